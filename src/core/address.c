@@ -1,0 +1,110 @@
+#include "core/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint8_t ipv4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+int address_parse(const char *text, struct address *ret)
+{
+	struct address address = {0};
+
+	if (inet_pton(AF_INET, text, address.bytes + sizeof ipv4_mapped) == 1) {
+		memcpy(address.bytes, ipv4_mapped, sizeof ipv4_mapped);
+	} else if (inet_pton(AF_INET6, text, address.bytes) == 1) {
+		if (address_family(&address) == FAMILY_IPV4)
+			return -EINVAL;
+	} else {
+		return -EINVAL;
+	}
+	*ret = address;
+	return 0;
+}
+
+const char *address_format(const struct address *address, char text[static ADDRESS_TEXT_MAX])
+{
+	if (address_family(address) == FAMILY_IPV4)
+		inet_ntop(AF_INET, address->bytes + sizeof ipv4_mapped, text, ADDRESS_TEXT_MAX);
+	else
+		inet_ntop(AF_INET6, address->bytes, text, ADDRESS_TEXT_MAX);
+	return text;
+}
+
+enum family address_family(const struct address *address)
+{
+	return memcmp(address->bytes, ipv4_mapped, sizeof ipv4_mapped) == 0 ? FAMILY_IPV4
+									    : FAMILY_IPV6;
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+struct address address_masked(const struct address *address, unsigned prefix)
+{
+	struct address masked = *address;
+
+	for (unsigned i = 0; i < sizeof masked.bytes; i++) {
+		unsigned kept = prefix > 8 * i ? prefix - 8 * i : 0;
+
+		if (kept < 8)
+			masked.bytes[i] &= (uint8_t)(0xff00u >> kept);
+	}
+	return masked;
+}
+
+static int prefix_parse(const char *text, unsigned max, unsigned *ret)
+{
+	unsigned value = 0;
+
+	if (!*text || strlen(text) > 3)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		value = value * 10 + (unsigned)(*text - '0');
+	}
+	if (value > max)
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
+int network_parse(const char *text, struct network *ret)
+{
+	const char *slash = strchr(text, '/');
+	size_t length = slash ? (size_t)(slash - text) : strlen(text);
+	char host[ADDRESS_TEXT_MAX];
+	struct network network;
+	struct address masked;
+	unsigned bits, prefix;
+
+	if (length >= sizeof host)
+		return -EINVAL;
+	memcpy(host, text, length);
+	host[length] = '\0';
+	if (address_parse(host, &network.base) < 0)
+		return -EINVAL;
+
+	bits = address_family(&network.base) == FAMILY_IPV4 ? 32 : 128;
+	prefix = bits;
+	if (slash && prefix_parse(slash + 1, bits, &prefix) < 0)
+		return -EINVAL;
+	network.prefix = (uint8_t)(prefix + 128 - bits);
+	masked = address_masked(&network.base, network.prefix);
+	if (!address_equal(&masked, &network.base))
+		return -EDOM;
+	*ret = network;
+	return 0;
+}
+
+bool network_contains(const struct network *network, const struct address *address)
+{
+	struct address masked = address_masked(address, network->prefix);
+
+	return address_family(&network->base) == address_family(address) &&
+	       address_equal(&masked, &network->base);
+}

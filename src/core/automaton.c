@@ -1,0 +1,223 @@
+#include "core/automaton.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "core/sequence.h"
+
+struct node {
+	uint32_t parent;
+	uint32_t symbol; /* on the edge from the parent */
+	uint32_t fail;	 /* the longest proper suffix that is a node too */
+	uint32_t
+		shorter; /* the nearest node on the chain of fails where a sequence ends, or NONE */
+	uint32_t ends;	 /* the first sequence that ends here, or NONE */
+	uint8_t depth;
+};
+
+struct edge {
+	uint64_t key; /* 0: free */
+	uint32_t to;
+};
+
+struct automaton {
+	struct node *nodes;
+	size_t n_nodes;
+	struct edge *edges; /* open addressing; at most half full */
+	size_t edge_mask;
+	uint32_t *also; /* by sequence: the next one that ends at the same node, or NONE */
+	size_t depth;
+};
+
+static uint32_t symbol_of(const struct step *step)
+{
+	return (uint32_t)step->protocol << 16 | step->port;
+}
+
+/* Never 0, because no symbol is. */
+static uint64_t edge_key(uint32_t node, uint32_t symbol)
+{
+	return (uint64_t)node << 32 | symbol;
+}
+
+/* The finalizer of SplitMix64 (Steele, Lea, Flood 2014); the keys come from the configuration, so
+ * nobody can aim at its collisions. */
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+/* The slot that holds the key, or the free one where it belongs. */
+static struct edge *edge_slot(const struct automaton *automaton, uint64_t key)
+{
+	size_t i = mix(key) & automaton->edge_mask;
+
+	while (automaton->edges[i].key && automaton->edges[i].key != key)
+		i = (i + 1) & automaton->edge_mask;
+	return &automaton->edges[i];
+}
+
+static bool edge_find(const struct automaton *automaton, uint32_t node, uint32_t symbol,
+		      uint32_t *ret_to)
+{
+	const struct edge *edge = edge_slot(automaton, edge_key(node, symbol));
+
+	if (!edge->key)
+		return false;
+	*ret_to = edge->to;
+	return true;
+}
+
+static uint32_t step_from(const struct automaton *automaton, uint32_t node, uint32_t symbol)
+{
+	uint32_t to;
+
+	while (!edge_find(automaton, node, symbol, &to)) {
+		if (node == AUTOMATON_ROOT)
+			return AUTOMATON_ROOT;
+		node = automaton->nodes[node].fail;
+	}
+	return to;
+}
+
+static uint32_t add_node(struct automaton *automaton, uint32_t parent, uint32_t symbol)
+{
+	struct edge *edge = edge_slot(automaton, edge_key(parent, symbol));
+
+	if (!edge->key) {
+		edge->key = edge_key(parent, symbol);
+		edge->to = (uint32_t)automaton->n_nodes++;
+		automaton->nodes[edge->to] = (struct node){
+			.parent = parent,
+			.symbol = symbol,
+			.shorter = AUTOMATON_NONE,
+			.ends = AUTOMATON_NONE,
+			.depth = (uint8_t)(automaton->nodes[parent].depth + 1),
+		};
+	}
+	return edge->to;
+}
+
+static void add_sequence(struct automaton *automaton, uint32_t number,
+			 const struct sequence *sequence)
+{
+	uint32_t node = AUTOMATON_ROOT;
+
+	for (size_t i = 0; i < sequence->n_steps; i++)
+		node = add_node(automaton, node, symbol_of(&sequence->steps[i]));
+	automaton->also[number] = automaton->nodes[node].ends;
+	automaton->nodes[node].ends = number;
+	if (sequence->n_steps > automaton->depth)
+		automaton->depth = sequence->n_steps;
+}
+
+/* Level by level, so that a node's fail is linked before it is needed. */
+static void link_fails(struct automaton *automaton)
+{
+	for (size_t depth = 1; depth <= automaton->depth; depth++) {
+		for (size_t i = 1; i < automaton->n_nodes; i++) {
+			struct node *node = &automaton->nodes[i];
+			const struct node *fail;
+
+			if (node->depth != depth)
+				continue;
+			if (depth > 1)
+				node->fail =
+					step_from(automaton, automaton->nodes[node->parent].fail,
+						  node->symbol);
+			fail = &automaton->nodes[node->fail];
+			node->shorter = fail->ends != AUTOMATON_NONE ? node->fail : fail->shorter;
+		}
+	}
+}
+
+static int allocate(struct automaton *automaton, size_t n_sequences, size_t n_steps)
+{
+	size_t n_edges = 16;
+
+	while (n_edges < 2 * n_steps)
+		n_edges *= 2;
+	automaton->edge_mask = n_edges - 1;
+	automaton->edges = calloc(n_edges, sizeof *automaton->edges);
+	automaton->nodes = calloc(n_steps + 1, sizeof *automaton->nodes);
+	automaton->also = calloc(n_sequences + 1, sizeof *automaton->also);
+	return automaton->edges && automaton->nodes && automaton->also ? 0 : -ENOMEM;
+}
+
+int automaton_new(const struct sequence *const *sequences, size_t n, struct automaton **ret)
+{
+	struct automaton *automaton = calloc(1, sizeof *automaton);
+	size_t n_steps = 0;
+
+	if (!automaton)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		n_steps += sequences[i]->n_steps;
+	if (allocate(automaton, n, n_steps) < 0) {
+		automaton_free(automaton);
+		return -ENOMEM;
+	}
+
+	automaton->nodes[AUTOMATON_ROOT].ends = AUTOMATON_NONE;
+	automaton->nodes[AUTOMATON_ROOT].shorter = AUTOMATON_NONE;
+	automaton->n_nodes = 1;
+	for (size_t i = 0; i < n; i++)
+		add_sequence(automaton, (uint32_t)i, sequences[i]);
+	link_fails(automaton);
+	*ret = automaton;
+	return 0;
+}
+
+struct automaton *automaton_free(struct automaton *automaton)
+{
+	if (automaton) {
+		free(automaton->nodes);
+		free(automaton->edges);
+		free(automaton->also);
+		free(automaton);
+	}
+	return NULL;
+}
+
+size_t automaton_depth(const struct automaton *automaton)
+{
+	return automaton->depth;
+}
+
+uint32_t automaton_next(const struct automaton *automaton, uint32_t node, const struct step *step)
+{
+	return step_from(automaton, node, symbol_of(step));
+}
+
+static struct automaton_end end_at(const struct automaton *automaton, uint32_t node)
+{
+	struct automaton_end end = {.sequence = AUTOMATON_NONE, .node = node};
+
+	if (node != AUTOMATON_NONE)
+		end.sequence = automaton->nodes[node].ends;
+	return end;
+}
+
+struct automaton_end automaton_first(const struct automaton *automaton, uint32_t node)
+{
+	struct automaton_end end = end_at(automaton, node);
+
+	return end.sequence != AUTOMATON_NONE ? end
+					      : end_at(automaton, automaton->nodes[node].shorter);
+}
+
+struct automaton_end automaton_another(const struct automaton *automaton, struct automaton_end end)
+{
+	end.sequence = automaton->also[end.sequence];
+	return end.sequence != AUTOMATON_NONE
+		       ? end
+		       : end_at(automaton, automaton->nodes[end.node].shorter);
+}
+
+size_t automaton_length(const struct automaton *automaton, struct automaton_end end)
+{
+	return automaton->nodes[end.node].depth;
+}

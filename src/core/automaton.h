@@ -1,0 +1,37 @@
+/* An automaton that finds many sequences in one stream of symbols, one look-up a symbol.
+ *
+ * A. V. Aho and M. J. Corasick, "Efficient string matching: an aid to bibliographic search",
+ * Communications of the ACM 18 (1975). The goto function is one hash table over (node, symbol). */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct automaton;
+struct sequence;
+struct step;
+
+enum { AUTOMATON_ROOT = 0, AUTOMATON_NONE = UINT32_MAX };
+
+/* Compiles the sequences; their positions in the array are their numbers from here on. They are not
+ * kept. 0 or -ENOMEM. */
+int automaton_new(const struct sequence *const *sequences, size_t n, struct automaton **ret);
+struct automaton *automaton_free(struct automaton *automaton);
+
+/* The longest of the sequences. */
+size_t automaton_depth(const struct automaton *automaton);
+
+/* The node after `step` was seen at `node`. */
+uint32_t automaton_next(const struct automaton *automaton, uint32_t node, const struct step *step);
+
+/* The sequences that end at a node, longest first: start with automaton_first(), go on until
+ * AUTOMATON_NONE. */
+struct automaton_end {
+	uint32_t sequence; /* its number, or AUTOMATON_NONE */
+	uint32_t node;	   /* where it ends */
+};
+struct automaton_end automaton_first(const struct automaton *automaton, uint32_t node);
+struct automaton_end automaton_another(const struct automaton *automaton, struct automaton_end end);
+
+/* How many steps the sequence has that ends there. */
+size_t automaton_length(const struct automaton *automaton, struct automaton_end end);

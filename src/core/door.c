@@ -1,0 +1,34 @@
+#include "core/door.h"
+
+#include <stdlib.h>
+
+static void command_free(char **argv)
+{
+	if (!argv)
+		return;
+	for (char **arg = argv; *arg; arg++)
+		free(*arg);
+	free(argv);
+}
+
+void door_done(struct door *door)
+{
+	free(door->allow);
+	free(door->entry);
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		free(door->set[family]);
+		command_free(door->start_command[family]);
+		command_free(door->stop_command[family]);
+	}
+	*door = (struct door){0};
+}
+
+bool door_allows(const struct door *door, const struct address *source)
+{
+	if (door->n_allow == 0)
+		return true;
+	for (size_t i = 0; i < door->n_allow; i++)
+		if (network_contains(&door->allow[i], source))
+			return true;
+	return false;
+}

@@ -1,0 +1,43 @@
+/* A door: what one [door NAME] section of the configuration says. Plain data that the stages share.
+ */
+#pragma once
+
+#include "core/address.h"
+#include "core/filter.h"
+#include "core/sequence.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum backend_kind { BACKEND_IPSET, BACKEND_COMMAND, N_BACKENDS };
+
+/* What completes a static knock. */
+struct knock {
+	struct filter filter;
+	struct sequence sequence;
+	uint64_t seq_timeout_us; /* from the first probe to the last */
+};
+
+enum { DOOR_NAME_MAX = 32 };
+
+/* All pointers belong to the door and may be NULL. Commands are argument vectors that end in NULL
+ * and still hold their tokens (%IP% and the like). */
+struct door {
+	char name[DOOR_NAME_MAX + 1]; /* lower case: a-z 0-9 _ - */
+	struct knock knock;
+	struct network *allow; /* only these sources; none: all */
+	size_t n_allow;
+	uint64_t timeout_us; /* how long it stays open; whole seconds */
+	uint32_t max_open;   /* grants at the same time */
+	enum backend_kind backend;
+	char *set[N_FAMILIES]; /* ipset: the set's name */
+	char *entry;	       /* ipset: the element, e.g. "%IP%,tcp:22" */
+	char **start_command[N_FAMILIES];
+	char **stop_command[N_FAMILIES];
+};
+
+/* Frees what the door owns, not the door itself. */
+void door_done(struct door *door);
+
+/* Whether the sources that may open the door include this one. */
+bool door_allows(const struct door *door, const struct address *source);

@@ -1,0 +1,58 @@
+/* The engine: probes in, matches out.
+ *
+ * MUST: a knock is its sequence and nothing else. Any other probe from that source in between
+ * breaks it; a retransmission of a packet already seen is no other probe. The cost of a probe does
+ * not grow with the doors or the sources, and no probe makes the engine allocate.
+ *
+ * Doors with the same filter share a lane: an automaton over their sequences and a table of
+ * trackers. A probe that a filter holds back is not seen by that lane: it neither advances nor
+ * breaks a knock. */
+#pragma once
+
+#include "core/address.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct engine;
+struct knock;
+struct probe;
+
+enum { ENGINE_LANES_MAX = 32, ENGINE_SOURCES_MAX = 1 << 24 };
+
+/* A packet from the same port to the same port and target is taken for a retransmission if it is
+ * among the last few of its source (as many as the longest sequence has steps, four at least) and
+ * follows the first copy within this time. TCP sends a SYN again after 1, 3 and 7 seconds (RFC
+ * 6298). */
+#define ENGINE_RETRANSMISSION_US UINT64_C(10000000)
+
+struct engine_limits {
+	uint32_t max_sources; /* trackers in each lane: 1 to ENGINE_SOURCES_MAX */
+	uint8_t ipv6_prefix;  /* leading bits of an IPv6 address that make one source: 1 to 128 */
+	uint8_t hash_key[16]; /* random */
+};
+
+/* The source has completed knock number `knock`; the address is the one the last probe came from.
+ */
+struct match {
+	size_t knock;
+	struct address source;
+};
+typedef void (*engine_match_fn)(void *userdata, const struct match *match);
+
+/* Compiles the knocks, which are not kept; their positions are their numbers. 0; -ENOMEM; -E2BIG:
+ * more than ENGINE_LANES_MAX different filters. */
+int engine_new(const struct engine_limits *limits, const struct knock *const *knocks, size_t n,
+	       struct engine **ret);
+struct engine *engine_free(struct engine *engine);
+
+/* Feeds one probe. `fn` is called before it returns, once for each knock that the probe completes;
+ * it must not call the engine. */
+void engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,
+		 void *userdata);
+
+/* Forgets every source: after a reboot the kernel's clock starts anew. */
+void engine_forget(struct engine *engine);
+
+/* Trackers in use, over all lanes. */
+size_t engine_sources(const struct engine *engine);

@@ -1,0 +1,77 @@
+#include "core/filter.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/probe.h"
+
+const struct filter filter_default = {
+	.flags_set = TCP_FLAG_SYN,
+	.flags_clear = TCP_FLAG_ACK,
+};
+
+static const struct {
+	const char *name;
+	uint8_t flag;
+} flag_names[] = {
+	{"fin", TCP_FLAG_FIN}, {"syn", TCP_FLAG_SYN}, {"rst", TCP_FLAG_RST}, {"psh", TCP_FLAG_PSH},
+	{"ack", TCP_FLAG_ACK}, {"urg", TCP_FLAG_URG}, {"ece", TCP_FLAG_ECE}, {"cwr", TCP_FLAG_CWR},
+};
+
+static uint8_t flag_by_name(const char *name, size_t length)
+{
+	for (size_t i = 0; i < sizeof flag_names / sizeof flag_names[0]; i++)
+		if (length == 3 && strncasecmp(name, flag_names[i].name, 3) == 0)
+			return flag_names[i].flag;
+	return 0;
+}
+
+int filter_parse_flags(const char *text, struct filter *filter)
+{
+	uint8_t set = 0, clear = 0;
+
+	text += strspn(text, ", \t");
+	while (*text) {
+		bool negated = *text == '!';
+		size_t length;
+		uint8_t flag;
+
+		text += negated;
+		length = strcspn(text, ", \t");
+		flag = flag_by_name(text, length);
+		if (!flag || (set | clear) & flag)
+			return -EINVAL;
+		if (negated)
+			clear |= flag;
+		else
+			set |= flag;
+		text += length;
+		text += strspn(text, ", \t");
+	}
+	if (!(set | clear))
+		return -EINVAL;
+	filter->flags_set = set;
+	filter->flags_clear = clear;
+	return 0;
+}
+
+bool filter_equal(const struct filter *a, const struct filter *b)
+{
+	return a->flags_set == b->flags_set && a->flags_clear == b->flags_clear &&
+	       a->has_target == b->has_target &&
+	       (!a->has_target || address_equal(&a->target, &b->target)) &&
+	       strcmp(a->interface, b->interface) == 0;
+}
+
+bool filter_passes(const struct filter *filter, const struct probe *probe)
+{
+	if (probe->protocol == IPPROTO_TCP &&
+	    ((probe->tcp_flags & filter->flags_set) != filter->flags_set ||
+	     (probe->tcp_flags & filter->flags_clear)))
+		return false;
+	if (filter->has_target && !address_equal(&filter->target, &probe->target))
+		return false;
+	return !filter->interface[0] || strcmp(filter->interface, probe->interface) == 0;
+}

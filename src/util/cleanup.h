@@ -1,0 +1,49 @@
+/* Owners that clean up after themselves. */
+#pragma once
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CLEANUP(function) __attribute__((cleanup(function)))
+
+/* Hands a pointer over: evaluates to it and leaves NULL behind. */
+#define TAKE_PTR(pointer)                                                                          \
+	__extension__({                                                                            \
+		__typeof__(pointer) *take_from_ = &(pointer);                                      \
+		__typeof__(pointer) taken_ = *take_from_;                                          \
+		*take_from_ = NULL;                                                                \
+		taken_;                                                                            \
+	})
+
+/* The same for a file descriptor: leaves -1 behind. */
+#define TAKE_FD(fd)                                                                                \
+	__extension__({                                                                            \
+		int *take_from_ = &(fd);                                                           \
+		int taken_ = *take_from_;                                                          \
+		*take_from_ = -1;                                                                  \
+		taken_;                                                                            \
+	})
+
+/* Defines cleanup_FUNCTION() for variables of this pointer type. */
+#define DEFINE_CLEANUP(type, function)                                                             \
+	static inline void cleanup_##function(type *pointer)                                       \
+	{                                                                                          \
+		if (*pointer)                                                                      \
+			function(*pointer);                                                        \
+	}
+
+DEFINE_CLEANUP(FILE *, fclose)
+DEFINE_CLEANUP(DIR *, closedir)
+
+static inline void cleanup_free(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+static inline void cleanup_close(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}

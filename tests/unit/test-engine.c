@@ -1,0 +1,558 @@
+#include "core/engine.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/door.h"
+#include "core/probe.h"
+
+#include "cmocka-all.h"
+#include "naive.h"
+
+#define MS UINT64_C(1000)
+#define S  UINT64_C(1000000)
+
+enum { KNOCKS_MAX = 64 };
+
+/* An engine with its knocks, and the matches of the last probe. */
+struct bench {
+	struct knock knocks[KNOCKS_MAX];
+	size_t n_knocks;
+	struct engine_limits limits;
+	struct engine *engine;
+	uint64_t now_us;
+	bool matched[KNOCKS_MAX];
+	size_t n_matches;
+	struct address matched_source;
+};
+
+static struct knock *add_knock(struct bench *bench, const char *sequence)
+{
+	struct knock *knock = &bench->knocks[bench->n_knocks++];
+	size_t step;
+
+	knock->filter = filter_default;
+	knock->seq_timeout_us = 10 * S;
+	assert_int_equal(sequence_parse(sequence, &knock->sequence, &step), 0);
+	return knock;
+}
+
+static int compile(struct bench *bench)
+{
+	const struct knock *knocks[KNOCKS_MAX];
+
+	for (size_t i = 0; i < bench->n_knocks; i++)
+		knocks[i] = &bench->knocks[i];
+	if (bench->limits.max_sources == 0)
+		bench->limits.max_sources = 100;
+	if (bench->limits.ipv6_prefix == 0)
+		bench->limits.ipv6_prefix = 128;
+	bench->now_us = 100 * S;
+	return engine_new(&bench->limits, knocks, bench->n_knocks, &bench->engine);
+}
+
+static void start(struct bench *bench, const char *sequence)
+{
+	*bench = (struct bench){0};
+	add_knock(bench, sequence);
+	assert_int_equal(compile(bench), 0);
+}
+
+static void on_match(void *userdata, const struct match *match)
+{
+	struct bench *bench = userdata;
+
+	assert_false(bench->matched[match->knock]);
+	bench->matched[match->knock] = true;
+	bench->matched_source = match->source;
+	bench->n_matches++;
+}
+
+static size_t feed(struct bench *bench, const struct probe *probe)
+{
+	memset(bench->matched, 0, sizeof bench->matched);
+	bench->n_matches = 0;
+	engine_feed(bench->engine, probe, on_match, bench);
+	return bench->n_matches;
+}
+
+static struct probe make_probe(struct bench *bench, const char *source, const char *step_text)
+{
+	static uint16_t ephemeral = 32768;
+	struct probe probe = {.tcp_flags = TCP_FLAG_SYN, .interface = "eth0"};
+	struct step step;
+
+	assert_int_equal(step_parse(step_text, &step), 0);
+	assert_int_equal(address_parse(source, &probe.source), 0);
+	assert_int_equal(address_parse("192.0.2.1", &probe.target), 0);
+	probe.time_us = bench->now_us;
+	probe.source_port = ephemeral++;
+	probe.port = step.port;
+	probe.protocol = step.protocol;
+	return probe;
+}
+
+/* One probe, 10 ms after the one before. */
+static size_t knock_from(struct bench *bench, const char *source, const char *step)
+{
+	struct probe probe;
+
+	bench->now_us += 10 * MS;
+	probe = make_probe(bench, source, step);
+	return feed(bench, &probe);
+}
+
+static size_t knock(struct bench *bench, const char *step)
+{
+	return knock_from(bench, "203.0.113.9", step);
+}
+
+static void test_right_knock_matches(void **state)
+{
+	struct bench bench;
+	struct address expected;
+
+	(void)state;
+	start(&bench, "7000, 8000/udp, 9000");
+	assert_int_equal(knock(&bench, "7000"), 0);
+	assert_int_equal(knock(&bench, "8000/udp"), 0);
+	assert_int_equal(knock(&bench, "9000"), 1);
+	address_parse("203.0.113.9", &expected);
+	assert_true(address_equal(&bench.matched_source, &expected));
+	/* And again. */
+	assert_int_equal(knock(&bench, "7000"), 0);
+	assert_int_equal(knock(&bench, "8000/udp"), 0);
+	assert_int_equal(knock(&bench, "9000"), 1);
+	engine_free(bench.engine);
+}
+
+static void test_wrong_knocks_do_not(void **state)
+{
+	static const char *const cases[][6] = {
+		{"9000", "8000/udp", "7000"},
+		{"7000", "9000"},
+		{"7000", "8000/udp"},
+		{"8000/udp", "9000"},
+		{"7000", "8000", "9000"},
+		{"7000/udp", "8000/udp", "9000"},
+		{"7000", "7001", "8000/udp", "9000"},
+		{"7000", "8000/udp", "22", "9000"},
+		{"7000", "8000/udp", "8000/udp", "9000"},
+		{"7000", "8000/udp", "7000", "9000"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct bench bench;
+
+		start(&bench, "7000, 8000/udp, 9000");
+		for (size_t j = 0; j < 6 && cases[i][j]; j++)
+			assert_int_equal(knock(&bench, cases[i][j]), 0);
+		engine_free(bench.engine);
+	}
+}
+
+static void test_false_start_does_not_spoil_a_right_knock(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 7000, 8000");
+	assert_int_equal(knock(&bench, "7000"), 0);
+	assert_int_equal(knock(&bench, "7000"), 0);
+	assert_int_equal(knock(&bench, "7000"), 0);
+	assert_int_equal(knock(&bench, "8000"), 1);
+	engine_free(bench.engine);
+}
+
+static void test_scans_match_nothing(void **state)
+{
+	struct bench bench;
+	char step[16];
+
+	(void)state;
+	start(&bench, "7000, 8000, 9000");
+	for (int port = 1; port <= 65535; port++) {
+		snprintf(step, sizeof step, "%d", port);
+		assert_int_equal(knock(&bench, step), 0);
+	}
+	for (int port = 65535; port >= 1; port--) {
+		snprintf(step, sizeof step, "%d", port);
+		assert_int_equal(knock(&bench, step), 0);
+	}
+	engine_free(bench.engine);
+}
+
+static void test_sources_are_apart(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000, 9000");
+	assert_int_equal(knock_from(&bench, "203.0.113.9", "7000"), 0);
+	assert_int_equal(knock_from(&bench, "2001:db8::9", "7000"), 0);
+	assert_int_equal(knock_from(&bench, "203.0.113.9", "8000"), 0);
+	assert_int_equal(knock_from(&bench, "203.0.113.10", "9000"), 0);
+	assert_int_equal(knock_from(&bench, "2001:db8::9", "8000"), 0);
+	assert_int_equal(knock_from(&bench, "2001:db8::a", "9000"), 0);
+	assert_int_equal(knock_from(&bench, "2001:db8::9", "9000"), 1);
+	assert_int_equal(knock_from(&bench, "203.0.113.9", "9000"), 1);
+	assert_int_equal(engine_sources(bench.engine), 4);
+	engine_forget(bench.engine);
+	assert_int_equal(engine_sources(bench.engine), 0);
+	engine_free(bench.engine);
+}
+
+static void test_ipv6_prefix_joins_sources(void **state)
+{
+	struct bench bench = {.limits.ipv6_prefix = 64};
+	struct address expected;
+
+	(void)state;
+	add_knock(&bench, "7000, 8000");
+	assert_int_equal(compile(&bench), 0);
+	assert_int_equal(knock_from(&bench, "2001:db8::1", "7000"), 0);
+	assert_int_equal(knock_from(&bench, "2001:db8::2", "8000"), 1);
+	address_parse("2001:db8::2", &expected);
+	assert_true(address_equal(&bench.matched_source, &expected));
+	assert_int_equal(knock_from(&bench, "2001:db8:0:1::1", "7000"), 0);
+	assert_int_equal(knock_from(&bench, "2001:db8:0:2::1", "8000"), 0);
+	/* IPv4 is never joined. */
+	assert_int_equal(knock_from(&bench, "203.0.113.9", "7000"), 0);
+	assert_int_equal(knock_from(&bench, "203.0.113.10", "8000"), 0);
+	engine_free(bench.engine);
+}
+
+static void test_seq_timeout_is_exact(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	for (uint64_t late_us = 0; late_us <= 1; late_us++) {
+		struct probe probe;
+
+		start(&bench, "7000, 8000, 9000");
+		probe = make_probe(&bench, "203.0.113.9", "7000");
+		feed(&bench, &probe);
+		bench.now_us += 4 * S;
+		probe = make_probe(&bench, "203.0.113.9", "8000");
+		feed(&bench, &probe);
+		bench.now_us += 6 * S + late_us;
+		probe = make_probe(&bench, "203.0.113.9", "9000");
+		assert_int_equal(feed(&bench, &probe), !late_us);
+		engine_free(bench.engine);
+	}
+}
+
+static void test_long_pause_is_not_forgotten(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000");
+	assert_int_equal(knock(&bench, "7000"), 0);
+	bench.now_us += UINT64_C(0x100000000); /* would be nothing in 32 bits */
+	assert_int_equal(knock(&bench, "8000"), 0);
+	engine_free(bench.engine);
+}
+
+static void test_retransmissions_are_no_probes(void **state)
+{
+	struct probe first, second, third, other;
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000, 9000");
+	other = make_probe(&bench, "203.0.113.9", "22");
+	first = make_probe(&bench, "203.0.113.9", "7000");
+	second = make_probe(&bench, "203.0.113.9", "8000");
+	third = make_probe(&bench, "203.0.113.9", "9000");
+	assert_int_equal(feed(&bench, &other), 0);
+	assert_int_equal(feed(&bench, &first), 0);
+	first.time_us += 1 * S;
+	second.time_us += 1 * S;
+	other.time_us += 1 * S;
+	assert_int_equal(feed(&bench, &first), 0);
+	assert_int_equal(feed(&bench, &second), 0);
+	assert_int_equal(feed(&bench, &other), 0);
+	third.time_us += 3 * S;
+	first.time_us += 2 * S;
+	assert_int_equal(feed(&bench, &first), 0);
+	assert_int_equal(feed(&bench, &third), 1);
+	/* Nor is the whole knock once more. */
+	assert_int_equal(feed(&bench, &first), 0);
+	assert_int_equal(feed(&bench, &second), 0);
+	assert_int_equal(feed(&bench, &third), 0);
+	engine_free(bench.engine);
+}
+
+static void test_repeated_port_needs_two_packets(void **state)
+{
+	struct bench bench;
+	struct probe first, second;
+
+	(void)state;
+	start(&bench, "7000, 7000");
+	first = make_probe(&bench, "203.0.113.9", "7000");
+	assert_int_equal(feed(&bench, &first), 0);
+	assert_int_equal(feed(&bench, &first), 0);
+	second = make_probe(&bench, "203.0.113.9", "7000");
+	assert_int_equal(feed(&bench, &second), 1);
+	engine_free(bench.engine);
+}
+
+static void test_one_millisecond_is_enough(void **state)
+{
+	struct bench bench;
+	struct probe probe;
+
+	(void)state;
+	start(&bench, "7000, 8000, 9000");
+	probe = make_probe(&bench, "203.0.113.9", "7000");
+	assert_int_equal(feed(&bench, &probe), 0);
+	probe = make_probe(&bench, "203.0.113.9", "8000");
+	probe.time_us -= 500; /* stamped by another CPU */
+	assert_int_equal(feed(&bench, &probe), 0);
+	probe = make_probe(&bench, "203.0.113.9", "9000");
+	assert_int_equal(feed(&bench, &probe), 1);
+	engine_free(bench.engine);
+}
+
+static void test_clock_that_goes_back_begins_anew(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000, 9000");
+	assert_int_equal(knock(&bench, "7000"), 0);
+	assert_int_equal(knock(&bench, "8000"), 0);
+	bench.now_us = 1 * S;
+	assert_int_equal(knock(&bench, "9000"), 0);
+	assert_int_equal(knock(&bench, "7000"), 0);
+	assert_int_equal(knock(&bench, "8000"), 0);
+	assert_int_equal(knock(&bench, "9000"), 1);
+	engine_free(bench.engine);
+}
+
+static void test_filtered_probes_neither_help_nor_hinder(void **state)
+{
+	struct bench bench;
+	struct probe probe;
+
+	(void)state;
+	start(&bench, "7000, 8000");
+	assert_int_equal(knock(&bench, "7000"), 0);
+	probe = make_probe(&bench, "203.0.113.9", "8000");
+	probe.tcp_flags = TCP_FLAG_ACK;
+	assert_int_equal(feed(&bench, &probe), 0);
+	probe = make_probe(&bench, "203.0.113.9", "9999");
+	probe.tcp_flags = TCP_FLAG_RST;
+	assert_int_equal(feed(&bench, &probe), 0);
+	assert_int_equal(knock(&bench, "8000"), 1);
+	engine_free(bench.engine);
+}
+
+static void test_doors_share_steps(void **state)
+{
+	struct bench bench = {0};
+
+	(void)state;
+	add_knock(&bench, "1, 2, 3");
+	add_knock(&bench, "2, 3");
+	add_knock(&bench, "1, 2, 3, 4");
+	add_knock(&bench, "3");
+	add_knock(&bench, "1, 2, 3");
+	strcpy(add_knock(&bench, "2, 3")->filter.interface, "eth1");
+	assert_int_equal(compile(&bench), 0);
+	assert_int_equal(knock(&bench, "1"), 0);
+	assert_int_equal(knock(&bench, "2"), 0);
+	assert_int_equal(knock(&bench, "3"), 4);
+	assert_true(bench.matched[0] && bench.matched[1] && bench.matched[3] && bench.matched[4]);
+	assert_int_equal(knock(&bench, "4"), 1);
+	assert_true(bench.matched[2]);
+	engine_free(bench.engine);
+}
+
+static void test_least_recently_seen_gives_way(void **state)
+{
+	struct bench bench = {.limits.max_sources = 3};
+
+	(void)state;
+	add_knock(&bench, "7000, 8000, 9000");
+	assert_int_equal(compile(&bench), 0);
+	knock_from(&bench, "203.0.113.1", "7000");
+	knock_from(&bench, "203.0.113.2", "7000");
+	knock_from(&bench, "203.0.113.3", "7000");
+	knock_from(&bench, "203.0.113.1", "8000");
+	knock_from(&bench, "203.0.113.4", "7000"); /* instead of .2 */
+	assert_int_equal(engine_sources(bench.engine), 3);
+	knock_from(&bench, "203.0.113.3", "8000");
+	assert_int_equal(knock_from(&bench, "203.0.113.1", "9000"), 1);
+	assert_int_equal(knock_from(&bench, "203.0.113.3", "9000"), 1);
+	knock_from(&bench, "203.0.113.2", "8000");
+	assert_int_equal(knock_from(&bench, "203.0.113.2", "9000"), 0);
+	engine_free(bench.engine);
+}
+
+static void test_idle_sources_are_dropped(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000");
+	for (int i = 0; i < 50; i++) {
+		char source[32];
+
+		snprintf(source, sizeof source, "198.51.100.%d", i);
+		knock_from(&bench, source, "7000");
+	}
+	assert_int_equal(engine_sources(bench.engine), 50);
+	bench.now_us += 3600 * S;
+	for (int i = 0; i < 25; i++)
+		knock(&bench, "22");
+	assert_int_equal(engine_sources(bench.engine), 1);
+	engine_free(bench.engine);
+}
+
+static void test_too_many_filters_are_refused(void **state)
+{
+	struct bench bench = {0};
+
+	(void)state;
+	for (int i = 0; i < ENGINE_LANES_MAX; i++)
+		snprintf(add_knock(&bench, "7000")->filter.interface, IF_NAMESIZE, "eth%d", i);
+	assert_int_equal(compile(&bench), 0);
+	engine_free(bench.engine);
+	add_knock(&bench, "7000");
+	assert_int_equal(compile(&bench), -E2BIG);
+}
+
+/* xorshift64* (Vigna 2016), so that a failure can be repeated. */
+static uint64_t seed;
+static uint64_t roll(uint64_t n)
+{
+	seed ^= seed >> 12;
+	seed ^= seed << 25;
+	seed ^= seed >> 27;
+	return seed * 0x2545f4914f6cdd1du % n;
+}
+
+enum { ORACLE_SOURCES = 3 };
+
+static void random_doors(struct bench *bench)
+{
+	size_t n = 1 + roll(8);
+
+	*bench = (struct bench){0};
+	for (size_t i = 0; i < n; i++) {
+		struct knock *knock = &bench->knocks[bench->n_knocks++];
+
+		knock->filter = filter_default;
+		if (roll(4) == 0)
+			strcpy(knock->filter.interface, "eth1");
+		knock->seq_timeout_us = (1 + roll(12)) * S / (1 + roll(3));
+		knock->sequence.n_steps = (uint8_t)(1 + roll(6));
+		for (size_t j = 0; j < knock->sequence.n_steps; j++)
+			knock->sequence.steps[j] = (struct step){
+				.port = (uint16_t)(1 + roll(3)),
+				.protocol = roll(4) ? IPPROTO_TCP : IPPROTO_UDP,
+			};
+	}
+	assert_int_equal(compile(bench), 0);
+}
+
+/* As many packets as the engine remembers for doors with this filter. */
+static size_t remembered(const struct bench *bench, const struct filter *filter)
+{
+	size_t n = 4;
+
+	for (size_t i = 0; i < bench->n_knocks; i++)
+		if (filter_equal(&bench->knocks[i].filter, filter) &&
+		    bench->knocks[i].sequence.n_steps > n)
+			n = bench->knocks[i].sequence.n_steps;
+	return n;
+}
+
+static struct probe random_probe(struct bench *bench, size_t *ret_source)
+{
+	static const char *const sources[ORACLE_SOURCES] = {"203.0.113.1", "203.0.113.2",
+							    "2001:db8::1"};
+	static const uint64_t pauses_us[] = {0, 1, 999, 300 * MS, S, 2 * S, 5 * S, 10 * S, 11 * S};
+	struct probe probe = {.tcp_flags = TCP_FLAG_SYN};
+
+	*ret_source = roll(ORACLE_SOURCES);
+	bench->now_us += pauses_us[roll(roll(8) ? 5 : 9)];
+	address_parse(sources[*ret_source], &probe.source);
+	address_parse(roll(16) ? "192.0.2.1" : "192.0.2.2", &probe.target);
+	probe.time_us = bench->now_us;
+	probe.source_port = (uint16_t)(roll(2) ? 1 + roll(4) : 1 + roll(60000));
+	probe.port = (uint16_t)(1 + roll(3));
+	probe.protocol = roll(4) ? IPPROTO_TCP : IPPROTO_UDP;
+	if (roll(20) == 0)
+		probe.tcp_flags |= TCP_FLAG_ACK;
+	strcpy(probe.interface, roll(3) ? "eth1" : "eth0");
+	return probe;
+}
+
+static void compare_with_oracle(uint64_t round)
+{
+	struct naive *oracles[KNOCKS_MAX][ORACLE_SOURCES];
+	struct bench bench;
+	size_t source;
+
+	seed = round * 0x9e3779b97f4a7c15u + 1;
+	random_doors(&bench);
+	for (size_t i = 0; i < bench.n_knocks; i++)
+		for (size_t j = 0; j < ORACLE_SOURCES; j++)
+			oracles[i][j] = naive_new(&bench.knocks[i],
+						  remembered(&bench, &bench.knocks[i].filter));
+	for (int n = 0; n < 2000; n++) {
+		struct probe probe = random_probe(&bench, &source);
+
+		feed(&bench, &probe);
+		for (size_t i = 0; i < bench.n_knocks; i++)
+			if (naive_feed(oracles[i][source], &probe) != bench.matched[i])
+				fail_msg("round %ju, probe %d: the oracle says %s of knock %zu",
+					 (uintmax_t)round, n, bench.matched[i] ? "no" : "yes", i);
+	}
+	for (size_t i = 0; i < bench.n_knocks; i++)
+		for (size_t j = 0; j < ORACLE_SOURCES; j++)
+			naive_free(oracles[i][j]);
+	engine_free(bench.engine);
+}
+
+static void test_agrees_with_the_oracle(void **state)
+{
+	(void)state;
+	for (uint64_t round = 1; round <= 1000; round++)
+		compare_with_oracle(round);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_right_knock_matches),
+		cmocka_unit_test(test_wrong_knocks_do_not),
+		cmocka_unit_test(test_false_start_does_not_spoil_a_right_knock),
+		cmocka_unit_test(test_scans_match_nothing),
+		cmocka_unit_test(test_sources_are_apart),
+		cmocka_unit_test(test_ipv6_prefix_joins_sources),
+		cmocka_unit_test(test_seq_timeout_is_exact),
+		cmocka_unit_test(test_long_pause_is_not_forgotten),
+		cmocka_unit_test(test_retransmissions_are_no_probes),
+		cmocka_unit_test(test_repeated_port_needs_two_packets),
+		cmocka_unit_test(test_one_millisecond_is_enough),
+		cmocka_unit_test(test_clock_that_goes_back_begins_anew),
+		cmocka_unit_test(test_filtered_probes_neither_help_nor_hinder),
+		cmocka_unit_test(test_doors_share_steps),
+		cmocka_unit_test(test_least_recently_seen_gives_way),
+		cmocka_unit_test(test_idle_sources_are_dropped),
+		cmocka_unit_test(test_too_many_filters_are_refused),
+		cmocka_unit_test(test_agrees_with_the_oracle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

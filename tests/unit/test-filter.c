@@ -1,0 +1,100 @@
+#include "core/filter.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "core/probe.h"
+
+#include "cmocka-all.h"
+
+static struct probe tcp(uint8_t flags)
+{
+	return (struct probe){.protocol = IPPROTO_TCP, .tcp_flags = flags, .interface = "eth0"};
+}
+
+static void test_reads_flags(void **state)
+{
+	struct filter filter = {0};
+
+	(void)state;
+	assert_int_equal(filter_parse_flags("syn, !ack", &filter), 0);
+	assert_int_equal(filter.flags_set, TCP_FLAG_SYN);
+	assert_int_equal(filter.flags_clear, TCP_FLAG_ACK);
+	assert_int_equal(filter_parse_flags("FIN psh\t,URG,!Rst", &filter), 0);
+	assert_int_equal(filter.flags_set, TCP_FLAG_FIN | TCP_FLAG_PSH | TCP_FLAG_URG);
+	assert_int_equal(filter.flags_clear, TCP_FLAG_RST);
+	assert_int_equal(filter_parse_flags("!ece !cwr", &filter), 0);
+	assert_int_equal(filter.flags_set, 0);
+	assert_int_equal(filter.flags_clear, TCP_FLAG_ECE | TCP_FLAG_CWR);
+}
+
+static void test_refuses_wrong_flags(void **state)
+{
+	static const char *const cases[] = {
+		"", " , ", "sin", "syn,syn", "syn !syn", "!!syn", "! syn", "s", "synack", "syn,,x",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct filter filter = {.flags_set = 42};
+
+		assert_int_equal(filter_parse_flags(cases[i], &filter), -EINVAL);
+		assert_int_equal(filter.flags_set, 42);
+	}
+}
+
+static void test_default_takes_the_first_syn(void **state)
+{
+	struct probe syn = tcp(TCP_FLAG_SYN), syn_ack = tcp(TCP_FLAG_SYN | TCP_FLAG_ACK);
+	struct probe ack = tcp(TCP_FLAG_ACK), null = tcp(0), ecn = tcp(0xc2);
+	struct probe udp = {.protocol = IPPROTO_UDP};
+
+	(void)state;
+	assert_true(filter_passes(&filter_default, &syn));
+	assert_true(filter_passes(&filter_default, &ecn));
+	assert_true(filter_passes(&filter_default, &udp));
+	assert_false(filter_passes(&filter_default, &syn_ack));
+	assert_false(filter_passes(&filter_default, &ack));
+	assert_false(filter_passes(&filter_default, &null));
+}
+
+static void test_interface_and_target(void **state)
+{
+	struct filter filter = filter_default, other;
+	struct probe probe = tcp(TCP_FLAG_SYN);
+
+	(void)state;
+	assert_int_equal(address_parse("192.0.2.1", &probe.target), 0);
+	strcpy(filter.interface, "eth0");
+	assert_true(filter_passes(&filter, &probe));
+	strcpy(filter.interface, "eth1");
+	assert_false(filter_passes(&filter, &probe));
+	strcpy(filter.interface, "eth");
+	assert_false(filter_passes(&filter, &probe));
+
+	filter = filter_default;
+	filter.has_target = true;
+	assert_int_equal(address_parse("192.0.2.1", &filter.target), 0);
+	assert_true(filter_passes(&filter, &probe));
+	assert_int_equal(address_parse("192.0.2.2", &filter.target), 0);
+	assert_false(filter_passes(&filter, &probe));
+
+	other = filter;
+	assert_true(filter_equal(&filter, &other));
+	other.target.bytes[15]++;
+	assert_false(filter_equal(&filter, &other));
+	assert_false(filter_equal(&filter, &filter_default));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reads_flags),
+		cmocka_unit_test(test_refuses_wrong_flags),
+		cmocka_unit_test(test_default_takes_the_first_syn),
+		cmocka_unit_test(test_interface_and_target),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
