@@ -1,0 +1,31 @@
+/* A format: how one kind of log line is read, a record's text in, a probe out.
+ *
+ * MUST: read nothing that a remote peer, an ICMP error's quoted packet or a local user can write;
+ * the whole line matches, from its first byte to its last, or it is no probe. */
+#pragma once
+
+#include <stdint.h>
+
+struct format;
+struct probe;
+struct record;
+
+enum format_verdict {
+	FORMAT_PROBE,	   /* a packet with ports that came in: the probe is filled in */
+	FORMAT_FOREIGN,	   /* not a line of this format at all: another prefix, other text */
+	FORMAT_IRRELEVANT, /* a logged packet, but no probe: ICMP, a later fragment, our own */
+	FORMAT_DAMAGED,	   /* has the prefix but is cut, over-long, or not as a kernel writes it */
+};
+
+/* The lines of iptables' and nft's LOG with this prefix. 0, -ENOMEM, or -EINVAL: the prefix is
+ * empty, longer than FORMAT_PREFIX_MAX bytes, or not printable ASCII. */
+enum { FORMAT_PREFIX_MAX = 127 };
+int format_new_kernel(const char *prefix, struct format **ret);
+
+struct format *format_free(struct format *format);
+
+/* Parses one record's text; its kernel_us becomes the probe's time. Writes *ret_probe on
+ * FORMAT_PROBE alone. Never fails: what can't be parsed is FORMAT_DAMAGED. One thread at a time:
+ * the format holds the room for a match. */
+enum format_verdict format_parse(const struct format *format, const struct record *record,
+				 struct probe *ret_probe);

@@ -1,0 +1,8 @@
+/* The pattern of a line that iptables' or nft's LOG wrote, without its prefix. */
+#pragma once
+
+/* PCRE2 syntax, for PCRE2_NO_AUTO_CAPTURE. Every line that the kernel writes matches whole. IN is
+ * always captured and may be empty. PROTO, SRC, DST, SPT, DPT and FLAGS (empty for UDP) are
+ * captured together, and only from a TCP or UDP packet whose ports the line has; OPT holds its TCP
+ * options. */
+extern const char kernel_pattern[];

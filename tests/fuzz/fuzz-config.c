@@ -1,0 +1,100 @@
+/* Any bytes as a configuration file: either it is refused with a reason, or whatever loads keeps
+ * the promises of config.h and of the core's headers. */
+#include "config/config.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/engine.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+/* A line that our scan approves of and iniparser reads otherwise: the scan is too generous. */
+static bool ends_with(const char *text, const char *end)
+{
+	size_t n_text = strlen(text), n_end = strlen(end);
+
+	return n_text >= n_end && strcmp(text + n_text - n_end, end) == 0;
+}
+
+static void check_command(char *const *argv)
+{
+	if (argv)
+		require(argv[0] && argv[0][0] == '/');
+}
+
+static void check_knock(const struct knock *knock)
+{
+	const struct sequence *sequence = &knock->sequence;
+
+	require(sequence->n_steps >= 1 && sequence->n_steps <= SEQUENCE_STEPS_MAX);
+	for (size_t i = 0; i < sequence->n_steps; i++)
+		require(sequence->steps[i].port > 0 &&
+			(sequence->steps[i].protocol == IPPROTO_TCP ||
+			 sequence->steps[i].protocol == IPPROTO_UDP));
+	require(memchr(knock->filter.interface, '\0', sizeof(knock->filter.interface)));
+	require((knock->filter.flags_set & knock->filter.flags_clear) == 0);
+	require(knock->seq_timeout_us > 0 && knock->seq_timeout_us <= UINT64_C(3600000000));
+}
+
+static void check_door(const struct config *config, const struct door *door)
+{
+	bool opens = false;
+
+	require(door->name[0] != '\0' && memchr(door->name, '\0', sizeof(door->name)));
+	require(config_find_door(config, door->name) == door);
+	check_knock(&door->knock);
+	require(door->timeout_us >= 1000000 && door->timeout_us % 1000000 == 0);
+	require(door->max_open > 0);
+	require(door->backend < N_BACKENDS);
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		opens |= door->set[family] || door->start_command[family];
+		require(!door->stop_command[family] || door->start_command[family]);
+		check_command(door->start_command[family]);
+		check_command(door->stop_command[family]);
+	}
+	require(opens);
+	require((door->backend == BACKEND_IPSET) == (door->entry != NULL));
+}
+
+static void check_config(const struct config *config)
+{
+	size_t length = strlen(config->log_prefix);
+
+	require(length >= 1 && length <= 127);
+	require(config->max_sources >= 1 && config->max_sources <= ENGINE_SOURCES_MAX);
+	require(config->max_open >= 1);
+	require(config->ipv6_prefix >= 1 && config->ipv6_prefix <= 128);
+	require(config->on_stop == ON_STOP_CLOSE || config->on_stop == ON_STOP_KEEP);
+	require(config->n_doors > 0);
+	for (size_t i = 0; i < config->n_doors; i++)
+		check_door(config, &config->doors[i]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct config *config = NULL;
+	struct complaints complaints;
+	int r = config_load_bytes((const char *)data, size, NULL, &config, &complaints);
+
+	require(r == 0 || r == -EBADMSG);
+	require((r == 0) == (config != NULL) && (r == 0) == (complaints.n_errors == 0));
+	for (size_t i = 0; i < complaints.n_items; i++) {
+		require(i == 0 || complaints.items[i - 1].line <= complaints.items[i].line);
+		require(!strpbrk(complaints.items[i].text, "\n\r\t\x1b"));
+		require(!ends_with(complaints.items[i].text, "not understood"));
+	}
+	if (config)
+		check_config(config);
+	config_free(config);
+	complaints_done(&complaints);
+	return 0;
+}

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Runs each fuzz target once over the data of the tests: they must survive what the tests know already.
+# Usage: test-fuzz-inputs.sh, in the build folder, with srcdir in the environment.
+set -eu
+srcdir=${srcdir:-.}
+
+./tests/fuzz/fuzz-config "$srcdir"/tests/config/*.conf
+./tests/fuzz/fuzz-format "$srcdir"/tests/records/*.records
