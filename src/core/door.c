@@ -2,14 +2,7 @@
 
 #include <stdlib.h>
 
-static void command_free(char **argv)
-{
-	if (!argv)
-		return;
-	for (char **arg = argv; *arg; arg++)
-		free(*arg);
-	free(argv);
-}
+#include "core/command.h"
 
 void door_done(struct door *door)
 {

@@ -1,0 +1,265 @@
+#include "config/draft.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/complaint.h"
+#include "config/ini.h"
+#include "config/key.h"
+#include "config/parse.h"
+#include "config/text.h"
+#include "config/values.h"
+#include "util/cleanup.h"
+
+DEFINE_CLEANUP(struct values *, values_free)
+
+enum { WHERE_MAX = sizeof("door ") + DOOR_NAME_MAX };
+
+/* One section being read. */
+struct part {
+	enum section_kind kind;
+	struct ini_section *section;
+	const char *where;
+	void *object;		 /* struct config or struct door */
+	const struct door *door; /* NULL if it is none */
+	const struct values *values;
+	struct complaints *complaints;
+};
+
+static void complain_unknown(const struct part *part, const struct ini_entry *entry)
+{
+	enum section_kind other = part->kind == SECTION_DOOR ? SECTION_OPTIONS : SECTION_DOOR;
+	const struct key *guess = key_guess(part->kind, entry->key);
+	char shown[TEXT_QUOTED_MAX];
+
+	text_quote_name(entry->key, shown);
+	if (key_find(other, entry->key))
+		complain_error(part->complaints, entry->line, "%s: %s belongs in %s", part->where,
+			       entry->key,
+			       other == SECTION_DOOR ? "a [door NAME] section" : "[options]");
+	else if (guess)
+		complain_error(part->complaints, entry->line,
+			       "%s: unknown key %s: did you mean %s?", part->where, shown,
+			       guess->name);
+	else
+		complain_error(part->complaints, entry->line, "%s: unknown key %s", part->where,
+			       shown);
+}
+
+static void drop_unknown(const struct part *part)
+{
+	struct ini_section *section = part->section;
+
+	for (size_t i = 0; i < section->n_entries;) {
+		if (key_find(part->kind, section->entries[i].key)) {
+			i++;
+			continue;
+		}
+		complain_unknown(part, &section->entries[i]);
+		ini_drop(section, i);
+	}
+}
+
+static void complain_missing(const struct part *part, const struct key *key)
+{
+	char list[CHOICES_TEXT_MAX];
+
+	if (part->section->damaged)
+		return;
+	if (key->choices)
+		complain_error(part->complaints, part->section->line, "%s: %s is missing: %s",
+			       part->where, key->name, parse_list_choices(key->choices, list));
+	else
+		complain_error(part->complaints, part->section->line, "%s: %s is missing",
+			       part->where, key->name);
+}
+
+/* Whether the key is one of this door's; if it is not, but given, with a complaint. */
+static bool belongs(const struct part *part, const struct key *key, const struct ini_entry *entry)
+{
+	if (key->backends == 0)
+		return true;
+	if (part->door->backend == N_BACKENDS)
+		return entry != NULL; /* of an unknown backend: the text is judged all the same */
+	if (key->backends & 1U << part->door->backend)
+		return true;
+	if (entry)
+		complain_error(part->complaints, entry->line,
+			       "%s: %s belongs to the backend %s, not to %s", part->where,
+			       key->name, backend_names[__builtin_ctz(key->backends)],
+			       backend_names[part->door->backend]);
+	return false;
+}
+
+static int read_key(const struct part *part, const struct key *key)
+{
+	const struct ini_entry *entry = ini_find(part->section, key->name);
+	const struct reading reading = {
+		.key = key,
+		.where = part->where,
+		.line = entry ? entry->line : part->section->line,
+		.complaints = part->complaints,
+	};
+	const char *text = entry ? values_get(part->values, key->name) : key->fallback;
+	int r;
+
+	if (!belongs(part, key, entry))
+		return 0;
+	if (!text) {
+		if (key->required)
+			complain_missing(part, key);
+		return 0;
+	}
+	r = key->parse(&reading, text, (char *)part->object + key->offset);
+	return r == -EBADMSG ? 0 : r;
+}
+
+static int read_part(struct part *part, struct values *values)
+{
+	int r;
+
+	drop_unknown(part);
+	r = values_load(values, part->section, part->complaints);
+	if (r < 0)
+		return r == -EBADMSG ? 0 : r;
+	part->values = values;
+	for (const struct key *key = keys; key->name; key++) {
+		if (key->section != part->kind)
+			continue;
+		r = read_key(part, key);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* "door NAME", with the name being one; else -EBADMSG, with a complaint. */
+static int read_name(const char *text, struct door *door, struct complaints *complaints,
+		     unsigned line)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	static const char others[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+	size_t length = strlen(text);
+	char quoted[TEXT_QUOTED_MAX];
+
+	if (length == 0 || length > DOOR_NAME_MAX || !strchr(first, text[0]) ||
+	    text[strspn(text, others)] != '\0') {
+		complain_error(complaints, line,
+			       "%s is not the name of a door: 1 to %d of the characters a-z 0-9 _ "
+			       "-, the first a letter or a digit",
+			       text_quote(text, quoted), DOOR_NAME_MAX);
+		return -EBADMSG;
+	}
+	memcpy(door->name, text, length + 1);
+	return 0;
+}
+
+static int read_door(struct ini_section *section, struct values *values,
+		     struct complaints *complaints, struct draft *draft)
+{
+	size_t n = draft->config->n_doors++;
+	struct door *door = &draft->config->doors[n];
+	const char *name = section->name + strlen(section_names[SECTION_DOOR]);
+	size_t n_errors = complaints->n_errors;
+	char where[WHERE_MAX];
+	struct part part = {SECTION_DOOR, section, where, door, door, NULL, complaints};
+	int r;
+
+	door->backend = N_BACKENDS;
+	read_name(name + strspn(name, " "), door, complaints, section->line);
+	snprintf(where, sizeof(where), "door%s%s", door->name[0] ? " " : "", door->name);
+	r = read_part(&part, values);
+	draft->doors[n].section = section;
+	draft->doors[n].whole = complaints->n_errors == n_errors && !section->damaged;
+	return r;
+}
+
+static int read_options(struct ini_section *section, struct values *values,
+			struct complaints *complaints, struct draft *draft)
+{
+	struct part part = {
+		SECTION_OPTIONS, section, section_names[SECTION_OPTIONS], draft->config, NULL, NULL,
+		complaints,
+	};
+
+	return read_part(&part, values);
+}
+
+static bool is_door(const struct ini_section *section)
+{
+	size_t length = strlen(section_names[SECTION_DOOR]);
+
+	return strncmp(section->name, section_names[SECTION_DOOR], length) == 0 &&
+	       (section->name[length] == ' ' || section->name[length] == '\0');
+}
+
+static void complain_section(const struct ini_section *section, struct complaints *complaints)
+{
+	char quoted[TEXT_QUOTED_MAX];
+
+	complain_error(complaints, section->line,
+		       "unknown section %s: there are [options] and [door NAME]",
+		       text_quote(section->name, quoted));
+}
+
+static int read_sections(struct ini *ini, struct values *values, struct complaints *complaints,
+			 struct draft *draft)
+{
+	bool has_options = false, has_unknown = ini->damaged;
+
+	for (size_t i = 0; i < ini->n_sections; i++) {
+		struct ini_section *section = &ini->sections[i];
+		int r = 0;
+
+		if (is_door(section)) {
+			r = read_door(section, values, complaints, draft);
+		} else if (strcmp(section->name, section_names[SECTION_OPTIONS]) == 0) {
+			has_options = true;
+			r = read_options(section, values, complaints, draft);
+		} else {
+			has_unknown = true;
+			complain_section(section, complaints);
+		}
+		if (r < 0)
+			return r;
+	}
+	if (!has_options && !has_unknown)
+		complain_error(complaints, 0, "the section [options] is missing");
+	if (draft->config->n_doors == 0 && !has_unknown)
+		complain_error(complaints, 0,
+			       "there is no door: add a [door NAME] section for each");
+	return 0;
+}
+
+int draft_build(struct ini *ini, struct complaints *complaints, struct draft *ret)
+{
+	struct draft draft CLEANUP(draft_done) = {0};
+	struct values *values CLEANUP(cleanup_values_free) = NULL;
+	int r;
+
+	draft.config = calloc(1, sizeof(*draft.config));
+	draft.doors = calloc(ini->n_sections + 1, sizeof(*draft.doors));
+	if (!draft.config || !draft.doors)
+		return -ENOMEM;
+	draft.config->doors = calloc(ini->n_sections + 1, sizeof(*draft.config->doors));
+	if (!draft.config->doors)
+		return -ENOMEM;
+	r = values_new(&values);
+	if (r < 0)
+		return r;
+	r = read_sections(ini, values, complaints, &draft);
+	if (r < 0)
+		return r;
+	*ret = draft;
+	draft = (struct draft){0};
+	return 0;
+}
+
+void draft_done(struct draft *draft)
+{
+	draft->config = config_free(draft->config);
+	free(draft->doors);
+	draft->doors = NULL;
+}

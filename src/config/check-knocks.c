@@ -1,0 +1,117 @@
+#include "config/draft.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "config/complaint.h"
+#include "config/ini.h"
+#include "core/engine.h"
+#include "util/cleanup.h"
+
+/* A run of steps in one lane: a door's whole sequence, or a part of it to look for. */
+struct run {
+	const struct door *door;
+	const struct ini_section *section;
+	size_t lane; /* the number of the filter */
+	const struct step *steps;
+	size_t n_steps;
+};
+
+static int compare_steps(const struct step *a, const struct step *b)
+{
+	int order = (a->port > b->port) - (a->port < b->port);
+
+	return order != 0 ? order : (a->protocol > b->protocol) - (a->protocol < b->protocol);
+}
+
+static int compare_runs(const void *a, const void *b)
+{
+	const struct run *x = a, *y = b;
+	int order = (x->lane > y->lane) - (x->lane < y->lane);
+
+	if (order == 0)
+		order = (x->n_steps > y->n_steps) - (x->n_steps < y->n_steps);
+	for (size_t i = 0; order == 0 && i < x->n_steps; i++)
+		order = compare_steps(&x->steps[i], &y->steps[i]);
+	return order;
+}
+
+/* The number of the filter's lane, which is a new one if no door before has it. The engine makes a
+ * lane of each filter and has room for ENGINE_LANES_MAX. */
+static size_t lane_of(const struct filter *filter, const struct filter **lanes, size_t *n_lanes)
+{
+	size_t lane = 0;
+
+	while (lane < *n_lanes && !filter_equal(lanes[lane], filter))
+		lane++;
+	if (lane == *n_lanes && lane < ENGINE_LANES_MAX)
+		lanes[(*n_lanes)++] = filter;
+	return lane;
+}
+
+/* The runs of all doors that can be judged. */
+static size_t collect_runs(const struct draft *draft, struct complaints *complaints,
+			   struct run *runs)
+{
+	const struct filter *lanes[ENGINE_LANES_MAX];
+	size_t n_lanes = 0, n_runs = 0;
+
+	for (size_t i = 0; i < draft->config->n_doors; i++) {
+		const struct door *door = &draft->config->doors[i];
+		const struct ini_section *section = draft->doors[i].section;
+		size_t lane;
+
+		if (!draft->doors[i].whole)
+			continue;
+		lane = lane_of(&door->knock.filter, lanes, &n_lanes);
+		if (lane == ENGINE_LANES_MAX)
+			complain_error(complaints, section->line,
+				       "door %s: more than %d different combinations of tcpflags, "
+				       "interface and target",
+				       door->name, ENGINE_LANES_MAX);
+		else
+			runs[n_runs++] =
+				(struct run){door, section, lane, door->knock.sequence.steps,
+					     door->knock.sequence.n_steps};
+	}
+	return n_runs;
+}
+
+/* A door whose sequence is a proper part of this one, the longest; NULL: none. */
+static const struct door *find_part(const struct run *whole, const struct run *runs, size_t n_runs)
+{
+	for (size_t n_steps = whole->n_steps - 1; n_steps > 0; n_steps--) {
+		for (size_t from = 0; from + n_steps <= whole->n_steps; from++) {
+			const struct run part = {.lane = whole->lane,
+						 .steps = whole->steps + from,
+						 .n_steps = n_steps};
+			const struct run *found =
+				bsearch(&part, runs, n_runs, sizeof(*runs), compare_runs);
+
+			if (found)
+				return found->door;
+		}
+	}
+	return NULL;
+}
+
+int draft_check_knocks(const struct draft *draft, struct complaints *complaints)
+{
+	struct run *runs CLEANUP(cleanup_free) = calloc(draft->config->n_doors + 1, sizeof(*runs));
+	size_t n_runs;
+
+	if (!runs)
+		return -ENOMEM;
+	n_runs = collect_runs(draft, complaints, runs);
+	qsort(runs, n_runs, sizeof(*runs), compare_runs);
+	for (size_t i = 0; i < n_runs; i++) {
+		const struct door *part = find_part(&runs[i], runs, n_runs);
+
+		if (part)
+			complain_warning(complaints, ini_find(runs[i].section, "sequence")->line,
+					 "door %s: sequence holds all of the sequence of door %s, "
+					 "which opens on the way",
+					 runs[i].door->name, part->name);
+	}
+	return 0;
+}

@@ -1,0 +1,182 @@
+#include "config/draft.h"
+
+#include <string.h>
+
+#include "config/complaint.h"
+#include "config/ini.h"
+#include "config/listeners.h"
+#include "util/cleanup.h"
+
+DEFINE_CLEANUP(struct listeners *, listeners_free)
+
+static const char *const family_names[] = {"IPv4", "IPv6"};
+
+/* A key of a door for each family. */
+static const char *const set_keys[] = {"set", "set_6"};
+static const char *const start_keys[] = {"start_command", "start_command_6"};
+static const char *const stop_keys[] = {"stop_command", "stop_command_6"};
+
+/* One door being looked at. */
+struct check {
+	const struct door *door;
+	const struct ini_section *section;
+	bool whole;
+	struct complaints *complaints;
+};
+
+static struct check check_of(const struct draft *draft, size_t door, struct complaints *complaints)
+{
+	return (struct check){
+		.door = &draft->config->doors[door],
+		.section = draft->doors[door].section,
+		.whole = draft->doors[door].whole,
+		.complaints = complaints,
+	};
+}
+
+/* Where the key stands; the section's line if it does not. */
+static unsigned line_of(const struct check *check, const char *key)
+{
+	const struct ini_entry *entry = ini_find(check->section, key);
+
+	return entry ? entry->line : check->section->line;
+}
+
+static bool has(const struct check *check, const char *key)
+{
+	return ini_find(check->section, key) != NULL;
+}
+
+/* Whether something opens the door for addresses of this family. */
+static bool opens_for(const struct door *door, enum family family)
+{
+	return door->set[family] || door->start_command[family];
+}
+
+/* Asks what is given, not what it is worth: bad values have had their complaint. */
+static void check_backend(const struct check *check)
+{
+	static const char *const *const needed[] = {set_keys, start_keys};
+	const struct door *door = check->door;
+	const char *const *names;
+
+	if (door->backend == N_BACKENDS || check->section->damaged)
+		return;
+	names = needed[door->backend];
+	if (!has(check, names[FAMILY_IPV4]) && !has(check, names[FAMILY_IPV6]))
+		complain_error(check->complaints, check->section->line,
+			       "door %s: neither %s nor %s is given: a knock would open nothing",
+			       door->name, names[FAMILY_IPV4], names[FAMILY_IPV6]);
+	if (door->set[FAMILY_IPV4] && door->set[FAMILY_IPV6] &&
+	    strcmp(door->set[FAMILY_IPV4], door->set[FAMILY_IPV6]) == 0)
+		complain_error(
+			check->complaints, line_of(check, "set_6"),
+			"door %s: set and set_6 name the same set, and a set holds addresses "
+			"of one family",
+			door->name);
+}
+
+static void check_commands(const struct check *check, enum family family)
+{
+	const char *start = start_keys[family], *stop = stop_keys[family];
+
+	if (check->door->backend != BACKEND_COMMAND || check->section->damaged)
+		return;
+	if (has(check, stop) && !has(check, start))
+		complain_error(check->complaints, line_of(check, stop),
+			       "door %s: %s without %s: there is nothing that it could undo",
+			       check->door->name, stop, start);
+	if (has(check, start) && !has(check, stop))
+		complain_warning(check->complaints, line_of(check, start),
+				 "door %s: %s without %s: nothing closes the door, unless the "
+				 "command sees to it",
+				 check->door->name, start, stop);
+}
+
+/* Sources that the door takes, but can do nothing for. */
+static void check_families(const struct check *check)
+{
+	const struct door *door = check->door;
+	const struct filter *filter = &door->knock.filter;
+	enum family family;
+
+	if (filter->has_target && !opens_for(door, address_family(&filter->target))) {
+		family = address_family(&filter->target);
+		complain_error(check->complaints, line_of(check, "target"),
+			       "door %s: target is an %s address, and nothing opens the door for "
+			       "%s: %s is missing",
+			       door->name, family_names[family], family_names[family],
+			       door->backend == BACKEND_IPSET ? set_keys[family]
+							      : start_keys[family]);
+	}
+	for (size_t i = 0; i < door->n_allow; i++) {
+		family = address_family(&door->allow[i].base);
+		if (opens_for(door, family))
+			continue;
+		complain_warning(check->complaints, line_of(check, "allow"),
+				 "door %s: network %zu of allow is of %s, for which nothing opens "
+				 "the door",
+				 door->name, i + 1, family_names[family]);
+	}
+}
+
+static void check_sequence(const struct check *check)
+{
+	const struct sequence *sequence = &check->door->knock.sequence;
+
+	if (sequence->n_steps == 1)
+		complain_warning(check->complaints, line_of(check, "sequence"),
+				 "door %s: sequence has one step: any port scan opens the door",
+				 check->door->name);
+	else if (sequence_ascends(sequence))
+		complain_warning(check->complaints, line_of(check, "sequence"),
+				 "door %s: the ports of sequence ascend: a scan of just these "
+				 "ports in their order opens the door",
+				 check->door->name);
+}
+
+void draft_check_doors(const struct draft *draft, struct complaints *complaints)
+{
+	for (size_t i = 0; i < draft->config->n_doors; i++) {
+		struct check check = check_of(draft, i, complaints);
+
+		check_backend(&check);
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			check_commands(&check, family);
+		if (!check.whole)
+			continue;
+		check_families(&check);
+		check_sequence(&check);
+	}
+}
+
+static void check_ports(const struct check *check, const struct listeners *listeners)
+{
+	const struct sequence *sequence = &check->door->knock.sequence;
+
+	for (size_t i = 0; i < sequence->n_steps; i++)
+		if (listeners_have(listeners, &sequence->steps[i]))
+			complain_warning(
+				check->complaints, line_of(check, "sequence"),
+				"door %s: step %zu of sequence is a port that this machine listens "
+				"on: where the firewall lets packets to it in, it logs none and "
+				"the knock never completes",
+				check->door->name, i + 1);
+}
+
+int draft_check_ports(const struct draft *draft, const char *proc_net,
+		      struct complaints *complaints)
+{
+	struct listeners *listeners CLEANUP(cleanup_listeners_free) = NULL;
+	int r = listeners_read(proc_net, &listeners);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < draft->config->n_doors; i++) {
+		struct check check = check_of(draft, i, complaints);
+
+		if (check.whole)
+			check_ports(&check, listeners);
+	}
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* Where things stand in an INI file: what iniparser does not tell. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct complaints;
+
+/* So long may a line be that is no comment, and so many keys may a section have. */
+enum { INI_LINE_MAX = 1000, INI_KEYS_MAX = 64 };
+
+struct ini_entry {
+	char *key; /* lower case */
+	unsigned line;
+	const char *text; /* the line as it stands; the caller's bytes */
+	size_t length;
+};
+
+struct ini_section {
+	char *name; /* lower case, one blank between words */
+	unsigned line;
+	struct ini_entry *entries;
+	size_t n_entries;
+	bool damaged; /* a line of it was refused: it may miss a key for that reason alone */
+};
+
+struct ini {
+	struct ini_section *sections; /* in the order of the file */
+	size_t n_sections;
+	bool damaged; /* the same of lines in no section that was kept */
+};
+
+/* Finds the sections and keys of a file and complains about every line that is not INI, that two
+ * readers could understand differently, or whose section or key stood before. What is found is what
+ * is left. 0, or -ENOMEM. */
+int ini_scan(const char *data, size_t size, struct complaints *complaints, struct ini *ret);
+
+/* Takes one entry out. */
+void ini_drop(struct ini_section *section, size_t entry);
+
+/* Frees what it owns. */
+void ini_done(struct ini *ini);
+
+/* The entry of this key, or NULL. */
+const struct ini_entry *ini_find(const struct ini_section *section, const char *key);

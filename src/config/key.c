@@ -1,0 +1,87 @@
+#include "config/key.h"
+
+#include <string.h>
+
+#include "config/parse.h"
+#include "config/text.h"
+#include "core/engine.h"
+
+#define US_PER_MS UINT64_C(1000)
+#define US_PER_S  (1000 * US_PER_MS)
+#define US_PER_H  (3600 * US_PER_S)
+
+#define OPTION(field) .section = SECTION_OPTIONS, .offset = offsetof(struct config, field)
+#define DOOR(field)   .section = SECTION_DOOR, .offset = offsetof(struct door, field)
+#define WHOLE_DOOR    .section = SECTION_DOOR
+#define ONLY(backend) .backends = 1U << BACKEND_##backend
+
+/* An ipset element lives 2^32 ms at most, and ipset refuses more than half of that. */
+enum { IPSET_TIMEOUT_MAX_S = 2147483 };
+
+const char *const section_names[] = {"options", "door", NULL};
+const char *const backend_names[] = {"ipset", "command", NULL};
+static const char *const on_stop_names[] = {"close", "keep", NULL};
+
+/* The order matters once: backend stands before the keys that belong to one. */
+const struct key keys[] = {
+	{"log_prefix", OPTION(log_prefix), .parse = parse_prefix, .required = true, .max = 127},
+	{"max_sources", OPTION(max_sources), .parse = parse_number, .fallback = "65536", .min = 1,
+	 .max = ENGINE_SOURCES_MAX},
+	{"max_open", OPTION(max_open), .parse = parse_number, .fallback = "4096", .min = 1,
+	 .max = 1000000},
+	{"max_age", OPTION(max_age_us), .parse = parse_span, .fallback = "30s", .min = US_PER_S,
+	 .max = US_PER_H},
+	{"ipv6_prefix", OPTION(ipv6_prefix), .parse = parse_prefix_length, .fallback = "128",
+	 .min = 1, .max = 128},
+	{"on_stop", OPTION(on_stop), .parse = parse_choice, .fallback = "close",
+	 .choices = on_stop_names},
+
+	{"sequence", DOOR(knock.sequence), .parse = parse_sequence, .required = true},
+	{"seq_timeout", DOOR(knock.seq_timeout_us), .parse = parse_span, .fallback = "10s",
+	 .min = US_PER_MS, .max = US_PER_H},
+	{"tcpflags", DOOR(knock.filter), .parse = parse_flags, .fallback = "syn, !ack"},
+	{"interface", DOOR(knock.filter.interface), .parse = parse_interface},
+	{"target", DOOR(knock.filter), .parse = parse_target},
+	{"allow", WHOLE_DOOR, .parse = parse_allow},
+	{"timeout", DOOR(timeout_us), .parse = parse_seconds, .fallback = "30s", .min = US_PER_S,
+	 .max = IPSET_TIMEOUT_MAX_S * US_PER_S},
+	{"max_open", DOOR(max_open), .parse = parse_number, .fallback = "1024", .min = 1,
+	 .max = 1000000},
+	{"backend", DOOR(backend), .parse = parse_choice, .required = true,
+	 .choices = backend_names},
+
+	{"set", DOOR(set[FAMILY_IPV4]), .parse = parse_set, ONLY(IPSET), .max = 31},
+	{"set_6", DOOR(set[FAMILY_IPV6]), .parse = parse_set, ONLY(IPSET), .max = 31},
+	{"entry", DOOR(entry), .parse = parse_entry, ONLY(IPSET), .fallback = "%IP%", .max = 255},
+
+	{"start_command", DOOR(start_command[FAMILY_IPV4]), .parse = parse_command, ONLY(COMMAND)},
+	{"start_command_6", DOOR(start_command[FAMILY_IPV6]), .parse = parse_command,
+	 ONLY(COMMAND)},
+	{"stop_command", DOOR(stop_command[FAMILY_IPV4]), .parse = parse_command, ONLY(COMMAND)},
+	{"stop_command_6", DOOR(stop_command[FAMILY_IPV6]), .parse = parse_command, ONLY(COMMAND)},
+	{0},
+};
+
+const struct key *key_find(enum section_kind section, const char *name)
+{
+	for (const struct key *key = keys; key->name; key++)
+		if (key->section == section && strcmp(key->name, name) == 0)
+			return key;
+	return NULL;
+}
+
+const struct key *key_guess(enum section_kind section, const char *name)
+{
+	const struct key *best = NULL;
+	unsigned least = (unsigned)strlen(name) / 3 + 1;
+
+	for (const struct key *key = keys; key->name; key++) {
+		unsigned distance = text_distance(key->name, name);
+
+		if (key->section == section && distance < least) {
+			least = distance;
+			best = key;
+		}
+	}
+	return best;
+}

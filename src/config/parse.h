@@ -1,0 +1,31 @@
+/* The values of the configuration: one parser for each kind, all with the contract of key.parse. */
+#pragma once
+
+struct reading;
+
+/* Room for a list of choices and its NUL. */
+enum { CHOICES_TEXT_MAX = 128 };
+
+int parse_number(const struct reading *reading, const char *text, void *field);
+int parse_prefix_length(const struct reading *reading, const char *text, void *field);
+int parse_span(const struct reading *reading, const char *text, void *field);
+int parse_seconds(const struct reading *reading, const char *text, void *field);
+int parse_choice(const struct reading *reading, const char *text, void *field);
+
+int parse_prefix(const struct reading *reading, const char *text, void *field);
+int parse_sequence(const struct reading *reading, const char *text, void *field);
+int parse_flags(const struct reading *reading, const char *text, void *field);
+int parse_interface(const struct reading *reading, const char *text, void *field);
+int parse_target(const struct reading *reading, const char *text, void *field);
+int parse_allow(const struct reading *reading, const char *text, void *field);
+
+int parse_set(const struct reading *reading, const char *text, void *field);
+int parse_entry(const struct reading *reading, const char *text, void *field);
+int parse_command(const struct reading *reading, const char *text, void *field);
+
+/* Complains that the text is not what the format says, and returns -EBADMSG. */
+int parse_reject(const struct reading *reading, const char *text, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Writes "a, b or c" and returns `text`. */
+const char *parse_list_choices(const char *const *choices, char text[static CHOICES_TEXT_MAX]);

@@ -1,0 +1,127 @@
+/* Loads a configuration again and again, each time with one more allocation succeeding before one
+ * fails: it must end in -ENOMEM, without a crash, and (under a sanitizer) without a leak. Linked
+ * with -Wl,--wrap for each allocator below; what libiniparser and libc allocate by themselves is
+ * not counted. */
+#include "config/config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *pointer, size_t n, size_t size);
+char *__real_strdup(const char *text);
+int __real_vasprintf(char **ret, const char *format, va_list arguments);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
+char *__wrap_strdup(const char *text);
+int __wrap_vasprintf(char **ret, const char *format, va_list arguments);
+
+static size_t left = SIZE_MAX; /* allocations that succeed */
+
+static bool fails(void)
+{
+	if (left == 0) {
+		errno = ENOMEM;
+		return true;
+	}
+	left--;
+	return false;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_reallocarray(void *pointer, size_t n, size_t size)
+{
+	return fails() ? NULL : __real_reallocarray(pointer, n, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return fails() ? NULL : __real_strdup(text);
+}
+
+__attribute__((format(printf, 2, 0))) int __wrap_vasprintf(char **ret, const char *format,
+							   va_list arguments)
+{
+	return fails() ? -1 : __real_vasprintf(ret, format, arguments);
+}
+
+/* How often it failed for want of memory before it came to an end of its own, which is returned. */
+static int load_until_enough(const char *text, size_t *ret_failures)
+{
+	struct config *config = NULL;
+	struct complaints complaints;
+	int r;
+
+	for (size_t enough = 0;; enough++) {
+		left = enough;
+		r = config_load_bytes(text, strlen(text), TEST_DATA_DIR "/config/proc-net", &config,
+				      &complaints);
+		left = SIZE_MAX;
+		complaints_done(&complaints);
+		if (r != -ENOMEM) {
+			*ret_failures = enough;
+			break;
+		}
+		assert_null(config);
+	}
+	config_free(config);
+	return r;
+}
+
+static void test_good(void **state)
+{
+	static const char text[] = "[options]\nlog_prefix = 'a long prefix, over 29 characters'\n"
+				   "[door a]\nsequence = 3001, 3001\nbackend = ipset\nset = a\n"
+				   "set_6 = b\nallow = 192.0.2.0/24, 2001:db8::/32\n"
+				   "[door b]\nsequence = 3001\nbackend = command\n"
+				   "start_command = /bin/echo %IP% ;\nstop_command_6 = /bin/true\n"
+				   "start_command_6 = /bin/echo '>' x | y\n";
+	size_t failures;
+
+	(void)state;
+	assert_int_equal(load_until_enough(text, &failures), 0);
+	assert_true(failures > 50);
+}
+
+static void test_bad(void **state)
+{
+	static const char text[] = "x = 1\n[options]\nlog_prefix = ''\nfoo = 1\nmax_age = 1\"\n"
+				   "[door a]\nsequence = 3001, 0\nbackend = ipset\nset = '-'\n"
+				   "allow = 192.0.2.0/33\ntimeout = x\n[door a]\n[doors b]\n[\n]\n"
+				   "[door b]\nsequence = 1\nbackend = command\nset = a\n"
+				   "start_command = a\nstart_command_6 = /bin/a\nset = b\n";
+	size_t failures;
+
+	(void)state;
+	assert_int_equal(load_until_enough(text, &failures), -EBADMSG);
+	assert_true(failures > 50);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_bad),
+	};
+
+	return cmocka_run_group_tests_name("config-memory", tests, NULL, NULL);
+}
