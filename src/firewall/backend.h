@@ -1,0 +1,50 @@
+/* What each backend implements, and what a rule holds for it. */
+#pragma once
+
+#include "firewall/firewall.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct children;
+struct door;
+struct ipset_client;
+
+enum { PROBLEM_MAX = 384 };
+
+struct firewall {
+	firewall_done_fn done;
+	struct children *children;
+	struct ipset_client *ipset; /* made when first needed */
+	char problem[PROBLEM_MAX];
+};
+
+struct rule {
+	const struct backend *backend;
+	char *set;     /* ipset */
+	char *element; /* ipset */
+	char **start;  /* command: argument vectors without tokens; NULL: nothing to run */
+	char **stop;
+};
+
+struct backend {
+	const char *name;
+	bool expires; /* the kernel keeps the deadline */
+	/* Fills in the rule's fields. 0, -ENOMEM, -EAFNOSUPPORT. */
+	int (*spell)(const struct door *door, const struct address *source, struct rule *rule);
+	/* As firewall.h has them; `problem` is written on error. */
+	int (*check)(struct firewall *firewall, const struct door *door);
+	int (*open)(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+		    uint64_t now_us, void *owner);
+	int (*close)(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+		     void *owner);
+	bool (*is_whole)(const struct rule *rule);
+};
+
+extern const struct backend backend_ipset, backend_command;
+
+const struct backend *backend_of(const struct door *door);
+
+/* Writes the problem and returns `error`. */
+__attribute__((format(printf, 3, 4))) int firewall_fail(struct firewall *firewall, int error,
+							const char *format, ...);

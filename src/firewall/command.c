@@ -1,0 +1,83 @@
+/* Backend command: start_command opens and stop_command closes; both are argument vectors. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/command.h"
+#include "core/door.h"
+#include "firewall/backend.h"
+#include "util/children.h"
+
+static int command_spell(const struct door *door, const struct address *source, struct rule *rule)
+{
+	enum family family = address_family(source);
+
+	if (!door->start_command[family])
+		return -EAFNOSUPPORT;
+	rule->start = command_expand(door->start_command[family], door, source);
+	if (!rule->start)
+		return -ENOMEM;
+	if (door->stop_command[family]) {
+		rule->stop = command_expand(door->stop_command[family], door, source);
+		if (!rule->stop)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int run(struct firewall *firewall, char **argv, uint64_t now_us, void *owner)
+{
+	int r;
+
+	if (!argv)
+		return FIREWALL_DONE;
+	r = children_spawn(firewall->children, argv, now_us + FIREWALL_COMMAND_LIMIT_US, owner);
+	if (r < 0)
+		return firewall_fail(firewall, r, "cannot run %s: %s", argv[0], strerror(-r));
+	return FIREWALL_PENDING;
+}
+
+static int command_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+			uint64_t now_us, void *owner)
+{
+	(void)seconds;
+	return run(firewall, rule->start, now_us, owner);
+}
+
+static int command_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+			 void *owner)
+{
+	return run(firewall, rule->stop, now_us, owner);
+}
+
+static int command_check(struct firewall *firewall, const struct door *door)
+{
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		char *const *const commands[] = {
+			door->start_command[family],
+			door->stop_command[family],
+		};
+
+		for (size_t i = 0; i < 2; i++)
+			if (commands[i] && access(commands[i][0], X_OK) < 0)
+				return firewall_fail(firewall, -errno, "cannot run %s: %s",
+						     commands[i][0], strerror(errno));
+	}
+	return 0;
+}
+
+static bool command_is_whole(const struct rule *rule)
+{
+	(void)rule; /* a door without a stop_command has nothing to close with */
+	return true;
+}
+
+const struct backend backend_command = {
+	.name = "command",
+	.expires = false,
+	.spell = command_spell,
+	.check = command_check,
+	.open = command_open,
+	.close = command_close,
+	.is_whole = command_is_whole,
+};

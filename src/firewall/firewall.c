@@ -1,0 +1,125 @@
+#include "firewall/firewall.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "core/door.h"
+#include "firewall/backend.h"
+#include "firewall/ipset.h"
+#include "util/children.h"
+#include "util/cleanup.h"
+
+/* Commands at the same time; more wait for their turn. */
+enum { COMMANDS_MAX = 128 };
+
+DEFINE_CLEANUP(struct firewall *, firewall_free)
+
+int firewall_new(firewall_done_fn done, struct firewall **ret)
+{
+	CLEANUP(cleanup_firewall_free) struct firewall *firewall = calloc(1, sizeof *firewall);
+	int r;
+
+	if (!firewall)
+		return -ENOMEM;
+	firewall->done = done;
+	r = children_new(COMMANDS_MAX, &firewall->children);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(firewall);
+	return 0;
+}
+
+struct firewall *firewall_free(struct firewall *firewall)
+{
+	if (firewall) {
+		children_free(firewall->children);
+		ipset_client_free(firewall->ipset);
+		free(firewall);
+	}
+	return NULL;
+}
+
+int firewall_fail(struct firewall *firewall, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(firewall->problem, sizeof firewall->problem, format, arguments);
+	va_end(arguments);
+	return error;
+}
+
+const char *firewall_problem(const struct firewall *firewall)
+{
+	return firewall->problem;
+}
+
+int firewall_check(struct firewall *firewall, const struct door *door)
+{
+	return backend_of(door)->check(firewall, door);
+}
+
+int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+		  uint64_t now_us, void *owner)
+{
+	return rule->backend->open(firewall, rule, seconds, now_us, owner);
+}
+
+int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us, void *owner)
+{
+	return rule->backend->close(firewall, rule, now_us, owner);
+}
+
+void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us)
+{
+	children_limit(firewall->children, owner, kill_at_us);
+}
+
+int firewall_fd(const struct firewall *firewall)
+{
+	return children_fd(firewall->children);
+}
+
+uint64_t firewall_next_us(const struct firewall *firewall)
+{
+	return children_next_us(firewall->children);
+}
+
+/* How a command ended, in words; *ret_error is 0 if all went well. */
+static const char *describe(struct firewall *firewall, const struct child_exit *exit,
+			    int *ret_error)
+{
+	const char *colon = exit->output[0] ? ": " : "";
+
+	if (exit->code == CLD_EXITED && exit->status == 0) {
+		*ret_error = 0;
+		return NULL;
+	}
+	if (exit->timed_out)
+		*ret_error = firewall_fail(firewall, -ETIMEDOUT,
+					   "the command took too long and was killed%s%s", colon,
+					   exit->output);
+	else if (exit->code == CLD_EXITED)
+		*ret_error = firewall_fail(firewall, -EIO, "the command exited with status %d%s%s",
+					   exit->status, colon, exit->output);
+	else
+		*ret_error = firewall_fail(
+			firewall, -ETIMEDOUT, "the command was killed by signal %d (%s)%s%s",
+			exit->status, strsignal(exit->status), colon, exit->output);
+	return firewall->problem;
+}
+
+void firewall_process(struct firewall *firewall, uint64_t now_us)
+{
+	struct child_exit exit;
+
+	while (children_next(firewall->children, now_us, &exit)) {
+		int error;
+		const char *problem = describe(firewall, &exit, &error);
+
+		firewall->done(exit.owner, error, problem, now_us);
+	}
+}

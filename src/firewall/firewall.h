@@ -1,0 +1,79 @@
+/* The firewall: where a grant becomes state of the kernel, or of whatever a command drives.
+ *
+ * MUST: opening twice is as opening once. What is substituted into a command or an element is a
+ * canonical address, a door's name or a number, never text from a record. No shell. Nothing here
+ * waits for a child. */
+#pragma once
+
+#include "core/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct door;
+struct firewall;
+struct rule;
+
+/* How long a command may run. */
+#define FIREWALL_COMMAND_LIMIT_US UINT64_C(10000000)
+
+/* The end of something that could not be done at once: 0 or a negative errno, with `problem` (NULL:
+ * none) in words. -ETIMEDOUT: the command was killed, and nobody knows how far it came. */
+typedef void (*firewall_done_fn)(void *owner, int error, const char *problem, uint64_t now_us);
+
+enum firewall_progress {
+	FIREWALL_DONE,
+	FIREWALL_PENDING, /* a command runs; the done function will be called */
+};
+
+int firewall_new(firewall_done_fn done, struct firewall **ret);
+struct firewall *firewall_free(struct firewall *firewall);
+
+/* What is wrong, after a function below has returned an error. Valid until the next call. */
+const char *firewall_problem(const struct firewall *firewall);
+
+/* Whether what the door names is there and can do what it must: set, family, timeout. 0 or a
+ * negative errno. */
+int firewall_check(struct firewall *firewall, const struct door *door);
+
+/* Opens and closes. `seconds` is how long the kernel shall keep it open, where it can. A
+ * firewall_progress, or a negative errno: nothing was changed. -EAGAIN: too many commands run, try
+ * again. */
+int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+		  uint64_t now_us, void *owner);
+int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+		   void *owner);
+
+/* Gives a running command of this owner only until then. */
+void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us);
+
+/* For the event loop: call firewall_process() when the descriptor is readable or the time has come.
+ */
+int firewall_fd(const struct firewall *firewall);
+uint64_t firewall_next_us(const struct firewall *firewall);
+void firewall_process(struct firewall *firewall, uint64_t now_us);
+
+/* A rule: what one door opens for one source, spelled out, so that it can be closed without the
+ * configuration that it came from. */
+
+/* 0; -ENOMEM; -EAFNOSUPPORT: the door has nothing for the address's family. */
+int rule_new(const struct door *door, const struct address *source, struct rule **ret);
+struct rule *rule_free(struct rule *rule);
+
+/* Whether the kernel itself ends it after the seconds given to firewall_open(). */
+bool rule_expires(const struct rule *rule);
+
+/* Whether both are closed in the same way. */
+bool rule_equal(const struct rule *a, const struct rule *b);
+
+/* As lines of KEY=VALUE, for people and for rule_read_line(). */
+void rule_write(const struct rule *rule, FILE *file);
+
+/* Reads one such line into *rule, which starts as NULL. 0; -ENOENT: no key of a rule; -EINVAL: not
+ * as rule_write() writes it. */
+int rule_read_line(const char *key, const char *value, struct rule **rule);
+
+/* Whether all has been read that the rule's backend needs to close it. */
+bool rule_is_whole(const struct rule *rule);

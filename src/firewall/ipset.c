@@ -1,0 +1,241 @@
+/* Backend ipset: an element with a timeout of its own, through libipset, in this process.
+ *
+ * After an error a session of libipset 7.17 may answer "Internal protocol error" to a right
+ * command, or do nothing and say that it did; so no session outlives an error. And a command that
+ * failed can return 0: what counts is whether libipset called one of the two error functions. */
+#include "firewall/ipset.h"
+
+#include <errno.h>
+#include <libipset/ipset.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/command.h"
+#include "core/door.h"
+#include "firewall/backend.h"
+
+enum { COMMAND_MAX = 512, OUTPUT_MAX = 1024 };
+
+struct ipset_client {
+	struct ipset *session;
+	bool failed;
+	char problem[PROBLEM_MAX];
+	char output[OUTPUT_MAX];
+};
+
+__attribute__((format(printf, 4, 5))) static int
+on_custom_error(struct ipset *session, void *p, int status, const char *format, ...)
+{
+	struct ipset_client *client = p;
+	va_list arguments;
+
+	(void)session;
+	(void)status;
+	client->failed = true;
+	va_start(arguments, format);
+	vsnprintf(client->problem, sizeof client->problem, format, arguments);
+	va_end(arguments);
+	return -1;
+}
+
+static int on_standard_error(struct ipset *session, void *p)
+{
+	struct ipset_client *client = p;
+	const char *message = ipset_session_report_msg(ipset_session(session));
+
+	client->failed = true;
+	snprintf(client->problem, sizeof client->problem, "%s",
+		 message && *message ? message : "libipset gives no reason");
+	return -1;
+}
+
+__attribute__((format(printf, 3, 4))) static int on_output(struct ipset_session *session, void *p,
+							   const char *format, ...)
+{
+	struct ipset_client *client = p;
+	size_t length = strlen(client->output);
+	va_list arguments;
+	int n;
+
+	(void)session;
+	va_start(arguments, format);
+	n = vsnprintf(client->output + length, sizeof client->output - length, format, arguments);
+	va_end(arguments);
+	return n;
+}
+
+static void end_session(struct ipset_client *client)
+{
+	if (client->session)
+		ipset_fini(client->session);
+	client->session = NULL;
+}
+
+static int begin_session(struct ipset_client *client)
+{
+	client->session = ipset_init();
+	if (!client->session)
+		return -ENOMEM;
+	return ipset_custom_printf(client->session, on_custom_error, on_standard_error, on_output,
+				   client);
+}
+
+struct ipset_client *ipset_client_free(struct ipset_client *client)
+{
+	if (client)
+		end_session(client);
+	free(client);
+	return NULL;
+}
+
+static int client_new(struct ipset_client **ret)
+{
+	static bool types_loaded;
+
+	if (!types_loaded)
+		ipset_load_types();
+	types_loaded = true;
+	*ret = calloc(1, sizeof **ret);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int client_run(struct ipset_client *client, char *line)
+{
+	int r;
+
+	client->failed = false;
+	client->problem[0] = client->output[0] = '\0';
+	if (!client->session && begin_session(client) < 0)
+		return -ENOMEM;
+	r = ipset_parse_line(client->session, line);
+	if (r >= 0 && !client->failed)
+		return 0;
+	end_session(client);
+	client->problem[strcspn(client->problem, "\n")] = '\0';
+	return -EIO;
+}
+
+/* Runs one command line of ipset(8). */
+__attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, const char *set,
+						     const char *format, ...)
+{
+	char line[COMMAND_MAX];
+	va_list arguments;
+	int n, r;
+
+	va_start(arguments, format);
+	n = vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	if (n < 0 || (size_t)n >= sizeof line)
+		return firewall_fail(firewall, -E2BIG, "ipset %s: the element is too long", set);
+	if (!firewall->ipset && client_new(&firewall->ipset) < 0)
+		return firewall_fail(firewall, -ENOMEM, "ipset %s: out of memory", set);
+	r = client_run(firewall->ipset, line);
+	if (r < 0)
+		return firewall_fail(firewall, r, "ipset %s: %s", set, firewall->ipset->problem);
+	return 0;
+}
+
+static int ipset_spell(const struct door *door, const struct address *source, struct rule *rule)
+{
+	const char *set = door->set[address_family(source)];
+
+	if (!set)
+		return -EAFNOSUPPORT;
+	rule->set = strdup(set);
+	rule->element = token_expand(door->entry, door, source);
+	return rule->set && rule->element ? 0 : -ENOMEM;
+}
+
+static int ipset_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+		      uint64_t now_us, void *owner)
+{
+	(void)now_us;
+	(void)owner;
+	return run(firewall, rule->set, "add %s %s timeout %llu -exist", rule->set, rule->element,
+		   (unsigned long long)seconds);
+}
+
+static int ipset_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+		       void *owner)
+{
+	(void)now_us;
+	(void)owner;
+	return run(firewall, rule->set, "del %s %s -exist", rule->set, rule->element);
+}
+
+static size_t count(const char *text, char c)
+{
+	size_t n = 0;
+
+	for (; *text && *text != '\n'; text++)
+		n += *text == c;
+	return n;
+}
+
+/* Whether a word stands in the header line of `ipset list -t`. */
+static bool header_has(const char *output, const char *words)
+{
+	const char *header = strstr(output, "Header: ");
+	const char *found = header ? strstr(header, words) : NULL;
+
+	return found && found < header + strcspn(header, "\n");
+}
+
+static int check_set(struct firewall *firewall, const struct door *door, enum family family)
+{
+	static const char *const families[N_FAMILIES] = {" family inet ", " family inet6 "};
+	static const char *const versions[N_FAMILIES] = {"IPv4", "IPv6"};
+	const char *set = door->set[family], *output, *type;
+	int r;
+
+	r = run(firewall, set, "list -t %s", set);
+	if (r < 0)
+		return r;
+	output = firewall->ipset->output;
+	type = strstr(output, "Type: ");
+	if (!type || strncmp(type, "Type: hash:", 11) != 0)
+		return firewall_fail(firewall, -EMEDIUMTYPE,
+				     "ipset %s: not a hash: set; create it as hash:ip", set);
+	if (count(type, ',') != count(door->entry, ','))
+		return firewall_fail(
+			firewall, -EMEDIUMTYPE,
+			"ipset %s: an element of type %.*s does not look as entry = %s", set,
+			(int)strcspn(type + 6, "\n"), type + 6, door->entry);
+	if (!header_has(output, families[family]))
+		return firewall_fail(firewall, -EAFNOSUPPORT,
+				     "ipset %s: not a set for %s; create it with%s", set,
+				     versions[family], families[family]);
+	if (!header_has(output, " timeout "))
+		return firewall_fail(firewall, -ETIME,
+				     "ipset %s: created without timeout; create it with timeout 0",
+				     set);
+	return 0;
+}
+
+static int ipset_check(struct firewall *firewall, const struct door *door)
+{
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		int r = door->set[family] ? check_set(firewall, door, family) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool ipset_is_whole(const struct rule *rule)
+{
+	return rule->set && rule->element;
+}
+
+const struct backend backend_ipset = {
+	.name = "ipset",
+	.expires = true,
+	.spell = ipset_spell,
+	.check = ipset_check,
+	.open = ipset_open,
+	.close = ipset_close,
+	.is_whole = ipset_is_whole,
+};

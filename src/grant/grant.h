@@ -1,0 +1,81 @@
+/* Grants: doors that stand open, each for one source, until a deadline.
+ *
+ * MUST: a grant is on record before the firewall changes and until it has changed back; it ends at
+ * its deadline whatever else happens; there is one for a (door, source), and another knock moves
+ * its deadline. Times are microseconds of CLOCK_BOOTTIME: neither a step of the wall clock nor a
+ * suspend disturbs them. */
+#pragma once
+
+#include "core/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct door;
+struct firewall;
+struct grants;
+
+enum grant_event {
+	GRANT_OPENED,
+	GRANT_RENEWED,
+	GRANT_CLOSED,
+	GRANT_REFUSED,	    /* could not be opened: `reason` */
+	GRANT_CLOSE_FAILED, /* could not be closed, will be tried again: `reason` */
+	GRANT_ADOPTED,	    /* a predecessor opened it, and it still runs */
+	GRANT_LOST, /* a record that cannot be read was removed: `reason`; no door, no source */
+};
+
+struct grant_news {
+	enum grant_event event;
+	const char *door;
+	struct address source;
+	uint64_t left_us;   /* until the deadline */
+	const char *reason; /* or NULL */
+};
+typedef void (*grant_news_fn)(void *userdata, const struct grant_news *news);
+
+struct grants_options {
+	const char *directory; /* the records' home; made if it is not there */
+	const char *boot_id;   /* a record of another boot is overdue, whatever it says */
+	grant_news_fn news;
+	void *userdata;
+};
+
+/* Copies what it needs. 0 or a negative errno. */
+int grants_new(const struct grants_options *options, struct grants **ret);
+
+/* Closes nothing: what is open stays, on record. */
+struct grants *grants_free(struct grants *grants);
+
+/* How many may be open at the same time, over all doors; those that are stay. */
+void grants_limit(struct grants *grants, uint32_t max_open);
+
+size_t grants_count(const struct grants *grants);
+
+/* The firewall that they change, to check doors with. */
+struct firewall *grants_firewall(struct grants *grants);
+
+/* Opens the door for the source, or moves the deadline. What comes of it is told as news, before or
+ * after this returns. */
+void grants_open(struct grants *grants, const struct door *door, const struct address *source,
+		 uint64_t now_us);
+
+void grants_close_all(struct grants *grants, uint64_t now_us);
+
+/* Closes those whose door is gone, or would now open something else, or not for that source. */
+typedef const struct door *(*grants_find_fn)(void *userdata, const char *name);
+void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
+
+/* What becomes of the grants that a predecessor left on record. Those past their deadline are
+ * closed in any case. */
+enum grants_heritage {
+	GRANTS_ADOPT, /* the others go on until their deadline */
+	GRANTS_SWEEP, /* the others are closed, unless the kernel itself will end them */
+};
+int grants_inherit(struct grants *grants, enum grants_heritage heritage, uint64_t now_us);
+
+/* For the event loop: call grants_run() when the descriptor is readable or the time has come. */
+int grants_fd(const struct grants *grants);
+uint64_t grants_next_us(const struct grants *grants);
+void grants_run(struct grants *grants, uint64_t now_us);

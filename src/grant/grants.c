@@ -1,0 +1,532 @@
+#include "grant/grant.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/door.h"
+#include "firewall/firewall.h"
+#include "grant/queue.h"
+#include "grant/store.h"
+#include "util/cleanup.h"
+
+#define US_PER_S UINT64_C(1000000)
+
+/* When all places for commands are taken, how soon to try again. */
+#define BUSY_US UINT64_C(20000)
+
+enum { N_BUCKETS = 4096, BACKOFF_MAX_S = 60 };
+
+enum grant_state {
+	OPENING, /* the command that opens it runs */
+	OPEN,
+	CLOSING,  /* the command that closes it runs */
+	UNCLOSED, /* closing has failed; it is due again */
+};
+
+struct grant {
+	struct due due; /* first, so that the queue's items are grants */
+	struct grants *grants;
+	struct grant *next; /* in its bucket */
+	enum grant_state state;
+	char door[DOOR_NAME_MAX + 1];
+	struct address source;
+	struct rule *rule;
+	uint64_t deadline_us;
+	unsigned failures; /* to close it */
+	bool reopen;	   /* it was knocked for while it was being closed */
+	bool unannounced;  /* nobody was told that it opened */
+};
+
+struct grants {
+	struct firewall *firewall;
+	struct store *store;
+	grant_news_fn news;
+	void *userdata;
+	uint32_t max_open;
+	size_t n_grants;
+	struct queue queue;
+	struct grant *buckets[N_BUCKETS];
+};
+
+DEFINE_CLEANUP(struct grants *, grants_free)
+
+static void on_done(void *owner, int error, const char *problem, uint64_t now_us);
+
+int grants_new(const struct grants_options *options, struct grants **ret)
+{
+	CLEANUP(cleanup_grants_free) struct grants *grants = calloc(1, sizeof *grants);
+	int r;
+
+	if (!grants)
+		return -ENOMEM;
+	grants->news = options->news;
+	grants->userdata = options->userdata;
+	grants->max_open = UINT32_MAX;
+	r = store_new(options->directory, options->boot_id, &grants->store);
+	if (r < 0)
+		return r;
+	r = firewall_new(on_done, &grants->firewall);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(grants);
+	return 0;
+}
+
+static void grant_free(struct grant *grant)
+{
+	rule_free(grant->rule);
+	free(grant);
+}
+
+struct grants *grants_free(struct grants *grants)
+{
+	if (!grants)
+		return NULL;
+	firewall_free(grants->firewall);
+	store_free(grants->store);
+	while (queue_first(&grants->queue)) {
+		struct due *due = queue_first(&grants->queue);
+
+		queue_remove(&grants->queue, due);
+		grant_free((struct grant *)due);
+	}
+	queue_done(&grants->queue);
+	free(grants);
+	return NULL;
+}
+
+void grants_limit(struct grants *grants, uint32_t max_open)
+{
+	grants->max_open = max_open;
+}
+
+size_t grants_count(const struct grants *grants)
+{
+	return grants->n_grants;
+}
+
+struct firewall *grants_firewall(struct grants *grants)
+{
+	return grants->firewall;
+}
+
+static struct grant **bucket_of(struct grants *grants, const char *door,
+				const struct address *source)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a: whoever gets this far has knocked right */
+
+	for (; *door; door++)
+		hash = (hash ^ (uint8_t)*door) * 16777619u;
+	for (size_t i = 0; i < sizeof source->bytes; i++)
+		hash = (hash ^ source->bytes[i]) * 16777619u;
+	return &grants->buckets[hash % N_BUCKETS];
+}
+
+static struct grant *find(struct grants *grants, const char *door, const struct address *source)
+{
+	struct grant *grant = *bucket_of(grants, door, source);
+
+	while (grant && !(strcmp(grant->door, door) == 0 && address_equal(&grant->source, source)))
+		grant = grant->next;
+	return grant;
+}
+
+static size_t count_of(const struct grants *grants, const char *door)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < grants->queue.n_items; i++)
+		n += strcmp(((struct grant *)grants->queue.items[i])->door, door) == 0;
+	return n;
+}
+
+static int grant_new(struct grants *grants, const char *door, const struct address *source,
+		     struct rule *rule, uint64_t deadline_us, struct grant **ret)
+{
+	struct grant **bucket = bucket_of(grants, door, source);
+	struct grant *grant = calloc(1, sizeof *grant);
+
+	if (!grant)
+		return -ENOMEM;
+	grant->grants = grants;
+	grant->state = OPENING;
+	memcpy(grant->door, door, strlen(door) + 1);
+	grant->source = *source;
+	grant->deadline_us = grant->due.at_us = deadline_us;
+	if (queue_add(&grants->queue, &grant->due) < 0) {
+		free(grant);
+		return -ENOMEM;
+	}
+	grant->rule = rule;
+	grant->next = *bucket;
+	*bucket = grant;
+	grants->n_grants++;
+	*ret = grant;
+	return 0;
+}
+
+/* Takes the grant, its record included, out of the world. */
+static void forget(struct grant *grant)
+{
+	struct grants *grants = grant->grants;
+	struct grant **link = bucket_of(grants, grant->door, &grant->source);
+
+	while (*link != grant)
+		link = &(*link)->next;
+	*link = grant->next;
+	queue_remove(&grants->queue, &grant->due);
+	grants->n_grants--;
+	store_remove(grants->store, grant->door, &grant->source);
+	grant_free(grant);
+}
+
+static void tell(const struct grant *grant, enum grant_event event, const char *reason,
+		 uint64_t now_us)
+{
+	struct grants *grants = grant->grants;
+
+	grants->news(
+		grants->userdata,
+		&(struct grant_news){
+			.event = event,
+			.door = grant->door,
+			.source = grant->source,
+			.left_us = grant->deadline_us > now_us ? grant->deadline_us - now_us : 0,
+			.reason = reason,
+		});
+}
+
+static void refuse(struct grants *grants, const struct door *door, const struct address *source,
+		   const char *reason)
+{
+	grants->news(grants->userdata, &(struct grant_news){
+					       .event = GRANT_REFUSED,
+					       .door = door->name,
+					       .source = *source,
+					       .reason = reason,
+				       });
+}
+
+static void set_due(struct grant *grant, uint64_t at_us)
+{
+	queue_move(&grant->grants->queue, &grant->due, at_us);
+}
+
+static uint64_t seconds_left(const struct grant *grant, uint64_t now_us)
+{
+	return grant->deadline_us > now_us ? (grant->deadline_us - now_us + US_PER_S - 1) / US_PER_S
+					   : 0;
+}
+
+static int record(const struct grant *grant)
+{
+	return store_write(grant->grants->store, grant->door, &grant->source, grant->deadline_us,
+			   grant->rule);
+}
+
+static void opened(struct grant *grant, uint64_t now_us)
+{
+	grant->state = OPEN;
+	set_due(grant, grant->deadline_us);
+	tell(grant, GRANT_OPENED, NULL, now_us);
+}
+
+/* On record first, then in the firewall. The grant is gone if that fails. */
+static void start_opening(struct grant *grant, uint64_t now_us)
+{
+	struct firewall *firewall = grant->grants->firewall;
+	int r;
+
+	r = record(grant);
+	if (r < 0) {
+		tell(grant, GRANT_REFUSED, "its record cannot be written", now_us);
+		forget(grant);
+		return;
+	}
+	grant->state = OPENING;
+	set_due(grant, grant->deadline_us);
+	r = firewall_open(firewall, grant->rule, seconds_left(grant, now_us), now_us, grant);
+	if (r == FIREWALL_DONE) {
+		opened(grant, now_us);
+	} else if (r < 0) {
+		tell(grant, GRANT_REFUSED, firewall_problem(firewall), now_us);
+		forget(grant);
+	}
+}
+
+static void closed(struct grant *grant, uint64_t now_us)
+{
+	if (!grant->unannounced)
+		tell(grant, GRANT_CLOSED, NULL, now_us);
+	grant->unannounced = false;
+	if (grant->reopen && grant->deadline_us > now_us) {
+		grant->reopen = false;
+		grant->failures = 0;
+		start_opening(grant, now_us);
+	} else {
+		forget(grant);
+	}
+}
+
+/* What the kernel ends by itself is over at the deadline, whatever we could not do about it. */
+static void close_failed(struct grant *grant, const char *problem, uint64_t now_us)
+{
+	unsigned wait_s = 1u << (grant->failures < 6 ? grant->failures : 6);
+
+	tell(grant, GRANT_CLOSE_FAILED, problem, now_us);
+	if (rule_expires(grant->rule) && grant->deadline_us <= now_us) {
+		closed(grant, now_us);
+		return;
+	}
+	grant->failures++;
+	grant->state = UNCLOSED;
+	set_due(grant, now_us + (wait_s < BACKOFF_MAX_S ? wait_s : BACKOFF_MAX_S) * US_PER_S);
+}
+
+static void start_closing(struct grant *grant, uint64_t now_us)
+{
+	struct firewall *firewall = grant->grants->firewall;
+	int r = firewall_close(firewall, grant->rule, now_us, grant);
+
+	if (r == FIREWALL_PENDING) {
+		grant->state = CLOSING;
+		set_due(grant, UINT64_MAX);
+	} else if (r == FIREWALL_DONE) {
+		closed(grant, now_us);
+	} else if (r == -EAGAIN) {
+		grant->state = UNCLOSED;
+		set_due(grant, now_us + BUSY_US);
+	} else {
+		close_failed(grant, firewall_problem(firewall), now_us);
+	}
+}
+
+static void opening_ended(struct grant *grant, int error, const char *problem, uint64_t now_us)
+{
+	if (error == 0) {
+		opened(grant, now_us);
+		return;
+	}
+	tell(grant, GRANT_REFUSED, problem, now_us);
+	if (error == -ETIMEDOUT) {
+		grant->unannounced = true;
+		start_closing(grant, now_us);
+	} else {
+		forget(grant);
+	}
+}
+
+/* A command has ended. */
+static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
+{
+	struct grant *grant = owner;
+
+	if (grant->state == OPENING)
+		opening_ended(grant, error, problem, now_us);
+	else if (error == 0)
+		closed(grant, now_us);
+	else
+		close_failed(grant, problem, now_us);
+}
+
+/* Moves the deadline, again on record first. What fails leaves the old deadline. */
+static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
+{
+	struct firewall *firewall = grant->grants->firewall;
+	uint64_t old_deadline_us = grant->deadline_us;
+	const char *problem = NULL;
+
+	grant->deadline_us = deadline_us;
+	if (record(grant) < 0)
+		problem = "its record cannot be written";
+	else if (rule_expires(grant->rule) &&
+		 firewall_open(firewall, grant->rule, seconds_left(grant, now_us), now_us, grant) <
+			 0)
+		problem = firewall_problem(firewall);
+	if (problem) {
+		grant->deadline_us = old_deadline_us;
+		tell(grant, GRANT_REFUSED, problem, now_us);
+		return;
+	}
+	set_due(grant, deadline_us);
+	if (grant->state == OPEN)
+		tell(grant, GRANT_RENEWED, NULL, now_us);
+}
+
+static void open_new(struct grants *grants, const struct door *door, const struct address *source,
+		     uint64_t now_us)
+{
+	struct rule *rule = NULL;
+	struct grant *grant;
+	int r;
+
+	if (grants->n_grants >= grants->max_open) {
+		refuse(grants, door, source, "max_open doors are open");
+		return;
+	}
+	if (count_of(grants, door->name) >= door->max_open) {
+		refuse(grants, door, source, "the door is open for max_open sources");
+		return;
+	}
+	r = rule_new(door, source, &rule);
+	if (r == 0)
+		r = grant_new(grants, door->name, source, rule, now_us + door->timeout_us, &grant);
+	if (r == -EAFNOSUPPORT) {
+		refuse(grants, door, source,
+		       address_family(source) == FAMILY_IPV6
+			       ? "the door has no set_6 or start_command_6"
+			       : "the door has no set or start_command");
+	} else if (r < 0) {
+		rule_free(rule);
+		refuse(grants, door, source, strerror(-r));
+	} else {
+		start_opening(grant, now_us);
+	}
+}
+
+void grants_open(struct grants *grants, const struct door *door, const struct address *source,
+		 uint64_t now_us)
+{
+	struct grant *grant = find(grants, door->name, source);
+
+	if (!grant) {
+		open_new(grants, door, source, now_us);
+	} else if (grant->state == OPEN || grant->state == OPENING) {
+		renew(grant, now_us + door->timeout_us, now_us);
+	} else {
+		grant->reopen = true;
+		grant->deadline_us = now_us + door->timeout_us;
+	}
+}
+
+/* A command that is opening it may finish first: then the deadline has come. */
+static void end_now(struct grant *grant, uint64_t now_us)
+{
+	grant->reopen = false;
+	grant->deadline_us = now_us;
+	if (grant->state == OPEN || grant->state == UNCLOSED)
+		set_due(grant, now_us);
+}
+
+void grants_close_all(struct grants *grants, uint64_t now_us)
+{
+	for (size_t i = 0; i < N_BUCKETS; i++)
+		for (struct grant *grant = grants->buckets[i]; grant; grant = grant->next)
+			end_now(grant, now_us);
+	grants_run(grants, now_us);
+}
+
+static bool still_stands(const struct grant *grant, const struct door *door)
+{
+	struct rule *rule;
+	bool same;
+
+	if (!door || !door_allows(door, &grant->source) ||
+	    rule_new(door, &grant->source, &rule) < 0)
+		return false;
+	same = rule_equal(rule, grant->rule);
+	rule_free(rule);
+	return same;
+}
+
+void grants_review(struct grants *grants, grants_find_fn find_door, void *userdata, uint64_t now_us)
+{
+	for (size_t i = 0; i < N_BUCKETS; i++)
+		for (struct grant *grant = grants->buckets[i]; grant; grant = grant->next)
+			if (!still_stands(grant, find_door(userdata, grant->door)))
+				end_now(grant, now_us);
+	grants_run(grants, now_us);
+}
+
+struct inheritance {
+	struct grants *grants;
+	enum grants_heritage heritage;
+	uint64_t now_us;
+};
+
+/* The kernel is told once more, in case the predecessor died before it did. */
+static void adopt(struct grant *grant, uint64_t now_us)
+{
+	struct firewall *firewall = grant->grants->firewall;
+
+	grant->state = OPEN;
+	if (grant->deadline_us <= now_us)
+		return;
+	if (rule_expires(grant->rule) &&
+	    firewall_open(firewall, grant->rule, seconds_left(grant, now_us), now_us, grant) < 0) {
+		tell(grant, GRANT_REFUSED, firewall_problem(firewall), now_us);
+		forget(grant);
+	} else {
+		tell(grant, GRANT_ADOPTED, NULL, now_us);
+	}
+}
+
+static void inherit(void *userdata, const char *name, struct stored_grant *stored)
+{
+	const struct inheritance *inheritance = userdata;
+	struct grants *grants = inheritance->grants;
+	uint64_t now_us = inheritance->now_us;
+	struct grant *grant;
+
+	if (!stored) {
+		grants->news(grants->userdata,
+			     &(struct grant_news){.event = GRANT_LOST, .reason = name});
+		return;
+	}
+	if (inheritance->heritage == GRANTS_SWEEP && stored->deadline_us > now_us) {
+		if (rule_expires(stored->rule)) {
+			rule_free(stored->rule);
+			return;
+		}
+		stored->deadline_us = now_us;
+	}
+	if (find(grants, stored->door, &stored->source) ||
+	    grant_new(grants, stored->door, &stored->source, stored->rule, stored->deadline_us,
+		      &grant) < 0)
+		rule_free(stored->rule);
+	else
+		adopt(grant, now_us);
+}
+
+int grants_inherit(struct grants *grants, enum grants_heritage heritage, uint64_t now_us)
+{
+	struct inheritance inheritance = {grants, heritage, now_us};
+	int r = store_read(grants->store, inherit, &inheritance);
+
+	if (r == 0)
+		grants_run(grants, now_us);
+	return r;
+}
+
+int grants_fd(const struct grants *grants)
+{
+	return firewall_fd(grants->firewall);
+}
+
+uint64_t grants_next_us(const struct grants *grants)
+{
+	const struct due *first = queue_first(&grants->queue);
+	uint64_t commands_us = firewall_next_us(grants->firewall);
+
+	return first && first->at_us < commands_us ? first->at_us : commands_us;
+}
+
+void grants_run(struct grants *grants, uint64_t now_us)
+{
+	struct due *due;
+
+	firewall_process(grants->firewall, now_us);
+	while ((due = queue_first(&grants->queue)) && due->at_us <= now_us) {
+		struct grant *grant = (struct grant *)due;
+
+		if (grant->state == OPENING) {
+			/* Its time is up before it was open. */
+			firewall_hurry(grants->firewall, grant, now_us);
+			set_due(grant, UINT64_MAX);
+		} else {
+			start_closing(grant, now_us);
+		}
+	}
+}

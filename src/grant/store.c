@@ -1,0 +1,222 @@
+#include "grant/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "firewall/firewall.h"
+#include "util/cleanup.h"
+
+enum { NAME_SIZE = DOOR_NAME_MAX + ADDRESS_TEXT_MAX + 2, BOOT_ID_SIZE = 64 };
+
+static const char temporary[] = ".new";
+
+struct store {
+	int directory_fd;
+	char boot_id[BOOT_ID_SIZE];
+};
+
+DEFINE_CLEANUP(struct store *, store_free)
+
+int store_new(const char *directory, const char *boot_id, struct store **ret)
+{
+	CLEANUP(cleanup_store_free) struct store *store = calloc(1, sizeof *store);
+
+	if (!store)
+		return -ENOMEM;
+	if (strlen(boot_id) >= sizeof store->boot_id)
+		return -EINVAL;
+	memcpy(store->boot_id, boot_id, strlen(boot_id) + 1);
+	store->directory_fd = -1;
+	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	store->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (store->directory_fd < 0)
+		return -errno;
+	*ret = TAKE_PTR(store);
+	return 0;
+}
+
+struct store *store_free(struct store *store)
+{
+	if (store)
+		cleanup_close(&store->directory_fd);
+	free(store);
+	return NULL;
+}
+
+static void name_of(const char *door, const struct address *source, char name[static NAME_SIZE])
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	snprintf(name, NAME_SIZE, "%s@%s", door, address_format(source, text));
+}
+
+static int write_file(int fd, const struct store *store, const char *door,
+		      const struct address *source, uint64_t deadline_us, const struct rule *rule)
+{
+	char text[ADDRESS_TEXT_MAX];
+	bool failed;
+	FILE *file = fdopen(fd, "we");
+
+	if (!file) {
+		close(fd);
+		return -errno;
+	}
+	fprintf(file, "door=%s\nsource=%s\nboot=%s\ndeadline_us=%" PRIu64 "\n", door,
+		address_format(source, text), store->boot_id, deadline_us);
+	rule_write(rule, file);
+	fprintf(file, "end=yes\n");
+	failed = ferror(file);
+	if (fclose(file) != 0)
+		return -errno;
+	return failed ? -EIO : 0;
+}
+
+int store_write(struct store *store, const char *door, const struct address *source,
+		uint64_t deadline_us, const struct rule *rule)
+{
+	char name[NAME_SIZE];
+	int fd, r;
+
+	name_of(door, source, name);
+	fd = openat(store->directory_fd, temporary,
+		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	r = write_file(fd, store, door, source, deadline_us, rule);
+	if (r == 0 && renameat(store->directory_fd, temporary, store->directory_fd, name) < 0)
+		r = -errno;
+	if (r < 0)
+		unlinkat(store->directory_fd, temporary, 0);
+	return r;
+}
+
+int store_remove(struct store *store, const char *door, const struct address *source)
+{
+	char name[NAME_SIZE];
+
+	name_of(door, source, name);
+	return unlinkat(store->directory_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int parse_number(const char *text, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	if (!*text || strlen(text) > 18)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		value = value * 10 + (uint64_t)(*text - '0');
+	}
+	*ret = value;
+	return 0;
+}
+
+/* What has been read of a record so far. */
+struct reading {
+	struct stored_grant stored;
+	bool has_source, has_deadline, other_boot, ended;
+};
+
+static int read_line(const struct store *store, char *line, struct reading *reading)
+{
+	char *value = strchr(line, '=');
+
+	if (!value || reading->ended)
+		return -EINVAL;
+	*value++ = '\0';
+	if (strcmp(line, "door") == 0) {
+		if (!*value || strlen(value) > DOOR_NAME_MAX)
+			return -EINVAL;
+		memcpy(reading->stored.door, value, strlen(value) + 1);
+	} else if (strcmp(line, "source") == 0) {
+		reading->has_source = true;
+		return address_parse(value, &reading->stored.source);
+	} else if (strcmp(line, "boot") == 0) {
+		reading->other_boot = strcmp(value, store->boot_id) != 0;
+	} else if (strcmp(line, "deadline_us") == 0) {
+		reading->has_deadline = true;
+		return parse_number(value, &reading->stored.deadline_us);
+	} else if (strcmp(line, "end") == 0) {
+		reading->ended = true;
+	} else {
+		return rule_read_line(line, value, &reading->stored.rule);
+	}
+	return 0;
+}
+
+/* A whole record whose name is its own, or an error. */
+static int read_record(const struct store *store, const char *name, struct stored_grant *ret)
+{
+	CLEANUP(cleanup_fclose) FILE *file = NULL;
+	CLEANUP(cleanup_free) char *line = NULL;
+	struct reading reading = {0};
+	char own_name[NAME_SIZE];
+	size_t size = 0;
+	ssize_t n;
+	int fd, r = 0;
+
+	fd = openat(store->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	file = fdopen(fd, "re");
+	if (!file) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (r == 0 && (n = getline(&line, &size, file)) > 0) {
+		if (line[n - 1] != '\n' || strlen(line) != (size_t)n)
+			r = -EINVAL;
+		line[n - 1] = '\0';
+		if (r == 0)
+			r = read_line(store, line, &reading);
+	}
+	name_of(reading.stored.door, &reading.stored.source, own_name);
+	if (r < 0 || !reading.ended || !reading.has_source || !reading.has_deadline ||
+	    !rule_is_whole(reading.stored.rule) || strcmp(name, own_name) != 0) {
+		rule_free(reading.stored.rule);
+		return r < 0 ? r : -EINVAL;
+	}
+	if (reading.other_boot)
+		reading.stored.deadline_us = 0;
+	*ret = reading.stored;
+	return 0;
+}
+
+int store_read(struct store *store, store_found_fn found, void *userdata)
+{
+	CLEANUP(cleanup_closedir) DIR *directory = NULL;
+	const struct dirent *entry;
+	int fd = openat(store->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	directory = fdopendir(fd);
+	if (!directory) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(directory))) {
+		struct stored_grant stored;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		if (read_record(store, entry->d_name, &stored) < 0) {
+			unlinkat(store->directory_fd, entry->d_name, 0);
+			found(userdata, entry->d_name, NULL);
+		} else {
+			found(userdata, entry->d_name, &stored);
+		}
+	}
+	return 0;
+}

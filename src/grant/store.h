@@ -1,0 +1,35 @@
+/* The record of a grant: one small file each, for the daemon's successor and for people.
+ *
+ * Files are replaced by rename, so that a reader sees an old one or a new one. They are not synced
+ * to disk: they live as long as the firewall state that they speak of, which is until the next
+ * boot. */
+#pragma once
+
+#include "core/address.h"
+#include "core/door.h"
+
+#include <stdint.h>
+
+struct rule;
+struct store;
+
+struct stored_grant {
+	char door[DOOR_NAME_MAX + 1];
+	struct address source;
+	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
+	struct rule *rule;    /* the reader's to free */
+};
+
+/* Uses the directory, which it makes if need be. 0 or a negative errno. */
+int store_new(const char *directory, const char *boot_id, struct store **ret);
+struct store *store_free(struct store *store);
+
+/* Writes or replaces the record of (door, source). 0 or a negative errno: the old one stands. */
+int store_write(struct store *store, const char *door, const struct address *source,
+		uint64_t deadline_us, const struct rule *rule);
+int store_remove(struct store *store, const char *door, const struct address *source);
+
+/* Reads all records. A file that is none is removed and given as `stored` NULL, with its name.
+ * Returns 0 or a negative errno: the directory could not be read. */
+typedef void (*store_found_fn)(void *userdata, const char *name, struct stored_grant *stored);
+int store_read(struct store *store, store_found_fn found, void *userdata);
