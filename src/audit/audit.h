@@ -1,0 +1,31 @@
+/* Events: what the daemon did for whom, as structured entries of the journal.
+ *
+ * MUST: hold no secret: no sequence, no key, no text from a record. */
+#pragma once
+
+#include "core/address.h"
+
+#include <stdint.h>
+
+enum audit_event {
+	AUDIT_OPENED,
+	AUDIT_RENEWED,
+	AUDIT_CLOSED,
+	AUDIT_REFUSED,
+	AUDIT_CLOSE_FAILED,
+	AUDIT_ADOPTED,
+	AUDIT_N_EVENTS,
+};
+
+struct audit_entry {
+	enum audit_event event;
+	const char *door;
+	struct address source;
+	uint64_t deadline_us; /* wall clock; 0: there is none */
+	const char *reason;   /* or NULL */
+};
+
+/* Sends the entry to the journal, with MESSAGE_ID=, KNOCKTAIL_DOOR=, KNOCKTAIL_SOURCE=,
+ * KNOCKTAIL_DEADLINE= and KNOCKTAIL_REASON=. Where standard error is not the journal, its message
+ * goes there too. */
+void audit_send(const struct audit_entry *entry);

@@ -1,0 +1,97 @@
+/* knocktaild: its command line and its exit status. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager.h"
+#include "util/log.h"
+
+enum { STATUS_STOPPED = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+static const char help[] =
+	"Usage: knocktaild [-c FILE]\n"
+	"\n"
+	"Follows the journal's firewall records and opens a door for whoever knocks right.\n"
+	"Stays in the foreground; SIGHUP reloads the configuration, SIGTERM ends.\n"
+	"\n"
+	"  -c, --config FILE   the configuration (default: " KNOCKTAIL_CONF ")\n"
+	"      --sweep         close what a dead daemon left open, and exit\n"
+	"  -h, --help          print this\n"
+	"  -V, --version       print the version\n"
+	"\n"
+	"See knocktaild(8) and knocktail.conf(5).\n";
+
+/* The first of the directories that systemd names, or the usual place. The text is the
+ * environment's. */
+static const char *runtime_directory(void)
+{
+	char *directory = getenv("RUNTIME_DIRECTORY");
+
+	if (!directory || !*directory)
+		return RUNSTATEDIR "/knocktail";
+	directory[strcspn(directory, ":")] = '\0';
+	return directory;
+}
+
+static int run(const struct manager_options *options)
+{
+	struct manager *manager;
+	int r = manager_new(options, &manager);
+
+	if (r == -EBADMSG)
+		return STATUS_USAGE;
+	if (r < 0)
+		return STATUS_FAILED;
+	r = manager_run(manager);
+	manager_free(manager);
+	return r < 0 ? STATUS_FAILED : STATUS_STOPPED;
+}
+
+int main(int argc, char *argv[])
+{
+	enum { OPTION_SWEEP = 256 };
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"sweep", no_argument, NULL, OPTION_SWEEP},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
+	};
+	struct manager_options options = {
+		.config_path = KNOCKTAIL_CONF,
+		.runtime_directory = runtime_directory(),
+	};
+	bool sweep = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			options.config_path = optarg;
+			break;
+		case OPTION_SWEEP:
+			sweep = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return STATUS_STOPPED;
+		case 'V':
+			puts("knocktaild " PACKAGE_VERSION);
+			return STATUS_STOPPED;
+		default:
+			fputs("Try 'knocktaild --help'.\n", stderr);
+			return STATUS_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "knocktaild: unexpected argument '%s'\nTry 'knocktaild --help'.\n",
+			argv[optind]);
+		return STATUS_USAGE;
+	}
+	if (sweep)
+		return manager_sweep(&options) < 0 ? STATUS_FAILED : STATUS_STOPPED;
+	return run(&options);
+}

@@ -1,0 +1,312 @@
+#include "daemon/manager.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "audit/audit.h"
+#include "config/config.h"
+#include "core/record.h"
+#include "daemon/clock.h"
+#include "daemon/doors.h"
+#include "daemon/tail.h"
+#include "daemon/trust.h"
+#include "firewall/firewall.h"
+#include "judge/judge.h"
+#include "judge/load.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+struct manager {
+	const char *config_path;
+	sd_event *event;
+	struct config *config;
+	struct judge *judge;
+	struct doors *doors;
+	struct tail *tail;
+	const struct record *record; /* the one being judged */
+	bool stopping;
+};
+
+DEFINE_CLEANUP(struct manager *, manager_free)
+DEFINE_CLEANUP(struct judge *, judge_free)
+
+/* A door that cannot be opened now may be later: its set may be made after the daemon has started.
+ */
+static void check_doors(struct manager *manager)
+{
+	struct firewall *firewall = grants_firewall(doors_grants(manager->doors));
+
+	for (size_t i = 0; i < manager->config->n_doors; i++) {
+		const struct door *door = &manager->config->doors[i];
+
+		if (firewall_check(firewall, door) < 0)
+			log_line(LOG_ERR, "door %s cannot be opened as things are: %s", door->name,
+				 firewall_problem(firewall));
+	}
+}
+
+static void refuse(const struct door *door, const struct match *match, const char *reason)
+{
+	audit_send(&(struct audit_entry){
+		.event = AUDIT_REFUSED,
+		.door = door->name,
+		.source = match->source,
+		.reason = reason,
+	});
+}
+
+static uint64_t since_us(uint64_t then_us, uint64_t now_us)
+{
+	return then_us > 0 && now_us > then_us ? now_us - then_us : 0;
+}
+
+/* How long ago the record was stored. Neither a wall clock that was set back nor a suspended
+ * machine makes an old record young. */
+static uint64_t age_us(const struct record *record)
+{
+	uint64_t wall_us = since_us(record->realtime_us, clock_us(CLOCK_REALTIME));
+	uint64_t up_us = since_us(record->monotonic_us, clock_us(CLOCK_MONOTONIC));
+
+	return wall_us > up_us ? wall_us : up_us;
+}
+
+static void on_match(void *userdata, const struct match *match)
+{
+	struct manager *manager = userdata;
+	const struct door *door = &manager->config->doors[match->knock];
+
+	if (age_us(manager->record) > manager->config->max_age_us)
+		refuse(door, match, "the knock is older than max_age");
+	else if (!door_allows(door, &match->source))
+		refuse(door, match, "the source is not in allow");
+	else
+		grants_open(doors_grants(manager->doors), door, &match->source,
+			    clock_us(CLOCK_BOOTTIME));
+}
+
+static void on_record(void *userdata, const struct record *record)
+{
+	struct manager *manager = userdata;
+
+	manager->record = record;
+	judge_feed(manager->judge, record, on_match, manager);
+	doors_rearm(manager->doors);
+}
+
+static const struct door *find_door(void *userdata, const char *name)
+{
+	return config_find_door(userdata, name);
+}
+
+/* Puts a configuration in force. Sources in mid-knock are forgotten only if the knocks have
+ * changed. */
+static int adopt(struct manager *manager, struct config *config)
+{
+	struct grants *grants = doors_grants(manager->doors);
+	CLEANUP(cleanup_judge_free) struct judge *judge = NULL;
+
+	if (!manager->config || !judge_equal(manager->config, config)) {
+		int r = judge_new(config, &judge);
+
+		if (r < 0)
+			return r;
+		judge_free(manager->judge);
+		manager->judge = TAKE_PTR(judge);
+	}
+	config_free(manager->config);
+	manager->config = config;
+	grants_limit(grants, config->max_open);
+	grants_review(grants, find_door, config, clock_us(CLOCK_BOOTTIME));
+	doors_rearm(manager->doors);
+	check_doors(manager);
+	return 0;
+}
+
+static void reload(struct manager *manager)
+{
+	struct config *config;
+	int r;
+
+	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading %s",
+		   clock_us(CLOCK_MONOTONIC), manager->config_path);
+	r = load_config(manager->config_path, &config, NULL);
+	if (r == 0) {
+		r = adopt(manager, config);
+		if (r < 0) {
+			log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));
+			config_free(config);
+		}
+	}
+	if (r == 0)
+		log_line(LOG_NOTICE, "reloaded %s: doors: %zu", manager->config_path,
+			 manager->config->n_doors);
+	else
+		log_line(LOG_ERR, "the running configuration stays in force");
+	sd_notifyf(false, "READY=1\nSTATUS=Doors: %zu%s", manager->config->n_doors,
+		   r == 0 ? "" : "; the last reload failed");
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	(void)source;
+	(void)info;
+	reload(userdata);
+	return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	(void)source;
+	(void)info;
+	manager->stopping = true;
+	return 0;
+}
+
+static int watch_signals(struct manager *manager)
+{
+	sigset_t signals;
+	int r;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+		return -errno;
+	r = sd_event_add_signal(manager->event, NULL, SIGTERM, on_stop, manager);
+	if (r >= 0)
+		r = sd_event_add_signal(manager->event, NULL, SIGINT, on_stop, manager);
+	if (r >= 0)
+		r = sd_event_add_signal(manager->event, NULL, SIGHUP, on_reload, manager);
+	if (r >= 0)
+		r = sd_event_set_watchdog(manager->event, true);
+	return r < 0 ? r : 0;
+}
+
+static int start(struct manager *manager, const struct manager_options *options)
+{
+	struct config *config = NULL;
+	int r;
+
+	r = load_config(options->config_path, &config, NULL);
+	if (r < 0)
+		return r;
+	r = doors_new(manager->event, options->runtime_directory, &manager->doors);
+	if (r == 0)
+		r = grants_inherit(doors_grants(manager->doors), GRANTS_ADOPT,
+				   clock_us(CLOCK_BOOTTIME));
+	if (r == 0) {
+		r = adopt(manager, config);
+		if (r < 0)
+			log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));
+	}
+	if (r < 0) {
+		config_free(config);
+		return r;
+	}
+	trust_check();
+	return tail_new(manager->event, on_record, manager, &manager->tail);
+}
+
+int manager_new(const struct manager_options *options, struct manager **ret)
+{
+	CLEANUP(cleanup_manager_free) struct manager *manager = calloc(1, sizeof *manager);
+	int r;
+
+	if (!manager)
+		return -ENOMEM;
+	manager->config_path = options->config_path;
+	r = sd_event_new(&manager->event);
+	if (r >= 0)
+		r = watch_signals(manager);
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot set up the event loop: %s", strerror(-r));
+		return r;
+	}
+	r = start(manager, options);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(manager);
+	return 0;
+}
+
+struct manager *manager_free(struct manager *manager)
+{
+	if (manager) {
+		tail_free(manager->tail);
+		doors_free(manager->doors);
+		judge_free(manager->judge);
+		config_free(manager->config);
+		sd_event_unref(manager->event);
+		free(manager);
+	}
+	return NULL;
+}
+
+static int stop(struct manager *manager)
+{
+	int r;
+
+	sd_notify(false, "STOPPING=1");
+	manager->tail = tail_free(manager->tail);
+	if (manager->config->on_stop == ON_STOP_KEEP)
+		return 0;
+	r = doors_close_all(manager->doors);
+	if (r < 0)
+		log_line(LOG_ERR, "doors that could not be closed: %zu",
+			 grants_count(doors_grants(manager->doors)));
+	return r;
+}
+
+int manager_run(struct manager *manager)
+{
+	log_line(LOG_INFO, "following the journal: doors: %zu", manager->config->n_doors);
+	sd_notifyf(false, "READY=1\nSTATUS=Doors: %zu", manager->config->n_doors);
+	while (!manager->stopping) {
+		int r = sd_event_run(manager->event, UINT64_MAX);
+
+		if (r < 0) {
+			log_line(LOG_ERR, "the event loop failed: %s", strerror(-r));
+			return r;
+		}
+	}
+	return stop(manager);
+}
+
+static int sweep(struct doors *doors)
+{
+	int r = grants_inherit(doors_grants(doors), GRANTS_SWEEP, clock_us(CLOCK_BOOTTIME));
+
+	doors_rearm(doors);
+	return r < 0 ? r : doors_wait_empty(doors);
+}
+
+int manager_sweep(const struct manager_options *options)
+{
+	struct doors *doors = NULL;
+	sd_event *event = NULL;
+	int r;
+
+	r = sd_event_new(&event);
+	if (r < 0)
+		return r;
+	r = doors_new(event, options->runtime_directory, &doors);
+	if (r == 0) {
+		r = sweep(doors);
+		if (r < 0)
+			log_line(LOG_ERR, "doors that could not be closed: %zu",
+				 grants_count(doors_grants(doors)));
+	}
+	doors_free(doors);
+	sd_event_unref(event);
+	return r;
+}

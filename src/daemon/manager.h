@@ -1,0 +1,22 @@
+/* The daemon's heart: carries values from stage to stage, record to probe to match to grant. */
+#pragma once
+
+struct manager;
+
+struct manager_options {
+	const char *config_path;
+	const char *runtime_directory;
+};
+
+/* Reads the configuration (complaints go to standard error), takes over what a predecessor left and
+ * starts to follow the journal. 0; -EBADMSG: bad configuration; another negative errno, after a
+ * line in the log that says why. */
+int manager_new(const struct manager_options *options, struct manager **ret);
+struct manager *manager_free(struct manager *manager);
+
+/* Runs until SIGTERM or SIGINT. 0: stopped as asked, doors as on_stop says; or a negative errno. */
+int manager_run(struct manager *manager);
+
+/* Closes what a dead daemon left on record and the kernel will not end by itself. Returns 0 when
+ * that is done, or a negative errno after a line in the log. */
+int manager_sweep(const struct manager_options *options);

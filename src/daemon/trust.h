@@ -1,0 +1,5 @@
+/* Trust: is there anything on this machine that undermines what the daemon believes? */
+#pragma once
+
+/* Warns, once, in the log. */
+void trust_check(void);

@@ -1,0 +1,74 @@
+#!/bin/sh
+# The layers run one way: what each may include, and that the core needs nothing but libc and libsodium.
+# Usage: test-layers.sh, with the environment of `make check`: srcdir, NM, and libcore.a in the current
+# folder.
+set -u
+srcdir=${srcdir:-.}
+failures=0
+
+fail() {
+	echo "not ok: $1"
+	failures=$((failures + 1))
+}
+
+# may_include LAYER "LAYERS": the headers of the project that files of LAYER may include.
+may_include() {
+	for file in "$srcdir/src/$1"/*.[ch]; do
+		sed -n 's|^#include "\([^"]*\)".*|\1|p' "$file" | while read -r header; do
+			case " $1 $2 " in
+			*" ${header%%/*} "*) ;;
+			*) echo "$file includes $header" ;;
+			esac
+		done
+	done
+}
+
+check_includes() {
+	wrong=$(may_include "$1" "$2")
+	[ -z "$wrong" ] || fail "$wrong"
+}
+
+# only_in "LAYERS" HEADER: a header of a library that no other layer may include.
+only_in() {
+	for file in "$srcdir"/src/*/*.[ch]; do
+		layer=$(basename "$(dirname "$file")")
+		case " $1 " in
+		*" $layer "*) continue ;;
+		esac
+		! grep -q "^#include <$2" "$file" || fail "$file includes <$2...>"
+	done
+}
+
+check_includes core ""
+check_includes util ""
+check_includes record "core util"
+check_includes source "core util"
+check_includes config "core util"
+check_includes firewall "core util"
+check_includes audit "core util"
+check_includes grant "core util firewall"
+check_includes judge "core util record config"
+check_includes daemon "core util record source config firewall grant audit judge"
+check_includes cli "core util record source config firewall grant audit judge"
+for directory in "$srcdir"/src/*/; do
+	case " core util record source config firewall audit grant judge daemon cli " in
+	*" $(basename "$directory") "*) ;;
+	*) fail "src/$(basename "$directory") is a layer that this test does not know" ;;
+	esac
+done
+
+only_in "source audit daemon cli" systemd/
+only_in "record" pcre2.h
+only_in "config" iniparser.h
+only_in "config" dictionary.h
+only_in "firewall" libipset/
+
+# What the core takes from outside itself: computing, memory and text. No descriptor, no clock, no log.
+allowed='^(calloc|malloc|realloc|free|mem[a-z]+|str[a-z]+|inet_pton|inet_ntop|crypto_[a-z0-9_]+|sodium_[a-z0-9_]+|__stack_chk_fail|__(mem|str)[a-z]+_chk|__asan_.*|__ubsan_.*|__sanitizer_.*|_GLOBAL_OFFSET_TABLE_|__isoc.*_str[a-z]+|__tls_get_addr)$'
+for symbol in $(${NM:-nm} -u libcore.a | sed -n 's/^ *U //p' | sort -u); do
+	${NM:-nm} --defined-only libcore.a 2>/dev/null | grep -q " [TDRBC] $symbol\$" && continue
+	echo "$symbol" | grep -Eq "$allowed" || fail "libcore.a uses $symbol"
+done
+
+[ "$failures" -eq 0 ] && echo "ok: the layers hold"
+[ "$failures" -eq 0 ]
