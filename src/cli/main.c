@@ -1,0 +1,85 @@
+/* knocktail: finds the verb and runs it. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/verb.h"
+
+static const struct verb *const verbs[] = {&verb_check, &verb_replay};
+
+enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
+
+static void print_help(FILE *file)
+{
+	fputs("Usage: knocktail VERB [OPTIONS]\n\n", file);
+	for (size_t i = 0; i < N_VERBS; i++)
+		fprintf(file, "  %-8s  %s\n", verbs[i]->name, verbs[i]->summary);
+	fputs("\n"
+	      "  -h, --help     print this; after a verb, print its options\n"
+	      "  -V, --version  print the version\n"
+	      "\n"
+	      "See knocktail(1).\n",
+	      file);
+}
+
+enum status verb_help(const struct verb *verb)
+{
+	fputs(verb->help, stdout);
+	return STATUS_OK;
+}
+
+enum status verb_misused(const struct verb *verb)
+{
+	fprintf(stderr, "Try 'knocktail %s --help'.\n", verb->name);
+	return STATUS_USAGE;
+}
+
+enum status verb_check_end(const struct verb *verb, int argc, char *argv[])
+{
+	if (optind >= argc)
+		return STATUS_OK;
+	fprintf(stderr, "knocktail %s: unexpected argument '%s'\n", verb->name, argv[optind]);
+	return verb_misused(verb);
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < N_VERBS; i++)
+		if (strcmp(verbs[i]->name, name) == 0)
+			return verbs[i];
+	return NULL;
+}
+
+/* A full disk or a closed pipe under the output is a failure, too. */
+static int finish(enum status status)
+{
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		perror("knocktail: cannot write the output");
+		return status == STATUS_OK ? STATUS_FAILED : status;
+	}
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	const struct verb *verb;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return STATUS_USAGE;
+	}
+	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
+		print_help(stdout);
+		return finish(STATUS_OK);
+	}
+	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
+		puts("knocktail " PACKAGE_VERSION);
+		return finish(STATUS_OK);
+	}
+	verb = find_verb(argv[1]);
+	if (!verb) {
+		fprintf(stderr, "knocktail: no verb '%s'\nTry 'knocktail --help'.\n", argv[1]);
+		return STATUS_USAGE;
+	}
+	return finish(verb->run(argc - 1, argv + 1));
+}

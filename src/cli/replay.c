@@ -1,0 +1,245 @@
+/* knocktail replay: the engine over the past. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/tally.h"
+#include "cli/verb.h"
+#include "cli/when.h"
+#include "config/config.h"
+#include "core/record.h"
+#include "judge/judge.h"
+#include "judge/load.h"
+#include "source/source.h"
+
+struct options {
+	const char *config, *directory, *file, *text;
+	uint64_t since_us, until_us;
+};
+
+struct replay {
+	const struct config *config;
+	const struct record *record; /* the one being judged */
+	struct tally tally;
+	int error;
+};
+
+/* The wall clock's time of the record; the kernel's since boot if the record has no date. */
+static void format_time(const struct record *record, char *text, size_t size)
+{
+	time_t seconds = (time_t)(record->realtime_us / 1000000);
+	struct tm tm;
+
+	if (record->realtime_us > 0 && localtime_r(&seconds, &tm))
+		strftime(text, size, "%Y-%m-%d %H:%M:%S", &tm);
+	else
+		snprintf(text, size, "[%12" PRIu64 ".%06" PRIu64 "]", record->kernel_us / 1000000,
+			 record->kernel_us % 1000000);
+}
+
+static void on_match(void *userdata, const struct match *match)
+{
+	struct replay *replay = userdata;
+	const struct door *door = &replay->config->doors[match->knock];
+	char when[40], source[ADDRESS_TEXT_MAX];
+
+	format_time(replay->record, when, sizeof when);
+	address_format(&match->source, source);
+	if (!door_allows(door, &match->source)) {
+		printf("%s  door %s  %s  refused: the source is not in allow\n", when, door->name,
+		       source);
+		return;
+	}
+	printf("%s  door %s  %s\n", when, door->name, source);
+	if (tally_add(&replay->tally, match->knock, &match->source) < 0)
+		replay->error = -ENOMEM;
+}
+
+static void print_opened(void *userdata, const struct tally_item *item, size_t n)
+{
+	const struct config *config = userdata;
+	char source[ADDRESS_TEXT_MAX];
+
+	printf("door %s would have opened for %s", config->doors[item->door].name,
+	       address_format(&item->source, source));
+	if (n > 1)
+		printf(" (%zu times)", n);
+	putchar('\n');
+}
+
+static void print_summary(struct replay *replay, const struct judge *judge)
+{
+	const struct judge_counts *counts = judge_counts(judge);
+
+	printf("%" PRIu64 " records read, %" PRIu64 " of them probes", counts->records,
+	       counts->probes);
+	if (counts->damaged > 0)
+		printf(", %" PRIu64 " damaged", counts->damaged);
+	putchar('\n');
+	if (replay->tally.n_items == 0)
+		puts("no door would have opened");
+	tally_each(&replay->tally, print_opened, (void *)replay->config);
+}
+
+static enum status feed(struct replay *replay, struct judge *judge, struct source *source)
+{
+	struct record record;
+	int r;
+
+	replay->record = &record;
+	while ((r = source_next(source, &record)) == SOURCE_RECORD && replay->error == 0)
+		judge_feed(judge, &record, on_match, replay);
+	if (r >= 0)
+		r = replay->error;
+	if (r < 0)
+		fprintf(stderr, "knocktail replay: stopped before the end: %s\n", strerror(-r));
+	print_summary(replay, judge);
+	return r < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static int open_source(const struct options *options, struct source **ret)
+{
+	const char *name = "the journal";
+	int r;
+
+	if (options->text) {
+		name = options->text;
+		r = source_new_text(name, options->since_us, options->until_us, ret);
+	} else {
+		if (options->directory)
+			name = options->directory;
+		if (options->file)
+			name = options->file;
+		r = source_new_journal(options->directory, options->file, options->since_us,
+				       options->until_us, ret);
+	}
+	if (r < 0)
+		fprintf(stderr, "knocktail replay: cannot read %s: %s\n", name, strerror(-r));
+	return r;
+}
+
+static enum status replay(const struct options *options)
+{
+	enum status status = STATUS_FAILED;
+	struct config *config = NULL;
+	struct judge *judge = NULL;
+	struct source *source = NULL;
+	int r = load_config(options->config, &config, NULL);
+
+	if (r < 0)
+		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	r = judge_new(config, &judge);
+	if (r < 0) {
+		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));
+	} else if (open_source(options, &source) == 0) {
+		struct replay state = {.config = config};
+
+		status = feed(&state, judge, source);
+		tally_done(&state.tally);
+	}
+	source_free(source);
+	judge_free(judge);
+	config_free(config);
+	return status;
+}
+
+static int parse_when(const char *text, uint64_t *ret_us)
+{
+	uint64_t now_us = (uint64_t)time(NULL) * 1000000;
+	int r = when_parse(text, now_us, ret_us);
+
+	if (r < 0)
+		fprintf(stderr,
+			"knocktail replay: '%s' is no time such as \"2026-11-22 21:00\", "
+			"yesterday, @1700000000 or -2h\n",
+			text);
+	return r;
+}
+
+static enum status check_options(const struct options *options)
+{
+	if ((options->directory != NULL) + (options->file != NULL) + (options->text != NULL) > 1) {
+		fputs("knocktail replay: --directory, --file and --text exclude each other\n",
+		      stderr);
+		return verb_misused(&verb_replay);
+	}
+	if (options->since_us >= options->until_us) {
+		fputs("knocktail replay: --since is not before --until\n", stderr);
+		return verb_misused(&verb_replay);
+	}
+	return STATUS_OK;
+}
+
+static enum status run(int argc, char *argv[])
+{
+	enum { OPTION_DIRECTORY = 256, OPTION_FILE, OPTION_TEXT, OPTION_SINCE, OPTION_UNTIL };
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"directory", required_argument, NULL, OPTION_DIRECTORY},
+		{"file", required_argument, NULL, OPTION_FILE},
+		{"text", required_argument, NULL, OPTION_TEXT},
+		{"since", required_argument, NULL, OPTION_SINCE},
+		{"until", required_argument, NULL, OPTION_UNTIL},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct options options = {.config = KNOCKTAIL_CONF, .until_us = UINT64_MAX};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			options.config = optarg;
+			break;
+		case OPTION_DIRECTORY:
+			options.directory = optarg;
+			break;
+		case OPTION_FILE:
+			options.file = optarg;
+			break;
+		case OPTION_TEXT:
+			options.text = optarg;
+			break;
+		case OPTION_SINCE:
+			if (parse_when(optarg, &options.since_us) < 0)
+				return verb_misused(&verb_replay);
+			break;
+		case OPTION_UNTIL:
+			if (parse_when(optarg, &options.until_us) < 0)
+				return verb_misused(&verb_replay);
+			break;
+		case 'h':
+			return verb_help(&verb_replay);
+		default:
+			return verb_misused(&verb_replay);
+		}
+	}
+	if (verb_check_end(&verb_replay, argc, argv) != STATUS_OK ||
+	    check_options(&options) != STATUS_OK)
+		return STATUS_USAGE;
+	return replay(&options);
+}
+
+const struct verb verb_replay = {
+	.name = "replay",
+	.summary = "run the knocks of the past through the configuration; opens nothing",
+	.help = "Usage: knocktail replay [-c FILE] [--directory DIR | --file FILE | --text FILE]\n"
+		"                        [--since TIME] [--until TIME]\n"
+		"\n"
+		"Prints each knock that would have opened a door, and for whom. Changes nothing.\n"
+		"\n"
+		"  -c, --config FILE    the configuration (default: " KNOCKTAIL_CONF ")\n"
+		"      --directory DIR  read the journal files in DIR instead of this machine's\n"
+		"      --file FILE      read one journal file\n"
+		"      --text FILE      read lines of text: dmesg's, syslog's, or journalctl's\n"
+		"                       short forms; - is standard input\n"
+		"      --since TIME     leave out what is older: \"2026-11-22 21:00\", today,\n"
+		"      --until TIME     and what is not: yesterday, @1700000000, -2h\n"
+		"  -h, --help           print this\n"
+		"\n"
+		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or configuration.\n",
+	.run = run,
+};

@@ -1,0 +1,21 @@
+/* The verbs of knocktail: one file and one row each. */
+#pragma once
+
+enum status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+struct verb {
+	const char *name;
+	const char *summary;
+	const char *help; /* what `knocktail NAME --help` prints */
+	/* argv[0] is the verb's name. */
+	enum status (*run)(int argc, char *argv[]);
+};
+
+extern const struct verb verb_check, verb_replay;
+
+/* What a verb's run() returns for --help (the help has been printed) and for a wrong option. */
+enum status verb_help(const struct verb *verb);
+enum status verb_misused(const struct verb *verb);
+
+/* Complains about the first argument that is left over, if any. */
+enum status verb_check_end(const struct verb *verb, int argc, char *argv[]);
