@@ -118,6 +118,12 @@ static int open_source(const struct options *options, struct source **ret)
 	}
 	if (r < 0)
 		fprintf(stderr, "knocktail replay: cannot read %s: %s\n", name, strerror(-r));
+	else if (!options->text && !options->directory && !options->file &&
+		 !source_sees_files(*ret))
+		fputs("knocktail replay: warning: no file of the journal can be read: is this user "
+		      "in "
+		      "the group systemd-journal?\n",
+		      stderr);
 	return r;
 }
 
@@ -240,6 +246,7 @@ const struct verb verb_replay = {
 		"      --until TIME     and what is not: yesterday, @1700000000, -2h\n"
 		"  -h, --help           print this\n"
 		"\n"
-		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or configuration.\n",
+		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or "
+		"configuration.\n",
 	.run = run,
 };

@@ -87,7 +87,8 @@ bool sequence_equal(const struct sequence *a, const struct sequence *b)
 bool sequence_ascends(const struct sequence *sequence)
 {
 	for (size_t i = 1; i < sequence->n_steps; i++)
-		if (sequence->steps[i].port <= sequence->steps[i - 1].port)
+		if (sequence->steps[i].port <= sequence->steps[i - 1].port ||
+		    sequence->steps[i].protocol != sequence->steps[i - 1].protocol)
 			return false;
 	return true;
 }

@@ -26,5 +26,5 @@ int sequence_parse(const char *text, struct sequence *ret, size_t *ret_step);
 
 bool sequence_equal(const struct sequence *a, const struct sequence *b);
 
-/* Whether every port is above the one before it: what an ascending port scan would send. */
+/* Whether every port is above the one before it, in one protocol: what an ascending port scan sends. */
 bool sequence_ascends(const struct sequence *sequence);

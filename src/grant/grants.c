@@ -35,6 +35,7 @@ struct grant {
 	struct rule *rule;
 	uint64_t deadline_us;
 	unsigned failures; /* to close it */
+	unsigned n_opened; /* how often it was opened since it was last known to be closed */
 	bool reopen;	   /* it was knocked for while it was being closed */
 	bool unannounced;  /* nobody was told that it opened */
 };
@@ -229,11 +230,25 @@ static int record(const struct grant *grant)
 static void opened(struct grant *grant, uint64_t now_us)
 {
 	grant->state = OPEN;
+	grant->n_opened = rule_expires(grant->rule) ? 1 : grant->n_opened + 1;
 	set_due(grant, grant->deadline_us);
 	tell(grant, GRANT_OPENED, NULL, now_us);
 }
 
-/* On record first, then in the firewall. The grant is gone if that fails. */
+/* It could not be opened. If it may still be open from before, it has to be closed all the same. */
+static void give_up(struct grant *grant, const char *problem, uint64_t now_us)
+{
+	tell(grant, GRANT_REFUSED, problem, now_us);
+	if (grant->n_opened == 0) {
+		forget(grant);
+		return;
+	}
+	grant->state = UNCLOSED;
+	grant->deadline_us = now_us;
+	set_due(grant, now_us + US_PER_S);
+}
+
+/* On record first, then in the firewall. */
 static void start_opening(struct grant *grant, uint64_t now_us)
 {
 	struct firewall *firewall = grant->grants->firewall;
@@ -241,8 +256,7 @@ static void start_opening(struct grant *grant, uint64_t now_us)
 
 	r = record(grant);
 	if (r < 0) {
-		tell(grant, GRANT_REFUSED, "its record cannot be written", now_us);
-		forget(grant);
+		give_up(grant, "its record cannot be written", now_us);
 		return;
 	}
 	grant->state = OPENING;
@@ -251,33 +265,50 @@ static void start_opening(struct grant *grant, uint64_t now_us)
 	if (r == FIREWALL_DONE) {
 		opened(grant, now_us);
 	} else if (r < 0) {
-		tell(grant, GRANT_REFUSED, firewall_problem(firewall), now_us);
-		forget(grant);
+		give_up(grant, firewall_problem(firewall), now_us);
 	}
 }
 
+static void reopen(struct grant *grant, uint64_t now_us)
+{
+	grant->reopen = false;
+	grant->failures = 0;
+	start_opening(grant, now_us);
+}
+
+/* What was opened once more because it could not be closed is closed once more. */
 static void closed(struct grant *grant, uint64_t now_us)
 {
+	if (grant->n_opened > 1) {
+		grant->n_opened--;
+		grant->state = UNCLOSED;
+		set_due(grant, now_us);
+		return;
+	}
+	grant->n_opened = 0;
 	if (!grant->unannounced)
 		tell(grant, GRANT_CLOSED, NULL, now_us);
 	grant->unannounced = false;
-	if (grant->reopen && grant->deadline_us > now_us) {
-		grant->reopen = false;
-		grant->failures = 0;
-		start_opening(grant, now_us);
-	} else {
+	if (grant->reopen && grant->deadline_us > now_us)
+		reopen(grant, now_us);
+	else
 		forget(grant);
-	}
 }
 
-/* What the kernel ends by itself is over at the deadline, whatever we could not do about it. */
+/* What the kernel ends by itself is over at the deadline, whatever we could not do about it. Who
+ * has knocked meanwhile is let in: the firewall may well have been closed behind our back. */
 static void close_failed(struct grant *grant, const char *problem, uint64_t now_us)
 {
 	unsigned wait_s = 1u << (grant->failures < 6 ? grant->failures : 6);
 
 	tell(grant, GRANT_CLOSE_FAILED, problem, now_us);
 	if (rule_expires(grant->rule) && grant->deadline_us <= now_us) {
+		grant->n_opened = 0;
 		closed(grant, now_us);
+		return;
+	}
+	if (grant->reopen && grant->deadline_us > now_us) {
+		reopen(grant, now_us);
 		return;
 	}
 	grant->failures++;
@@ -309,12 +340,12 @@ static void opening_ended(struct grant *grant, int error, const char *problem, u
 		opened(grant, now_us);
 		return;
 	}
-	tell(grant, GRANT_REFUSED, problem, now_us);
 	if (error == -ETIMEDOUT) {
-		grant->unannounced = true;
+		tell(grant, GRANT_REFUSED, problem, now_us);
+		grant->unannounced = grant->n_opened++ == 0;
 		start_closing(grant, now_us);
 	} else {
-		forget(grant);
+		give_up(grant, problem, now_us);
 	}
 }
 
@@ -398,6 +429,8 @@ void grants_open(struct grants *grants, const struct door *door, const struct ad
 	} else {
 		grant->reopen = true;
 		grant->deadline_us = now_us + door->timeout_us;
+		if (grant->state == UNCLOSED)
+			set_due(grant, now_us);
 	}
 }
 
@@ -452,6 +485,7 @@ static void adopt(struct grant *grant, uint64_t now_us)
 	struct firewall *firewall = grant->grants->firewall;
 
 	grant->state = OPEN;
+	grant->n_opened = 1;
 	if (grant->deadline_us <= now_us)
 		return;
 	if (rule_expires(grant->rule) &&

@@ -192,7 +192,7 @@ static int live_process(struct source *source)
 	return r < 0 ? r : 0;
 }
 
-static bool live_sees_files(struct source *source)
+static bool journal_sees_files(struct source *source)
 {
 	sd_journal *journal = ((struct journal_source *)source)->journal;
 
@@ -207,12 +207,13 @@ static const struct source_ops live_ops = {
 	.events = live_events,
 	.deadline = live_deadline,
 	.process = live_process,
-	.sees_files = live_sees_files,
+	.sees_files = journal_sees_files,
 };
 
 static const struct source_ops file_ops = {
 	.next = journal_next,
 	.free = journal_free,
+	.sees_files = journal_sees_files,
 };
 
 static int add_matches(sd_journal *journal)

@@ -17,8 +17,8 @@ int source_new_journal(const char *directory, const char *file, uint64_t since_u
 		       uint64_t until_us, struct source **ret);
 
 /* Lines of text from a file, or from standard input if `path` is "-": bare messages, dmesg's,
- * syslog's or journalctl's short forms. The kernel's own time counts where a line has it. With a bound
- * on the time, a line without a date is left out. */
+ * syslog's or journalctl's short forms. The kernel's own time counts where a line has it. With a
+ * bound on the time, a line without a date is left out. */
 int source_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct source **ret);
 
 struct source *source_free(struct source *source);
@@ -31,6 +31,10 @@ enum source_step {
 /* A source_step, or a negative errno. */
 int source_next(struct source *source, struct record *ret_record);
 
+/* Whether there is any file of this machine's journal that this user may read; of sources that read
+ * that. */
+bool source_sees_files(struct source *source);
+
 /* The rest is for an event loop and a live source alone. */
 
 /* The descriptor to poll, for which events, and until when (CLOCK_MONOTONIC; UINT64_MAX: no limit).
@@ -40,6 +44,3 @@ int source_fd(struct source *source);
 int source_events(struct source *source);
 int source_deadline(struct source *source, uint64_t *ret_us);
 int source_process(struct source *source);
-
-/* Whether there is any journal file that this user may read. */
-bool source_sees_files(struct source *source);
