@@ -100,6 +100,7 @@ const struct verb verb_check = {
 		"                     and can hold a timeout (needs CAP_NET_ADMIN)\n"
 		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 it is right, 1 a door cannot be opened as things are, 2 it is wrong.\n",
+		"Exit status: 0 it is right, 1 a door cannot be opened as things are, 2 it is "
+		"wrong.\n",
 	.run = run,
 };

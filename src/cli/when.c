@@ -18,11 +18,13 @@ static bool parse_as(const char *text, const char *format, struct tm *tm)
 
 static int to_us(struct tm *tm, uint64_t *ret_us)
 {
+	int month_day = tm->tm_mday;
 	time_t t;
 
 	tm->tm_isdst = -1;
 	t = mktime(tm);
-	if (t < 0)
+	/* The 31st of a month that has none would be taken for the next month's first. */
+	if (t < 0 || (month_day > 0 && month_day <= 31 && tm->tm_mday != month_day))
 		return -EINVAL;
 	*ret_us = (uint64_t)t * US_PER_S;
 	return 0;

@@ -153,8 +153,9 @@ static int ipset_open(struct firewall *firewall, const struct rule *rule, uint64
 {
 	(void)now_us;
 	(void)owner;
+	/* A timeout of 0 is for ever. */
 	return run(firewall, rule->set, "add %s %s timeout %llu -exist", rule->set, rule->element,
-		   (unsigned long long)seconds);
+		   seconds > 0 ? (unsigned long long)seconds : 1);
 }
 
 static int ipset_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,

@@ -34,10 +34,10 @@ struct grant {
 	struct address source;
 	struct rule *rule;
 	uint64_t deadline_us;
-	unsigned failures; /* to close it */
-	unsigned n_opened; /* how often it was opened since it was last known to be closed */
-	bool reopen;	   /* it was knocked for while it was being closed */
-	bool unannounced;  /* nobody was told that it opened */
+	unsigned failures;   /* to close it */
+	unsigned n_opened;   /* how often it was opened since it was last known to be closed */
+	struct rule *wanted; /* what a knock while it was being closed wants open; or NULL */
+	bool unannounced;    /* nobody was told that it opened */
 };
 
 struct grants {
@@ -78,6 +78,7 @@ int grants_new(const struct grants_options *options, struct grants **ret)
 static void grant_free(struct grant *grant)
 {
 	rule_free(grant->rule);
+	rule_free(grant->wanted);
 	free(grant);
 }
 
@@ -269,11 +270,16 @@ static void start_opening(struct grant *grant, uint64_t now_us)
 	}
 }
 
+/* Opens what was knocked for meanwhile. */
 static void reopen(struct grant *grant, uint64_t now_us)
 {
-	grant->reopen = false;
+	rule_free(grant->rule);
+	grant->rule = TAKE_PTR(grant->wanted);
 	grant->failures = 0;
-	start_opening(grant, now_us);
+	if (grant->deadline_us > now_us)
+		start_opening(grant, now_us);
+	else
+		give_up(grant, "closing the door took longer than it would have been open", now_us);
 }
 
 /* What was opened once more because it could not be closed is closed once more. */
@@ -289,7 +295,7 @@ static void closed(struct grant *grant, uint64_t now_us)
 	if (!grant->unannounced)
 		tell(grant, GRANT_CLOSED, NULL, now_us);
 	grant->unannounced = false;
-	if (grant->reopen && grant->deadline_us > now_us)
+	if (grant->wanted)
 		reopen(grant, now_us);
 	else
 		forget(grant);
@@ -307,7 +313,7 @@ static void close_failed(struct grant *grant, const char *problem, uint64_t now_
 		closed(grant, now_us);
 		return;
 	}
-	if (grant->reopen && grant->deadline_us > now_us) {
+	if (grant->wanted && rule_equal(grant->wanted, grant->rule)) {
 		reopen(grant, now_us);
 		return;
 	}
@@ -378,6 +384,7 @@ static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 		problem = firewall_problem(firewall);
 	if (problem) {
 		grant->deadline_us = old_deadline_us;
+		record(grant);
 		tell(grant, GRANT_REFUSED, problem, now_us);
 		return;
 	}
@@ -417,6 +424,23 @@ static void open_new(struct grants *grants, const struct door *door, const struc
 	}
 }
 
+/* A knock while it is being closed: it is opened again after that, as the door is now. */
+static void knock_again(struct grant *grant, const struct door *door, uint64_t now_us)
+{
+	struct rule *wanted;
+	int r = rule_new(door, &grant->source, &wanted);
+
+	if (r < 0) {
+		refuse(grant->grants, door, &grant->source, strerror(-r));
+		return;
+	}
+	rule_free(grant->wanted);
+	grant->wanted = wanted;
+	grant->deadline_us = now_us + door->timeout_us;
+	if (grant->state == UNCLOSED)
+		set_due(grant, now_us);
+}
+
 void grants_open(struct grants *grants, const struct door *door, const struct address *source,
 		 uint64_t now_us)
 {
@@ -427,17 +451,14 @@ void grants_open(struct grants *grants, const struct door *door, const struct ad
 	} else if (grant->state == OPEN || grant->state == OPENING) {
 		renew(grant, now_us + door->timeout_us, now_us);
 	} else {
-		grant->reopen = true;
-		grant->deadline_us = now_us + door->timeout_us;
-		if (grant->state == UNCLOSED)
-			set_due(grant, now_us);
+		knock_again(grant, door, now_us);
 	}
 }
 
 /* A command that is opening it may finish first: then the deadline has come. */
 static void end_now(struct grant *grant, uint64_t now_us)
 {
-	grant->reopen = false;
+	grant->wanted = rule_free(grant->wanted);
 	grant->deadline_us = now_us;
 	if (grant->state == OPEN || grant->state == UNCLOSED)
 		set_due(grant, now_us);

@@ -122,37 +122,68 @@ static int parse_number(const char *text, uint64_t *ret)
 	return 0;
 }
 
+/* The lines of a record beside the rule's: each is needed, once. */
+enum {
+	LINE_DOOR = 1,
+	LINE_SOURCE = 2,
+	LINE_BOOT = 4,
+	LINE_DEADLINE = 8,
+	LINE_END = 16,
+	LINES = 31
+};
+
 /* What has been read of a record so far. */
 struct reading {
 	struct stored_grant stored;
-	bool has_source, has_deadline, other_boot, ended;
+	unsigned lines;
+	bool other_boot;
 };
+
+static int read_door(const char *value, char *door)
+{
+	if (!*value || strlen(value) > DOOR_NAME_MAX)
+		return -EINVAL;
+	memcpy(door, value, strlen(value) + 1);
+	return 0;
+}
+
+static unsigned line_of(const char *key)
+{
+	static const char *const keys[] = {"door", "source", "boot", "deadline_us", "end"};
+
+	for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (strcmp(key, keys[i]) == 0)
+			return 1u << i;
+	return 0;
+}
 
 static int read_line(const struct store *store, char *line, struct reading *reading)
 {
 	char *value = strchr(line, '=');
+	unsigned bit;
 
-	if (!value || reading->ended)
+	if (!value || reading->lines & LINE_END)
 		return -EINVAL;
 	*value++ = '\0';
-	if (strcmp(line, "door") == 0) {
-		if (!*value || strlen(value) > DOOR_NAME_MAX)
-			return -EINVAL;
-		memcpy(reading->stored.door, value, strlen(value) + 1);
-	} else if (strcmp(line, "source") == 0) {
-		reading->has_source = true;
+	bit = line_of(line);
+	if (reading->lines & bit)
+		return -EINVAL;
+	reading->lines |= bit;
+	switch (bit) {
+	case LINE_DOOR:
+		return read_door(value, reading->stored.door);
+	case LINE_SOURCE:
 		return address_parse(value, &reading->stored.source);
-	} else if (strcmp(line, "boot") == 0) {
+	case LINE_BOOT:
 		reading->other_boot = strcmp(value, store->boot_id) != 0;
-	} else if (strcmp(line, "deadline_us") == 0) {
-		reading->has_deadline = true;
+		return 0;
+	case LINE_DEADLINE:
 		return parse_number(value, &reading->stored.deadline_us);
-	} else if (strcmp(line, "end") == 0) {
-		reading->ended = true;
-	} else {
+	case LINE_END:
+		return 0;
+	default:
 		return rule_read_line(line, value, &reading->stored.rule);
 	}
-	return 0;
 }
 
 /* A whole record whose name is its own, or an error. */
@@ -182,10 +213,10 @@ static int read_record(const struct store *store, const char *name, struct store
 			r = read_line(store, line, &reading);
 	}
 	name_of(reading.stored.door, &reading.stored.source, own_name);
-	if (r < 0 || !reading.ended || !reading.has_source || !reading.has_deadline ||
-	    !rule_is_whole(reading.stored.rule) || strcmp(name, own_name) != 0) {
+	if (r < 0 || reading.lines != LINES || !rule_is_whole(reading.stored.rule) ||
+	    strcmp(name, own_name) != 0) {
 		rule_free(reading.stored.rule);
-		return r < 0 ? r : -EINVAL;
+		return r == -ENOMEM ? r : -EINVAL;
 	}
 	if (reading.other_boot)
 		reading.stored.deadline_us = 0;
@@ -197,6 +228,7 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 {
 	CLEANUP(cleanup_closedir) DIR *directory = NULL;
 	const struct dirent *entry;
+	int result = 0;
 	int fd = openat(store->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
@@ -208,15 +240,19 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 	}
 	while ((entry = readdir(directory))) {
 		struct stored_grant stored;
+		int r;
 
 		if (entry->d_name[0] == '.')
 			continue;
-		if (read_record(store, entry->d_name, &stored) < 0) {
+		r = read_record(store, entry->d_name, &stored);
+		if (r == 0) {
+			found(userdata, entry->d_name, &stored);
+		} else if (r == -EINVAL || r == -ELOOP) {
 			unlinkat(store->directory_fd, entry->d_name, 0);
 			found(userdata, entry->d_name, NULL);
-		} else {
-			found(userdata, entry->d_name, &stored);
+		} else if (result == 0) {
+			result = r;
 		}
 	}
-	return 0;
+	return result;
 }

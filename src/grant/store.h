@@ -29,7 +29,7 @@ int store_write(struct store *store, const char *door, const struct address *sou
 		uint64_t deadline_us, const struct rule *rule);
 int store_remove(struct store *store, const char *door, const struct address *source);
 
-/* Reads all records. A file that is none is removed and given as `stored` NULL, with its name.
- * Returns 0 or a negative errno: the directory could not be read. */
+/* Reads all records. A file that is none is removed and given as `stored` NULL, with its name. 0,
+ * or a negative errno: the directory or one of its files could not be read, now. */
 typedef void (*store_found_fn)(void *userdata, const char *name, struct stored_grant *stored);
 int store_read(struct store *store, store_found_fn found, void *userdata);

@@ -36,38 +36,58 @@ static const char *parse_seconds(const char *at, uint64_t *ret_us)
 }
 
 /* "[   12.345678]": printk's time. */
-static const char *parse_kernel_time(const char *at, uint64_t *ret_us)
+static const char *parse_kernel_time(const char *at, struct stamp *stamp)
 {
+	uint64_t us;
+
 	if (*at != '[')
 		return NULL;
-	at = parse_seconds(at + 1 + strspn(at + 1, " "), ret_us);
-	return at && *at == ']' ? at + 1 : NULL;
+	at = parse_seconds(at + 1 + strspn(at + 1, " "), &us);
+	if (!at || *at != ']')
+		return NULL;
+	stamp->kernel_us = us;
+	stamp->has_kernel_us = true;
+	return at + 1;
 }
 
-/* "Z", "+0000", "-05:00": seconds east of Greenwich. Nothing: local time, and *ret_local is set. */
+/* "+0000", "-05:00", "-03": seconds east of Greenwich. NULL: none of these. */
+static const char *parse_offset(const char *at, long *ret_east)
+{
+	int digits[4] = {0}, n = 0, sign = *at == '-' ? -1 : 1;
+
+	if (*at != '+' && *at != '-')
+		return NULL;
+	for (at++; n < 4 && (isdigit((unsigned char)*at) || (n == 2 && *at == ':')); at++)
+		if (*at != ':')
+			digits[n++] = *at - '0';
+	if (n != 2 && n != 4)
+		return NULL;
+	*ret_east =
+		sign * ((digits[0] * 10L + digits[1]) * 3600 + (digits[2] * 10L + digits[3]) * 60);
+	return at;
+}
+
+/* A zone by offset or name, perhaps after a blank. Nothing, or this machine's zone: local time. */
 static const char *parse_zone(const char *at, bool *ret_local, long *ret_east)
 {
-	int digits[4], n = 0, sign;
-	const char *start = at;
+	const char *name = at + (*at == ' '), *end;
+	size_t length = strcspn(name, " ");
 
 	*ret_local = false;
 	*ret_east = 0;
 	if (*at == 'Z')
 		return at + 1;
-	if (strncmp(at, " UTC", 4) == 0)
-		return at + 4;
+	if (length == 3 && strncmp(name, "UTC", 3) == 0)
+		return name + length;
+	end = parse_offset(name, ret_east);
+	if (end)
+		return end;
 	*ret_local = true;
-	if (*at != '+' && *at != '-')
-		return at;
-	sign = *at++ == '-' ? -1 : 1;
-	for (; n < 4 && (isdigit((unsigned char)*at) || (n == 2 && *at == ':')); at++)
-		if (*at != ':')
-			digits[n++] = *at - '0';
-	if (n < 4)
-		return start;
-	*ret_local = false;
-	*ret_east =
-		sign * ((digits[0] * 10L + digits[1]) * 3600 + (digits[2] * 10L + digits[3]) * 60);
+	tzset();
+	for (int i = 0; i < 2; i++)
+		if (length > 0 && strlen(tzname[i]) == length &&
+		    strncmp(name, tzname[i], length) == 0)
+			return name + length;
 	return at;
 }
 
@@ -135,15 +155,14 @@ static const char *parse_ctime(const char *at, uint64_t *ret_us)
 	return end;
 }
 
-/* "<4>": syslog's and /dev/kmsg's priority; "kern  :warn  : ": dmesg -x. */
+/* "<4>": syslog's and /dev/kmsg's priority, if its facility is the kernel's; "kern  :warn  : ":
+ * dmesg -x. */
 static const char *skip_priority(const char *at)
 {
-	const char *end = at;
+	const char *end;
 
-	if (*at == '<') {
-		end = at + 1 + strspn(at + 1, "0123456789");
-		return *end == '>' && end > at + 1 ? end + 1 : at;
-	}
+	if (at[0] == '<' && at[1] >= '0' && at[1] <= '7' && at[2] == '>')
+		return at + 3;
 	if (strncmp(at, "kern", 4) == 0) {
 		end = at + 4 + strspn(at + 4, " ");
 		if (*end != ':')
@@ -174,7 +193,7 @@ const char *stamp_parse(const char *line, uint64_t now_us, struct stamp *ret)
 	const char *at = skip_priority(line), *end;
 
 	*ret = (struct stamp){0};
-	end = parse_kernel_time(at, &ret->kernel_us);
+	end = parse_kernel_time(at, ret);
 	if (!end)
 		end = parse_ctime(at, &ret->realtime_us);
 	if (!end)
@@ -186,8 +205,8 @@ const char *stamp_parse(const char *line, uint64_t now_us, struct stamp *ret)
 	if (!end)
 		return at;
 	at = skip_writer(skip_blank(end));
-	if (ret->kernel_us == 0) {
-		end = parse_kernel_time(at, &ret->kernel_us);
+	if (!ret->has_kernel_us) {
+		end = parse_kernel_time(at, ret);
 		if (end)
 			at = skip_blank(end);
 	}

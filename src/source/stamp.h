@@ -1,12 +1,13 @@
 /* The head of a line of a text log: when the kernel wrote it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct stamp {
 	uint64_t realtime_us; /* the wall clock; 0: the line does not say */
-	uint64_t kernel_us; /* since boot, by the kernel's "[  12.345678]"; 0: the line does not say
-			     */
+	uint64_t kernel_us;   /* since boot, from the kernel's "[   12.345678]", if has_kernel_us */
+	bool has_kernel_us;
 };
 
 /* Reads what dmesg, syslog and journalctl's short forms put before a message of the kernel, and

@@ -77,9 +77,10 @@ static int text_next(struct source *source, struct record *ret_record)
 		if (bounded && (stamp.realtime_us == 0 || stamp.realtime_us < self->since_us ||
 				stamp.realtime_us >= self->until_us))
 			continue;
-		if (stamp.kernel_us == 0)
+		if (stamp.has_kernel_us)
+			follow_boot(self, stamp.kernel_us);
+		else
 			stamp.kernel_us = stamp.realtime_us;
-		follow_boot(self, stamp.kernel_us);
 		*ret_record = (struct record){
 			.text = message,
 			.length = (size_t)(self->line + length - message),

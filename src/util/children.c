@@ -40,6 +40,8 @@ int children_new(size_t max, struct children **ret)
 	if (!children)
 		return -ENOMEM;
 	children->n_max = max;
+	/* Where SIGCHLD is ignored, as a parent may hand it down, no child's end can be learnt. */
+	signal(SIGCHLD, SIG_DFL);
 	children->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (children->epoll_fd < 0)
 		return -errno;
@@ -102,6 +104,8 @@ static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attri
 		r = posix_spawn_file_actions_adddup2(actions, output_fd, STDOUT_FILENO);
 	if (r == 0)
 		r = posix_spawn_file_actions_adddup2(actions, output_fd, STDERR_FILENO);
+	if (r == 0)
+		r = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
 	if (r == 0)
 		r = posix_spawnattr_setpgroup(attributes, 0);
 	if (r == 0)

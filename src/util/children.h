@@ -20,7 +20,8 @@ struct child_exit {
 	char output[CHILD_OUTPUT_MAX]; /* the first of what it wrote, one line, printable */
 };
 
-/* A pool for at most `max` children at a time. 0 or a negative errno. */
+/* A pool for at most `max` children at a time; sets SIGCHLD to its default. 0 or a negative errno.
+ */
 int children_new(size_t max, struct children **ret);
 
 /* Kills and reaps whatever still runs. */
