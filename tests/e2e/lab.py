@@ -1,0 +1,486 @@
+"""The laboratory: a guarded server, its firewall and its journal, and clients that knock.
+
+All is real (kernel, netfilter, journald, the daemon) and all is private: see hosts.py. The one
+thing that network namespaces share is the kernel log. So the LOG prefix is the lab's own, and
+net.netfilter.nf_log_all_netns is 1 for as long as any lab runs (see LogEverywhere).
+"""
+
+import atexit
+import contextlib
+import fcntl
+import grp
+import itertools
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from hosts import ENVIRONMENT, Client, LabError, Server, wait_until
+
+__all__ = ["Lab", "LabError", "unavailable", "wait_until", "ROOT"]
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+JOURNALD = "/lib/systemd/systemd-journald"
+GUARDED_PORT = 22       # opened by an address in the sets knock4, knock6
+COMMAND_PORTS = (2201, 2202)    # opened by rules in the chain DOORS
+NFT_PORT = 2222         # the nft firewall: opened by an address in the sets open4, open6
+
+# Nobody on the machine: the daemon gets by without an entry in the user database.
+DAEMON_UID = 64042
+
+TOOLS = ("unshare", "nsenter", "setpriv", "ip", "ipset", "iptables", "ip6tables", "nft",
+         "journalctl", "timeout")
+
+JOURNALD_CONF = """\
+# Audit= is empty on purpose: neither switch the kernel's auditing on nor off.
+[Journal]
+Storage=volatile
+Audit=
+RateLimitIntervalSec=0
+ForwardToSyslog=no
+ForwardToKMsg=no
+ForwardToConsole=no
+ForwardToWall=no
+"""
+
+IPTABLES = """\
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOORS - [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
+{neighbours}
+-A INPUT -p tcp --dport {guarded} -m set --match-set {set} src -j ACCEPT
+-A INPUT -j DOORS
+-A INPUT -j LOG --log-prefix "{prefix}"
+COMMIT
+"""
+
+NEIGHBOURS = """\
+-A INPUT -p ipv6-icmp --icmpv6-type neighbour-solicitation -j ACCEPT
+-A INPUT -p ipv6-icmp --icmpv6-type neighbour-advertisement -j ACCEPT"""
+
+NFT = """\
+table inet lab {{
+    set open4 {{ type ipv4_addr; flags timeout; }}
+    set open6 {{ type ipv6_addr; flags timeout; }}
+    chain input {{
+        type filter hook input priority filter; policy drop;
+        iif lo accept
+        ct state established accept
+        icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+        tcp dport {port} ip saddr @open4 accept
+        tcp dport {port} ip6 saddr @open6 accept
+        log prefix "{prefix}" flags all
+    }}
+}}
+"""
+
+# Behind the guarded ports: greets, then echoes. It answers over IPv4 and IPv6.
+LISTENER = """
+import socketserver, sys, threading
+class Echo(socketserver.StreamRequestHandler):
+    timeout = 10
+    def handle(self):
+        try:
+            self.wfile.write(b"hello from port %d\\n" % self.server.server_address[1])
+            for line in self.rfile:
+                self.wfile.write(line)
+        except OSError:
+            pass
+class Server(socketserver.ThreadingTCPServer):
+    address_family = socketserver.socket.AF_INET6
+    allow_reuse_address = True
+    daemon_threads = True
+servers = [Server(("::", int(port)), Echo) for port in sys.argv[1:]]
+print("ready", flush=True)
+for server in servers:
+    threading.Thread(target=server.serve_forever).start()
+"""
+
+
+def unavailable():
+    """Why no lab can be made on this machine, or None."""
+    if os.geteuid() != 0:
+        return "needs root (network namespaces, firewall rules, a journald of its own)"
+    missing = [tool for tool in TOOLS if not shutil.which(tool, path=ENVIRONMENT["PATH"])]
+    if missing:
+        return f"not installed: {' '.join(missing)}"
+    if not os.path.exists(JOURNALD):
+        return f"not installed: {JOURNALD}"
+    if not os.access("/dev/kmsg", os.R_OK):
+        return "/dev/kmsg cannot be read"
+    unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "true"]
+    probe = subprocess.run(unshare, capture_output=True, text=True, timeout=20, check=False)
+    if probe.returncode != 0:
+        return f"namespaces cannot be made here: {probe.stderr.strip()}"
+    if not os.access(LogEverywhere.SYSCTL, os.W_OK):
+        return f"{LogEverywhere.SYSCTL} cannot be written (it is the first network namespace's)"
+    return None
+
+
+def program(name):
+    """Where the build has put a program."""
+    places = [os.environ.get("KNOCKTAIL_BUILD"), os.path.join(ROOT, "build"), ROOT]
+    for place in filter(None, places):
+        path = os.path.join(place, name)
+        if os.access(path, os.X_OK):
+            return os.path.abspath(path)
+    raise LabError(f"{name} is not built (KNOCKTAIL_BUILD, ./build and . were searched)")
+
+
+class LogEverywhere:
+    """LOG rules in namespaces write to the kernel log while this is held.
+
+    The first lab to come notes the machine's own value in a lock file, the last one to go puts it
+    back and removes the file; a lab that was killed leaves the note to its successor.
+    """
+
+    SYSCTL = "/proc/sys/net/netfilter/nf_log_all_netns"
+    LOCK = "/run/lock/knocktail-lab"
+
+    def __init__(self):
+        os.makedirs(os.path.dirname(self.LOCK), exist_ok=True)
+        self._lock = self._acquire()
+        if os.fstat(self._lock).st_size == 0:
+            with open(self.SYSCTL, encoding="ascii") as file:
+                os.pwrite(self._lock, file.read().strip().encode(), 0)
+        self._write("1")
+
+    def _acquire(self):
+        while True:
+            lock = os.open(self.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(self.LOCK).st_ino == os.fstat(lock).st_ino:
+                    return lock
+            os.close(lock)  # the last one to go was faster
+
+    def _write(self, value):
+        with open(self.SYSCTL, "w", encoding="ascii") as file:
+            file.write(value)
+
+    def close(self):
+        """Puts the old value back unless another lab still needs ours."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._write(os.pread(self._lock, 8, 0).decode() or "0")
+            os.unlink(self.LOCK)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(self._lock)
+
+
+class Notifications:
+    """What a service says to its manager (sd_notify)."""
+
+    def __init__(self, server, name):
+        self.address = f"/run/lab/{name}"
+        path = server.path(self.address)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(path)
+        os.chmod(path, 0o666)
+        self.said = []
+
+    def _receive(self, timeout):
+        if select.select([self._socket], [], [], timeout)[0]:
+            self.said += self._socket.recv(65536).decode(errors="replace").splitlines()
+
+    def wait(self, word, timeout, process, start=0):
+        """Waits for a line that comes after the first `start` ones; returns the count up to it."""
+        end = time.monotonic() + timeout
+        while word not in self.said[start:]:
+            if process.poll() is not None:
+                raise AssertionError(f"exited {process.returncode} without saying {word}")
+            if time.monotonic() > end:
+                raise AssertionError(f"waited {timeout} s in vain for {word}; heard {self.said}")
+            self._receive(0.05)
+        return self.said.index(word, start) + 1
+
+    def close(self):
+        """Stops listening."""
+        self._socket.close()
+
+
+class Daemon:
+    """One run of knocktaild, as its own user with CAP_NET_ADMIN and nothing else."""
+
+    def __init__(self, lab, config, user=DAEMON_UID, runtime="/run/knocktail", binary=None):
+        self.lab = lab
+        self.config = config
+        self.errors = lab.file(f"daemon-{next(lab.numbers)}.stderr")
+        self._notifications = Notifications(lab.server, f"notify-{next(lab.numbers)}")
+        argv = ["env", f"NOTIFY_SOCKET={self._notifications.address}",
+                f"RUNTIME_DIRECTORY={runtime}", "STATE_DIRECTORY=/run/state",
+                "ASAN_OPTIONS=detect_leaks=1", binary or lab.daemon_path, "-c", config]
+        if user:
+            group = grp.getgrnam("systemd-journal").gr_gid
+            argv = ["setpriv", f"--reuid={user}", f"--regid={user}", f"--groups={group}",
+                    "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin",
+                    "--bounding-set=-all,+net_admin", "--no-new-privs", *argv]
+            for directory in (runtime, "/run/state"):
+                path = lab.server.path(directory)
+                os.makedirs(path, mode=0o700, exist_ok=True)
+                os.chown(path, user, user)
+        with open(lab.server.path(self.errors), "wb") as errors:
+            self._process = lab.server.spawn(argv, stdout=errors, stderr=errors)
+        self.pid = self._process.inner
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            ids = [line.split() for line in file if line.startswith("NSpid:")][0]
+        self._inner_pid = ids[-1]
+
+    def wait_ready(self, timeout=10):
+        """Waits until the daemon tails the journal."""
+        try:
+            self._notifications.wait("READY=1", timeout, self._process)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.stderr()}") from None
+        return self
+
+    def stderr(self):
+        """What the daemon has written to standard error."""
+        with open(self.lab.server.path(self.errors), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def running(self):
+        """Whether the daemon is alive."""
+        return self._process.poll() is None
+
+    def signal(self, number):
+        """Sends a signal."""
+        os.kill(self.pid, number)
+        if number == signal.SIGCONT:
+            # nsenter stops itself when its child is stopped, but nobody wakes it.
+            self._process.send_signal(number)
+
+    def reload(self, timeout=5):
+        """Has the configuration read again, and waits until the daemon is ready again."""
+        heard = len(self._notifications.said)
+        self.signal(signal.SIGHUP)
+        heard = self._notifications.wait("RELOADING=1", timeout, self._process, heard)
+        self._notifications.wait("READY=1", timeout, self._process, heard)
+
+    def wait(self, timeout=5):
+        """Waits for the daemon's end and returns its exit status."""
+        return self._process.wait(timeout)
+
+    def stop(self, timeout=5):
+        """SIGTERM, and the exit status."""
+        if self.running():
+            self.signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def kill(self):
+        """SIGKILL: the daemon cannot clean up."""
+        if self.running():
+            self.signal(signal.SIGKILL)
+        self.wait()
+
+    def events(self, **fields):
+        """The daemon's own journal entries; fields narrow them down: events(DOOR="ssh")."""
+        entries = self.lab.journal(f"_PID={self._inner_pid}")
+        wanted = {f"KNOCKTAIL_{name}": value for name, value in fields.items()}
+        return [entry for entry in entries if wanted.items() <= entry.items()]
+
+    def messages(self, text, **fields):
+        """The messages of those events that contain a text."""
+        return [entry["MESSAGE"] for entry in self.events(**fields) if text in entry["MESSAGE"]]
+
+    def wait_message(self, text, timeout=3, **fields):
+        """Waits for such a message and returns the latest one."""
+        return wait_until(lambda: self.messages(text, **fields), timeout,
+                          f"the journal says {text!r}; it says {self.messages('')}")[-1]
+
+    def close(self):
+        """Ends the daemon, however it is."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.stop()
+        self.kill()
+        self._notifications.close()
+
+
+class Lab:
+    """One server, and as many clients as a test asks for."""
+
+    def __init__(self, firewall="iptables"):
+        self.numbers = itertools.count(1)
+        self._clients = itertools.count(1)
+        self._stack = contextlib.ExitStack()
+        atexit.register(self.close)
+        # 29 characters are what iptables takes.
+        self.prefix = f"[kt-{os.getpid()}-{secrets.token_hex(3)}] "
+        try:
+            self._stack.callback(LogEverywhere().close)
+            self.server = Server()
+            self._stack.callback(self.server.close)
+            self._install_programs()
+            self._start_journald()
+            if firewall == "nft":
+                self.server.run("nft", "-f", "-",
+                                input=NFT.format(prefix=self.prefix, port=NFT_PORT))
+            else:
+                self._start_iptables()
+            self._start_listener(GUARDED_PORT, *COMMAND_PORTS, NFT_PORT)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        """Takes everything down."""
+        atexit.unregister(self.close)
+        self._stack.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _install_programs(self):
+        # Copies inside the lab: the daemon's user may be unable to enter the build's directory.
+        self.daemon_path = self.install(program("knocktaild"))
+        self.cli_path = self.install(program("knocktail"))
+
+    def install(self, path, name=None):
+        """Copies a program to where everybody in the lab may run it."""
+        inside = f"/run/lab/{name or os.path.basename(path)}"
+        shutil.copyfile(path, self.server.path(inside))
+        os.chmod(self.server.path(inside), 0o755)
+        return inside
+
+    def file(self, name, content="", mode=0o644):
+        """Writes a file into the lab and returns its path there."""
+        inside = f"/run/lab/{name}"
+        path = self.server.path(inside)
+        with open(path, "w" if isinstance(content, str) else "wb") as file:
+            file.write(content)
+        os.chmod(path, mode)
+        return inside
+
+    def read(self, inside):
+        """The text of a file of the lab; empty if there is none."""
+        try:
+            with open(self.server.path(inside), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    # The journal
+
+    def _start_journald(self):
+        path = self.server.path("/run/systemd/journald.conf.d/zz-lab.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(JOURNALD_CONF)
+        with open(self.server.path("/run/machine-id"), encoding="ascii") as file:
+            self._machine_id = file.read().strip()
+        self._run_journald()
+
+    def _run_journald(self):
+        notifications = Notifications(self.server, f"notify-{next(self.numbers)}")
+        errors = self.file("journald.stderr")
+        with open(self.server.path(errors), "wb") as file:
+            self._journald = self.server.spawn(
+                ["env", f"NOTIFY_SOCKET={notifications.address}", JOURNALD],
+                stdout=file, stderr=file)
+        try:
+            notifications.wait("READY=1", 20, self._journald)
+        except AssertionError as error:
+            raise LabError(f"journald: {error}\n{self.read(errors)}") from None
+        finally:
+            notifications.close()
+        wait_until(lambda: self.journal_directory, 5, "journald opens its journal")
+
+    @property
+    def journal_directory(self):
+        """Where the journal files are, inside the lab; None before there are any."""
+        base = "/run/log/journal"
+        names = os.listdir(self.server.path(base))
+        return f"{base}/{names[0]}" if names else None
+
+    def journal(self, *matches):
+        """Journal entries as dictionaries."""
+        done = self.server.run("journalctl", "--quiet", "--directory", self.journal_directory,
+                               "--output=json", "--all", "--no-pager", *matches)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def records(self):
+        """What the firewall has logged so far."""
+        return [entry for entry in self.journal("_TRANSPORT=kernel")
+                if str(entry.get("MESSAGE", "")).startswith(self.prefix)]
+
+    def wait_logged(self, text, timeout=3):
+        """Waits until any journal entry contains the text: whatever came before it is there too."""
+        def found():
+            return [entry for entry in self.journal() if text in str(entry.get("MESSAGE", ""))]
+        return wait_until(found, timeout, f"the journal contains {text!r}")[-1]
+
+    def rotate_journal(self):
+        """Has journald begin a new file."""
+        before = set(os.listdir(self.server.path(self.journal_directory)))
+        os.kill(self._journald.inner, signal.SIGUSR2)
+        wait_until(lambda: set(os.listdir(self.server.path(self.journal_directory))) - before, 5,
+                   "journald rotates")
+
+    def restart_journald(self, number=signal.SIGTERM):
+        """Ends journald and starts it again."""
+        os.kill(self._journald.inner, number)
+        self._journald.wait(10)
+        self._run_journald()
+
+    # The firewall
+
+    def _start_iptables(self):
+        self.server.run("ipset", "restore", input=(
+            "create knock4 hash:ip timeout 0\n"
+            "create knock6 hash:ip family inet6 timeout 0\n"))
+        for restore, neighbours, name in (("iptables-restore", "", "knock4"),
+                                          ("ip6tables-restore", NEIGHBOURS, "knock6")):
+            self.server.run(restore, input=IPTABLES.format(
+                neighbours=neighbours, guarded=GUARDED_PORT, set=name, prefix=self.prefix))
+
+    def members(self, name="knock4"):
+        """What is in an ipset: address to the seconds left."""
+        listed = self.server.run("ipset", "save", name).stdout.splitlines()
+        entries = [line.split() for line in listed if line.startswith("add ")]
+        return {words[2]: int(words[words.index("timeout") + 1]) for words in entries}
+
+    def _start_listener(self, *ports):
+        listener = self.server.spawn(
+            ["/usr/bin/python3", "-c", LISTENER, *ports], stdout=subprocess.PIPE)
+        if listener.stdout.readline() != b"ready\n":
+            raise LabError("nothing listens on the guarded ports")
+        self._stack.callback(listener.stdout.close)
+
+    # Whoever takes part
+
+    def client(self):
+        """A new host with addresses of its own, not seen before."""
+        client = Client(self.server, next(self._clients))
+        self._stack.callback(client.close)
+        return client
+
+    def config(self, doors, options="", mode=0o640):
+        """Writes a configuration file and returns its path in the lab."""
+        text = f'[options]\nlog_prefix = "{self.prefix}"\n{options}\n{doors}'
+        path = self.file(f"knocktail-{next(self.numbers)}.conf", text, mode)
+        os.chown(self.server.path(path), 0, DAEMON_UID)
+        return path
+
+    def daemon(self, doors, options="", **kwargs):
+        """A daemon that guards these doors, ready."""
+        daemon = Daemon(self, self.config(doors, options), **kwargs)
+        self._stack.callback(daemon.close)
+        return daemon.wait_ready()
+
+    def knocktail(self, *arguments, **kwargs):
+        """Runs the administrator's program inside; never raises for its exit status."""
+        return self.server.run(self.cli_path, *arguments, check=False, **kwargs)

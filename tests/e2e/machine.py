@@ -1,0 +1,240 @@
+"""A machine that systemd has booted: a container in a laboratory's network.
+
+The container lives in the server's process and mount namespaces, so that it goes when they go. Its
+root is an overlay over a tree that debootstrap makes once and that stays as it is.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from hosts import ENVIRONMENT, wait_until
+from lab import LabError, program
+
+ROOT = "/run/lab/machine/root"
+
+# Moves itself into the control groups named before "--" and becomes what comes after it. Not every
+# hierarchy takes a process without more ado (cpuset does not), nor does systemd need all of them.
+IN_GROUPS = """
+while [ "$1" != -- ]; do
+    echo $$ >"$1/cgroup.procs" || :
+    shift
+done 2>/dev/null
+shift
+exec "$@"
+"""
+
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "ipset", "iptables", "nftables",
+            "procps")
+
+
+class Unavailable(Exception):
+    """Why no container can be made on this machine."""
+
+
+def _os_release():
+    with open("/etc/os-release", encoding="utf-8") as file:
+        pairs = (line.rstrip("\n").partition("=") for line in file)
+        return {key: value.strip('"') for key, _, value in pairs}
+
+
+def _libraries(path):
+    """The packages of the shared libraries that a program of ours wants."""
+    done = subprocess.run(["ldd", path], capture_output=True, text=True, env=ENVIRONMENT,
+                          timeout=20, check=False)
+    files = [word for word in done.stdout.split() if word.startswith("/")]
+    packages = set()
+    for file in files:
+        for name in (file, os.path.realpath(file), f"/usr{file}"):
+            found = subprocess.run(["dpkg", "--search", name], capture_output=True, text=True,
+                                   env=ENVIRONMENT, timeout=20, check=False)
+            if found.returncode == 0:
+                packages.add(found.stdout.split(":")[0])
+                break
+    return packages
+
+
+def _mirror(suite):
+    """Where apt gets this suite from."""
+    done = subprocess.run(["apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)"],
+                          capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+    for line in done.stdout.splitlines():
+        codename, _, site = line.partition(" ")
+        if codename == suite and site.startswith("http"):
+            return site
+    raise Unavailable(f"apt has no source for {suite}")
+
+
+def tree(cache):
+    """The tree of a minimal system with what knocktail needs, made if it is not there yet."""
+    for tool in ("debootstrap", "systemd-nspawn", "dpkg", "apt-get"):
+        if not shutil.which(tool, path=ENVIRONMENT["PATH"]):
+            raise Unavailable(f"{tool} is not installed")
+    suite = _os_release().get("VERSION_CODENAME", "")
+    packages = sorted({*PACKAGES, *_libraries(program("knocktaild")),
+                       *_libraries(program("knocktail"))})
+    key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
+    done = os.path.join(cache, f"tree-{suite}-{key}")
+    if os.path.isdir(done):
+        return done
+    os.makedirs(cache, exist_ok=True)
+    making = tempfile.mkdtemp(prefix="making-", dir=cache)
+    try:
+        os.chmod(making, 0o755)
+        components = "main,universe" if _os_release().get("ID") == "ubuntu" else "main"
+        built = subprocess.run(
+            ["debootstrap", "--variant=minbase", f"--components={components}",
+             f"--include={','.join(packages)}", suite, making, _mirror(suite)],
+            capture_output=True, text=True, timeout=900, check=False, stdin=subprocess.DEVNULL,
+            env={**os.environ, **ENVIRONMENT})
+        if built.returncode != 0:
+            lines = (built.stdout + built.stderr).strip().splitlines()
+            raise Unavailable(f"debootstrap failed: {lines[-1] if lines else 'silently'}")
+        with contextlib.suppress(OSError):  # another run was faster
+            os.rename(making, done)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return done
+
+
+class ControlGroups:
+    """Groups of the container's own, in every hierarchy, so that two do not share one.
+
+    The container's systemd takes for the root whatever group it is started in.
+    """
+
+    def __init__(self, name):
+        self.paths = []
+        with open("/proc/self/cgroup", encoding="ascii") as file:
+            own = {controllers: path for _, controllers, path in
+                   (line.rstrip("\n").split(":", 2) for line in file)}
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            mounts = [line.split() for line in file]
+        for mount in mounts:
+            kind, options = mount[mount.index("-") + 1], mount[-1].split(",")
+            controllers = [key for key in own if kind == "cgroup" and key
+                           and set(key.split(",")) <= set(options)]
+            if kind == "cgroup2" and "" in own:
+                controllers = [""]
+            for key in controllers:
+                path = os.path.join(mount[4], os.path.relpath(own[key], mount[3]), name)
+                with contextlib.suppress(OSError):
+                    os.makedirs(path, exist_ok=True)
+                    self.paths.append(os.path.normpath(path))
+
+    def close(self):
+        """Removes the groups, which must be empty by now."""
+        for top in self.paths:
+            for path, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+
+
+class Machine:
+    """The booted container."""
+
+    def __init__(self, lab, base, install):
+        """`install` is called with the root directory, as seen from here, before the boot."""
+        self.lab = lab
+        lab.server.run("sh", "-ec", f"""
+            mkdir -p {ROOT}
+            mount -t tmpfs machine {ROOT}/..
+            cd {ROOT}/..
+            mkdir root upper work
+            mount -t overlay -o lowerdir={base},upperdir=upper,workdir=work overlay root
+        """)
+        self.root = lab.server.path(ROOT)
+        install(self.root)
+        self._groups = ControlGroups(f"knocktail-lab-{lab.server.pid}")
+        self._log = lab.file("machine.log")
+        with open(lab.server.path(self._log), "wb") as log:
+            # Not through lab.server.command(): the network is joined by the container alone.
+            self._nspawn = subprocess.Popen(
+                ["sh", "-c", IN_GROUPS, "sh", *self._groups.paths, "--",
+                 "nsenter", f"--target={lab.server.pid}", "--mount", "--pid", "--",
+                 "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
+                 "--machine=knocktail-lab", f"--directory={ROOT}", "--console=pipe",
+                 "--link-journal=no", "--network-namespace-path=/proc/1/ns/net",
+                 "--capability=CAP_SYSLOG,CAP_NET_ADMIN", "--bind=/dev/kmsg"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
+        self._leader = 0
+        try:
+            self._leader = wait_until(self._find_leader, 20, "systemd starts")
+            wait_until(self._is_up, 60, "systemd has booted", 0.2)
+        except AssertionError as error:
+            self.close()
+            raise Unavailable(f"{error}: {lab.read(self._log)[-500:]}") from None
+
+    def _find_leader(self):
+        """The container's process 1, seen from here: nsenter's grandchild that runs systemd."""
+        pid = self._nspawn.pid
+        for _ in range(2):
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                children = file.read().split()
+            if not children:
+                if self._nspawn.poll() is not None:
+                    raise Unavailable(f"systemd-nspawn: {self.lab.read(self._log)[-500:]}")
+                return None
+            pid = children[-1]
+        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+            return int(pid) if file.read().strip() == "systemd" else None
+
+    def _is_up(self):
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in ("running", "degraded")
+
+    def run(self, *argv, check=True, timeout=30):
+        """Runs a command inside and returns the CompletedProcess."""
+        done = subprocess.run(
+            ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid",
+             "--cgroup", "--", "timeout", "--kill-after=1", str(timeout), *map(str, argv)],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=timeout + 5, check=False, env=ENVIRONMENT)
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(map(str, argv))} exited {done.returncode}:\n"
+                                 f"{done.stdout}{done.stderr}")
+        return done
+
+    def write(self, path, text, mode=0o644):
+        """Writes a file inside."""
+        path = self.root + path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def properties(self, unit):
+        """What systemd knows of a unit."""
+        shown = self.run("systemctl", "show", unit).stdout
+        return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+    def journal(self, unit):
+        """The messages of a unit."""
+        return self.run("journalctl", "--quiet", "--no-pager", "-o", "cat", "-u", unit).stdout
+
+    def close(self):
+        """Ends the container: with its process 1, all of it goes, and nspawn too."""
+        if self._leader:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._leader, signal.SIGKILL)
+        try:
+            self._nspawn.wait(10)
+        except subprocess.TimeoutExpired:
+            self._nspawn.kill()
+            self._nspawn.wait(10)
+        self._groups.close()
+
+
+def install_from(build):
+    """What puts `make install` of a build directory into a machine's root."""
+    def install(root):
+        done = subprocess.run(["make", "-s", "-C", build, "install", f"DESTDIR={root}"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=120, check=False)
+        if done.returncode != 0:
+            raise LabError(f"make install: {done.stderr.strip()[-500:]}")
+    return install

@@ -1,0 +1,128 @@
+"""A bad configuration: both programs say where and why, and the daemon does not run."""
+
+import os
+import signal
+
+import pytest
+
+from doors import ipset_door
+from lab import DAEMON_UID
+
+GOOD = ipset_door()
+LINES = 3   # of [options] and what is in there, before the doors begin
+
+BAD = {
+    "an unknown key": (GOOD.replace("timeout", "timeuot", 1), 3),
+    "an unknown section": (f"[dor ssh]\n{GOOD}", 1),
+    "a key twice": (GOOD + "timeout = 3s\n", 9),
+    "a door twice": (GOOD + GOOD, 9),
+    "a port out of range": (ipset_door(sequence="7000, 65536"), 2),
+    "port 0": (ipset_door(sequence="0, 7000"), 2),
+    "an unknown protocol": (ipset_door(sequence="7000/sctp"), 2),
+    "no number": (ipset_door(sequence="7000, x"), 2),
+    "an empty sequence": (ipset_door(sequence=""), 2),
+    "a wrong duration": (ipset_door(timeout="soon"), 4),
+    "a negative duration": (ipset_door(timeout="-1s"), 4),
+    "no time at all": (ipset_door(timeout="0"), 4),
+    "an unknown backend": (ipset_door(backend="ipfw"), 5),
+    "an unknown flag": (GOOD + "tcpflags = syn, nak\n", 9),
+    "a wrong address": (GOOD + "allow = 198.51.100.0/33\n", 9),
+    "a line without a value": (GOOD + "timeout\n", 9),
+    "no ini at all": ("-----BEGIN PGP MESSAGE-----\n", 1),
+    "a long line": (GOOD + "allow = " + "192.0.2.1, " * 200 + "192.0.2.1\n", None),
+}
+
+
+@pytest.mark.parametrize("doors, line", BAD.values(), ids=BAD)
+def test_a_mistake_is_named_with_its_line(doors, line, lab):
+    path = lab.config(doors)
+    where = f"{path}:{line + LINES}: error: " if line else f"{path}:"
+    for argv in ((lab.daemon_path, "-c", path), (lab.cli_path, "check", "-c", path),
+                 (lab.cli_path, "replay", "-c", path, "--text", "/dev/null")):
+        done = lab.server.run(*argv, check=False, timeout=5)
+        assert done.returncode == 2, done
+        assert where in done.stderr, done.stderr
+
+
+def test_two_mistakes_are_named_at_once(lab):
+    done = lab.knocktail("check", "-c", lab.config(ipset_door(sequence="0", timeout="soon")))
+    assert done.returncode == 2
+    assert done.stderr.count(": error: ") == 2
+
+
+def test_the_log_prefix_is_required(lab):
+    path = lab.file("no-prefix.conf", f"[options]\nmax_sources = 10\n{GOOD}")
+    for argv in ((lab.daemon_path, "-c", path), (lab.cli_path, "check", "-c", path)):
+        done = lab.server.run(*argv, check=False)
+        assert done.returncode == 2
+        assert "log_prefix" in done.stderr
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o646], ids=["group", "others"])
+def test_a_file_that_others_may_write_is_refused(mode, lab):
+    path = lab.config(GOOD, mode=mode)
+    for argv in ((lab.daemon_path, "-c", path), (lab.cli_path, "check", "-c", path)):
+        done = lab.server.run(*argv, check=False)
+        assert done.returncode == 2
+        assert "writ" in done.stderr and path in done.stderr
+
+
+def test_a_missing_file(lab):
+    for argv in ((lab.daemon_path, "-c", "/no/such/file"),
+                 (lab.cli_path, "check", "-c", "/no/such/file")):
+        done = lab.server.run(*argv, check=False)
+        assert done.returncode == 2
+        assert "/no/such/file" in done.stderr and "No such file" in done.stderr
+
+
+def test_an_unreadable_file(lab):
+    path = lab.config(GOOD, mode=0o600)
+    done = lab.server.run("setpriv", f"--reuid={DAEMON_UID}", f"--regid={DAEMON_UID}",
+                          "--clear-groups", lab.daemon_path, "-c", path, check=False)
+    assert done.returncode == 2
+    assert path in done.stderr and "ermission denied" in done.stderr
+
+
+def test_a_directory_in_place_of_a_file(lab):
+    done = lab.server.run(lab.daemon_path, "-c", "/run/lab", check=False)
+    assert done.returncode == 2
+    assert "/run/lab" in done.stderr
+
+
+def test_a_good_file_passes(lab):
+    done = lab.knocktail("check", "-c", lab.config(GOOD))
+    assert done.returncode == 0, done.stderr
+    assert "doors: 1" in done.stdout
+
+
+def test_a_warning_is_no_error(lab):
+    """One step is few, and an ascending sequence is what a scan sends."""
+    for sequence in ("7000", "1, 2, 3"):
+        done = lab.knocktail("check", "-c", lab.config(ipset_door(sequence=sequence)))
+        assert done.returncode == 0
+        assert f":{2 + LINES}: warning: " in done.stderr
+
+
+@pytest.mark.parametrize("argv", [("--no-such-option",), ("-c",), ("-c", "x", "y")])
+def test_wrong_usage(argv, lab):
+    done = lab.server.run(lab.daemon_path, *argv, check=False, timeout=5)
+    assert done.returncode == 2
+    assert done.stderr
+    done = lab.knocktail(*argv)
+    assert done.returncode == 2
+    assert done.stderr
+
+
+def test_no_secret_is_told(client, start, lab):
+    """Neither the journal nor standard error ever holds a sequence."""
+    daemon = start(ipset_door(sequence="7654, 8765, 9876"))
+    client.knock(7654, 8765, 9876)
+    client.wait_open()
+    daemon.signal(signal.SIGHUP)
+    os.rename(lab.server.path(lab.config(ipset_door(sequence="7654, 8765, 98765"))),
+              lab.server.path(daemon.config))
+    daemon.reload()
+    daemon.stop()
+    told = daemon.stderr() + "".join(daemon.messages(""))
+    assert "opened" in told
+    assert "7654" not in told and "8765" not in told and "9876" not in told.replace("98765", "")

@@ -1,0 +1,130 @@
+"""`knocktail replay` finds in the past what the daemon found when it was the present."""
+
+import os
+import re
+
+import pytest
+
+from doors import ipset_door
+from hosts import wait_until
+
+DOORS = ipset_door() + ipset_door("udp", "7001/udp, 8001/udp", seq_timeout="1s")
+
+
+@pytest.fixture(scope="module")
+def past(lab):
+    """A daemon's matches, the clients' addresses, and the configuration."""
+    daemon = lab.daemon(DOORS)
+    clients = [lab.client() for _ in range(4)]
+    good, six, udp, bad = clients
+    good.knock(7000, 8000, 9000)
+    six.knock(7000, 8000, 9000, version=6)
+    udp.knock("7001/udp", "8001/udp")
+    bad.knock(7000, 8000, 8001, 9000)
+    bad.knock(7000, 8000, 9001, version=6)
+    expected = {("ssh", good.v4), ("ssh", six.v6), ("udp", udp.v4)}
+
+    def matches():
+        return {(event["KNOCKTAIL_DOOR"], event["KNOCKTAIL_SOURCE"]) for event in daemon.events()
+                if " opened for " in event["MESSAGE"]}
+
+    wait_until(lambda: matches() == expected, 3, "the daemon opens three doors")
+    lab.wait_logged(f"SRC={bad.v4} ")
+    yield {"config": daemon.config, "matches": expected, "addresses": [bad.v4, bad.v6],
+           "sources": {client.v4 for client in clients} | {client.v6 for client in clients}}
+    daemon.close()
+    for client in clients:
+        client.close()
+
+
+def check(done, past):
+    """The output names the daemon's matches, of these clients, and no others."""
+    assert done.returncode == 0, done.stderr
+    told = {(door, source) for line in done.stdout.splitlines() for door in ("ssh", "udp")
+            for source in past["sources"]
+            if re.search(rf"\b{door}\b", line)
+            and re.search(rf"(?<![\w:.]){re.escape(source)}(?![\w:.])", line)}
+    assert told == past["matches"], done.stdout
+    counted = re.search(r"(\d+) records read, (\d+) of them probes", done.stdout)
+    assert counted, done.stdout
+    assert int(counted.group(1)) >= int(counted.group(2)) >= 16
+
+
+def test_over_the_journal_of_this_machine(lab, past):
+    check(lab.knocktail("replay", "-c", past["config"]), past)
+
+
+def test_over_a_directory(lab, past):
+    check(lab.knocktail("replay", "-c", past["config"], "--directory", lab.journal_directory), past)
+
+
+def test_over_a_journal_file(lab, past):
+    remote = "/lib/systemd/systemd-journal-remote"
+    if not os.path.exists(remote):
+        pytest.skip("systemd-journal-remote is not installed")
+    lab.server.run("sh", "-c", f"journalctl -D {lab.journal_directory} -o export | "
+                   f"{remote} -o /run/lab/one.journal --split-mode=none -")
+    check(lab.knocktail("replay", "-c", past["config"], "--file", "/run/lab/one.journal"), past)
+
+
+@pytest.mark.parametrize("form", ["short", "short-iso", "short-iso-precise", "short-precise",
+                                  "short-full", "short-monotonic", "short-unix", "with-unit",
+                                  "cat"])
+def test_over_what_journalctl_prints(form, lab, past):
+    text = lab.server.run("journalctl", "-D", lab.journal_directory, "-o", form,
+                          "_TRANSPORT=kernel").stdout
+    path = lab.file(f"journal-{form}.txt", text)
+    check(lab.knocktail("replay", "-c", past["config"], "--text", path), past)
+    check(lab.knocktail("replay", "-c", past["config"], "--text", "-", input=text), past)
+
+
+@pytest.mark.parametrize("options", [(), ("-T",), ("-x",), ("--time-format=iso",), ("-r",)],
+                         ids=["plain", "readable", "decoded", "iso", "raw"])
+def test_over_what_dmesg_prints(options, lab, past):
+    text = "".join(line + "\n" for line in lab.server.run("dmesg", *options).stdout.splitlines()
+                   if lab.prefix in line)
+    check(lab.knocktail("replay", "-c", past["config"], "--text", "-", input=text), past)
+
+
+def test_over_a_syslog_file(lab, past):
+    """As rsyslog writes it, with and without the kernel's clock in the line."""
+    records = [entry["MESSAGE"] for entry in lab.records()]
+    for kernel_time in ("", "[12345.678901] "):
+        text = "".join(f"Nov 22 21:00:{min(index // 10, 59):02} host kernel: {kernel_time}{line}\n"
+                       for index, line in enumerate(records))
+        check(lab.knocktail("replay", "-c", past["config"], "--text", "-", input=text), past)
+
+
+def test_nothing_before_and_nothing_after(lab, past):
+    for limits in (("--since", "2100-01-01"), ("--until", "2001-01-01")):
+        done = lab.knocktail("replay", "-c", past["config"], *limits)
+        assert done.returncode == 0, done.stderr
+        assert not re.search(r"198\.51\.100", done.stdout)
+
+
+def test_forged_lines_in_the_journal(lab, past):
+    """replay believes no more than the daemon does."""
+    for port in (7000, 8000, 9000):
+        line = (f"{lab.prefix}IN=eth0 OUT= MAC= SRC=203.0.113.250 DST=192.0.2.1 LEN=60 TOS=0x00 "
+                f"PREC=0x00 TTL=64 ID=1 DF PROTO=TCP SPT=1024 DPT={port} WINDOW=64240 RES=0x00 "
+                "SYN URGP=0 ")
+        lab.server.run("logger", "-u", "/run/systemd/journal/dev-log", "-p", "kern.warning",
+                       "-t", "kernel", "--", line)
+        lab.server.run("systemd-cat", "-t", "kernel", "echo", line)
+    lab.wait_logged("203.0.113.250")
+    done = lab.knocktail("replay", "-c", past["config"])
+    assert "203.0.113.250" not in done.stdout
+
+
+def test_garbage(lab, past):
+    for text in ("", "\n" * 1000, "x" * 100000, f"{lab.prefix}IN=\n" * 10, "\0\x01\x7f\n"):
+        done = lab.knocktail("replay", "-c", past["config"], "--text", "-", input=text)
+        assert done.returncode == 0, done.stderr
+
+
+def test_files_that_are_none(lab, past):
+    for options in (("--file", "/no/such/file"), ("--directory", "/no/such/directory"),
+                    ("--text", "/no/such/file"), ("--file", past["config"])):
+        done = lab.knocktail("replay", "-c", past["config"], *options)
+        assert done.returncode == 1, done
+        assert options[1] in done.stderr

@@ -1,0 +1,203 @@
+"""knocktaild as a service of a booted systemd, as it is installed by `make install`."""
+
+import os
+import re
+
+import pytest
+
+from doors import command_door, ipset_door
+from hosts import wait_until
+from lab import COMMAND_PORTS, ROOT, Lab, program
+from machine import Machine, Unavailable, install_from, tree
+
+UNIT = "knocktaild.service"
+# Where `make install` puts it, depending on how the build was configured.
+CONFIGS = ("/etc/knocktail/knocktail.conf", "/usr/local/etc/knocktail/knocktail.conf")
+RULE = "/usr/sbin/iptables -w 5 {} DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT"
+DOORS = ipset_door(timeout="3s") + command_door(
+    timeout="3s", start_command=RULE.format("-A"), stop_command=RULE.format("-D"))
+
+
+@pytest.fixture(scope="module")
+def lab(possible):
+    """A laboratory of our own: its server is the machine's network."""
+    with Lab() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def machine(lab):
+    """The machine, with knocktail installed but not started."""
+    build = os.path.dirname(program("knocktaild"))
+    if not os.path.exists(os.path.join(build, "Makefile")):
+        pytest.skip(f"no service tests: {build} is no build directory")
+    cache = os.environ.get("KNOCKTAIL_CACHE", os.path.join(ROOT, "build", "machine"))
+    try:
+        made = Machine(lab, tree(cache), install_from(build))
+    except Unavailable as reason:
+        pytest.skip(f"no service tests: {reason}")
+    made.run("systemd-sysusers")
+    yield made
+    made.close()
+
+
+def configure(machine, doors):
+    """Writes the configuration at the place where the installed daemon looks for it."""
+    path = next(path for path in CONFIGS if os.path.exists(machine.root + path))
+    machine.write(path, f'[options]\nlog_prefix = "{machine.lab.prefix}"\n{doors}', 0o640)
+    machine.run("chgrp", "knocktail", path)
+    return path
+
+
+@pytest.fixture
+def service(machine):
+    """The running service."""
+    configure(machine, DOORS)
+    machine.run("systemctl", "reset-failed", UNIT, check=False)
+    try:
+        machine.run("systemctl", "start", UNIT)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{machine.journal(UNIT)}") from None
+    yield machine
+    machine.run("systemctl", "stop", UNIT)
+    print(machine.journal(UNIT))
+
+
+def knock_until_open(client, *steps, port=22):
+    """Knocks once; the door is open 1.5 s later."""
+    knocked = client.knock(*steps)
+    client.wait_open(port, since=knocked)
+    return knocked
+
+
+def rules(lab):
+    """The rules that commands have added."""
+    listed = lab.server.run("iptables", "-S", "DOORS").stdout.splitlines()
+    return [line for line in listed if line.startswith("-A")]
+
+
+def test_it_guards_a_door(service, client, other):
+    assert not client.can_connect()
+    knocked = knock_until_open(client, 7000, 8000, 9000)
+    assert not other.can_connect()
+    assert client.wait_closed() - knocked < 4.1
+
+
+def test_commands_run_in_the_sandbox(service, client, lab):
+    knocked = knock_until_open(client, 7100, 8100, 9100, port=COMMAND_PORTS[0])
+    assert client.wait_closed(COMMAND_PORTS[0]) - knocked < 4.1
+    wait_until(lambda: not rules(lab), 1, "the rule is gone")
+
+
+def test_it_runs_as_its_own_user_with_one_capability(service):
+    properties = service.properties(UNIT)
+    assert properties["Type"] == "notify"
+    status = service.run("cat", f"/proc/{properties['MainPID']}/status").stdout
+    fields = {key: value.split() for key, _, value in
+              (line.partition(":") for line in status.splitlines())}
+    user = service.run("id", "-u", "knocktail").stdout.strip()
+    assert user != "0"
+    assert fields["Uid"] == [user] * 4
+    for name in ("CapEff", "CapBnd", "CapPrm"):
+        assert int(fields[name][0], 16) == 1 << 12, f"{name} is CAP_NET_ADMIN alone"
+    assert fields["NoNewPrivs"] == ["1"]
+    assert fields["Seccomp"] == ["2"]
+    for directory in ("/run/knocktail", "/var/lib/knocktail"):
+        listed = service.run("stat", "-c", "%U", directory, check=False).stdout.strip()
+        assert listed in ("knocktail", ""), directory
+
+
+def test_systemd_finds_little_to_blame(service):
+    told = service.run("systemd-analyze", "security", "--no-pager", UNIT).stdout
+    exposure = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", told).group(1))
+    assert exposure < 2.0, told
+
+
+def test_systemd_finds_the_unit_well_written(machine):
+    done = machine.run("systemd-analyze", "verify", "--man=no", UNIT, check=False)
+    assert done.returncode == 0
+    assert "knocktail" not in done.stderr, done.stderr
+
+
+def test_reload(service, client):
+    pid = service.properties(UNIT)["MainPID"]
+    configure(service, ipset_door(sequence="7001, 8001"))
+    service.run("systemctl", "reload", UNIT)
+    knock_until_open(client, 7001, 8001)
+    assert service.properties(UNIT)["MainPID"] == pid
+
+
+def test_a_reload_with_a_mistake(service, client):
+    path = configure(service, DOORS + "nonsense = 1\n")
+    service.run("systemctl", "reload", UNIT, check=False)
+    wait_until(lambda: path in service.journal(UNIT), 3, "the mistake is reported")
+    assert service.properties(UNIT)["ActiveState"] == "active"
+    knock_until_open(client, 7000, 8000, 9000)
+
+
+def test_it_comes_back_after_a_kill_and_closes_what_was_open(service, client, lab):
+    knocked = knock_until_open(client, 7100, 8100, 9100, port=COMMAND_PORTS[0])
+    before = service.properties(UNIT)["MainPID"]
+    service.run("systemctl", "kill", "-s", "KILL", UNIT)
+    wait_until(lambda: service.properties(UNIT)["MainPID"] not in ("0", before), 10,
+               "systemd starts it again")
+    last = client.wait_closed(COMMAND_PORTS[0])
+    assert last is None or last - knocked < 4.1
+    wait_until(lambda: not rules(lab), 4, "the rule is gone")
+    wait_until(lambda: service.properties(UNIT)["ActiveState"] == "active", 10, "it is ready")
+    knock_until_open(client, 7000, 8000, 9000)
+
+
+def test_systemd_replaces_a_daemon_that_hangs(service, client):
+    drop_in = "/run/systemd/system/knocktaild.service.d/watchdog.conf"
+    service.run("mkdir", "-p", os.path.dirname(drop_in))
+    service.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=1s\\n' >{drop_in}")
+    service.run("systemctl", "daemon-reload")
+    service.run("systemctl", "restart", UNIT)
+    before = service.properties(UNIT)["MainPID"]
+    service.run("sleep", "1.5")
+    assert service.properties(UNIT)["MainPID"] == before, "it says in time that it is well"
+    service.run("systemctl", "kill", "--kill-whom=main", "-s", "STOP", UNIT)
+    wait_until(lambda: service.properties(UNIT)["MainPID"] not in ("0", before), 15,
+               "systemd starts it again")
+    wait_until(lambda: service.properties(UNIT)["ActiveState"] == "active", 10, "it is ready")
+    knock_until_open(client, 7000, 8000, 9000)
+    service.run("rm", drop_in)
+    service.run("systemctl", "daemon-reload")
+
+
+def test_stop_closes_the_doors(service, client, lab):
+    configure(service, ipset_door(timeout="60s") + command_door(
+        timeout="60s", start_command=RULE.format("-A"), stop_command=RULE.format("-D")))
+    service.run("systemctl", "restart", UNIT)
+    knock_until_open(client, 7000, 8000, 9000)
+    knock_until_open(client, 7100, 8100, 9100, port=COMMAND_PORTS[0])
+    service.run("systemctl", "stop", UNIT)
+    assert not lab.members() and not rules(lab)
+    assert not client.can_connect() and not client.can_connect(COMMAND_PORTS[0])
+    assert service.properties(UNIT)["Result"] == "success"
+
+
+def test_a_kill_and_no_restart_leaves_no_command_door(service, client, lab):
+    """Stopped right after the kill: ExecStopPost= has to clean up."""
+    configure(service, command_door(timeout="60s", start_command=RULE.format("-A"),
+                                    stop_command=RULE.format("-D")))
+    service.run("systemctl", "restart", UNIT)
+    knock_until_open(client, 7100, 8100, 9100, port=COMMAND_PORTS[0])
+    service.run("systemctl", "kill", "-s", "KILL", UNIT)
+    service.run("systemctl", "stop", UNIT)
+    wait_until(lambda: not rules(lab), 3, "the rule is gone")
+
+
+def test_a_mistake_in_the_configuration_is_told_at_the_start(machine):
+    path = configure(machine, "[door ssh]\nsequence = 7000, 99999\n")
+    assert machine.run("systemctl", "start", UNIT, check=False).returncode != 0
+    assert f"{path}:4: error: " in machine.journal(UNIT)
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("systemctl", "reset-failed", UNIT, check=False)
+
+
+def test_the_installation_is_complete(machine):
+    for path in ("knocktaild", "knocktail"):
+        assert machine.run("sh", "-c", f"command -v {path}").stdout
+    assert machine.run("knocktail", "check", check=False).returncode in (0, 2)

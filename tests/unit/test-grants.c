@@ -1,0 +1,1301 @@
+/* The life of grants, with commands that are real and a clock that is not. */
+#include "grant/grant.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmocka-all.h"
+#include "core/address.h"
+#include "core/door.h"
+#include "firewall/firewall.h"
+#include "support.h"
+
+#define S UINT64_C(1000000)
+
+/* When every test begins. */
+#define T0 (1000 * S)
+
+#define COMMAND(...)  ((char *[]){__VA_ARGS__, NULL})
+#define TEXT(literal) ((char *)(literal))
+
+static const char boot_id[] = "11111111111111111111111111111111";
+static const char A[] = "192.0.2.1", B[] = "192.0.2.2", C6[] = "2001:db8::1";
+
+static bool permitted; /* to have a network of one's own */
+
+struct fixture {
+	char *directory; /* for whatever a test needs; the records are in its "grants" */
+	char *records;
+	char *mark;  /* what doors of mark_door() make */
+	char *count; /* grows by a byte each time their start command runs */
+	struct grants *grants;
+	char news[32768]; /* not yet expected */
+};
+
+static const char *const event_names[] = {
+	[GRANT_OPENED] = "opened",
+	[GRANT_RENEWED] = "renewed",
+	[GRANT_CLOSED] = "closed",
+	[GRANT_REFUSED] = "refused",
+	[GRANT_CLOSE_FAILED] = "close-failed",
+	[GRANT_ADOPTED] = "adopted",
+	[GRANT_LOST] = "lost",
+};
+
+/* "EVENT DOOR SOURCE LEFT[: REASON]", a line each. */
+static void on_news(void *userdata, const struct grant_news *news)
+{
+	struct fixture *fixture = userdata;
+	char *end = fixture->news + strlen(fixture->news), source[ADDRESS_TEXT_MAX];
+	size_t room = (size_t)(fixture->news + sizeof fixture->news - end);
+
+	if (news->event == GRANT_LOST) {
+		assert_null(news->door);
+		snprintf(end, room, "lost: %s\n", news->reason);
+		return;
+	}
+	snprintf(end, room, "%s %s %s %" PRIu64 "%s%s\n", event_names[news->event], news->door,
+		 address_format(&news->source, source), news->left_us / S, news->reason ? ": " : "",
+		 news->reason ? news->reason : "");
+}
+
+static void make_grants(struct fixture *fixture, const char *boot)
+{
+	const struct grants_options options = {
+		.directory = fixture->records,
+		.boot_id = boot,
+		.news = on_news,
+		.userdata = fixture,
+	};
+
+	assert_int_equal(grants_new(&options, &fixture->grants), 0);
+}
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	fixture = (struct fixture){.directory = support_directory()};
+	fixture.records = support_path(fixture.directory, "grants");
+	fixture.mark = support_path(fixture.directory, "mark");
+	fixture.count = support_path(fixture.directory, "count");
+	*state = &fixture;
+	make_grants(&fixture, boot_id);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	grants_free(fixture->grants);
+	free(fixture->records);
+	free(fixture->mark);
+	free(fixture->count);
+	support_remove(fixture->directory);
+	return 0;
+}
+
+static struct address address(const char *text)
+{
+	struct address address;
+
+	assert_int_equal(address_parse(text, &address), 0);
+	return address;
+}
+
+/* A door of commands for both families. */
+static struct door command_door(const char *name, uint64_t timeout_s, char **start, char **stop)
+{
+	struct door door = {
+		.timeout_us = timeout_s * S,
+		.max_open = 100,
+		.backend = BACKEND_COMMAND,
+		.start_command = {start, start},
+		.stop_command = {stop, stop},
+	};
+
+	snprintf(door.name, sizeof door.name, "%s", name);
+	return door;
+}
+
+static struct door true_door(const char *name, uint64_t timeout_s)
+{
+	static char *command[] = {(char *)"/bin/true", NULL};
+
+	return command_door(name, timeout_s, command, command);
+}
+
+/* Opening it makes the file `mark`, closing it removes it and fails if it is not there. */
+static struct door mark_door(const struct fixture *fixture, uint64_t timeout_s)
+{
+	static char open_script[512];
+	static char *start[] = {(char *)"/bin/sh", (char *)"-c", open_script, NULL};
+	static char *stop[3];
+
+	snprintf(open_script, sizeof open_script, "printf x >>%s; touch %s", fixture->count,
+		 fixture->mark);
+	stop[0] = TEXT("/bin/rm");
+	stop[1] = fixture->mark;
+	return command_door("mark", timeout_s, start, stop);
+}
+
+static void open_door(struct fixture *fixture, const struct door *door, const char *source,
+		      uint64_t now_us)
+{
+	struct address from = address(source);
+
+	grants_open(fixture->grants, door, &from, now_us);
+}
+
+/* All the news since the last time. A pattern's last line may end in "..." for any reason. */
+static void expect_news(struct fixture *fixture, const char *expected)
+{
+	size_t length = strlen(expected);
+
+	if (length > 4 && strcmp(expected + length - 4, "...\n") == 0) {
+		char *end = fixture->news + strlen(fixture->news);
+
+		if (strncmp(fixture->news, expected, length - 4) != 0 ||
+		    strchr(fixture->news + length - 4, '\n') != end - 1)
+			fail_msg("expected\n%sgot\n%s", expected, fixture->news);
+	} else if (strcmp(fixture->news, expected) != 0) {
+		fail_msg("expected\n%sgot\n%s", expected, fixture->news);
+	}
+	fixture->news[0] = '\0';
+}
+
+/* Runs until so many lines of news are there, with the clock standing still. */
+static void await_news(struct fixture *fixture, size_t n, uint64_t now_us)
+{
+	for (;;) {
+		size_t have = 0;
+
+		grants_run(fixture->grants, now_us);
+		for (const char *c = fixture->news; *c; c++)
+			have += *c == '\n';
+		if (have >= n)
+			return;
+		support_wait(grants_fd(fixture->grants));
+	}
+}
+
+static void await_count(struct fixture *fixture, size_t n, uint64_t now_us)
+{
+	for (;;) {
+		grants_run(fixture->grants, now_us);
+		if (grants_count(fixture->grants) == n)
+			return;
+		support_wait(grants_fd(fixture->grants));
+	}
+}
+
+static bool has_record(const struct fixture *fixture, const char *name)
+{
+	char *path = support_path(fixture->records, name);
+	bool exists = support_exists(path);
+
+	free(path);
+	return exists;
+}
+
+static uint64_t recorded_deadline(const struct fixture *fixture, const char *name)
+{
+	char *path = support_path(fixture->records, name), *text = support_read(path, NULL), *at;
+	uint64_t deadline_us;
+
+	assert_non_null(text);
+	at = strstr(text, "\ndeadline_us=");
+	assert_non_null(at);
+	deadline_us = strtoull(at + strlen("\ndeadline_us="), NULL, 10);
+	free(text);
+	free(path);
+	return deadline_us;
+}
+
+static void put_record(const struct fixture *fixture, const char *name, const char *text)
+{
+	char *path = support_path(fixture->records, name);
+
+	support_write(path, text, strlen(text));
+	free(path);
+}
+
+static size_t count_starts(const struct fixture *fixture)
+{
+	size_t length = 0;
+	char *text = support_read(fixture->count, &length);
+
+	free(text);
+	return length;
+}
+
+static void test_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_true(grants_next_us(fixture->grants) == UINT64_MAX);
+	grants_run(fixture->grants, T0);
+	grants_close_all(fixture->grants, T0);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	expect_news(fixture, "");
+	assert_null(grants_free(NULL));
+}
+
+static void test_opens_and_closes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	expect_news(fixture, "");
+	assert_int_equal(grants_count(fixture->grants), 1);
+	assert_true(recorded_deadline(fixture, "mark@192.0.2.1") == T0 + 30 * S);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	assert_true(support_exists(fixture->mark));
+	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
+
+	grants_run(fixture->grants, T0 + 30 * S - 1);
+	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
+	expect_news(fixture, "");
+	grants_run(fixture->grants, T0 + 30 * S);
+	expect_news(fixture, "");
+	assert_true(has_record(fixture, "mark@192.0.2.1"));
+	await_news(fixture, 1, T0 + 30 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	assert_false(support_exists(fixture->mark));
+	assert_false(has_record(fixture, "mark@192.0.2.1"));
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_true(grants_next_us(fixture->grants) == UINT64_MAX);
+}
+
+/* Both commands look for the record: it is there before the one and until after the other. */
+static void test_record_comes_first(void **state)
+{
+	struct fixture *fixture = *state;
+	char *path = support_path(fixture->records, "ssh@192.0.2.1");
+	char **look = COMMAND(TEXT("/usr/bin/test"), TEXT("-s"), path);
+	struct door door = command_door("ssh", 30, look, look);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened ssh 192.0.2.1 30\n");
+	await_news(fixture, 1, T0 + 30 * S);
+	expect_news(fixture, "closed ssh 192.0.2.1 0\n");
+	assert_false(support_exists(path));
+	free(path);
+}
+
+static void test_renews(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	for (unsigned i = 1; i <= 5; i++) {
+		open_door(fixture, &door, A, T0 + i * 20 * S);
+		expect_news(fixture, "renewed mark 192.0.2.1 30\n");
+		assert_true(grants_next_us(fixture->grants) == T0 + (i * 20 + 30) * S);
+		assert_true(recorded_deadline(fixture, "mark@192.0.2.1") == T0 + (i * 20 + 30) * S);
+		grants_run(fixture->grants, T0 + (i * 20 + 10) * S);
+		expect_news(fixture, "");
+	}
+	assert_int_equal(grants_count(fixture->grants), 1);
+	assert_int_equal(count_starts(fixture), 1);
+	await_news(fixture, 1, T0 + 130 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	assert_int_equal(count_starts(fixture), 1);
+}
+
+/* A second knock while the start command still runs moves the deadline, and that is all. */
+static void test_renews_while_opening(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	open_door(fixture, &door, A, T0 + 5 * S);
+	await_news(fixture, 1, T0 + 5 * S);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	assert_int_equal(count_starts(fixture), 1);
+	assert_true(grants_next_us(fixture->grants) == T0 + 35 * S);
+	assert_true(recorded_deadline(fixture, "mark@192.0.2.1") == T0 + 35 * S);
+}
+
+static void test_two_sources_and_doors(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door ssh = true_door("ssh", 30), web = true_door("web", 20);
+
+	open_door(fixture, &ssh, A, T0);
+	await_news(fixture, 1, T0);
+	open_door(fixture, &ssh, B, T0 + 5 * S);
+	await_news(fixture, 2, T0 + 5 * S);
+	open_door(fixture, &ssh, C6, T0 + 5 * S);
+	await_news(fixture, 3, T0 + 5 * S);
+	open_door(fixture, &web, A, T0 + 5 * S);
+	await_news(fixture, 4, T0 + 5 * S);
+	expect_news(fixture, "opened ssh 192.0.2.1 30\n"
+			     "opened ssh 192.0.2.2 30\n"
+			     "opened ssh 2001:db8::1 30\n"
+			     "opened web 192.0.2.1 20\n");
+	assert_int_equal(grants_count(fixture->grants), 4);
+	assert_true(has_record(fixture, "ssh@2001:db8::1"));
+	assert_true(grants_next_us(fixture->grants) == T0 + 25 * S);
+	await_news(fixture, 1, T0 + 25 * S);
+	expect_news(fixture, "closed web 192.0.2.1 0\n");
+	await_news(fixture, 1, T0 + 30 * S);
+	expect_news(fixture, "closed ssh 192.0.2.1 0\n");
+	await_count(fixture, 0, T0 + 35 * S);
+}
+
+/* So many that buckets are shared and the queue grows; each closes at its own time. */
+static void test_many(void **state)
+{
+	enum { N = 6000 };
+	struct fixture *fixture = *state;
+
+	/* Records without a stop command, so that this need not start thousands of programs. */
+	for (unsigned i = 0; i < N; i++) {
+		char text[512], name[64];
+
+		snprintf(name, sizeof name, "ssh@10.0.%u.%u", i >> 8, i & 255);
+		snprintf(text, sizeof text,
+			 "door=ssh\nsource=10.0.%u.%u\nboot=%s\ndeadline_us=%" PRIu64
+			 "\nbackend=command\nend=yes\n",
+			 i >> 8, i & 255, boot_id, T0 + (1 + (i * 7919) % N) * S);
+		put_record(fixture, name, text);
+	}
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	assert_int_equal(grants_count(fixture->grants), N);
+	for (unsigned i = 1; i <= N; i++) {
+		fixture->news[0] = '\0';
+		assert_true(grants_next_us(fixture->grants) == T0 + i * S);
+		grants_run(fixture->grants, T0 + i * S);
+		assert_int_equal(grants_count(fixture->grants), N - i);
+		assert_memory_equal(fixture->news, "closed ssh 10.0.", 16);
+	}
+	fixture->news[0] = '\0';
+}
+
+static void test_max_open_of_a_door(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door ssh = true_door("ssh", 30), web = true_door("web", 30);
+
+	ssh.max_open = 2;
+	open_door(fixture, &ssh, A, T0);
+	open_door(fixture, &ssh, B, T0);
+	open_door(fixture, &ssh, C6, T0);
+	expect_news(fixture, "refused ssh 2001:db8::1 0: the door is open for max_open sources\n");
+	assert_false(has_record(fixture, "ssh@2001:db8::1"));
+	open_door(fixture, &web, C6, T0);
+	await_news(fixture, 3, T0);
+	fixture->news[0] = '\0';
+
+	/* Those that are in may stay longer, and who leaves makes room. */
+	open_door(fixture, &ssh, A, T0 + 10 * S);
+	expect_news(fixture, "renewed ssh 192.0.2.1 30\n");
+	await_count(fixture, 1, T0 + 30 * S);
+	fixture->news[0] = '\0';
+	open_door(fixture, &ssh, C6, T0 + 30 * S);
+	await_news(fixture, 1, T0 + 30 * S);
+	expect_news(fixture, "opened ssh 2001:db8::1 30\n");
+}
+
+static void test_max_open_of_all(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door ssh = true_door("ssh", 30), web = true_door("web", 30);
+
+	grants_limit(fixture->grants, 2);
+	open_door(fixture, &ssh, A, T0);
+	open_door(fixture, &web, A, T0);
+	await_news(fixture, 2, T0);
+	fixture->news[0] = '\0';
+	open_door(fixture, &web, B, T0);
+	expect_news(fixture, "refused web 192.0.2.2 0: max_open doors are open\n");
+
+	/* A lower limit closes nothing. */
+	grants_limit(fixture->grants, 1);
+	grants_run(fixture->grants, T0);
+	assert_int_equal(grants_count(fixture->grants), 2);
+	open_door(fixture, &ssh, A, T0);
+	expect_news(fixture, "renewed ssh 192.0.2.1 30\n");
+	grants_limit(fixture->grants, 3);
+	open_door(fixture, &web, B, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened web 192.0.2.2 30\n");
+}
+
+static void test_no_command_for_the_family(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = true_door("ssh", 30);
+
+	door.start_command[FAMILY_IPV6] = NULL;
+	open_door(fixture, &door, C6, T0);
+	expect_news(fixture,
+		    "refused ssh 2001:db8::1 0: the door has no set_6 or start_command_6\n");
+	door = true_door("ssh", 30);
+	door.start_command[FAMILY_IPV4] = NULL;
+	open_door(fixture, &door, A, T0);
+	expect_news(fixture, "refused ssh 192.0.2.1 0: the door has no set or start_command\n");
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
+static void test_failing_start(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = command_door(
+		"ssh", 30,
+		COMMAND(TEXT("/bin/sh"), TEXT("-c"), TEXT("echo no such rule >&2; exit 3")),
+		COMMAND(TEXT("/usr/bin/touch"), fixture->mark));
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "refused ssh 192.0.2.1 30: the command exited with status 3: no such "
+			     "rule\n");
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_false(has_record(fixture, "ssh@192.0.2.1"));
+	assert_false(support_exists(fixture->mark));
+}
+
+static void test_start_that_is_not_there(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = true_door("ssh", 30);
+
+	door.start_command[FAMILY_IPV4] = COMMAND(TEXT("/nonexistent/start"));
+	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), -ENOENT);
+	open_door(fixture, &door, A, T0);
+	expect_news(fixture, "refused ssh 192.0.2.1 30: cannot run /nonexistent/start: No such "
+			     "file or directory\n");
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_false(has_record(fixture, "ssh@192.0.2.1"));
+	door = true_door("ssh", 30);
+	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), 0);
+	door.stop_command[FAMILY_IPV6] = COMMAND(TEXT("/etc/passwd"));
+	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), -EACCES);
+}
+
+/* Nobody knows how far it came, so the stop command runs. The grant was never announced. */
+static void test_start_that_hangs(void **state)
+{
+	struct fixture *fixture = *state;
+	char script[512];
+	struct door door = command_door("ssh", 30, COMMAND(TEXT("/bin/sleep"), TEXT("1000")),
+					COMMAND(TEXT("/bin/sh"), TEXT("-c"), script));
+
+	snprintf(script, sizeof script, "test -s %s/ssh@192.0.2.1 && touch %s", fixture->records,
+		 fixture->mark);
+	open_door(fixture, &door, A, T0);
+	assert_true(grants_next_us(fixture->grants) == T0 + FIREWALL_COMMAND_LIMIT_US);
+	grants_run(fixture->grants, T0 + FIREWALL_COMMAND_LIMIT_US - 1);
+	expect_news(fixture, "");
+	await_count(fixture, 0, T0 + FIREWALL_COMMAND_LIMIT_US);
+	expect_news(fixture,
+		    "refused ssh 192.0.2.1 20: the command took too long and was killed\n");
+	assert_true(support_exists(fixture->mark));
+	assert_false(has_record(fixture, "ssh@192.0.2.1"));
+}
+
+static void test_start_that_is_killed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door =
+		command_door("ssh", 30, COMMAND(TEXT("/bin/sh"), TEXT("-c"), TEXT("kill -KILL $$")),
+			     COMMAND(TEXT("/usr/bin/touch"), fixture->mark));
+
+	open_door(fixture, &door, A, T0);
+	await_count(fixture, 0, T0);
+	expect_news(fixture, "refused ssh 192.0.2.1 30: the command was killed by signal 9 "
+			     "(Killed)\n");
+	assert_true(support_exists(fixture->mark));
+}
+
+/* The deadline comes before the command's own limit. */
+static void test_start_past_the_deadline(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = command_door("ssh", 5, COMMAND(TEXT("/bin/sleep"), TEXT("1000")),
+					COMMAND(TEXT("/usr/bin/touch"), fixture->mark));
+
+	open_door(fixture, &door, A, T0);
+	assert_true(grants_next_us(fixture->grants) == T0 + 5 * S);
+	grants_run(fixture->grants, T0 + 5 * S);
+	assert_true(grants_next_us(fixture->grants) <= T0 + 5 * S);
+	await_count(fixture, 0, T0 + 5 * S);
+	expect_news(fixture, "refused ssh 192.0.2.1 0: the command took too long and was killed\n");
+	assert_true(support_exists(fixture->mark));
+	assert_false(has_record(fixture, "ssh@192.0.2.1"));
+}
+
+/* One second, then twice as long each time, but never more than a minute; told every time. */
+static void test_failing_stop(void **state)
+{
+	static const unsigned waits_s[] = {1, 2, 4, 8, 16, 32};
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	uint64_t now_us = T0 + 30 * S;
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	assert_int_equal(unlink(fixture->mark), 0);
+	for (size_t i = 0; i < 40; i++) {
+		uint64_t wait_us = (i < sizeof(waits_s) / sizeof(waits_s[0]) ? waits_s[i] : 60) * S;
+
+		await_news(fixture, 1, now_us);
+		expect_news(
+			fixture,
+			"close-failed mark 192.0.2.1 0: the command exited with status 1: ...\n");
+		assert_true(grants_next_us(fixture->grants) == now_us + wait_us);
+		grants_run(fixture->grants, now_us + wait_us - 1);
+		assert_true(grants_next_us(fixture->grants) == now_us + wait_us);
+		expect_news(fixture, "");
+		assert_int_equal(grants_count(fixture->grants), 1);
+		assert_true(has_record(fixture, "mark@192.0.2.1"));
+		now_us += wait_us;
+	}
+	support_write(fixture->mark, "", 0);
+	await_news(fixture, 1, now_us);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	assert_false(has_record(fixture, "mark@192.0.2.1"));
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
+static void test_stop_that_hangs(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = command_door("ssh", 30, COMMAND(TEXT("/bin/true")),
+					COMMAND(TEXT("/bin/sleep"), TEXT("1000")));
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_run(fixture->grants, T0 + 30 * S);
+	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S + FIREWALL_COMMAND_LIMIT_US);
+	fixture->news[0] = '\0';
+	await_news(fixture, 1, T0 + 30 * S + FIREWALL_COMMAND_LIMIT_US);
+	expect_news(fixture,
+		    "close-failed ssh 192.0.2.1 0: the command took too long and was killed\n");
+	assert_true(has_record(fixture, "ssh@192.0.2.1"));
+	assert_true(grants_next_us(fixture->grants) == T0 + 31 * S + FIREWALL_COMMAND_LIMIT_US);
+}
+
+static void test_stop_that_is_not_there(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = true_door("ssh", 30);
+
+	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/nonexistent/stop"));
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	fixture->news[0] = '\0';
+	grants_run(fixture->grants, T0 + 30 * S);
+	expect_news(fixture, "close-failed ssh 192.0.2.1 0: cannot run /nonexistent/stop: No such "
+			     "file or directory\n");
+	assert_true(grants_next_us(fixture->grants) == T0 + 31 * S);
+	assert_true(has_record(fixture, "ssh@192.0.2.1"));
+}
+
+/* Nothing to run is nothing to wait for. */
+static void test_no_stop(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = true_door("ssh", 30);
+
+	door.stop_command[FAMILY_IPV4] = NULL;
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_run(fixture->grants, T0 + 30 * S);
+	expect_news(fixture, "opened ssh 192.0.2.1 30\nclosed ssh 192.0.2.1 0\n");
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
+static void test_knock_while_closing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_run(fixture->grants, T0 + 30 * S);
+	open_door(fixture, &door, A, T0 + 31 * S);
+	open_door(fixture, &door, A, T0 + 32 * S);
+	await_news(fixture, 3, T0 + 32 * S);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n"
+			     "closed mark 192.0.2.1 30\n"
+			     "opened mark 192.0.2.1 30\n");
+	assert_int_equal(count_starts(fixture), 2);
+	assert_true(support_exists(fixture->mark));
+	assert_int_equal(grants_count(fixture->grants), 1);
+	assert_true(recorded_deadline(fixture, "mark@192.0.2.1") == T0 + 62 * S);
+	assert_true(grants_next_us(fixture->grants) == T0 + 62 * S);
+	await_news(fixture, 1, T0 + 62 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
+/* The deadline counts while it is being opened again. */
+static void test_slow_start_after_closing(void **state)
+{
+	struct fixture *fixture = *state;
+	char *go = support_path(fixture->directory, "go"), script[512];
+	struct door door = command_door("ssh", 5, COMMAND(TEXT("/bin/sh"), TEXT("-c"), script),
+					COMMAND(TEXT("/usr/bin/touch"), go));
+
+	snprintf(script, sizeof script, "test ! -e %s || exec sleep 1000", go);
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_run(fixture->grants, T0 + 5 * S);
+	open_door(fixture, &door, A, T0 + 5 * S);
+	await_news(fixture, 2, T0 + 5 * S);
+	expect_news(fixture, "opened ssh 192.0.2.1 5\nclosed ssh 192.0.2.1 5\n");
+	assert_true(grants_next_us(fixture->grants) == T0 + 10 * S);
+	grants_run(fixture->grants, T0 + 10 * S);
+	await_count(fixture, 0, T0 + 10 * S);
+	expect_news(fixture, "refused ssh 192.0.2.1 0: the command took too long and was killed\n");
+	free(go);
+}
+
+/* And while it waits to be closed again; the next failure begins anew at one second. */
+static void test_knock_while_unclosed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	assert_int_equal(unlink(fixture->mark), 0);
+	await_news(fixture, 2, T0 + 30 * S);
+	await_news(fixture, 3, T0 + 31 * S);
+	fixture->news[0] = '\0';
+	open_door(fixture, &door, A, T0 + 32 * S);
+	expect_news(fixture, "");
+	support_write(fixture->mark, "", 0);
+	await_news(fixture, 2, T0 + 33 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 29\nopened mark 192.0.2.1 29\n");
+	assert_int_equal(unlink(fixture->mark), 0);
+	await_news(fixture, 1, T0 + 62 * S);
+	expect_news(fixture, "close-failed mark ...\n");
+	assert_true(grants_next_us(fixture->grants) == T0 + 63 * S);
+}
+
+/* It could not be closed, it was knocked for again, and opening it once more fails: it is still to
+ * be closed. */
+static void test_failing_start_while_unclosed(void **state)
+{
+	struct fixture *fixture = *state;
+	char *go = support_path(fixture->directory, "go");
+	struct door door = command_door("ssh", 30, COMMAND(TEXT("/bin/mkdir"), fixture->mark),
+					COMMAND(TEXT("/usr/bin/test"), TEXT("-e"), go));
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	await_news(fixture, 2, T0 + 30 * S);
+	open_door(fixture, &door, A, T0 + 30 * S);
+	await_news(fixture, 4, T0 + 31 * S);
+	support_write(go, "", 0);
+	await_count(fixture, 0, T0 + 100 * S);
+	assert_non_null(strstr(fixture->news, "closed ssh 192.0.2.1 0\n"));
+	assert_false(has_record(fixture, "ssh@192.0.2.1"));
+	free(go);
+}
+
+/* The closing took longer than the new grant would have lasted: that is told, too. */
+static void test_knock_while_closing_too_long(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 3);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_run(fixture->grants, T0 + 3 * S);
+	open_door(fixture, &door, A, T0 + 3 * S);
+	fixture->news[0] = '\0';
+	await_count(fixture, 0, T0 + 6 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\nrefused mark 192.0.2.1 ...\n");
+	assert_int_equal(count_starts(fixture), 1);
+	assert_false(has_record(fixture, "mark@192.0.2.1"));
+}
+
+/* The configuration changes while the door is being closed. A knock then opens what the door is
+ * now, not what it was. */
+static void test_knock_while_closing_a_changed_door(void **state)
+{
+	struct fixture *fixture = *state;
+	char *other = support_path(fixture->directory, "other");
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_run(fixture->grants, T0 + 30 * S);
+	door.start_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), other);
+	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/rm"), other);
+	open_door(fixture, &door, A, T0 + 30 * S);
+	await_news(fixture, 3, T0 + 30 * S);
+	assert_true(support_exists(other));
+	assert_false(support_exists(fixture->mark));
+	await_news(fixture, 4, T0 + 60 * S);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n"
+			     "closed mark 192.0.2.1 30\n"
+			     "opened mark 192.0.2.1 30\n"
+			     "closed mark 192.0.2.1 0\n");
+	assert_false(support_exists(other));
+	free(other);
+}
+
+/* A record knows how to close, not how to open: the door of the knock does. */
+static void test_knock_while_closing_an_inherited(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_free(fixture->grants);
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 40 * S), 0);
+	open_door(fixture, &door, A, T0 + 40 * S);
+	await_news(fixture, 3, T0 + 40 * S);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n"
+			     "closed mark 192.0.2.1 30\n"
+			     "opened mark 192.0.2.1 30\n");
+	assert_true(support_exists(fixture->mark));
+	assert_int_equal(count_starts(fixture), 2);
+}
+
+static void test_close_all(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door ssh = true_door("ssh", 30), web = true_door("web", 30);
+
+	open_door(fixture, &ssh, A, T0);
+	await_news(fixture, 1, T0);
+	open_door(fixture, &web, B, T0);
+	await_news(fixture, 2, T0);
+	fixture->news[0] = '\0';
+	grants_close_all(fixture->grants, T0 + S);
+	assert_int_equal(grants_count(fixture->grants), 2);
+	await_count(fixture, 0, T0 + S);
+	assert_non_null(strstr(fixture->news, "closed ssh 192.0.2.1 0\n"));
+	assert_non_null(strstr(fixture->news, "closed web 192.0.2.2 0\n"));
+	assert_false(has_record(fixture, "ssh@192.0.2.1"));
+}
+
+/* In every state: opening, closing with a knock that waits, not closed yet. */
+static void test_close_all_in_every_state(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door opening = true_door("opening", 30), closing = true_door("closing", 10),
+		    unclosed = mark_door(fixture, 10);
+	char script[512];
+
+	snprintf(script, sizeof script, "printf x >>%s", fixture->count);
+	closing.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/sh"), TEXT("-c"), script);
+	closing.timeout_us += S / 2;
+	open_door(fixture, &closing, A, T0);
+	await_news(fixture, 1, T0);
+	open_door(fixture, &unclosed, A, T0);
+	await_news(fixture, 2, T0);
+	assert_int_equal(unlink(fixture->mark), 0);
+	fixture->news[0] = '\0';
+	await_news(fixture, 1, T0 + 10 * S);
+	expect_news(fixture,
+		    "close-failed mark 192.0.2.1 0: the command exited with status 1: ...\n");
+	support_write(fixture->mark, "", 0);
+	grants_run(fixture->grants, T0 + 10 * S + S / 2);
+	expect_news(fixture, "");
+	open_door(fixture, &closing, A, T0 + 10 * S + S / 2);
+	open_door(fixture, &unclosed, A, T0 + 10 * S + S / 2);
+	open_door(fixture, &opening, A, T0 + 10 * S + S / 2);
+	grants_close_all(fixture->grants, T0 + 10 * S + S / 2);
+	await_count(fixture, 0, T0 + 10 * S + S / 2);
+	assert_non_null(strstr(fixture->news, "closed closing "));
+	assert_non_null(strstr(fixture->news, "closed mark "));
+	assert_non_null(strstr(fixture->news, "opened opening 192.0.2.1 0\n"));
+	assert_non_null(strstr(fixture->news, "closed opening "));
+	assert_null(strstr(fixture->news, "opened closing "));
+	assert_null(strstr(fixture->news, "opened mark "));
+	assert_false(support_exists(fixture->mark));
+	assert_int_equal(count_starts(fixture), 2); /* one start, one stop */
+}
+
+/* What waits to be closed again is closed now. */
+static void test_close_all_unclosed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	assert_int_equal(unlink(fixture->mark), 0);
+	await_news(fixture, 2, T0 + 30 * S);
+	support_write(fixture->mark, "", 0);
+	grants_close_all(fixture->grants, T0 + 30 * S);
+	await_count(fixture, 0, T0 + 30 * S);
+	assert_false(support_exists(fixture->mark));
+}
+
+struct doors {
+	const struct door *doors;
+	size_t n;
+};
+
+static const struct door *find_door(void *userdata, const char *name)
+{
+	const struct doors *doors = userdata;
+
+	for (size_t i = 0; i < doors->n; i++)
+		if (strcmp(doors->doors[i].name, name) == 0)
+			return &doors->doors[i];
+	return NULL;
+}
+
+static void test_review(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door doors[5] = {
+		true_door("same", 30),	  true_door("gone", 30),   true_door("stop", 30),
+		true_door("allowed", 30), true_door("family", 30),
+	};
+	struct network inside, outside;
+
+	for (size_t i = 0; i < 5; i++) {
+		open_door(fixture, &doors[i], A, T0);
+		await_news(fixture, i + 1, T0);
+	}
+	fixture->news[0] = '\0';
+	assert_int_equal(network_parse("192.0.2.0/24", &inside), 0);
+	assert_int_equal(network_parse("198.51.100.0/24", &outside), 0);
+
+	/* A start command and a timeout of another kind make no difference to who is in. */
+	doors[0].start_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/false"));
+	doors[0].timeout_us = 5 * S;
+	doors[0].max_open = 0;
+	doors[0].allow = &inside;
+	doors[0].n_allow = 1;
+	doors[2].stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/true"), TEXT("%IP%"));
+	doors[3].allow = &outside;
+	doors[3].n_allow = 1;
+	doors[4].start_command[FAMILY_IPV4] = NULL;
+	strcpy(doors[1].name, "another");
+	grants_review(fixture->grants, find_door, &(struct doors){doors, 5}, T0 + S);
+	assert_true(grants_next_us(fixture->grants) > T0 + S);
+	await_count(fixture, 1, T0 + S);
+	assert_non_null(strstr(fixture->news, "closed gone 192.0.2.1 0\n"));
+	assert_non_null(strstr(fixture->news, "closed stop 192.0.2.1 0\n"));
+	assert_non_null(strstr(fixture->news, "closed allowed 192.0.2.1 0\n"));
+	assert_non_null(strstr(fixture->news, "closed family 192.0.2.1 0\n"));
+	assert_null(strstr(fixture->news, "same"));
+	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
+	grants_review(fixture->grants, find_door, &(struct doors){NULL, 0}, T0 + 2 * S);
+	await_count(fixture, 0, T0 + 2 * S);
+}
+
+/* What was opened with a changed door is closed as it was opened. */
+static void test_review_closes_the_old_way(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/true"));
+	grants_review(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + S);
+	await_news(fixture, 2, T0 + S);
+	expect_news(fixture, "opened mark 192.0.2.1 30\nclosed mark 192.0.2.1 0\n");
+	assert_false(support_exists(fixture->mark));
+}
+
+static void test_adopts(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_free(fixture->grants);
+	assert_true(has_record(fixture, "mark@192.0.2.1"));
+	assert_true(support_exists(fixture->mark));
+
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 10 * S), 0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\nadopted mark 192.0.2.1 20\n");
+	assert_int_equal(grants_count(fixture->grants), 1);
+	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
+	grants_review(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + 10 * S);
+	expect_news(fixture, "");
+	open_door(fixture, &door, A, T0 + 15 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 30\n");
+	assert_int_equal(count_starts(fixture), 1);
+	assert_true(recorded_deadline(fixture, "mark@192.0.2.1") == T0 + 45 * S);
+	await_news(fixture, 1, T0 + 45 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	assert_false(support_exists(fixture->mark));
+}
+
+static void inherit_after(struct fixture *fixture, const char *boot, enum grants_heritage heritage,
+			  uint64_t now_us)
+{
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	grants_free(fixture->grants);
+	make_grants(fixture, boot);
+	assert_int_equal(grants_inherit(fixture->grants, heritage, now_us), 0);
+	expect_news(fixture, "");
+	await_news(fixture, 1, now_us);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	assert_false(support_exists(fixture->mark));
+	assert_false(has_record(fixture, "mark@192.0.2.1"));
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
+static void test_adopts_overdue(void **state)
+{
+	inherit_after(*state, boot_id, GRANTS_ADOPT, T0 + 30 * S);
+}
+
+static void test_adopts_of_another_boot(void **state)
+{
+	inherit_after(*state, "22222222222222222222222222222222", GRANTS_ADOPT, 5 * S);
+}
+
+static void test_sweeps(void **state)
+{
+	inherit_after(*state, boot_id, GRANTS_SWEEP, T0 + S);
+}
+
+static void test_sweeps_overdue(void **state)
+{
+	inherit_after(*state, boot_id, GRANTS_SWEEP, T0 + 30 * S);
+}
+
+static void test_sweeps_of_another_boot(void **state)
+{
+	inherit_after(*state, "22222222222222222222222222222222", GRANTS_SWEEP, 5 * S);
+}
+
+/* Records that are none: garbled, truncated, and a temporary file of a writer that died. */
+static void test_inherits_garbage(void **state)
+{
+	struct fixture *fixture = *state;
+
+	put_record(fixture, "ssh@192.0.2.1", "\xff\xfe garbled");
+	put_record(fixture, ".new", "door=ssh\nsource=192.0.2.1\n");
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	expect_news(fixture, "lost: ssh@192.0.2.1\n");
+	put_record(fixture, "ssh@192.0.2.2",
+		   "door=ssh\nsource=192.0.2.2\nboot=11111111111111111111111111111111\n"
+		   "deadline_us=1030000000\nbackend=command\nstop=/bin/tr");
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0), 0);
+	expect_news(fixture, "lost: ssh@192.0.2.2\n");
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_false(has_record(fixture, "ssh@192.0.2.1"));
+	assert_false(has_record(fixture, "ssh@192.0.2.2"));
+}
+
+/* Twice is as once. */
+static void test_inherits_twice(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + S), 0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	assert_int_equal(grants_count(fixture->grants), 1);
+}
+
+/* A start command that runs when the daemon ends is killed; its record stays for the successor. */
+static void test_free_while_opening(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = command_door("ssh", 30, COMMAND(TEXT("/bin/sleep"), TEXT("1000")),
+					COMMAND(TEXT("/usr/bin/touch"), fixture->mark));
+
+	open_door(fixture, &door, A, T0);
+	grants_free(fixture->grants);
+	assert_true(has_record(fixture, "ssh@192.0.2.1"));
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0 + S), 0);
+	await_news(fixture, 1, T0 + S);
+	expect_news(fixture, "closed ssh 192.0.2.1 0\n");
+	assert_true(support_exists(fixture->mark));
+}
+
+/* Without a record nothing opens, and what is open keeps its deadline. */
+static void test_unwritable_directory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char *record = support_path(fixture->records, "mark@192.0.2.1");
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	assert_int_equal(unlink(record), 0);
+	assert_int_equal(rmdir(fixture->records), 0);
+	open_door(fixture, &door, A, T0 + 10 * S);
+	expect_news(fixture, "refused mark 192.0.2.1 20: its record cannot be written\n");
+	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
+	open_door(fixture, &door, B, T0 + 10 * S);
+	expect_news(fixture, "refused mark 192.0.2.2 30: its record cannot be written\n");
+	assert_int_equal(count_starts(fixture), 1);
+	assert_int_equal(grants_count(fixture->grants), 1);
+	await_news(fixture, 1, T0 + 30 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	free(record);
+}
+
+static void test_no_directory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct grants_options options = {.directory = "/nonexistent/a/b", .boot_id = boot_id};
+	struct grants *grants = NULL;
+
+	(void)fixture;
+	assert_int_equal(grants_new(&options, &grants), -ENOENT);
+	assert_null(grants);
+}
+
+/* More commands at a time than there are places: who is to be closed waits for a turn, a knock is
+ * refused. Nothing is told of the waiting. */
+static void test_no_place_for_a_command(void **state)
+{
+	enum { N = 200 };
+	struct fixture *fixture = *state;
+	struct door quick = command_door("quick", 30, COMMAND(TEXT("/bin/true")), NULL);
+	struct door slow = command_door("slow", 20, COMMAND(TEXT("/bin/sleep"), TEXT("1000")),
+					COMMAND(TEXT("/bin/true")));
+	size_t n_refused = 0, n_closed = 0;
+
+	quick.max_open = slow.max_open = 1000;
+	quick.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), fixture->mark);
+	open_door(fixture, &quick, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened quick 192.0.2.1 30\n");
+	for (unsigned i = 1; i <= N; i++) {
+		char source[32];
+
+		snprintf(source, sizeof source, "10.0.0.%u", i);
+		open_door(fixture, &slow, source, T0 + 25 * S);
+		n_refused += strncmp(fixture->news, "refused slow", 12) == 0;
+		fixture->news[0] = '\0';
+	}
+	assert_in_range(n_refused, 1, N - 1);
+	assert_int_equal(grants_count(fixture->grants), 1 + N - n_refused);
+
+	grants_run(fixture->grants, T0 + 30 * S);
+	expect_news(fixture, "");
+	assert_false(support_exists(fixture->mark));
+	assert_in_range(grants_next_us(fixture->grants), T0 + 30 * S + 1, T0 + 31 * S);
+	/* The others are killed and closed; it gets a place among them or after them. */
+	grants_run(fixture->grants, T0 + 25 * S + FIREWALL_COMMAND_LIMIT_US);
+	n_closed += strstr(fixture->news, "closed quick") != NULL;
+	fixture->news[0] = '\0';
+	while (grants_count(fixture->grants) > 1) {
+		support_wait(grants_fd(fixture->grants));
+		grants_run(fixture->grants, T0 + 25 * S + FIREWALL_COMMAND_LIMIT_US);
+		n_closed += strstr(fixture->news, "closed quick") != NULL;
+		assert_null(strstr(fixture->news, "close-failed"));
+		fixture->news[0] = '\0';
+	}
+	await_count(fixture, 0, T0 + 26 * S + FIREWALL_COMMAND_LIMIT_US);
+	n_closed += strstr(fixture->news, "closed quick 192.0.2.1 0\n") != NULL;
+	assert_int_equal(n_closed, 1);
+	assert_true(support_exists(fixture->mark));
+}
+
+/* The same life in a set of the kernel's. */
+
+static struct fixture *with_sets(void **state)
+{
+	if (!permitted)
+		skip();
+	support_ipset("destroy");
+	assert_int_equal(support_ipset("create kt hash:ip timeout 0"), 0);
+	return *state;
+}
+
+static const struct door ipset_door = {
+	.name = "ip",
+	.timeout_us = 30 * S,
+	.max_open = 10,
+	.backend = BACKEND_IPSET,
+	.set = {TEXT("kt")},
+	.entry = TEXT("%IP%"),
+};
+
+static void test_ipset(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+
+	open_door(fixture, &ipset_door, A, T0);
+	expect_news(fixture, "opened ip 192.0.2.1 30\n");
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
+	open_door(fixture, &ipset_door, A, T0 + 10 * S);
+	expect_news(fixture, "renewed ip 192.0.2.1 30\n");
+	open_door(fixture, &ipset_door, C6, T0);
+	expect_news(fixture,
+		    "refused ip 2001:db8::1 0: the door has no set_6 or start_command_6\n");
+	grants_run(fixture->grants, T0 + 40 * S);
+	expect_news(fixture, "closed ip 192.0.2.1 0\n");
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 1);
+	assert_false(has_record(fixture, "ip@192.0.2.1"));
+}
+
+static void test_ipset_without_the_set(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+
+	open_door(fixture, &ipset_door, A, T0);
+	expect_news(fixture, "opened ip 192.0.2.1 30\n");
+	assert_int_equal(support_ipset("destroy kt"), 0);
+
+	/* What cannot be renewed keeps its deadline, on record, too. */
+	open_door(fixture, &ipset_door, A, T0 + 10 * S);
+	expect_news(fixture, "refused ip 192.0.2.1 20: ipset kt: ...\n");
+	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
+	assert_true(recorded_deadline(fixture, "ip@192.0.2.1") == T0 + 30 * S);
+	open_door(fixture, &ipset_door, B, T0 + 10 * S);
+	expect_news(fixture, "refused ip 192.0.2.2 30: ipset kt: ...\n");
+	assert_false(has_record(fixture, "ip@192.0.2.2"));
+
+	/* Before its deadline, closing is tried again; at the deadline it is over. */
+	grants_close_all(fixture->grants, T0 + 20 * S);
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_non_null(strstr(fixture->news, "close-failed ip 192.0.2.1 0: ipset kt: "));
+	assert_non_null(strstr(fixture->news, "closed ip 192.0.2.1 0\n"));
+	assert_false(has_record(fixture, "ip@192.0.2.1"));
+}
+
+static void test_ipset_inherited(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+
+	open_door(fixture, &ipset_door, A, T0);
+	open_door(fixture, &ipset_door, B, T0);
+	fixture->news[0] = '\0';
+	grants_free(fixture->grants);
+
+	/* The predecessor died before it told the kernel. */
+	assert_int_equal(support_ipset("del kt 192.0.2.1"), 0);
+	assert_int_equal(support_ipset("del kt 192.0.2.2"), 0);
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 10 * S), 0);
+	assert_non_null(strstr(fixture->news, "adopted ip 192.0.2.1 20\n"));
+	assert_non_null(strstr(fixture->news, "adopted ip 192.0.2.2 20\n"));
+	fixture->news[0] = '\0';
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
+	assert_int_equal(support_ipset("test kt 192.0.2.2"), 0);
+	grants_free(fixture->grants);
+
+	/* The kernel counts in seconds; the last one is given in full. */
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 29 * S + S / 2), 0);
+	assert_non_null(strstr(fixture->news, "adopted ip 192.0.2.1 0\n"));
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
+	fixture->news[0] = '\0';
+	grants_free(fixture->grants);
+	assert_int_equal(support_ipset("-exist add kt 192.0.2.1 timeout 100"), 0);
+	assert_int_equal(support_ipset("-exist add kt 192.0.2.2 timeout 100"), 0);
+
+	/* A sweep leaves to the kernel what the kernel will end, with its record... */
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0 + 20 * S), 0);
+	expect_news(fixture, "");
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
+	assert_true(has_record(fixture, "ip@192.0.2.1"));
+
+	/* ... until the deadline. */
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0 + 30 * S), 0);
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 1);
+	assert_false(has_record(fixture, "ip@192.0.2.1"));
+	assert_int_equal(grants_count(fixture->grants), 0);
+	fixture->news[0] = '\0';
+
+	/* And one whose set is gone for good. */
+	open_door(fixture, &ipset_door, A, T0);
+	grants_free(fixture->grants);
+	assert_int_equal(support_ipset("destroy kt"), 0);
+	fixture->news[0] = '\0';
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 10 * S), 0);
+	expect_news(fixture, "refused ip 192.0.2.1 20: ipset kt: ...\n");
+	assert_false(has_record(fixture, "ip@192.0.2.1"));
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_nothing),
+		TEST(test_opens_and_closes),
+		TEST(test_record_comes_first),
+		TEST(test_renews),
+		TEST(test_renews_while_opening),
+		TEST(test_two_sources_and_doors),
+		TEST(test_many),
+		TEST(test_max_open_of_a_door),
+		TEST(test_max_open_of_all),
+		TEST(test_no_command_for_the_family),
+		TEST(test_failing_start),
+		TEST(test_start_that_is_not_there),
+		TEST(test_start_that_hangs),
+		TEST(test_start_that_is_killed),
+		TEST(test_start_past_the_deadline),
+		TEST(test_failing_stop),
+		TEST(test_stop_that_hangs),
+		TEST(test_stop_that_is_not_there),
+		TEST(test_no_stop),
+		TEST(test_knock_while_closing),
+		TEST(test_slow_start_after_closing),
+		TEST(test_knock_while_unclosed),
+		TEST(test_failing_start_while_unclosed),
+		TEST(test_knock_while_closing_too_long),
+		TEST(test_knock_while_closing_a_changed_door),
+		TEST(test_knock_while_closing_an_inherited),
+		TEST(test_close_all),
+		TEST(test_close_all_in_every_state),
+		TEST(test_close_all_unclosed),
+		TEST(test_review),
+		TEST(test_review_closes_the_old_way),
+		TEST(test_adopts),
+		TEST(test_adopts_overdue),
+		TEST(test_adopts_of_another_boot),
+		TEST(test_sweeps),
+		TEST(test_sweeps_overdue),
+		TEST(test_sweeps_of_another_boot),
+		TEST(test_inherits_garbage),
+		TEST(test_inherits_twice),
+		TEST(test_free_while_opening),
+		TEST(test_unwritable_directory),
+		TEST(test_no_directory),
+		TEST(test_no_place_for_a_command),
+		TEST(test_ipset),
+		TEST(test_ipset_without_the_set),
+		TEST(test_ipset_inherited),
+	};
+
+	permitted = support_private_network();
+	return cmocka_run_group_tests_name("grants", tests, NULL, NULL);
+}

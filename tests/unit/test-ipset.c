@@ -1,0 +1,354 @@
+/* Against the kernel's own sets, in a network namespace of the test's own. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka-all.h"
+#include "core/address.h"
+#include "core/door.h"
+#include "firewall/firewall.h"
+#include "support.h"
+
+#define TEXT(literal) ((char *)(literal))
+
+static bool permitted;
+
+struct fixture {
+	struct firewall *firewall;
+	char *directory, *listing;
+};
+
+static void never_done(void *owner, int error, const char *problem, uint64_t now_us)
+{
+	(void)owner;
+	(void)error;
+	(void)problem;
+	(void)now_us;
+	fail_msg("nothing of this backend is pending");
+}
+
+static int set_up(void **state)
+{
+	static const char *const sets[] = {
+		"create ip hash:ip timeout 0",
+		"create ip6 hash:ip family inet6 timeout 0",
+		"create port hash:ip,port timeout 0",
+		"create port6 hash:ip,port family inet6 timeout 0",
+		"create net hash:net timeout 0",
+		"create plain hash:ip",
+		"create bits bitmap:ip range 192.0.2.0/24 timeout 0",
+		"create list list:set timeout 0",
+		"create one hash:ip timeout 0 maxelem 1",
+		"create comment hash:ip timeout 3600 comment counters skbinfo",
+	};
+	static struct fixture fixture;
+
+	if (!permitted)
+		return 0;
+	support_ipset("destroy");
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+		if (support_ipset(sets[i]) != 0)
+			return -1;
+	fixture.directory = support_directory();
+	fixture.listing = support_path(fixture.directory, "list");
+	*state = &fixture;
+	return firewall_new(never_done, &fixture.firewall);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!fixture)
+		return 0;
+	firewall_free(fixture->firewall);
+	free(fixture->listing);
+	support_remove(fixture->directory);
+	return 0;
+}
+
+static struct fixture *needed(void **state)
+{
+	if (!permitted)
+		skip();
+	return *state;
+}
+
+static struct rule *new_rule(const char *set, const char *entry, const char *source)
+{
+	const struct door door = {
+		.name = "ssh",
+		.timeout_us = 30000000,
+		.backend = BACKEND_IPSET,
+		.set = {TEXT(set), TEXT(set)},
+		.entry = TEXT(entry),
+	};
+	struct address address;
+	struct rule *rule;
+
+	assert_int_equal(address_parse(source, &address), 0);
+	assert_int_equal(rule_new(&door, &address, &rule), 0);
+	return rule;
+}
+
+/* The seconds left of an element, by ipset(8) itself; -1: it is not in the set. */
+static long left(struct fixture *fixture, const char *set, const char *element)
+{
+	char *const argv[] = {TEXT("/usr/sbin/ipset"), TEXT("list"), TEXT(set), NULL};
+	char wanted[128], *listing, *at;
+	long seconds = -1;
+
+	assert_int_equal(support_run(argv, NULL, fixture->listing), 0);
+	listing = support_read(fixture->listing, NULL);
+	assert_non_null(listing);
+	snprintf(wanted, sizeof wanted, "\n%s timeout ", element);
+	at = strstr(listing, wanted);
+	if (at) {
+		seconds = strtol(at + strlen(wanted), NULL, 10);
+		assert_null(strstr(at + 1, wanted));
+	}
+	free(listing);
+	return seconds;
+}
+
+static int open_rule(struct fixture *fixture, const struct rule *rule, uint64_t seconds)
+{
+	return firewall_open(fixture->firewall, rule, seconds, 0, NULL);
+}
+
+static int close_rule(struct fixture *fixture, const struct rule *rule)
+{
+	return firewall_close(fixture->firewall, rule, 0, NULL);
+}
+
+static void test_opens_and_closes(void **state)
+{
+	static const struct {
+		const char *set, *entry, *source, *element;
+	} cases[] = {
+		{"ip", "%IP%", "192.0.2.1", "192.0.2.1"},
+		{"ip6", "%IP%", "2001:db8::1", "2001:db8::1"},
+		{"port", "%IP%,tcp:22", "192.0.2.1", "192.0.2.1,tcp:22"},
+		{"port", "%IP%,udp:53", "192.0.2.1", "192.0.2.1,udp:53"},
+		{"port6", "%IP%,22", "2001:db8::1", "2001:db8::1,tcp:22"},
+		{"net", "%IP%", "192.0.2.1", "192.0.2.1"},
+		{"net", "%IP%/32", "192.0.2.1", "192.0.2.1"},
+		{"comment", "%IP%", "192.0.2.1", "192.0.2.1"},
+	};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+
+		if (open_rule(fixture, rule, 100) != FIREWALL_DONE)
+			fail_msg("%s: %s", cases[i].entry, firewall_problem(fixture->firewall));
+		assert_in_range(left(fixture, cases[i].set, cases[i].element), 90, 100);
+		assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+		assert_int_equal(left(fixture, cases[i].set, cases[i].element), -1);
+		rule_free(rule);
+	}
+}
+
+/* Twice is as once, and the second time moves the deadline, in both directions. */
+static void test_renews(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, rule, 1000), FIREWALL_DONE);
+	assert_in_range(left(fixture, "ip", "192.0.2.1"), 990, 1000);
+	assert_int_equal(open_rule(fixture, rule, 50), FIREWALL_DONE);
+	assert_in_range(left(fixture, "ip", "192.0.2.1"), 40, 50);
+	rule_free(rule);
+}
+
+static void test_close_twice(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+
+	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	rule_free(rule);
+}
+
+static void test_longest_timeout(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+
+	assert_int_equal(open_rule(fixture, rule, 2147483), FIREWALL_DONE);
+	assert_in_range(left(fixture, "ip", "192.0.2.1"), 2147400, 2147483);
+	assert_true(open_rule(fixture, rule, UINT64_MAX) < 0);
+	assert_in_range(left(fixture, "ip", "192.0.2.1"), 2147400, 2147483);
+	rule_free(rule);
+}
+
+/* To ipset a timeout of 0 means for ever, which is the last thing that a grant may be. */
+static void test_no_time_is_not_for_ever(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+
+	open_rule(fixture, rule, 0);
+	assert_int_not_equal(left(fixture, "ip", "192.0.2.1"), 0);
+	rule_free(rule);
+}
+
+/* Every one is told in words, and the next right command works. */
+static void test_errors(void **state)
+{
+	static const struct {
+		const char *set, *entry, *source, *problem;
+	} cases[] = {
+		{"absent", "%IP%", "192.0.2.1",
+		 "ipset absent: The set with the given name does not exist"},
+		{"plain", "%IP%", "192.0.2.1", "ipset plain: "},
+		{"ip", "%IP%", "2001:db8::1", "ipset ip: "},
+		{"ip6", "%IP%", "192.0.2.1", "ipset ip6: "},
+		{"ip", "%IP%,tcp:22", "192.0.2.1", "ipset ip: "},
+		{"port", "%IP%", "192.0.2.1", "ipset port: "},
+		{"one", "%IP%", "192.0.2.1", "ipset one: "},
+		{"bits", "%IP%", "198.51.100.1", "ipset bits: "},
+	};
+	struct fixture *fixture = needed(state);
+	struct rule *right = new_rule("ip", "%IP%", "192.0.2.99");
+
+	assert_int_equal(support_ipset("add one 192.0.2.77"), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		const char *problem;
+
+		if (open_rule(fixture, rule, 100) != -EIO)
+			fail_msg("%s in %s was taken", cases[i].source, cases[i].set);
+		problem = firewall_problem(fixture->firewall);
+		if (strncmp(problem, cases[i].problem, strlen(cases[i].problem)) != 0 ||
+		    !problem[strlen("ipset x: ")] || strchr(problem, '\n'))
+			fail_msg("%s in %s: \"%s\"", cases[i].source, cases[i].set, problem);
+		assert_int_equal(open_rule(fixture, right, 100), FIREWALL_DONE);
+		assert_in_range(left(fixture, "ip", "192.0.2.99"), 90, 100);
+		assert_int_equal(close_rule(fixture, right), FIREWALL_DONE);
+		assert_int_equal(left(fixture, "ip", "192.0.2.99"), -1);
+		rule_free(rule);
+	}
+	rule_free(right);
+}
+
+static void test_long_element(void **state)
+{
+	struct fixture *fixture = needed(state);
+	char entry[600];
+	struct rule *rule;
+
+	memset(entry, 'x', sizeof entry - 1);
+	entry[sizeof entry - 1] = '\0';
+	rule = new_rule("ip", entry, "192.0.2.1");
+	assert_int_equal(open_rule(fixture, rule, 100), -E2BIG);
+	assert_non_null(strstr(firewall_problem(fixture->firewall), "ipset ip: "));
+	rule_free(rule);
+}
+
+/* A set may be made anew while the daemon runs. */
+static void test_set_comes_and_goes(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(support_ipset("destroy ip"), 0);
+	assert_true(open_rule(fixture, rule, 100) < 0);
+	assert_true(close_rule(fixture, rule) < 0);
+	assert_int_equal(support_ipset("create ip hash:ip timeout 0"), 0);
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_in_range(left(fixture, "ip", "192.0.2.1"), 90, 100);
+	rule_free(rule);
+}
+
+static void test_check(void **state)
+{
+	static const struct {
+		const char *set, *set_6, *entry;
+		int result;
+		const char *problem;
+	} cases[] = {
+		{"ip", "ip6", "%IP%", 0, NULL},
+		{"ip", NULL, "%IP%", 0, NULL},
+		{NULL, "ip6", "%IP%", 0, NULL},
+		{NULL, NULL, "%IP%", 0, NULL},
+		{"port", "port6", "%IP%,tcp:22", 0, NULL},
+		{"net", NULL, "%IP%", 0, NULL},
+		{"one", NULL, "%IP%", 0, NULL},
+		{"comment", NULL, "%IP%", 0, NULL},
+		{"absent", NULL, "%IP%", -EIO, "ipset absent: "},
+		{"ip", "absent", "%IP%", -EIO, "ipset absent: "},
+		{"plain", NULL, "%IP%", -ETIME, "ipset plain: created without timeout"},
+		{"bits", NULL, "%IP%", -EMEDIUMTYPE, "ipset bits: not a hash: set"},
+		{"list", NULL, "%IP%", -EMEDIUMTYPE, "ipset list: not a hash: set"},
+		{"ip", NULL, "%IP%,tcp:22", -EMEDIUMTYPE, "ipset ip: an element of type hash:ip "},
+		{"port", NULL, "%IP%", -EMEDIUMTYPE,
+		 "ipset port: an element of type hash:ip,port "},
+		{"ip6", NULL, "%IP%", -EAFNOSUPPORT, "ipset ip6: not a set for IPv4"},
+		{NULL, "ip", "%IP%", -EAFNOSUPPORT, "ipset ip: not a set for IPv6"},
+	};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct door door = {
+			.name = "ssh",
+			.backend = BACKEND_IPSET,
+			.set = {TEXT(cases[i].set), TEXT(cases[i].set_6)},
+			.entry = TEXT(cases[i].entry),
+		};
+		int r = firewall_check(fixture->firewall, &door);
+		const char *problem = firewall_problem(fixture->firewall);
+
+		if (r != cases[i].result ||
+		    (r < 0 && strncmp(problem, cases[i].problem, strlen(cases[i].problem)) != 0))
+			fail_msg("case %zu: %d, \"%s\"", i, r, problem);
+	}
+}
+
+/* Nothing that was in the set before is touched, and a check changes nothing. */
+static void test_leaves_others_alone(void **state)
+{
+	const struct door door = {
+		.name = "ssh",
+		.backend = BACKEND_IPSET,
+		.set = {TEXT("ip")},
+		.entry = TEXT("%IP%"),
+	};
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+
+	assert_int_equal(support_ipset("add ip 192.0.2.2 timeout 5000"), 0);
+	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	assert_in_range(left(fixture, "ip", "192.0.2.2"), 4900, 5000);
+	rule_free(rule);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_opens_and_closes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_renews, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_close_twice, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_longest_timeout, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_time_is_not_for_ever, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_long_element, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_set_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_leaves_others_alone, set_up, tear_down),
+	};
+
+	permitted = support_private_network();
+	return cmocka_run_group_tests_name("ipset", tests, NULL, NULL);
+}

@@ -1,0 +1,439 @@
+/* Journal files, made by systemd-journal-remote from entries in the journal's export format. */
+#include "source/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmocka-all.h"
+#include "core/record.h"
+#include "support.h"
+
+#define S  UINT64_C(1000000)
+#define T0 UINT64_C(1700000000000000)
+
+#define BOOT_1 "11111111111111111111111111111111"
+#define BOOT_2 "22222222222222222222222222222222"
+
+#define KERNEL "_TRANSPORT=kernel\nSYSLOG_FACILITY=0\n"
+
+static const char *const writers[] = {
+	"/lib/systemd/systemd-journal-remote",
+	"/usr/lib/systemd/systemd-journal-remote",
+};
+
+static const char *writer;
+
+struct fixture {
+	char *directory, *export, *journal;
+	FILE *file; /* the export */
+};
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	if (!writer)
+		return 0;
+	fixture.directory = support_directory();
+	fixture.export = support_path(fixture.directory, "export");
+	fixture.journal = support_path(fixture.directory, "x.journal");
+	fixture.file = fopen(fixture.export, "we");
+	*state = &fixture;
+	return fixture.file ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!fixture)
+		return 0;
+	if (fixture->file)
+		fclose(fixture->file);
+	free(fixture->export);
+	free(fixture->journal);
+	support_remove(fixture->directory);
+	return 0;
+}
+
+static struct fixture *needed(void **state)
+{
+	if (!writer)
+		skip();
+	return *state;
+}
+
+/* An entry, stored at T0 and so many seconds. `fields` are lines. */
+static void add(struct fixture *fixture, const char *boot, uint64_t s, const char *fields)
+{
+	fprintf(fixture->file,
+		"__REALTIME_TIMESTAMP=%" PRIu64 "\n__MONOTONIC_TIMESTAMP=%" PRIu64
+		"\n_BOOT_ID=%s\n%s\n",
+		T0 + s * S, (1 + s) * S, boot, fields);
+}
+
+static void write_journal(struct fixture *fixture)
+{
+	char *const argv[] = {
+		(char *)writer, (char *)"-o", fixture->journal, (char *)"--split-mode=none",
+		(char *)"-",	NULL,
+	};
+
+	assert_int_equal(fclose(fixture->file), 0);
+	fixture->file = NULL;
+	assert_int_equal(support_run(argv, fixture->export, NULL), 0);
+	assert_true(support_exists(fixture->journal));
+}
+
+static struct source *open_bounded(struct fixture *fixture, uint64_t since_us, uint64_t until_us)
+{
+	struct source *source = NULL;
+
+	if (fixture->file)
+		write_journal(fixture);
+	assert_int_equal(source_new_journal(NULL, fixture->journal, since_us, until_us, &source),
+			 0);
+	return source;
+}
+
+/* The messages of all records, a blank between them. */
+static void expect_messages(struct source *source, const char *expected)
+{
+	char messages[1024] = "";
+	struct record record;
+	size_t length = 0;
+	int r;
+
+	while ((r = source_next(source, &record)) == SOURCE_RECORD) {
+		assert_true(length + record.length + 2 < sizeof messages);
+		if (length > 0)
+			messages[length++] = ' ';
+		memcpy(messages + length, record.text, record.length);
+		length += record.length;
+		messages[length] = '\0';
+	}
+	assert_int_equal(r, SOURCE_DRAINED);
+	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
+	assert_string_equal(messages, expected);
+	source_free(source);
+}
+
+static void test_fields(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct source *source;
+	struct record record;
+
+	add(fixture, BOOT_1, 5,
+	    KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=5900000\nMESSAGE=[knock] IN=\n");
+	source = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	assert_int_equal(record.length, strlen("[knock] IN="));
+	assert_memory_equal(record.text, "[knock] IN=", record.length);
+	assert_true(record.kernel_us == 5900000);
+	assert_true(record.realtime_us == T0 + 5 * S);
+	assert_true(record.monotonic_us == 0);
+	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
+	source_free(source);
+}
+
+/* Only what journald itself has from the kernel, and the kernel from nobody else. */
+static void test_belief(void **state)
+{
+	static const char *const not_believed[] = {
+		"MESSAGE=x\n",
+		"_TRANSPORT=kernel\nMESSAGE=x\n",
+		"SYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"_TRANSPORT=kernel\nSYSLOG_FACILITY=1\nMESSAGE=x\n",
+		"_TRANSPORT=kernel\nSYSLOG_FACILITY=3\nMESSAGE=x\n",
+		"_TRANSPORT=kernel\nSYSLOG_FACILITY=00\nMESSAGE=x\n",
+		"_TRANSPORT=kernel\nSYSLOG_FACILITY=0 \nMESSAGE=x\n",
+		"_TRANSPORT=kernel\nSYSLOG_FACILITY=\nMESSAGE=x\n",
+		"_TRANSPORT=syslog\nSYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"_TRANSPORT=stdout\nSYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"_TRANSPORT=journal\nSYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"_TRANSPORT=audit\nSYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"_TRANSPORT=driver\nSYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"_TRANSPORT=Kernel\nSYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"_TRANSPORT=kernel2\nSYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"TRANSPORT=kernel\nSYSLOG_FACILITY=0\nMESSAGE=x\n",
+		"_TRANSPORT=syslog\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=kernel\nMESSAGE=x\n",
+	};
+	struct fixture *fixture = needed(state);
+
+	add(fixture, BOOT_1, 0, KERNEL "MESSAGE=first\n");
+	for (size_t i = 0; i < sizeof(not_believed) / sizeof(not_believed[0]); i++)
+		add(fixture, BOOT_1, 1 + i, not_believed[i]);
+	add(fixture, BOOT_1, 100, KERNEL "PRIORITY=4\nSYSLOG_IDENTIFIER=kernel\nMESSAGE=last\n");
+	expect_messages(open_bounded(fixture, 0, UINT64_MAX), "first last");
+}
+
+/* printk's clock, or journald's where that is missing or no number. */
+static void test_kernel_time(void **state)
+{
+	static const struct {
+		const char *fields;
+		uint64_t kernel_us;
+	} cases[] = {
+		{KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=7\nMESSAGE=x\n", 7},
+		{KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=999999999999999999\nMESSAGE=x\n",
+		 999999999999999999},
+		{KERNEL "MESSAGE=x\n", 3 * S},
+		{KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=\nMESSAGE=x\n", 4 * S},
+		{KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=12x\nMESSAGE=x\n", 5 * S},
+		{KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=-1\nMESSAGE=x\n", 6 * S},
+		{KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=1234567890123456789\nMESSAGE=x\n", 7 * S},
+	};
+	struct fixture *fixture = needed(state);
+	struct source *source;
+	struct record record;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		add(fixture, BOOT_1, i, cases[i].fields);
+	source = open_bounded(fixture, 0, UINT64_MAX);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+		if (record.kernel_us != cases[i].kernel_us)
+			fail_msg("case %zu: %" PRIu64, i, record.kernel_us);
+	}
+	source_free(source);
+}
+
+/* Whatever is in a message, and entries that have none. */
+static void test_messages(void **state)
+{
+	static const char binary[] = "a\0b\nc\xff";
+	const uint8_t binary_length[8] = {sizeof binary - 1};
+	struct fixture *fixture = needed(state);
+	char *long_message = malloc(1 << 20);
+	struct source *source;
+	struct record record;
+
+	assert_non_null(long_message);
+	memset(long_message, 'x', (1 << 20) - 1);
+	long_message[(1 << 20) - 1] = '\0';
+	add(fixture, BOOT_1, 0, KERNEL);
+	add(fixture, BOOT_1, 1, KERNEL "MESSAGE=\n");
+	fprintf(fixture->file,
+		"__REALTIME_TIMESTAMP=%" PRIu64 "\n__MONOTONIC_TIMESTAMP=5\n_BOOT_ID=" BOOT_1
+		"\n" KERNEL "MESSAGE=[knock] %s\n\n",
+		T0 + 2 * S, long_message);
+	fprintf(fixture->file,
+		"__REALTIME_TIMESTAMP=%" PRIu64 "\n__MONOTONIC_TIMESTAMP=6\n_BOOT_ID=" BOOT_1
+		"\n" KERNEL "MESSAGE\n",
+		T0 + 3 * S);
+	fwrite(binary_length, 1, sizeof binary_length, fixture->file);
+	fwrite(binary, 1, sizeof binary - 1, fixture->file);
+	fputs("\n\n", fixture->file);
+	add(fixture, BOOT_1, 4, KERNEL "MESSAGE=last\n");
+	free(long_message);
+
+	source = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	assert_int_equal(record.length, 0);
+	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	assert_in_range(record.length, 4000, 1 << 21);
+	assert_memory_equal(record.text, "[knock] xxx", 11);
+	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	assert_int_equal(record.length, sizeof binary - 1);
+	assert_memory_equal(record.text, binary, sizeof binary - 1);
+	expect_messages(source, "last");
+}
+
+static void test_boots(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct record records[4];
+	struct source *source;
+
+	add(fixture, BOOT_1, 0, KERNEL "MESSAGE=a\n");
+	add(fixture, BOOT_1, 1, KERNEL "MESSAGE=b\n");
+	add(fixture, BOOT_2, 2, KERNEL "MESSAGE=c\n");
+	add(fixture, BOOT_2, 3, KERNEL "MESSAGE=d\n");
+	source = open_bounded(fixture, 0, UINT64_MAX);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(source_next(source, &records[i]), SOURCE_RECORD);
+	assert_int_equal(records[0].boot, records[1].boot);
+	assert_int_not_equal(records[1].boot, records[2].boot);
+	assert_int_equal(records[2].boot, records[3].boot);
+	source_free(source);
+}
+
+static void test_bounds(void **state)
+{
+	static const struct {
+		uint64_t since_us, until_us;
+		const char *messages;
+	} cases[] = {
+		{0, UINT64_MAX, "t0 t1 t2 t3"},
+		{T0, T0 + 4 * S, "t0 t1 t2 t3"},
+		{T0 + 1, UINT64_MAX, "t1 t2 t3"},
+		{T0 + S, UINT64_MAX, "t1 t2 t3"},
+		{0, T0 + 2 * S, "t0 t1"},
+		{0, T0 + 2 * S + 1, "t0 t1 t2"},
+		{T0 + S, T0 + 3 * S, "t1 t2"},
+		{T0 + S + 1, T0 + 2 * S, ""},
+		{T0 + 100 * S, UINT64_MAX, ""},
+		{0, T0, ""},
+		{1, T0 + 1, "t0"},
+	};
+	struct fixture *fixture = needed(state);
+
+	for (uint64_t i = 0; i < 4; i++) {
+		char fields[128];
+
+		snprintf(fields, sizeof fields, KERNEL "MESSAGE=t%" PRIu64 "\n", i);
+		add(fixture, i < 2 ? BOOT_1 : BOOT_2, i, fields);
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_messages(open_bounded(fixture, cases[i].since_us, cases[i].until_us),
+				cases[i].messages);
+}
+
+static void test_directory(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct source *source = NULL;
+
+	add(fixture, BOOT_1, 0, KERNEL "MESSAGE=x\n");
+	write_journal(fixture);
+	assert_int_equal(source_new_journal(fixture->directory, NULL, 0, UINT64_MAX, &source), 0);
+	expect_messages(source, "x");
+}
+
+static void test_no_journal(void **state)
+{
+	struct fixture *fixture = needed(state);
+	char *text = support_path(fixture->directory, "text");
+	struct source *source = NULL;
+
+	assert_int_equal(source_new_journal(NULL, fixture->journal, 0, UINT64_MAX, &source),
+			 -ENOENT);
+	assert_int_equal(source_new_journal(fixture->journal, NULL, 0, UINT64_MAX, &source),
+			 -ENOENT);
+	support_write(text, "[knock] IN=eth0\n", 16);
+	assert_true(source_new_journal(NULL, text, 0, UINT64_MAX, &source) < 0);
+	support_write(text, "", 0);
+	assert_true(source_new_journal(NULL, text, 0, UINT64_MAX, &source) < 0);
+	assert_null(source);
+	assert_int_equal(source_new_journal(fixture->directory, NULL, 0, UINT64_MAX, &source), 0);
+	expect_messages(source, "");
+	free(text);
+}
+
+enum { N_ENTRIES = 20 };
+
+static void add_many(struct fixture *fixture)
+{
+	for (uint64_t i = 0; i < N_ENTRIES; i++) {
+		char fields[128];
+
+		snprintf(fields, sizeof fields,
+			 KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=%" PRIu64 "\nMESSAGE=m%" PRIu64 "\n",
+			 i * S, i);
+		add(fixture, i < N_ENTRIES / 2 ? BOOT_1 : BOOT_2, i, fields);
+	}
+	write_journal(fixture);
+}
+
+/* Reads what there is and looks at every byte of it. Returns the number of records. */
+static size_t read_damaged(const struct fixture *fixture, uint64_t since_us)
+{
+	struct source *source = NULL;
+	unsigned sum = 0;
+	struct record record;
+	size_t n = 0;
+
+	alarm(30); /* it may hang, too */
+	if (source_new_journal(NULL, fixture->journal, since_us, UINT64_MAX, &source) == 0) {
+		for (; n <= 10 * N_ENTRIES && source_next(source, &record) == SOURCE_RECORD; n++)
+			for (size_t i = 0; i < record.length; i++)
+				sum += (unsigned char)record.text[i];
+		source_free(source);
+	}
+	alarm(0);
+	assert_true(sum < UINT32_MAX);
+	return n;
+}
+
+static void test_truncated(void **state)
+{
+	struct fixture *fixture = needed(state);
+	size_t length = 0, used, n_last = N_ENTRIES;
+	char *data;
+
+	add_many(fixture);
+	assert_int_equal(read_damaged(fixture, 0), N_ENTRIES);
+	data = support_read(fixture->journal, &length);
+	for (used = length; used > 0 && data[used - 1] == '\0';)
+		used--;
+	free(data);
+	for (size_t i = 0; i <= 200; i++) {
+		size_t n;
+
+		assert_int_equal(
+			truncate(fixture->journal, (off_t)(i < 100 ? used - i * (used / 5000)
+								   : (200 - i) * (used / 100))),
+			0);
+		n = read_damaged(fixture, 0);
+		assert_true(n <= n_last);
+		n_last = n;
+		read_damaged(fixture, T0 + 7 * S);
+	}
+	assert_int_equal(n_last, 0);
+}
+
+/* One byte that is not zero turned into another, all through the file. */
+static void test_corrupted(void **state)
+{
+	struct fixture *fixture = needed(state);
+	size_t length = 0, n_damaged = 0;
+	char *data;
+	int fd;
+
+	add_many(fixture);
+	data = support_read(fixture->journal, &length);
+	fd = open(fixture->journal, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < length; i++) {
+		char damaged = (char)~data[i];
+
+		if (data[i] == '\0')
+			continue;
+		assert_int_equal(pwrite(fd, &damaged, 1, (off_t)i), 1);
+		if (read_damaged(fixture, n_damaged % 2 ? T0 + 7 * S : 0) > N_ENTRIES)
+			fail_msg("more records than there were, with byte %zu turned", i);
+		assert_int_equal(pwrite(fd, &data[i], 1, (off_t)i), 1);
+		n_damaged++;
+	}
+	assert_true(n_damaged > 1000);
+	assert_int_equal(read_damaged(fixture, 0), N_ENTRIES);
+	close(fd);
+	free(data);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_fields),    TEST(test_belief),     TEST(test_kernel_time),
+		TEST(test_messages),  TEST(test_boots),	     TEST(test_bounds),
+		TEST(test_directory), TEST(test_no_journal), TEST(test_truncated),
+		TEST(test_corrupted),
+	};
+
+	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)
+		if (support_exists(writers[i]))
+			writer = writers[i];
+	if (!writer)
+		print_message("systemd-journal-remote is not installed\n");
+	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
+}

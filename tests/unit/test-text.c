@@ -1,0 +1,305 @@
+#include "source/source.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmocka-all.h"
+#include "core/record.h"
+#include "support.h"
+
+#define S UINT64_C(1000000)
+
+enum { MEBIBYTE = 1 << 20 };
+
+struct fixture {
+	char *directory, *path;
+};
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	fixture.directory = support_directory();
+	fixture.path = support_path(fixture.directory, "log");
+	*state = &fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	free(fixture->path);
+	support_remove(fixture->directory);
+	return 0;
+}
+
+static struct source *open_bounded(const struct fixture *fixture, const void *data, size_t length,
+				   uint64_t since_us, uint64_t until_us)
+{
+	struct source *source = NULL;
+
+	support_write(fixture->path, data, length);
+	assert_int_equal(source_new_text(fixture->path, since_us, until_us, &source), 0);
+	return source;
+}
+
+static struct source *open_text(const struct fixture *fixture, const char *text)
+{
+	return open_bounded(fixture, text, strlen(text), 0, UINT64_MAX);
+}
+
+static struct record next(struct source *source)
+{
+	struct record record;
+
+	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	return record;
+}
+
+static void expect_text(const struct record *record, const char *text)
+{
+	assert_int_equal(record->length, strlen(text));
+	assert_memory_equal(record->text, text, record->length);
+}
+
+static void expect_drained(struct source *source)
+{
+	struct record record;
+
+	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
+	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
+}
+
+static void test_times(void **state)
+{
+	struct source *source =
+		open_text(*state, "bare\n"
+				  "[   12.500000] dmesg\n"
+				  "2026-11-22T20:00:00Z host kernel: syslog\n"
+				  "2026-11-22T20:00:01Z host kernel: [   14.25] both\n");
+	struct record record;
+
+	record = next(source);
+	expect_text(&record, "bare");
+	assert_true(record.kernel_us == 0 && record.realtime_us == 0);
+	record = next(source);
+	expect_text(&record, "dmesg");
+	assert_true(record.kernel_us == 12500000 && record.realtime_us == 0);
+	record = next(source);
+	expect_text(&record, "syslog");
+	assert_true(record.realtime_us == 1795377600 * S);
+	assert_true(record.kernel_us == record.realtime_us);
+	record = next(source);
+	expect_text(&record, "both");
+	assert_true(record.realtime_us == 1795377601 * S && record.kernel_us == 14250000);
+	assert_true(record.monotonic_us == 0);
+	expect_drained(source);
+	source_free(source);
+}
+
+/* Lines are what they are, whatever is in them and however they end. */
+static void test_line_ends(void **state)
+{
+	static const struct {
+		const char *data;
+		size_t length;
+		const char *lines[4];
+		size_t lengths[4];
+	} cases[] = {
+#define DATA(literal) literal, sizeof(literal) - 1
+		{DATA(""), {NULL}, {0}},
+		{DATA("\n"), {""}, {0}},
+		{DATA("\n\n"), {"", ""}, {0, 0}},
+		{DATA("a"), {"a"}, {1}},
+		{DATA("a\nb"), {"a", "b"}, {1, 1}},
+		{DATA("a\r\nb\r\n"), {"a", "b"}, {1, 1}},
+		{DATA("\r\n"), {""}, {0}},
+		{DATA("a\rb\r\r\n"), {"a\rb\r"}, {4}},
+		{DATA("a\0b\n\0\nc"), {"a\0b", "\0", "c"}, {3, 1, 1}},
+		{DATA("[   12.500000] a\0b\n"), {"a\0b"}, {3}},
+		{DATA("[   12.5\0] a\n"), {"[   12.5\0] a"}, {12}},
+		{DATA("\xff\xfe\n"), {"\xff\xfe"}, {2}},
+#undef DATA
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct source *source =
+			open_bounded(*state, cases[i].data, cases[i].length, 0, UINT64_MAX);
+
+		for (size_t k = 0; k < 4 && cases[i].lines[k]; k++) {
+			struct record record = next(source);
+
+			assert_int_equal(record.length, cases[i].lengths[k]);
+			assert_memory_equal(record.text, cases[i].lines[k], record.length);
+		}
+		expect_drained(source);
+		source_free(source);
+	}
+}
+
+/* A line that is too long stays too long to be one of the kernel's, and the next one is whole. */
+static void test_long_line(void **state)
+{
+	static const char head[] = "[   12.500000] [knock] IN=";
+	char *data = malloc(MEBIBYTE + 64);
+	struct source *source;
+	struct record record;
+
+	assert_non_null(data);
+	memset(data, 'x', MEBIBYTE);
+	memcpy(data, head, sizeof head - 1);
+	memcpy(data + MEBIBYTE, "\nnext\n", 7);
+	source = open_bounded(*state, data, MEBIBYTE + 6, 0, UINT64_MAX);
+	record = next(source);
+	assert_in_range(record.length, 4096, MEBIBYTE);
+	assert_memory_equal(record.text, "[knock] IN=", 11);
+	record = next(source);
+	expect_text(&record, "next");
+	expect_drained(source);
+	source_free(source);
+
+	/* Without an end. */
+	source = open_bounded(*state, data, MEBIBYTE, 0, UINT64_MAX);
+	record = next(source);
+	assert_in_range(record.length, 4096, MEBIBYTE);
+	expect_drained(source);
+	source_free(source);
+	free(data);
+}
+
+static void test_bounds(void **state)
+{
+	static const char text[] = "bare\n"
+				   "[   12.500000] dmesg\n"
+				   "2026-11-22T19:59:59.999999Z host kernel: early\n"
+				   "2026-11-22T20:00:00Z host kernel: first\n"
+				   "2026-11-22T20:00:59.999999Z host kernel: last\n"
+				   "2026-11-22T20:01:00Z host kernel: late\n";
+	struct source *source;
+	struct record record;
+
+	source = open_bounded(*state, text, sizeof text - 1, 1795377600 * S, 1795377660 * S);
+	record = next(source);
+	expect_text(&record, "first");
+	record = next(source);
+	expect_text(&record, "last");
+	expect_drained(source);
+	source_free(source);
+
+	source = open_bounded(*state, text, sizeof text - 1, 1795377660 * S, UINT64_MAX);
+	record = next(source);
+	expect_text(&record, "late");
+	expect_drained(source);
+	source_free(source);
+
+	source = open_bounded(*state, text, sizeof text - 1, 0, 1795377600 * S);
+	record = next(source);
+	expect_text(&record, "early");
+	expect_drained(source);
+	source_free(source);
+}
+
+/* Reads a line each and notes where another boot begins. */
+static void expect_boots(void **state, const char *text, const char *expected)
+{
+	struct source *source = open_text(*state, text);
+	char boots[64] = "";
+	struct record record;
+	uint32_t last = 0;
+
+	for (size_t n = 0; source_next(source, &record) == SOURCE_RECORD; n++) {
+		assert_true(n < sizeof boots - 1);
+		boots[n] = n > 0 && record.boot != last ? '|' : '.';
+		boots[n + 1] = '\0';
+		last = record.boot;
+	}
+	source_free(source);
+	if (strcmp(boots, expected) != 0)
+		fail_msg("%s instead of %s for\n%s", boots, expected, text);
+}
+
+static void test_boots(void **state)
+{
+	expect_boots(state,
+		     "[    1.000000] a\n[  100.000000] b\n[    0.000000] c\n[    1.000000] d\n",
+		     "..|.");
+	/* Two processors may write in the wrong order. */
+	expect_boots(state, "[  100.000000] a\n[   99.500000] b\n[  100.100000] c\n", "...");
+	expect_boots(state, "[  100.000000] a\n[   98.500000] b\n", ".|");
+	expect_boots(state, "a\nb\n", "..");
+	expect_boots(state,
+		     "2026-11-22T20:00:00Z host kernel: a\n2026-11-22T20:01:00Z host kernel: b\n",
+		     "..");
+}
+
+/* A log that others write to, too: only the kernel's own clock tells of a boot. */
+static void test_boots_among_strangers(void **state)
+{
+	expect_boots(state, "[  100.000000] a\n\n[  101.000000] b\n", "...");
+	expect_boots(state,
+		     "2026-11-22T20:00:00Z host kernel: [  100.000000] a\n"
+		     "2026-11-22T20:00:00Z host sshd[1]: b\n"
+		     "2026-11-22T20:00:01Z host kernel: [  101.000000] c\n"
+		     "2026-11-22T20:00:01Z host sshd[1]: d\n",
+		     "....");
+	expect_boots(state,
+		     "2026-11-22T20:00:00Z host kernel: [  100.000000] a\n"
+		     "2026-11-22T20:00:00Z host sshd[1]: b\n"
+		     "2026-11-22T20:01:00Z host kernel: [    0.000000] c\n",
+		     "..|");
+}
+
+static void test_no_file(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct source *source = NULL;
+	struct record record;
+
+	assert_int_equal(source_new_text(fixture->path, 0, UINT64_MAX, &source), -ENOENT);
+	assert_null(source);
+	assert_null(source_free(source));
+	/* A directory can be opened, but not read. */
+	assert_int_equal(source_new_text(fixture->directory, 0, UINT64_MAX, &source), 0);
+	assert_int_equal(source_next(source, &record), -EIO);
+	source_free(source);
+}
+
+static void test_standard_input(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct source *source = NULL;
+	struct record record;
+
+	support_write(fixture->path, "from stdin\n", 11);
+	assert_non_null(freopen(fixture->path, "r", stdin));
+	assert_int_equal(source_new_text("-", 0, UINT64_MAX, &source), 0);
+	record = next(source);
+	expect_text(&record, "from stdin");
+	expect_drained(source);
+	source_free(source);
+	assert_int_equal(getchar(), EOF);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_line_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_boots, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_boots_among_strangers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_standard_input, set_up, tear_down),
+	};
+
+	setenv("TZ", "UTC0", 1);
+	tzset();
+	return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+}
