@@ -1,0 +1,136 @@
+# What tools/check and tools/demo share: packages, progress, the build. For bash; to be sourced.
+# shellcheck shell=bash
+
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$ROOT/build
+
+# shellcheck disable=SC2034 # all of these: used where this is sourced
+BUILD_PACKAGES=(
+	autoconf automake make gcc libc6-dev pkg-config
+	libsystemd-dev libpcre2-dev libiniparser-dev libsodium-dev libipset-dev libcmocka-dev
+)
+# The laboratory: namespaces, journald, firewalls, and a line to the guarded port.
+# shellcheck disable=SC2034
+LAB_PACKAGES=(
+	python3 systemd util-linux coreutils iproute2 iptables ipset nftables kmod procps
+	netcat-openbsd
+)
+# Whoever knocks or looks on in the end-to-end tests.
+# shellcheck disable=SC2034
+TEST_PACKAGES=(
+	python3-pytest bsdutils knockd nmap hping3 socat systemd-journal-remote
+	systemd-container debootstrap
+)
+
+# The kernel's part: what is a module here may not get loaded from inside a namespace.
+MODULES=(veth bridge nf_tables nf_conntrack nf_log_syslog ip_set_hash_ip xt_set xt_LOG nft_log
+	nft_compat nft_ct)
+
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
+	BOLD=$(printf '\033[1m') PLAIN=$(printf '\033[0m')
+else
+	BOLD='' PLAIN=''
+fi
+
+say() {
+	printf '%s==> %s%s\n' "$BOLD" "$*" "$PLAIN"
+}
+
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# need PACKAGE...: installs those that are missing, with fresh package lists if the old ones fail.
+need() {
+	local package missing=() log
+	command -v dpkg-query >/dev/null ||
+		die "this is neither Debian nor Ubuntu: install by hand what README.md lists"
+	for package; do
+		installed "$package" || missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	[ "$(id -u)" = 0 ] || die "not installed: ${missing[*]} (as root this would install them)"
+
+	say "installing ${missing[*]}"
+	log=$(mktemp)
+	if ! apt_install "${missing[@]}" >"$log" 2>&1; then
+		if ! { apt-get update && apt_install "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+			tail -n 20 "$log" >&2
+			rm -f "$log"
+			die "apt-get could not install: ${missing[*]}"
+		fi
+	fi
+	rm -f "$log"
+}
+
+apt_install() {
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		-o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+# Loads what the kernel may lack so far; the laboratory tells what it misses in the end.
+load_modules() {
+	local module
+	[ "$(id -u)" = 0 ] && command -v modprobe >/dev/null || return 0
+	for module in "${MODULES[@]}"; do
+		modprobe -q "$module" 2>/dev/null || true
+	done
+}
+
+# quietly LOG COMMAND...: its output is shown only if it fails.
+quietly() {
+	local log=$1
+	shift
+	if ! "$@" >"$log" 2>&1 </dev/null; then
+		tail -n 40 "$log" >&2
+		die "failed: $* (all of it: $log)"
+	fi
+}
+
+# Where to build from. A source directory that has been configured itself cannot be built from
+# elsewhere: then from a copy of it.
+source_directory() {
+	local copy=$BUILD/source
+	if [ ! -e "$ROOT/config.status" ]; then
+		echo "$ROOT"
+		return
+	fi
+	mkdir -p "$copy"
+	tar -C "$ROOT" --exclude-vcs --exclude=./build --exclude='*.o' --exclude='*.log' \
+		--exclude='*.trs' --exclude=./config.status --exclude=./Makefile --exclude=./config.h \
+		--exclude=.deps --exclude=.dirstamp --exclude=./stamp-h1 --exclude=./systemd/*.service \
+		-cf - . | tar -C "$copy" -xf -
+	echo "$copy"
+}
+
+# build DIRECTORY [CONFIGURE-OPTION...]: configures if need be, and makes.
+build() {
+	local directory=$1 source options=(--prefix=/usr --sysconfdir=/etc --localstatedir=/var)
+	shift
+	options+=("$@")
+	mkdir -p "$directory"
+	source=$(source_directory)
+	if [ ! -x "$source/configure" ] || [ "$source/configure.ac" -nt "$source/configure" ] ||
+		[ "$source/Makefile.am" -nt "$source/configure" ]; then
+		(cd "$source" && quietly "$directory/autogen.log" ./autogen.sh)
+	fi
+	# A build that was made from elsewhere or with other options starts afresh.
+	if [ "$(cat "$directory/configured" 2>/dev/null)" != "$source ${options[*]}" ] ||
+		[ "$source/configure" -nt "$directory/config.status" ]; then
+		(cd "$directory" && quietly "$directory/configure.log" "$source/configure" "${options[@]}")
+		echo "$source ${options[*]}" >"$directory/configured"
+	fi
+	quietly "$directory/make.log" make -C "$directory" -j "$(nproc)"
+}
+
+# What sudo made in the source tree belongs to whoever called sudo.
+give_back() {
+	[ -n "${SUDO_UID-}" ] && [ "$(id -u)" = 0 ] || return 0
+	find "$ROOT" -xdev -path "$BUILD/machine" -prune -o -uid 0 \
+		-exec chown -h "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" {} + 2>/dev/null || true
+}
