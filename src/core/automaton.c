@@ -192,6 +192,20 @@ uint32_t automaton_next(const struct automaton *automaton, uint32_t node, const 
 	return step_from(automaton, node, symbol_of(step));
 }
 
+size_t automaton_path(const struct automaton *automaton, uint32_t node, struct step *ret_steps)
+{
+	size_t n = automaton->nodes[node].depth;
+
+	for (size_t i = n; i > 0; i--) {
+		uint32_t symbol = automaton->nodes[node].symbol;
+
+		ret_steps[i - 1].protocol = (uint8_t)(symbol >> 16);
+		ret_steps[i - 1].port = (uint16_t)symbol;
+		node = automaton->nodes[node].parent;
+	}
+	return n;
+}
+
 static struct automaton_end end_at(const struct automaton *automaton, uint32_t node)
 {
 	struct automaton_end end = {.sequence = AUTOMATON_NONE, .node = node};

@@ -227,6 +227,48 @@ void engine_feed(struct engine *engine, const struct probe *probe, engine_match_
 			lane_feed(&engine->lanes[i], probe, &source, fn, userdata);
 }
 
+/* Any step that matters to a sequence of both automata is on the path to the old node, because
+ * there the longest suffix of all steps was kept that begins some sequence. */
+static uint32_t translate(const struct lane *lane, const struct lane *other, uint32_t old_node)
+{
+	struct step steps[SEQUENCE_STEPS_MAX];
+	size_t n = automaton_path(other->automaton, old_node, steps);
+	uint32_t node = AUTOMATON_ROOT;
+
+	for (size_t i = 0; i < n; i++)
+		node = automaton_next(lane->automaton, node, &steps[i]);
+	return node;
+}
+
+static void lane_inherit(struct lane *lane, const struct lane *other)
+{
+	const struct tracker *old = NULL;
+
+	while ((old = tracker_table_next(other->trackers, old))) {
+		struct tracker *tracker =
+			tracker_table_get(lane->trackers, &old->source, old->last_us);
+
+		for (size_t i = old->n_past; i > 0; i--) {
+			const struct past *past = tracker_past(other->trackers, old, i - 1);
+
+			tracker_push(lane->trackers, tracker, past->tag, past->delta_us);
+		}
+		tracker->node = translate(lane, other, old->node);
+	}
+}
+
+void engine_inherit(struct engine *engine, const struct engine *other)
+{
+	if (engine->ipv6_prefix != other->ipv6_prefix)
+		return;
+	for (size_t i = 0; i < other->n_lanes; i++) {
+		struct lane *lane = find_lane(engine, &other->lanes[i].filter);
+
+		if (lane)
+			lane_inherit(lane, &other->lanes[i]);
+	}
+}
+
 void engine_forget(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->n_lanes; i++)

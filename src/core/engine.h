@@ -46,6 +46,10 @@ int engine_new(const struct engine_limits *limits, const struct knock *const *kn
 	       struct engine **ret);
 struct engine *engine_free(struct engine *engine);
 
+/* Takes over what another engine remembers of each source, as far as it matters to knocks that both
+ * have: a knock begun with the one can be finished with the other. */
+void engine_inherit(struct engine *engine, const struct engine *other);
+
 /* Feeds one probe. `fn` is called before it returns, once for each knock that the probe completes;
  * it must not call the engine. */
 void engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,

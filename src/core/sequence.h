@@ -26,5 +26,6 @@ int sequence_parse(const char *text, struct sequence *ret, size_t *ret_step);
 
 bool sequence_equal(const struct sequence *a, const struct sequence *b);
 
-/* Whether every port is above the one before it, in one protocol: what an ascending port scan sends. */
+/* Whether every port is above the one before it, in one protocol: what an ascending port scan
+ * sends. */
 bool sequence_ascends(const struct sequence *sequence);

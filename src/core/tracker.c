@@ -180,6 +180,14 @@ void tracker_table_expire(struct tracker_table *table, uint64_t before_us)
 	}
 }
 
+const struct tracker *tracker_table_next(const struct tracker_table *table,
+					 const struct tracker *tracker)
+{
+	uint32_t i = tracker ? tracker->newer : table->oldest;
+
+	return i != NONE ? at(table, i) : NULL;
+}
+
 void tracker_reset(struct tracker *tracker)
 {
 	tracker->node = 0;

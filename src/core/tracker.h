@@ -45,6 +45,11 @@ void tracker_table_expire(struct tracker_table *table, uint64_t before_us);
 void tracker_table_clear(struct tracker_table *table);
 size_t tracker_table_size(const struct tracker_table *table);
 
+/* Goes through all of them, the least recently seen first: NULL in, the first out; after the last,
+ * NULL. */
+const struct tracker *tracker_table_next(const struct tracker_table *table,
+					 const struct tracker *tracker);
+
 /* Forgets the source's past, not the source. */
 void tracker_reset(struct tracker *tracker);
 

@@ -35,7 +35,6 @@ struct manager {
 };
 
 DEFINE_CLEANUP(struct manager *, manager_free)
-DEFINE_CLEANUP(struct judge *, judge_free)
 
 /* A door that cannot be opened now may be later: its set may be made after the daemon has started.
  */
@@ -105,21 +104,17 @@ static const struct door *find_door(void *userdata, const char *name)
 	return config_find_door(userdata, name);
 }
 
-/* Puts a configuration in force. Sources in mid-knock are forgotten only if the knocks have
- * changed. */
+/* Puts a configuration in force. */
 static int adopt(struct manager *manager, struct config *config)
 {
 	struct grants *grants = doors_grants(manager->doors);
-	CLEANUP(cleanup_judge_free) struct judge *judge = NULL;
+	struct judge *judge;
+	int r = judge_new(config, manager->judge, &judge);
 
-	if (!manager->config || !judge_equal(manager->config, config)) {
-		int r = judge_new(config, &judge);
-
-		if (r < 0)
-			return r;
-		judge_free(manager->judge);
-		manager->judge = TAKE_PTR(judge);
-	}
+	if (r < 0)
+		return r;
+	judge_free(manager->judge);
+	manager->judge = judge;
 	config_free(manager->config);
 	manager->config = config;
 	grants_limit(grants, config->max_open);

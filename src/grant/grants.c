@@ -224,13 +224,23 @@ static uint64_t seconds_left(const struct grant *grant, uint64_t now_us)
 
 static int record(const struct grant *grant)
 {
-	return store_write(grant->grants->store, grant->door, &grant->source, grant->deadline_us,
-			   grant->rule);
+	struct stored_grant stored = {
+		.source = grant->source,
+		.deadline_us = grant->deadline_us,
+		.open = grant->state == OPEN,
+		.rule = grant->rule,
+	};
+
+	memcpy(stored.door, grant->door, sizeof stored.door);
+	return store_write(grant->grants->store, &stored);
 }
 
 static void opened(struct grant *grant, uint64_t now_us)
 {
 	grant->state = OPEN;
+	/* Where a command has opened it, a successor has to know that it did. */
+	if (!rule_expires(grant->rule))
+		record(grant);
 	grant->n_opened = rule_expires(grant->rule) ? 1 : grant->n_opened + 1;
 	set_due(grant, grant->deadline_us);
 	tell(grant, GRANT_OPENED, NULL, now_us);
@@ -255,12 +265,12 @@ static void start_opening(struct grant *grant, uint64_t now_us)
 	struct firewall *firewall = grant->grants->firewall;
 	int r;
 
+	grant->state = OPENING;
 	r = record(grant);
 	if (r < 0) {
 		give_up(grant, "its record cannot be written", now_us);
 		return;
 	}
-	grant->state = OPENING;
 	set_due(grant, grant->deadline_us);
 	r = firewall_open(firewall, grant->rule, seconds_left(grant, now_us), now_us, grant);
 	if (r == FIREWALL_DONE) {
@@ -537,6 +547,9 @@ static void inherit(void *userdata, const char *name, struct stored_grant *store
 		}
 		stored->deadline_us = now_us;
 	}
+	/* A command that may or may not have run is undone; whoever knocks again gets in. */
+	if (!stored->open && !rule_expires(stored->rule))
+		stored->deadline_us = 0;
 	if (find(grants, stored->door, &stored->source) ||
 	    grant_new(grants, stored->door, &stored->source, stored->rule, stored->deadline_us,
 		      &grant) < 0)

@@ -18,6 +18,9 @@ enum { NAME_SIZE = DOOR_NAME_MAX + ADDRESS_TEXT_MAX + 2, BOOT_ID_SIZE = 64 };
 
 static const char temporary[] = ".new";
 
+/* By stored_grant.open. */
+static const char *const state_names[] = {"opening", "open"};
+
 struct store {
 	int directory_fd;
 	char boot_id[BOOT_ID_SIZE];
@@ -59,8 +62,7 @@ static void name_of(const char *door, const struct address *source, char name[st
 	snprintf(name, NAME_SIZE, "%s@%s", door, address_format(source, text));
 }
 
-static int write_file(int fd, const struct store *store, const char *door,
-		      const struct address *source, uint64_t deadline_us, const struct rule *rule)
+static int write_file(int fd, const struct store *store, const struct stored_grant *stored)
 {
 	char text[ADDRESS_TEXT_MAX];
 	bool failed;
@@ -70,9 +72,10 @@ static int write_file(int fd, const struct store *store, const char *door,
 		close(fd);
 		return -errno;
 	}
-	fprintf(file, "door=%s\nsource=%s\nboot=%s\ndeadline_us=%" PRIu64 "\n", door,
-		address_format(source, text), store->boot_id, deadline_us);
-	rule_write(rule, file);
+	fprintf(file, "door=%s\nsource=%s\nboot=%s\ndeadline_us=%" PRIu64 "\nstate=%s\n",
+		stored->door, address_format(&stored->source, text), store->boot_id,
+		stored->deadline_us, state_names[stored->open]);
+	rule_write(stored->rule, file);
 	fprintf(file, "end=yes\n");
 	failed = ferror(file);
 	if (fclose(file) != 0)
@@ -80,18 +83,17 @@ static int write_file(int fd, const struct store *store, const char *door,
 	return failed ? -EIO : 0;
 }
 
-int store_write(struct store *store, const char *door, const struct address *source,
-		uint64_t deadline_us, const struct rule *rule)
+int store_write(struct store *store, const struct stored_grant *stored)
 {
 	char name[NAME_SIZE];
 	int fd, r;
 
-	name_of(door, source, name);
+	name_of(stored->door, &stored->source, name);
 	fd = openat(store->directory_fd, temporary,
 		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_file(fd, store, door, source, deadline_us, rule);
+	r = write_file(fd, store, stored);
 	if (r == 0 && renameat(store->directory_fd, temporary, store->directory_fd, name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -124,12 +126,13 @@ static int parse_number(const char *text, uint64_t *ret)
 
 /* The lines of a record beside the rule's: each is needed, once. */
 enum {
-	LINE_DOOR = 1,
-	LINE_SOURCE = 2,
-	LINE_BOOT = 4,
-	LINE_DEADLINE = 8,
-	LINE_END = 16,
-	LINES = 31
+	LINE_DOOR = 1 << 0,
+	LINE_SOURCE = 1 << 1,
+	LINE_BOOT = 1 << 2,
+	LINE_DEADLINE = 1 << 3,
+	LINE_STATE = 1 << 4,
+	LINE_END = 1 << 5,
+	LINES = (1 << 6) - 1,
 };
 
 /* What has been read of a record so far. */
@@ -149,7 +152,7 @@ static int read_door(const char *value, char *door)
 
 static unsigned line_of(const char *key)
 {
-	static const char *const keys[] = {"door", "source", "boot", "deadline_us", "end"};
+	static const char *const keys[] = {"door", "source", "boot", "deadline_us", "state", "end"};
 
 	for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++)
 		if (strcmp(key, keys[i]) == 0)
@@ -179,6 +182,9 @@ static int read_line(const struct store *store, char *line, struct reading *read
 		return 0;
 	case LINE_DEADLINE:
 		return parse_number(value, &reading->stored.deadline_us);
+	case LINE_STATE:
+		reading->stored.open = strcmp(value, state_names[true]) == 0;
+		return reading->stored.open || strcmp(value, state_names[false]) == 0 ? 0 : -EINVAL;
 	case LINE_END:
 		return 0;
 	default:
@@ -186,37 +192,47 @@ static int read_line(const struct store *store, char *line, struct reading *read
 	}
 }
 
-/* A whole record whose name is its own, or an error. */
+static int read_lines(const struct store *store, FILE *file, struct reading *reading)
+{
+	CLEANUP(cleanup_free) char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = getline(&line, &size, file)) > 0) {
+		if (line[n - 1] != '\n' || strlen(line) != (size_t)n)
+			return -EINVAL;
+		line[n - 1] = '\0';
+		r = read_line(store, line, reading);
+	}
+	return r == 0 && ferror(file) ? -EIO : r;
+}
+
+/* 0: a whole record whose name is its own. -EINVAL: a file that is none. Another error: not
+ * readable now. */
 static int read_record(const struct store *store, const char *name, struct stored_grant *ret)
 {
 	CLEANUP(cleanup_fclose) FILE *file = NULL;
-	CLEANUP(cleanup_free) char *line = NULL;
 	struct reading reading = {0};
 	char own_name[NAME_SIZE];
-	size_t size = 0;
-	ssize_t n;
-	int fd, r = 0;
+	int fd, r;
 
 	fd = openat(store->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
-		return -errno;
+		return errno == ELOOP ? -EINVAL : -errno;
 	file = fdopen(fd, "re");
 	if (!file) {
 		close(fd);
 		return -ENOMEM;
 	}
-	while (r == 0 && (n = getline(&line, &size, file)) > 0) {
-		if (line[n - 1] != '\n' || strlen(line) != (size_t)n)
-			r = -EINVAL;
-		line[n - 1] = '\0';
-		if (r == 0)
-			r = read_line(store, line, &reading);
-	}
+	r = read_lines(store, file, &reading);
 	name_of(reading.stored.door, &reading.stored.source, own_name);
-	if (r < 0 || reading.lines != LINES || !rule_is_whole(reading.stored.rule) ||
-	    strcmp(name, own_name) != 0) {
+	if (r == 0 && (reading.lines != LINES || !rule_is_whole(reading.stored.rule) ||
+		       strcmp(name, own_name) != 0))
+		r = -EINVAL;
+	if (r < 0) {
 		rule_free(reading.stored.rule);
-		return r == -ENOMEM ? r : -EINVAL;
+		return r == -ENOENT ? -EINVAL : r; /* a key that no rule has */
 	}
 	if (reading.other_boot)
 		reading.stored.deadline_us = 0;
@@ -242,12 +258,12 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 		struct stored_grant stored;
 		int r;
 
-		if (entry->d_name[0] == '.')
+		if (entry->d_name[0] == '.' || entry->d_type == DT_DIR)
 			continue;
 		r = read_record(store, entry->d_name, &stored);
 		if (r == 0) {
 			found(userdata, entry->d_name, &stored);
-		} else if (r == -EINVAL || r == -ELOOP) {
+		} else if (r == -EINVAL) {
 			unlinkat(store->directory_fd, entry->d_name, 0);
 			found(userdata, entry->d_name, NULL);
 		} else if (result == 0) {

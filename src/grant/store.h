@@ -8,6 +8,7 @@
 #include "core/address.h"
 #include "core/door.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct rule;
@@ -17,6 +18,7 @@ struct stored_grant {
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
 	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
+	bool open;	      /* false: it was being opened, and nobody knows how far it came */
 	struct rule *rule;    /* the reader's to free */
 };
 
@@ -25,8 +27,7 @@ int store_new(const char *directory, const char *boot_id, struct store **ret);
 struct store *store_free(struct store *store);
 
 /* Writes or replaces the record of (door, source). 0 or a negative errno: the old one stands. */
-int store_write(struct store *store, const char *door, const struct address *source,
-		uint64_t deadline_us, const struct rule *rule);
+int store_write(struct store *store, const struct stored_grant *stored);
 int store_remove(struct store *store, const char *door, const struct address *source);
 
 /* Reads all records. A file that is none is removed and given as `stored` NULL, with its name. 0,

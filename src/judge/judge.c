@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "config/config.h"
 #include "core/probe.h"
@@ -37,7 +36,7 @@ static int compile(const struct config *config, struct engine **ret)
 	return engine_new(&limits, knocks, config->n_doors, ret);
 }
 
-int judge_new(const struct config *config, struct judge **ret)
+int judge_new(const struct config *config, const struct judge *predecessor, struct judge **ret)
 {
 	CLEANUP(cleanup_judge_free) struct judge *judge = calloc(1, sizeof *judge);
 	int r;
@@ -51,6 +50,11 @@ int judge_new(const struct config *config, struct judge **ret)
 		r = compile(config, &judge->engine);
 	if (r < 0)
 		return r;
+	if (predecessor) {
+		engine_inherit(judge->engine, predecessor->engine);
+		judge->counts = predecessor->counts;
+		judge->boot = predecessor->boot;
+	}
 	*ret = TAKE_PTR(judge);
 	return 0;
 }
@@ -63,22 +67,6 @@ struct judge *judge_free(struct judge *judge)
 		free(judge);
 	}
 	return NULL;
-}
-
-bool judge_equal(const struct config *a, const struct config *b)
-{
-	if (a->n_doors != b->n_doors || a->max_sources != b->max_sources ||
-	    a->ipv6_prefix != b->ipv6_prefix || strcmp(a->log_prefix, b->log_prefix) != 0)
-		return false;
-	for (size_t i = 0; i < a->n_doors; i++) {
-		const struct knock *x = &a->doors[i].knock, *y = &b->doors[i].knock;
-
-		if (x->seq_timeout_us != y->seq_timeout_us ||
-		    !filter_equal(&x->filter, &y->filter) ||
-		    !sequence_equal(&x->sequence, &y->sequence))
-			return false;
-	}
-	return true;
 }
 
 void judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,

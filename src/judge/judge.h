@@ -3,7 +3,6 @@
 
 #include "core/engine.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct config;
@@ -16,13 +15,11 @@ struct judge_counts {
 	uint64_t damaged; /* with the prefix, but not as the kernel writes them */
 };
 
-/* Compiles the configuration, which is not kept; matches number its doors. 0 or a negative errno.
+/* Compiles the configuration, which is not kept; matches number its doors. With a predecessor (or
+ * NULL), knocks under way go on, as far as their doors have stayed the same. 0 or a negative errno.
  */
-int judge_new(const struct config *config, struct judge **ret);
+int judge_new(const struct config *config, const struct judge *predecessor, struct judge **ret);
 struct judge *judge_free(struct judge *judge);
-
-/* Whether two configurations compile to the same judge. */
-bool judge_equal(const struct config *a, const struct config *b);
 
 /* Judges one record; `fn` is called before it returns, once for each door whose knock it completes.
  */

@@ -171,11 +171,12 @@ int children_spawn(struct children *children, char *const argv[], uint64_t kill_
 		.owner = owner,
 	};
 	/* The child's end blocks as any program expects of its output. */
-	if (fcntl(write_fd, F_SETFL, 0) < 0 || (r = spawn(argv, write_fd, &child->pid)) < 0) {
-		r = child->pid ? r : -errno;
+	r = fcntl(write_fd, F_SETFL, 0) < 0 ? -errno : spawn(argv, write_fd, &child->pid);
+	if (r < 0) {
 		close_output(child);
 		child->pid = 0;
-		return r;
+		/* The system's limit is not ours, and worth a word. */
+		return r == -EAGAIN ? -ENOMEM : r;
 	}
 	children->n_running++;
 

@@ -417,6 +417,50 @@ static void test_idle_sources_are_dropped(void **state)
 	engine_free(bench.engine);
 }
 
+/* Puts a new engine in the place of the old one, in mid-stream. */
+static void inherit(struct bench *bench)
+{
+	struct engine *old = bench->engine;
+	uint64_t now_us = bench->now_us;
+
+	assert_int_equal(compile(bench), 0);
+	bench->now_us = now_us;
+	engine_inherit(bench->engine, old);
+	engine_free(old);
+}
+
+static void test_knock_goes_on_in_another_engine(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000, 9000");
+	knock_from(&bench, "203.0.113.1", "7000");
+	knock_from(&bench, "203.0.113.1", "8000");
+	knock_from(&bench, "203.0.113.2", "7000");
+	add_knock(&bench, "1, 2, 3, 4, 5, 6");
+	add_knock(&bench, "8000, 9000");
+	inherit(&bench);
+	assert_int_equal(engine_sources(bench.engine), 2);
+	assert_int_equal(knock_from(&bench, "203.0.113.1", "9000"), 2);
+	assert_true(bench.matched[0]);
+	assert_int_equal(knock_from(&bench, "203.0.113.2", "9000"), 0);
+	engine_free(bench.engine);
+}
+
+static void test_other_sources_are_not_inherited(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000");
+	knock_from(&bench, "2001:db8::1", "7000");
+	bench.limits.ipv6_prefix = 64;
+	inherit(&bench);
+	assert_int_equal(engine_sources(bench.engine), 0);
+	engine_free(bench.engine);
+}
+
 static void test_too_many_filters_are_refused(void **state)
 {
 	struct bench bench = {0};
@@ -512,6 +556,8 @@ static void compare_with_oracle(uint64_t round)
 	for (int n = 0; n < 2000; n++) {
 		struct probe probe = random_probe(&bench, &source);
 
+		if (roll(100) == 0)
+			inherit(&bench);
 		feed(&bench, &probe);
 		for (size_t i = 0; i < bench.n_knocks; i++)
 			if (naive_feed(oracles[i][source], &probe) != bench.matched[i])
@@ -550,6 +596,8 @@ int main(void)
 		cmocka_unit_test(test_doors_share_steps),
 		cmocka_unit_test(test_least_recently_seen_gives_way),
 		cmocka_unit_test(test_idle_sources_are_dropped),
+		cmocka_unit_test(test_knock_goes_on_in_another_engine),
+		cmocka_unit_test(test_other_sources_are_not_inherited),
 		cmocka_unit_test(test_too_many_filters_are_refused),
 		cmocka_unit_test(test_agrees_with_the_oracle),
 	};

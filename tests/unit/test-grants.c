@@ -372,7 +372,7 @@ static void test_many(void **state)
 		snprintf(name, sizeof name, "ssh@10.0.%u.%u", i >> 8, i & 255);
 		snprintf(text, sizeof text,
 			 "door=ssh\nsource=10.0.%u.%u\nboot=%s\ndeadline_us=%" PRIu64
-			 "\nbackend=command\nend=yes\n",
+			 "\nstate=open\nbackend=command\nend=yes\n",
 			 i >> 8, i & 255, boot_id, T0 + (1 + (i * 7919) % N) * S);
 		put_record(fixture, name, text);
 	}
@@ -774,6 +774,30 @@ static void test_knock_while_closing_an_inherited(void **state)
 			     "opened mark 192.0.2.1 30\n");
 	assert_true(support_exists(fixture->mark));
 	assert_int_equal(count_starts(fixture), 2);
+}
+
+/* The daemon died while the command ran that opens the door: nobody knows, so it is undone, and the
+ * next knock opens it properly. */
+static void test_inherits_what_was_being_opened(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char text[512];
+
+	snprintf(text, sizeof text,
+		 "door=mark\nsource=192.0.2.1\nboot=%s\ndeadline_us=%" PRIu64
+		 "\nstate=opening\nbackend=command\nstop=/bin/rm\nstop=%s\nend=yes\n",
+		 boot_id, T0 + 30 * S, fixture->mark);
+	put_record(fixture, "mark@192.0.2.1", text);
+	support_write(fixture->mark, "", 0);
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	await_count(fixture, 0, T0);
+	assert_false(support_exists(fixture->mark));
+	fixture->news[0] = '\0';
+	open_door(fixture, &door, A, T0 + S);
+	await_news(fixture, 1, T0 + S);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	assert_int_equal(count_starts(fixture), 1);
 }
 
 static void test_close_all(void **state)
@@ -1274,6 +1298,7 @@ int main(void)
 		TEST(test_knock_while_closing_too_long),
 		TEST(test_knock_while_closing_a_changed_door),
 		TEST(test_knock_while_closing_an_inherited),
+		TEST(test_inherits_what_was_being_opened),
 		TEST(test_close_all),
 		TEST(test_close_all_in_every_state),
 		TEST(test_close_all_unclosed),

@@ -98,7 +98,7 @@ static void test_tells_ascending_ones(void **state)
 		bool ascends;
 	} cases[] = {
 		{"7000 8000 9000", true}, {"7000/udp 8000", false}, {"7000", true},
-		{"9000 8000", false},	  {"7000 7000", false},	   {"7000 9000 8000", false},
+		{"9000 8000", false},	  {"7000 7000", false},	    {"7000 9000 8000", false},
 	};
 
 	(void)state;

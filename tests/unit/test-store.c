@@ -74,11 +74,16 @@ static struct rule *new_rule(void)
 static void write_record(struct store *store, const char *door, const char *source,
 			 uint64_t deadline_us)
 {
-	struct address from = address(source);
-	struct rule *rule = new_rule();
+	struct stored_grant stored = {
+		.source = address(source),
+		.deadline_us = deadline_us,
+		.open = true,
+		.rule = new_rule(),
+	};
 
-	assert_int_equal(store_write(store, door, &from, deadline_us, rule), 0);
-	rule_free(rule);
+	strcpy(stored.door, door);
+	assert_int_equal(store_write(store, &stored), 0);
+	rule_free(stored.rule);
 }
 
 static void on_found(void *userdata, const char *name, struct stored_grant *stored)
@@ -239,21 +244,25 @@ static void test_bad_directory(void **state)
 static void test_failing_write(void **state)
 {
 	struct fixture *fixture = *state;
-	struct address source = address("192.0.2.1");
+	struct stored_grant stored = {
+		.door = "ssh",
+		.source = address("192.0.2.1"),
+		.deadline_us = 7,
+		.rule = new_rule(),
+	};
 	char *leftover = support_path(fixture->directory, ".new");
-	struct rule *rule = new_rule();
 	struct found found;
 
 	write_record(fixture->store, "ssh", "192.0.2.1", DEADLINE_US);
 	assert_int_equal(mkdir(leftover, 0700), 0);
-	assert_true(store_write(fixture->store, "ssh", &source, 7, rule) < 0);
+	assert_true(store_write(fixture->store, &stored) < 0);
 	assert_int_equal(rmdir(leftover), 0);
 	found = read_all(fixture->store);
 	assert_int_equal(found.n_records, 1);
 	assert_true(found.deadline_us == DEADLINE_US);
 	free(found.rule);
 	free(leftover);
-	rule_free(rule);
+	rule_free(stored.rule);
 }
 
 static void test_another_boot(void **state)
@@ -424,6 +433,7 @@ static const char whole[] = "door=ssh\n"
 			    "source=192.0.2.1\n"
 			    "boot=11111111111111111111111111111111\n"
 			    "deadline_us=123456789\n"
+			    "state=open\n"
 			    "backend=ipset\n"
 			    "set=s\n"
 			    "element=192.0.2.1\n"
@@ -433,7 +443,7 @@ static const char whole[] = "door=ssh\n"
 static void test_lines(void **state)
 {
 	static const char no_source[] =
-		"door=ssh\nboot=1\ndeadline_us=1\nbackend=command\nend=yes\n";
+		"door=ssh\nboot=1\ndeadline_us=1\nstate=open\nbackend=command\nend=yes\n";
 	static const char name[] = "ssh@192.0.2.1";
 	struct fixture *fixture = *state;
 	size_t n_failed = 0;
@@ -499,6 +509,8 @@ static void test_bad_values(void **state)
 		{"end=yes\n", "end=yes"},
 		{"backend=ipset\n", "backend=nft\n"},
 		{"set=s\n", "Set=s\n"},
+		{"state=open\n", "state=\n"},
+		{"state=open\n", "state=ajar\n"},
 	};
 	static const char name[] = "ssh@192.0.2.1";
 	struct fixture *fixture = *state;
