@@ -195,8 +195,8 @@ static uint64_t elapsed_us(struct tracker *tracker, uint64_t now_us)
 	return 0;
 }
 
-static void lane_feed(struct lane *lane, const struct probe *probe, const struct address *source,
-		      engine_match_fn fn, void *userdata)
+static enum engine_state lane_feed(struct lane *lane, const struct probe *probe,
+				   const struct address *source, engine_match_fn fn, void *userdata)
 {
 	const struct step step = {.port = probe->port, .protocol = probe->protocol};
 	uint32_t tag = tag_of(probe);
@@ -207,24 +207,28 @@ static void lane_feed(struct lane *lane, const struct probe *probe, const struct
 		tracker_table_expire(lane->trackers, probe->time_us - lane->memory_us);
 	tracker = tracker_table_get(lane->trackers, source, probe->time_us);
 	delta_us = elapsed_us(tracker, probe->time_us);
-	if (is_retransmission(lane, tracker, tag, delta_us))
-		return;
-	tracker_push(lane->trackers, tracker, tag, delta_us);
-	tracker->last_us += delta_us;
-	tracker->node = automaton_next(lane->automaton, tracker->node, &step);
-	report_matches(lane, tracker, probe, fn, userdata);
+	if (!is_retransmission(lane, tracker, tag, delta_us)) {
+		tracker_push(lane->trackers, tracker, tag, delta_us);
+		tracker->last_us += delta_us;
+		tracker->node = automaton_next(lane->automaton, tracker->node, &step);
+		report_matches(lane, tracker, probe, fn, userdata);
+	}
+	return tracker->node != AUTOMATON_ROOT ? ENGINE_UNDERWAY : ENGINE_QUIET;
 }
 
-void engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,
-		 void *userdata)
+enum engine_state engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,
+			      void *userdata)
 {
+	enum engine_state state = ENGINE_QUIET;
 	struct address source = probe->source;
 
 	if (address_family(&source) == FAMILY_IPV6)
 		source = address_masked(&source, engine->ipv6_prefix);
 	for (size_t i = 0; i < engine->n_lanes; i++)
-		if (filter_passes(&engine->lanes[i].filter, probe))
-			lane_feed(&engine->lanes[i], probe, &source, fn, userdata);
+		if (filter_passes(&engine->lanes[i].filter, probe) &&
+		    lane_feed(&engine->lanes[i], probe, &source, fn, userdata) == ENGINE_UNDERWAY)
+			state = ENGINE_UNDERWAY;
+	return state;
 }
 
 /* Any step that matters to a sequence of both automata is on the path to the old node, because

@@ -50,10 +50,15 @@ struct engine *engine_free(struct engine *engine);
  * have: a knock begun with the one can be finished with the other. */
 void engine_inherit(struct engine *engine, const struct engine *other);
 
+enum engine_state {
+	ENGINE_QUIET,
+	ENGINE_UNDERWAY, /* the probe's source is inside some knock */
+};
+
 /* Feeds one probe. `fn` is called before it returns, once for each knock that the probe completes;
  * it must not call the engine. */
-void engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,
-		 void *userdata);
+enum engine_state engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,
+			      void *userdata);
 
 /* Forgets every source: after a reboot the kernel's clock starts anew. */
 void engine_forget(struct engine *engine);

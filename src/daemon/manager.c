@@ -95,7 +95,8 @@ static void on_record(void *userdata, const struct record *record)
 	struct manager *manager = userdata;
 
 	manager->record = record;
-	judge_feed(manager->judge, record, on_match, manager);
+	if (judge_feed(manager->judge, record, on_match, manager) == ENGINE_UNDERWAY)
+		tail_hurry(manager->tail);
 	doors_rearm(manager->doors);
 }
 

@@ -69,8 +69,8 @@ struct judge *judge_free(struct judge *judge)
 	return NULL;
 }
 
-void judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
-		void *userdata)
+enum engine_state judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
+			     void *userdata)
 {
 	enum format_verdict verdict;
 	struct probe probe;
@@ -84,9 +84,9 @@ void judge_feed(struct judge *judge, const struct record *record, engine_match_f
 	if (verdict == FORMAT_DAMAGED)
 		judge->counts.damaged++;
 	if (verdict != FORMAT_PROBE)
-		return;
+		return ENGINE_QUIET;
 	judge->counts.probes++;
-	engine_feed(judge->engine, &probe, fn, userdata);
+	return engine_feed(judge->engine, &probe, fn, userdata);
 }
 
 const struct judge_counts *judge_counts(const struct judge *judge)

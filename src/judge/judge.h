@@ -23,7 +23,7 @@ struct judge *judge_free(struct judge *judge);
 
 /* Judges one record; `fn` is called before it returns, once for each door whose knock it completes.
  */
-void judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
-		void *userdata);
+enum engine_state judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
+			     void *userdata);
 
 const struct judge_counts *judge_counts(const struct judge *judge);

@@ -26,6 +26,7 @@ struct journal_source {
 	sd_id128_t last_boot;
 	uint32_t boot;
 	char *cursor;	/* of the last entry of the last batch (live only) */
+	bool moved;	/* beyond `cursor` */
 	bool returning; /* went back to `cursor`: the next entry may be that one again */
 };
 
@@ -133,6 +134,7 @@ static void remember_position(struct journal_source *self)
 		return;
 	free(self->cursor);
 	self->cursor = cursor;
+	self->moved = false;
 }
 
 static int journal_next(struct source *source, struct record *ret_record)
@@ -145,10 +147,11 @@ static int journal_next(struct source *source, struct record *ret_record)
 		if (r < 0)
 			return r;
 		if (r == 0) {
-			if (source->ops == &live_ops)
+			if (self->moved && source->ops == &live_ops)
 				remember_position(self);
 			return SOURCE_DRAINED;
 		}
+		self->moved = true;
 		if (self->returning) {
 			self->returning = false;
 			if (sd_journal_test_cursor(self->journal, self->cursor) > 0)

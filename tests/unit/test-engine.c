@@ -129,6 +129,28 @@ static void test_right_knock_matches(void **state)
 	engine_free(bench.engine);
 }
 
+static void test_tells_who_is_underway(void **state)
+{
+	static const struct {
+		const char *step;
+		enum engine_state state;
+	} cases[] = {
+		{"22", ENGINE_QUIET}, {"7000", ENGINE_UNDERWAY},  {"8000/udp", ENGINE_UNDERWAY},
+		{"22", ENGINE_QUIET}, {"8000/udp", ENGINE_QUIET}, {"7000", ENGINE_UNDERWAY},
+	};
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000/udp, 9000");
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct probe probe = make_probe(&bench, "203.0.113.9", cases[i].step);
+
+		assert_int_equal(engine_feed(bench.engine, &probe, on_match, &bench),
+				 cases[i].state);
+	}
+	engine_free(bench.engine);
+}
+
 static void test_wrong_knocks_do_not(void **state)
 {
 	static const char *const cases[][6] = {
@@ -581,6 +603,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_right_knock_matches),
+		cmocka_unit_test(test_tells_who_is_underway),
 		cmocka_unit_test(test_wrong_knocks_do_not),
 		cmocka_unit_test(test_false_start_does_not_spoil_a_right_knock),
 		cmocka_unit_test(test_scans_match_nothing),
