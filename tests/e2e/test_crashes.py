@@ -1,0 +1,100 @@
+"""Whenever the daemon is killed, the firewall is right again as soon as the next one runs.
+
+Round after round a daemon is started, clients knock, and it is killed at a random moment while doors
+open, are renewed and close. What the firewall holds is then compared with what it may and must hold,
+going by the knocks alone. CRASH_ROUNDS says how many rounds (make crash: 5,000).
+"""
+
+import collections
+import os
+import random
+import re
+import time
+
+from doors import command_door, ipset_door
+from hosts import wait_until
+from lab import COMMAND_PORTS
+
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "300"))
+TIMEOUT = 2.0
+LATE = 1.0      # how long after its deadline a door may stand open
+SLACK = 0.3     # between a knock and what comes of it, on a busy machine
+
+# Adds a rule each time that it is called: a door that is opened twice shows.
+OPEN_RULE = """#!/bin/sh
+exec iptables -w -I DOORS -s "$1" -p tcp --dport {port} -j ACCEPT
+"""
+# Succeeds when there is nothing to undo, but takes away one rule alone.
+SHUT_RULE = """#!/bin/sh
+iptables -w -C DOORS -s "$1" -p tcp --dport {port} -j ACCEPT 2>/dev/null || exit 0
+exec iptables -w -D DOORS -s "$1" -p tcp --dport {port} -j ACCEPT
+"""
+
+
+def firewall(lab):
+    """How often each (door, address) is open."""
+    rules = lab.server.run("iptables", "-S", "DOORS").stdout
+    opened = collections.Counter(
+        ("rule", address) for address in re.findall(r"-s (\S+)/32 ", rules))
+    opened.update(("set", address) for address in lab.members("knock4"))
+    return opened
+
+
+class Model:
+    """What may and what must be open, from the knocks and from what the daemons announced."""
+
+    def __init__(self):
+        self.knocked = {}       # (door, address): when it was last knocked for
+        self.announced = {}     # the same, for knocks that were announced to have opened
+
+    def hear(self, daemon, since):
+        """Takes in what a daemon has announced of the knocks since then."""
+        for door, address in re.findall(r"^door (\S+) (?:opened|renewed) for (\S+) ",
+                                        daemon.stderr(), re.MULTILINE):
+            if self.knocked.get((door, address), 0) >= since:
+                self.announced[door, address] = self.knocked[door, address]
+
+    def judge(self, opened, before, after):
+        """Compares; the firewall was looked at between the two moments."""
+        for door, times in opened.items():
+            assert times == 1, f"{door} stands {times} times in the firewall"
+            late = before - self.knocked.get(door, 0) - TIMEOUT
+            assert late < LATE + SLACK, f"{door} is open {late:.3f} s after its deadline"
+        for door, knocked in self.announced.items():
+            if after < knocked + TIMEOUT - SLACK:
+                assert door in opened, f"{door} is lost, {after - knocked:.3f} s after the knock"
+
+
+def test_a_killed_daemon_leaves_nothing_wrong(lab, clients, start):
+    seed = random.randrange(1 << 32)
+    dice = random.Random(seed)
+    print(f"seed {seed}")
+    port = COMMAND_PORTS[0]
+    configuration = ipset_door("set", timeout=f"{TIMEOUT}s") + command_door(
+        "rule", timeout=f"{TIMEOUT}s",
+        start_command=f"{lab.file('open-rule', OPEN_RULE.format(port=port), 0o755)} %IP%",
+        stop_command=f"{lab.file('shut-rule', SHUT_RULE.format(port=port), 0o755)} %IP%")
+    knockers = [clients() for _ in range(4)]
+    model = Model()
+
+    for _ in range(ROUNDS):
+        daemon = start(configuration).wait_ready()
+        before = time.monotonic()
+        opened = firewall(lab)
+        model.judge(opened, before, time.monotonic())
+
+        began = time.monotonic()
+        for client in dice.sample(knockers, dice.randint(1, len(knockers))):
+            if dice.random() < 0.7:
+                model.knocked["set", client.v4] = client.knock(7000, 8000, 9000)
+            if dice.random() < 0.7:
+                model.knocked["rule", client.v4] = client.knock(7100, 8100, 9100)
+        # The moment of the kill, anywhere from before the knocks are read to after the doors are open.
+        time.sleep(dice.random() * 0.06)
+        daemon.kill()
+        model.hear(daemon, began)
+        daemon.close()
+
+    last = start(configuration).wait_ready()
+    wait_until(lambda: not firewall(lab), TIMEOUT + LATE + SLACK, "all doors close")
+    assert last.stop() == 0
