@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "util/duration.h"
+#include "util/number.h"
 
 #define US_PER_S UINT64_C(1000000)
 
@@ -66,15 +67,10 @@ static int parse_date(const char *text, uint64_t now_us, uint64_t *ret_us)
 
 static int parse_epoch(const char *text, uint64_t *ret_us)
 {
-	uint64_t seconds = 0;
+	uint64_t seconds;
 
-	if (!*text || strlen(text) > 12)
+	if (strlen(text) > 12 || number_parse(text, strlen(text), &seconds) < 0)
 		return -EINVAL;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return -EINVAL;
-		seconds = seconds * 10 + (uint64_t)(*text - '0');
-	}
 	*ret_us = seconds * US_PER_S;
 	return 0;
 }

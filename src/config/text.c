@@ -99,8 +99,7 @@ const char *text_quote_name(const char *name, char buffer[static TEXT_QUOTED_MAX
 
 	if (length > 32)
 		length = 32;
-	memcpy(shown, name, length);
-	strcpy(shown + length, name[length] == '\0' ? "" : "...");
+	snprintf(shown, sizeof shown, "%.*s%s", (int)length, name, name[length] ? "..." : "");
 	return text_quote(shown, buffer);
 }
 

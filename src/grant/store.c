@@ -13,6 +13,7 @@
 
 #include "firewall/firewall.h"
 #include "util/cleanup.h"
+#include "util/number.h"
 
 enum { NAME_SIZE = DOOR_NAME_MAX + ADDRESS_TEXT_MAX + 2, BOOT_ID_SIZE = 64 };
 
@@ -109,21 +110,6 @@ int store_remove(struct store *store, const char *door, const struct address *so
 	return unlinkat(store->directory_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int parse_number(const char *text, uint64_t *ret)
-{
-	uint64_t value = 0;
-
-	if (!*text || strlen(text) > 18)
-		return -EINVAL;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return -EINVAL;
-		value = value * 10 + (uint64_t)(*text - '0');
-	}
-	*ret = value;
-	return 0;
-}
-
 /* The lines of a record beside the rule's: each is needed, once. */
 enum {
 	LINE_DOOR = 1 << 0,
@@ -181,7 +167,7 @@ static int read_line(const struct store *store, char *line, struct reading *read
 		reading->other_boot = strcmp(value, store->boot_id) != 0;
 		return 0;
 	case LINE_DEADLINE:
-		return parse_number(value, &reading->stored.deadline_us);
+		return number_parse(value, strlen(value), &reading->stored.deadline_us);
 	case LINE_STATE:
 		reading->stored.open = strcmp(value, state_names[true]) == 0;
 		return reading->stored.open || strcmp(value, state_names[false]) == 0 ? 0 : -EINVAL;

@@ -14,6 +14,7 @@
 #include "core/record.h"
 #include "source/ops.h"
 #include "util/cleanup.h"
+#include "util/number.h"
 
 /* A kernel line is at most about 1 KiB; more of a field than this is of no use. */
 enum { FIELD_MAX = 4096 };
@@ -69,22 +70,10 @@ static int get_field(sd_journal *journal, const char *name, const char **ret, si
 static int get_kernel_time(sd_journal *journal, uint64_t *ret_us)
 {
 	const char *text;
-	uint64_t us = 0;
 	size_t length;
-	int r;
+	int r = get_field(journal, "_SOURCE_MONOTONIC_TIMESTAMP", &text, &length);
 
-	r = get_field(journal, "_SOURCE_MONOTONIC_TIMESTAMP", &text, &length);
-	if (r < 0)
-		return r;
-	if (length == 0 || length > 18)
-		return -EBADMSG;
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return -EBADMSG;
-		us = us * 10 + (uint64_t)(text[i] - '0');
-	}
-	*ret_us = us;
-	return 0;
+	return r < 0 ? r : number_parse(text, length, ret_us);
 }
 
 static int read_entry(struct journal_source *self, struct record *ret)

@@ -167,7 +167,7 @@ const char *duration_format(uint64_t us, char text[static DURATION_TEXT_MAX])
 	size_t used = 0;
 
 	if (us == 0)
-		return strcpy(text, "0s");
+		return memcpy(text, "0s", sizeof "0s");
 	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
 		uint64_t count = us / shown[i].us;
 

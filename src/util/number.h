@@ -1,0 +1,9 @@
+/* Whole numbers in text. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Decimal digits and nothing else: no sign, no blank. 0; -EINVAL: it is none, or more than 18
+ * digits. */
+int number_parse(const char *text, size_t length, uint64_t *ret);
