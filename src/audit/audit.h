@@ -1,6 +1,7 @@
 /* Events: what the daemon did for whom, as structured entries of the journal.
  *
- * MUST: hold no secret: no sequence, no key, no text from a record. */
+ * MUST: hold no secret: no sequence, no key, no text from a record. MUST: never wait for journald.
+ */
 #pragma once
 
 #include "core/address.h"

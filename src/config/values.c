@@ -1,7 +1,7 @@
 #include "config/values.h"
 
 #include <errno.h>
-#include <iniparser/iniparser.h>
+#include <iniparser.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -56,12 +56,14 @@ int tracker_table_new(size_t n_max, size_t n_past, const uint8_t key[static 16],
 	table->n_past = n_past;
 	table->n_max = (uint32_t)n_max;
 	table->bucket_mask = n_buckets - 1;
-	table->trackers = calloc(n_max, table->stride);
+	table->trackers = malloc(n_max * table->stride);
 	table->buckets = malloc(n_buckets * sizeof *table->buckets);
 	if (!table->trackers || !table->buckets) {
 		tracker_table_free(table);
 		return -ENOMEM;
 	}
+	/* Written to once, so that the memory is there now and not when an attack needs it. */
+	memset(table->trackers, 0, n_max * table->stride);
 	tracker_table_clear(table);
 	*ret = table;
 	return 0;

@@ -36,7 +36,12 @@ static void on_news(void *userdata, const struct grant_news *news)
 
 	(void)userdata;
 	if (news->event == GRANT_LOST) {
-		log_line(LOG_ERR, "removed %s: not the record of a grant", news->reason);
+		log_line(LOG_ERR, "removed grants/%s: not the record of a grant", news->reason);
+		return;
+	}
+	if (news->event == GRANT_UNREADABLE) {
+		log_line(LOG_ERR, "cannot read grants/%s: a door may be open that nobody closes",
+			 news->reason);
 		return;
 	}
 	audit_send(&(struct audit_entry){

@@ -197,9 +197,12 @@ static int start(struct manager *manager, const struct manager_options *options)
 	if (r < 0)
 		return r;
 	r = doors_new(manager->event, options->runtime_directory, &manager->doors);
-	if (r == 0)
+	if (r == 0) {
 		r = grants_inherit(doors_grants(manager->doors), GRANTS_ADOPT,
 				   clock_us(CLOCK_BOOTTIME));
+		if (r < 0)
+			log_line(LOG_ERR, "cannot read the records of grants: %s", strerror(-r));
+	}
 	if (r == 0) {
 		r = adopt(manager, config);
 		if (r < 0)
@@ -281,9 +284,13 @@ int manager_run(struct manager *manager)
 static int sweep(struct doors *doors)
 {
 	int r = grants_inherit(doors_grants(doors), GRANTS_SWEEP, clock_us(CLOCK_BOOTTIME));
+	int left;
 
+	if (r < 0)
+		log_line(LOG_ERR, "cannot read the records of grants: %s", strerror(-r));
 	doors_rearm(doors);
-	return r < 0 ? r : doors_wait_empty(doors);
+	left = doors_wait_empty(doors);
+	return r < 0 ? r : left;
 }
 
 int manager_sweep(const struct manager_options *options)

@@ -23,14 +23,15 @@ enum grant_event {
 	GRANT_REFUSED,	    /* could not be opened: `reason` */
 	GRANT_CLOSE_FAILED, /* could not be closed, will be tried again: `reason` */
 	GRANT_ADOPTED,	    /* a predecessor opened it, and it still runs */
-	GRANT_LOST, /* a record that cannot be read was removed: `reason`; no door, no source */
+	GRANT_LOST,	  /* a file that is no record was removed: `reason` is its name; no door */
+	GRANT_UNREADABLE, /* a record cannot be read: `reason` is its name; no door */
 };
 
 struct grant_news {
 	enum grant_event event;
 	const char *door;
 	struct address source;
-	uint64_t left_us;   /* until the deadline */
+	uint64_t left_us;   /* until the deadline, of a door that is open */
 	const char *reason; /* or NULL */
 };
 typedef void (*grant_news_fn)(void *userdata, const struct grant_news *news);

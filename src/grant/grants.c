@@ -16,6 +16,9 @@
 /* When all places for commands are taken, how soon to try again. */
 #define BUSY_US UINT64_C(20000)
 
+/* Doors that cannot be closed are opened so often again, and no more. */
+enum { OPENED_MAX = 100 };
+
 enum { N_BUCKETS = 4096, BACKOFF_MAX_S = 60 };
 
 enum grant_state {
@@ -35,9 +38,10 @@ struct grant {
 	struct rule *rule;
 	uint64_t deadline_us;
 	unsigned failures;   /* to close it */
-	unsigned n_opened;   /* how often it was opened since it was last known to be closed */
+	uint64_t n_opened;   /* how often it was opened since it was last known to be closed */
 	struct rule *wanted; /* what a knock while it was being closed wants open; or NULL */
 	bool unannounced;    /* nobody was told that it opened */
+	bool undone;	     /* what a failed command may have left is taken back, once */
 };
 
 struct grants {
@@ -114,13 +118,12 @@ struct firewall *grants_firewall(struct grants *grants)
 	return grants->firewall;
 }
 
-static struct grant **bucket_of(struct grants *grants, const char *door,
-				const struct address *source)
+/* All grants of a source are in one bucket. FNV-1a will do: whoever gets this far has knocked
+ * right. */
+static struct grant **bucket_of(struct grants *grants, const struct address *source)
 {
-	uint32_t hash = 2166136261u; /* FNV-1a: whoever gets this far has knocked right */
+	uint32_t hash = 2166136261u;
 
-	for (; *door; door++)
-		hash = (hash ^ (uint8_t)*door) * 16777619u;
 	for (size_t i = 0; i < sizeof source->bytes; i++)
 		hash = (hash ^ source->bytes[i]) * 16777619u;
 	return &grants->buckets[hash % N_BUCKETS];
@@ -128,9 +131,9 @@ static struct grant **bucket_of(struct grants *grants, const char *door,
 
 static struct grant *find(struct grants *grants, const char *door, const struct address *source)
 {
-	struct grant *grant = *bucket_of(grants, door, source);
+	struct grant *grant = *bucket_of(grants, source);
 
-	while (grant && !(strcmp(grant->door, door) == 0 && address_equal(&grant->source, source)))
+	while (grant && !(address_equal(&grant->source, source) && strcmp(grant->door, door) == 0))
 		grant = grant->next;
 	return grant;
 }
@@ -147,7 +150,7 @@ static size_t count_of(const struct grants *grants, const char *door)
 static int grant_new(struct grants *grants, const char *door, const struct address *source,
 		     struct rule *rule, uint64_t deadline_us, struct grant **ret)
 {
-	struct grant **bucket = bucket_of(grants, door, source);
+	struct grant **bucket = bucket_of(grants, source);
 	struct grant *grant = calloc(1, sizeof *grant);
 
 	if (!grant)
@@ -173,7 +176,7 @@ static int grant_new(struct grants *grants, const char *door, const struct addre
 static void forget(struct grant *grant)
 {
 	struct grants *grants = grant->grants;
-	struct grant **link = bucket_of(grants, grant->door, &grant->source);
+	struct grant **link = bucket_of(grants, &grant->source);
 
 	while (*link != grant)
 		link = &(*link)->next;
@@ -189,15 +192,16 @@ static void tell(const struct grant *grant, enum grant_event event, const char *
 {
 	struct grants *grants = grant->grants;
 
-	grants->news(
-		grants->userdata,
-		&(struct grant_news){
-			.event = event,
-			.door = grant->door,
-			.source = grant->source,
-			.left_us = grant->deadline_us > now_us ? grant->deadline_us - now_us : 0,
-			.reason = reason,
-		});
+	grants->news(grants->userdata,
+		     &(struct grant_news){
+			     .event = event,
+			     .door = grant->door,
+			     .source = grant->source,
+			     .left_us = event != GRANT_REFUSED && grant->deadline_us > now_us
+						? grant->deadline_us - now_us
+						: 0,
+			     .reason = reason,
+		     });
 }
 
 static void refuse(struct grants *grants, const struct door *door, const struct address *source,
@@ -222,12 +226,40 @@ static uint64_t seconds_left(const struct grant *grant, uint64_t now_us)
 					   : 0;
 }
 
+/* Another open grant whose rule is the same element of the same set: the one that lasts longest.
+ * Two doors may share a set, and one must not close what the other has opened. */
+static const struct grant *find_twin(const struct grant *grant)
+{
+	const struct grant *other = *bucket_of(grant->grants, &grant->source), *twin = NULL;
+
+	if (!rule_expires(grant->rule))
+		return NULL;
+	for (; other; other = other->next)
+		if (other != grant && other->state == OPEN &&
+		    address_equal(&other->source, &grant->source) &&
+		    rule_equal(other->rule, grant->rule) &&
+		    (!twin || other->deadline_us > twin->deadline_us))
+			twin = other;
+	return twin;
+}
+
+/* How long the kernel shall keep it: a twin must not be cut short. */
+static uint64_t seconds_wanted(const struct grant *grant, uint64_t now_us)
+{
+	const struct grant *twin = find_twin(grant);
+
+	if (twin && twin->deadline_us > grant->deadline_us)
+		return seconds_left(twin, now_us);
+	return seconds_left(grant, now_us);
+}
+
 static int record(const struct grant *grant)
 {
 	struct stored_grant stored = {
 		.source = grant->source,
 		.deadline_us = grant->deadline_us,
 		.open = grant->state == OPEN,
+		.n_opened = grant->n_opened + (grant->state == OPENING),
 		.rule = grant->rule,
 	};
 
@@ -238,11 +270,11 @@ static int record(const struct grant *grant)
 static void opened(struct grant *grant, uint64_t now_us)
 {
 	grant->state = OPEN;
+	grant->n_opened = rule_expires(grant->rule) ? 1 : grant->n_opened + 1;
 	/* Where a command has opened it, a successor has to know that it did. */
 	if (!rule_expires(grant->rule))
 		record(grant);
-	grant->n_opened = rule_expires(grant->rule) ? 1 : grant->n_opened + 1;
-	set_due(grant, grant->deadline_us);
+	set_due(grant, grant->wanted ? now_us : grant->deadline_us);
 	tell(grant, GRANT_OPENED, NULL, now_us);
 }
 
@@ -272,7 +304,7 @@ static void start_opening(struct grant *grant, uint64_t now_us)
 		return;
 	}
 	set_due(grant, grant->deadline_us);
-	r = firewall_open(firewall, grant->rule, seconds_left(grant, now_us), now_us, grant);
+	r = firewall_open(firewall, grant->rule, seconds_wanted(grant, now_us), now_us, grant);
 	if (r == FIREWALL_DONE) {
 		opened(grant, now_us);
 	} else if (r < 0) {
@@ -285,6 +317,7 @@ static void reopen(struct grant *grant, uint64_t now_us)
 {
 	rule_free(grant->rule);
 	grant->rule = TAKE_PTR(grant->wanted);
+	grant->undone = false;
 	grant->failures = 0;
 	if (grant->deadline_us > now_us)
 		start_opening(grant, now_us);
@@ -317,13 +350,19 @@ static void close_failed(struct grant *grant, const char *problem, uint64_t now_
 {
 	unsigned wait_s = 1u << (grant->failures < 6 ? grant->failures : 6);
 
+	if (grant->undone) {
+		grant->n_opened = 0;
+		closed(grant, now_us);
+		return;
+	}
 	tell(grant, GRANT_CLOSE_FAILED, problem, now_us);
 	if (rule_expires(grant->rule) && grant->deadline_us <= now_us) {
 		grant->n_opened = 0;
 		closed(grant, now_us);
 		return;
 	}
-	if (grant->wanted && rule_equal(grant->wanted, grant->rule)) {
+	if (grant->wanted && rule_equal(grant->wanted, grant->rule) &&
+	    grant->n_opened < OPENED_MAX) {
 		reopen(grant, now_us);
 		return;
 	}
@@ -332,10 +371,22 @@ static void close_failed(struct grant *grant, const char *problem, uint64_t now_
 	set_due(grant, now_us + (wait_s < BACKOFF_MAX_S ? wait_s : BACKOFF_MAX_S) * US_PER_S);
 }
 
+/* What another grant holds open as well stays open, as long as that one lasts. */
+static int leave_or_close(struct grant *grant, uint64_t now_us)
+{
+	struct firewall *firewall = grant->grants->firewall;
+	const struct grant *twin = find_twin(grant);
+
+	if (twin && twin->deadline_us > now_us)
+		return firewall_open(firewall, grant->rule, seconds_left(twin, now_us), now_us,
+				     grant);
+	return firewall_close(firewall, grant->rule, now_us, grant);
+}
+
 static void start_closing(struct grant *grant, uint64_t now_us)
 {
 	struct firewall *firewall = grant->grants->firewall;
-	int r = firewall_close(firewall, grant->rule, now_us, grant);
+	int r = leave_or_close(grant, now_us);
 
 	if (r == FIREWALL_PENDING) {
 		grant->state = CLOSING;
@@ -356,13 +407,16 @@ static void opening_ended(struct grant *grant, int error, const char *problem, u
 		opened(grant, now_us);
 		return;
 	}
-	if (error == -ETIMEDOUT) {
-		tell(grant, GRANT_REFUSED, problem, now_us);
-		grant->unannounced = grant->n_opened++ == 0;
-		start_closing(grant, now_us);
-	} else {
+	if (error != -ETIMEDOUT && grant->n_opened > 0) {
 		give_up(grant, problem, now_us);
+		return;
 	}
+	/* It may have come half the way. If it failed by itself, taking that back is tried once,
+	 * since there may be nothing to take back; if it was killed, until that succeeds. */
+	tell(grant, GRANT_REFUSED, problem, now_us);
+	grant->unannounced = grant->n_opened++ == 0;
+	grant->undone = error != -ETIMEDOUT;
+	start_closing(grant, now_us);
 }
 
 /* A command has ended. */
@@ -389,8 +443,8 @@ static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 	if (record(grant) < 0)
 		problem = "its record cannot be written";
 	else if (rule_expires(grant->rule) &&
-		 firewall_open(firewall, grant->rule, seconds_left(grant, now_us), now_us, grant) <
-			 0)
+		 firewall_open(firewall, grant->rule, seconds_wanted(grant, now_us), now_us,
+			       grant) < 0)
 		problem = firewall_problem(firewall);
 	if (problem) {
 		grant->deadline_us = old_deadline_us;
@@ -458,7 +512,8 @@ void grants_open(struct grants *grants, const struct door *door, const struct ad
 
 	if (!grant) {
 		open_new(grants, door, source, now_us);
-	} else if (grant->state == OPEN || grant->state == OPENING) {
+	} else if ((grant->state == OPEN || grant->state == OPENING) &&
+		   grant->deadline_us > now_us) {
 		renew(grant, now_us + door->timeout_us, now_us);
 	} else {
 		knock_again(grant, door, now_us);
@@ -516,11 +571,11 @@ static void adopt(struct grant *grant, uint64_t now_us)
 	struct firewall *firewall = grant->grants->firewall;
 
 	grant->state = OPEN;
-	grant->n_opened = 1;
 	if (grant->deadline_us <= now_us)
 		return;
 	if (rule_expires(grant->rule) &&
-	    firewall_open(firewall, grant->rule, seconds_left(grant, now_us), now_us, grant) < 0) {
+	    firewall_open(firewall, grant->rule, seconds_wanted(grant, now_us), now_us, grant) <
+		    0) {
 		tell(grant, GRANT_REFUSED, firewall_problem(firewall), now_us);
 		forget(grant);
 	} else {
@@ -528,7 +583,7 @@ static void adopt(struct grant *grant, uint64_t now_us)
 	}
 }
 
-static void inherit(void *userdata, const char *name, struct stored_grant *stored)
+static void inherit(void *userdata, const char *name, struct stored_grant *stored, int error)
 {
 	const struct inheritance *inheritance = userdata;
 	struct grants *grants = inheritance->grants;
@@ -537,7 +592,10 @@ static void inherit(void *userdata, const char *name, struct stored_grant *store
 
 	if (!stored) {
 		grants->news(grants->userdata,
-			     &(struct grant_news){.event = GRANT_LOST, .reason = name});
+			     &(struct grant_news){
+				     .event = error == -EINVAL ? GRANT_LOST : GRANT_UNREADABLE,
+				     .reason = name,
+			     });
 		return;
 	}
 	if (inheritance->heritage == GRANTS_SWEEP && stored->deadline_us > now_us) {
@@ -552,10 +610,12 @@ static void inherit(void *userdata, const char *name, struct stored_grant *store
 		stored->deadline_us = 0;
 	if (find(grants, stored->door, &stored->source) ||
 	    grant_new(grants, stored->door, &stored->source, stored->rule, stored->deadline_us,
-		      &grant) < 0)
+		      &grant) < 0) {
 		rule_free(stored->rule);
-	else
-		adopt(grant, now_us);
+		return;
+	}
+	grant->n_opened = stored->n_opened < OPENED_MAX ? stored->n_opened : OPENED_MAX;
+	adopt(grant, now_us);
 }
 
 int grants_inherit(struct grants *grants, enum grants_heritage heritage, uint64_t now_us)
@@ -563,8 +623,7 @@ int grants_inherit(struct grants *grants, enum grants_heritage heritage, uint64_
 	struct inheritance inheritance = {grants, heritage, now_us};
 	int r = store_read(grants->store, inherit, &inheritance);
 
-	if (r == 0)
-		grants_run(grants, now_us);
+	grants_run(grants, now_us);
 	return r;
 }
 

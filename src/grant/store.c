@@ -73,9 +73,11 @@ static int write_file(int fd, const struct store *store, const struct stored_gra
 		close(fd);
 		return -errno;
 	}
-	fprintf(file, "door=%s\nsource=%s\nboot=%s\ndeadline_us=%" PRIu64 "\nstate=%s\n",
+	fprintf(file,
+		"door=%s\nsource=%s\nboot=%s\ndeadline_us=%" PRIu64 "\nstate=%s\nopened=%" PRIu64
+		"\n",
 		stored->door, address_format(&stored->source, text), store->boot_id,
-		stored->deadline_us, state_names[stored->open]);
+		stored->deadline_us, state_names[stored->open], stored->n_opened);
 	rule_write(stored->rule, file);
 	fprintf(file, "end=yes\n");
 	failed = ferror(file);
@@ -117,8 +119,9 @@ enum {
 	LINE_BOOT = 1 << 2,
 	LINE_DEADLINE = 1 << 3,
 	LINE_STATE = 1 << 4,
-	LINE_END = 1 << 5,
-	LINES = (1 << 6) - 1,
+	LINE_OPENED = 1 << 5,
+	LINE_END = 1 << 6,
+	LINES = (1 << 7) - 1,
 };
 
 /* What has been read of a record so far. */
@@ -138,7 +141,8 @@ static int read_door(const char *value, char *door)
 
 static unsigned line_of(const char *key)
 {
-	static const char *const keys[] = {"door", "source", "boot", "deadline_us", "state", "end"};
+	static const char *const keys[] = {"door",  "source", "boot", "deadline_us",
+					   "state", "opened", "end"};
 
 	for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++)
 		if (strcmp(key, keys[i]) == 0)
@@ -171,6 +175,8 @@ static int read_line(const struct store *store, char *line, struct reading *read
 	case LINE_STATE:
 		reading->stored.open = strcmp(value, state_names[true]) == 0;
 		return reading->stored.open || strcmp(value, state_names[false]) == 0 ? 0 : -EINVAL;
+	case LINE_OPENED:
+		return number_parse(value, strlen(value), &reading->stored.n_opened);
 	case LINE_END:
 		return 0;
 	default:
@@ -230,7 +236,6 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 {
 	CLEANUP(cleanup_closedir) DIR *directory = NULL;
 	const struct dirent *entry;
-	int result = 0;
 	int fd = openat(store->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
@@ -247,14 +252,9 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 		if (entry->d_name[0] == '.' || entry->d_type == DT_DIR)
 			continue;
 		r = read_record(store, entry->d_name, &stored);
-		if (r == 0) {
-			found(userdata, entry->d_name, &stored);
-		} else if (r == -EINVAL) {
+		if (r == -EINVAL)
 			unlinkat(store->directory_fd, entry->d_name, 0);
-			found(userdata, entry->d_name, NULL);
-		} else if (result == 0) {
-			result = r;
-		}
+		found(userdata, entry->d_name, r == 0 ? &stored : NULL, r);
 	}
-	return result;
+	return 0;
 }

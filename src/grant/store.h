@@ -19,6 +19,7 @@ struct stored_grant {
 	struct address source;
 	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
 	bool open;	      /* false: it was being opened, and nobody knows how far it came */
+	uint64_t n_opened;    /* how often it was opened without having been closed */
 	struct rule *rule;    /* the reader's to free */
 };
 
@@ -30,7 +31,9 @@ struct store *store_free(struct store *store);
 int store_write(struct store *store, const struct stored_grant *stored);
 int store_remove(struct store *store, const char *door, const struct address *source);
 
-/* Reads all records. A file that is none is removed and given as `stored` NULL, with its name. 0,
- * or a negative errno: the directory or one of its files could not be read, now. */
-typedef void (*store_found_fn)(void *userdata, const char *name, struct stored_grant *stored);
+/* Reads all records. For a file that is none or cannot be read, `stored` is NULL: with -EINVAL it
+ * was no record and has been removed, with another error it is still there. 0, or a negative errno:
+ * the directory cannot be read. */
+typedef void (*store_found_fn)(void *userdata, const char *name, struct stored_grant *stored,
+			       int error);
 int store_read(struct store *store, store_found_fn found, void *userdata);

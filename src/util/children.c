@@ -243,12 +243,15 @@ static void read_output(struct child *child)
 		close_output(child);
 }
 
-/* One line: what would break a log line becomes a blank, and blanks at the end go. */
+/* One line of ASCII: what would break a log line becomes a blank, what journalctl would hide the
+ * line for becomes a '?', and blanks at the end go. */
 static void tidy_output(struct child *child)
 {
 	for (size_t i = 0; i < child->n_output; i++)
 		if ((unsigned char)child->output[i] < 0x20 || child->output[i] == 0x7f)
 			child->output[i] = ' ';
+		else if ((unsigned char)child->output[i] > 0x7f)
+			child->output[i] = '?';
 	while (child->n_output > 0 && child->output[child->n_output - 1] == ' ')
 		child->n_output--;
 	child->output[child->n_output] = '\0';

@@ -17,15 +17,6 @@
 		taken_;                                                                            \
 	})
 
-/* The same for a file descriptor: leaves -1 behind. */
-#define TAKE_FD(fd)                                                                                \
-	__extension__({                                                                            \
-		int *take_from_ = &(fd);                                                           \
-		int taken_ = *take_from_;                                                          \
-		*take_from_ = -1;                                                                  \
-		taken_;                                                                            \
-	})
-
 /* Defines cleanup_FUNCTION() for variables of this pointer type. */
 #define DEFINE_CLEANUP(type, function)                                                             \
 	static inline void cleanup_##function(type *pointer)                                       \

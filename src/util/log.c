@@ -1,10 +1,12 @@
 #include "util/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,13 +23,22 @@ bool log_is_journal(void)
 void log_line(int priority, const char *format, ...)
 {
 	char text[1024];
+	int length = 0;
 	va_list arguments;
+	bool journal = log_is_journal();
 
+	if (journal)
+		length = snprintf(text, sizeof text, "<%d>", priority);
 	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
+	length += vsnprintf(text + length, sizeof text - (size_t)length, format, arguments);
 	va_end(arguments);
-	if (log_is_journal())
-		fprintf(stderr, "<%d>%s\n", priority, text);
-	else
-		fprintf(stderr, "%s\n", text);
+	if ((size_t)length >= sizeof text)
+		length = sizeof text - 1;
+	text[length++] = '\n';
+	/* A stream of the journal is a socket, and whoever logs must not hang because journald
+	 * does. */
+	if (!journal ||
+	    (send(STDERR_FILENO, text, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+	     errno == ENOTSOCK))
+		fwrite(text, 1, (size_t)length, stderr);
 }

@@ -197,7 +197,7 @@ static void test_output(void **state)
 		{"echo one >&2", "one"},
 		{"echo one; echo two >&2; echo; echo", "one two"},
 		{"printf 'a\\tb\\033[1m\\177c\\r\\n'", "a b [1m c"},
-		{"printf '\\303\\251'", "\303\251"},
+		{"printf '\\303\\251'", "??"},
 		{"printf 'a\\0b'", "a b"},
 		{"echo", ""},
 		{"echo one; exec >&- 2>&-; exit 1", "one"},

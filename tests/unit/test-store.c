@@ -27,7 +27,7 @@ struct fixture {
 
 /* What the last store_read() found, the last of it in full. */
 struct found {
-	size_t n_records, n_lost;
+	size_t n_records, n_lost, n_unreadable;
 	char lost[300];
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
@@ -78,6 +78,7 @@ static void write_record(struct store *store, const char *door, const char *sour
 		.source = address(source),
 		.deadline_us = deadline_us,
 		.open = true,
+		.n_opened = 1,
 		.rule = new_rule(),
 	};
 
@@ -86,13 +87,18 @@ static void write_record(struct store *store, const char *door, const char *sour
 	rule_free(stored.rule);
 }
 
-static void on_found(void *userdata, const char *name, struct stored_grant *stored)
+static void on_found(void *userdata, const char *name, struct stored_grant *stored, int error)
 {
 	struct found *found = userdata;
 	FILE *file;
 	size_t size;
 
 	assert_non_null(name);
+	assert_true((stored == NULL) == (error < 0));
+	if (!stored && error != -EINVAL) {
+		found->n_unreadable++;
+		return;
+	}
 	if (!stored) {
 		found->n_lost++;
 		snprintf(found->lost, sizeof found->lost, "%s", name);
@@ -434,6 +440,7 @@ static const char whole[] = "door=ssh\n"
 			    "boot=11111111111111111111111111111111\n"
 			    "deadline_us=123456789\n"
 			    "state=open\n"
+			    "opened=1\n"
 			    "backend=ipset\n"
 			    "set=s\n"
 			    "element=192.0.2.1\n"
@@ -443,7 +450,7 @@ static const char whole[] = "door=ssh\n"
 static void test_lines(void **state)
 {
 	static const char no_source[] =
-		"door=ssh\nboot=1\ndeadline_us=1\nstate=open\nbackend=command\nend=yes\n";
+		"door=ssh\nboot=1\ndeadline_us=1\nstate=open\nopened=1\nbackend=command\nend=yes\n";
 	static const char name[] = "ssh@192.0.2.1";
 	struct fixture *fixture = *state;
 	size_t n_failed = 0;
@@ -511,6 +518,7 @@ static void test_bad_values(void **state)
 		{"set=s\n", "Set=s\n"},
 		{"state=open\n", "state=\n"},
 		{"state=open\n", "state=ajar\n"},
+		{"opened=1\n", "opened=-1\n"},
 	};
 	static const char name[] = "ssh@192.0.2.1";
 	struct fixture *fixture = *state;
@@ -546,8 +554,9 @@ static void test_short_of_descriptors(void **state)
 	scarce = old;
 	scarce.rlim_cur = (rlim_t)fd + 1;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &scarce), 0);
-	store_read(fixture->store, on_found, &found);
+	assert_int_equal(store_read(fixture->store, on_found, &found), 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(found.n_unreadable, 1);
 	assert_int_equal(found.n_records, 0);
 	assert_true(has(fixture, "ssh@192.0.2.1"));
 }
