@@ -7,7 +7,8 @@ BUILD=$ROOT/build
 # shellcheck disable=SC2034 # all of these: used where this is sourced
 BUILD_PACKAGES=(
 	autoconf automake make gcc libc6-dev pkg-config
-	libsystemd-dev libpcre2-dev libiniparser-dev libsodium-dev libipset-dev libcmocka-dev
+	libsystemd-dev libpcre2-dev libiniparser-dev libsodium-dev libipset-dev libnftables-dev
+	libcmocka-dev
 )
 # The laboratory: namespaces, journald, firewalls, and a line to the guarded port.
 # shellcheck disable=SC2034

@@ -76,20 +76,35 @@ static void complain_missing(const struct part *part, const struct key *key)
 			       part->where, key->name);
 }
 
-/* Whether the key is one of this door's; if it is not, but given, with a complaint. */
+static void complain_foreign(const struct part *part, const struct key *key, unsigned line)
+{
+	const char *owners[N_BACKENDS + 1] = {NULL};
+	char list[CHOICES_TEXT_MAX];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < N_BACKENDS; i++)
+		if (key_backends(key) & 1U << i)
+			owners[n++] = backend_names[i];
+	complain_error(part->complaints, line, "%s: %s belongs to the backend %s, not to %s",
+		       part->where, key->name, parse_list_choices(owners, list),
+		       backend_names[part->door->backend]);
+}
+
+/* Whether the row is this door's; if no row of the key is, but it is given, with a complaint. */
 static bool belongs(const struct part *part, const struct key *key, const struct ini_entry *entry)
 {
-	if (key->backends == 0)
+	unsigned backends = key_backends(key);
+
+	if (backends == 0)
 		return true;
+	/* Of an unknown backend: the text is judged all the same, if it can mean but one thing. */
 	if (part->door->backend == N_BACKENDS)
-		return entry != NULL; /* of an unknown backend: the text is judged all the same */
+		return entry && backends == key->backends;
 	if (key->backends & 1U << part->door->backend)
 		return true;
-	if (entry)
-		complain_error(part->complaints, entry->line,
-			       "%s: %s belongs to the backend %s, not to %s", part->where,
-			       key->name, backend_names[__builtin_ctz(key->backends)],
-			       backend_names[part->door->backend]);
+	if (entry && !(backends & 1U << part->door->backend) &&
+	    key_find(part->kind, key->name) == key)
+		complain_foreign(part, key, entry->line);
 	return false;
 }
 

@@ -56,7 +56,11 @@ static bool opens_for(const struct door *door, enum family family)
 /* Asks what is given, not what it is worth: bad values have had their complaint. */
 static void check_backend(const struct check *check)
 {
-	static const char *const *const needed[] = {set_keys, start_keys};
+	static const char *const *const needed[N_BACKENDS] = {
+		[BACKEND_IPSET] = set_keys,
+		[BACKEND_NFT] = set_keys,
+		[BACKEND_COMMAND] = start_keys,
+	};
 	const struct door *door = check->door;
 	const char *const *names;
 
@@ -106,8 +110,8 @@ static void check_families(const struct check *check)
 			       "door %s: target is an %s address, and nothing opens the door for "
 			       "%s: %s is missing",
 			       door->name, family_names[family], family_names[family],
-			       door->backend == BACKEND_IPSET ? set_keys[family]
-							      : start_keys[family]);
+			       door->backend == BACKEND_COMMAND ? start_keys[family]
+								: set_keys[family]);
 	}
 	for (size_t i = 0; i < door->n_allow; i++) {
 		family = address_family(&door->allow[i].base);

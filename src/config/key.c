@@ -19,10 +19,11 @@
 enum { IPSET_TIMEOUT_MAX_S = 2147483 };
 
 const char *const section_names[] = {"options", "door", NULL};
-const char *const backend_names[] = {"ipset", "command", NULL};
+const char *const backend_names[] = {"ipset", "nft", "command", NULL};
 static const char *const on_stop_names[] = {"close", "keep", NULL};
 
-/* The order matters once: backend stands before the keys that belong to one. */
+/* The order matters once: backend stands before the keys that belong to one. Such a key may have a
+ * row for each. */
 const struct key keys[] = {
 	{"log_prefix", OPTION(log_prefix), .parse = parse_prefix, .required = true, .max = 127},
 	{"max_sources", OPTION(max_sources), .parse = parse_number, .fallback = "65536", .min = 1,
@@ -54,6 +55,10 @@ const struct key keys[] = {
 	{"set_6", DOOR(set[FAMILY_IPV6]), .parse = parse_set, ONLY(IPSET), .max = 31},
 	{"entry", DOOR(entry), .parse = parse_entry, ONLY(IPSET), .fallback = "%IP%", .max = 255},
 
+	{"set", DOOR(set[FAMILY_IPV4]), .parse = parse_nft_set, ONLY(NFT)},
+	{"set_6", DOOR(set[FAMILY_IPV6]), .parse = parse_nft_set, ONLY(NFT)},
+	{"entry", DOOR(entry), .parse = parse_nft_entry, ONLY(NFT), .fallback = "%IP%"},
+
 	{"start_command", DOOR(start_command[FAMILY_IPV4]), .parse = parse_command, ONLY(COMMAND)},
 	{"start_command_6", DOOR(start_command[FAMILY_IPV6]), .parse = parse_command,
 	 ONLY(COMMAND)},
@@ -68,6 +73,16 @@ const struct key *key_find(enum section_kind section, const char *name)
 		if (key->section == section && strcmp(key->name, name) == 0)
 			return key;
 	return NULL;
+}
+
+unsigned key_backends(const struct key *key)
+{
+	unsigned backends = 0;
+
+	for (const struct key *row = keys; row->name; row++)
+		if (row->section == key->section && strcmp(row->name, key->name) == 0)
+			backends |= row->backends;
+	return backends;
 }
 
 const struct key *key_guess(enum section_kind section, const char *name)

@@ -28,15 +28,19 @@ struct reading {
 	struct complaints *complaints;
 };
 
-/* Ends where the name is NULL. */
+/* Ends where the name is NULL. A key that means something else to another backend has a row for
+ * each. */
 extern const struct key keys[];
 
 /* As the file spells them; NULL ends each. */
 extern const char *const section_names[];
 extern const char *const backend_names[];
 
-/* The row of this key, or NULL. */
+/* The first row of this key, or NULL. */
 const struct key *key_find(enum section_kind section, const char *name);
+
+/* The backends of all rows of the same name; 0: all that there are. */
+unsigned key_backends(const struct key *key);
 
 /* The key that is spelled much like this name, or NULL. */
 const struct key *key_guess(enum section_kind section, const char *name);

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/complaint.h"
@@ -9,7 +10,10 @@
 #include "config/split.h"
 #include "config/text.h"
 
-/* Both end up in ipset's own command language: nothing that it could read as more than a word. */
+enum { NFT_TEXT_MAX = 255 };
+
+/* Sets and entries end up in ipset's or nft's own command language: nothing that it could read as
+ * more than a word. */
 static bool is_word(const char *text, size_t max, const char *punctuation)
 {
 	size_t length = strlen(text);
@@ -54,6 +58,114 @@ int parse_entry(const struct reading *reading, const char *text, void *field)
 				    "a-z 0-9 . , : / _ -, the first no '-'",
 				    token, (unsigned)reading->key->max);
 	return keep(text, field);
+}
+
+/* Takes the next word off `*text`. Empty: there is none. */
+static size_t take_word(const char **text, const char **ret_word)
+{
+	size_t length;
+
+	*ret_word = *text + strspn(*text, " \t");
+	length = strcspn(*ret_word, " \t");
+	*text = *ret_word + length;
+	return length;
+}
+
+/* The words with one blank in between; false: they are more than fit. */
+static bool join_word(char *joined, size_t size, const char *word, size_t length)
+{
+	size_t used = strlen(joined);
+
+	return snprintf(joined + used, size - used, "%s%.*s", used > 0 ? " " : "", (int)length,
+			word) < (int)(size - used);
+}
+
+static bool is_nft_family(const char *word, size_t length)
+{
+	static const char *const families[] = {"ip", "ip6", "inet", "bridge", "netdev"};
+
+	for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+		if (length == strlen(families[i]) && strncmp(word, families[i], length) == 0)
+			return true;
+	return false;
+}
+
+static bool is_nft_name(const char *word, size_t length)
+{
+	if (length == 0 || !isascii(word[0]) || (!isalpha(word[0]) && word[0] != '_'))
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (!isascii(word[i]) || (!isalnum(word[i]) && !strchr("_.-", word[i])))
+			return false;
+	return true;
+}
+
+static bool is_nft_part(const char *word, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (!isascii(word[i]) || (!isalnum(word[i]) && !strchr("_.:-", word[i])))
+			return false;
+	return length > 0 && (isalnum(word[0]) || word[0] == '_');
+}
+
+/* "FAMILY TABLE SET" */
+static bool join_nft_set(const char *text, char *joined, size_t size)
+{
+	const char *word;
+
+	for (unsigned i = 0; i < 3; i++) {
+		size_t length = take_word(&text, &word);
+
+		if (!(i == 0 ? is_nft_family(word, length) : is_nft_name(word, length)) ||
+		    !join_word(joined, size, word, length))
+			return false;
+	}
+	return take_word(&text, &word) == 0;
+}
+
+/* "PART . PART . PART", of which one is %IP%. No part can be a range, a network or an option. */
+static bool join_nft_entry(const char *text, char *joined, size_t size)
+{
+	size_t n_addresses = 0, length;
+	const char *word;
+
+	for (unsigned i = 0; (length = take_word(&text, &word)) > 0 || i % 2 == 0; i++) {
+		bool is_address = length == 4 && strncmp(word, "%IP%", 4) == 0;
+
+		n_addresses += is_address;
+		if (i % 2 == 1 && (length != 1 || word[0] != '.'))
+			return false;
+		if (i % 2 == 0 && !is_address && !is_nft_part(word, length))
+			return false;
+		if (!join_word(joined, size, word, length))
+			return false;
+	}
+	return n_addresses == 1;
+}
+
+int parse_nft_set(const struct reading *reading, const char *text, void *field)
+{
+	char joined[NFT_TEXT_MAX + 1] = "";
+
+	if (!join_nft_set(text, joined, sizeof joined))
+		return parse_reject(reading, text,
+				    "a set as in inet filter knock_ssh: the family (ip, ip6, inet, "
+				    "bridge or netdev), the table and the set, up to %d characters",
+				    NFT_TEXT_MAX);
+	return keep(joined, field);
+}
+
+int parse_nft_entry(const struct reading *reading, const char *text, void *field)
+{
+	char joined[NFT_TEXT_MAX + 1] = "";
+
+	if (!join_nft_entry(text, joined, sizeof joined))
+		return parse_reject(
+			reading, text,
+			"an element such as %%IP%% . 22: %%IP%% once, and numbers, "
+			"addresses or names, with \" . \" in between, up to %d characters",
+			NFT_TEXT_MAX);
+	return keep(joined, field);
 }
 
 int parse_command(const struct reading *reading, const char *text, void *field)

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum backend_kind { BACKEND_IPSET, BACKEND_COMMAND, N_BACKENDS };
+enum backend_kind { BACKEND_IPSET, BACKEND_NFT, BACKEND_COMMAND, N_BACKENDS };
 
 /* What completes a static knock. */
 struct knock {
@@ -30,8 +30,8 @@ struct door {
 	uint64_t timeout_us; /* how long it stays open; whole seconds */
 	uint32_t max_open;   /* grants at the same time */
 	enum backend_kind backend;
-	char *set[N_FAMILIES]; /* ipset: the set's name */
-	char *entry;	       /* ipset: the element, e.g. "%IP%,tcp:22" */
+	char *set[N_FAMILIES]; /* ipset: the set's name; nft: "FAMILY TABLE SET" */
+	char *entry;	       /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
 	char **start_command[N_FAMILIES];
 	char **stop_command[N_FAMILIES];
 };

@@ -9,20 +9,22 @@
 struct children;
 struct door;
 struct ipset_client;
+struct nft_client;
 
 enum { PROBLEM_MAX = 384 };
 
 struct firewall {
 	firewall_done_fn done;
 	struct children *children;
-	struct ipset_client *ipset; /* made when first needed */
+	struct ipset_client *ipset; /* each made when first needed */
+	struct nft_client *nft;
 	char problem[PROBLEM_MAX];
 };
 
 struct rule {
 	const struct backend *backend;
-	char *set;     /* ipset */
-	char *element; /* ipset */
+	char *set;     /* ipset, nft */
+	char *element; /* ipset, nft */
 	char **start;  /* command: argument vectors without tokens; NULL: nothing to run */
 	char **stop;
 };
@@ -41,7 +43,7 @@ struct backend {
 	bool (*is_whole)(const struct rule *rule);
 };
 
-extern const struct backend backend_ipset, backend_command;
+extern const struct backend backend_ipset, backend_nft, backend_command;
 
 const struct backend *backend_of(const struct door *door);
 

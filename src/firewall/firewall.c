@@ -9,6 +9,7 @@
 #include "core/door.h"
 #include "firewall/backend.h"
 #include "firewall/ipset.h"
+#include "firewall/nft.h"
 #include "util/children.h"
 #include "util/cleanup.h"
 
@@ -37,6 +38,7 @@ struct firewall *firewall_free(struct firewall *firewall)
 	if (firewall) {
 		children_free(firewall->children);
 		ipset_client_free(firewall->ipset);
+		nft_client_free(firewall->nft);
 		free(firewall);
 	}
 	return NULL;

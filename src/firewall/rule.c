@@ -10,6 +10,7 @@
 
 static const struct backend *const backends[N_BACKENDS] = {
 	[BACKEND_IPSET] = &backend_ipset,
+	[BACKEND_NFT] = &backend_nft,
 	[BACKEND_COMMAND] = &backend_command,
 };
 

@@ -99,6 +99,8 @@ def _start(lab, request):
                   record["MESSAGE"].partition(" SRC=")[2])
     for name in ("knock4", "knock6"):
         lab.server.run("ipset", "flush", name, check=False)
+    for name in ("open4", "open6"):
+        lab.server.run("nft", "flush", "set", "inet", "lab", name, check=False)
     lab.server.run("iptables", "-F", "DOORS", check=False)
     lab.server.run("ip6tables", "-F", "DOORS", check=False)
     for daemon in started:

@@ -18,6 +18,13 @@ def ipset_door(name="ssh", sequence="7000, 8000, 9000", **keys):
     return door(name, **{**values, **keys})
 
 
+def nft_door(name="ssh", sequence="7000, 8000, 9000", **keys):
+    """A door to the nft firewall's port, in the kernel's keeping."""
+    values = {"sequence": sequence, "seq_timeout": "5s", "timeout": "2s", "backend": "nft",
+              "set": "inet lab open4", "set_6": "inet lab open6", "entry": "%IP%"}
+    return door(name, **{**values, **keys})
+
+
 def command_door(name="web", sequence="7100, 8100, 9100", **keys):
     """A door that commands open and close."""
     values = {"sequence": sequence, "seq_timeout": "5s", "timeout": "2s", "backend": "command"}

@@ -453,6 +453,13 @@ class Lab:
         entries = [line.split() for line in listed if line.startswith("add ")]
         return {words[2]: int(words[words.index("timeout") + 1]) for words in entries}
 
+    def elements(self, version=4):
+        """What is in a set of the nft firewall: address to the milliseconds left."""
+        listed = self.server.run("nft", "--json", "list", "set", "inet", "lab", f"open{version}")
+        sets = [item["set"] for item in json.loads(listed.stdout)["nftables"] if "set" in item]
+        elements = [element["elem"] for element in sets[0].get("elem", [])]
+        return {element["val"]: element.get("expires") for element in elements}
+
     def _start_listener(self, *ports):
         listener = self.server.spawn(
             ["/usr/bin/python3", "-c", LISTENER, *ports], stdout=subprocess.PIPE)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from doors import command_door, ipset_door
+from doors import ipset_door, nft_door
 from hosts import parse_step, wait_until
 from lab import NFT_PORT
 
@@ -160,11 +160,7 @@ def test_a_client_that_keeps_trying_does_not_spoil_its_knock(client, start, lab)
 def test_a_knock_that_nft_logs(nft_lab, nft_start, needs):
     """`log flags all` writes another kind of line; the door is a set of nft's."""
     needs("nft")
-    start_command = "/usr/sbin/nft add element inet lab open{} {{ %IP% timeout 2s }}"
-    daemon = nft_start(command_door(
-        sequence="7000, 8000/udp, 9000", start_command=start_command.format(4),
-        start_command_6=start_command.format(6), stop_command="/bin/true",
-        stop_command_6="/bin/true"))
+    daemon = nft_start(nft_door(sequence="7000, 8000/udp, 9000"))
     client = nft_lab.client()
     other = nft_lab.client()
     for version in (4, 6):

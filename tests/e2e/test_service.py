@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from doors import command_door, ipset_door
+from doors import command_door, ipset_door, nft_door
 from hosts import wait_until
 from lab import COMMAND_PORTS, ROOT, Lab, program
 from machine import Machine, Unavailable, install_from, tree
@@ -87,6 +87,22 @@ def test_commands_run_in_the_sandbox(service, client, lab):
     knocked = knock_until_open(client, 7100, 8100, 9100, port=COMMAND_PORTS[0])
     assert client.wait_closed(COMMAND_PORTS[0]) - knocked < 4.1
     wait_until(lambda: not rules(lab), 1, "the rule is gone")
+
+
+def test_nft_works_in_the_sandbox(service, client, lab):
+    lab.server.run("nft", "-f", "-", input="""table inet lab {
+        set open4 { type ipv4_addr; flags timeout; }
+        set open6 { type ipv6_addr; flags timeout; }
+    }""")
+    configure(service, nft_door(timeout="60s"))
+    service.run("systemctl", "restart", UNIT)
+    assert "nft inet lab" not in service.journal(UNIT)
+    for version in (4, 6):
+        client.knock(7000, 8000, 9000, version=version)
+        wait_until(lambda version=version: client.address(version) in lab.elements(version), 3,
+                   "the address is in the set")
+    service.run("systemctl", "stop", UNIT)
+    assert not lab.elements(4) and not lab.elements(6)
 
 
 def test_it_runs_as_its_own_user_with_one_capability(service):

@@ -62,7 +62,7 @@ static void check_door(const struct config *config, const struct door *door)
 		check_command(door->stop_command[family]);
 	}
 	require(opens);
-	require((door->backend == BACKEND_IPSET) == (door->entry != NULL));
+	require((door->backend != BACKEND_COMMAND) == (door->entry != NULL));
 }
 
 static void check_config(const struct config *config)

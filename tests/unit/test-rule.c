@@ -137,6 +137,31 @@ static void test_ipset_rule(void **state)
 	assert_null(rule_free(NULL));
 }
 
+static void test_nft_rule(void **state)
+{
+	const struct door door = {
+		.name = "ssh",
+		.backend = BACKEND_NFT,
+		.set = {NULL, TEXT("inet filter knock_ssh")},
+		.entry = TEXT("%IP% . 22"),
+	};
+	struct address from = address("192.0.2.1");
+	struct rule *rule = new_rule(&door, "2001:db8::1"), *read = NULL, *none = NULL;
+	char *text = written(rule);
+
+	(void)state;
+	assert_string_equal(text,
+			    "backend=nft\nset=inet filter knock_ssh\nelement=2001:db8::1 . 22\n");
+	assert_true(rule_expires(rule));
+	assert_int_equal(read_text(text, &read), 0);
+	assert_true(rule_is_whole(read));
+	assert_true(rule_equal(rule, read));
+	assert_int_equal(rule_new(&door, &from, &none), -EAFNOSUPPORT);
+	free(text);
+	rule_free(read);
+	rule_free(rule);
+}
+
 static void test_command_rule(void **state)
 {
 	const struct door door = {
@@ -296,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_token_argv),
 		cmocka_unit_test(test_ipset_rule),
+		cmocka_unit_test(test_nft_rule),
 		cmocka_unit_test(test_command_rule),
 		cmocka_unit_test(test_family_without_a_rule),
 		cmocka_unit_test(test_equal),

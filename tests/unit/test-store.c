@@ -514,7 +514,7 @@ static void test_bad_values(void **state)
 		{"end=yes\n", "end=yes\n\n"},
 		{"end=yes\n", "end=yes\nset=t\n"},
 		{"end=yes\n", "end=yes"},
-		{"backend=ipset\n", "backend=nft\n"},
+		{"backend=ipset\n", "backend=pf\n"},
 		{"set=s\n", "Set=s\n"},
 		{"state=open\n", "state=\n"},
 		{"state=open\n", "state=ajar\n"},

@@ -1,0 +1,257 @@
+/* Backend nft: an element with a timeout of its own in a set of nftables, through libnftables, in
+ * this process.
+ *
+ * MUST: a timeout is never 0 and never left out, which would be for ever. No context outlives an
+ * error. Opening is one transaction that adds the element, deletes it (now it is there, whatever
+ * was before) and adds it anew, because kernels before 6.12 keep the old timeout of an element that
+ * is added again; closing adds and deletes, so that it succeeds if the element is gone. */
+#include "firewall/nft.h"
+
+#include <errno.h>
+#include <nftables/libnftables.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/command.h"
+#include "core/door.h"
+#include "firewall/backend.h"
+
+enum { COMMANDS_MAX = 4096, TIMEOUT_MAX_S = 2147483 };
+
+struct nft_client {
+	struct nft_ctx *context;
+};
+
+static const char *const versions[N_FAMILIES] = {"IPv4", "IPv6"};
+
+struct nft_client *nft_client_free(struct nft_client *client)
+{
+	if (client && client->context)
+		nft_ctx_free(client->context);
+	free(client);
+	return NULL;
+}
+
+static int client_new(struct nft_client **ret)
+{
+	struct nft_client *client = calloc(1, sizeof *client);
+
+	if (client)
+		client->context = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (!client || !client->context || nft_ctx_buffer_output(client->context) != 0 ||
+	    nft_ctx_buffer_error(client->context) != 0) {
+		nft_client_free(client);
+		return -ENOMEM;
+	}
+	nft_ctx_output_set_flags(client->context, NFT_CTX_OUTPUT_TERSE); /* no elements */
+#if HAVE_DECL_NFT_CTX_INPUT_NO_DNS
+	nft_ctx_input_set_flags(client->context, NFT_CTX_INPUT_NO_DNS);
+#endif
+	*ret = client;
+	return 0;
+}
+
+/* What libnftables complains of, the first line of it, or what that means here. */
+static int explain(struct firewall *firewall, const char *set, const char *error)
+{
+	static const struct {
+		const char *text;
+		int error;
+		const char *meaning;
+	} meanings[] = {
+		{"No such file or directory", -ENOENT, "there is no such set"},
+		{"Too many open files", -ENOSPC, "the set is full"},
+		{"Invalid argument", -EINVAL, "the set does not take it: has it flags timeout?"},
+	};
+	static const char *const heads[] = {"Error: ", "Could not process rule: "};
+	size_t length = strcspn(error, "\n");
+
+	for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
+		if (memmem(error, length, meanings[i].text, strlen(meanings[i].text)))
+			return firewall_fail(firewall, meanings[i].error, "nft %s: %s", set,
+					     meanings[i].meaning);
+	for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+		if (strncmp(error, heads[i], strlen(heads[i])) == 0)
+			error += strlen(heads[i]);
+	length = strcspn(error, "\n");
+	if (length == 0)
+		return firewall_fail(firewall, -EIO, "nft %s: libnftables gives no reason", set);
+	return firewall_fail(firewall, -EIO, "nft %s: %.*s", set, (int)length, error);
+}
+
+/* Runs commands of nft(8), one a line, as one transaction. */
+__attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, const char *set,
+						     const char *format, ...)
+{
+	char commands[COMMANDS_MAX];
+	struct nft_ctx *context;
+	va_list arguments;
+	int n, r;
+
+	va_start(arguments, format);
+	n = vsnprintf(commands, sizeof commands, format, arguments);
+	va_end(arguments);
+	if (n < 0 || (size_t)n >= sizeof commands)
+		return firewall_fail(firewall, -E2BIG, "nft %s: the element is too long", set);
+	if (!firewall->nft && client_new(&firewall->nft) < 0)
+		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", set);
+	context = firewall->nft->context;
+	if (nft_run_cmd_from_buffer(context, commands) == 0)
+		return 0;
+	r = explain(firewall, set, nft_ctx_get_error_buffer(context));
+	firewall->nft = nft_client_free(firewall->nft);
+	return r;
+}
+
+static int nft_spell(const struct door *door, const struct address *source, struct rule *rule)
+{
+	const char *set = door->set[address_family(source)];
+
+	if (!set)
+		return -EAFNOSUPPORT;
+	rule->set = strdup(set);
+	rule->element = token_expand(door->entry, door, source);
+	return rule->set && rule->element ? 0 : -ENOMEM;
+}
+
+static int add(struct firewall *firewall, const char *set, const char *element, uint64_t seconds)
+{
+	unsigned timeout_s = seconds < 1	       ? 1
+			     : seconds < TIMEOUT_MAX_S ? (unsigned)seconds
+						       : TIMEOUT_MAX_S;
+
+	return run(firewall, set,
+		   "add element %s { %s timeout %us }\n"
+		   "delete element %s { %s }\n"
+		   "add element %s { %s timeout %us }\n",
+		   set, element, timeout_s, set, element, set, element, timeout_s);
+}
+
+static int nft_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+		    uint64_t now_us, void *owner)
+{
+	(void)now_us;
+	(void)owner;
+	return add(firewall, rule->set, rule->element, seconds);
+}
+
+static int nft_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+		     void *owner)
+{
+	(void)now_us;
+	(void)owner;
+	return run(firewall, rule->set,
+		   "add element %s { %s timeout 1s }\n"
+		   "delete element %s { %s }\n",
+		   rule->set, rule->element, rule->set, rule->element);
+}
+
+/* Goes through the whole of an opening but for the end, which would make it so. */
+static int rehearse(struct firewall *firewall, const struct door *door, enum family family)
+{
+	static const char *const examples[N_FAMILIES] = {"192.0.2.1", "2001:db8::1"};
+	struct address source;
+	char *element;
+	int r;
+
+	address_parse(examples[family], &source);
+	element = token_expand(door->entry, door, &source);
+	if (!element)
+		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", door->set[family]);
+	nft_ctx_set_dry_run(firewall->nft->context, true);
+	r = add(firewall, door->set[family], element, 1);
+	if (firewall->nft)
+		nft_ctx_set_dry_run(firewall->nft->context, false);
+	free(element);
+	return r;
+}
+
+/* The value of a line of `list set`; NULL: there is no such line. */
+static const char *find_line(const char *output, const char *key)
+{
+	const char *found = strstr(output, key);
+
+	return found ? found + strlen(key) : NULL;
+}
+
+static size_t count_dots(const char *text, const char *end)
+{
+	size_t n = 0;
+
+	for (; text < end; text++)
+		n += strncmp(text, " . ", 3) == 0;
+	return n;
+}
+
+/* The type holds as many parts as the entry, and an address where the entry has one. */
+static int check_type(struct firewall *firewall, const struct door *door, enum family family,
+		      const char *type)
+{
+	static const char *const types[N_FAMILIES] = {"ipv4_addr", "ipv6_addr"};
+	const char *set = door->set[family], *entry = door->entry, *part = type;
+	size_t length = strcspn(type, "\n");
+
+	if (count_dots(type, type + length) != count_dots(entry, entry + strlen(entry)))
+		return firewall_fail(firewall, -EMEDIUMTYPE,
+				     "nft %s: an element of type %.*s does not look as entry = %s",
+				     set, (int)length, type, entry);
+	for (size_t n = count_dots(entry, strstr(entry, "%IP%")); n > 0; n--)
+		part = strstr(part, " . ") + 3;
+	if (strncmp(part, types[family], strlen(types[family])) != 0)
+		return firewall_fail(firewall, -EAFNOSUPPORT,
+				     "nft %s: not a set for %s: its type is %.*s", set,
+				     versions[family], (int)length, type);
+	return 0;
+}
+
+static int check_set(struct firewall *firewall, const struct door *door, enum family family)
+{
+	const char *set = door->set[family], *output, *type, *flags;
+	int r;
+
+	r = run(firewall, set, "list set %s\n", set);
+	if (r < 0)
+		return r;
+	output = nft_ctx_get_output_buffer(firewall->nft->context);
+	type = find_line(output, "\n\t\ttype "); /* with typeof, the rehearsal has to tell */
+	r = type ? check_type(firewall, door, family, type) : 0;
+	if (r < 0)
+		return r;
+	flags = find_line(output, "\n\t\tflags ");
+	if (!flags || !memmem(flags, strcspn(flags, "\n"), "timeout", strlen("timeout")))
+		return firewall_fail(firewall, -ETIME, "nft %s: created without flags timeout",
+				     set);
+	if (find_line(output, "\n\t\tauto-merge"))
+		return firewall_fail(firewall, -EMEDIUMTYPE,
+				     "nft %s: created with auto-merge, in which single elements "
+				     "cannot be renewed",
+				     set);
+	return rehearse(firewall, door, family);
+}
+
+static int nft_check(struct firewall *firewall, const struct door *door)
+{
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		int r = door->set[family] ? check_set(firewall, door, family) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool nft_is_whole(const struct rule *rule)
+{
+	return rule->set && rule->element;
+}
+
+const struct backend backend_nft = {
+	.name = "nft",
+	.expires = true,
+	.spell = nft_spell,
+	.check = nft_check,
+	.open = nft_open,
+	.close = nft_close,
+	.is_whole = nft_is_whole,
+};

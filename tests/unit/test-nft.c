@@ -1,0 +1,475 @@
+/* Against the kernel's own sets, in a network namespace of the test's own. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka-all.h"
+#include "core/address.h"
+#include "core/door.h"
+#include "firewall/firewall.h"
+#include "support.h"
+
+#define TEXT(literal) ((char *)(literal))
+
+static const char nft_path[] = "/usr/sbin/nft";
+static bool permitted;
+
+struct fixture {
+	struct firewall *firewall;
+	char *directory, *input, *listing;
+};
+
+static void never_done(void *owner, int error, const char *problem, uint64_t now_us)
+{
+	(void)owner;
+	(void)error;
+	(void)problem;
+	(void)now_us;
+	fail_msg("nothing of this backend is pending");
+}
+
+/* What nft(8) makes of the commands. */
+static int run_nft(const struct fixture *fixture, const char *commands)
+{
+	char *const argv[] = {TEXT(nft_path), TEXT("-f"), TEXT("-"), NULL};
+
+	support_write(fixture->input, commands, strlen(commands));
+	return support_run(argv, fixture->input, fixture->listing);
+}
+
+static int set_up(void **state)
+{
+	static const char sets[] =
+		"flush ruleset\n"
+		"table inet t {\n"
+		" set four { type ipv4_addr; flags timeout; }\n"
+		" set six { type ipv6_addr; flags timeout; }\n"
+		" set ports { type ipv4_addr . inet_service; flags timeout; }\n"
+		" set ports6 { type inet_service . ipv6_addr; flags timeout; }\n"
+		" set likefour { typeof ip saddr; flags timeout; }\n"
+		" set likeports { typeof ip saddr . tcp dport; flags timeout; }\n"
+		" set ranges { type ipv4_addr; flags interval, timeout; }\n"
+		" set merged { type ipv4_addr; flags interval, timeout; auto-merge; }\n"
+		" set plain { type ipv4_addr; comment \"flags timeout\"; }\n"
+		" set fixed { type ipv4_addr; flags constant; elements = { 192.0.2.7 } }\n"
+		" set one { type ipv4_addr; flags timeout; size 1; }\n"
+		" set hourly { type ipv4_addr; flags dynamic, timeout; timeout 1h; }\n"
+		" set numbers { type inet_service; flags timeout; }\n"
+		" map verdicts { type ipv4_addr : verdict; flags timeout; }\n"
+		"}\n"
+		"table ip t { set four { type ipv4_addr; flags timeout; }; }\n";
+	static struct fixture fixture;
+
+	if (!permitted)
+		return 0;
+	fixture.directory = support_directory();
+	fixture.input = support_path(fixture.directory, "input");
+	fixture.listing = support_path(fixture.directory, "list");
+	*state = &fixture;
+	if (run_nft(&fixture, sets) != 0)
+		return -1;
+	return firewall_new(never_done, &fixture.firewall);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!fixture)
+		return 0;
+	firewall_free(fixture->firewall);
+	free(fixture->input);
+	free(fixture->listing);
+	support_remove(fixture->directory);
+	return 0;
+}
+
+static struct fixture *needed(void **state)
+{
+	if (!permitted)
+		skip();
+	return *state;
+}
+
+static struct door nft_door(const char *set, const char *set_6, const char *entry)
+{
+	return (struct door){
+		.name = "ssh",
+		.timeout_us = 30000000,
+		.backend = BACKEND_NFT,
+		.set = {TEXT(set), TEXT(set_6)},
+		.entry = TEXT(entry),
+	};
+}
+
+static struct rule *new_rule(const char *set, const char *entry, const char *source)
+{
+	const struct door door = nft_door(set, set, entry);
+	struct address address;
+	struct rule *rule;
+
+	assert_int_equal(address_parse(source, &address), 0);
+	assert_int_equal(rule_new(&door, &address, &rule), 0);
+	return rule;
+}
+
+/* A number of seconds as nft writes it: 1d2h3m4s500ms, milliseconds left out. */
+static long parse_span(const char *text)
+{
+	static const struct {
+		char unit;
+		long seconds;
+	} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+	long seconds = 0;
+
+	while (*text >= '0' && *text <= '9') {
+		char *unit;
+		long n = strtol(text, &unit, 10);
+
+		if (unit[0] == 'm' && unit[1] == 's')
+			break;
+		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+			if (units[i].unit == *unit)
+				seconds += n * units[i].seconds;
+		text = unit + 1;
+	}
+	return seconds;
+}
+
+/* The seconds left of an element, by nft(8) itself; -1: it is not in the set; 0: it is, for ever
+ * (or for no longer than a second). */
+static long left(struct fixture *fixture, const char *set, const char *element)
+{
+	char wanted[128], command[128], *listing, *at;
+	long seconds = -1;
+
+	snprintf(command, sizeof command, "list set %s\n", set);
+	assert_int_equal(run_nft(fixture, command), 0);
+	listing = support_read(fixture->listing, NULL);
+	assert_non_null(listing);
+	snprintf(wanted, sizeof wanted, "%s timeout ", element);
+	at = strstr(listing, "elements = ");
+	at = at ? strstr(at, wanted) : NULL;
+	if (at) {
+		char *expires = strstr(at, " expires ");
+
+		assert_non_null(expires);
+		seconds = parse_span(expires + strlen(" expires "));
+		assert_null(strstr(at + 1, wanted));
+	} else if (strstr(listing, "elements = ") && strstr(listing, element)) {
+		seconds = 0;
+	}
+	free(listing);
+	return seconds;
+}
+
+static int open_rule(struct fixture *fixture, const struct rule *rule, uint64_t seconds)
+{
+	return firewall_open(fixture->firewall, rule, seconds, 0, NULL);
+}
+
+static int close_rule(struct fixture *fixture, const struct rule *rule)
+{
+	return firewall_close(fixture->firewall, rule, 0, NULL);
+}
+
+static void test_opens_and_closes(void **state)
+{
+	static const struct {
+		const char *set, *entry, *source, *element;
+	} cases[] = {
+		{"inet t four", "%IP%", "192.0.2.1", "192.0.2.1"},
+		{"ip t four", "%IP%", "192.0.2.1", "192.0.2.1"},
+		{"inet t six", "%IP%", "2001:db8::1", "2001:db8::1"},
+		{"inet t ports", "%IP% . 22", "192.0.2.1", "192.0.2.1 . 22"},
+		{"inet t ports", "%IP% . ssh", "192.0.2.1", "192.0.2.1 . 22"},
+		{"inet t ports6", "22 . %IP%", "2001:db8::1", "22 . 2001:db8::1"},
+		{"inet t likefour", "%IP%", "192.0.2.1", "192.0.2.1"},
+		{"inet t likeports", "%IP% . 22", "192.0.2.1", "192.0.2.1 . 22"},
+		{"inet t ranges", "%IP%", "192.0.2.1", "192.0.2.1"},
+		{"inet t one", "%IP%", "192.0.2.1", "192.0.2.1"},
+		{"inet t hourly", "%IP%", "192.0.2.1", "192.0.2.1"},
+	};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+
+		for (uint64_t seconds = 100; seconds > 0; seconds = seconds == 100 ? 1000 : 0) {
+			if (open_rule(fixture, rule, seconds) != FIREWALL_DONE)
+				fail_msg("%s: %s", cases[i].entry,
+					 firewall_problem(fixture->firewall));
+			assert_in_range(left(fixture, cases[i].set, cases[i].element), seconds - 10,
+					seconds);
+		}
+		assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+		assert_int_equal(left(fixture, cases[i].set, cases[i].element), -1);
+		rule_free(rule);
+	}
+}
+
+/* Twice is as once, and the second time moves the deadline, in both directions. */
+static void test_renews(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, rule, 1000), FIREWALL_DONE);
+	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 990, 1000);
+	assert_int_equal(open_rule(fixture, rule, 50), FIREWALL_DONE);
+	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 40, 50);
+	rule_free(rule);
+}
+
+static void test_close_twice(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+
+	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	rule_free(rule);
+}
+
+static void test_longest_timeout(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+
+	assert_int_equal(open_rule(fixture, rule, 2147483), FIREWALL_DONE);
+	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 2147400, 2147483);
+	assert_int_equal(open_rule(fixture, rule, UINT64_MAX), FIREWALL_DONE);
+	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 2147400, 2147483);
+	rule_free(rule);
+}
+
+/* No time at all is not for ever, which is the last thing that a grant may be. */
+static void test_no_time_is_not_for_ever(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+	char *listing;
+
+	assert_int_equal(open_rule(fixture, rule, 0), FIREWALL_DONE);
+	left(fixture, "inet t four", "192.0.2.1");
+	listing = support_read(fixture->listing, NULL);
+	assert_true(!strstr(listing, "192.0.2.1") || strstr(listing, "timeout 1s expires "));
+	free(listing);
+	rule_free(rule);
+}
+
+/* Every one is told in words, and the next right command works. */
+static void test_errors(void **state)
+{
+	static const struct {
+		const char *set, *entry, *source, *problem;
+		int error;
+	} cases[] = {
+		{"inet t absent", "%IP%", "192.0.2.1", "there is no such set", -ENOENT},
+		{"inet absent four", "%IP%", "192.0.2.1", "there is no such set", -ENOENT},
+		{"inet t verdicts", "%IP%", "192.0.2.1", "the set does not", -EINVAL},
+		{"inet t plain", "%IP%", "192.0.2.1", "the set does not take it", -EINVAL},
+		{"inet t fixed", "%IP%", "192.0.2.1", "the set does not", -EINVAL},
+		{"inet t four", "%IP%", "2001:db8::1", "", -EIO},
+		{"inet t six", "%IP%", "192.0.2.1", "", -EIO},
+		{"inet t four", "%IP% . 22", "192.0.2.1", "", -EIO},
+		{"inet t ports", "%IP%", "192.0.2.1", "", -EIO},
+		{"inet t ports", "%IP% . nothing", "192.0.2.1", "", -EIO},
+		{"inet t one", "%IP%", "192.0.2.1", "the set is full", -ENOSPC},
+		{"inet t counter", "%IP%", "192.0.2.1", "syntax error", -EIO},
+	};
+	struct fixture *fixture = needed(state);
+	struct rule *right = new_rule("inet t four", "%IP%", "192.0.2.99");
+
+	assert_int_equal(run_nft(fixture, "add element inet t one { 192.0.2.77 }\n"), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		int r = open_rule(fixture, rule, 100);
+		const char *problem = firewall_problem(fixture->firewall);
+		char head[64];
+
+		snprintf(head, sizeof head, "nft %s: ", cases[i].set);
+		if (r != cases[i].error || strncmp(problem, head, strlen(head)) != 0 ||
+		    strncmp(problem + strlen(head), cases[i].problem, strlen(cases[i].problem)) !=
+			    0 ||
+		    strchr(problem, '\n') || strstr(problem, "Error") || strlen(problem) < 20)
+			fail_msg("%s in %s: %d, \"%s\"", cases[i].source, cases[i].set, r, problem);
+		assert_int_equal(open_rule(fixture, right, 100), FIREWALL_DONE);
+		assert_in_range(left(fixture, "inet t four", "192.0.2.99"), 90, 100);
+		assert_int_equal(close_rule(fixture, right), FIREWALL_DONE);
+		assert_int_equal(left(fixture, "inet t four", "192.0.2.99"), -1);
+		rule_free(rule);
+	}
+	rule_free(right);
+}
+
+/* Who is in a full set can be renewed and let out. */
+static void test_full_set(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *in = new_rule("inet t one", "%IP%", "192.0.2.1");
+	struct rule *out = new_rule("inet t one", "%IP%", "192.0.2.2");
+
+	assert_int_equal(open_rule(fixture, in, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, out, 100), -ENOSPC);
+	assert_int_equal(open_rule(fixture, in, 1000), FIREWALL_DONE);
+	assert_in_range(left(fixture, "inet t one", "192.0.2.1"), 990, 1000);
+	assert_int_equal(close_rule(fixture, in), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, out, 100), FIREWALL_DONE);
+	assert_in_range(left(fixture, "inet t one", "192.0.2.2"), 90, 100);
+	rule_free(in);
+	rule_free(out);
+}
+
+static void test_long_element(void **state)
+{
+	struct fixture *fixture = needed(state);
+	char entry[2000];
+	struct rule *rule;
+
+	memset(entry, 'x', sizeof entry - 1);
+	entry[sizeof entry - 1] = '\0';
+	rule = new_rule("inet t four", entry, "192.0.2.1");
+	assert_int_equal(open_rule(fixture, rule, 100), -E2BIG);
+	assert_non_null(strstr(firewall_problem(fixture->firewall), "nft inet t four: "));
+	rule_free(rule);
+}
+
+/* The ruleset may be loaded anew while the daemon runs. */
+static void test_set_comes_and_goes(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(run_nft(fixture, "flush ruleset\n"), 0);
+	assert_int_equal(open_rule(fixture, rule, 100), -ENOENT);
+	assert_int_equal(close_rule(fixture, rule), -ENOENT);
+	assert_int_equal(run_nft(fixture,
+				 "table inet t { set four { type ipv4_addr; flags timeout; }; "
+				 "}\n"),
+			 0);
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 90, 100);
+	rule_free(rule);
+}
+
+static void test_check(void **state)
+{
+	static const struct {
+		const char *set, *set_6, *entry;
+		int result;
+		const char *problem;
+	} cases[] = {
+		{"inet t four", "inet t six", "%IP%", 0, NULL},
+		{"ip t four", NULL, "%IP%", 0, NULL},
+		{NULL, "inet t six", "%IP%", 0, NULL},
+		{NULL, NULL, "%IP%", 0, NULL},
+		{"inet t ports", NULL, "%IP% . 22", 0, NULL},
+		{NULL, "inet t ports6", "22 . %IP%", 0, NULL},
+		{"inet t likefour", NULL, "%IP%", 0, NULL},
+		{"inet t likeports", NULL, "%IP% . 22", 0, NULL},
+		{"inet t ranges", NULL, "%IP%", 0, NULL},
+		{"inet t one", NULL, "%IP%", 0, NULL},
+		{"inet t hourly", NULL, "%IP%", 0, NULL},
+		{"inet t absent", NULL, "%IP%", -ENOENT, "nft inet t absent: there is no such set"},
+		{"inet no four", NULL, "%IP%", -ENOENT, "nft inet no four: there is no such set"},
+		{"inet t verdicts", NULL, "%IP%", -ENOENT,
+		 "nft inet t verdicts: there is no such set"},
+		{"inet t four", "inet t absent", "%IP%", -ENOENT, "nft inet t absent: "},
+		{"inet t plain", NULL, "%IP%", -ETIME,
+		 "nft inet t plain: created without flags timeout"},
+		{"inet t fixed", NULL, "%IP%", -ETIME, "nft inet t fixed: created without "},
+		{"inet t merged", NULL, "%IP%", -EMEDIUMTYPE, "nft inet t merged: created with "},
+		{"inet t four", NULL, "%IP% . 22", -EMEDIUMTYPE,
+		 "nft inet t four: an element of type ipv4_addr does not look as entry = %IP% . "
+		 "22"},
+		{"inet t ports", NULL, "%IP%", -EMEDIUMTYPE,
+		 "nft inet t ports: an element of type ipv4_addr . inet_service "},
+		{"inet t ports", NULL, "22 . %IP%", -EAFNOSUPPORT,
+		 "nft inet t ports: not a set for IPv4: its type is ipv4_addr . inet_service"},
+		{"inet t ports", NULL, "%IP% . nothing", -EIO, "nft inet t ports: "},
+		{"inet t likefour", NULL, "%IP% . 22", -EIO, "nft inet t likefour: "},
+		{NULL, "inet t likefour", "%IP%", -EIO, "nft inet t likefour: "},
+		{"inet t numbers", NULL, "%IP%", -EAFNOSUPPORT, "nft inet t numbers: "},
+		{"inet t six", NULL, "%IP%", -EAFNOSUPPORT, "nft inet t six: not a set for IPv4"},
+		{NULL, "inet t four", "%IP%", -EAFNOSUPPORT, "nft inet t four: not a set for IPv6"},
+	};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct door door = nft_door(cases[i].set, cases[i].set_6, cases[i].entry);
+		int r = firewall_check(fixture->firewall, &door);
+		const char *problem = firewall_problem(fixture->firewall);
+
+		if (r != cases[i].result ||
+		    (r < 0 && strncmp(problem, cases[i].problem, strlen(cases[i].problem)) != 0))
+			fail_msg("case %zu: %d, \"%s\"", i, r, problem);
+	}
+}
+
+static void test_check_full_set(void **state)
+{
+	const struct door door = nft_door("inet t one", NULL, "%IP%");
+	struct fixture *fixture = needed(state);
+
+	assert_int_equal(run_nft(fixture, "add element inet t one { 192.0.2.77 }\n"), 0);
+	assert_int_equal(firewall_check(fixture->firewall, &door), -ENOSPC);
+	assert_string_equal(firewall_problem(fixture->firewall), "nft inet t one: the set is full");
+}
+
+/* Nothing that was in the set before is touched, and a check changes nothing. */
+static void test_leaves_others_alone(void **state)
+{
+	const struct door door = nft_door("inet t four", NULL, "%IP%");
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+
+	assert_int_equal(run_nft(fixture, "add element inet t four { 192.0.2.9 timeout 5000s }\n"),
+			 0);
+	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
+	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 90, 100);
+	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
+	assert_int_equal(left(fixture, "inet t four", "192.0.2.1"), -1);
+	assert_in_range(left(fixture, "inet t four", "192.0.2.9"), 4900, 5000);
+	rule_free(rule);
+}
+
+static bool has_nft(void)
+{
+	char *const argv[] = {TEXT(nft_path), TEXT("list"), TEXT("ruleset"), NULL};
+
+	if (support_run(argv, NULL, NULL) == 0)
+		return true;
+	print_message("nft does not work here\n");
+	return false;
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_opens_and_closes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_renews, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_close_twice, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_longest_timeout, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_time_is_not_for_ever, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_full_set, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_long_element, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_set_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_check_full_set, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_leaves_others_alone, set_up, tear_down),
+	};
+
+	permitted = support_private_network() && has_nft();
+	return cmocka_run_group_tests_name("nft", tests, NULL, NULL);
+}
