@@ -92,16 +92,20 @@ struct children *children_free(struct children *children)
 /* The child starts as from a fresh login: default signals, nothing blocked, only 0, 1 and 2 open.
  */
 static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
-		   int output_fd)
+		   const struct child_files *files, int output_fd)
 {
 	sigset_t none, all;
 	int r;
 
 	sigemptyset(&none);
 	sigfillset(&all);
-	r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	r = files->input < 0
+		    ? posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY,
+						       0)
+		    : posix_spawn_file_actions_adddup2(actions, files->input, STDIN_FILENO);
 	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(actions, output_fd, STDOUT_FILENO);
+		r = posix_spawn_file_actions_adddup2(
+			actions, files->output < 0 ? output_fd : files->output, STDOUT_FILENO);
 	if (r == 0)
 		r = posix_spawn_file_actions_adddup2(actions, output_fd, STDERR_FILENO);
 	if (r == 0)
@@ -119,7 +123,7 @@ static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attri
 	return -r;
 }
 
-static int spawn(char *const argv[], int output_fd, pid_t *ret)
+static int spawn(char *const argv[], const struct child_files *files, int output_fd, pid_t *ret)
 {
 	static char *const environment[] = {
 		(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -135,7 +139,7 @@ static int spawn(char *const argv[], int output_fd, pid_t *ret)
 		return -r;
 	r = posix_spawnattr_init(&attributes);
 	if (r == 0) {
-		r = -prepare(&actions, &attributes, output_fd);
+		r = -prepare(&actions, &attributes, files, output_fd);
 		if (r == 0)
 			r = posix_spawn(ret, argv[0], &actions, &attributes, argv, environment);
 		posix_spawnattr_destroy(&attributes);
@@ -152,6 +156,13 @@ static int watch(struct children *children, int fd, size_t place)
 }
 
 int children_spawn(struct children *children, char *const argv[], uint64_t kill_at_us, void *owner)
+{
+	return children_spawn_files(children, argv, &(struct child_files){-1, -1}, kill_at_us,
+				    owner);
+}
+
+int children_spawn_files(struct children *children, char *const argv[],
+			 const struct child_files *files, uint64_t kill_at_us, void *owner)
 {
 	struct child *child = children->places;
 	CLEANUP(cleanup_close) int write_fd = -1;
@@ -171,7 +182,7 @@ int children_spawn(struct children *children, char *const argv[], uint64_t kill_
 		.owner = owner,
 	};
 	/* The child's end blocks as any program expects of its output. */
-	r = fcntl(write_fd, F_SETFL, 0) < 0 ? -errno : spawn(argv, write_fd, &child->pid);
+	r = fcntl(write_fd, F_SETFL, 0) < 0 ? -errno : spawn(argv, files, write_fd, &child->pid);
 	if (r < 0) {
 		close_output(child);
 		child->pid = 0;

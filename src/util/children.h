@@ -1,7 +1,8 @@
 /* Children: other programs, run without a shell and without ever waiting for one.
  *
  * A pool of a fixed size with one descriptor to poll. Every child has a process group and a time
- * limit of its own, no standard input, and its output is kept as far as it fits a log line. */
+ * limit of its own, no standard input, and its output is kept as far as it fits a log line, unless
+ * they are given as files. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,6 +32,14 @@ struct children *children_free(struct children *children);
  * caller's clock). 0; -EAGAIN: all places are taken; another negative errno: it could not be
  * started. */
 int children_spawn(struct children *children, char *const argv[], uint64_t kill_at_us, void *owner);
+
+/* What a child reads and writes instead; -1: as above. They stay the caller's. Standard error is
+ * kept in any case. */
+struct child_files {
+	int input, output;
+};
+int children_spawn_files(struct children *children, char *const argv[],
+			 const struct child_files *files, uint64_t kill_at_us, void *owner);
 
 /* Moves the limit of the owner's child, if it has one that runs. */
 void children_limit(struct children *children, const void *owner, uint64_t kill_at_us);

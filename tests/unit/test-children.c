@@ -339,6 +339,36 @@ static void test_ignored_sigchld(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* What is read comes from a file and what is written goes to one; errors do not. */
+static void test_files(void **state)
+{
+	char *directory = support_directory(), *in = support_path(directory, "in"),
+	     *out = support_path(directory, "out"), *text;
+	struct child_files files;
+	struct child_exit exit;
+
+	support_write(in, "given\n", 6);
+	support_write(out, "", 0);
+	files = (struct child_files){open(in, O_RDONLY | O_CLOEXEC),
+				     open(out, O_WRONLY | O_CLOEXEC)};
+	assert_true(files.input >= 0 && files.output >= 0);
+	assert_int_equal(children_spawn_files(*state, SHELL("cat; echo wrong >&2"), &files,
+					      UINT64_MAX, NULL),
+			 0);
+	exit = wait_exit(*state, 0);
+	assert_int_equal(exit.status, 0);
+	assert_string_equal(exit.output, "wrong");
+	text = support_read(out, NULL);
+	assert_string_equal(text, "given\n");
+	assert_true(fcntl(files.input, F_GETFD) >= 0);
+	close(files.input);
+	close(files.output);
+	free(text);
+	free(in);
+	free(out);
+	support_remove(directory);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -356,6 +386,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_environment, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_descriptor_leaks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ignored_sigchld, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("children", tests, NULL, NULL);
