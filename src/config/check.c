@@ -50,7 +50,8 @@ static bool has(const struct check *check, const char *key)
 /* Whether something opens the door for addresses of this family. */
 static bool opens_for(const struct door *door, enum family family)
 {
-	return door->set[family] || door->start_command[family];
+	return door->backend == BACKEND_IPTABLES || door->set[family] ||
+	       door->start_command[family];
 }
 
 /* Asks what is given, not what it is worth: bad values have had their complaint. */
@@ -67,7 +68,7 @@ static void check_backend(const struct check *check)
 	if (door->backend == N_BACKENDS || check->section->damaged)
 		return;
 	names = needed[door->backend];
-	if (!has(check, names[FAMILY_IPV4]) && !has(check, names[FAMILY_IPV6]))
+	if (names && !has(check, names[FAMILY_IPV4]) && !has(check, names[FAMILY_IPV6]))
 		complain_error(check->complaints, check->section->line,
 			       "door %s: neither %s nor %s is given: a knock would open nothing",
 			       door->name, names[FAMILY_IPV4], names[FAMILY_IPV6]);

@@ -19,7 +19,7 @@
 enum { IPSET_TIMEOUT_MAX_S = 2147483 };
 
 const char *const section_names[] = {"options", "door", NULL};
-const char *const backend_names[] = {"ipset", "nft", "command", NULL};
+const char *const backend_names[] = {"ipset", "nft", "iptables", "command", NULL};
 static const char *const on_stop_names[] = {"close", "keep", NULL};
 
 /* The order matters once: backend stands before the keys that belong to one. Such a key may have a
@@ -58,6 +58,10 @@ const struct key keys[] = {
 	{"set", DOOR(set[FAMILY_IPV4]), .parse = parse_nft_set, ONLY(NFT)},
 	{"set_6", DOOR(set[FAMILY_IPV6]), .parse = parse_nft_set, ONLY(NFT)},
 	{"entry", DOOR(entry), .parse = parse_nft_entry, ONLY(NFT), .fallback = "%IP%"},
+
+	{"ports", DOOR(ports), .parse = parse_ports, ONLY(IPTABLES), .required = true},
+	{"chain", DOOR(chain), .parse = parse_chain, ONLY(IPTABLES), .fallback = "KNOCKTAIL",
+	 .max = 28},
 
 	{"start_command", DOOR(start_command[FAMILY_IPV4]), .parse = parse_command, ONLY(COMMAND)},
 	{"start_command_6", DOOR(start_command[FAMILY_IPV6]), .parse = parse_command,

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,8 +10,10 @@
 #include "config/key.h"
 #include "config/split.h"
 #include "config/text.h"
+#include "core/sequence.h"
 
-enum { NFT_TEXT_MAX = 255 };
+/* As many ports as one rule of iptables takes. */
+enum { NFT_TEXT_MAX = 255, MULTIPORT_MAX = 15 };
 
 /* Sets and entries end up in ipset's or nft's own command language: nothing that it could read as
  * more than a word. */
@@ -166,6 +169,40 @@ int parse_nft_entry(const struct reading *reading, const char *text, void *field
 			"addresses or names, with \" . \" in between, up to %d characters",
 			NFT_TEXT_MAX);
 	return keep(joined, field);
+}
+
+int parse_ports(const struct reading *reading, const char *text, void *field)
+{
+	struct sequence *ports = field;
+	size_t step, n_tcp = 0;
+
+	if (sequence_parse(text, ports, &step) < 0)
+		return parse_reject(reading, text,
+				    "a list of ports such as 22/tcp, 53/udp, from 1 to 65535");
+	for (size_t i = 0; i < ports->n_steps; i++)
+		n_tcp += ports->steps[i].protocol == IPPROTO_TCP;
+	if (n_tcp > MULTIPORT_MAX || ports->n_steps - n_tcp > MULTIPORT_MAX)
+		return parse_reject(reading, text, "a list of at most %d ports of each protocol",
+				    MULTIPORT_MAX);
+	return 0;
+}
+
+int parse_chain(const struct reading *reading, const char *text, void *field)
+{
+	static const char *const others[] = {
+		"INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING", "ACCEPT",
+		"DROP",	 "RETURN",  "QUEUE",  "REJECT",	    "LOG",
+	};
+	bool is_other = false;
+
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		is_other = is_other || strcmp(text, others[i]) == 0;
+	if (is_other || !is_word(text, reading->key->max, "_.-") || text[0] == '-')
+		return parse_reject(reading, text,
+				    "the name of a chain of knocktail's own: 1 to %u of the "
+				    "characters A-Z a-z 0-9 _ . -, the first no '-'",
+				    (unsigned)reading->key->max);
+	return keep(text, field);
 }
 
 int parse_command(const struct reading *reading, const char *text, void *field)

@@ -23,6 +23,8 @@ int parse_set(const struct reading *reading, const char *text, void *field);
 int parse_entry(const struct reading *reading, const char *text, void *field);
 int parse_nft_set(const struct reading *reading, const char *text, void *field);
 int parse_nft_entry(const struct reading *reading, const char *text, void *field);
+int parse_ports(const struct reading *reading, const char *text, void *field);
+int parse_chain(const struct reading *reading, const char *text, void *field);
 int parse_command(const struct reading *reading, const char *text, void *field);
 
 /* Complains that the text is not what the format says, and returns -EBADMSG. */

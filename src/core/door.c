@@ -8,6 +8,7 @@ void door_done(struct door *door)
 {
 	free(door->allow);
 	free(door->entry);
+	free(door->chain);
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		free(door->set[family]);
 		command_free(door->start_command[family]);

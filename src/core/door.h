@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum backend_kind { BACKEND_IPSET, BACKEND_NFT, BACKEND_COMMAND, N_BACKENDS };
+enum backend_kind { BACKEND_IPSET, BACKEND_NFT, BACKEND_IPTABLES, BACKEND_COMMAND, N_BACKENDS };
 
 /* What completes a static knock. */
 struct knock {
@@ -32,6 +32,8 @@ struct door {
 	enum backend_kind backend;
 	char *set[N_FAMILIES]; /* ipset: the set's name; nft: "FAMILY TABLE SET" */
 	char *entry;	       /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
+	struct sequence ports; /* iptables: what is open, in no order */
+	char *chain;	       /* iptables */
 	char **start_command[N_FAMILIES];
 	char **stop_command[N_FAMILIES];
 };

@@ -45,7 +45,7 @@ static void check_doors(struct manager *manager)
 	for (size_t i = 0; i < manager->config->n_doors; i++) {
 		const struct door *door = &manager->config->doors[i];
 
-		if (firewall_check(firewall, door) < 0)
+		if (firewall_prepare(firewall, door) < 0 || firewall_check(firewall, door) < 0)
 			log_line(LOG_ERR, "door %s cannot be opened as things are: %s", door->name,
 				 firewall_problem(firewall));
 	}

@@ -9,6 +9,7 @@
 struct children;
 struct door;
 struct ipset_client;
+struct iptables_job;
 struct nft_client;
 
 enum { PROBLEM_MAX = 384 };
@@ -18,13 +19,17 @@ struct firewall {
 	struct children *children;
 	struct ipset_client *ipset; /* each made when first needed */
 	struct nft_client *nft;
+	struct iptables_job *jobs; /* what iptables is doing */
 	char problem[PROBLEM_MAX];
 };
 
 struct rule {
 	const struct backend *backend;
 	char *set;     /* ipset, nft */
-	char *element; /* ipset, nft */
+	char *element; /* ipset, nft; iptables: the address */
+	char *chain;   /* iptables */
+	char *comment; /* iptables: "knocktail:DOOR" */
+	char **ports;  /* iptables: "tcp 22,443" and the like */
 	char **start;  /* command: argument vectors without tokens; NULL: nothing to run */
 	char **stop;
 };
@@ -34,16 +39,18 @@ struct backend {
 	bool expires; /* the kernel keeps the deadline */
 	/* Fills in the rule's fields. 0, -ENOMEM, -EAFNOSUPPORT. */
 	int (*spell)(const struct door *door, const struct address *source, struct rule *rule);
+	/* NULL: there is nothing to prepare. */
+	int (*prepare)(struct firewall *firewall, const struct door *door);
 	/* As firewall.h has them; `problem` is written on error. */
 	int (*check)(struct firewall *firewall, const struct door *door);
-	int (*open)(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+	int (*open)(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 		    uint64_t now_us, void *owner);
 	int (*close)(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
 		     void *owner);
 	bool (*is_whole)(const struct rule *rule);
 };
 
-extern const struct backend backend_ipset, backend_nft, backend_command;
+extern const struct backend backend_ipset, backend_nft, backend_iptables, backend_command;
 
 const struct backend *backend_of(const struct door *door);
 

@@ -37,10 +37,10 @@ static int run(struct firewall *firewall, char **argv, uint64_t now_us, void *ow
 	return FIREWALL_PENDING;
 }
 
-static int command_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+static int command_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 			uint64_t now_us, void *owner)
 {
-	(void)seconds;
+	(void)left_us;
 	return run(firewall, rule->start, now_us, owner);
 }
 

@@ -9,6 +9,7 @@
 #include "core/door.h"
 #include "firewall/backend.h"
 #include "firewall/ipset.h"
+#include "firewall/iptables.h"
 #include "firewall/nft.h"
 #include "util/children.h"
 #include "util/cleanup.h"
@@ -39,6 +40,7 @@ struct firewall *firewall_free(struct firewall *firewall)
 		children_free(firewall->children);
 		ipset_client_free(firewall->ipset);
 		nft_client_free(firewall->nft);
+		iptables_free_jobs(firewall);
 		free(firewall);
 	}
 	return NULL;
@@ -59,15 +61,22 @@ const char *firewall_problem(const struct firewall *firewall)
 	return firewall->problem;
 }
 
+int firewall_prepare(struct firewall *firewall, const struct door *door)
+{
+	const struct backend *backend = backend_of(door);
+
+	return backend->prepare ? backend->prepare(firewall, door) : 0;
+}
+
 int firewall_check(struct firewall *firewall, const struct door *door)
 {
 	return backend_of(door)->check(firewall, door);
 }
 
-int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 		  uint64_t now_us, void *owner)
 {
-	return rule->backend->open(firewall, rule, seconds, now_us, owner);
+	return rule->backend->open(firewall, rule, left_us, now_us, owner);
 }
 
 int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us, void *owner)
@@ -77,6 +86,10 @@ int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t 
 
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us)
 {
+	struct iptables_job *job = iptables_find(firewall, owner);
+
+	if (job)
+		iptables_hurry(job, kill_at_us);
 	children_limit(firewall->children, owner, kill_at_us);
 }
 
@@ -121,7 +134,13 @@ void firewall_process(struct firewall *firewall, uint64_t now_us)
 	while (children_next(firewall->children, now_us, &exit)) {
 		int error;
 		const char *problem = describe(firewall, &exit, &error);
+		struct iptables_job *job = iptables_find(firewall, exit.owner);
 
-		firewall->done(exit.owner, error, problem, now_us);
+		if (job) {
+			error = iptables_continue(firewall, job, error, now_us);
+			problem = error < 0 ? firewall->problem : NULL;
+		}
+		if (error != FIREWALL_PENDING)
+			firewall->done(exit.owner, error, problem, now_us);
 	}
 }

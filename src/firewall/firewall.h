@@ -1,8 +1,8 @@
 /* The firewall: where a grant becomes state of the kernel, or of whatever a command drives.
  *
  * MUST: opening twice is as opening once. What is substituted into a command or an element is a
- * canonical address, a door's name or a number, never text from a record. No shell. Nothing here
- * waits for a child. */
+ * canonical address, a door's name or a number, never text from a record. No shell. Nothing
+ * here waits for a child, but for firewall_prepare() and firewall_check(). */
 #pragma once
 
 #include "core/address.h"
@@ -34,14 +34,19 @@ struct firewall *firewall_free(struct firewall *firewall);
 /* What is wrong, after a function below has returned an error. Valid until the next call. */
 const char *firewall_problem(const struct firewall *firewall);
 
+/* Makes what knocktail itself has to have for this door in the firewall, if it is not there. 0 or a
+ * negative errno. */
+int firewall_prepare(struct firewall *firewall, const struct door *door);
+
 /* Whether what the door names is there and can do what it must: set, family, timeout. 0 or a
  * negative errno. */
 int firewall_check(struct firewall *firewall, const struct door *door);
 
-/* Opens and closes. `seconds` is how long the kernel shall keep it open, where it can. A
+/* Opens and closes. `left_us` is how long the kernel shall keep it open, where it can, and no more
+ * than a second longer. An owner has one of them under way at a time. A
  * firewall_progress, or a negative errno: nothing was changed. -EAGAIN: too many commands run, try
  * again. */
-int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 		  uint64_t now_us, void *owner);
 int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
 		   void *owner);
@@ -62,7 +67,7 @@ void firewall_process(struct firewall *firewall, uint64_t now_us);
 int rule_new(const struct door *door, const struct address *source, struct rule **ret);
 struct rule *rule_free(struct rule *rule);
 
-/* Whether the kernel itself ends it after the seconds given to firewall_open(). */
+/* Whether the kernel itself ends it after the time given to firewall_open(). */
 bool rule_expires(const struct rule *rule);
 
 /* Whether both are closed in the same way. */

@@ -148,9 +148,11 @@ static int ipset_spell(const struct door *door, const struct address *source, st
 	return rule->set && rule->element ? 0 : -ENOMEM;
 }
 
-static int ipset_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+static int ipset_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 		      uint64_t now_us, void *owner)
 {
+	uint64_t seconds = left_us / 1000000 + (left_us % 1000000 > 0);
+
 	(void)now_us;
 	(void)owner;
 	/* A timeout of 0 is for ever. */

@@ -128,12 +128,12 @@ static int add(struct firewall *firewall, const char *set, const char *element, 
 		   set, element, timeout_s, set, element, set, element, timeout_s);
 }
 
-static int nft_open(struct firewall *firewall, const struct rule *rule, uint64_t seconds,
+static int nft_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 		    uint64_t now_us, void *owner)
 {
 	(void)now_us;
 	(void)owner;
-	return add(firewall, rule->set, rule->element, seconds);
+	return add(firewall, rule->set, rule->element, left_us / 1000000 + (left_us % 1000000 > 0));
 }
 
 static int nft_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,

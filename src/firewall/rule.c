@@ -11,6 +11,7 @@
 static const struct backend *const backends[N_BACKENDS] = {
 	[BACKEND_IPSET] = &backend_ipset,
 	[BACKEND_NFT] = &backend_nft,
+	[BACKEND_IPTABLES] = &backend_iptables,
 	[BACKEND_COMMAND] = &backend_command,
 };
 
@@ -41,6 +42,9 @@ struct rule *rule_free(struct rule *rule)
 	if (rule) {
 		free(rule->set);
 		free(rule->element);
+		free(rule->chain);
+		free(rule->comment);
+		command_free(rule->ports);
 		command_free(rule->start);
 		command_free(rule->stop);
 		free(rule);
@@ -61,7 +65,9 @@ static bool text_equal(const char *a, const char *b)
 bool rule_equal(const struct rule *a, const struct rule *b)
 {
 	return a->backend == b->backend && text_equal(a->set, b->set) &&
-	       text_equal(a->element, b->element) && command_equal(a->stop, b->stop);
+	       text_equal(a->element, b->element) && text_equal(a->chain, b->chain) &&
+	       text_equal(a->comment, b->comment) && command_equal(a->ports, b->ports) &&
+	       command_equal(a->stop, b->stop);
 }
 
 void rule_write(const struct rule *rule, FILE *file)
@@ -71,6 +77,12 @@ void rule_write(const struct rule *rule, FILE *file)
 		fprintf(file, "set=%s\n", rule->set);
 	if (rule->element)
 		fprintf(file, "element=%s\n", rule->element);
+	if (rule->chain)
+		fprintf(file, "chain=%s\n", rule->chain);
+	if (rule->comment)
+		fprintf(file, "comment=%s\n", rule->comment);
+	for (char **ports = rule->ports; ports && *ports; ports++)
+		fprintf(file, "ports=%s\n", *ports);
 	for (char **argument = rule->stop; argument && *argument; argument++)
 		fprintf(file, "stop=%s\n", *argument);
 }
@@ -123,6 +135,12 @@ int rule_read_line(const char *key, const char *value, struct rule **rule)
 		return *rule ? read_text(value, &(*rule)->set) : -EINVAL;
 	if (strcmp(key, "element") == 0)
 		return *rule ? read_text(value, &(*rule)->element) : -EINVAL;
+	if (strcmp(key, "chain") == 0)
+		return *rule ? read_text(value, &(*rule)->chain) : -EINVAL;
+	if (strcmp(key, "comment") == 0)
+		return *rule ? read_text(value, &(*rule)->comment) : -EINVAL;
+	if (strcmp(key, "ports") == 0)
+		return *rule && strlen(value) > 4 ? argv_append(&(*rule)->ports, value) : -EINVAL;
 	if (strcmp(key, "stop") == 0)
 		return *rule ? argv_append(&(*rule)->stop, value) : -EINVAL;
 	return -ENOENT;

@@ -24,6 +24,8 @@ enum { N_BUCKETS = 4096, BACKOFF_MAX_S = 60 };
 enum grant_state {
 	OPENING, /* the command that opens it runs */
 	OPEN,
+	RENEWING, /* the command that tells the kernel of its deadline runs */
+	UNTOLD,	  /* the kernel has to be told of its deadline; it is due for that */
 	CLOSING,  /* the command that closes it runs */
 	UNCLOSED, /* closing has failed; it is due again */
 };
@@ -37,11 +39,14 @@ struct grant {
 	struct address source;
 	struct rule *rule;
 	uint64_t deadline_us;
+	uint64_t asked_us;   /* the deadline that the kernel was asked to keep last */
+	uint64_t kept_us;    /* the deadline that the kernel is known to keep */
 	unsigned failures;   /* to close it */
 	uint64_t n_opened;   /* how often it was opened since it was last known to be closed */
 	struct rule *wanted; /* what a knock while it was being closed wants open; or NULL */
 	bool unannounced;    /* nobody was told that it opened */
 	bool undone;	     /* what a failed command may have left is taken back, once */
+	bool adopting;	     /* a predecessor has opened it, and the kernel is told once more */
 };
 
 struct grants {
@@ -220,10 +225,14 @@ static void set_due(struct grant *grant, uint64_t at_us)
 	queue_move(&grant->grants->queue, &grant->due, at_us);
 }
 
-static uint64_t seconds_left(const struct grant *grant, uint64_t now_us)
+static uint64_t time_left(const struct grant *grant, uint64_t now_us)
 {
-	return grant->deadline_us > now_us ? (grant->deadline_us - now_us + US_PER_S - 1) / US_PER_S
-					   : 0;
+	return grant->deadline_us > now_us ? grant->deadline_us - now_us : 0;
+}
+
+static bool is_open(const struct grant *grant)
+{
+	return grant->state == OPEN || grant->state == RENEWING || grant->state == UNTOLD;
 }
 
 /* Another open grant whose rule is the same element of the same set: the one that lasts longest.
@@ -235,7 +244,7 @@ static const struct grant *find_twin(const struct grant *grant)
 	if (!rule_expires(grant->rule))
 		return NULL;
 	for (; other; other = other->next)
-		if (other != grant && other->state == OPEN &&
+		if (other != grant && is_open(other) &&
 		    address_equal(&other->source, &grant->source) &&
 		    rule_equal(other->rule, grant->rule) &&
 		    (!twin || other->deadline_us > twin->deadline_us))
@@ -244,13 +253,11 @@ static const struct grant *find_twin(const struct grant *grant)
 }
 
 /* How long the kernel shall keep it: a twin must not be cut short. */
-static uint64_t seconds_wanted(const struct grant *grant, uint64_t now_us)
+static uint64_t time_wanted(const struct grant *grant, uint64_t now_us)
 {
 	const struct grant *twin = find_twin(grant);
 
-	if (twin && twin->deadline_us > grant->deadline_us)
-		return seconds_left(twin, now_us);
-	return seconds_left(grant, now_us);
+	return time_left(twin && twin->deadline_us > grant->deadline_us ? twin : grant, now_us);
 }
 
 static int record(const struct grant *grant)
@@ -258,13 +265,67 @@ static int record(const struct grant *grant)
 	struct stored_grant stored = {
 		.source = grant->source,
 		.deadline_us = grant->deadline_us,
-		.open = grant->state == OPEN,
+		.open = grant->state != OPENING,
 		.n_opened = grant->n_opened + (grant->state == OPENING),
 		.rule = grant->rule,
 	};
 
 	memcpy(stored.door, grant->door, sizeof stored.door);
 	return store_write(grant->grants->store, &stored);
+}
+
+/* What could not be renewed keeps its old deadline, on record, too. */
+static void not_kept(struct grant *grant, int error, const char *problem, uint64_t now_us)
+{
+	if (grant->kept_us < grant->deadline_us) {
+		grant->deadline_us = grant->kept_us;
+		record(grant);
+	}
+	grant->state = OPEN;
+	set_due(grant, grant->wanted ? now_us : grant->deadline_us);
+	tell(grant, GRANT_REFUSED, problem, now_us);
+	if (grant->adopting && error != -ETIMEDOUT)
+		forget(grant);
+	else
+		grant->adopting = false;
+}
+
+static void keep(struct grant *grant, uint64_t now_us);
+
+static void kept(struct grant *grant, uint64_t now_us)
+{
+	grant->kept_us = grant->asked_us;
+	if (!grant->wanted && grant->deadline_us != grant->asked_us &&
+	    grant->deadline_us > now_us) {
+		keep(grant, now_us); /* it has moved meanwhile */
+		return;
+	}
+	grant->state = OPEN;
+	set_due(grant, grant->wanted ? now_us : grant->deadline_us);
+	if (grant->deadline_us > now_us)
+		tell(grant, grant->adopting ? GRANT_ADOPTED : GRANT_RENEWED, NULL, now_us);
+	grant->adopting = false;
+}
+
+/* Has the kernel keep the deadline of an open grant. */
+static void keep(struct grant *grant, uint64_t now_us)
+{
+	struct firewall *firewall = grant->grants->firewall;
+	int r;
+
+	grant->asked_us = grant->deadline_us;
+	r = firewall_open(firewall, grant->rule, time_wanted(grant, now_us), now_us, grant);
+	if (r == FIREWALL_DONE) {
+		kept(grant, now_us);
+	} else if (r == FIREWALL_PENDING) {
+		grant->state = RENEWING;
+		set_due(grant, grant->deadline_us);
+	} else if (r == -EAGAIN) {
+		grant->state = UNTOLD;
+		set_due(grant, now_us + BUSY_US);
+	} else {
+		not_kept(grant, r, firewall_problem(firewall), now_us);
+	}
 }
 
 static void opened(struct grant *grant, uint64_t now_us)
@@ -274,8 +335,12 @@ static void opened(struct grant *grant, uint64_t now_us)
 	/* Where a command has opened it, a successor has to know that it did. */
 	if (!rule_expires(grant->rule))
 		record(grant);
+	grant->kept_us = grant->asked_us;
 	set_due(grant, grant->wanted ? now_us : grant->deadline_us);
 	tell(grant, GRANT_OPENED, NULL, now_us);
+	if (rule_expires(grant->rule) && !grant->wanted && grant->deadline_us != grant->asked_us &&
+	    grant->deadline_us > now_us)
+		keep(grant, now_us);
 }
 
 /* It could not be opened. If it may still be open from before, it has to be closed all the same. */
@@ -303,8 +368,9 @@ static void start_opening(struct grant *grant, uint64_t now_us)
 		give_up(grant, "its record cannot be written", now_us);
 		return;
 	}
+	grant->asked_us = grant->deadline_us;
 	set_due(grant, grant->deadline_us);
-	r = firewall_open(firewall, grant->rule, seconds_wanted(grant, now_us), now_us, grant);
+	r = firewall_open(firewall, grant->rule, time_wanted(grant, now_us), now_us, grant);
 	if (r == FIREWALL_DONE) {
 		opened(grant, now_us);
 	} else if (r < 0) {
@@ -378,8 +444,7 @@ static int leave_or_close(struct grant *grant, uint64_t now_us)
 	const struct grant *twin = find_twin(grant);
 
 	if (twin && twin->deadline_us > now_us)
-		return firewall_open(firewall, grant->rule, seconds_left(twin, now_us), now_us,
-				     grant);
+		return firewall_open(firewall, grant->rule, time_left(twin, now_us), now_us, grant);
 	return firewall_close(firewall, grant->rule, now_us, grant);
 }
 
@@ -426,6 +491,10 @@ static void on_done(void *owner, int error, const char *problem, uint64_t now_us
 
 	if (grant->state == OPENING)
 		opening_ended(grant, error, problem, now_us);
+	else if (grant->state == RENEWING && error == 0)
+		kept(grant, now_us);
+	else if (grant->state == RENEWING)
+		not_kept(grant, error, problem, now_us);
 	else if (error == 0)
 		closed(grant, now_us);
 	else
@@ -435,26 +504,21 @@ static void on_done(void *owner, int error, const char *problem, uint64_t now_us
 /* Moves the deadline, again on record first. What fails leaves the old deadline. */
 static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 {
-	struct firewall *firewall = grant->grants->firewall;
 	uint64_t old_deadline_us = grant->deadline_us;
-	const char *problem = NULL;
+	bool is_idle = grant->state == OPEN || grant->state == UNTOLD;
 
 	grant->deadline_us = deadline_us;
-	if (record(grant) < 0)
-		problem = "its record cannot be written";
-	else if (rule_expires(grant->rule) &&
-		 firewall_open(firewall, grant->rule, seconds_wanted(grant, now_us), now_us,
-			       grant) < 0)
-		problem = firewall_problem(firewall);
-	if (problem) {
+	if (record(grant) < 0) {
 		grant->deadline_us = old_deadline_us;
 		record(grant);
-		tell(grant, GRANT_REFUSED, problem, now_us);
-		return;
+		tell(grant, GRANT_REFUSED, "its record cannot be written", now_us);
+	} else if (rule_expires(grant->rule) && is_idle) {
+		keep(grant, now_us);
+	} else {
+		set_due(grant, deadline_us);
+		if (grant->state == OPEN)
+			tell(grant, GRANT_RENEWED, NULL, now_us);
 	}
-	set_due(grant, deadline_us);
-	if (grant->state == OPEN)
-		tell(grant, GRANT_RENEWED, NULL, now_us);
 }
 
 static void open_new(struct grants *grants, const struct door *door, const struct address *source,
@@ -512,7 +576,7 @@ void grants_open(struct grants *grants, const struct door *door, const struct ad
 
 	if (!grant) {
 		open_new(grants, door, source, now_us);
-	} else if ((grant->state == OPEN || grant->state == OPENING) &&
+	} else if (grant->state != CLOSING && grant->state != UNCLOSED &&
 		   grant->deadline_us > now_us) {
 		renew(grant, now_us + door->timeout_us, now_us);
 	} else {
@@ -525,7 +589,7 @@ static void end_now(struct grant *grant, uint64_t now_us)
 {
 	grant->wanted = rule_free(grant->wanted);
 	grant->deadline_us = now_us;
-	if (grant->state == OPEN || grant->state == UNCLOSED)
+	if (grant->state == OPEN || grant->state == UNTOLD || grant->state == UNCLOSED)
 		set_due(grant, now_us);
 }
 
@@ -568,16 +632,13 @@ struct inheritance {
 /* The kernel is told once more, in case the predecessor died before it did. */
 static void adopt(struct grant *grant, uint64_t now_us)
 {
-	struct firewall *firewall = grant->grants->firewall;
-
 	grant->state = OPEN;
+	grant->kept_us = grant->deadline_us;
 	if (grant->deadline_us <= now_us)
 		return;
-	if (rule_expires(grant->rule) &&
-	    firewall_open(firewall, grant->rule, seconds_wanted(grant, now_us), now_us, grant) <
-		    0) {
-		tell(grant, GRANT_REFUSED, firewall_problem(firewall), now_us);
-		forget(grant);
+	if (rule_expires(grant->rule)) {
+		grant->adopting = true;
+		keep(grant, now_us);
 	} else {
 		tell(grant, GRANT_ADOPTED, NULL, now_us);
 	}
@@ -648,10 +709,13 @@ void grants_run(struct grants *grants, uint64_t now_us)
 	while ((due = queue_first(&grants->queue)) && due->at_us <= now_us) {
 		struct grant *grant = (struct grant *)due;
 
-		if (grant->state == OPENING) {
-			/* Its time is up before it was open. */
+		if (grant->state == OPENING || grant->state == RENEWING) {
+			/* Its time is up before that was done. */
 			firewall_hurry(grants->firewall, grant, now_us);
 			set_due(grant, UINT64_MAX);
+		} else if (grant->state == UNTOLD && !grant->wanted &&
+			   grant->deadline_us > now_us) {
+			keep(grant, now_us);
 		} else {
 			start_closing(grant, now_us);
 		}

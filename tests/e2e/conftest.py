@@ -101,8 +101,9 @@ def _start(lab, request):
         lab.server.run("ipset", "flush", name, check=False)
     for name in ("open4", "open6"):
         lab.server.run("nft", "flush", "set", "inet", "lab", name, check=False)
-    lab.server.run("iptables", "-F", "DOORS", check=False)
-    lab.server.run("ip6tables", "-F", "DOORS", check=False)
+    for program in ("iptables", "ip6tables"):
+        for chain in ("DOORS", "KNOCKTAIL"):
+            lab.server.run(program, "-F", chain, check=False)
     for daemon in started:
         text = daemon.stderr()
         assert "Sanitizer" not in text and "runtime error" not in text, text

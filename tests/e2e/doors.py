@@ -25,6 +25,13 @@ def nft_door(name="ssh", sequence="7000, 8000, 9000", **keys):
     return door(name, **{**values, **keys})
 
 
+def iptables_door(name="ssh", sequence="7000, 8000, 9000", **keys):
+    """A door that is a rule in a chain of knocktail's own."""
+    values = {"sequence": sequence, "seq_timeout": "5s", "timeout": "2s", "backend": "iptables",
+              "ports": "2223/tcp, 2224/udp"}
+    return door(name, **{**values, **keys})
+
+
 def command_door(name="web", sequence="7100, 8100, 9100", **keys):
     """A door that commands open and close."""
     values = {"sequence": sequence, "seq_timeout": "5s", "timeout": "2s", "backend": "command"}

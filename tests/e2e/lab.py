@@ -30,6 +30,7 @@ JOURNALD = "/lib/systemd/systemd-journald"
 GUARDED_PORT = 22       # opened by an address in the sets knock4, knock6
 COMMAND_PORTS = (2201, 2202)    # opened by rules in the chain DOORS
 NFT_PORT = 2222         # the nft firewall: opened by an address in the sets open4, open6
+IPTABLES_PORT = 2223    # opened by rules in a chain that knocktail makes
 
 # Nobody on the machine: the daemon gets by without an entry in the user database.
 DAEMON_UID = 64042
@@ -329,7 +330,7 @@ class Lab:
                                 input=NFT.format(prefix=self.prefix, port=NFT_PORT))
             else:
                 self._start_iptables()
-            self._start_listener(GUARDED_PORT, *COMMAND_PORTS, NFT_PORT)
+            self._start_listener(GUARDED_PORT, *COMMAND_PORTS, NFT_PORT, IPTABLES_PORT)
         except BaseException:
             self.close()
             raise
@@ -459,6 +460,12 @@ class Lab:
         sets = [item["set"] for item in json.loads(listed.stdout)["nftables"] if "set" in item]
         elements = [element["elem"] for element in sets[0].get("elem", [])]
         return {element["val"]: element.get("expires") for element in elements}
+
+    def owned_rules(self, version=4):
+        """The rules in knocktail's own chain."""
+        program = "iptables" if version == 4 else "ip6tables"
+        listed = self.server.run(program, "-S", "KNOCKTAIL", check=False).stdout.splitlines()
+        return [line for line in listed if line.startswith("-A")]
 
     def _start_listener(self, *ports):
         listener = self.server.spawn(

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from doors import command_door, ipset_door, nft_door
+from doors import command_door, ipset_door, iptables_door, nft_door
 from hosts import wait_until
-from lab import COMMAND_PORTS, ROOT, Lab, program
+from lab import COMMAND_PORTS, IPTABLES_PORT, ROOT, Lab, program
 from machine import Machine, Unavailable, install_from, tree
 
 UNIT = "knocktaild.service"
@@ -103,6 +103,16 @@ def test_nft_works_in_the_sandbox(service, client, lab):
                    "the address is in the set")
     service.run("systemctl", "stop", UNIT)
     assert not lab.elements(4) and not lab.elements(6)
+
+
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+def test_iptables_works_in_the_sandbox(version, service, client, lab):
+    configure(service, iptables_door(timeout="3s"))
+    service.run("systemctl", "restart", UNIT)
+    knocked = client.knock(7000, 8000, 9000, version=version)
+    client.wait_open(IPTABLES_PORT, version, since=knocked)
+    assert client.wait_closed(IPTABLES_PORT, version) - knocked < 4.1
+    wait_until(lambda: not lab.owned_rules(version), 1, "the rules are gone")
 
 
 def test_it_runs_as_its_own_user_with_one_capability(service):

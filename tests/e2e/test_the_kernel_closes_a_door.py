@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from doors import nft_door
+from doors import iptables_door, nft_door
 from hosts import wait_until
-from lab import NFT_PORT
+from lab import IPTABLES_PORT, NFT_PORT
 
 
 class Nft:
@@ -30,7 +30,30 @@ class Nft:
             self.lab.server.run("nft", "flush", "set", "inet", "lab", f"open{version}")
 
 
-@pytest.fixture(params=[Nft], ids=["nft"])
+class Iptables:
+    """Rules in a chain of knocktail's own; one for each protocol, of which one is counted."""
+
+    port = IPTABLES_PORT
+    door = staticmethod(iptables_door)
+
+    def __init__(self, request):
+        self.lab = request.getfixturevalue("lab")
+        self.start = request.getfixturevalue("start")
+
+    def entries(self, client, version=4):
+        """What the firewall holds for the client."""
+        rules = [rule for rule in self.lab.owned_rules(version)
+                 if f" -s {client.address(version)}/" in rule]
+        assert len(rules) == 2 * sum("tcp" in rule for rule in rules)
+        return [rule for rule in rules if "tcp" in rule]
+
+    def lose(self):
+        """All that is open is forgotten."""
+        for program in ("iptables", "ip6tables"):
+            self.lab.server.run(program, "-F", "KNOCKTAIL")
+
+
+@pytest.fixture(params=[Nft, Iptables], ids=["nft", "iptables"])
 def backend(request):
     """A backend, with its firewall."""
     return request.param(request)
@@ -191,3 +214,33 @@ def test_a_missing_nft_set_is_told(nft_lab, nft_start, request):
     request.addfinalizer(client.close)
     client.knock(7000, 8000, 9000)
     assert daemon.wait_message("refused").endswith("nft inet lab nothing: there is no such set")
+
+
+@both
+def test_the_chain_is_made_once(version, lab, start):
+    """And jumped to before anything else can be done with a packet."""
+    program = "iptables" if version == 4 else "ip6tables"
+    for _ in range(2):
+        daemon = start(iptables_door())
+        daemon.reload()
+        listed = lab.server.run(program, "-S", "INPUT").stdout.splitlines()
+        assert listed.count("-A INPUT -j KNOCKTAIL") == 1
+        assert listed[1] == "-A INPUT -j KNOCKTAIL"
+        daemon.stop()
+
+
+def test_a_table_that_was_loaded_anew(lab, start, request):
+    """With the next knock the chain, the jump and the rule are back."""
+    saved = lab.server.run("iptables-save", "-t", "filter").stdout
+    bare = "".join(line + "\n" for line in saved.splitlines() if "KNOCKTAIL" not in line)
+    daemon = start(iptables_door(timeout="60s"))
+    lab.server.run("iptables-restore", input=bare)
+    client = lab.client()
+    request.addfinalizer(client.close)
+    client.knock(7000, 8000, 9000)
+    client.wait_open(IPTABLES_PORT)
+    lab.server.run("iptables-restore", input=bare)
+    client.knock(7000, 8000, 9000)
+    daemon.wait_message("renewed")
+    client.wait_open(IPTABLES_PORT)
+    assert len([rule for rule in lab.owned_rules() if client.v4 in rule]) == 2

@@ -61,8 +61,10 @@ static void check_door(const struct config *config, const struct door *door)
 		check_command(door->start_command[family]);
 		check_command(door->stop_command[family]);
 	}
-	require(opens);
-	require((door->backend != BACKEND_COMMAND) == (door->entry != NULL));
+	require(opens == (door->backend != BACKEND_IPTABLES));
+	require((door->backend == BACKEND_IPTABLES) == (door->chain && door->ports.n_steps > 0));
+	require((door->backend == BACKEND_IPSET || door->backend == BACKEND_NFT) ==
+		(door->entry != NULL));
 }
 
 static void check_config(const struct config *config)

@@ -59,12 +59,13 @@ static void dump_command(FILE *out, const char *door, const char *key, char *con
 	fputs("\n", out);
 }
 
-static void dump_sequence(FILE *out, const struct door *door)
+static void dump_ports(FILE *out, const struct door *door, const char *key,
+		       const struct sequence *ports)
 {
-	fprintf(out, "%s.sequence=", door->name);
-	for (size_t i = 0; i < door->knock.sequence.n_steps; i++)
-		fprintf(out, "%s%u/%s", i > 0 ? " " : "", door->knock.sequence.steps[i].port,
-			door->knock.sequence.steps[i].protocol == IPPROTO_UDP ? "udp" : "tcp");
+	fprintf(out, "%s.%s=", door->name, key);
+	for (size_t i = 0; i < ports->n_steps; i++)
+		fprintf(out, "%s%u/%s", i > 0 ? " " : "", ports->steps[i].port,
+			ports->steps[i].protocol == IPPROTO_UDP ? "udp" : "tcp");
 	fputs("\n", out);
 }
 
@@ -88,7 +89,9 @@ static void dump_door(FILE *out, const struct door *door)
 {
 	char text[DURATION_TEXT_MAX];
 
-	dump_sequence(out, door);
+	dump_ports(out, door, "sequence", &door->knock.sequence);
+	dump_ports(out, door, "ports", &door->ports);
+	fprintf(out, "%s.chain=%s\n", door->name, door->chain ? door->chain : "");
 	dump_filter(out, door);
 	fprintf(out, "%s.seq_timeout=%s\n", door->name,
 		duration_format(door->knock.seq_timeout_us, text));

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1371,6 +1372,193 @@ static void test_ipset_inherited(void **state)
 	assert_int_equal(grants_count(fixture->grants), 0);
 }
 
+static int run_tool(const struct fixture *fixture, const char *program, const char *line)
+{
+	char *copy = strdup(line), *rest = NULL, *argv[16] = {TEXT(program)};
+	char *output = support_path(fixture->directory, "output");
+	size_t n = 1;
+	int status;
+
+	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+		argv[n++] = word;
+	status = support_run(argv, NULL, output);
+	free(output);
+	free(copy);
+	return status;
+}
+
+/* How many rules the chain has. */
+static size_t count_rules(const struct fixture *fixture)
+{
+	char *output = support_path(fixture->directory, "output"), *text;
+	size_t n = 0;
+
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-S KNOCKTAIL"), 0);
+	text = support_read(output, NULL);
+	for (const char *at = text; (at = strstr(at, "-A KNOCKTAIL ")); at++)
+		n++;
+	free(text);
+	free(output);
+	return n;
+}
+
+/* Where the kernel keeps deadlines, but a command has to tell it. */
+static struct fixture *with_iptables(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!permitted || run_tool(fixture, "/usr/sbin/iptables", "-w 5 -S INPUT") != 0)
+		skip();
+	run_tool(fixture, "/usr/sbin/iptables", "-N KNOCKTAIL");
+	run_tool(fixture, "/usr/sbin/iptables", "-F KNOCKTAIL");
+	return fixture;
+}
+
+static const struct door iptables_door = {
+	.name = "ipt",
+	.timeout_us = 30 * S,
+	.max_open = 1000,
+	.backend = BACKEND_IPTABLES,
+	.ports = {1, {{22, 6}}},
+	.chain = TEXT("KNOCKTAIL"),
+};
+
+static void test_iptables(void **state)
+{
+	struct fixture *fixture = with_iptables(state);
+
+	open_door(fixture, &iptables_door, A, T0);
+	expect_news(fixture, "");
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened ipt 192.0.2.1 30\n");
+	assert_int_equal(count_rules(fixture), 1);
+
+	open_door(fixture, &iptables_door, A, T0 + 10 * S);
+	expect_news(fixture, "");
+	assert_true(recorded_deadline(fixture, "ipt@192.0.2.1") == T0 + 40 * S);
+	await_news(fixture, 1, T0 + 10 * S);
+	expect_news(fixture, "renewed ipt 192.0.2.1 30\n");
+	assert_int_equal(count_rules(fixture), 1);
+	assert_true(grants_next_us(fixture->grants) == T0 + 40 * S);
+
+	await_news(fixture, 1, T0 + 40 * S);
+	expect_news(fixture, "closed ipt 192.0.2.1 0\n");
+	assert_int_equal(count_rules(fixture), 0);
+	assert_false(has_record(fixture, "ipt@192.0.2.1"));
+}
+
+/* A knock while one of before is still being told to the kernel: that comes next. */
+static void test_iptables_knocks_in_a_row(void **state)
+{
+	struct fixture *fixture = with_iptables(state);
+
+	for (unsigned i = 0; i < 3; i++)
+		open_door(fixture, &iptables_door, A, T0 + i * S);
+	await_news(fixture, 2, T0 + 2 * S);
+	expect_news(fixture, "opened ipt 192.0.2.1 30\nrenewed ipt 192.0.2.1 30\n");
+	for (unsigned i = 3; i < 6; i++)
+		open_door(fixture, &iptables_door, A, T0 + i * S);
+	await_news(fixture, 1, T0 + 5 * S);
+	expect_news(fixture, "renewed ipt 192.0.2.1 30\n");
+	assert_int_equal(count_rules(fixture), 1);
+	assert_true(grants_next_us(fixture->grants) == T0 + 35 * S);
+	await_news(fixture, 1, T0 + 35 * S);
+	expect_news(fixture, "closed ipt 192.0.2.1 0\n");
+	assert_int_equal(count_rules(fixture), 0);
+}
+
+static void test_iptables_close_while_renewing(void **state)
+{
+	struct fixture *fixture = with_iptables(state);
+
+	open_door(fixture, &iptables_door, A, T0);
+	await_news(fixture, 1, T0);
+	open_door(fixture, &iptables_door, A, T0 + 10 * S);
+	grants_close_all(fixture->grants, T0 + 10 * S);
+	await_count(fixture, 0, T0 + 10 * S);
+	expect_news(fixture, "opened ipt 192.0.2.1 30\nclosed ipt 192.0.2.1 0\n");
+	assert_int_equal(count_rules(fixture), 0);
+}
+
+/* The deadline comes while the kernel is being told of it. */
+static void test_iptables_overdue_while_renewing(void **state)
+{
+	struct fixture *fixture = with_iptables(state);
+
+	open_door(fixture, &iptables_door, A, T0);
+	await_news(fixture, 1, T0);
+	open_door(fixture, &iptables_door, A, T0 + 10 * S);
+	await_count(fixture, 0, T0 + 40 * S);
+	assert_non_null(strstr(fixture->news, "closed ipt 192.0.2.1 0\n"));
+	assert_int_equal(count_rules(fixture), 0);
+}
+
+/* What cannot be renewed keeps its deadline. */
+static void test_iptables_failing_renewal(void **state)
+{
+	struct fixture *fixture = with_iptables(state);
+
+	open_door(fixture, &iptables_door, A, T0);
+	await_news(fixture, 1, T0);
+	fixture->news[0] = '\0';
+	/* A chain of that name which is none of iptables'. */
+	run_tool(fixture, "/usr/sbin/iptables", "-F KNOCKTAIL");
+	run_tool(fixture, "/usr/sbin/iptables", "-D INPUT -j KNOCKTAIL");
+	run_tool(fixture, "/usr/sbin/iptables", "-X KNOCKTAIL");
+	if (run_tool(fixture, "/usr/sbin/nft",
+		     "add chain ip filter KNOCKTAIL { type filter hook input priority 77 ; }") != 0)
+		skip();
+	open_door(fixture, &iptables_door, A, T0 + 10 * S);
+	await_news(fixture, 1, T0 + 10 * S);
+	expect_news(fixture, "refused ipt 192.0.2.1 0: iptables KNOCKTAIL: ...\n");
+	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
+	assert_true(recorded_deadline(fixture, "ipt@192.0.2.1") == T0 + 30 * S);
+	open_door(fixture, &iptables_door, B, T0 + 10 * S);
+	await_news(fixture, 1, T0 + 10 * S);
+	expect_news(fixture, "refused ipt 192.0.2.2 30: iptables KNOCKTAIL: ...\n");
+	assert_int_equal(run_tool(fixture, "/usr/sbin/nft", "delete chain ip filter KNOCKTAIL"), 0);
+	await_news(fixture, 1, T0 + 30 * S);
+	expect_news(fixture, "closed ipt 192.0.2.1 0\n");
+}
+
+/* More than there are places for commands, as after a crash: each is told to the kernel, in turn,
+ * and closed. */
+static void test_iptables_inherited(void **state)
+{
+	enum { N = 140 };
+	struct fixture *fixture = with_iptables(state);
+
+	for (unsigned i = 0; i < N; i++) {
+		char text[512], name[64];
+
+		snprintf(name, sizeof name, "ipt@10.0.0.%u", i);
+		snprintf(text, sizeof text,
+			 "door=ipt\nsource=10.0.0.%u\nboot=%s\ndeadline_us=%" PRIu64
+			 "\nstate=open\nopened=1\nbackend=iptables\nelement=10.0.0.%u\nchain=KNOCKTAIL\n"
+			 "comment=knocktail:ipt\nports=tcp 22\nend=yes\n",
+			 i, boot_id, T0 + 30 * S, i);
+		put_record(fixture, name, text);
+	}
+	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	assert_int_equal(grants_count(fixture->grants), N);
+	/* The clock goes on by as much as those without a place wait. */
+	await_news(fixture, 128, T0);
+	for (unsigned i = 1; count_rules(fixture) < N && i < 1000; i++)
+		grants_run(fixture->grants, T0 + i * 20000);
+	assert_int_equal(count_rules(fixture), N);
+	assert_null(strstr(fixture->news, "refused"));
+	assert_int_equal(grants_count(fixture->grants), N);
+	fixture->news[0] = '\0';
+	grants_close_all(fixture->grants, T0 + 25 * S);
+	for (unsigned i = 1; grants_count(fixture->grants) > 0 && i < 10000; i++) {
+		fixture->news[0] = '\0';
+		grants_run(fixture->grants, T0 + 25 * S + i * 20000);
+		poll(&(struct pollfd){.fd = grants_fd(fixture->grants), .events = POLLIN}, 1, 5);
+	}
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_int_equal(count_rules(fixture), 0);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -1427,6 +1615,12 @@ int main(void)
 		TEST(test_ipset_twins),
 		TEST(test_ipset_without_the_set),
 		TEST(test_ipset_inherited),
+		TEST(test_iptables),
+		TEST(test_iptables_knocks_in_a_row),
+		TEST(test_iptables_close_while_renewing),
+		TEST(test_iptables_overdue_while_renewing),
+		TEST(test_iptables_failing_renewal),
+		TEST(test_iptables_inherited),
 	};
 
 	permitted = support_private_network();

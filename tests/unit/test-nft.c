@@ -168,7 +168,7 @@ static long left(struct fixture *fixture, const char *set, const char *element)
 
 static int open_rule(struct fixture *fixture, const struct rule *rule, uint64_t seconds)
 {
-	return firewall_open(fixture->firewall, rule, seconds, 0, NULL);
+	return firewall_open(fixture->firewall, rule, seconds * 1000000, 0, NULL);
 }
 
 static int close_rule(struct fixture *fixture, const struct rule *rule)

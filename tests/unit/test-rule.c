@@ -162,6 +162,29 @@ static void test_nft_rule(void **state)
 	rule_free(rule);
 }
 
+static void test_iptables_rule(void **state)
+{
+	const struct door door = {
+		.name = "ssh",
+		.backend = BACKEND_IPTABLES,
+		.ports = {3, {{22, 6}, {53, 17}, {443, 6}}},
+		.chain = TEXT("KNOCKTAIL"),
+	};
+	struct rule *rule = new_rule(&door, "2001:db8::1"), *read = NULL;
+	char *text = written(rule);
+
+	(void)state;
+	assert_string_equal(text, "backend=iptables\nelement=2001:db8::1\nchain=KNOCKTAIL\n"
+				  "comment=knocktail:ssh\nports=tcp 22,443\nports=udp 53\n");
+	assert_true(rule_expires(rule));
+	assert_int_equal(read_text(text, &read), 0);
+	assert_true(rule_is_whole(read));
+	assert_true(rule_equal(rule, read));
+	free(text);
+	rule_free(read);
+	rule_free(rule);
+}
+
 static void test_command_rule(void **state)
 {
 	const struct door door = {
@@ -322,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_token_argv),
 		cmocka_unit_test(test_ipset_rule),
 		cmocka_unit_test(test_nft_rule),
+		cmocka_unit_test(test_iptables_rule),
 		cmocka_unit_test(test_command_rule),
 		cmocka_unit_test(test_family_without_a_rule),
 		cmocka_unit_test(test_equal),
