@@ -437,6 +437,23 @@ class Lab:
         self._journald.wait(10)
         self._run_journald()
 
+    @contextlib.contextmanager
+    def hung_journald(self):
+        """journald hangs, and its queue is full: whoever wants to be heard would have to wait."""
+        os.kill(self._journald.inner, signal.SIGSTOP)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                sock.connect(self.server.path("/run/systemd/journal/socket"))
+                with contextlib.suppress(BlockingIOError):
+                    for _ in range(100000):
+                        sock.send(b"MESSAGE=filling the queue\n")
+            yield
+        finally:
+            os.kill(self._journald.inner, signal.SIGCONT)
+            # nsenter stops itself when its child is stopped, but nobody wakes it.
+            self._journald.send_signal(signal.SIGCONT)
+
     # The firewall
 
     def _start_iptables(self):

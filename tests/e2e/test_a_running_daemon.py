@@ -27,6 +27,27 @@ def test_a_reload_brings_new_doors(client, other, start, lab, nothing_opened):
     client.wait_closed(timeout=4)
 
 
+def test_a_knock_survives_a_reload(client, start, lab):
+    daemon = start(ipset_door())
+    client.knock(7000, 8000)
+    rewrite(lab, daemon, ipset_door() + ipset_door("more", sequence="7000, 7001"))
+    daemon.reload()
+    client.wait_open(since=client.knock(9000))
+
+
+def test_a_hung_journald_keeps_no_door_open(client, other, start, lab):
+    """While nobody can be told of it, doors close all the same."""
+    daemon = start(command_door(
+        timeout="2s", start_command="/usr/sbin/iptables -w -I DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT",
+        stop_command="/usr/sbin/iptables -w -D DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT"))
+    for knocker in (client, other):
+        knocker.wait_open(port=2201, since=knocker.knock(7100, 8100, 9100))
+    with lab.hung_journald():
+        client.wait_closed(port=2201)
+        other.wait_closed(port=2201)
+    assert daemon.stop() == 0
+
+
 def test_a_reload_leaves_open_doors_open(client, start, lab):
     daemon = start(ipset_door(timeout="60s"))
     client.knock(7000, 8000, 9000)
