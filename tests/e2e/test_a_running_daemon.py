@@ -37,9 +37,9 @@ def test_a_knock_survives_a_reload(client, start, lab):
 
 def test_a_hung_journald_keeps_no_door_open(client, other, start, lab):
     """While nobody can be told of it, doors close all the same."""
-    daemon = start(command_door(
-        timeout="2s", start_command="/usr/sbin/iptables -w -I DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT",
-        stop_command="/usr/sbin/iptables -w -D DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT"))
+    rule = "DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT"
+    daemon = start(command_door(timeout="2s", start_command=f"/usr/sbin/iptables -w -I {rule}",
+                                stop_command=f"/usr/sbin/iptables -w -D {rule}"))
     for knocker in (client, other):
         knocker.wait_open(port=2201, since=knocker.knock(7100, 8100, 9100))
     with lab.hung_journald():
