@@ -1534,7 +1534,8 @@ static void test_iptables_inherited(void **state)
 		snprintf(name, sizeof name, "ipt@10.0.0.%u", i);
 		snprintf(text, sizeof text,
 			 "door=ipt\nsource=10.0.0.%u\nboot=%s\ndeadline_us=%" PRIu64
-			 "\nstate=open\nopened=1\nbackend=iptables\nelement=10.0.0.%u\nchain=KNOCKTAIL\n"
+			 "\nstate=open\nopened=1\nbackend=iptables\nelement=10.0.0.%u\nchain="
+			 "KNOCKTAIL\n"
 			 "comment=knocktail:ipt\nports=tcp 22\nend=yes\n",
 			 i, boot_id, T0 + 30 * S, i);
 		put_record(fixture, name, text);

@@ -50,8 +50,9 @@ check_includes grant "core util firewall"
 check_includes judge "core util record config"
 check_includes daemon "core util record source config firewall grant audit judge"
 check_includes cli "core util record source config firewall grant audit judge"
+known=" core util record source config firewall audit grant judge daemon cli "
 for directory in "$srcdir"/src/*/; do
-	case " core util record source config firewall audit grant judge daemon cli " in
+	case "$known" in
 	*" $(basename "$directory") "*) ;;
 	*) fail "src/$(basename "$directory") is a layer that this test does not know" ;;
 	esac
