@@ -31,8 +31,9 @@ enum { LISTING_MAX = 64 << 20 };
 struct iptables_job {
 	struct iptables_job *next;
 	void *owner;
-	bool lists; /* the child that runs lists; else it changes */
-	bool again; /* the change has failed once */
+	bool lists;  /* the child that runs lists; else it changes */
+	bool again;  /* the change has failed once */
+	bool founds; /* a change runs that takes the chain to be absent */
 	uint64_t limit_us;
 	int listing_fd;
 	struct address source;
@@ -256,16 +257,37 @@ static int fail_job(struct firewall *firewall, const struct iptables_job *job, i
 			     job->chain, problem ? problem : "out of memory");
 }
 
+/* Two that create the chain at the same time would both add the jump to it: the kernel takes the
+ * second transaction too, because it is checked against a listing that is too old. */
+static bool is_being_founded(const struct firewall *firewall, const struct iptables_job *job)
+{
+	for (const struct iptables_job *other = firewall->jobs; other; other = other->next)
+		if (other != job && other->founds && strcmp(other->chain, job->chain) == 0 &&
+		    address_family(&other->source) == address_family(&job->source))
+			return true;
+	return false;
+}
+
+static int listed(struct firewall *firewall, struct iptables_job *job, int error, uint64_t now_us)
+{
+	free(job->unlisted);
+	job->unlisted = error < 0 ? strdup(firewall->problem) : NULL;
+	if (error < 0 && !job->unlisted)
+		return fail_job(firewall, job, -ENOMEM);
+	if (job->unlisted && is_being_founded(firewall, job) && job->limit_us > now_us)
+		return start_list(firewall, job);
+	job->founds = job->unlisted != NULL;
+	return change(firewall, job);
+}
+
 int iptables_continue(struct firewall *firewall, struct iptables_job *job, int error,
 		      uint64_t now_us)
 {
 	int r;
 
+	job->founds = false;
 	if (job->lists && error != -ETIMEDOUT) {
-		free(job->unlisted);
-		job->unlisted = error < 0 ? strdup(firewall->problem) : NULL;
-		r = error < 0 && !job->unlisted ? fail_job(firewall, job, -ENOMEM)
-						: change(firewall, job);
+		r = listed(firewall, job, error, now_us);
 	} else if (error < 0 && error != -ETIMEDOUT && !job->again && job->limit_us > now_us) {
 		job->again = true; /* somebody else has changed the table in between */
 		r = start_list(firewall, job);
