@@ -41,8 +41,9 @@ struct backend {
 	int (*spell)(const struct door *door, const struct address *source, struct rule *rule);
 	/* NULL: there is nothing to prepare. */
 	int (*prepare)(struct firewall *firewall, const struct door *door);
-	/* As firewall.h has them; `problem` is written on error. */
-	int (*check)(struct firewall *firewall, const struct door *door);
+	/* As firewall.h has them; `problem` is written on error. One family is checked at a time.
+	 */
+	int (*check)(struct firewall *firewall, const struct door *door, enum family family);
 	int (*open)(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 		    uint64_t now_us, void *owner);
 	int (*close)(struct firewall *firewall, const struct rule *rule, uint64_t now_us,

@@ -50,19 +50,17 @@ static int command_close(struct firewall *firewall, const struct rule *rule, uin
 	return run(firewall, rule->stop, now_us, owner);
 }
 
-static int command_check(struct firewall *firewall, const struct door *door)
+static int command_check(struct firewall *firewall, const struct door *door, enum family family)
 {
-	for (enum family family = 0; family < N_FAMILIES; family++) {
-		char *const *const commands[] = {
-			door->start_command[family],
-			door->stop_command[family],
-		};
+	char *const *const commands[] = {
+		door->start_command[family],
+		door->stop_command[family],
+	};
 
-		for (size_t i = 0; i < 2; i++)
-			if (commands[i] && access(commands[i][0], X_OK) < 0)
-				return firewall_fail(firewall, -errno, "cannot run %s: %s",
-						     commands[i][0], strerror(errno));
-	}
+	for (size_t i = 0; i < 2; i++)
+		if (commands[i] && access(commands[i][0], X_OK) < 0)
+			return firewall_fail(firewall, -errno, "cannot run %s: %s", commands[i][0],
+					     strerror(errno));
 	return 0;
 }
 

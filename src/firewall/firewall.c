@@ -70,7 +70,11 @@ int firewall_prepare(struct firewall *firewall, const struct door *door)
 
 int firewall_check(struct firewall *firewall, const struct door *door)
 {
-	return backend_of(door)->check(firewall, door);
+	int r = 0;
+
+	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
+		r = backend_of(door)->check(firewall, door, family);
+	return r;
 }
 
 int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,

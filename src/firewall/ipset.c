@@ -14,6 +14,7 @@
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
+#include "firewall/set.h"
 
 enum { COMMAND_MAX = 512, OUTPUT_MAX = 1024 };
 
@@ -137,27 +138,13 @@ __attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, 
 	return 0;
 }
 
-static int ipset_spell(const struct door *door, const struct address *source, struct rule *rule)
-{
-	const char *set = door->set[address_family(source)];
-
-	if (!set)
-		return -EAFNOSUPPORT;
-	rule->set = strdup(set);
-	rule->element = token_expand(door->entry, door, source);
-	return rule->set && rule->element ? 0 : -ENOMEM;
-}
-
 static int ipset_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 		      uint64_t now_us, void *owner)
 {
-	uint64_t seconds = left_us / 1000000 + (left_us % 1000000 > 0);
-
 	(void)now_us;
 	(void)owner;
-	/* A timeout of 0 is for ever. */
 	return run(firewall, rule->set, "add %s %s timeout %llu -exist", rule->set, rule->element,
-		   seconds > 0 ? (unsigned long long)seconds : 1);
+		   (unsigned long long)set_timeout_s(left_us));
 }
 
 static int ipset_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
@@ -217,28 +204,17 @@ static int check_set(struct firewall *firewall, const struct door *door, enum fa
 	return 0;
 }
 
-static int ipset_check(struct firewall *firewall, const struct door *door)
+static int ipset_check(struct firewall *firewall, const struct door *door, enum family family)
 {
-	for (enum family family = 0; family < N_FAMILIES; family++) {
-		int r = door->set[family] ? check_set(firewall, door, family) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static bool ipset_is_whole(const struct rule *rule)
-{
-	return rule->set && rule->element;
+	return door->set[family] ? check_set(firewall, door, family) : 0;
 }
 
 const struct backend backend_ipset = {
 	.name = "ipset",
 	.expires = true,
-	.spell = ipset_spell,
+	.spell = set_spell,
 	.check = ipset_check,
 	.open = ipset_open,
 	.close = ipset_close,
-	.is_whole = ipset_is_whole,
+	.is_whole = set_is_whole,
 };

@@ -515,17 +515,6 @@ static int rehearse(struct firewall *firewall, const struct door *door, enum fam
 	return run_change(firewall, family, "--test", text);
 }
 
-static int iptables_check(struct firewall *firewall, const struct door *door)
-{
-	for (enum family family = 0; family < N_FAMILIES; family++) {
-		int r = rehearse(firewall, door, family);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 static bool iptables_is_whole(const struct rule *rule)
 {
 	return rule->chain && rule->element && rule->comment && rule->ports;
@@ -536,7 +525,7 @@ const struct backend backend_iptables = {
 	.expires = true,
 	.spell = iptables_spell,
 	.prepare = iptables_prepare,
-	.check = iptables_check,
+	.check = rehearse,
 	.open = iptables_open,
 	.close = iptables_close,
 	.is_whole = iptables_is_whole,

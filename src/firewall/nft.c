@@ -16,6 +16,7 @@
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
+#include "firewall/set.h"
 
 enum { COMMANDS_MAX = 4096, TIMEOUT_MAX_S = 2147483 };
 
@@ -104,22 +105,9 @@ __attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, 
 	return r;
 }
 
-static int nft_spell(const struct door *door, const struct address *source, struct rule *rule)
-{
-	const char *set = door->set[address_family(source)];
-
-	if (!set)
-		return -EAFNOSUPPORT;
-	rule->set = strdup(set);
-	rule->element = token_expand(door->entry, door, source);
-	return rule->set && rule->element ? 0 : -ENOMEM;
-}
-
 static int add(struct firewall *firewall, const char *set, const char *element, uint64_t seconds)
 {
-	unsigned timeout_s = seconds < 1	       ? 1
-			     : seconds < TIMEOUT_MAX_S ? (unsigned)seconds
-						       : TIMEOUT_MAX_S;
+	unsigned timeout_s = seconds < TIMEOUT_MAX_S ? (unsigned)seconds : TIMEOUT_MAX_S;
 
 	return run(firewall, set,
 		   "add element %s { %s timeout %us }\n"
@@ -133,7 +121,7 @@ static int nft_open(struct firewall *firewall, const struct rule *rule, uint64_t
 {
 	(void)now_us;
 	(void)owner;
-	return add(firewall, rule->set, rule->element, left_us / 1000000 + (left_us % 1000000 > 0));
+	return add(firewall, rule->set, rule->element, set_timeout_s(left_us));
 }
 
 static int nft_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
@@ -230,28 +218,17 @@ static int check_set(struct firewall *firewall, const struct door *door, enum fa
 	return rehearse(firewall, door, family);
 }
 
-static int nft_check(struct firewall *firewall, const struct door *door)
+static int nft_check(struct firewall *firewall, const struct door *door, enum family family)
 {
-	for (enum family family = 0; family < N_FAMILIES; family++) {
-		int r = door->set[family] ? check_set(firewall, door, family) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static bool nft_is_whole(const struct rule *rule)
-{
-	return rule->set && rule->element;
+	return door->set[family] ? check_set(firewall, door, family) : 0;
 }
 
 const struct backend backend_nft = {
 	.name = "nft",
 	.expires = true,
-	.spell = nft_spell,
+	.spell = set_spell,
 	.check = nft_check,
 	.open = nft_open,
 	.close = nft_close,
-	.is_whole = nft_is_whole,
+	.is_whole = set_is_whole,
 };

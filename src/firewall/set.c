@@ -1,0 +1,31 @@
+#include "firewall/set.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/command.h"
+#include "core/door.h"
+#include "firewall/backend.h"
+
+#define US_PER_S UINT64_C(1000000)
+
+int set_spell(const struct door *door, const struct address *source, struct rule *rule)
+{
+	const char *set = door->set[address_family(source)];
+
+	if (!set)
+		return -EAFNOSUPPORT;
+	rule->set = strdup(set);
+	rule->element = token_expand(door->entry, door, source);
+	return rule->set && rule->element ? 0 : -ENOMEM;
+}
+
+bool set_is_whole(const struct rule *rule)
+{
+	return rule->set && rule->element;
+}
+
+uint64_t set_timeout_s(uint64_t left_us)
+{
+	return left_us > 0 ? left_us / US_PER_S + (left_us % US_PER_S > 0) : 1;
+}

@@ -1,0 +1,16 @@
+/* What the backends have in common that put an element into a set: ipset and nft. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct address;
+struct door;
+struct rule;
+
+/* As backend.spell and backend.is_whole. */
+int set_spell(const struct door *door, const struct address *source, struct rule *rule);
+bool set_is_whole(const struct rule *rule);
+
+/* The timeout of an element in whole seconds, rounded up; never 0, which would be for ever. */
+uint64_t set_timeout_s(uint64_t left_us);
