@@ -26,6 +26,9 @@ static const struct {
 	[AUDIT_CLOSE_FAILED] = {"1fe2c419a8a345799f1fb843f45ae94e", LOG_ERR,
 				"could not be closed for"},
 	[AUDIT_ADOPTED] = {"c1f1606564144d36b97c2de3f91a4a50", LOG_INFO, "is still open for"},
+	[AUDIT_RESTORED] = {"e1bca3762a4b473cafb22d4ec2c06fe8", LOG_NOTICE, "is open again for"},
+	[AUDIT_MISSING] = {"ebf97a71540d4fa7b5ef5f239347c4ba", LOG_ERR,
+			   "is missing from the firewall for"},
 };
 
 /* " until 2026-11-22 21:00:30 UTC", or nothing. */

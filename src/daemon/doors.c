@@ -15,6 +15,9 @@
 /* How long an ending daemon waits for commands that close doors. */
 #define END_LIMIT_US UINT64_C(15000000)
 
+/* Between two rounds of closing; records are read meanwhile. */
+#define BREATH_US UINT64_C(500)
+
 struct doors {
 	sd_event *event;
 	sd_event_source *timer, *commands;
@@ -32,6 +35,8 @@ static void on_news(void *userdata, const struct grant_news *news)
 		[GRANT_REFUSED] = AUDIT_REFUSED,
 		[GRANT_CLOSE_FAILED] = AUDIT_CLOSE_FAILED,
 		[GRANT_ADOPTED] = AUDIT_ADOPTED,
+		[GRANT_RESTORED] = AUDIT_RESTORED,
+		[GRANT_MISSING] = AUDIT_MISSING,
 	};
 
 	(void)userdata;
@@ -56,7 +61,10 @@ static void on_news(void *userdata, const struct grant_news *news)
 void doors_rearm(struct doors *doors)
 {
 	uint64_t next_us = grants_next_us(doors->grants);
+	uint64_t soon_us = clock_us(CLOCK_BOOTTIME) + BREATH_US;
 
+	if (next_us < soon_us)
+		next_us = soon_us;
 	sd_event_source_set_time(doors->timer, next_us);
 	sd_event_source_set_enabled(doors->timer,
 				    next_us < UINT64_MAX ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
@@ -171,9 +179,9 @@ int doors_wait_empty(struct doors *doors)
 	return grants_count(doors->grants) == 0 ? 0 : -ETIMEDOUT;
 }
 
-int doors_close_all(struct doors *doors)
+int doors_suspend(struct doors *doors)
 {
-	grants_close_all(doors->grants, clock_us(CLOCK_BOOTTIME));
+	grants_suspend(doors->grants, clock_us(CLOCK_BOOTTIME));
 	doors_rearm(doors);
 	return doors_wait_empty(doors);
 }

@@ -17,8 +17,9 @@ struct grants *doors_grants(struct doors *doors);
 /* To be called after grants_open() and the like: what is due may have changed. */
 void doors_rearm(struct doors *doors);
 
-/* Closes them all and runs the loop until that is done, but not for ever. 0 or -ETIMEDOUT. */
-int doors_close_all(struct doors *doors);
+/* Closes them all, for a successor to open again what is still due, and runs the loop until that is
+ * done, but not for ever. 0 or -ETIMEDOUT. */
+int doors_suspend(struct doors *doors);
 
 /* Runs the loop until no grant is left, but not for ever. 0 or -ETIMEDOUT. */
 int doors_wait_empty(struct doors *doors);

@@ -198,7 +198,7 @@ static int start(struct manager *manager, const struct manager_options *options)
 		return r;
 	r = doors_new(manager->event, options->runtime_directory, &manager->doors);
 	if (r == 0) {
-		r = grants_inherit(doors_grants(manager->doors), GRANTS_ADOPT,
+		r = grants_inherit(doors_grants(manager->doors), find_door, config,
 				   clock_us(CLOCK_BOOTTIME));
 		if (r < 0)
 			log_line(LOG_ERR, "cannot read the records of grants: %s", strerror(-r));
@@ -259,7 +259,7 @@ static int stop(struct manager *manager)
 	manager->tail = tail_free(manager->tail);
 	if (manager->config->on_stop == ON_STOP_KEEP)
 		return 0;
-	r = doors_close_all(manager->doors);
+	r = doors_suspend(manager->doors);
 	if (r < 0)
 		log_line(LOG_ERR, "doors that could not be closed: %zu",
 			 grants_count(doors_grants(manager->doors)));
@@ -283,7 +283,7 @@ int manager_run(struct manager *manager)
 
 static int sweep(struct doors *doors)
 {
-	int r = grants_inherit(doors_grants(doors), GRANTS_SWEEP, clock_us(CLOCK_BOOTTIME));
+	int r = grants_sweep(doors_grants(doors), clock_us(CLOCK_BOOTTIME));
 	int left;
 
 	if (r < 0)

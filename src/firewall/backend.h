@@ -10,6 +10,7 @@ struct children;
 struct door;
 struct ipset_client;
 struct iptables_job;
+struct listing;
 struct nft_client;
 
 enum { PROBLEM_MAX = 384 };
@@ -48,8 +49,22 @@ struct backend {
 		    uint64_t now_us, void *owner);
 	int (*close)(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
 		     void *owner);
+	/* Fills in the listing of the rule's place, whose error is -ENOENT if there is no such
+	 * place, and sorts it. FIREWALL_DONE, or FIREWALL_PENDING: the backend has taken the
+	 * listing over. NULL: what is open cannot be asked. */
+	int (*list)(struct firewall *firewall, const struct rule *rule, struct listing *listing,
+		    uint64_t now_us);
+	/* What the listing says; PRESENT or ABSENT. */
+	enum firewall_answer (*find)(const struct listing *listing, const struct rule *rule,
+				     uint64_t *ret_left_us);
+	/* Whether it is in the firewall after all, though no listing shows it by that name. NULL: a
+	 * listing tells all. */
+	bool (*holds)(struct firewall *firewall, const struct rule *rule);
 	bool (*is_whole)(const struct rule *rule);
 };
+
+/* A rule that has no more than what tells its place. 0 or -ENOMEM. */
+int rule_new_place(const struct rule *rule, struct rule **ret);
 
 extern const struct backend backend_ipset, backend_nft, backend_iptables, backend_command;
 

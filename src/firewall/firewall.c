@@ -10,6 +10,7 @@
 #include "firewall/backend.h"
 #include "firewall/ipset.h"
 #include "firewall/iptables.h"
+#include "firewall/listing.h"
 #include "firewall/nft.h"
 #include "util/children.h"
 #include "util/cleanup.h"
@@ -88,6 +89,44 @@ int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t 
 	return rule->backend->close(firewall, rule, now_us, owner);
 }
 
+int firewall_list(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+		  firewall_listed_fn fn, void *userdata)
+{
+	struct listing *listing;
+	int r;
+
+	if (!rule->backend->list)
+		return -EOPNOTSUPP;
+	r = listing_new(rule, &listing);
+	if (r < 0)
+		return r;
+	listing->fn = fn;
+	listing->userdata = userdata;
+	r = rule->backend->list(firewall, rule, listing, now_us);
+	if (r == FIREWALL_DONE)
+		listing_tell(listing, now_us);
+	return r < 0 ? r : 0;
+}
+
+enum firewall_answer firewall_ask(struct firewall *firewall, const struct listing *listing,
+				  const struct rule *rule, uint64_t *ret_left_us)
+{
+	const struct backend *backend = rule->backend;
+
+	if (listing->error < 0 && listing->error != -ENOENT)
+		return FIREWALL_SILENT;
+	if (backend->find(listing, rule, ret_left_us) == FIREWALL_PRESENT)
+		return FIREWALL_PRESENT;
+	return listing->error == 0 && backend->holds && backend->holds(firewall, rule)
+		       ? FIREWALL_SPELLED
+		       : FIREWALL_ABSENT;
+}
+
+bool listing_covers(const struct listing *listing, const struct rule *rule)
+{
+	return rule_shares_place(listing->place, rule);
+}
+
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us)
 {
 	struct iptables_job *job = iptables_find(firewall, owner);
@@ -139,12 +178,13 @@ void firewall_process(struct firewall *firewall, uint64_t now_us)
 		int error;
 		const char *problem = describe(firewall, &exit, &error);
 		struct iptables_job *job = iptables_find(firewall, exit.owner);
+		bool shows = job && iptables_shows(job);
 
 		if (job) {
 			error = iptables_continue(firewall, job, error, now_us);
 			problem = error < 0 ? firewall->problem : NULL;
 		}
-		if (error != FIREWALL_PENDING)
+		if (error != FIREWALL_PENDING && !shows)
 			firewall->done(exit.owner, error, problem, now_us);
 	}
 }

@@ -51,6 +51,28 @@ int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t l
 int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
 		   void *owner);
 
+/* Asks what is open in the place that the rule belongs to: its set, its chain. `fn` is called once,
+ * before this returns or later, with a listing that is valid until it returns. 0; -ENOMEM;
+ * -EOPNOTSUPP: nothing can be asked about such rules; another negative errno: try again. */
+struct listing;
+typedef void (*firewall_listed_fn)(void *userdata, const struct listing *listing, uint64_t now_us);
+int firewall_list(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+		  firewall_listed_fn fn, void *userdata);
+
+enum firewall_answer {
+	FIREWALL_ABSENT,  /* the rule is not in the firewall */
+	FIREWALL_PRESENT, /* it is there, for another *ret_left_us */
+	FIREWALL_SPELLED, /* it is there, in a spelling that hides how long it will be */
+	FIREWALL_SILENT,  /* the firewall could not be asked */
+};
+
+/* What the listing says of a rule, whose place it has to be the listing of. */
+enum firewall_answer firewall_ask(struct firewall *firewall, const struct listing *listing,
+				  const struct rule *rule, uint64_t *ret_left_us);
+
+/* Whether the listing is of the place that the rule belongs to. */
+bool listing_covers(const struct listing *listing, const struct rule *rule);
+
 /* Gives a running command of this owner only until then. */
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us);
 
@@ -72,6 +94,9 @@ bool rule_expires(const struct rule *rule);
 
 /* Whether both are closed in the same way. */
 bool rule_equal(const struct rule *a, const struct rule *b);
+
+/* Whether both belong to one set or chain, which one listing shows. */
+bool rule_shares_place(const struct rule *a, const struct rule *b);
 
 /* As lines of KEY=VALUE, for people and for rule_read_line(). */
 void rule_write(const struct rule *rule, FILE *file);

@@ -14,15 +14,21 @@
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
+#include "firewall/listing.h"
 #include "firewall/set.h"
+#include "util/number.h"
 
-enum { COMMAND_MAX = 512, OUTPUT_MAX = 1024 };
+#define US_PER_S UINT64_C(1000000)
+
+enum { COMMAND_MAX = 512, OUTPUT_MAX = 64 << 20 };
 
 struct ipset_client {
 	struct ipset *session;
 	bool failed;
 	char problem[PROBLEM_MAX];
-	char output[OUTPUT_MAX];
+	FILE *file; /* what it prints, while it runs; NULL: nothing so far */
+	char *output;
+	size_t output_size;
 };
 
 __attribute__((format(printf, 4, 5))) static int
@@ -45,6 +51,8 @@ static int on_standard_error(struct ipset *session, void *p)
 	struct ipset_client *client = p;
 	const char *message = ipset_session_report_msg(ipset_session(session));
 
+	if (ipset_session_report_type(ipset_session(session)) == IPSET_WARNING)
+		return 0;
 	client->failed = true;
 	snprintf(client->problem, sizeof client->problem, "%s",
 		 message && *message ? message : "libipset gives no reason");
@@ -55,15 +63,35 @@ __attribute__((format(printf, 3, 4))) static int on_output(struct ipset_session 
 							   const char *format, ...)
 {
 	struct ipset_client *client = p;
-	size_t length = strlen(client->output);
 	va_list arguments;
 	int n;
 
 	(void)session;
+	if (!client->file)
+		client->file = open_memstream(&client->output, &client->output_size);
+	if (!client->file || ftell(client->file) > OUTPUT_MAX) {
+		client->failed = true;
+		return -1;
+	}
 	va_start(arguments, format);
-	n = vsnprintf(client->output + length, sizeof client->output - length, format, arguments);
+	n = vfprintf(client->file, format, arguments);
 	va_end(arguments);
+	client->failed |= n < 0;
 	return n;
+}
+
+static void forget_output(struct ipset_client *client)
+{
+	free(client->output);
+	client->output = NULL;
+}
+
+/* What it has printed is whole now. */
+static void end_output(struct ipset_client *client)
+{
+	if (client->file && fclose(client->file) != 0)
+		client->failed = true;
+	client->file = NULL;
 }
 
 static void end_session(struct ipset_client *client)
@@ -84,8 +112,10 @@ static int begin_session(struct ipset_client *client)
 
 struct ipset_client *ipset_client_free(struct ipset_client *client)
 {
-	if (client)
+	if (client) {
 		end_session(client);
+		forget_output(client);
+	}
 	free(client);
 	return NULL;
 }
@@ -106,15 +136,19 @@ static int client_run(struct ipset_client *client, char *line)
 	int r;
 
 	client->failed = false;
-	client->problem[0] = client->output[0] = '\0';
+	client->problem[0] = '\0';
+	forget_output(client);
 	if (!client->session && begin_session(client) < 0)
 		return -ENOMEM;
 	r = ipset_parse_line(client->session, line);
+	end_output(client);
 	if (r >= 0 && !client->failed)
 		return 0;
 	end_session(client);
 	client->problem[strcspn(client->problem, "\n")] = '\0';
-	return -EIO;
+	if (!client->problem[0])
+		snprintf(client->problem, sizeof client->problem, "out of memory");
+	return strstr(client->problem, "name does not exist") ? -ENOENT : -EIO;
 }
 
 /* Runs one command line of ipset(8). */
@@ -155,6 +189,47 @@ static int ipset_close(struct firewall *firewall, const struct rule *rule, uint6
 	return run(firewall, rule->set, "del %s %s -exist", rule->set, rule->element);
 }
 
+/* "192.0.2.1 timeout 24", and perhaps more. */
+static int add_member(struct listing *listing, const char *line)
+{
+	static const char timeout[] = " timeout ";
+	size_t length = strcspn(line, " \n");
+	uint64_t left_us = UINT64_MAX, left_s;
+
+	if (length == 0)
+		return 0;
+	if (strncmp(line + length, timeout, strlen(timeout)) == 0) {
+		const char *text = line + length + strlen(timeout);
+
+		if (number_parse(text, strspn(text, "0123456789"), &left_s) == 0 && left_s > 0)
+			left_us = left_s * US_PER_S;
+	}
+	return listing_add(listing, line, length, left_us);
+}
+
+static int ipset_list(struct firewall *firewall, const struct rule *rule, struct listing *listing,
+		      uint64_t now_us)
+{
+	static const char members[] = "\nMembers:\n";
+	const char *line;
+
+	(void)now_us;
+	listing->error = run(firewall, rule->set, "list %s", rule->set);
+	line = listing->error == 0 && firewall->ipset->output
+		       ? strstr(firewall->ipset->output, members)
+		       : NULL;
+	for (line = line ? line + strlen(members) : ""; *line && listing->error == 0;
+	     line += strcspn(line, "\n") + 1)
+		listing->error = add_member(listing, line);
+	listing_sort(listing);
+	return FIREWALL_DONE;
+}
+
+static bool ipset_holds(struct firewall *firewall, const struct rule *rule)
+{
+	return run(firewall, rule->set, "test %s %s", rule->set, rule->element) == 0;
+}
+
 static size_t count(const char *text, char c)
 {
 	size_t n = 0;
@@ -183,7 +258,7 @@ static int check_set(struct firewall *firewall, const struct door *door, enum fa
 	r = run(firewall, set, "list -t %s", set);
 	if (r < 0)
 		return r;
-	output = firewall->ipset->output;
+	output = firewall->ipset->output ? firewall->ipset->output : "";
 	type = strstr(output, "Type: ");
 	if (!type || strncmp(type, "Type: hash:", 11) != 0)
 		return firewall_fail(firewall, -EMEDIUMTYPE,
@@ -216,5 +291,8 @@ const struct backend backend_ipset = {
 	.check = ipset_check,
 	.open = ipset_open,
 	.close = ipset_close,
+	.list = ipset_list,
+	.find = set_find,
+	.holds = ipset_holds,
 	.is_whole = set_is_whole,
 };

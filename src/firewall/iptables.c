@@ -21,6 +21,8 @@
 
 #include "core/door.h"
 #include "firewall/backend.h"
+#include "firewall/iptables-table.h"
+#include "firewall/listing.h"
 #include "util/children.h"
 #include "util/cleanup.h"
 
@@ -31,9 +33,10 @@ enum { LISTING_MAX = 64 << 20 };
 struct iptables_job {
 	struct iptables_job *next;
 	void *owner;
-	bool lists;  /* the child that runs lists; else it changes */
-	bool again;  /* the change has failed once */
-	bool founds; /* a change runs that takes the chain to be absent */
+	bool lists;	       /* the child that runs lists; else it changes */
+	bool again;	       /* the change has failed once */
+	bool founds;	       /* a change runs that takes the chain to be absent */
+	struct listing *shown; /* what the listing is for, if it is for somebody else to read */
 	uint64_t limit_us;
 	int listing_fd;
 	struct address source;
@@ -59,6 +62,7 @@ static struct iptables_job *job_free(struct iptables_job *job)
 {
 	if (job) {
 		cleanup_close(&job->listing_fd);
+		listing_free(job->shown);
 		free(job->chain);
 		free(job->comment);
 		free(job->added);
@@ -96,6 +100,14 @@ struct iptables_job *iptables_find(const struct firewall *firewall, const void *
 void iptables_hurry(struct iptables_job *job, uint64_t limit_us)
 {
 	job->limit_us = limit_us;
+}
+
+static uint64_t wall_clock_us(void)
+{
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (uint64_t)wall.tv_sec * US_PER_S + (uint64_t)wall.tv_nsec / 1000;
 }
 
 static int make_file(const char *text)
@@ -201,10 +213,14 @@ static int fail_to_run(struct firewall *firewall, const char *program, int error
 	return firewall_fail(firewall, error, "cannot run %s: %s", program, strerror(-error));
 }
 
+/* As rules, to delete some of them; or as a table, which says whether any chain jumps here. */
 static int start_list(struct firewall *firewall, struct iptables_job *job)
 {
 	const char *program = list_programs[address_family(&job->source)];
-	char *argv[] = {(char *)program, (char *)"-w", (char *)"5", (char *)"-S", job->chain, NULL};
+	char *argv[] = {
+		(char *)program, (char *)"-w", (char *)"5", (char *)(job->shown ? "-nL" : "-S"),
+		job->chain,	 NULL,
+	};
 	int r = make_file("");
 
 	cleanup_close(&job->listing_fd);
@@ -280,13 +296,57 @@ static int listed(struct firewall *firewall, struct iptables_job *job, int error
 	return change(firewall, job);
 }
 
+/* Rules in a chain that nothing jumps to open nothing: then the jump is made anew, and all the
+ * rules count as gone. */
+static int show(struct firewall *firewall, struct iptables_job *job, int error)
+{
+	CLEANUP(cleanup_free) char *text = NULL, *jump = NULL;
+
+	if (job->lists && error == 0)
+		text = read_file(job->listing_fd);
+	if (!text) {
+		job->shown->error = -ENOENT;
+		return FIREWALL_DONE;
+	}
+	if (!strstr(text, "(0 references)")) {
+		job->shown->error = iptables_read_table(job->shown, text, wall_clock_us());
+		return FIREWALL_DONE;
+	}
+	job->shown->error = -ENOENT;
+	if (asprintf(&jump, "*filter\n-I INPUT 1 -j %s\nCOMMIT\n", job->chain) < 0) {
+		jump = NULL;
+		return FIREWALL_DONE;
+	}
+	return start_change(firewall, job, jump);
+}
+
+/* FIREWALL_PENDING, or it is told. */
+static int go_on_showing(struct firewall *firewall, struct iptables_job *job, int error,
+			 uint64_t now_us)
+{
+	int r = show(firewall, job, error);
+
+	if (r == FIREWALL_PENDING)
+		return r;
+	listing_sort(job->shown);
+	listing_tell(TAKE_PTR(job->shown), now_us);
+	return FIREWALL_DONE;
+}
+
+bool iptables_shows(const struct iptables_job *job)
+{
+	return job->shown;
+}
+
 int iptables_continue(struct firewall *firewall, struct iptables_job *job, int error,
 		      uint64_t now_us)
 {
 	int r;
 
 	job->founds = false;
-	if (job->lists && error != -ETIMEDOUT) {
+	if (job->shown)
+		r = go_on_showing(firewall, job, error, now_us);
+	else if (job->lists && error != -ETIMEDOUT) {
 		r = listed(firewall, job, error, now_us);
 	} else if (error < 0 && error != -ETIMEDOUT && !job->again && job->limit_us > now_us) {
 		job->again = true; /* somebody else has changed the table in between */
@@ -299,9 +359,10 @@ int iptables_continue(struct firewall *firewall, struct iptables_job *job, int e
 	return r;
 }
 
-/* `added` becomes the job's. */
+/* `added` becomes the job's, and so does `shown` unless this fails. Without an owner, the job is
+ * its own. */
 static int start_job(struct firewall *firewall, const struct rule *rule, char *added,
-		     uint64_t now_us, void *owner)
+		     struct listing *shown, uint64_t now_us, void *owner)
 {
 	struct iptables_job *job = calloc(1, sizeof *job);
 	int r;
@@ -310,7 +371,8 @@ static int start_job(struct firewall *firewall, const struct rule *rule, char *a
 		free(added);
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
 	}
-	job->owner = owner;
+	job->owner = owner ? owner : job;
+	job->shown = shown;
 	job->limit_us = now_us + FIREWALL_COMMAND_LIMIT_US;
 	job->listing_fd = -1;
 	job->added = added;
@@ -323,8 +385,10 @@ static int start_job(struct firewall *firewall, const struct rule *rule, char *a
 		r = firewall_fail(firewall, -ENOMEM, "out of memory");
 	else
 		r = start_list(firewall, job);
-	if (r < 0)
+	if (r < 0) {
+		job->shown = NULL;
 		drop(firewall, job);
+	}
 	return r;
 }
 
@@ -357,21 +421,23 @@ static char *spell_rules(const struct rule *rule, uint64_t deadline_s)
 static int iptables_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
 			 uint64_t now_us, void *owner)
 {
-	struct timespec wall;
-	char *added;
+	char *added = spell_rules(rule, (wall_clock_us() + left_us) / US_PER_S);
 
-	clock_gettime(CLOCK_REALTIME, &wall);
-	added = spell_rules(rule, (uint64_t)wall.tv_sec +
-					  (left_us + (uint64_t)wall.tv_nsec / 1000) / US_PER_S);
 	if (!added)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	return start_job(firewall, rule, added, now_us, owner);
+	return start_job(firewall, rule, added, NULL, now_us, owner);
 }
 
 static int iptables_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
 			  void *owner)
 {
-	return start_job(firewall, rule, NULL, now_us, owner);
+	return start_job(firewall, rule, NULL, NULL, now_us, owner);
+}
+
+static int iptables_list(struct firewall *firewall, const struct rule *rule,
+			 struct listing *listing, uint64_t now_us)
+{
+	return start_job(firewall, rule, NULL, listing, now_us, NULL);
 }
 
 /* "tcp 22,443": the ports of one protocol; none: nothing is added. */
@@ -528,5 +594,7 @@ const struct backend backend_iptables = {
 	.check = rehearse,
 	.open = iptables_open,
 	.close = iptables_close,
+	.list = iptables_list,
+	.find = iptables_find_rules,
 	.is_whole = iptables_is_whole,
 };

@@ -16,7 +16,9 @@
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
+#include "firewall/listing.h"
 #include "firewall/set.h"
+#include "util/duration.h"
 
 enum { COMMANDS_MAX = 4096, TIMEOUT_MAX_S = 2147483 };
 
@@ -81,6 +83,13 @@ static int explain(struct firewall *firewall, const char *set, const char *error
 	return firewall_fail(firewall, -EIO, "nft %s: %.*s", set, (int)length, error);
 }
 
+static int prepare_client(struct firewall *firewall, const char *set)
+{
+	if (!firewall->nft && client_new(&firewall->nft) < 0)
+		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", set);
+	return 0;
+}
+
 /* Runs commands of nft(8), one a line, as one transaction. */
 __attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, const char *set,
 						     const char *format, ...)
@@ -95,8 +104,9 @@ __attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, 
 	va_end(arguments);
 	if (n < 0 || (size_t)n >= sizeof commands)
 		return firewall_fail(firewall, -E2BIG, "nft %s: the element is too long", set);
-	if (!firewall->nft && client_new(&firewall->nft) < 0)
-		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", set);
+	r = prepare_client(firewall, set);
+	if (r < 0)
+		return r;
 	context = firewall->nft->context;
 	if (nft_run_cmd_from_buffer(context, commands) == 0)
 		return 0;
@@ -133,6 +143,101 @@ static int nft_close(struct firewall *firewall, const struct rule *rule, uint64_
 		   "add element %s { %s timeout 1s }\n"
 		   "delete element %s { %s }\n",
 		   rule->set, rule->element, rule->set, rule->element);
+}
+
+/* The words after an element: from one of them on it is no longer the element itself. */
+static size_t element_length(const char *text)
+{
+	static const char *const words[] = {" timeout ", " expires ", " counter ", " comment ",
+					    " limit ",	 " quota ",   " last ",	   NULL};
+	size_t length = strcspn(text, ",}\n\"");
+
+	for (const char *const *word = words; *word; word++) {
+		const char *found = memmem(text, length, *word, strlen(*word));
+
+		if (found)
+			length = (size_t)(found - text);
+	}
+	while (length > 0 && text[length - 1] == ' ')
+		length--;
+	return length;
+}
+
+/* To the comma or the brace after the element, or to the end; a comment may hold both. */
+static const char *element_end(const char *text)
+{
+	bool quoted = false;
+
+	for (; *text && (quoted || (*text != ',' && *text != '}')); text++)
+		quoted ^= *text == '"';
+	return text;
+}
+
+/* "192.0.2.1 . 22 timeout 30s expires 29s992ms", and perhaps more. */
+static int add_element(struct listing *listing, const char *text, const char *end)
+{
+	static const char expires[] = " expires ";
+	size_t length = element_length(text);
+	const char *found = memmem(text, (size_t)(end - text), expires, strlen(expires));
+	uint64_t left_us = UINT64_MAX;
+	char span[DURATION_TEXT_MAX];
+	size_t span_length;
+
+	if (length == 0)
+		return 0;
+	if (found) {
+		found += strlen(expires);
+		span_length = strcspn(found, " ,}\n");
+		if (span_length < sizeof span) {
+			memcpy(span, found, span_length);
+			span[span_length] = '\0';
+			duration_parse(span, &left_us);
+		}
+	}
+	return listing_add(listing, text, length, left_us);
+}
+
+static int add_elements(struct listing *listing, const char *output)
+{
+	static const char head[] = "\n\t\telements = {";
+	const char *text = strstr(output, head);
+	int r = 0;
+
+	if (!text)
+		return 0;
+	text += strlen(head);
+	while (r == 0 && *text && *text != '}') {
+		const char *end;
+
+		text += strspn(text, ", \t\n");
+		end = element_end(text);
+		r = add_element(listing, text, end);
+		text = end;
+	}
+	return r;
+}
+
+static int nft_list(struct firewall *firewall, const struct rule *rule, struct listing *listing,
+		    uint64_t now_us)
+{
+	(void)now_us;
+	listing->error = prepare_client(firewall, rule->set);
+	if (listing->error == 0) {
+		nft_ctx_output_set_flags(firewall->nft->context, 0);
+		listing->error = run(firewall, rule->set, "list set %s\n", rule->set);
+	}
+	if (listing->error == 0) {
+		nft_ctx_output_set_flags(firewall->nft->context, NFT_CTX_OUTPUT_TERSE);
+		listing->error =
+			add_elements(listing, nft_ctx_get_output_buffer(firewall->nft->context));
+	}
+	listing_sort(listing);
+	return FIREWALL_DONE;
+}
+
+static bool nft_holds(struct firewall *firewall, const struct rule *rule)
+{
+	return run(firewall, rule->set, "get element %s { %s }\n", rule->set, rule->element) == 0;
 }
 
 /* Goes through the whole of an opening but for the end, which would make it so. */
@@ -230,5 +335,8 @@ const struct backend backend_nft = {
 	.check = nft_check,
 	.open = nft_open,
 	.close = nft_close,
+	.list = nft_list,
+	.find = set_find,
+	.holds = nft_holds,
 	.is_whole = set_is_whole,
 };

@@ -52,6 +52,33 @@ struct rule *rule_free(struct rule *rule)
 	return NULL;
 }
 
+static int copy_text(const char *text, char **ret)
+{
+	if (text)
+		*ret = strdup(text);
+	return !text || *ret ? 0 : -ENOMEM;
+}
+
+int rule_new_place(const struct rule *rule, struct rule **ret)
+{
+	CLEANUP(cleanup_rule_free) struct rule *place = calloc(1, sizeof *place);
+
+	if (!place || copy_text(rule->set, &place->set) < 0 ||
+	    copy_text(rule->chain, &place->chain) < 0 ||
+	    copy_text(rule->element, &place->element) < 0)
+		return -ENOMEM;
+	place->backend = rule->backend;
+	*ret = TAKE_PTR(place);
+	return 0;
+}
+
+/* A chain is of one family, and so are the addresses in its rules; sets tell by their names. */
+static bool same_family(const struct rule *a, const struct rule *b)
+{
+	return !a->chain || !a->element || !b->element ||
+	       !strchr(a->element, ':') == !strchr(b->element, ':');
+}
+
 bool rule_expires(const struct rule *rule)
 {
 	return rule->backend->expires;
@@ -68,6 +95,12 @@ bool rule_equal(const struct rule *a, const struct rule *b)
 	       text_equal(a->element, b->element) && text_equal(a->chain, b->chain) &&
 	       text_equal(a->comment, b->comment) && command_equal(a->ports, b->ports) &&
 	       command_equal(a->stop, b->stop);
+}
+
+bool rule_shares_place(const struct rule *a, const struct rule *b)
+{
+	return a->backend == b->backend && text_equal(a->set, b->set) &&
+	       text_equal(a->chain, b->chain) && same_family(a, b);
 }
 
 void rule_write(const struct rule *rule, FILE *file)

@@ -6,6 +6,7 @@
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
+#include "firewall/listing.h"
 
 #define US_PER_S UINT64_C(1000000)
 
@@ -23,6 +24,13 @@ int set_spell(const struct door *door, const struct address *source, struct rule
 bool set_is_whole(const struct rule *rule)
 {
 	return rule->set && rule->element;
+}
+
+enum firewall_answer set_find(const struct listing *listing, const struct rule *rule,
+			      uint64_t *ret_left_us)
+{
+	return listing_find(listing, rule->element, ret_left_us) ? FIREWALL_PRESENT
+								 : FIREWALL_ABSENT;
 }
 
 uint64_t set_timeout_s(uint64_t left_us)

@@ -1,16 +1,23 @@
 /* What the backends have in common that put an element into a set: ipset and nft. */
 #pragma once
 
+#include "firewall/firewall.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 struct address;
 struct door;
+struct listing;
 struct rule;
 
 /* As backend.spell and backend.is_whole. */
 int set_spell(const struct door *door, const struct address *source, struct rule *rule);
 bool set_is_whole(const struct rule *rule);
+
+/* As backend.find. */
+enum firewall_answer set_find(const struct listing *listing, const struct rule *rule,
+			      uint64_t *ret_left_us);
 
 /* The timeout of an element in whole seconds, rounded up; never 0, which would be for ever. */
 uint64_t set_timeout_s(uint64_t left_us);

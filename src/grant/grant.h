@@ -23,6 +23,8 @@ enum grant_event {
 	GRANT_REFUSED,	    /* could not be opened: `reason` */
 	GRANT_CLOSE_FAILED, /* could not be closed, will be tried again: `reason` */
 	GRANT_ADOPTED,	    /* a predecessor opened it, and it still runs */
+	GRANT_RESTORED,	    /* the firewall had lost it, and has it again */
+	GRANT_MISSING,	    /* the firewall has lost it and does not take it back: `reason` */
 	GRANT_LOST,	  /* a file that is no record was removed: `reason` is its name; no door */
 	GRANT_UNREADABLE, /* a record cannot be read: `reason` is its name; no door */
 };
@@ -62,21 +64,41 @@ struct firewall *grants_firewall(struct grants *grants);
 void grants_open(struct grants *grants, const struct door *door, const struct address *source,
 		 uint64_t now_us);
 
-void grants_close_all(struct grants *grants, uint64_t now_us);
+/* Closes the door for the source, or for all of them (`source` is NULL). Returns for how many it
+ * was open. */
+size_t grants_close(struct grants *grants, const char *door, const struct address *source,
+		    uint64_t now_us);
+
+/* Closes them all; what is still due stays on record, for a successor to open it again. */
+void grants_suspend(struct grants *grants, uint64_t now_us);
+
+/* One grant, as the outside sees it. */
+struct grant_view {
+	const char *door;
+	struct address source;
+	uint64_t left_us; /* until the deadline */
+	bool missing;	  /* the firewall has lost it and does not take it back */
+};
+typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);
+
+/* Shows the open ones, in no order. */
+void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata);
 
 /* Closes those whose door is gone, or would now open something else, or not for that source. */
 typedef const struct door *(*grants_find_fn)(void *userdata, const char *name);
 void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
-/* What becomes of the grants that a predecessor left on record. Those past their deadline are
- * closed in any case. */
-enum grants_heritage {
-	GRANTS_ADOPT, /* the others go on until their deadline */
-	GRANTS_SWEEP, /* the others are closed, unless the kernel itself will end them */
-};
-int grants_inherit(struct grants *grants, enum grants_heritage heritage, uint64_t now_us);
+/* Takes over what a predecessor left on record: closes what is overdue, adopts what still runs (the
+ * firewall is asked, and told what it lacks), and opens again what grants_suspend() has closed, if
+ * its door still stands as it did. 0, or a negative errno: the records cannot be read. */
+int grants_inherit(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
-/* For the event loop: call grants_run() when the descriptor is readable or the time has come. */
+/* Only closes what a predecessor left: what is overdue and what the kernel will not end by itself.
+ * The rest stays, on record, for a successor. */
+int grants_sweep(struct grants *grants, uint64_t now_us);
+
+/* For the event loop: call grants_run() when the descriptor is readable or the time has come; a
+ * time that has passed already means that there is more to do. */
 int grants_fd(const struct grants *grants);
 uint64_t grants_next_us(const struct grants *grants);
 void grants_run(struct grants *grants, uint64_t now_us);

@@ -8,7 +8,12 @@
 #include "firewall/firewall.h"
 #include "grant/life.h"
 #include "grant/store.h"
+#include "grant/survey.h"
 #include "util/cleanup.h"
+
+/* How many are closed in one go: when thousands end in one second, records are judged in between.
+ */
+enum { AT_ONCE = 256 };
 
 DEFINE_CLEANUP(struct grants *, grants_free)
 
@@ -22,6 +27,7 @@ int grants_new(const struct grants_options *options, struct grants **ret)
 	grants->news = options->news;
 	grants->userdata = options->userdata;
 	grants->max_open = UINT32_MAX;
+	grants->survey_us = UINT64_MAX;
 	r = store_new(options->directory, options->boot_id, &grants->store);
 	if (r < 0)
 		return r;
@@ -95,8 +101,8 @@ static size_t count_of(const struct grants *grants, const char *door)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < grants->queue.n_items; i++)
-		n += strcmp(((struct grant *)grants->queue.items[i])->door, door) == 0;
+	FOR_EACH_GRANT(grants, grant)
+	n += strcmp(grant->door, door) == 0;
 	return n;
 }
 
@@ -125,8 +131,7 @@ static int grant_new(struct grants *grants, const char *door, const struct addre
 	return 0;
 }
 
-/* Takes the grant, its record included, out of the world. */
-void grant_forget(struct grant *grant)
+void grant_forget_but_record(struct grant *grant)
 {
 	struct grants *grants = grant->grants;
 	struct grant **link = grants_bucket(grants, &grant->source);
@@ -136,8 +141,13 @@ void grant_forget(struct grant *grant)
 	*link = grant->next;
 	queue_remove(&grants->queue, &grant->due);
 	grants->n_grants--;
-	store_remove(grants->store, grant->door, &grant->source);
 	grant_free(grant);
+}
+
+void grant_forget(struct grant *grant)
+{
+	store_remove(grant->grants->store, grant->door, &grant->source);
+	grant_forget_but_record(grant);
 }
 
 static void refuse(struct grants *grants, const struct door *door, const struct address *source,
@@ -193,84 +203,163 @@ void grants_open(struct grants *grants, const struct door *door, const struct ad
 		open_new(grants, door, source, now_us);
 }
 
-void grants_close_all(struct grants *grants, uint64_t now_us)
+size_t grants_close(struct grants *grants, const char *door, const struct address *source,
+		    uint64_t now_us)
 {
-	for (size_t i = 0; i < GRANTS_BUCKETS; i++)
-		for (struct grant *grant = grants->buckets[i]; grant; grant = grant->next)
+	size_t n = 0;
+
+	FOR_EACH_GRANT(grants, grant)
+	{
+		if (strcmp(grant->door, door) == 0 &&
+		    (!source || address_equal(&grant->source, source))) {
+			n += grant_is_open(grant);
 			grant_end(grant, now_us);
+		}
+	}
+	grants_run(grants, now_us);
+	return n;
+}
+
+void grants_suspend(struct grants *grants, uint64_t now_us)
+{
+	FOR_EACH_GRANT(grants, grant)
+	grant_suspend(grant, now_us);
 	grants_run(grants, now_us);
 }
 
-static bool still_stands(const struct grant *grant, const struct door *door)
+void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata)
 {
-	struct rule *rule;
+	{
+		FOR_EACH_GRANT(grants, grant)
+		{
+			if (!grant_is_open(grant) || grant->deadline_us <= now_us)
+				continue;
+			fn(userdata, &(struct grant_view){
+					     .door = grant->door,
+					     .source = grant->source,
+					     .left_us = grant->deadline_us - now_us,
+					     .missing = grant->missing,
+				     });
+		}
+	}
+}
+
+static bool stands(const struct door *door, const struct address *source, const struct rule *rule)
+{
+	struct rule *now;
 	bool same;
 
-	if (!door || !door_allows(door, &grant->source) ||
-	    rule_new(door, &grant->source, &rule) < 0)
+	if (!door || !door_allows(door, source) || rule_new(door, source, &now) < 0)
 		return false;
-	same = rule_equal(rule, grant->rule);
-	rule_free(rule);
+	same = rule_equal(now, rule);
+	rule_free(now);
 	return same;
 }
 
 void grants_review(struct grants *grants, grants_find_fn find_door, void *userdata, uint64_t now_us)
 {
-	for (size_t i = 0; i < GRANTS_BUCKETS; i++)
-		for (struct grant *grant = grants->buckets[i]; grant; grant = grant->next)
-			if (!still_stands(grant, find_door(userdata, grant->door)))
-				grant_end(grant, now_us);
+	FOR_EACH_GRANT(grants, grant)
+	if (!stands(find_door(userdata, grant->door), &grant->source, grant->rule))
+		grant_end(grant, now_us);
 	grants_run(grants, now_us);
 }
 
 struct inheritance {
 	struct grants *grants;
-	enum grants_heritage heritage;
+	grants_find_fn find; /* NULL: this is a sweep */
+	void *userdata;
 	uint64_t now_us;
 };
+
+/* Takes the rule. */
+static void take(const struct inheritance *inheritance, struct stored_grant *stored)
+{
+	struct grants *grants = inheritance->grants;
+	struct grant *grant;
+
+	if (find(grants, stored->door, &stored->source) ||
+	    grant_new(grants, stored->door, &stored->source, stored->rule, stored->deadline_us,
+		      &grant) < 0) {
+		rule_free(stored->rule);
+	} else if (stored->state == STORED_CLOSED) {
+		grant_resume(grant, inheritance->now_us);
+	} else {
+		grant->n_opened =
+			stored->n_opened < GRANT_OPENED_MAX ? stored->n_opened : GRANT_OPENED_MAX;
+		grant_adopt(grant, inheritance->now_us);
+	}
+}
+
+/* The record knows how to close; the door knows how to open. */
+static bool renew_rule(const struct inheritance *inheritance, struct stored_grant *stored)
+{
+	const struct door *door = inheritance->find(inheritance->userdata, stored->door);
+
+	if (!stands(door, &stored->source, stored->rule))
+		return false;
+	stored->rule = rule_free(stored->rule);
+	return rule_new(door, &stored->source, &stored->rule) == 0;
+}
+
+static void inherit_closed(const struct inheritance *inheritance, struct stored_grant *stored)
+{
+	bool is_due = stored->deadline_us > inheritance->now_us;
+
+	if (is_due && inheritance->find && renew_rule(inheritance, stored)) {
+		take(inheritance, stored);
+		return;
+	}
+	if (!is_due || inheritance->find)
+		store_remove(inheritance->grants->store, stored->door, &stored->source);
+	rule_free(stored->rule);
+}
+
+static void inherit_open(const struct inheritance *inheritance, struct stored_grant *stored)
+{
+	bool is_sweep = !inheritance->find;
+
+	if (is_sweep && stored->deadline_us > inheritance->now_us) {
+		if (rule_expires(stored->rule)) {
+			rule_free(stored->rule);
+			return;
+		}
+		stored->deadline_us = inheritance->now_us;
+	}
+	/* A command that may or may not have run is undone; whoever knocks again gets in. */
+	if (stored->state == STORED_OPENING && !rule_expires(stored->rule))
+		stored->deadline_us = 0;
+	take(inheritance, stored);
+}
 
 static void inherit(void *userdata, const char *name, struct stored_grant *stored, int error)
 {
 	const struct inheritance *inheritance = userdata;
-	struct grants *grants = inheritance->grants;
-	uint64_t now_us = inheritance->now_us;
-	struct grant *grant;
+	const struct grants *grants = inheritance->grants;
 
-	if (!stored) {
+	if (!stored)
 		grants->news(grants->userdata,
 			     &(struct grant_news){
 				     .event = error == -EINVAL ? GRANT_LOST : GRANT_UNREADABLE,
 				     .reason = name,
 			     });
-		return;
-	}
-	if (inheritance->heritage == GRANTS_SWEEP && stored->deadline_us > now_us) {
-		if (rule_expires(stored->rule)) {
-			rule_free(stored->rule);
-			return;
-		}
-		stored->deadline_us = now_us;
-	}
-	/* A command that may or may not have run is undone; whoever knocks again gets in. */
-	if (!stored->open && !rule_expires(stored->rule))
-		stored->deadline_us = 0;
-	if (find(grants, stored->door, &stored->source) ||
-	    grant_new(grants, stored->door, &stored->source, stored->rule, stored->deadline_us,
-		      &grant) < 0) {
-		rule_free(stored->rule);
-		return;
-	}
-	grant->n_opened = stored->n_opened < GRANT_OPENED_MAX ? stored->n_opened : GRANT_OPENED_MAX;
-	grant_adopt(grant, now_us);
+	else if (stored->state == STORED_CLOSED)
+		inherit_closed(inheritance, stored);
+	else
+		inherit_open(inheritance, stored);
 }
 
-int grants_inherit(struct grants *grants, enum grants_heritage heritage, uint64_t now_us)
+int grants_inherit(struct grants *grants, grants_find_fn find_door, void *userdata, uint64_t now_us)
 {
-	struct inheritance inheritance = {grants, heritage, now_us};
+	struct inheritance inheritance = {grants, find_door, userdata, now_us};
 	int r = store_read(grants->store, inherit, &inheritance);
 
 	grants_run(grants, now_us);
 	return r;
+}
+
+int grants_sweep(struct grants *grants, uint64_t now_us)
+{
+	return grants_inherit(grants, NULL, NULL, now_us);
 }
 
 int grants_fd(const struct grants *grants)
@@ -281,9 +370,11 @@ int grants_fd(const struct grants *grants)
 uint64_t grants_next_us(const struct grants *grants)
 {
 	const struct due *first = queue_first(&grants->queue);
-	uint64_t commands_us = firewall_next_us(grants->firewall);
+	uint64_t next_us = firewall_next_us(grants->firewall);
 
-	return first && first->at_us < commands_us ? first->at_us : commands_us;
+	if (grants->survey_us < next_us)
+		next_us = grants->survey_us;
+	return first && first->at_us < next_us ? first->at_us : next_us;
 }
 
 void grants_run(struct grants *grants, uint64_t now_us)
@@ -291,6 +382,11 @@ void grants_run(struct grants *grants, uint64_t now_us)
 	struct due *due;
 
 	firewall_process(grants->firewall, now_us);
-	while ((due = queue_first(&grants->queue)) && due->at_us <= now_us)
+	for (size_t i = 0; i < AT_ONCE; i++) {
+		due = queue_first(&grants->queue);
+		if (!due || due->at_us > now_us)
+			break;
 		grant_run((struct grant *)due, now_us);
+	}
+	survey_run(grants, now_us);
 }

@@ -5,9 +5,13 @@
 
 #include "firewall/firewall.h"
 #include "grant/store.h"
+#include "grant/survey.h"
 #include "util/cleanup.h"
 
 #define US_PER_S UINT64_C(1000000)
+
+/* How far the kernel's deadline may be off: it counts in whole seconds. */
+#define TOLERANCE_US (2 * US_PER_S)
 
 /* When all places for commands are taken, how soon to try again. */
 #define BUSY_US UINT64_C(20000)
@@ -41,7 +45,7 @@ static uint64_t time_left(const struct grant *grant, uint64_t now_us)
 	return grant->deadline_us > now_us ? grant->deadline_us - now_us : 0;
 }
 
-static bool is_open(const struct grant *grant)
+bool grant_is_open(const struct grant *grant)
 {
 	return grant->state == OPEN || grant->state == RENEWING || grant->state == UNTOLD;
 }
@@ -55,7 +59,7 @@ static const struct grant *find_twin(const struct grant *grant)
 	if (!rule_expires(grant->rule))
 		return NULL;
 	for (; other; other = other->next)
-		if (other != grant && is_open(other) &&
+		if (other != grant && grant_is_open(other) &&
 		    address_equal(&other->source, &grant->source) &&
 		    rule_equal(other->rule, grant->rule) &&
 		    (!twin || other->deadline_us > twin->deadline_us))
@@ -76,7 +80,7 @@ static int record(const struct grant *grant)
 	struct stored_grant stored = {
 		.source = grant->source,
 		.deadline_us = grant->deadline_us,
-		.open = grant->state != OPENING,
+		.state = grant->state == OPENING ? STORED_OPENING : STORED_OPEN,
 		.n_opened = grant->n_opened + (grant->state == OPENING),
 		.rule = grant->rule,
 	};
@@ -85,45 +89,66 @@ static int record(const struct grant *grant)
 	return store_write(grant->grants->store, &stored);
 }
 
-/* What could not be renewed keeps its old deadline, on record, too. */
-static void not_kept(struct grant *grant, int error, const char *problem, uint64_t now_us)
+/* What could not be renewed keeps its old deadline, on record, too. What the firewall has lost and
+ * does not take back is told once; the survey goes on trying. */
+static void not_kept(struct grant *grant, const char *problem, uint64_t now_us)
 {
-	if (grant->kept_us < grant->deadline_us) {
+	bool is_renewal = grant->retelling == RETOLD_RENEWED;
+
+	if (is_renewal && grant->kept_us < grant->deadline_us) {
 		grant->deadline_us = grant->kept_us;
 		record(grant);
 	}
 	grant->state = OPEN;
 	set_due(grant, grant->wanted ? now_us : grant->deadline_us);
-	tell(grant, GRANT_REFUSED, problem, now_us);
-	if (grant->adopting && error != -ETIMEDOUT)
-		grant_forget(grant);
-	else
-		grant->adopting = false;
+	if (is_renewal) {
+		tell(grant, GRANT_REFUSED, problem, now_us);
+	} else if (!grant->missing && grant->deadline_us > now_us) {
+		grant->missing = true;
+		tell(grant, GRANT_MISSING, problem, now_us);
+	}
 }
 
-static void keep(struct grant *grant, uint64_t now_us);
+/* The kernel has it until the deadline, by its own account or by its answer. */
+static void settle(struct grant *grant, enum retelling retelling, uint64_t now_us)
+{
+	bool was_missing = grant->missing;
+
+	grant->missing = false;
+	if (grant->deadline_us <= now_us)
+		return;
+	if (retelling == RETOLD_RENEWED)
+		tell(grant, GRANT_RENEWED, NULL, now_us);
+	else if (retelling == RETOLD_RESTORED || was_missing)
+		tell(grant, GRANT_RESTORED, "the firewall had lost it", now_us);
+	else if (retelling == RETOLD_ADOPTED)
+		tell(grant, GRANT_ADOPTED, NULL, now_us);
+}
+
+static void keep(struct grant *grant, enum retelling retelling, uint64_t now_us);
 
 static void kept(struct grant *grant, uint64_t now_us)
 {
 	grant->kept_us = grant->asked_us;
+	grant->told_us = now_us;
+	grant->adopted = false;
 	if (!grant->wanted && grant->deadline_us != grant->asked_us &&
 	    grant->deadline_us > now_us) {
-		keep(grant, now_us); /* it has moved meanwhile */
+		keep(grant, RETOLD_RENEWED, now_us); /* it has moved meanwhile */
 		return;
 	}
 	grant->state = OPEN;
 	set_due(grant, grant->wanted ? now_us : grant->deadline_us);
-	if (grant->deadline_us > now_us)
-		tell(grant, grant->adopting ? GRANT_ADOPTED : GRANT_RENEWED, NULL, now_us);
-	grant->adopting = false;
+	settle(grant, grant->retelling, now_us);
 }
 
 /* Has the kernel keep the deadline of an open grant. */
-static void keep(struct grant *grant, uint64_t now_us)
+static void keep(struct grant *grant, enum retelling retelling, uint64_t now_us)
 {
 	struct firewall *firewall = grant->grants->firewall;
 	int r;
 
+	grant->retelling = retelling;
 	grant->asked_us = grant->deadline_us;
 	r = firewall_open(firewall, grant->rule, time_wanted(grant, now_us), now_us, grant);
 	if (r == FIREWALL_DONE) {
@@ -135,7 +160,7 @@ static void keep(struct grant *grant, uint64_t now_us)
 		grant->state = UNTOLD;
 		set_due(grant, now_us + BUSY_US);
 	} else {
-		not_kept(grant, r, firewall_problem(firewall), now_us);
+		not_kept(grant, firewall_problem(firewall), now_us);
 	}
 }
 
@@ -147,11 +172,18 @@ static void opened(struct grant *grant, uint64_t now_us)
 	if (!rule_expires(grant->rule))
 		record(grant);
 	grant->kept_us = grant->asked_us;
+	grant->told_us = now_us;
 	set_due(grant, grant->wanted ? now_us : grant->deadline_us);
-	tell(grant, GRANT_OPENED, NULL, now_us);
+	if (grant->adopted)
+		tell(grant, GRANT_RESTORED, "a clean stop had closed it", now_us);
+	else
+		tell(grant, GRANT_OPENED, NULL, now_us);
+	grant->adopted = false;
+	if (rule_expires(grant->rule))
+		survey_by(grant->grants, now_us + SURVEY_US);
 	if (rule_expires(grant->rule) && !grant->wanted && grant->deadline_us != grant->asked_us &&
 	    grant->deadline_us > now_us)
-		keep(grant, now_us);
+		keep(grant, RETOLD_RENEWED, now_us);
 }
 
 /* It could not be opened. If it may still be open from before, it has to be closed all the same. */
@@ -202,6 +234,23 @@ static void reopen(struct grant *grant, uint64_t now_us)
 		give_up(grant, "closing the door took longer than it would have been open", now_us);
 }
 
+/* It is closed. What a clean stop has closed early goes on record for the successor. */
+static void leave(struct grant *grant, uint64_t now_us)
+{
+	struct stored_grant stored = {
+		.source = grant->source,
+		.deadline_us = grant->resumed_us,
+		.state = STORED_CLOSED,
+		.rule = grant->rule,
+	};
+
+	memcpy(stored.door, grant->door, sizeof stored.door);
+	if (grant->resumed_us > now_us && store_write(grant->grants->store, &stored) == 0)
+		grant_forget_but_record(grant);
+	else
+		grant_forget(grant);
+}
+
 /* What was opened once more because it could not be closed is closed once more. */
 static void closed(struct grant *grant, uint64_t now_us)
 {
@@ -218,22 +267,23 @@ static void closed(struct grant *grant, uint64_t now_us)
 	if (grant->wanted)
 		reopen(grant, now_us);
 	else
-		grant_forget(grant);
+		leave(grant, now_us);
 }
 
-/* What the kernel ends by itself is over at the deadline, whatever we could not do about it. Who
- * has knocked meanwhile is let in: the firewall may well have been closed behind our back. */
-static void close_failed(struct grant *grant, const char *problem, uint64_t now_us)
+/* What the kernel ends by itself is over at the deadline that it keeps, whatever we could not do
+ * about it, and at once if there is no such place in the firewall any more. Who has knocked
+ * meanwhile is let in: the firewall may well have been closed behind our back. */
+static void close_failed(struct grant *grant, int error, const char *problem, uint64_t now_us)
 {
 	unsigned wait_s = 1u << (grant->failures < 6 ? grant->failures : 6);
 
-	if (grant->undone) {
+	if (grant->undone || (rule_expires(grant->rule) && (error == -ENOENT || grant->missing))) {
 		grant->n_opened = 0;
 		closed(grant, now_us);
 		return;
 	}
 	tell(grant, GRANT_CLOSE_FAILED, problem, now_us);
-	if (rule_expires(grant->rule) && grant->deadline_us <= now_us) {
+	if (rule_expires(grant->rule) && grant->kept_us <= now_us) {
 		grant->n_opened = 0;
 		closed(grant, now_us);
 		return;
@@ -273,7 +323,7 @@ static void start_closing(struct grant *grant, uint64_t now_us)
 		grant->state = UNCLOSED;
 		set_due(grant, now_us + BUSY_US);
 	} else {
-		close_failed(grant, firewall_problem(firewall), now_us);
+		close_failed(grant, r, firewall_problem(firewall), now_us);
 	}
 }
 
@@ -305,11 +355,11 @@ void grant_done(void *owner, int error, const char *problem, uint64_t now_us)
 	else if (grant->state == RENEWING && error == 0)
 		kept(grant, now_us);
 	else if (grant->state == RENEWING)
-		not_kept(grant, error, problem, now_us);
+		not_kept(grant, problem, now_us);
 	else if (error == 0)
 		closed(grant, now_us);
 	else
-		close_failed(grant, problem, now_us);
+		close_failed(grant, error, problem, now_us);
 }
 
 /* Moves the deadline, again on record first. What fails leaves the old deadline. */
@@ -324,7 +374,7 @@ static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 		record(grant);
 		tell(grant, GRANT_REFUSED, "its record cannot be written", now_us);
 	} else if (rule_expires(grant->rule) && is_idle) {
-		keep(grant, now_us);
+		keep(grant, RETOLD_RENEWED, now_us);
 	} else {
 		set_due(grant, deadline_us);
 		if (grant->state == OPEN)
@@ -349,6 +399,19 @@ static void knock_again(struct grant *grant, const struct door *door, uint64_t n
 		set_due(grant, now_us);
 }
 
+void grant_suspend(struct grant *grant, uint64_t now_us)
+{
+	if (grant->state != CLOSING && grant->state != UNCLOSED)
+		grant->resumed_us = grant->deadline_us;
+	grant_end(grant, now_us);
+}
+
+void grant_resume(struct grant *grant, uint64_t now_us)
+{
+	grant->adopted = true;
+	grant_start(grant, now_us);
+}
+
 /* A command that is opening it may finish first: then the deadline has come. */
 void grant_end(struct grant *grant, uint64_t now_us)
 {
@@ -358,7 +421,6 @@ void grant_end(struct grant *grant, uint64_t now_us)
 		set_due(grant, now_us);
 }
 
-/* The kernel is told once more, in case the predecessor died before it did. */
 void grant_adopt(struct grant *grant, uint64_t now_us)
 {
 	grant->state = OPEN;
@@ -366,11 +428,39 @@ void grant_adopt(struct grant *grant, uint64_t now_us)
 	if (grant->deadline_us <= now_us)
 		return;
 	if (rule_expires(grant->rule)) {
-		grant->adopting = true;
-		keep(grant, now_us);
+		grant->adopted = true;
+		survey_by(grant->grants, now_us);
 	} else {
 		tell(grant, GRANT_ADOPTED, NULL, now_us);
 	}
+}
+
+bool grant_should_show(const struct grant *grant, uint64_t now_us)
+{
+	return grant->state == OPEN && !grant->wanted && rule_expires(grant->rule) &&
+	       time_left(grant, now_us) > US_PER_S;
+}
+
+/* A kernel that has it for much longer or shorter is told anew: a predecessor may have died before
+ * it told the kernel of a new deadline, or the wall clock that iptables goes by was set. */
+void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left_us,
+		 uint64_t asked_us, uint64_t now_us)
+{
+	enum retelling retelling = grant->adopted ? RETOLD_ADOPTED : RETOLD_ANYHOW;
+	uint64_t wanted_us = time_wanted(grant, now_us);
+
+	if (!grant_should_show(grant, now_us) || grant->told_us > asked_us)
+		return;
+	grant->adopted = false;
+	if (answer == FIREWALL_ABSENT && !grant->missing)
+		retelling = RETOLD_RESTORED;
+	if (answer == FIREWALL_SPELLED && retelling != RETOLD_ADOPTED)
+		left_us = wanted_us;
+	if ((answer == FIREWALL_PRESENT || answer == FIREWALL_SPELLED) &&
+	    left_us < wanted_us + TOLERANCE_US && wanted_us < left_us + TOLERANCE_US)
+		settle(grant, retelling, now_us);
+	else
+		keep(grant, retelling, now_us);
 }
 
 void grant_knock(struct grant *grant, const struct door *door, uint64_t now_us)
@@ -388,7 +478,7 @@ void grant_run(struct grant *grant, uint64_t now_us)
 		firewall_hurry(grant->grants->firewall, grant, now_us);
 		set_due(grant, UINT64_MAX);
 	} else if (grant->state == UNTOLD && !grant->wanted && grant->deadline_us > now_us) {
-		keep(grant, now_us);
+		keep(grant, grant->retelling, now_us);
 	} else {
 		start_closing(grant, now_us);
 	}

@@ -3,6 +3,7 @@
 
 #include "core/address.h"
 #include "core/door.h"
+#include "firewall/firewall.h"
 #include "grant/grant.h"
 #include "grant/queue.h"
 
@@ -27,6 +28,14 @@ enum grant_state {
 	UNCLOSED, /* closing has failed; it is due again */
 };
 
+/* Why the kernel is told of the deadline of an open grant, and so what becomes of it as news. */
+enum retelling {
+	RETOLD_RENEWED,	 /* somebody has knocked again */
+	RETOLD_ADOPTED,	 /* a predecessor has opened it */
+	RETOLD_RESTORED, /* the firewall has lost it */
+	RETOLD_ANYHOW,	 /* no news, if all is well: the kernel may have another deadline */
+};
+
 struct grant {
 	struct due due; /* first, so that the queue's items are grants */
 	struct grants *grants;
@@ -43,7 +52,15 @@ struct grant {
 	struct rule *wanted; /* what a knock while it was being closed wants open; or NULL */
 	bool unannounced;    /* nobody was told that it opened */
 	bool undone;	     /* what a failed command may have left is taken back, once */
-	bool adopting;	     /* a predecessor has opened it, and the kernel is told once more */
+	enum retelling retelling;
+	bool adopted;	      /* from a predecessor, and nobody was told yet */
+	bool missing;	      /* the firewall does not have it, and that was told */
+	uint64_t told_us;     /* when the kernel was told of it last */
+	uint64_t surveyed_us; /* when the firewall was asked for it last */
+	bool surveying;	      /* and has not answered yet */
+	uint64_t resumed_us;  /* closed by grants_suspend(): the deadline to go on record; 0: it is
+			       * not
+			       */
 };
 
 struct grants {
@@ -52,23 +69,38 @@ struct grants {
 	grant_news_fn news;
 	void *userdata;
 	uint32_t max_open;
+	uint64_t survey_us; /* when the firewall is asked next; UINT64_MAX: there is nothing to ask
+			     */
 	size_t n_grants;
 	struct queue queue;
 	struct grant *buckets[GRANTS_BUCKETS];
 };
 
+/* Goes through all of them, none of which may come or go meanwhile. */
+#define FOR_EACH_GRANT(grants, grant)                                                              \
+	for (size_t bucket_ = 0; bucket_ < GRANTS_BUCKETS; bucket_++)                              \
+		for (struct grant *grant = (grants)->buckets[bucket_]; grant; grant = grant->next)
+
 /* The grants of a source, and perhaps others. */
 struct grant **grants_bucket(struct grants *grants, const struct address *source);
 
-/* Takes the grant, its record included, out of the world. */
+/* Takes the grant out of the world, its record included or not. */
 void grant_forget(struct grant *grant);
+void grant_forget_but_record(struct grant *grant);
 
 /* Begins: on record first, then in the firewall. The grant may be gone when this returns, as with
  * all of these. */
 void grant_start(struct grant *grant, uint64_t now_us);
 
-/* A predecessor has opened it. */
+/* A predecessor has opened it. Unless it is overdue, the survey tells whether it still is. */
 void grant_adopt(struct grant *grant, uint64_t now_us);
+
+/* Whether the firewall should have it now, and for more than a moment. */
+bool grant_should_show(const struct grant *grant, uint64_t now_us);
+
+/* The firewall has been asked at `asked_us`, and this is its answer. */
+void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left_us,
+		 uint64_t asked_us, uint64_t now_us);
 
 /* Another knock: of an open one, which moves the deadline, or of one that is being closed, after
  * which it is opened again as the door is now. */
@@ -76,6 +108,15 @@ void grant_knock(struct grant *grant, const struct door *door, uint64_t now_us);
 
 /* Its deadline is now; grants_run() closes it. */
 void grant_end(struct grant *grant, uint64_t now_us);
+
+/* The same for a clean stop: what is still due is left on record. */
+void grant_suspend(struct grant *grant, uint64_t now_us);
+
+/* Opens again what grant_suspend() had closed. */
+void grant_resume(struct grant *grant, uint64_t now_us);
+
+/* Whether it is open by all that is known. */
+bool grant_is_open(const struct grant *grant);
 
 /* What is due is done. */
 void grant_run(struct grant *grant, uint64_t now_us);

@@ -19,8 +19,11 @@ enum { NAME_SIZE = DOOR_NAME_MAX + ADDRESS_TEXT_MAX + 2, BOOT_ID_SIZE = 64 };
 
 static const char temporary[] = ".new";
 
-/* By stored_grant.open. */
-static const char *const state_names[] = {"opening", "open"};
+static const char *const state_names[N_STORED_STATES] = {
+	[STORED_OPENING] = "opening",
+	[STORED_OPEN] = "open",
+	[STORED_CLOSED] = "closed",
+};
 
 struct store {
 	int directory_fd;
@@ -77,7 +80,7 @@ static int write_file(int fd, const struct store *store, const struct stored_gra
 		"door=%s\nsource=%s\nboot=%s\ndeadline_us=%" PRIu64 "\nstate=%s\nopened=%" PRIu64
 		"\n",
 		stored->door, address_format(&stored->source, text), store->boot_id,
-		stored->deadline_us, state_names[stored->open], stored->n_opened);
+		stored->deadline_us, state_names[stored->state], stored->n_opened);
 	rule_write(stored->rule, file);
 	fprintf(file, "end=yes\n");
 	failed = ferror(file);
@@ -139,6 +142,17 @@ static int read_door(const char *value, char *door)
 	return 0;
 }
 
+static int read_state(const char *value, enum stored_state *state)
+{
+	for (unsigned i = 0; i < N_STORED_STATES; i++) {
+		if (strcmp(value, state_names[i]) == 0) {
+			*state = (enum stored_state)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static unsigned line_of(const char *key)
 {
 	static const char *const keys[] = {"door",  "source", "boot", "deadline_us",
@@ -173,8 +187,7 @@ static int read_line(const struct store *store, char *line, struct reading *read
 	case LINE_DEADLINE:
 		return number_parse(value, strlen(value), &reading->stored.deadline_us);
 	case LINE_STATE:
-		reading->stored.open = strcmp(value, state_names[true]) == 0;
-		return reading->stored.open || strcmp(value, state_names[false]) == 0 ? 0 : -EINVAL;
+		return read_state(value, &reading->stored.state);
 	case LINE_OPENED:
 		return number_parse(value, strlen(value), &reading->stored.n_opened);
 	case LINE_END:

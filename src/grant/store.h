@@ -8,19 +8,25 @@
 #include "core/address.h"
 #include "core/door.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct rule;
 struct store;
 
+enum stored_state {
+	STORED_OPENING, /* nobody knows how far it came */
+	STORED_OPEN,
+	STORED_CLOSED, /* by a clean stop, for the next daemon to open again */
+	N_STORED_STATES,
+};
+
 struct stored_grant {
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
 	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
-	bool open;	      /* false: it was being opened, and nobody knows how far it came */
-	uint64_t n_opened;    /* how often it was opened without having been closed */
-	struct rule *rule;    /* the reader's to free */
+	enum stored_state state;
+	uint64_t n_opened; /* how often it was opened without having been closed */
+	struct rule *rule; /* the reader's to free */
 };
 
 /* Uses the directory, which it makes if need be. 0 or a negative errno. */

@@ -46,6 +46,8 @@ static const char *const event_names[] = {
 	[GRANT_REFUSED] = "refused",
 	[GRANT_CLOSE_FAILED] = "close-failed",
 	[GRANT_ADOPTED] = "adopted",
+	[GRANT_RESTORED] = "restored",
+	[GRANT_MISSING] = "missing",
 	[GRANT_LOST] = "lost",
 };
 
@@ -237,6 +239,27 @@ static size_t count_starts(const struct fixture *fixture)
 	return length;
 }
 
+struct doors {
+	const struct door *doors;
+	size_t n;
+};
+
+static const struct door *find_door(void *userdata, const char *name)
+{
+	const struct doors *doors = userdata;
+
+	for (size_t i = 0; i < doors->n; i++)
+		if (strcmp(doors->doors[i].name, name) == 0)
+			return &doors->doors[i];
+	return NULL;
+}
+
+/* Takes over what is on record, with no door in the configuration. */
+static int inherit(struct grants *grants, uint64_t now_us)
+{
+	return grants_inherit(grants, find_door, &(struct doors){NULL, 0}, now_us);
+}
+
 static void test_nothing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -244,8 +267,8 @@ static void test_nothing(void **state)
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_true(grants_next_us(fixture->grants) == UINT64_MAX);
 	grants_run(fixture->grants, T0);
-	grants_close_all(fixture->grants, T0);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	grants_suspend(fixture->grants, T0);
+	assert_int_equal(inherit(fixture->grants, T0), 0);
 	expect_news(fixture, "");
 	assert_null(grants_free(NULL));
 }
@@ -377,7 +400,7 @@ static void test_many(void **state)
 			 i >> 8, i & 255, boot_id, T0 + (1 + (i * 7919) % N) * S);
 		put_record(fixture, name, text);
 	}
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	assert_int_equal(inherit(fixture->grants, T0), 0);
 	assert_int_equal(grants_count(fixture->grants), N);
 	for (unsigned i = 1; i <= N; i++) {
 		fixture->news[0] = '\0';
@@ -779,7 +802,7 @@ static void test_knock_while_closing_an_inherited(void **state)
 	await_news(fixture, 1, T0);
 	grants_free(fixture->grants);
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 40 * S), 0);
+	assert_int_equal(inherit(fixture->grants, T0 + 40 * S), 0);
 	open_door(fixture, &door, A, T0 + 40 * S);
 	await_news(fixture, 3, T0 + 40 * S);
 	expect_news(fixture, "opened mark 192.0.2.1 30\n"
@@ -803,7 +826,7 @@ static void test_inherits_what_was_being_opened(void **state)
 		 boot_id, T0 + 30 * S, fixture->mark);
 	put_record(fixture, "mark@192.0.2.1", text);
 	support_write(fixture->mark, "", 0);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	assert_int_equal(inherit(fixture->grants, T0), 0);
 	await_count(fixture, 0, T0);
 	assert_false(support_exists(fixture->mark));
 	fixture->news[0] = '\0';
@@ -813,7 +836,7 @@ static void test_inherits_what_was_being_opened(void **state)
 	assert_int_equal(count_starts(fixture), 1);
 }
 
-static void test_close_all(void **state)
+static void test_suspend(void **state)
 {
 	struct fixture *fixture = *state;
 	struct door ssh = true_door("ssh", 30), web = true_door("web", 30);
@@ -823,16 +846,126 @@ static void test_close_all(void **state)
 	open_door(fixture, &web, B, T0);
 	await_news(fixture, 2, T0);
 	fixture->news[0] = '\0';
-	grants_close_all(fixture->grants, T0 + S);
+	grants_suspend(fixture->grants, T0 + S);
 	assert_int_equal(grants_count(fixture->grants), 2);
 	await_count(fixture, 0, T0 + S);
 	assert_non_null(strstr(fixture->news, "closed ssh 192.0.2.1 0\n"));
 	assert_non_null(strstr(fixture->news, "closed web 192.0.2.2 0\n"));
-	assert_false(has_record(fixture, "ssh@192.0.2.1"));
+}
+
+/* What a clean stop has closed is open again after the next start, until the old deadline, if its
+ * door is still the same. A sweep in between leaves it. */
+static void test_suspend_and_resume(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door doors[] = {mark_door(fixture, 30), true_door("changed", 30),
+			       true_door("gone", 30), true_door("over", 5)};
+
+	for (size_t i = 0; i < 4; i++) {
+		open_door(fixture, &doors[i], A, T0);
+		await_news(fixture, i + 1, T0);
+	}
+	grants_suspend(fixture->grants, T0 + S);
+	await_count(fixture, 0, T0 + S);
+	assert_false(support_exists(fixture->mark));
+	assert_true(recorded_deadline(fixture, "mark@192.0.2.1") == T0 + 30 * S);
+	grants_free(fixture->grants);
+
+	make_grants(fixture, boot_id);
+	fixture->news[0] = '\0';
+	assert_int_equal(grants_sweep(fixture->grants, T0 + 10 * S), 0);
+	expect_news(fixture, "");
+	assert_true(has_record(fixture, "mark@192.0.2.1"));
+	assert_false(has_record(fixture, "over@192.0.2.1"));
+
+	doors[1].stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/false"));
+	assert_int_equal(
+		grants_inherit(fixture->grants, find_door, &(struct doors){doors, 2}, T0 + 10 * S),
+		0);
+	await_news(fixture, 1, T0 + 10 * S);
+	expect_news(fixture, "restored mark 192.0.2.1 20: a clean stop had closed it\n");
+	assert_int_equal(grants_count(fixture->grants), 1);
+	assert_true(support_exists(fixture->mark));
+	assert_int_equal(count_starts(fixture), 2);
+	assert_false(has_record(fixture, "changed@192.0.2.1"));
+	assert_false(has_record(fixture, "gone@192.0.2.1"));
+	await_news(fixture, 1, T0 + 30 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	assert_false(support_exists(fixture->mark));
+	assert_false(has_record(fixture, "mark@192.0.2.1"));
+}
+
+/* After a reboot nothing is opened again. */
+static void test_no_resume_after_a_reboot(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_suspend(fixture->grants, T0 + S);
+	await_count(fixture, 0, T0 + S);
+	grants_free(fixture->grants);
+	make_grants(fixture, "22222222222222222222222222222222");
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct doors){&door, 1}, S),
+			 0);
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_false(has_record(fixture, "mark@192.0.2.1"));
+	assert_false(support_exists(fixture->mark));
+}
+
+static void test_close(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door ssh = true_door("ssh", 30), web = true_door("web", 30);
+	struct address b = address(B), c = address(C6);
+
+	open_door(fixture, &ssh, A, T0);
+	await_news(fixture, 1, T0);
+	open_door(fixture, &ssh, B, T0);
+	await_news(fixture, 2, T0);
+	open_door(fixture, &web, B, T0);
+	await_news(fixture, 3, T0);
+	fixture->news[0] = '\0';
+	assert_int_equal(grants_close(fixture->grants, "ssh", &c, T0 + S), 0);
+	assert_int_equal(grants_close(fixture->grants, "none", NULL, T0 + S), 0);
+	assert_int_equal(grants_close(fixture->grants, "ssh", &b, T0 + S), 1);
+	await_count(fixture, 2, T0 + S);
+	expect_news(fixture, "closed ssh 192.0.2.2 0\n");
+	assert_false(has_record(fixture, "ssh@192.0.2.2"));
+	assert_int_equal(grants_close(fixture->grants, "ssh", NULL, T0 + S), 1);
+	await_count(fixture, 1, T0 + S);
+	expect_news(fixture, "closed ssh 192.0.2.1 0\n");
+}
+
+static void on_view(void *userdata, const struct grant_view *view)
+{
+	char source[ADDRESS_TEXT_MAX];
+
+	snprintf(userdata, 128, "%s %s %" PRIu64 "%s", view->door,
+		 address_format(&view->source, source), view->left_us / S,
+		 view->missing ? " missing" : "");
+}
+
+static void test_each(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = true_door("ssh", 30);
+	char seen[128] = "";
+
+	open_door(fixture, &door, A, T0);
+	grants_each(fixture->grants, T0, on_view, seen);
+	assert_string_equal(seen, ""); /* being opened */
+	await_news(fixture, 1, T0);
+	grants_each(fixture->grants, T0 + 5 * S, on_view, seen);
+	assert_string_equal(seen, "ssh 192.0.2.1 25");
+	seen[0] = '\0';
+	grants_each(fixture->grants, T0 + 30 * S, on_view, seen);
+	assert_string_equal(seen, "");
 }
 
 /* In every state: opening, closing with a knock that waits, not closed yet. */
-static void test_close_all_in_every_state(void **state)
+static void test_suspend_in_every_state(void **state)
 {
 	struct fixture *fixture = *state;
 	struct door opening = true_door("opening", 30), closing = true_door("closing", 10),
@@ -857,7 +990,7 @@ static void test_close_all_in_every_state(void **state)
 	open_door(fixture, &closing, A, T0 + 10 * S + S / 2);
 	open_door(fixture, &unclosed, A, T0 + 10 * S + S / 2);
 	open_door(fixture, &opening, A, T0 + 10 * S + S / 2);
-	grants_close_all(fixture->grants, T0 + 10 * S + S / 2);
+	grants_suspend(fixture->grants, T0 + 10 * S + S / 2);
 	await_count(fixture, 0, T0 + 10 * S + S / 2);
 	assert_non_null(strstr(fixture->news, "closed closing "));
 	assert_non_null(strstr(fixture->news, "closed mark "));
@@ -870,7 +1003,7 @@ static void test_close_all_in_every_state(void **state)
 }
 
 /* What waits to be closed again is closed now. */
-static void test_close_all_unclosed(void **state)
+static void test_suspend_unclosed(void **state)
 {
 	struct fixture *fixture = *state;
 	struct door door = mark_door(fixture, 30);
@@ -880,24 +1013,9 @@ static void test_close_all_unclosed(void **state)
 	assert_int_equal(unlink(fixture->mark), 0);
 	await_news(fixture, 2, T0 + 30 * S);
 	support_write(fixture->mark, "", 0);
-	grants_close_all(fixture->grants, T0 + 30 * S);
+	grants_suspend(fixture->grants, T0 + 30 * S);
 	await_count(fixture, 0, T0 + 30 * S);
 	assert_false(support_exists(fixture->mark));
-}
-
-struct doors {
-	const struct door *doors;
-	size_t n;
-};
-
-static const struct door *find_door(void *userdata, const char *name)
-{
-	const struct doors *doors = userdata;
-
-	for (size_t i = 0; i < doors->n; i++)
-		if (strcmp(doors->doors[i].name, name) == 0)
-			return &doors->doors[i];
-	return NULL;
 }
 
 static void test_review(void **state)
@@ -968,7 +1086,7 @@ static void test_adopts(void **state)
 	assert_true(support_exists(fixture->mark));
 
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 10 * S), 0);
+	assert_int_equal(inherit(fixture->grants, T0 + 10 * S), 0);
 	expect_news(fixture, "opened mark 192.0.2.1 30\nadopted mark 192.0.2.1 20\n");
 	assert_int_equal(grants_count(fixture->grants), 1);
 	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
@@ -983,7 +1101,9 @@ static void test_adopts(void **state)
 	assert_false(support_exists(fixture->mark));
 }
 
-static void inherit_after(struct fixture *fixture, const char *boot, enum grants_heritage heritage,
+typedef int (*inherit_fn)(struct grants *grants, uint64_t now_us);
+
+static void inherit_after(struct fixture *fixture, const char *boot, inherit_fn inherit_all,
 			  uint64_t now_us)
 {
 	struct door door = mark_door(fixture, 30);
@@ -993,7 +1113,7 @@ static void inherit_after(struct fixture *fixture, const char *boot, enum grants
 	expect_news(fixture, "opened mark 192.0.2.1 30\n");
 	grants_free(fixture->grants);
 	make_grants(fixture, boot);
-	assert_int_equal(grants_inherit(fixture->grants, heritage, now_us), 0);
+	assert_int_equal(inherit_all(fixture->grants, now_us), 0);
 	expect_news(fixture, "");
 	await_news(fixture, 1, now_us);
 	expect_news(fixture, "closed mark 192.0.2.1 0\n");
@@ -1004,27 +1124,27 @@ static void inherit_after(struct fixture *fixture, const char *boot, enum grants
 
 static void test_adopts_overdue(void **state)
 {
-	inherit_after(*state, boot_id, GRANTS_ADOPT, T0 + 30 * S);
+	inherit_after(*state, boot_id, inherit, T0 + 30 * S);
 }
 
 static void test_adopts_of_another_boot(void **state)
 {
-	inherit_after(*state, "22222222222222222222222222222222", GRANTS_ADOPT, 5 * S);
+	inherit_after(*state, "22222222222222222222222222222222", inherit, 5 * S);
 }
 
 static void test_sweeps(void **state)
 {
-	inherit_after(*state, boot_id, GRANTS_SWEEP, T0 + S);
+	inherit_after(*state, boot_id, grants_sweep, T0 + S);
 }
 
 static void test_sweeps_overdue(void **state)
 {
-	inherit_after(*state, boot_id, GRANTS_SWEEP, T0 + 30 * S);
+	inherit_after(*state, boot_id, grants_sweep, T0 + 30 * S);
 }
 
 static void test_sweeps_of_another_boot(void **state)
 {
-	inherit_after(*state, "22222222222222222222222222222222", GRANTS_SWEEP, 5 * S);
+	inherit_after(*state, "22222222222222222222222222222222", grants_sweep, 5 * S);
 }
 
 /* Records that are none: garbled, truncated, and a temporary file of a writer that died. */
@@ -1034,12 +1154,12 @@ static void test_inherits_garbage(void **state)
 
 	put_record(fixture, "ssh@192.0.2.1", "\xff\xfe garbled");
 	put_record(fixture, ".new", "door=ssh\nsource=192.0.2.1\n");
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	assert_int_equal(inherit(fixture->grants, T0), 0);
 	expect_news(fixture, "lost: ssh@192.0.2.1\n");
 	put_record(fixture, "ssh@192.0.2.2",
 		   "door=ssh\nsource=192.0.2.2\nboot=11111111111111111111111111111111\n"
 		   "deadline_us=1030000000\nbackend=command\nstop=/bin/tr");
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0), 0);
+	assert_int_equal(grants_sweep(fixture->grants, T0), 0);
 	expect_news(fixture, "lost: ssh@192.0.2.2\n");
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_false(has_record(fixture, "ssh@192.0.2.1"));
@@ -1054,7 +1174,7 @@ static void test_inherits_twice(void **state)
 
 	open_door(fixture, &door, A, T0);
 	await_news(fixture, 1, T0);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + S), 0);
+	assert_int_equal(inherit(fixture->grants, T0 + S), 0);
 	expect_news(fixture, "opened mark 192.0.2.1 30\n");
 	assert_int_equal(grants_count(fixture->grants), 1);
 }
@@ -1070,7 +1190,7 @@ static void test_free_while_opening(void **state)
 	grants_free(fixture->grants);
 	assert_true(has_record(fixture, "ssh@192.0.2.1"));
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0 + S), 0);
+	assert_int_equal(grants_sweep(fixture->grants, T0 + S), 0);
 	await_news(fixture, 1, T0 + S);
 	expect_news(fixture, "closed ssh 192.0.2.1 0\n");
 	assert_true(support_exists(fixture->mark));
@@ -1193,7 +1313,7 @@ static void test_inherits_how_often_it_was_opened(void **state)
 	grants_free(fixture->grants);
 	support_write(go, "", 0);
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0 + 32 * S), 0);
+	assert_int_equal(grants_sweep(fixture->grants, T0 + 32 * S), 0);
 	await_count(fixture, 0, T0 + 32 * S);
 	text = support_read(fixture->mark, &length);
 	assert_int_equal(length, 0);
@@ -1300,18 +1420,132 @@ static void test_ipset_without_the_set(void **state)
 	/* What cannot be renewed keeps its deadline, on record, too. */
 	open_door(fixture, &ipset_door, A, T0 + 10 * S);
 	expect_news(fixture, "refused ip 192.0.2.1 0: ipset kt: ...\n");
-	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
 	assert_true(recorded_deadline(fixture, "ip@192.0.2.1") == T0 + 30 * S);
 	open_door(fixture, &ipset_door, B, T0 + 10 * S);
 	expect_news(fixture, "refused ip 192.0.2.2 0: ipset kt: ...\n");
 	assert_false(has_record(fixture, "ip@192.0.2.2"));
 
-	/* Before its deadline, closing is tried again; at the deadline it is over. */
-	grants_close_all(fixture->grants, T0 + 20 * S);
+	/* Where there is no set, nothing is open in it. */
+	grants_close(fixture->grants, "ip", NULL, T0 + 20 * S);
+	expect_news(fixture, "closed ip 192.0.2.1 0\n");
 	assert_int_equal(grants_count(fixture->grants), 0);
-	assert_non_null(strstr(fixture->news, "close-failed ip 192.0.2.1 0: ipset kt: "));
-	assert_non_null(strstr(fixture->news, "closed ip 192.0.2.1 0\n"));
 	assert_false(has_record(fixture, "ip@192.0.2.1"));
+}
+
+/* Whatever somebody does to the set, it is put right by the next survey, or told. */
+static void test_ipset_survey(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+
+	open_door(fixture, &ipset_door, A, T0);
+	open_door(fixture, &ipset_door, B, T0);
+	fixture->news[0] = '\0';
+	assert_true(grants_next_us(fixture->grants) < T0 + S);
+	grants_run(fixture->grants, T0 + S);
+	expect_news(fixture, "");
+
+	assert_int_equal(support_ipset("del kt 192.0.2.1"), 0);
+	assert_true(grants_next_us(fixture->grants) < T0 + 2 * S);
+	grants_run(fixture->grants, T0 + 2 * S);
+	expect_news(fixture, "restored ip 192.0.2.1 28: the firewall had lost it\n");
+	assert_in_range(seconds_in_set(fixture, "192.0.2.1"), 20, 28);
+
+	assert_int_equal(support_ipset("flush kt"), 0);
+	grants_run(fixture->grants, T0 + 3 * S);
+	assert_non_null(strstr(fixture->news, "restored ip 192.0.2.1 27"));
+	assert_non_null(strstr(fixture->news, "restored ip 192.0.2.2 27"));
+	fixture->news[0] = '\0';
+	assert_int_equal(support_ipset("test kt 192.0.2.2"), 0);
+
+	/* The kernel has another deadline: nothing to tell. */
+	assert_int_equal(support_ipset("-exist add kt 192.0.2.1 timeout 1000"), 0);
+	assert_int_equal(support_ipset("-exist add kt 192.0.2.2 timeout 5"), 0);
+	grants_run(fixture->grants, T0 + 4 * S);
+	expect_news(fixture, "");
+	assert_in_range(seconds_in_set(fixture, "192.0.2.1"), 20, 26);
+	assert_in_range(seconds_in_set(fixture, "192.0.2.2"), 20, 26);
+	assert_int_equal(support_ipset("-exist add kt 192.0.2.1 timeout 0"), 0);
+	grants_run(fixture->grants, T0 + 5 * S);
+	assert_in_range(seconds_in_set(fixture, "192.0.2.1"), 20, 25);
+
+	/* Told once, tried again and again. */
+	assert_int_equal(grants_close(fixture->grants, "ip", &(struct address){{0}}, T0), 0);
+	assert_int_equal(support_ipset("destroy kt"), 0);
+	grants_run(fixture->grants, T0 + 6 * S);
+	assert_non_null(strstr(fixture->news, "missing ip 192.0.2.1 24: ipset kt: "));
+	assert_non_null(strstr(fixture->news, "missing ip 192.0.2.2 24: ipset kt: "));
+	fixture->news[0] = '\0';
+	grants_run(fixture->grants, T0 + 7 * S);
+	expect_news(fixture, "");
+	assert_int_equal(support_ipset("create kt hash:ip timeout 0"), 0);
+	grants_run(fixture->grants, T0 + 8 * S);
+	assert_non_null(strstr(fixture->news, "restored ip 192.0.2.1 22"));
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
+
+	/* Missing to the end: closing it is no failure. */
+	assert_int_equal(support_ipset("destroy kt"), 0);
+	grants_run(fixture->grants, T0 + 9 * S);
+	fixture->news[0] = '\0';
+	grants_run(fixture->grants, T0 + 30 * S);
+	assert_null(strstr(fixture->news, "close-failed"));
+	assert_int_equal(grants_count(fixture->grants), 0);
+	grants_run(fixture->grants, T0 + 31 * S);
+	assert_true(grants_next_us(fixture->grants) == UINT64_MAX);
+}
+
+/* An element that the kernel shows in another spelling than the configuration. */
+static void test_ipset_survey_spelled(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+	struct door door = ipset_door;
+
+	assert_int_equal(support_ipset("create ktp hash:ip,port timeout 0"), 0);
+	door.set[FAMILY_IPV4] = TEXT("ktp");
+	door.entry = TEXT("%IP%,22");
+	open_door(fixture, &door, A, T0);
+	expect_news(fixture, "opened ip 192.0.2.1 30\n");
+	grants_run(fixture->grants, T0 + S);
+	expect_news(fixture, "");
+	assert_int_equal(support_ipset("flush ktp"), 0);
+	grants_run(fixture->grants, T0 + 2 * S);
+	expect_news(fixture, "restored ip 192.0.2.1 28: the firewall had lost it\n");
+	assert_int_equal(support_ipset("test ktp 192.0.2.1,tcp:22"), 0);
+	assert_int_equal(support_ipset("destroy ktp"), 0);
+}
+
+/* Thousands that end in one second: in bounded steps, so that other work is done in between. */
+static void test_ipset_ten_thousand(void **state)
+{
+	enum { N = 10000 };
+	struct fixture *fixture = with_sets(state);
+	unsigned n_steps = 0;
+
+	for (unsigned i = 0; i < N; i++) {
+		char text[512], name[64];
+
+		snprintf(name, sizeof name, "ip@10.0.%u.%u", i >> 8, i & 255);
+		snprintf(text, sizeof text,
+			 "door=ip\nsource=10.0.%u.%u\nboot=%s\ndeadline_us=%" PRIu64
+			 "\nstate=open\nopened=1\nbackend=ipset\nset=kt\nelement=10.0.%u.%u\n"
+			 "end=yes\n",
+			 i >> 8, i & 255, boot_id, T0 + 30 * S + i * 100, i >> 8, i & 255);
+		put_record(fixture, name, text);
+	}
+	assert_int_equal(inherit(fixture->grants, T0), 0);
+	fixture->news[0] = '\0';
+	assert_int_equal(grants_count(fixture->grants), N);
+	assert_int_equal(support_ipset("test kt 10.0.0.0"), 0);
+	assert_int_equal(support_ipset("test kt 10.0.39.15"), 0);
+	while (grants_next_us(fixture->grants) <= T0 + 31 * S) {
+		grants_run(fixture->grants, T0 + 31 * S);
+		fixture->news[0] = '\0';
+		n_steps++;
+	}
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_in_range(n_steps, 10, 100);
+	assert_int_equal(support_ipset("test kt 10.0.0.0"), 1);
+	assert_int_equal(support_ipset("test kt 10.0.39.15"), 1);
+	assert_false(has_record(fixture, "ip@10.0.39.15"));
 }
 
 static void test_ipset_inherited(void **state)
@@ -1327,19 +1561,19 @@ static void test_ipset_inherited(void **state)
 	assert_int_equal(support_ipset("del kt 192.0.2.1"), 0);
 	assert_int_equal(support_ipset("del kt 192.0.2.2"), 0);
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 10 * S), 0);
-	assert_non_null(strstr(fixture->news, "adopted ip 192.0.2.1 20\n"));
-	assert_non_null(strstr(fixture->news, "adopted ip 192.0.2.2 20\n"));
+	assert_int_equal(inherit(fixture->grants, T0 + 10 * S), 0);
+	assert_non_null(strstr(fixture->news, "restored ip 192.0.2.1 20: "));
+	assert_non_null(strstr(fixture->news, "restored ip 192.0.2.2 20: "));
 	fixture->news[0] = '\0';
 	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
 	assert_int_equal(support_ipset("test kt 192.0.2.2"), 0);
 	grants_free(fixture->grants);
 
-	/* The kernel counts in seconds; the last one is given in full. */
+	/* Or it died in peace. */
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 29 * S + S / 2), 0);
-	assert_non_null(strstr(fixture->news, "adopted ip 192.0.2.1 0\n"));
-	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
+	assert_int_equal(inherit(fixture->grants, T0 + 11 * S), 0);
+	assert_non_null(strstr(fixture->news, "adopted ip 192.0.2.1 19\n"));
+	assert_non_null(strstr(fixture->news, "adopted ip 192.0.2.2 19\n"));
 	fixture->news[0] = '\0';
 	grants_free(fixture->grants);
 	assert_int_equal(support_ipset("-exist add kt 192.0.2.1 timeout 100"), 0);
@@ -1347,14 +1581,14 @@ static void test_ipset_inherited(void **state)
 
 	/* A sweep leaves to the kernel what the kernel will end, with its record... */
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0 + 20 * S), 0);
+	assert_int_equal(grants_sweep(fixture->grants, T0 + 20 * S), 0);
 	expect_news(fixture, "");
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
 	assert_true(has_record(fixture, "ip@192.0.2.1"));
 
 	/* ... until the deadline. */
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_SWEEP, T0 + 30 * S), 0);
+	assert_int_equal(grants_sweep(fixture->grants, T0 + 30 * S), 0);
 	assert_int_equal(support_ipset("test kt 192.0.2.1"), 1);
 	assert_false(has_record(fixture, "ip@192.0.2.1"));
 	assert_int_equal(grants_count(fixture->grants), 0);
@@ -1366,8 +1600,10 @@ static void test_ipset_inherited(void **state)
 	assert_int_equal(support_ipset("destroy kt"), 0);
 	fixture->news[0] = '\0';
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0 + 10 * S), 0);
-	expect_news(fixture, "refused ip 192.0.2.1 0: ipset kt: ...\n");
+	assert_int_equal(inherit(fixture->grants, T0 + 10 * S), 0);
+	expect_news(fixture, "missing ip 192.0.2.1 20: ipset kt: ...\n");
+	grants_run(fixture->grants, T0 + 30 * S);
+	expect_news(fixture, "closed ip 192.0.2.1 0\n");
 	assert_false(has_record(fixture, "ip@192.0.2.1"));
 	assert_int_equal(grants_count(fixture->grants), 0);
 }
@@ -1439,7 +1675,6 @@ static void test_iptables(void **state)
 	await_news(fixture, 1, T0 + 10 * S);
 	expect_news(fixture, "renewed ipt 192.0.2.1 30\n");
 	assert_int_equal(count_rules(fixture), 1);
-	assert_true(grants_next_us(fixture->grants) == T0 + 40 * S);
 
 	await_news(fixture, 1, T0 + 40 * S);
 	expect_news(fixture, "closed ipt 192.0.2.1 0\n");
@@ -1461,7 +1696,6 @@ static void test_iptables_knocks_in_a_row(void **state)
 	await_news(fixture, 1, T0 + 5 * S);
 	expect_news(fixture, "renewed ipt 192.0.2.1 30\n");
 	assert_int_equal(count_rules(fixture), 1);
-	assert_true(grants_next_us(fixture->grants) == T0 + 35 * S);
 	await_news(fixture, 1, T0 + 35 * S);
 	expect_news(fixture, "closed ipt 192.0.2.1 0\n");
 	assert_int_equal(count_rules(fixture), 0);
@@ -1474,7 +1708,7 @@ static void test_iptables_close_while_renewing(void **state)
 	open_door(fixture, &iptables_door, A, T0);
 	await_news(fixture, 1, T0);
 	open_door(fixture, &iptables_door, A, T0 + 10 * S);
-	grants_close_all(fixture->grants, T0 + 10 * S);
+	grants_suspend(fixture->grants, T0 + 10 * S);
 	await_count(fixture, 0, T0 + 10 * S);
 	expect_news(fixture, "opened ipt 192.0.2.1 30\nclosed ipt 192.0.2.1 0\n");
 	assert_int_equal(count_rules(fixture), 0);
@@ -1511,7 +1745,6 @@ static void test_iptables_failing_renewal(void **state)
 	open_door(fixture, &iptables_door, A, T0 + 10 * S);
 	await_news(fixture, 1, T0 + 10 * S);
 	expect_news(fixture, "refused ipt 192.0.2.1 0: iptables KNOCKTAIL: ...\n");
-	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
 	assert_true(recorded_deadline(fixture, "ipt@192.0.2.1") == T0 + 30 * S);
 	open_door(fixture, &iptables_door, B, T0 + 10 * S);
 	await_news(fixture, 1, T0 + 10 * S);
@@ -1519,6 +1752,42 @@ static void test_iptables_failing_renewal(void **state)
 	assert_int_equal(run_tool(fixture, "/usr/sbin/nft", "delete chain ip filter KNOCKTAIL"), 0);
 	await_news(fixture, 1, T0 + 30 * S);
 	expect_news(fixture, "closed ipt 192.0.2.1 0\n");
+}
+
+static void lose_and_restore(struct fixture *fixture, const char *command, uint64_t now_us)
+{
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", command), 0);
+	await_news(fixture, 1, now_us);
+	expect_news(fixture, "restored ipt 192.0.2.1 ...\n");
+	assert_int_equal(count_rules(fixture), 1);
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-C INPUT -j KNOCKTAIL"), 0);
+}
+
+/* Whatever somebody does to the chain, the rule and the jump to it come back. */
+static void test_iptables_survey(void **state)
+{
+	struct fixture *fixture = with_iptables(state);
+	const char *lonely = "-D INPUT -j KNOCKTAIL";
+
+	run_tool(fixture, "/usr/sbin/iptables", "-F INPUT");
+	run_tool(fixture, "/usr/sbin/iptables", "-X KNOCKTAIL");
+	open_door(fixture, &iptables_door, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened ipt 192.0.2.1 30\n");
+	lose_and_restore(fixture, "-F KNOCKTAIL", T0 + S);
+	lose_and_restore(fixture, "-F INPUT", T0 + 2 * S);
+	lose_and_restore(fixture, lonely, T0 + 3 * S);
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-F INPUT"), 0);
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-F KNOCKTAIL"), 0);
+	lose_and_restore(fixture, "-X KNOCKTAIL", T0 + 4 * S);
+	/* Left alone, nothing happens: the second question is asked after the first is answered. */
+	for (uint64_t now_us = T0 + 5 * S; now_us < T0 + 7 * S; now_us += S / 10) {
+		grants_run(fixture->grants, now_us);
+		if (firewall_next_us(grants_firewall(fixture->grants)) < UINT64_MAX)
+			support_wait(grants_fd(fixture->grants));
+	}
+	expect_news(fixture, "");
+	assert_int_equal(count_rules(fixture), 1);
 }
 
 /* More than there are places for commands, as after a crash: each is told to the kernel, in turn,
@@ -1540,7 +1809,7 @@ static void test_iptables_inherited(void **state)
 			 i, boot_id, T0 + 30 * S, i);
 		put_record(fixture, name, text);
 	}
-	assert_int_equal(grants_inherit(fixture->grants, GRANTS_ADOPT, T0), 0);
+	assert_int_equal(inherit(fixture->grants, T0), 0);
 	assert_int_equal(grants_count(fixture->grants), N);
 	/* The clock goes on by as much as those without a place wait. */
 	await_news(fixture, 128, T0);
@@ -1550,7 +1819,7 @@ static void test_iptables_inherited(void **state)
 	assert_null(strstr(fixture->news, "refused"));
 	assert_int_equal(grants_count(fixture->grants), N);
 	fixture->news[0] = '\0';
-	grants_close_all(fixture->grants, T0 + 25 * S);
+	grants_suspend(fixture->grants, T0 + 25 * S);
 	for (unsigned i = 1; grants_count(fixture->grants) > 0 && i < 10000; i++) {
 		fixture->news[0] = '\0';
 		grants_run(fixture->grants, T0 + 25 * S + i * 20000);
@@ -1595,9 +1864,13 @@ int main(void)
 		TEST(test_inherits_what_was_being_opened),
 		TEST(test_inherits_how_often_it_was_opened),
 		TEST(test_review_while_opening),
-		TEST(test_close_all),
-		TEST(test_close_all_in_every_state),
-		TEST(test_close_all_unclosed),
+		TEST(test_suspend),
+		TEST(test_suspend_and_resume),
+		TEST(test_no_resume_after_a_reboot),
+		TEST(test_close),
+		TEST(test_each),
+		TEST(test_suspend_in_every_state),
+		TEST(test_suspend_unclosed),
 		TEST(test_review),
 		TEST(test_review_closes_the_old_way),
 		TEST(test_adopts),
@@ -1615,12 +1888,16 @@ int main(void)
 		TEST(test_ipset),
 		TEST(test_ipset_twins),
 		TEST(test_ipset_without_the_set),
+		TEST(test_ipset_survey),
+		TEST(test_ipset_survey_spelled),
+		TEST(test_ipset_ten_thousand),
 		TEST(test_ipset_inherited),
 		TEST(test_iptables),
 		TEST(test_iptables_knocks_in_a_row),
 		TEST(test_iptables_close_while_renewing),
 		TEST(test_iptables_overdue_while_renewing),
 		TEST(test_iptables_failing_renewal),
+		TEST(test_iptables_survey),
 		TEST(test_iptables_inherited),
 	};
 

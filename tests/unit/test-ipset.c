@@ -1,6 +1,7 @@
 /* Against the kernel's own sets, in a network namespace of the test's own. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,7 +226,7 @@ static void test_errors(void **state)
 		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
 		const char *problem;
 
-		if (open_rule(fixture, rule, 100) != -EIO)
+		if (open_rule(fixture, rule, 100) != (i == 0 ? -ENOENT : -EIO))
 			fail_msg("%s in %s was taken", cases[i].source, cases[i].set);
 		problem = firewall_problem(fixture->firewall);
 		if (strncmp(problem, cases[i].problem, strlen(cases[i].problem)) != 0 ||
@@ -270,6 +271,90 @@ static void test_set_comes_and_goes(void **state)
 	rule_free(rule);
 }
 
+/* The answer about a rule, which is given at once, and the seconds that are left of it. */
+struct answer {
+	struct firewall *firewall;
+	const struct rule *rule, *stranger;
+	enum firewall_answer answer;
+	uint64_t left_us;
+	bool listed;
+};
+
+static void on_listed(void *userdata, const struct listing *listing, uint64_t now_us)
+{
+	struct answer *answer = userdata;
+
+	assert_true(now_us == 7);
+	assert_false(answer->listed);
+	answer->listed = true;
+	assert_true(listing_covers(listing, answer->rule));
+	assert_false(listing_covers(listing, answer->stranger));
+	answer->answer = firewall_ask(answer->firewall, listing, answer->rule, &answer->left_us);
+}
+
+static enum firewall_answer ask(struct fixture *fixture, const struct rule *rule, unsigned *seconds)
+{
+	struct rule *stranger = new_rule("other", "%IP%", "192.0.2.1");
+	struct answer answer = {.firewall = fixture->firewall, .rule = rule, .stranger = stranger};
+
+	assert_int_equal(firewall_list(fixture->firewall, rule, 7, on_listed, &answer), 0);
+	assert_true(answer.listed);
+	rule_free(stranger);
+	*seconds = (unsigned)(answer.left_us / 1000000);
+	return answer.answer;
+}
+
+/* Each element is found with what is left of it, whatever else the set holds. */
+static void test_lists(void **state)
+{
+	static const struct {
+		const char *set, *entry, *source;
+		enum firewall_answer answer;
+		unsigned seconds;
+	} cases[] = {
+		{"ip", "%IP%", "192.0.2.1", FIREWALL_PRESENT, 100},
+		{"ip", "%IP%", "192.0.2.2", FIREWALL_ABSENT, 0},
+		{"ip6", "%IP%", "2001:db8::1", FIREWALL_PRESENT, 200},
+		{"port", "%IP%,tcp:22", "192.0.2.1", FIREWALL_PRESENT, 300},
+		{"port", "%IP%,22", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"port", "%IP%,udp:22", "192.0.2.1", FIREWALL_ABSENT, 0},
+		{"net", "%IP%", "192.0.2.1", FIREWALL_SPELLED, 0}, /* inside of 192.0.2.0/25 */
+		{"net", "%IP%", "198.51.100.7", FIREWALL_PRESENT, 50},
+		{"comment", "%IP%", "192.0.2.1", FIREWALL_PRESENT, 500},
+		{"absent", "%IP%", "192.0.2.1", FIREWALL_ABSENT, 0},
+		{"plain", "%IP%", "192.0.2.1", FIREWALL_PRESENT, UINT_MAX},
+	};
+	static const char *const lines[] = {
+		"add ip 192.0.2.1 timeout 100",
+		"add ip 192.0.2.11 timeout 900",
+		"add ip6 2001:db8:0:0::1 timeout 200",
+		"add port 192.0.2.1,tcp:22 timeout 300",
+		"add net 192.0.2.0/25 timeout 400",
+		"add net 198.51.100.7 timeout 50",
+		"add plain 192.0.2.1",
+	};
+	char *const comment[] = {TEXT("/usr/sbin/ipset"), TEXT("add"),		 TEXT("comment"),
+				 TEXT("192.0.2.1"),	  TEXT("timeout"),	 TEXT("500"),
+				 TEXT("comment"),	  TEXT("a timeout 3 b"), NULL};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		assert_int_equal(support_ipset(lines[i]), 0);
+	assert_int_equal(support_run(comment, NULL, fixture->listing), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		unsigned seconds;
+		enum firewall_answer answer = ask(fixture, rule, &seconds);
+
+		if (answer != cases[i].answer)
+			fail_msg("case %zu: answer %d", i, answer);
+		if (answer == FIREWALL_PRESENT && cases[i].seconds < UINT_MAX &&
+		    (seconds > cases[i].seconds || seconds + 10 < cases[i].seconds))
+			fail_msg("case %zu: %u s are left", i, seconds);
+		rule_free(rule);
+	}
+}
+
 static void test_check(void **state)
 {
 	static const struct {
@@ -285,8 +370,8 @@ static void test_check(void **state)
 		{"net", NULL, "%IP%", 0, NULL},
 		{"one", NULL, "%IP%", 0, NULL},
 		{"comment", NULL, "%IP%", 0, NULL},
-		{"absent", NULL, "%IP%", -EIO, "ipset absent: "},
-		{"ip", "absent", "%IP%", -EIO, "ipset absent: "},
+		{"absent", NULL, "%IP%", -ENOENT, "ipset absent: "},
+		{"ip", "absent", "%IP%", -ENOENT, "ipset absent: "},
 		{"plain", NULL, "%IP%", -ETIME, "ipset plain: created without timeout"},
 		{"bits", NULL, "%IP%", -EMEDIUMTYPE, "ipset bits: not a hash: set"},
 		{"list", NULL, "%IP%", -EMEDIUMTYPE, "ipset list: not a hash: set"},
@@ -345,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_element, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_set_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leaves_others_alone, set_up, tear_down),
 	};

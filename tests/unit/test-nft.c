@@ -360,6 +360,89 @@ static void test_set_comes_and_goes(void **state)
 	rule_free(rule);
 }
 
+/* The answer about a rule, which is given at once, and the seconds that are left of it. */
+struct answer {
+	struct firewall *firewall;
+	const struct rule *rule, *stranger;
+	enum firewall_answer answer;
+	uint64_t left_us;
+	bool listed;
+};
+
+static void on_listed(void *userdata, const struct listing *listing, uint64_t now_us)
+{
+	struct answer *answer = userdata;
+
+	assert_true(now_us == 7);
+	assert_false(answer->listed);
+	answer->listed = true;
+	assert_true(listing_covers(listing, answer->rule));
+	assert_false(listing_covers(listing, answer->stranger));
+	answer->answer = firewall_ask(answer->firewall, listing, answer->rule, &answer->left_us);
+}
+
+static enum firewall_answer ask(struct fixture *fixture, const struct rule *rule, unsigned *seconds)
+{
+	struct rule *stranger = new_rule("inet t other", "%IP%", "192.0.2.1");
+	struct answer answer = {.firewall = fixture->firewall, .rule = rule, .stranger = stranger};
+
+	assert_int_equal(firewall_list(fixture->firewall, rule, 7, on_listed, &answer), 0);
+	assert_true(answer.listed);
+	rule_free(stranger);
+	*seconds = (unsigned)(answer.left_us / 1000000);
+	return answer.answer;
+}
+
+/* Each element is found with what is left of it, whatever else the set holds. */
+static void test_lists(void **state)
+{
+	static const struct {
+		const char *set, *entry, *source;
+		enum firewall_answer answer;
+		unsigned seconds;
+	} cases[] = {
+		{"inet t four", "%IP%", "192.0.2.1", FIREWALL_PRESENT, 100},
+		{"inet t four", "%IP%", "192.0.2.2", FIREWALL_PRESENT, 7384},
+		{"inet t four", "%IP%", "192.0.2.3", FIREWALL_PRESENT, 300},
+		{"inet t four", "%IP%", "192.0.2.9", FIREWALL_PRESENT, 900},
+		{"inet t four", "%IP%", "192.0.2.10", FIREWALL_ABSENT, 0},
+		{"inet t six", "%IP%", "2001:db8::1", FIREWALL_PRESENT, 200},
+		{"inet t ports", "%IP% . 22", "192.0.2.1", FIREWALL_PRESENT, 300},
+		{"inet t ports", "%IP% . ssh", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"inet t ports", "%IP% . 23", "192.0.2.1", FIREWALL_ABSENT, 0},
+		{"inet t ranges", "%IP%", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"inet t ranges", "%IP%", "198.51.100.7", FIREWALL_PRESENT, 50},
+		{"inet t absent", "%IP%", "192.0.2.1", FIREWALL_ABSENT, 0},
+		{"inet away four", "%IP%", "192.0.2.1", FIREWALL_ABSENT, 0},
+	};
+	struct fixture *fixture = needed(state);
+
+	assert_int_equal(
+		run_nft(fixture,
+			"add element inet t four { 192.0.2.1 timeout 100s comment \"x, y } z\" }\n"
+			"add element inet t four { 192.0.2.2 timeout 2h3m4s, 192.0.2.3 timeout 5m "
+			"}\n"
+			"add element inet t four { 192.0.2.4 timeout 1s, 192.0.2.5 timeout 9s }\n"
+			"add element inet t four { 192.0.2.9 timeout 900s }\n"
+			"add element inet t six { 2001:db8:0::1 timeout 200s }\n"
+			"add element inet t ports { 192.0.2.1 . 22 timeout 300s }\n"
+			"add element inet t ranges { 192.0.2.0/25 timeout 400s }\n"
+			"add element inet t ranges { 198.51.100.7 timeout 50s }\n"),
+		0);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		unsigned seconds;
+		enum firewall_answer answer = ask(fixture, rule, &seconds);
+
+		if (answer != cases[i].answer)
+			fail_msg("case %zu: answer %d", i, answer);
+		if (answer == FIREWALL_PRESENT &&
+		    (seconds > cases[i].seconds || seconds + 10 < cases[i].seconds))
+			fail_msg("case %zu: %u s are left", i, seconds);
+		rule_free(rule);
+	}
+}
+
 static void test_check(void **state)
 {
 	static const struct {
@@ -465,6 +548,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full_set, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_element, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_set_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check_full_set, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leaves_others_alone, set_up, tear_down),

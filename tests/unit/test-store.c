@@ -77,7 +77,7 @@ static void write_record(struct store *store, const char *door, const char *sour
 	struct stored_grant stored = {
 		.source = address(source),
 		.deadline_us = deadline_us,
-		.open = true,
+		.state = STORED_OPEN,
 		.n_opened = 1,
 		.rule = new_rule(),
 	};

@@ -1,0 +1,84 @@
+#include "firewall/listing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "firewall/backend.h"
+
+int listing_new(const struct rule *rule, struct listing **ret)
+{
+	struct listing *listing = calloc(1, sizeof *listing);
+
+	if (!listing)
+		return -ENOMEM;
+	if (rule_new_place(rule, &listing->place) < 0) {
+		free(listing);
+		return -ENOMEM;
+	}
+	*ret = listing;
+	return 0;
+}
+
+struct listing *listing_free(struct listing *listing)
+{
+	if (listing) {
+		for (size_t i = 0; i < listing->n_items; i++)
+			free(listing->items[i].key);
+		free(listing->items);
+		rule_free(listing->place);
+		free(listing);
+	}
+	return NULL;
+}
+
+int listing_add(struct listing *listing, const char *key, size_t length, uint64_t left_us)
+{
+	struct listing_item *item;
+
+	if (listing->n_items == listing->n_room) {
+		size_t n_room = listing->n_room * 2 + 16;
+		struct listing_item *items = reallocarray(listing->items, n_room, sizeof *items);
+
+		if (!items)
+			return -ENOMEM;
+		listing->items = items;
+		listing->n_room = n_room;
+	}
+	item = &listing->items[listing->n_items];
+	item->key = strndup(key, length);
+	if (!item->key)
+		return -ENOMEM;
+	item->left_us = left_us;
+	listing->n_items++;
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(((const struct listing_item *)a)->key, ((const struct listing_item *)b)->key);
+}
+
+void listing_sort(struct listing *listing)
+{
+	if (listing->n_items > 0)
+		qsort(listing->items, listing->n_items, sizeof *listing->items, compare);
+}
+
+void listing_tell(struct listing *listing, uint64_t now_us)
+{
+	listing->fn(listing->userdata, listing, now_us);
+	listing_free(listing);
+}
+
+bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_left_us)
+{
+	const struct listing_item wanted = {.key = (char *)key};
+	const struct listing_item *found = NULL;
+
+	if (listing->n_items > 0)
+		found = bsearch(&wanted, listing->items, listing->n_items, sizeof wanted, compare);
+	if (found)
+		*ret_left_us = found->left_us;
+	return found != NULL;
+}

@@ -1,0 +1,72 @@
+#include "grant/survey.h"
+
+#include <stdbool.h>
+
+#include "firewall/firewall.h"
+#include "grant/life.h"
+
+void survey_by(struct grants *grants, uint64_t at_us)
+{
+	if (at_us < grants->survey_us)
+		grants->survey_us = at_us;
+}
+
+static void on_listed(void *userdata, const struct listing *listing, uint64_t now_us)
+{
+	struct grants *grants = userdata;
+
+	FOR_EACH_GRANT(grants, grant)
+	{
+		enum firewall_answer answer;
+		uint64_t left_us = 0;
+
+		if (!grant->surveying || !listing_covers(listing, grant->rule))
+			continue;
+		grant->surveying = false;
+		answer = firewall_ask(grants->firewall, listing, grant->rule, &left_us);
+		grant_found(grant, answer, left_us, grant->surveyed_us, now_us);
+	}
+}
+
+static bool is_being_asked(struct grants *grants, const struct rule *rule)
+{
+	FOR_EACH_GRANT(grants, grant)
+	if (grant->surveying && rule_shares_place(grant->rule, rule))
+		return true;
+	return false;
+}
+
+static void mark(struct grants *grants, const struct rule *rule, bool surveying, uint64_t now_us)
+{
+	FOR_EACH_GRANT(grants, grant)
+	{
+		if (!grant_should_show(grant, now_us) || !rule_shares_place(grant->rule, rule))
+			continue;
+		grant->surveying = surveying;
+		grant->surveyed_us = now_us;
+	}
+}
+
+static void ask(struct grants *grants, const struct rule *rule, uint64_t now_us)
+{
+	if (is_being_asked(grants, rule))
+		return;
+	mark(grants, rule, true, now_us);
+	if (firewall_list(grants->firewall, rule, now_us, on_listed, grants) < 0)
+		mark(grants, rule, false, now_us);
+}
+
+void survey_run(struct grants *grants, uint64_t now_us)
+{
+	if (grants->survey_us > now_us)
+		return;
+	grants->survey_us = UINT64_MAX;
+	FOR_EACH_GRANT(grants, grant)
+	{
+		if (!rule_expires(grant->rule))
+			continue;
+		survey_by(grants, now_us + SURVEY_US);
+		if (grant->surveyed_us < now_us && grant_should_show(grant, now_us))
+			ask(grants, grant->rule, now_us);
+	}
+}
