@@ -1,6 +1,7 @@
 #include "daemon/doors.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,30 @@ struct doors {
 
 DEFINE_CLEANUP(struct doors *, doors_free)
 
+/* What is wrong with a record concerns no door. Whether the news was of that kind. */
+static bool log_record(const struct grant_news *news)
+{
+	char source[ADDRESS_TEXT_MAX];
+
+	switch (news->event) {
+	case GRANT_LOST:
+		log_line(LOG_ERR, "removed grants/%s: not the record of a grant", news->reason);
+		return true;
+	case GRANT_UNREADABLE:
+		log_line(LOG_ERR, "cannot read grants/%s: a door may be open that nobody closes",
+			 news->reason);
+		return true;
+	case GRANT_STALE:
+		log_line(LOG_ERR,
+			 "cannot remove grants/%s@%s: %s; the door will be closed once more after "
+			 "the next start",
+			 news->door, address_format(&news->source, source), news->reason);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void on_news(void *userdata, const struct grant_news *news)
 {
 	static const enum audit_event events[] = {
@@ -40,15 +65,8 @@ static void on_news(void *userdata, const struct grant_news *news)
 	};
 
 	(void)userdata;
-	if (news->event == GRANT_LOST) {
-		log_line(LOG_ERR, "removed grants/%s: not the record of a grant", news->reason);
+	if (log_record(news))
 		return;
-	}
-	if (news->event == GRANT_UNREADABLE) {
-		log_line(LOG_ERR, "cannot read grants/%s: a door may be open that nobody closes",
-			 news->reason);
-		return;
-	}
 	audit_send(&(struct audit_entry){
 		.event = events[news->event],
 		.door = news->door,

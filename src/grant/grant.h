@@ -26,6 +26,7 @@ enum grant_event {
 	GRANT_RESTORED,	    /* the firewall had lost it, and has it again */
 	GRANT_MISSING,	    /* the firewall has lost it and does not take it back: `reason` */
 	GRANT_LOST,	  /* a file that is no record was removed: `reason` is its name; no door */
+	GRANT_STALE,	  /* it is closed, but its record cannot be removed: `reason` */
 	GRANT_UNREADABLE, /* a record cannot be read: `reason` is its name; no door */
 };
 

@@ -146,7 +146,16 @@ void grant_forget_but_record(struct grant *grant)
 
 void grant_forget(struct grant *grant)
 {
-	store_remove(grant->grants->store, grant->door, &grant->source);
+	const struct grants *grants = grant->grants;
+	int r = store_remove(grants->store, grant->door, &grant->source);
+
+	if (r < 0)
+		grants->news(grants->userdata, &(struct grant_news){
+						       .event = GRANT_STALE,
+						       .door = grant->door,
+						       .source = grant->source,
+						       .reason = strerror(-r),
+					       });
 	grant_forget_but_record(grant);
 }
 

@@ -110,9 +110,15 @@ int store_write(struct store *store, const struct stored_grant *stored)
 int store_remove(struct store *store, const char *door, const struct address *source)
 {
 	char name[NAME_SIZE];
+	int r;
 
 	name_of(door, source, name);
-	return unlinkat(store->directory_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	r = unlinkat(store->directory_fd, name, 0) < 0 ? -errno : 0;
+	/* A read-only file system says so of files that are not there, too. */
+	if (r < 0 && faccessat(store->directory_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	    errno == ENOENT)
+		return 0;
+	return r;
 }
 
 /* The lines of a record beside the rule's: each is needed, once. */

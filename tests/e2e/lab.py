@@ -215,14 +215,15 @@ class Notifications:
 class Daemon:
     """One run of knocktaild, as its own user with CAP_NET_ADMIN and nothing else."""
 
-    def __init__(self, lab, config, user=DAEMON_UID, runtime="/run/knocktail", binary=None):
+    def __init__(self, lab, config, user=DAEMON_UID, runtime="/run/knocktail", binary=None,
+                 environment=()):
         self.lab = lab
         self.config = config
         self.errors = lab.file(f"daemon-{next(lab.numbers)}.stderr")
         self._notifications = Notifications(lab.server, f"notify-{next(lab.numbers)}")
         argv = ["env", f"NOTIFY_SOCKET={self._notifications.address}",
                 f"RUNTIME_DIRECTORY={runtime}", "STATE_DIRECTORY=/run/state",
-                "ASAN_OPTIONS=detect_leaks=1", binary or lab.daemon_path, "-c", config]
+                "ASAN_OPTIONS=detect_leaks=1", *environment, binary or lab.daemon_path, "-c", config]
         if user:
             group = grp.getgrnam("systemd-journal").gr_gid
             argv = ["setpriv", f"--reuid={user}", f"--regid={user}", f"--groups={group}",

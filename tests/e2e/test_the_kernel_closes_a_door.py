@@ -4,53 +4,10 @@ import time
 
 import pytest
 
+from backends import Iptables, Nft
 from doors import iptables_door, nft_door
 from hosts import wait_until
-from lab import IPTABLES_PORT, NFT_PORT
-
-
-class Nft:
-    """Addresses in sets of nft's."""
-
-    port = NFT_PORT
-    door = staticmethod(nft_door)
-
-    def __init__(self, request):
-        self.lab = request.getfixturevalue("nft_lab")
-        self.start = request.getfixturevalue("nft_start")
-
-    def entries(self, client, version=4):
-        """What the firewall holds for the client."""
-        return [entry for entry in self.lab.elements(version)
-                if entry == client.address(version)]
-
-    def lose(self):
-        """All that is open is forgotten, as if the firewall were loaded anew."""
-        for version in (4, 6):
-            self.lab.server.run("nft", "flush", "set", "inet", "lab", f"open{version}")
-
-
-class Iptables:
-    """Rules in a chain of knocktail's own; one for each protocol, of which one is counted."""
-
-    port = IPTABLES_PORT
-    door = staticmethod(iptables_door)
-
-    def __init__(self, request):
-        self.lab = request.getfixturevalue("lab")
-        self.start = request.getfixturevalue("start")
-
-    def entries(self, client, version=4):
-        """What the firewall holds for the client."""
-        rules = [rule for rule in self.lab.owned_rules(version)
-                 if f" -s {client.address(version)}/" in rule]
-        assert len(rules) == 2 * sum("tcp" in rule for rule in rules)
-        return [rule for rule in rules if "tcp" in rule]
-
-    def lose(self):
-        """All that is open is forgotten."""
-        for program in ("iptables", "ip6tables"):
-            self.lab.server.run(program, "-F", "KNOCKTAIL")
+from lab import IPTABLES_PORT
 
 
 @pytest.fixture(params=[Nft, Iptables], ids=["nft", "iptables"])
@@ -159,7 +116,7 @@ def test_a_restart_puts_back_what_the_firewall_lost(backend, client):
     backend.lose()
     assert not client.can_connect(backend.port)
     successor = backend.start(backend.door(timeout="60s"))
-    successor.wait_message("is still open for")
+    successor.wait_message("is open again for")
     client.wait_open(backend.port)
     assert len(backend.entries(client)) == 1
 
@@ -173,6 +130,21 @@ def test_sigterm_leaves_nothing_behind(backend, client):
     for version in (4, 6):
         assert not backend.entries(client, version)
         assert not client.can_connect(backend.port, version)
+
+
+def test_a_restart_opens_again_what_a_clean_stop_has_closed(backend, client):
+    """Until the old deadline."""
+    daemon = backend.start(backend.door(timeout="4s"))
+    knocked = client.knock(7000, 8000, 9000)
+    client.wait_open(backend.port)
+    assert daemon.stop() == 0
+    assert not client.can_connect(backend.port)
+    successor = backend.start(backend.door(timeout="4s"))
+    client.wait_open(backend.port)
+    assert successor.wait_message("is open again for").endswith(": a clean stop had closed it")
+    assert len(backend.entries(client)) == 1
+    assert 3.0 < client.wait_closed(backend.port) - knocked < 5.1
+    assert not backend.entries(client)
 
 
 def test_on_stop_keep_leaves_doors_open(backend, client):

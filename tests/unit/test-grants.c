@@ -49,6 +49,7 @@ static const char *const event_names[] = {
 	[GRANT_RESTORED] = "restored",
 	[GRANT_MISSING] = "missing",
 	[GRANT_LOST] = "lost",
+	[GRANT_STALE] = "stale",
 };
 
 /* "EVENT DOOR SOURCE LEFT[: REASON]", a line each. */
@@ -1610,7 +1611,7 @@ static void test_ipset_inherited(void **state)
 
 static int run_tool(const struct fixture *fixture, const char *program, const char *line)
 {
-	char *copy = strdup(line), *rest = NULL, *argv[16] = {TEXT(program)};
+	char *copy = strdup(line), *rest = NULL, *argv[32] = {TEXT(program)};
 	char *output = support_path(fixture->directory, "output");
 	size_t n = 1;
 	int status;
@@ -1636,6 +1637,19 @@ static size_t count_rules(const struct fixture *fixture)
 	free(text);
 	free(output);
 	return n;
+}
+
+static bool has_rule(const struct fixture *fixture, const char *words)
+{
+	char *output = support_path(fixture->directory, "output"), *text;
+	bool has;
+
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-S KNOCKTAIL"), 0);
+	text = support_read(output, NULL);
+	has = strstr(text, words);
+	free(text);
+	free(output);
+	return has;
 }
 
 /* Where the kernel keeps deadlines, but a command has to tell it. */
@@ -1780,8 +1794,22 @@ static void test_iptables_survey(void **state)
 	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-F INPUT"), 0);
 	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-F KNOCKTAIL"), 0);
 	lose_and_restore(fixture, "-X KNOCKTAIL", T0 + 4 * S);
+	/* The wall clock, by which the rule ends, was set back by an hour. */
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-F KNOCKTAIL"), 0);
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables",
+				  "-A KNOCKTAIL -s 192.0.2.1 -p tcp -m multiport --dports 22 "
+				  "-m comment --comment knocktail:ipt:4000000000 -j ACCEPT"),
+			 0);
+	for (unsigned i = 0; i < 1000 && !has_rule(fixture, "--datestop"); i++) {
+		grants_run(fixture->grants, T0 + 5 * S);
+		poll(&(struct pollfd){.fd = grants_fd(fixture->grants), .events = POLLIN}, 1, 20);
+	}
+	assert_int_equal(count_rules(fixture), 1);
+	assert_false(has_rule(fixture, "4000000000"));
+	grants_run(fixture->grants, T0 + 5 * S);
+	expect_news(fixture, "");
 	/* Left alone, nothing happens: the second question is asked after the first is answered. */
-	for (uint64_t now_us = T0 + 5 * S; now_us < T0 + 7 * S; now_us += S / 10) {
+	for (uint64_t now_us = T0 + 6 * S; now_us < T0 + 8 * S; now_us += S / 10) {
 		grants_run(fixture->grants, now_us);
 		if (firewall_next_us(grants_firewall(fixture->grants)) < UINT64_MAX)
 			support_wait(grants_fd(fixture->grants));

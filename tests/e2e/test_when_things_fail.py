@@ -1,0 +1,131 @@
+"""Full and read-only file systems, clocks that jump, commands that fail: doors close all the same."""
+
+import os
+import time
+
+import pytest
+
+from doors import command_door, ipset_door
+from hosts import wait_until
+from lab import DAEMON_UID
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+# Fails until the file is there.
+RELUCTANT = """#!/bin/sh
+echo tried >>"$1"
+test -e "$1.now"
+"""
+
+
+@pytest.fixture
+def small(lab):
+    """A runtime directory of one page: room for the record of one door, and no more."""
+    path = f"/run/small-{next(lab.numbers)}"
+    os.mkdir(lab.server.path(path))
+    lab.server.run("mount", "-t", "tmpfs", "-o", f"size=4k,mode=0700,uid={DAEMON_UID}", "small",
+                   path)
+    yield path
+    lab.server.run("umount", "--lazy", path)
+
+
+def test_without_room_for_a_record_nothing_opens(clients, start, lab, small):
+    """And what is open keeps its deadline; when there is room again, all is well."""
+    daemon = start(ipset_door(timeout="3s"), runtime=small)
+    one, two = clients(), clients()
+    knocked = one.knock(7000, 8000, 9000)
+    one.wait_open()
+    two.knock(7000, 8000, 9000)
+    assert daemon.wait_message("refused", SOURCE=two.v4).endswith("its record cannot be written")
+    one.knock(7000, 8000, 9000)
+    daemon.wait_message("refused", SOURCE=one.v4)
+    assert list(lab.members()) == [one.v4]
+    assert 2.0 < one.wait_closed() - knocked < 4.1
+    daemon.wait_message("closed", SOURCE=one.v4)
+    two.knock(7000, 8000, 9000)
+    two.wait_open()
+    assert daemon.stop() == 0
+
+
+def test_a_read_only_file_system_holds_no_door_open(clients, start, lab, small):
+    daemon = start(ipset_door(timeout="2s"), runtime=small)
+    one, two = clients(), clients()
+    knocked = one.knock(7000, 8000, 9000)
+    one.wait_open()
+    lab.server.run("mount", "-o", "remount,ro", small)
+    two.knock(7000, 8000, 9000)
+    assert daemon.wait_message("refused", SOURCE=two.v4).endswith("its record cannot be written")
+    assert one.wait_closed() - knocked < 3.1
+    daemon.wait_message("closed", SOURCE=one.v4)
+    assert f"cannot remove grants/ssh@{one.v4}: Read-only file system" in daemon.stderr()
+    assert f"ssh@{two.v4}" not in daemon.stderr()
+    assert daemon.stop() == 0
+    lab.server.run("mount", "-o", "remount,rw", small)
+    successor = start(ipset_door(timeout="2s"), runtime=small)
+    wait_until(lambda: not os.listdir(lab.server.path(f"{small}/grants")), 3, "the record is gone")
+    assert not lab.members()
+    two.knock(7000, 8000, 9000)
+    two.wait_open()
+    assert successor.running()
+
+
+def test_garbled_records_are_told_and_removed(client, start, lab):
+    runtime = f"/run/garbled-{next(lab.numbers)}"
+    grants = lab.server.path(f"{runtime}/grants")
+    os.makedirs(grants, mode=0o700)
+    for directory in (os.path.dirname(grants), grants):
+        os.chown(directory, DAEMON_UID, DAEMON_UID)
+    for name, content in (("ssh@192.0.2.1", b"\xff\x00garbled"), ("ssh@192.0.2.2", b"door=ssh\nsou")):
+        with open(os.path.join(grants, name), "wb") as file:
+            file.write(content)
+        os.chown(os.path.join(grants, name), DAEMON_UID, DAEMON_UID)
+    daemon = start(ipset_door(), runtime=runtime)
+    for number in (1, 2):
+        assert f"removed grants/ssh@192.0.2.{number}: not the record of a grant" in daemon.stderr()
+    client.knock(7000, 8000, 9000)
+    client.wait_open()
+    client.wait_closed()
+    wait_until(lambda: not os.listdir(grants), 3, "no record is left")
+
+
+@pytest.mark.skipif(not os.path.exists(FAKETIME), reason="faketime is not installed")
+@pytest.mark.parametrize("step", ["-3600", "+3600"], ids=["back", "ahead"])
+def test_a_wall_clock_that_is_set_disturbs_no_deadline(step, clients, start, lab):
+    """The daemon's view of it jumps by an hour while doors are open, of the kernel and of a command."""
+    clock = lab.file(f"clock-{next(lab.numbers)}", "+0")
+    note = lab.file(f"note-{next(lab.numbers)}", "", 0o666)
+    preload = lab.install(FAKETIME)
+    daemon = start(
+        ipset_door(timeout="3s") + command_door(
+            timeout="3s", start_command="/bin/true", stop_command=f"/usr/bin/tee {note}"),
+        environment=[f"LD_PRELOAD={preload}", f"FAKETIME_TIMESTAMP_FILE={clock}",
+                     "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"])
+    one, two = clients(), clients()
+    knocked = one.knock(7000, 8000, 9000)
+    one.knock(7100, 8100, 9100)
+    one.wait_open()
+    daemon.wait_message("door web opened")
+    lab.file(os.path.basename(clock), step)
+    assert 2.0 < one.wait_closed() - knocked < 4.1
+    daemon.wait_message("door ssh closed", SOURCE=one.v4)
+    daemon.wait_message("door web closed", SOURCE=one.v4)
+    assert time.monotonic() - knocked < 4.6
+    if step == "-3600":     # ahead, every record is an hour old
+        two.knock(7000, 8000, 9000)
+        two.wait_open()
+        until = int(daemon.events(DOOR="ssh", SOURCE=two.v4)[0]["KNOCKTAIL_DEADLINE"]) / 1e6
+        assert -3610 < until - time.time() < -3590, "the clock was not set"
+
+
+def test_a_stop_command_that_fails_is_tried_until_it_succeeds(client, start, lab):
+    reluctant = lab.file("reluctant", RELUCTANT, 0o755)
+    page = lab.file(f"reluctant-{next(lab.numbers)}", "", 0o666)
+    daemon = start(command_door(timeout="1s", start_command="/bin/true",
+                                stop_command=f"{reluctant} {page}"))
+    client.knock(7100, 8100, 9100)
+    wait_until(lambda: len(daemon.messages("could not be closed")) == 2, 6, "two failures are told")
+    assert lab.read(page).count("tried") >= 2
+    assert not daemon.messages("web closed")
+    lab.file(os.path.basename(page) + ".now")
+    daemon.wait_message("door web closed", timeout=8)
+    assert daemon.stop() == 0
