@@ -71,6 +71,14 @@ void listing_tell(struct listing *listing, uint64_t now_us)
 	listing_free(listing);
 }
 
+static bool is_twice(const struct listing *listing, const struct listing_item *item)
+{
+	const struct listing_item *last = listing->items + listing->n_items - 1;
+
+	return (item > listing->items && compare(item - 1, item) == 0) ||
+	       (item < last && compare(item + 1, item) == 0);
+}
+
 bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_left_us)
 {
 	const struct listing_item wanted = {.key = (char *)key};
@@ -79,6 +87,6 @@ bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_
 	if (listing->n_items > 0)
 		found = bsearch(&wanted, listing->items, listing->n_items, sizeof wanted, compare);
 	if (found)
-		*ret_left_us = found->left_us;
+		*ret_left_us = is_twice(listing, found) ? UINT64_MAX : found->left_us;
 	return found != NULL;
 }

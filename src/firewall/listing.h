@@ -36,5 +36,6 @@ void listing_sort(struct listing *listing);
 /* Hands it to whoever asked, and frees it. */
 void listing_tell(struct listing *listing, uint64_t now_us);
 
-/* Whether the key is there; *ret_left_us is written if it is. */
+/* Whether the key is there; *ret_left_us is written if it is. What is there twice has no end that is
+ * known: one of the two is too many. */
 bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_left_us);

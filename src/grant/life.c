@@ -199,6 +199,8 @@ static void give_up(struct grant *grant, const char *problem, uint64_t now_us)
 	set_due(grant, now_us + US_PER_S);
 }
 
+static void opening_failed(struct grant *grant, int error, const char *problem, uint64_t now_us);
+
 /* On record first, then in the firewall. */
 void grant_start(struct grant *grant, uint64_t now_us)
 {
@@ -214,11 +216,12 @@ void grant_start(struct grant *grant, uint64_t now_us)
 	grant->asked_us = grant->deadline_us;
 	set_due(grant, grant->deadline_us);
 	r = firewall_open(firewall, grant->rule, time_wanted(grant, now_us), now_us, grant);
-	if (r == FIREWALL_DONE) {
+	if (r == FIREWALL_DONE)
 		opened(grant, now_us);
-	} else if (r < 0) {
+	else if (r == -EAGAIN || r == -ENOENT)
 		give_up(grant, firewall_problem(firewall), now_us);
-	}
+	else if (r < 0)
+		opening_failed(grant, r, firewall_problem(firewall), now_us);
 }
 
 /* Opens what was knocked for meanwhile. */
@@ -283,7 +286,7 @@ static void close_failed(struct grant *grant, int error, const char *problem, ui
 		return;
 	}
 	tell(grant, GRANT_CLOSE_FAILED, problem, now_us);
-	if (rule_expires(grant->rule) && grant->kept_us <= now_us) {
+	if (rule_expires(grant->rule) && grant->kept_us + US_PER_S <= now_us) {
 		grant->n_opened = 0;
 		closed(grant, now_us);
 		return;
@@ -327,18 +330,15 @@ static void start_closing(struct grant *grant, uint64_t now_us)
 	}
 }
 
-static void opening_ended(struct grant *grant, int error, const char *problem, uint64_t now_us)
+/* It may have come half the way, even where it says that it has not: an answer of the kernel's can
+ * get lost. If it failed by itself, taking that back is tried once, since there may be nothing to
+ * take back; if it was killed, until that succeeds. */
+static void opening_failed(struct grant *grant, int error, const char *problem, uint64_t now_us)
 {
-	if (error == 0) {
-		opened(grant, now_us);
-		return;
-	}
 	if (error != -ETIMEDOUT && grant->n_opened > 0) {
 		give_up(grant, problem, now_us);
 		return;
 	}
-	/* It may have come half the way. If it failed by itself, taking that back is tried once,
-	 * since there may be nothing to take back; if it was killed, until that succeeds. */
 	tell(grant, GRANT_REFUSED, problem, now_us);
 	grant->unannounced = grant->n_opened++ == 0;
 	grant->undone = error != -ETIMEDOUT;
@@ -350,8 +350,10 @@ void grant_done(void *owner, int error, const char *problem, uint64_t now_us)
 {
 	struct grant *grant = owner;
 
-	if (grant->state == OPENING)
-		opening_ended(grant, error, problem, now_us);
+	if (grant->state == OPENING && error == 0)
+		opened(grant, now_us);
+	else if (grant->state == OPENING)
+		opening_failed(grant, error, problem, now_us);
 	else if (grant->state == RENEWING && error == 0)
 		kept(grant, now_us);
 	else if (grant->state == RENEWING)

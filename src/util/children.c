@@ -235,23 +235,24 @@ uint64_t children_next_us(const struct children *children)
 	return next_us;
 }
 
-/* Keeps what fits, drops the rest, so that the child never blocks on its output. */
+/* Keeps what fits, drops the rest, so that the child never blocks on its output; no more than one
+ * buffer at a time, so that we never do either. */
 static void read_output(struct child *child)
 {
 	char buffer[4096];
+	size_t room = sizeof child->output - 1 - child->n_output, kept;
 	ssize_t n;
 
 	if (child->output_fd < 0)
 		return;
-	while ((n = read(child->output_fd, buffer, sizeof buffer)) > 0) {
-		size_t room = sizeof child->output - 1 - child->n_output;
-		size_t kept = (size_t)n < room ? (size_t)n : room;
-
+	n = read(child->output_fd, buffer, sizeof buffer);
+	if (n > 0) {
+		kept = (size_t)n < room ? (size_t)n : room;
 		memcpy(child->output + child->n_output, buffer, kept);
 		child->n_output += kept;
-	}
-	if (n == 0)
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		close_output(child);
+	}
 }
 
 /* One line of ASCII: what would break a log line becomes a blank, what journalctl would hide the
@@ -303,12 +304,15 @@ static void kill_overdue(struct children *children, uint64_t now_us)
 
 bool children_next(struct children *children, uint64_t now_us, struct child_exit *ret)
 {
-	struct epoll_event event;
-
 	kill_overdue(children, now_us);
-	while (epoll_wait(children->epoll_fd, &event, 1, 0) == 1) {
-		struct child *child = &children->places[event.data.u64];
+	/* One that never stops talking must not keep us here. */
+	for (size_t i = 0; i < 2 * children->n_max; i++) {
+		struct epoll_event event;
+		struct child *child;
 
+		if (epoll_wait(children->epoll_fd, &event, 1, 0) != 1)
+			break;
+		child = &children->places[event.data.u64];
 		read_output(child);
 		if (reap(children, child, ret))
 			return true;

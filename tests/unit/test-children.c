@@ -228,6 +228,22 @@ static void test_much_output(void **state)
 }
 
 /* Who closes its output and goes on does not keep the event loop awake. */
+/* One that never stops talking holds up nobody, and is killed in its time. */
+static void test_endless_output(void **state)
+{
+	struct children *children = *state;
+	struct child_exit exit;
+
+	assert_int_equal(children_spawn(children, COMMAND((char *)"/usr/bin/yes"), 100, NULL), 0);
+	for (size_t i = 0; i < 100; i++) {
+		support_wait(children_fd(children));
+		assert_false(children_next(children, 0, &exit));
+	}
+	exit = wait_exit(children, 100);
+	assert_true(exit.timed_out);
+	assert_memory_equal(exit.output, "y y y", 5);
+}
+
 static void test_closed_output(void **state)
 {
 	struct children *children = *state;
@@ -380,6 +396,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kills_the_group, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_output, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_much_output, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_endless_output, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_closed_output, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_daemonizing_child, set_up, tear_down),
 		cmocka_unit_test(test_free_kills),

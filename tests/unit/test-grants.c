@@ -1808,8 +1808,20 @@ static void test_iptables_survey(void **state)
 	assert_false(has_rule(fixture, "4000000000"));
 	grants_run(fixture->grants, T0 + 5 * S);
 	expect_news(fixture, "");
+	/* A dying daemon's command has added the rule once more. */
+	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables",
+				  "-A KNOCKTAIL -s 192.0.2.1 -p tcp -m multiport --dports 22 "
+				  "-m comment --comment knocktail:ipt:4000000000 -j ACCEPT"),
+			 0);
+	for (unsigned i = 0; i < 1000 && count_rules(fixture) > 1; i++) {
+		grants_run(fixture->grants, T0 + 6 * S);
+		poll(&(struct pollfd){.fd = grants_fd(fixture->grants), .events = POLLIN}, 1, 20);
+	}
+	assert_int_equal(count_rules(fixture), 1);
+	assert_false(has_rule(fixture, "4000000000"));
+	grants_run(fixture->grants, T0 + 6 * S);
 	/* Left alone, nothing happens: the second question is asked after the first is answered. */
-	for (uint64_t now_us = T0 + 6 * S; now_us < T0 + 8 * S; now_us += S / 10) {
+	for (uint64_t now_us = T0 + 7 * S; now_us < T0 + 9 * S; now_us += S / 10) {
 		grants_run(fixture->grants, now_us);
 		if (firewall_next_us(grants_firewall(fixture->grants)) < UINT64_MAX)
 			support_wait(grants_fd(fixture->grants));
