@@ -37,7 +37,7 @@ static bool log_record(const struct grant_news *news)
 		log_line(LOG_ERR, "removed grants/%s: not the record of a grant", news->reason);
 		return true;
 	case GRANT_UNREADABLE:
-		log_line(LOG_ERR, "cannot read grants/%s: a door may be open that nobody closes",
+		log_line(LOG_ERR, "cannot read grants/%s, and will try again: a door may be open",
 			 news->reason);
 		return true;
 	case GRANT_STALE:

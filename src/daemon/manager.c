@@ -102,7 +102,9 @@ static void on_record(void *userdata, const struct record *record)
 
 static const struct door *find_door(void *userdata, const char *name)
 {
-	return config_find_door(userdata, name);
+	const struct manager *manager = userdata;
+
+	return config_find_door(manager->config, name);
 }
 
 /* Puts a configuration in force. */
@@ -112,16 +114,18 @@ static int adopt(struct manager *manager, struct config *config)
 	struct judge *judge;
 	int r = judge_new(config, manager->judge, &judge);
 
-	if (r < 0)
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));
+		config_free(config);
 		return r;
+	}
 	judge_free(manager->judge);
 	manager->judge = judge;
 	config_free(manager->config);
 	manager->config = config;
 	grants_limit(grants, config->max_open);
-	grants_review(grants, find_door, config, clock_us(CLOCK_BOOTTIME));
+	grants_review(grants, find_door, manager, clock_us(CLOCK_BOOTTIME));
 	doors_rearm(manager->doors);
-	check_doors(manager);
 	return 0;
 }
 
@@ -133,13 +137,10 @@ static void reload(struct manager *manager)
 	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading %s",
 		   clock_us(CLOCK_MONOTONIC), manager->config_path);
 	r = load_config(manager->config_path, &config, NULL);
-	if (r == 0) {
+	if (r == 0)
 		r = adopt(manager, config);
-		if (r < 0) {
-			log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));
-			config_free(config);
-		}
-	}
+	if (r == 0)
+		check_doors(manager);
 	if (r == 0)
 		log_line(LOG_NOTICE, "reloaded %s: doors: %zu", manager->config_path,
 			 manager->config->n_doors);
@@ -197,21 +198,21 @@ static int start(struct manager *manager, const struct manager_options *options)
 	if (r < 0)
 		return r;
 	r = doors_new(manager->event, options->runtime_directory, &manager->doors);
-	if (r == 0) {
-		r = grants_inherit(doors_grants(manager->doors), find_door, config,
-				   clock_us(CLOCK_BOOTTIME));
-		if (r < 0)
-			log_line(LOG_ERR, "cannot read the records of grants: %s", strerror(-r));
-	}
-	if (r == 0) {
-		r = adopt(manager, config);
-		if (r < 0)
-			log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));
-	}
 	if (r < 0) {
 		config_free(config);
 		return r;
 	}
+	r = adopt(manager, config);
+	if (r < 0)
+		return r;
+	r = grants_inherit(doors_grants(manager->doors), find_door, manager,
+			   clock_us(CLOCK_BOOTTIME));
+	if (r < 0)
+		log_line(LOG_ERR, "cannot read the records of grants, and will try again: %s",
+			 strerror(-r));
+	grants_review(doors_grants(manager->doors), find_door, manager, clock_us(CLOCK_BOOTTIME));
+	doors_rearm(manager->doors);
+	check_doors(manager);
 	trust_check();
 	return tail_new(manager->event, on_record, manager, &manager->tail);
 }

@@ -110,26 +110,25 @@ static uint64_t wall_clock_us(void)
 	return (uint64_t)wall.tv_sec * US_PER_S + (uint64_t)wall.tv_nsec / 1000;
 }
 
+/* A file for a child to read from its beginning, or to write to. */
 static int make_file(const char *text)
 {
+	CLEANUP(cleanup_close) int fd = memfd_create("knocktail-iptables", MFD_CLOEXEC);
 	size_t length = strlen(text), done = 0;
-	int fd = memfd_create("knocktail-iptables", MFD_CLOEXEC);
+	int r;
 
 	if (fd < 0)
 		return -errno;
 	while (done < length) {
-		ssize_t n = write(fd, text + done, length - done);
+		ssize_t n = pwrite(fd, text + done, length - done, (off_t)done);
 
-		if (n < 0) {
-			int r = -errno;
-
-			close(fd);
-			return r;
-		}
+		if (n < 0)
+			return -errno;
 		done += (size_t)n;
 	}
-	lseek(fd, 0, SEEK_SET);
-	return fd;
+	r = fd;
+	fd = -1;
+	return r;
 }
 
 static char *read_file(int fd)

@@ -55,6 +55,7 @@ struct grants *grants_free(struct grants *grants);
 /* How many may be open at the same time, over all doors; those that are stay. */
 void grants_limit(struct grants *grants, uint32_t max_open);
 
+/* How many there are in any state, and records that could not be read. */
 size_t grants_count(const struct grants *grants);
 
 /* The firewall that they change, to check doors with. */
@@ -91,7 +92,8 @@ void grants_review(struct grants *grants, grants_find_fn find, void *userdata, u
 
 /* Takes over what a predecessor left on record: closes what is overdue, adopts what still runs (the
  * firewall is asked, and told what it lacks), and opens again what grants_suspend() has closed, if
- * its door still stands as it did. 0, or a negative errno: the records cannot be read. */
+ * its door still stands as it did. Keeps `find`: a record that cannot be read now is tried again
+ * later. 0, or a negative errno: the records cannot be read. */
 int grants_inherit(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
 /* Only closes what a predecessor left: what is overdue and what the kernel will not end by itself.

@@ -15,6 +15,9 @@
  */
 enum { AT_ONCE = 256 };
 
+/* How soon records are read again that could not be read. */
+#define REREAD_US UINT64_C(1000000)
+
 DEFINE_CLEANUP(struct grants *, grants_free)
 
 int grants_new(const struct grants_options *options, struct grants **ret)
@@ -27,7 +30,7 @@ int grants_new(const struct grants_options *options, struct grants **ret)
 	grants->news = options->news;
 	grants->userdata = options->userdata;
 	grants->max_open = UINT32_MAX;
-	grants->survey_us = UINT64_MAX;
+	grants->survey_us = grants->reread_us = UINT64_MAX;
 	r = store_new(options->directory, options->boot_id, &grants->store);
 	if (r < 0)
 		return r;
@@ -69,7 +72,7 @@ void grants_limit(struct grants *grants, uint32_t max_open)
 
 size_t grants_count(const struct grants *grants)
 {
-	return grants->n_grants;
+	return grants->n_grants + grants->n_unread;
 }
 
 struct firewall *grants_firewall(struct grants *grants)
@@ -275,34 +278,31 @@ void grants_review(struct grants *grants, grants_find_fn find_door, void *userda
 
 struct inheritance {
 	struct grants *grants;
-	grants_find_fn find; /* NULL: this is a sweep */
-	void *userdata;
+	bool is_first;
 	uint64_t now_us;
 };
 
 /* Takes the rule. */
-static void take(const struct inheritance *inheritance, struct stored_grant *stored)
+static void take(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
-	struct grants *grants = inheritance->grants;
 	struct grant *grant;
 
-	if (find(grants, stored->door, &stored->source) ||
-	    grant_new(grants, stored->door, &stored->source, stored->rule, stored->deadline_us,
+	if (grant_new(grants, stored->door, &stored->source, stored->rule, stored->deadline_us,
 		      &grant) < 0) {
 		rule_free(stored->rule);
 	} else if (stored->state == STORED_CLOSED) {
-		grant_resume(grant, inheritance->now_us);
+		grant_resume(grant, now_us);
 	} else {
 		grant->n_opened =
 			stored->n_opened < GRANT_OPENED_MAX ? stored->n_opened : GRANT_OPENED_MAX;
-		grant_adopt(grant, inheritance->now_us);
+		grant_adopt(grant, now_us);
 	}
 }
 
 /* The record knows how to close; the door knows how to open. */
-static bool renew_rule(const struct inheritance *inheritance, struct stored_grant *stored)
+static bool renew_rule(const struct grants *grants, struct stored_grant *stored)
 {
-	const struct door *door = inheritance->find(inheritance->userdata, stored->door);
+	const struct door *door = grants->find(grants->find_userdata, stored->door);
 
 	if (!stands(door, &stored->source, stored->rule))
 		return false;
@@ -310,58 +310,83 @@ static bool renew_rule(const struct inheritance *inheritance, struct stored_gran
 	return rule_new(door, &stored->source, &stored->rule) == 0;
 }
 
-static void inherit_closed(const struct inheritance *inheritance, struct stored_grant *stored)
+static void inherit_closed(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
-	bool is_due = stored->deadline_us > inheritance->now_us;
+	bool is_due = stored->deadline_us > now_us;
 
-	if (is_due && inheritance->find && renew_rule(inheritance, stored)) {
-		take(inheritance, stored);
+	if (is_due && grants->find && renew_rule(grants, stored)) {
+		take(grants, stored, now_us);
 		return;
 	}
-	if (!is_due || inheritance->find)
-		store_remove(inheritance->grants->store, stored->door, &stored->source);
+	if (!is_due || grants->find)
+		store_remove(grants->store, stored->door, &stored->source);
 	rule_free(stored->rule);
 }
 
-static void inherit_open(const struct inheritance *inheritance, struct stored_grant *stored)
+static void inherit_open(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
-	bool is_sweep = !inheritance->find;
-
-	if (is_sweep && stored->deadline_us > inheritance->now_us) {
+	if (!grants->find && stored->deadline_us > now_us) {
 		if (rule_expires(stored->rule)) {
 			rule_free(stored->rule);
 			return;
 		}
-		stored->deadline_us = inheritance->now_us;
+		stored->deadline_us = now_us;
 	}
 	/* A command that may or may not have run is undone; whoever knocks again gets in. */
 	if (stored->state == STORED_OPENING && !rule_expires(stored->rule))
 		stored->deadline_us = 0;
-	take(inheritance, stored);
+	take(grants, stored, now_us);
 }
 
-static void inherit(void *userdata, const char *name, struct stored_grant *stored, int error)
+static void report(const struct inheritance *inheritance, const char *name, int error)
 {
-	const struct inheritance *inheritance = userdata;
 	const struct grants *grants = inheritance->grants;
 
-	if (!stored)
+	if (error == -EINVAL || inheritance->is_first)
 		grants->news(grants->userdata,
 			     &(struct grant_news){
 				     .event = error == -EINVAL ? GRANT_LOST : GRANT_UNREADABLE,
 				     .reason = name,
 			     });
-	else if (stored->state == STORED_CLOSED)
-		inherit_closed(inheritance, stored);
-	else
-		inherit_open(inheritance, stored);
+}
+
+static void inherit(void *userdata, const char *name, struct stored_grant *stored, int error)
+{
+	struct inheritance *inheritance = userdata;
+	struct grants *grants = inheritance->grants;
+
+	if (!stored) {
+		grants->n_unread += error != -EINVAL;
+		report(inheritance, name, error);
+	} else if (find(grants, stored->door, &stored->source)) {
+		rule_free(stored->rule); /* our own */
+	} else if (stored->state == STORED_CLOSED) {
+		inherit_closed(grants, stored, inheritance->now_us);
+	} else {
+		inherit_open(grants, stored, inheritance->now_us);
+	}
+}
+
+static int read_records(struct grants *grants, bool is_first, uint64_t now_us)
+{
+	struct inheritance inheritance = {grants, is_first, now_us};
+	int r;
+
+	grants->n_unread = 0;
+	r = store_read(grants->store, inherit, &inheritance);
+	if (r < 0)
+		grants->n_unread = 1;
+	grants->reread_us = grants->n_unread > 0 ? now_us + REREAD_US : UINT64_MAX;
+	return r;
 }
 
 int grants_inherit(struct grants *grants, grants_find_fn find_door, void *userdata, uint64_t now_us)
 {
-	struct inheritance inheritance = {grants, find_door, userdata, now_us};
-	int r = store_read(grants->store, inherit, &inheritance);
+	int r;
 
+	grants->find = find_door;
+	grants->find_userdata = userdata;
+	r = read_records(grants, true, now_us);
 	grants_run(grants, now_us);
 	return r;
 }
@@ -383,6 +408,8 @@ uint64_t grants_next_us(const struct grants *grants)
 
 	if (grants->survey_us < next_us)
 		next_us = grants->survey_us;
+	if (grants->reread_us < next_us)
+		next_us = grants->reread_us;
 	return first && first->at_us < next_us ? first->at_us : next_us;
 }
 
@@ -398,4 +425,6 @@ void grants_run(struct grants *grants, uint64_t now_us)
 		grant_run((struct grant *)due, now_us);
 	}
 	survey_run(grants, now_us);
+	if (grants->reread_us <= now_us)
+		read_records(grants, false, now_us);
 }

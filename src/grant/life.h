@@ -69,9 +69,13 @@ struct grants {
 	grant_news_fn news;
 	void *userdata;
 	uint32_t max_open;
+	grants_find_fn find; /* the doors, for inherited grants; NULL: a sweep */
+	void *find_userdata;
+	uint64_t reread_us; /* when records are read that could not be before; UINT64_MAX: none */
 	uint64_t survey_us; /* when the firewall is asked next; UINT64_MAX: there is nothing to ask
 			     */
 	size_t n_grants;
+	size_t n_unread; /* records that could not be read */
 	struct queue queue;
 	struct grant *buckets[GRANTS_BUCKETS];
 };

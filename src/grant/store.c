@@ -264,10 +264,14 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 		close(fd);
 		return -ENOMEM;
 	}
-	while ((entry = readdir(directory))) {
+	for (;;) {
 		struct stored_grant stored;
 		int r;
 
+		errno = 0;
+		entry = readdir(directory);
+		if (!entry)
+			return -errno;
 		if (entry->d_name[0] == '.' || entry->d_type == DT_DIR)
 			continue;
 		r = read_record(store, entry->d_name, &stored);
@@ -275,5 +279,4 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 			unlinkat(store->directory_fd, entry->d_name, 0);
 		found(userdata, entry->d_name, r == 0 ? &stored : NULL, r);
 	}
-	return 0;
 }

@@ -114,6 +114,10 @@ def succeed(bench, told, was_due):
     assert not bench.records(), f"still on record after a successor: {told}, {later}"
 
 
+# Linux has closed a descriptor even if close(2) fails. A failure that strace injects leaves it open.
+UNTOUCHED = {"close"}
+
+
 def check_failure(bench, before, steps, call):
     """The call fails; whether the run survives that or not, all is closed at the end."""
     if before:
@@ -124,7 +128,7 @@ def check_failure(bench, before, steps, call):
     if status != 0:
         succeed(bench, told, False)
     else:
-        assert told, "nothing was told"
+        assert told or before, "nothing was told"
         assert bench.entries() == 0, f"still open: {told}"
         if bench.records():
             assert "stale" in told, f"still on record: {told}"
@@ -144,7 +148,10 @@ def check_death(bench, before, steps, call):
     # Each step, and what is before them, begins with one of these and ends with one.
     step = (sum(line.startswith("getppid") for line in lines) + 1) // 2 - 2
     is_ending = step >= 0 and steps[step] == "end"
-    succeed(bench, told, not is_ending and bool(before or {"opened", "restored"} & set(told)))
+    # A command that was to open it again has run or not: then it is closed.
+    was_open = {"opened", "restored"} & set(told) or before == ["open"] or (
+        before and bench.backend != "command")
+    succeed(bench, told, not is_ending and was_open)
     return any("killed by SIGKILL" in line for line in lines)
 
 
@@ -168,6 +175,8 @@ def check_all(backend, before, steps, check):
         calls = benches[0].calls(steps)
         assert len(calls) > 20
         assert not benches[0].entries() and not benches[0].records()
+        if check is check_failure:
+            calls = [call for call in calls if call.name not in UNTOUCHED]
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
             hit = sum(pool.map(one, calls))
     finally:
