@@ -20,7 +20,7 @@ LAB_PACKAGES=(
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
 	python3-pytest bsdutils knockd nmap hping3 socat systemd-journal-remote
-	systemd-container debootstrap strace libfaketime
+	systemd-container debootstrap strace
 )
 
 # The kernel's part: what is a module here may not get loaded from inside a namespace.
