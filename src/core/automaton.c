@@ -13,6 +13,7 @@ struct node {
 	uint32_t
 		shorter; /* the nearest node on the chain of fails where a sequence ends, or NONE */
 	uint32_t ends;	 /* the first sequence that ends here, or NONE */
+	uint32_t whole;	 /* the first sequence that leads through here */
 	uint8_t depth;
 };
 
@@ -83,7 +84,8 @@ static uint32_t step_from(const struct automaton *automaton, uint32_t node, uint
 	return to;
 }
 
-static uint32_t add_node(struct automaton *automaton, uint32_t parent, uint32_t symbol)
+static uint32_t add_node(struct automaton *automaton, uint32_t parent, uint32_t symbol,
+			 uint32_t number)
 {
 	struct edge *edge = edge_slot(automaton, edge_key(parent, symbol));
 
@@ -95,6 +97,7 @@ static uint32_t add_node(struct automaton *automaton, uint32_t parent, uint32_t 
 			.symbol = symbol,
 			.shorter = AUTOMATON_NONE,
 			.ends = AUTOMATON_NONE,
+			.whole = number,
 			.depth = (uint8_t)(automaton->nodes[parent].depth + 1),
 		};
 	}
@@ -107,7 +110,7 @@ static void add_sequence(struct automaton *automaton, uint32_t number,
 	uint32_t node = AUTOMATON_ROOT;
 
 	for (size_t i = 0; i < sequence->n_steps; i++)
-		node = add_node(automaton, node, symbol_of(&sequence->steps[i]));
+		node = add_node(automaton, node, symbol_of(&sequence->steps[i]), number);
 	automaton->also[number] = automaton->nodes[node].ends;
 	automaton->nodes[node].ends = number;
 	if (sequence->n_steps > automaton->depth)
@@ -156,12 +159,17 @@ int automaton_new(const struct sequence *const *sequences, size_t n, struct auto
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		n_steps += sequences[i]->n_steps;
+	if (n_steps >= AUTOMATON_NODES_MAX) {
+		automaton_free(automaton);
+		return -E2BIG;
+	}
 	if (allocate(automaton, n, n_steps) < 0) {
 		automaton_free(automaton);
 		return -ENOMEM;
 	}
 
 	automaton->nodes[AUTOMATON_ROOT].ends = AUTOMATON_NONE;
+	automaton->nodes[AUTOMATON_ROOT].whole = AUTOMATON_NONE;
 	automaton->nodes[AUTOMATON_ROOT].shorter = AUTOMATON_NONE;
 	automaton->n_nodes = 1;
 	for (size_t i = 0; i < n; i++)
@@ -229,6 +237,16 @@ struct automaton_end automaton_another(const struct automaton *automaton, struct
 	return end.sequence != AUTOMATON_NONE
 		       ? end
 		       : end_at(automaton, automaton->nodes[end.node].shorter);
+}
+
+size_t automaton_depth_at(const struct automaton *automaton, uint32_t node)
+{
+	return automaton->nodes[node].depth;
+}
+
+uint32_t automaton_whole(const struct automaton *automaton, uint32_t node)
+{
+	return automaton->nodes[node].whole;
 }
 
 size_t automaton_length(const struct automaton *automaton, struct automaton_end end)

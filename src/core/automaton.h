@@ -14,7 +14,8 @@ struct step;
 enum { AUTOMATON_ROOT = 0, AUTOMATON_NONE = UINT32_MAX };
 
 /* Compiles the sequences; their positions in the array are their numbers from here on. They are not
- * kept. 0 or -ENOMEM. */
+ * kept. 0; -ENOMEM; -E2BIG: their nodes are more than AUTOMATON_NODES_MAX. */
+enum { AUTOMATON_NODES_MAX = 1 << 23 };
 int automaton_new(const struct sequence *const *sequences, size_t n, struct automaton **ret);
 struct automaton *automaton_free(struct automaton *automaton);
 
@@ -27,6 +28,10 @@ uint32_t automaton_next(const struct automaton *automaton, uint32_t node, const 
 /* The steps that lead from the root to a node, which are the last that were seen there. Returns how
  * many: at most the automaton's depth. */
 size_t automaton_path(const struct automaton *automaton, uint32_t node, struct step *ret_steps);
+
+/* How many steps lead to a node, and a sequence that begins with them; of the root it is NONE. */
+size_t automaton_depth_at(const struct automaton *automaton, uint32_t node);
+uint32_t automaton_whole(const struct automaton *automaton, uint32_t node);
 
 /* The sequences that end at a node, longest first: start with automaton_first(), go on until
  * AUTOMATON_NONE. */

@@ -28,6 +28,7 @@ struct lane {
 
 struct engine {
 	uint8_t ipv6_prefix;
+	uint8_t hash_key[TRACKER_KEY_BYTES];
 	size_t n_lanes;
 	struct lane lanes[ENGINE_LANES_MAX];
 };
@@ -108,6 +109,7 @@ int engine_new(const struct engine_limits *limits, const struct knock *const *kn
 	if (!engine)
 		return -ENOMEM;
 	engine->ipv6_prefix = limits->ipv6_prefix;
+	memcpy(engine->hash_key, limits->hash_key, sizeof engine->hash_key);
 	r = open_lanes(engine, knocks, n);
 	for (size_t i = 0; r == 0 && i < engine->n_lanes; i++)
 		r = lane_fill(&engine->lanes[i], limits, knocks, n);
@@ -137,98 +139,103 @@ struct engine *engine_free(struct engine *engine)
  * two ports and nothing else, so that no two of a client's packets are ever confused. */
 static uint32_t tag_of(const struct probe *probe)
 {
-	uint32_t target = probe->protocol;
+	uint64_t high, low, target;
 
-	for (size_t i = 0; i < sizeof probe->target.bytes; i++)
-		target = (target ^ probe->target.bytes[i]) * 16777619u; /* FNV-1a */
-	return ((uint32_t)probe->source_port << 16 | probe->port) ^ target;
-}
-
-static bool is_retransmission(const struct lane *lane, const struct tracker *tracker, uint32_t tag,
-			      uint64_t delta_us)
-{
-	uint64_t age_us = delta_us;
-
-	for (size_t i = 0; i < tracker->n_past && age_us <= ENGINE_RETRANSMISSION_US; i++) {
-		const struct past *past = tracker_past(lane->trackers, tracker, i);
-
-		if (past->tag == tag)
-			return true;
-		age_us += past->delta_us;
-	}
-	return false;
-}
-
-/* From the first of the last n packets to the last. */
-static uint64_t span_us(const struct lane *lane, const struct tracker *tracker, size_t n)
-{
-	uint64_t span = 0;
-
-	for (size_t i = 0; i + 1 < n; i++)
-		span += tracker_past(lane->trackers, tracker, i)->delta_us;
-	return span;
+	memcpy(&high, probe->target.bytes, sizeof high);
+	memcpy(&low, probe->target.bytes + sizeof high, sizeof low);
+	target = (high ^ probe->protocol) * UINT64_C(0x9e3779b97f4a7c15) ^ low;
+	target = (target ^ target >> 32) * UINT64_C(0xd6e8feb86659fd93);
+	return ((uint32_t)probe->source_port << 16 | probe->port) ^ (uint32_t)(target >> 32);
 }
 
 static void report_matches(const struct lane *lane, const struct tracker *tracker,
 			   const struct probe *probe, engine_match_fn fn, void *userdata)
 {
-	struct automaton_end end = automaton_first(lane->automaton, tracker->node);
+	struct automaton_end end = automaton_first(lane->automaton, tracker_node(tracker));
 
 	for (; end.sequence != AUTOMATON_NONE; end = automaton_another(lane->automaton, end)) {
 		size_t n_steps = automaton_length(lane->automaton, end);
 
-		if (span_us(lane, tracker, n_steps) <= lane->seq_timeouts_us[end.sequence])
+		if (tracker_span_us(lane->trackers, tracker, n_steps) <=
+		    lane->seq_timeouts_us[end.sequence])
 			fn(userdata, &(struct match){.knock = lane->knocks[end.sequence],
 						     .source = probe->source});
 	}
 }
 
-/* The time since the source's last packet. Forgets its past if the clock went back. */
-static uint64_t elapsed_us(struct tracker *tracker, uint64_t now_us)
-{
-	if (now_us >= tracker->last_us)
-		return now_us - tracker->last_us;
-	if (tracker->last_us - now_us > DISORDER_US) {
-		tracker_reset(tracker);
-		tracker->last_us = now_us;
-	}
-	return 0;
-}
-
 static enum engine_state lane_feed(struct lane *lane, const struct probe *probe,
-				   const struct address *source, engine_match_fn fn, void *userdata)
+				   const struct address *source, uint32_t hash, engine_match_fn fn,
+				   void *userdata)
 {
 	const struct step step = {.port = probe->port, .protocol = probe->protocol};
-	uint32_t tag = tag_of(probe);
+	uint32_t tag = tag_of(probe), node;
 	struct tracker *tracker;
 	uint64_t delta_us;
 
-	if (probe->time_us > lane->memory_us)
-		tracker_table_expire(lane->trackers, probe->time_us - lane->memory_us);
-	tracker = tracker_table_get(lane->trackers, source, probe->time_us);
-	delta_us = elapsed_us(tracker, probe->time_us);
-	if (!is_retransmission(lane, tracker, tag, delta_us)) {
-		tracker_push(lane->trackers, tracker, tag, delta_us);
-		tracker->last_us += delta_us;
-		tracker->node = automaton_next(lane->automaton, tracker->node, &step);
+	tracker_table_expire(lane->trackers, probe->time_us, lane->memory_us);
+	tracker = tracker_table_get(lane->trackers, source, hash, probe->time_us);
+	delta_us = tracker_elapsed_us(lane->trackers, tracker, probe->time_us, DISORDER_US);
+	node = tracker_node(tracker);
+	if (!tracker_has(lane->trackers, tracker, tag, delta_us, ENGINE_RETRANSMISSION_US)) {
+		tracker_push(lane->trackers, tracker, tag, delta_us, probe->time_us);
+		node = automaton_next(lane->automaton, node, &step);
+		tracker_move(tracker, node);
 		report_matches(lane, tracker, probe, fn, userdata);
 	}
-	return tracker->node != AUTOMATON_ROOT ? ENGINE_UNDERWAY : ENGINE_QUIET;
+	return node != AUTOMATON_ROOT ? ENGINE_UNDERWAY : ENGINE_QUIET;
+}
+
+/* What is one source to the engine. */
+static struct address source_of(const struct engine *engine, const struct probe *probe)
+{
+	return address_family(&probe->source) == FAMILY_IPV6
+		       ? address_masked(&probe->source, engine->ipv6_prefix)
+		       : probe->source;
 }
 
 enum engine_state engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,
 			      void *userdata)
 {
 	enum engine_state state = ENGINE_QUIET;
-	struct address source = probe->source;
+	struct address source = source_of(engine, probe);
+	uint32_t hash = tracker_hash(engine->hash_key, &source);
 
-	if (address_family(&source) == FAMILY_IPV6)
-		source = address_masked(&source, engine->ipv6_prefix);
 	for (size_t i = 0; i < engine->n_lanes; i++)
 		if (filter_passes(&engine->lanes[i].filter, probe) &&
-		    lane_feed(&engine->lanes[i], probe, &source, fn, userdata) == ENGINE_UNDERWAY)
+		    lane_feed(&engine->lanes[i], probe, &source, hash, fn, userdata) ==
+			    ENGINE_UNDERWAY)
 			state = ENGINE_UNDERWAY;
 	return state;
+}
+
+static void lane_progress(const struct lane *lane, const struct probe *probe,
+			  const struct address *source, uint32_t hash, engine_progress_fn fn,
+			  void *userdata)
+{
+	const struct tracker *tracker = tracker_table_find(lane->trackers, source, hash);
+	uint64_t span_us;
+	uint32_t whole;
+	size_t n_steps;
+
+	if (!tracker || tracker_node(tracker) == AUTOMATON_ROOT)
+		return;
+	n_steps = automaton_depth_at(lane->automaton, tracker_node(tracker));
+	whole = automaton_whole(lane->automaton, tracker_node(tracker));
+	span_us = tracker_span_us(lane->trackers, tracker, n_steps) + probe->time_us -
+		  tracker_last_us(lane->trackers, tracker);
+	if (span_us <= lane->seq_timeouts_us[whole])
+		fn(userdata, &(struct progress){.knock = lane->knocks[whole], .n_steps = n_steps});
+}
+
+void engine_progress(const struct engine *engine, const struct probe *probe, engine_progress_fn fn,
+		     void *userdata)
+{
+	struct address source = source_of(engine, probe);
+	uint32_t hash = tracker_hash(engine->hash_key, &source);
+
+	for (size_t i = 0; i < engine->n_lanes; i++)
+		if (filter_passes(&engine->lanes[i].filter, probe))
+			lane_progress(&engine->lanes[i], probe, &source, hash, fn, userdata);
 }
 
 /* Any step that matters to a sequence of both automata is on the path to the old node, because
@@ -244,20 +251,18 @@ static uint32_t translate(const struct lane *lane, const struct lane *other, uin
 	return node;
 }
 
-static void lane_inherit(struct lane *lane, const struct lane *other)
+static void lane_inherit(struct lane *lane, const struct lane *other, const uint8_t *hash_key)
 {
 	const struct tracker *old = NULL;
 
 	while ((old = tracker_table_next(other->trackers, old))) {
+		const struct address *source = tracker_source(old);
 		struct tracker *tracker =
-			tracker_table_get(lane->trackers, &old->source, old->last_us);
+			tracker_table_get(lane->trackers, source, tracker_hash(hash_key, source),
+					  tracker_last_us(other->trackers, old));
 
-		for (size_t i = old->n_past; i > 0; i--) {
-			const struct past *past = tracker_past(other->trackers, old, i - 1);
-
-			tracker_push(lane->trackers, tracker, past->tag, past->delta_us);
-		}
-		tracker->node = translate(lane, other, old->node);
+		tracker_inherit(lane->trackers, tracker, other->trackers, old);
+		tracker_move(tracker, translate(lane, other, tracker_node(old)));
 	}
 }
 
@@ -269,7 +274,7 @@ void engine_inherit(struct engine *engine, const struct engine *other)
 		struct lane *lane = find_lane(engine, &other->lanes[i].filter);
 
 		if (lane)
-			lane_inherit(lane, &other->lanes[i]);
+			lane_inherit(lane, &other->lanes[i], engine->hash_key);
 	}
 }
 
@@ -285,5 +290,14 @@ size_t engine_sources(const struct engine *engine)
 
 	for (size_t i = 0; i < engine->n_lanes; i++)
 		n += tracker_table_size(engine->lanes[i].trackers);
+	return n;
+}
+
+size_t engine_bytes(const struct engine *engine)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < engine->n_lanes; i++)
+		n += tracker_table_bytes(engine->lanes[i].trackers);
 	return n;
 }

@@ -18,7 +18,7 @@ struct engine;
 struct knock;
 struct probe;
 
-enum { ENGINE_LANES_MAX = 32, ENGINE_SOURCES_MAX = 1 << 24 };
+enum { ENGINE_LANES_MAX = 32, ENGINE_SOURCES_MAX = 16000000 };
 
 /* A packet from the same port to the same port and target is taken for a retransmission if it is
  * among the last few of its source (as many as the longest sequence has steps, four at least) and
@@ -41,7 +41,7 @@ struct match {
 typedef void (*engine_match_fn)(void *userdata, const struct match *match);
 
 /* Compiles the knocks, which are not kept; their positions are their numbers. 0; -ENOMEM; -E2BIG:
- * more than ENGINE_LANES_MAX different filters. */
+ * more than ENGINE_LANES_MAX different filters, or millions of steps. */
 int engine_new(const struct engine_limits *limits, const struct knock *const *knocks, size_t n,
 	       struct engine **ret);
 struct engine *engine_free(struct engine *engine);
@@ -65,3 +65,20 @@ void engine_forget(struct engine *engine);
 
 /* Trackers in use, over all lanes. */
 size_t engine_sources(const struct engine *engine);
+
+/* All memory that the trackers have taken, used or not, over all lanes. */
+size_t engine_bytes(const struct engine *engine);
+
+/* How far a source is: the first `n_steps` of knock number `knock` were its last probes. */
+struct progress {
+	size_t knock;
+	size_t n_steps; /* 1 to as many as the knock has, which then is complete */
+};
+typedef void (*engine_progress_fn)(void *userdata, const struct progress *progress);
+
+/* Tells how far the source of a probe is after that probe, and changes nothing: in each lane that
+ * the probe passes, the knock that it is furthest in, one of them where several begin alike;
+ * nothing where it is in none, or in one whose time is up. `fn` is called before it returns; it
+ * must not call the engine. */
+void engine_progress(const struct engine *engine, const struct probe *probe, engine_progress_fn fn,
+		     void *userdata);
