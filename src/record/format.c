@@ -1,31 +1,28 @@
-/* MUST: a probe comes only out of a line that begins with the prefix and then matches the kernel's
- * pattern to its last byte. Local users can have the kernel log text of theirs (a process's name, a
- * file's name in a segfault's message), even with newlines and NULs in it, but never a whole line.
- * MUST: a packet without IN= is no probe: it was made here, maybe by a local user.
- * MUST: every number is checked before it is stored; what does not fit is damaged, never cut.
+/* MUST: a probe of the kernel's comes only out of a line that begins with the prefix and then
+ * matches the kernel's pattern to its last byte. Local users can have the kernel log text of theirs
+ * (a process's name, a file's name in a segfault's message), even with newlines and NULs in it, but
+ * never a whole line. MUST: a packet without IN= is no probe: it was made here, maybe by a local
+ * user. MUST: every number is checked before it is stored; what does not fit is damaged, never cut.
  * MUST: a line costs bounded time and no memory, whatever is in it. */
 #include "record/format.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <strings.h>
 
 #include "core/address.h"
 #include "core/probe.h"
 #include "core/record.h"
 #include "record/kernel-pattern.h"
+#include "record/pattern.h"
 #include "util/cleanup.h"
 
 /* The kernel's own bound is 1 KiB with the prefix. */
 enum { LINE_LENGTH_MAX = 2048 };
-
-/* Far above what any line needs (tests run the longest); there should a pattern ever go wrong. */
-enum { MATCH_LIMIT = 20000, DEPTH_LIMIT = 1000, HEAP_LIMIT_KIB = 256 };
 
 enum group {
 	GROUP_IN,
@@ -39,7 +36,7 @@ enum group {
 	N_GROUPS
 };
 
-static const char *const group_names[N_GROUPS] = {
+static const char *const group_names[N_GROUPS + 1] = {
 	[GROUP_IN] = "IN",   [GROUP_SRC] = "SRC", [GROUP_DST] = "DST",	   [GROUP_PROTO] = "PROTO",
 	[GROUP_SPT] = "SPT", [GROUP_DPT] = "DPT", [GROUP_FLAGS] = "FLAGS", [GROUP_OPT] = "OPT",
 };
@@ -48,30 +45,21 @@ static const char *const group_names[N_GROUPS] = {
 static const char line_start[] = "IN=";
 
 struct format {
-	pcre2_code *code;
-	pcre2_match_data *match_data;
-	pcre2_match_context *context;
-	int groups[N_GROUPS]; /* their numbers in the pattern */
-	size_t n_prefix;
+	struct pattern *pattern;
+	size_t n_prefix; /* what the pattern does not see */
 	size_t n_start;
 	char start[FORMAT_PREFIX_MAX + sizeof(line_start)]; /* the prefix, then line_start */
+	int (*read)(const struct format *format, struct probe *probe);
+	enum format_verdict misfit; /* what a line is that does not match */
 };
 
 DEFINE_CLEANUP(struct format *, format_free)
-
-/* A piece of the record's text; `start` is NULL where its group took no part in the match. */
-struct span {
-	const char *start;
-	size_t length;
-};
 
 struct format *format_free(struct format *format)
 {
 	if (!format)
 		return NULL;
-	pcre2_match_context_free(format->context);
-	pcre2_match_data_free(format->match_data);
-	pcre2_code_free(format->code);
+	pattern_free(format->pattern);
 	free(format);
 	return NULL;
 }
@@ -88,76 +76,11 @@ static bool prefix_is_valid(const char *prefix)
 	return true;
 }
 
-static int format_compile(struct format *format, const char *pattern)
-{
-	int error;
-	PCRE2_SIZE offset;
-
-	format->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
-				     PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY |
-					     PCRE2_NO_AUTO_CAPTURE,
-				     &error, &offset, NULL);
-	if (!format->code)
-		return error == PCRE2_ERROR_HEAP_FAILED ? -ENOMEM : -EINVAL;
-
-	/* It fails where memory may not be both written and executed; matching then does without.
-	 */
-	(void)pcre2_jit_compile(format->code, PCRE2_JIT_COMPLETE);
-
-	format->match_data = pcre2_match_data_create_from_pattern(format->code, NULL);
-	format->context = pcre2_match_context_create(NULL);
-	if (!format->match_data || !format->context)
-		return -ENOMEM;
-	pcre2_set_match_limit(format->context, MATCH_LIMIT);
-	pcre2_set_depth_limit(format->context, DEPTH_LIMIT);
-	pcre2_set_heap_limit(format->context, HEAP_LIMIT_KIB);
-
-	for (int i = 0; i < N_GROUPS; i++) {
-		format->groups[i] =
-			pcre2_substring_number_from_name(format->code, (PCRE2_SPTR)group_names[i]);
-		if (format->groups[i] < 0)
-			return -EINVAL;
-	}
-	return 0;
-}
-
-int format_new_kernel(const char *prefix, struct format **ret)
-{
-	CLEANUP(cleanup_format_free) struct format *format = NULL;
-	int r;
-
-	if (!prefix_is_valid(prefix))
-		return -EINVAL;
-	format = calloc(1, sizeof(*format));
-	if (!format)
-		return -ENOMEM;
-	format->n_prefix = strlen(prefix);
-	format->n_start = format->n_prefix + strlen(line_start);
-	stpcpy(stpcpy(format->start, prefix), line_start);
-
-	r = format_compile(format, kernel_pattern);
-	if (r < 0)
-		return r;
-	*ret = TAKE_PTR(format);
-	return 0;
-}
-
-/* `text` is where the match began. */
-static struct span format_group(const struct format *format, const char *text, enum group group)
-{
-	const PCRE2_SIZE *offsets = pcre2_get_ovector_pointer(format->match_data);
-	size_t i = 2 * (size_t)format->groups[group];
-
-	if (offsets[i] == PCRE2_UNSET)
-		return (struct span){0};
-	return (struct span){text + offsets[i], offsets[i + 1] - offsets[i]};
-}
-
 static int span_to_address(struct span span, struct address *ret)
 {
 	char text[ADDRESS_TEXT_MAX];
 
-	if (span.length >= sizeof(text))
+	if (!span.start || span.length >= sizeof(text) || memchr(span.start, '\0', span.length))
 		return -EINVAL;
 	memcpy(text, span.start, span.length);
 	text[span.length] = '\0';
@@ -195,24 +118,22 @@ static uint8_t flag_bit(struct span word)
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		if (word.length == strlen(flags[i].name) &&
-		    memcmp(word.start, flags[i].name, word.length) == 0)
+		    strncasecmp(word.start, flags[i].name, word.length) == 0)
 			return flags[i].bit;
 	return 0; /* AE: not among the eight flags of a filter */
 }
 
-/* Words that each end with a blank, which the pattern has vouched for. */
+/* Words with blanks or commas between them. */
 static uint8_t span_to_flags(struct span span)
 {
 	uint8_t flags = 0;
 
-	while (span.length > 0) {
-		const char *blank = memchr(span.start, ' ', span.length);
-		size_t length = blank ? (size_t)(blank - span.start) : span.length;
+	for (size_t i = 0, length; i < span.length; i += length + 1) {
+		const char *word = span.start + i;
 
-		flags |= flag_bit((struct span){span.start, length});
-		length += blank ? 1 : 0;
-		span.start += length;
-		span.length -= length;
+		for (length = 0; i + length < span.length && !strchr(" ,", word[length]); length++)
+			;
+		flags |= flag_bit((struct span){word, length});
 	}
 	return flags;
 }
@@ -244,56 +165,176 @@ static int span_to_options(struct span span, struct probe *probe)
 	return 0;
 }
 
-static int format_read(const struct format *format, const char *text, struct probe *probe)
+/* Where it came in, from whom, and to which port. */
+static int read_place(const struct format *format, struct probe *probe)
 {
-	struct span in = format_group(format, text, GROUP_IN);
-	struct span options = format_group(format, text, GROUP_OPT);
+	struct span in = pattern_group(format->pattern, GROUP_IN);
+	struct span source = pattern_group(format->pattern, GROUP_SRC);
 	int r;
 
 	if (in.length >= sizeof(probe->interface))
 		return -EINVAL;
-	memcpy(probe->interface, in.start, in.length);
+	if (in.start)
+		memcpy(probe->interface, in.start, in.length);
+	r = span_to_address(source, &probe->source);
+	return r < 0 ? r : span_to_port(pattern_group(format->pattern, GROUP_DPT), &probe->port);
+}
 
-	r = span_to_address(format_group(format, text, GROUP_SRC), &probe->source);
-	if (r < 0)
-		return r;
-	r = span_to_address(format_group(format, text, GROUP_DST), &probe->target);
-	if (r < 0)
-		return r;
-	r = span_to_port(format_group(format, text, GROUP_SPT), &probe->source_port);
-	if (r < 0)
-		return r;
-	r = span_to_port(format_group(format, text, GROUP_DPT), &probe->port);
-	if (r < 0)
-		return r;
+/* -ENOENT: a packet, but no probe. */
+static int read_kernel(const struct format *format, struct probe *probe)
+{
+	struct span in = pattern_group(format->pattern, GROUP_IN);
+	struct span protocol = pattern_group(format->pattern, GROUP_PROTO);
+	struct span options = pattern_group(format->pattern, GROUP_OPT);
+	int r;
 
-	probe->protocol =
-		format_group(format, text, GROUP_PROTO).start[0] == 'T' ? IPPROTO_TCP : IPPROTO_UDP;
-	probe->tcp_flags = span_to_flags(format_group(format, text, GROUP_FLAGS));
+	if (in.length == 0 || !protocol.start)
+		return -ENOENT;
+	r = read_place(format, probe);
+	if (r < 0)
+		return r;
+	r = span_to_address(pattern_group(format->pattern, GROUP_DST), &probe->target);
+	if (r < 0)
+		return r;
+	r = span_to_port(pattern_group(format->pattern, GROUP_SPT), &probe->source_port);
+	if (r < 0)
+		return r;
+	probe->protocol = protocol.start[0] == 'T' ? IPPROTO_TCP : IPPROTO_UDP;
+	probe->tcp_flags = span_to_flags(pattern_group(format->pattern, GROUP_FLAGS));
 	return options.start ? span_to_options(options, probe) : 0;
+}
+
+int format_new_kernel(const char *prefix, struct format **ret)
+{
+	CLEANUP(cleanup_format_free) struct format *format = NULL;
+	struct pattern_error error;
+	int r;
+
+	if (!prefix_is_valid(prefix))
+		return -EINVAL;
+	format = calloc(1, sizeof(*format));
+	if (!format)
+		return -ENOMEM;
+	format->n_prefix = strlen(prefix);
+	format->n_start = format->n_prefix + strlen(line_start);
+	stpcpy(stpcpy(format->start, prefix), line_start);
+	format->read = read_kernel;
+	format->misfit = FORMAT_DAMAGED;
+
+	r = pattern_new(kernel_pattern, group_names, &error, &format->pattern);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(format);
+	return 0;
+}
+
+/* By name, in any case, or by number. -ENOENT: another protocol. */
+static int span_to_protocol(struct span span, uint8_t *ret)
+{
+	static const struct {
+		const char *name;
+		uint8_t protocol;
+	} protocols[] = {
+		{"tcp", IPPROTO_TCP},
+		{"6", IPPROTO_TCP},
+		{"udp", IPPROTO_UDP},
+		{"17", IPPROTO_UDP},
+	};
+
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
+		if (span.length != strlen(protocols[i].name) ||
+		    strncasecmp(span.start, protocols[i].name, span.length) != 0)
+			continue;
+		*ret = protocols[i].protocol;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* What the line leaves out is as it mostly is: a SYN, from a port and to an address unknown. */
+static int read_custom(const struct format *format, struct probe *probe)
+{
+	struct span protocol = pattern_group(format->pattern, GROUP_PROTO);
+	struct span target = pattern_group(format->pattern, GROUP_DST);
+	struct span source_port = pattern_group(format->pattern, GROUP_SPT);
+	struct span flags = pattern_group(format->pattern, GROUP_FLAGS);
+	int r = read_place(format, probe);
+
+	probe->protocol = IPPROTO_TCP;
+	if (r == 0 && protocol.start)
+		r = span_to_protocol(protocol, &probe->protocol);
+	if (r == 0 && target.start)
+		r = span_to_address(target, &probe->target);
+	if (r == 0 && source_port.start)
+		r = span_to_port(source_port, &probe->source_port);
+	if (r == 0 && probe->protocol == IPPROTO_TCP)
+		probe->tcp_flags = flags.start ? span_to_flags(flags) : TCP_FLAG_SYN;
+	return r;
+}
+
+int format_new_custom(const char *expression, struct format_error *ret_error, struct format **ret)
+{
+	CLEANUP(cleanup_format_free) struct format *format = calloc(1, sizeof(*format));
+	struct pattern_error error;
+	int r;
+
+	if (!format)
+		return -ENOMEM;
+	format->read = read_custom;
+	format->misfit = FORMAT_FOREIGN;
+	r = pattern_new(expression, group_names, &error, &format->pattern);
+	if (r == -EINVAL)
+		snprintf(ret_error->text, sizeof(ret_error->text), "%s, at offset %zu", error.text,
+			 error.offset);
+	if (r < 0)
+		return r;
+	for (enum group group = 0; group < N_GROUPS; group++) {
+		bool needed = group == GROUP_SRC || group == GROUP_DPT;
+
+		if (!needed || pattern_has(format->pattern, group))
+			continue;
+		snprintf(ret_error->text, sizeof(ret_error->text),
+			 "it has no group named %s: (?<%s>...)", group_names[group],
+			 group_names[group]);
+		return -EINVAL;
+	}
+	*ret = TAKE_PTR(format);
+	return 0;
+}
+
+bool format_knows_interface(const struct format *format)
+{
+	return pattern_has(format->pattern, GROUP_IN);
+}
+
+bool format_knows_target(const struct format *format)
+{
+	return pattern_has(format->pattern, GROUP_DST);
 }
 
 enum format_verdict format_parse(const struct format *format, const struct record *record,
 				 struct probe *ret_probe)
 {
 	struct probe probe = {.time_us = record->kernel_us};
-	const char *text;
+	int r;
 
 	if (record->length < format->n_start ||
 	    memcmp(record->text, format->start, format->n_start) != 0)
 		return FORMAT_FOREIGN;
 	if (record->length > LINE_LENGTH_MAX)
+		return format->misfit;
+	switch (pattern_match(format->pattern, record->text + format->n_prefix,
+			      record->length - format->n_prefix)) {
+	case PATTERN_MATCHES:
+		break;
+	case PATTERN_DIFFERS:
+		return format->misfit;
+	case PATTERN_EXHAUSTED:
 		return FORMAT_DAMAGED;
-
-	text = record->text + format->n_prefix;
-	if (pcre2_match(format->code, (PCRE2_SPTR)text, record->length - format->n_prefix, 0, 0,
-			format->match_data, format->context) <= 0)
-		return FORMAT_DAMAGED;
-	if (format_group(format, text, GROUP_IN).length == 0 ||
-	    !format_group(format, text, GROUP_PROTO).start)
-		return FORMAT_IRRELEVANT;
-	if (format_read(format, text, &probe) < 0)
-		return FORMAT_DAMAGED;
+	}
+	r = format->read(format, &probe);
+	if (r < 0)
+		return r == -ENOENT ? FORMAT_IRRELEVANT : FORMAT_DAMAGED;
 	*ret_probe = probe;
 	return FORMAT_PROBE;
 }

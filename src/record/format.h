@@ -4,6 +4,7 @@
  * the whole line matches, from its first byte to its last, or it is no probe. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct format;
@@ -21,6 +22,19 @@ enum format_verdict {
  * empty, longer than FORMAT_PREFIX_MAX bytes, or not printable ASCII. */
 enum { FORMAT_PREFIX_MAX = 127 };
 int format_new_kernel(const char *prefix, struct format **ret);
+
+/* Lines of others, by an expression of PCRE2's that has to match them from their first byte to
+ * their last, and names what it finds: (?<SRC>...) and (?<DPT>...), and if it can PROTO (TCP if
+ * there is none), DST, SPT, IN and FLAGS (of TCP; SYN if there is none). A line that does not match
+ * is foreign. 0; -ENOMEM; -EINVAL: *ret_error says what is wrong with it. */
+struct format_error {
+	char text[160];
+};
+int format_new_custom(const char *expression, struct format_error *ret_error, struct format **ret);
+
+/* Whether its probes tell where they came in, and where they were sent to. */
+bool format_knows_interface(const struct format *format);
+bool format_knows_target(const struct format *format);
 
 struct format *format_free(struct format *format);
 
