@@ -11,9 +11,13 @@
 #include "config/parse.h"
 #include "config/text.h"
 #include "config/values.h"
+#include "core/origin.h"
 #include "util/cleanup.h"
 
 DEFINE_CLEANUP(struct values *, values_free)
+
+static const char *const places[] = {"[options]", "a [door NAME] section",
+				     "a [source NAME] section"};
 
 enum { WHERE_MAX = sizeof("door ") + DOOR_NAME_MAX };
 
@@ -22,23 +26,32 @@ struct part {
 	enum section_kind kind;
 	struct ini_section *section;
 	const char *where;
-	void *object;		 /* struct config or struct door */
+	void *object;		 /* struct config, door or origin */
 	const struct door *door; /* NULL if it is none */
 	const struct values *values;
 	struct complaints *complaints;
 };
 
+/* The section that a key is of; N_SECTION_KINDS: of none. */
+static enum section_kind find_owner(const char *key)
+{
+	enum section_kind kind = 0;
+
+	while (kind < N_SECTION_KINDS && !key_find(kind, key))
+		kind++;
+	return kind;
+}
+
 static void complain_unknown(const struct part *part, const struct ini_entry *entry)
 {
-	enum section_kind other = part->kind == SECTION_DOOR ? SECTION_OPTIONS : SECTION_DOOR;
+	enum section_kind other = find_owner(entry->key);
 	const struct key *guess = key_guess(part->kind, entry->key);
 	char shown[TEXT_QUOTED_MAX];
 
 	text_quote_name(entry->key, shown);
-	if (key_find(other, entry->key))
+	if (other < N_SECTION_KINDS)
 		complain_error(part->complaints, entry->line, "%s: %s belongs in %s", part->where,
-			       entry->key,
-			       other == SECTION_DOOR ? "a [door NAME] section" : "[options]");
+			       entry->key, places[other]);
 	else if (guess)
 		complain_error(part->complaints, entry->line,
 			       "%s: unknown key %s: did you mean %s?", part->where, shown,
@@ -150,25 +163,28 @@ static int read_part(struct part *part, struct values *values)
 	return 0;
 }
 
-/* "door NAME", with the name being one; else -EBADMSG, with a complaint. */
-static int read_name(const char *text, struct door *door, struct complaints *complaints,
-		     unsigned line)
+/* The name in a section's "KIND NAME", or an empty one, with a complaint; and "KIND NAME". */
+static void read_name(enum section_kind kind, const struct ini_section *section,
+		      struct complaints *complaints, char name[static DOOR_NAME_MAX + 1],
+		      char where[static WHERE_MAX])
 {
 	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 	static const char others[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-	size_t length = strlen(text);
+	const char *text = section->name + strlen(section_names[kind]);
+	size_t length = strlen(text += strspn(text, " "));
 	char quoted[TEXT_QUOTED_MAX];
 
 	if (length == 0 || length > DOOR_NAME_MAX || !strchr(first, text[0]) ||
 	    text[strspn(text, others)] != '\0') {
-		complain_error(complaints, line,
-			       "%s is not the name of a door: 1 to %d of the characters a-z 0-9 _ "
+		complain_error(complaints, section->line,
+			       "%s is not the name of a %s: 1 to %d of the characters a-z 0-9 _ "
 			       "-, the first a letter or a digit",
-			       text_quote(text, quoted), DOOR_NAME_MAX);
-		return -EBADMSG;
+			       text_quote(text, quoted), section_names[kind], DOOR_NAME_MAX);
+		text = "";
+		length = 0;
 	}
-	memcpy(door->name, text, length + 1);
-	return 0;
+	memcpy(name, text, length + 1);
+	snprintf(where, WHERE_MAX, "%s%s%s", section_names[kind], *name ? " " : "", name);
 }
 
 static int read_door(struct ini_section *section, struct values *values,
@@ -176,15 +192,13 @@ static int read_door(struct ini_section *section, struct values *values,
 {
 	size_t n = draft->config->n_doors++;
 	struct door *door = &draft->config->doors[n];
-	const char *name = section->name + strlen(section_names[SECTION_DOOR]);
 	size_t n_errors = complaints->n_errors;
 	char where[WHERE_MAX];
 	struct part part = {SECTION_DOOR, section, where, door, door, NULL, complaints};
 	int r;
 
 	door->backend = N_BACKENDS;
-	read_name(name + strspn(name, " "), door, complaints, section->line);
-	snprintf(where, sizeof(where), "door%s%s", door->name[0] ? " " : "", door->name);
+	read_name(SECTION_DOOR, section, complaints, door->name, where);
 	r = read_part(&part, values);
 	draft->doors[n].section = section;
 	draft->doors[n].whole = complaints->n_errors == n_errors && !section->damaged;
@@ -202,11 +216,32 @@ static int read_options(struct ini_section *section, struct values *values,
 	return read_part(&part, values);
 }
 
-static bool is_door(const struct ini_section *section)
+static int read_source(struct ini_section *section, struct values *values,
+		       struct complaints *complaints, struct draft *draft)
 {
-	size_t length = strlen(section_names[SECTION_DOOR]);
+	size_t n = draft->config->n_origins++, n_errors = complaints->n_errors;
+	struct origin *origin = &draft->config->origins[n];
+	const struct ini_entry *pattern = ini_find(section, "pattern");
+	char where[WHERE_MAX];
+	struct part part = {SECTION_SOURCE, section, where, origin, NULL, NULL, complaints};
+	int r;
 
-	return strncmp(section->name, section_names[SECTION_DOOR], length) == 0 &&
+	if (n == ORIGINS_MAX)
+		complain_error(complaints, section->line,
+			       "there are more than %d [source] sections", ORIGINS_MAX);
+	read_name(SECTION_SOURCE, section, complaints, origin->name, where);
+	origin->line = pattern ? pattern->line : section->line;
+	r = read_part(&part, values);
+	if (r == 0 && complaints->n_errors == n_errors && !section->damaged)
+		origin_seal(origin);
+	return r;
+}
+
+static bool is_kind(const struct ini_section *section, enum section_kind kind)
+{
+	size_t length = strlen(section_names[kind]);
+
+	return strncmp(section->name, section_names[kind], length) == 0 &&
 	       (section->name[length] == ' ' || section->name[length] == '\0');
 }
 
@@ -215,7 +250,7 @@ static void complain_section(const struct ini_section *section, struct complaint
 	char quoted[TEXT_QUOTED_MAX];
 
 	complain_error(complaints, section->line,
-		       "unknown section %s: there are [options] and [door NAME]",
+		       "unknown section %s: there are [options], [door NAME] and [source NAME]",
 		       text_quote(section->name, quoted));
 }
 
@@ -228,8 +263,10 @@ static int read_sections(struct ini *ini, struct values *values, struct complain
 		struct ini_section *section = &ini->sections[i];
 		int r = 0;
 
-		if (is_door(section)) {
+		if (is_kind(section, SECTION_DOOR)) {
 			r = read_door(section, values, complaints, draft);
+		} else if (is_kind(section, SECTION_SOURCE)) {
+			r = read_source(section, values, complaints, draft);
 		} else if (strcmp(section->name, section_names[SECTION_OPTIONS]) == 0) {
 			has_options = true;
 			r = read_options(section, values, complaints, draft);
@@ -259,7 +296,8 @@ int draft_build(struct ini *ini, struct complaints *complaints, struct draft *re
 	if (!draft.config || !draft.doors)
 		return -ENOMEM;
 	draft.config->doors = calloc(ini->n_sections + 1, sizeof(*draft.config->doors));
-	if (!draft.config->doors)
+	draft.config->origins = calloc(ini->n_sections + 1, sizeof(*draft.config->origins));
+	if (!draft.config->doors || !draft.config->origins)
 		return -ENOMEM;
 	r = values_new(&values);
 	if (r < 0)

@@ -67,9 +67,9 @@ static size_t collect_runs(const struct draft *draft, struct complaints *complai
 		if (lane == ENGINE_LANES_MAX)
 			complain_error(complaints, section->line,
 				       "door %s: more than %d different combinations of tcpflags, "
-				       "interface and target",
+				       "interface, target and source",
 				       door->name, ENGINE_LANES_MAX);
-		else
+		else if (door->knock.sequence.n_steps > 0)
 			runs[n_runs++] =
 				(struct run){door, section, lane, door->knock.sequence.steps,
 					     door->knock.sequence.n_steps};

@@ -5,6 +5,7 @@
 #include "config/complaint.h"
 #include "config/ini.h"
 #include "config/listeners.h"
+#include "core/origin.h"
 #include "util/cleanup.h"
 
 DEFINE_CLEANUP(struct listeners *, listeners_free)
@@ -125,10 +126,28 @@ static void check_families(const struct check *check)
 	}
 }
 
+static void check_knock(const struct check *check)
+{
+	bool fixed = has(check, "sequence"), one_time = has(check, "one_time_sequences");
+
+	if (check->section->damaged)
+		return;
+	if (!fixed && !one_time)
+		complain_error(check->complaints, check->section->line,
+			       "door %s: neither sequence nor one_time_sequences is given",
+			       check->door->name);
+	if (fixed && one_time)
+		complain_error(check->complaints, line_of(check, "one_time_sequences"),
+			       "door %s: sequence and one_time_sequences exclude each other",
+			       check->door->name);
+}
+
 static void check_sequence(const struct check *check)
 {
 	const struct sequence *sequence = &check->door->knock.sequence;
 
+	if (sequence->n_steps == 0)
+		return; /* one_time_sequences */
 	if (sequence->n_steps == 1)
 		complain_warning(check->complaints, line_of(check, "sequence"),
 				 "door %s: sequence has one step: any port scan opens the door",
@@ -145,6 +164,7 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
 		struct check check = check_of(draft, i, complaints);
 
+		check_knock(&check);
 		check_backend(&check);
 		for (enum family family = 0; family < N_FAMILIES; family++)
 			check_commands(&check, family);
@@ -152,6 +172,33 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 			continue;
 		check_families(&check);
 		check_sequence(&check);
+	}
+}
+
+static struct origin *find_origin(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_origins; i++)
+		if (strcmp(config->origins[i].name, name) == 0)
+			return &config->origins[i];
+	return NULL;
+}
+
+void draft_link_sources(struct draft *draft, struct complaints *complaints)
+{
+	for (size_t i = 0; i < draft->config->n_doors; i++) {
+		struct door *door = &draft->config->doors[i];
+		struct check check = check_of(draft, i, complaints);
+		const struct origin *origin;
+
+		if (!door->source)
+			continue;
+		origin = find_origin(draft->config, door->source);
+		if (origin)
+			door->knock.filter.origin = origin->id;
+		else
+			complain_error(complaints, line_of(&check, "source"),
+				       "door %s: source: there is no section [source %s]",
+				       door->name, door->source);
 	}
 }
 

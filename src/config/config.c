@@ -9,6 +9,7 @@
 #include "config/complaint.h"
 #include "config/draft.h"
 #include "config/ini.h"
+#include "core/origin.h"
 #include "util/cleanup.h"
 
 enum { FILE_SIZE_MAX = 1 << 20 };
@@ -101,6 +102,7 @@ static int read_config(const char *data, size_t size, const char *proc_net, stru
 	r = draft_build(&ini, complaints, draft);
 	if (r < 0)
 		return r;
+	draft_link_sources(draft, complaints);
 	draft_check_doors(draft, complaints);
 	r = draft_check_knocks(draft, complaints);
 	if (r == 0 && proc_net)
@@ -150,6 +152,9 @@ struct config *config_free(struct config *config)
 		return NULL;
 	for (size_t i = 0; i < config->n_doors; i++)
 		door_done(&config->doors[i]);
+	for (size_t i = 0; i < config->n_origins; i++)
+		origin_done(&config->origins[i]);
+	free(config->origins);
 	free(config->doors);
 	free(config->log_prefix);
 	free(config);

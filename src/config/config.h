@@ -37,6 +37,8 @@ struct config {
 	enum on_stop on_stop;
 	struct door *doors; /* in the order of the file */
 	size_t n_doors;
+	struct origin *origins; /* the [source NAME] sections, in their order */
+	size_t n_origins;
 };
 
 /* Reads `path`. 0: *ret_config is whole, and *ret_complaints may hold warnings. -EBADMSG: the file

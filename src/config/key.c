@@ -5,6 +5,7 @@
 #include "config/parse.h"
 #include "config/text.h"
 #include "core/engine.h"
+#include "core/origin.h"
 
 #define US_PER_MS UINT64_C(1000)
 #define US_PER_S  (1000 * US_PER_MS)
@@ -12,13 +13,14 @@
 
 #define OPTION(field) .section = SECTION_OPTIONS, .offset = offsetof(struct config, field)
 #define DOOR(field)   .section = SECTION_DOOR, .offset = offsetof(struct door, field)
+#define SOURCE(field) .section = SECTION_SOURCE, .offset = offsetof(struct origin, field)
 #define WHOLE_DOOR    .section = SECTION_DOOR
 #define ONLY(backend) .backends = 1U << BACKEND_##backend
 
 /* An ipset element lives 2^32 ms at most, and ipset refuses more than half of that. */
 enum { IPSET_TIMEOUT_MAX_S = 2147483 };
 
-const char *const section_names[] = {"options", "door", NULL};
+const char *const section_names[] = {"options", "door", "source", NULL};
 const char *const backend_names[] = {"ipset", "nft", "iptables", "command", NULL};
 static const char *const on_stop_names[] = {"close", "keep", NULL};
 
@@ -37,12 +39,14 @@ const struct key keys[] = {
 	{"on_stop", OPTION(on_stop), .parse = parse_choice, .fallback = "close",
 	 .choices = on_stop_names},
 
-	{"sequence", DOOR(knock.sequence), .parse = parse_sequence, .required = true},
+	{"sequence", DOOR(knock.sequence), .parse = parse_sequence},
+	{"one_time_sequences", DOOR(one_time_sequences), .parse = parse_one_time},
 	{"seq_timeout", DOOR(knock.seq_timeout_us), .parse = parse_span, .fallback = "10s",
 	 .min = US_PER_MS, .max = US_PER_H},
 	{"tcpflags", DOOR(knock.filter), .parse = parse_flags, .fallback = "syn, !ack"},
 	{"interface", DOOR(knock.filter.interface), .parse = parse_interface},
 	{"target", DOOR(knock.filter), .parse = parse_target},
+	{"source", DOOR(source), .parse = parse_source},
 	{"allow", WHOLE_DOOR, .parse = parse_allow},
 	{"timeout", DOOR(timeout_us), .parse = parse_seconds, .fallback = "30s", .min = US_PER_S,
 	 .max = IPSET_TIMEOUT_MAX_S * US_PER_S},
@@ -68,6 +72,9 @@ const struct key keys[] = {
 	 ONLY(COMMAND)},
 	{"stop_command", DOOR(stop_command[FAMILY_IPV4]), .parse = parse_command, ONLY(COMMAND)},
 	{"stop_command_6", DOOR(stop_command[FAMILY_IPV6]), .parse = parse_command, ONLY(COMMAND)},
+
+	{"match", SOURCE(matches), .parse = parse_matches, .required = true},
+	{"pattern", SOURCE(pattern), .parse = parse_pattern, .required = true},
 	{0},
 };
 

@@ -56,6 +56,19 @@ int parse_sequence(const struct reading *reading, const char *text, void *field)
 	return -EBADMSG;
 }
 
+int parse_one_time(const struct reading *reading, const char *text, void *field)
+{
+	char *copy;
+
+	if (text[0] != '/' || text[strlen(text) - 1] == '/')
+		return parse_reject(reading, text, "the absolute path of a file");
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	*(char **)field = copy;
+	return 0;
+}
+
 int parse_flags(const struct reading *reading, const char *text, void *field)
 {
 	if (filter_parse_flags(text, field) < 0)

@@ -19,6 +19,12 @@ int parse_interface(const struct reading *reading, const char *text, void *field
 int parse_target(const struct reading *reading, const char *text, void *field);
 int parse_allow(const struct reading *reading, const char *text, void *field);
 
+int parse_one_time(const struct reading *reading, const char *text, void *field);
+int parse_source(const struct reading *reading, const char *text, void *field);
+
+int parse_matches(const struct reading *reading, const char *text, void *field);
+int parse_pattern(const struct reading *reading, const char *text, void *field);
+
 int parse_set(const struct reading *reading, const char *text, void *field);
 int parse_entry(const struct reading *reading, const char *text, void *field);
 int parse_nft_set(const struct reading *reading, const char *text, void *field);

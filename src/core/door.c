@@ -7,6 +7,8 @@
 void door_done(struct door *door)
 {
 	free(door->allow);
+	free(door->one_time_sequences);
+	free(door->source);
 	free(door->entry);
 	free(door->chain);
 	for (enum family family = 0; family < N_FAMILIES; family++) {

@@ -25,7 +25,9 @@ enum { DOOR_NAME_MAX = 32 };
 struct door {
 	char name[DOOR_NAME_MAX + 1]; /* lower case: a-z 0-9 _ - */
 	struct knock knock;
-	struct network *allow; /* only these sources; none: all */
+	char *one_time_sequences; /* the file that has them, instead of knock.sequence */
+	char *source;		  /* whose lines count; none: the kernel's */
+	struct network *allow;	  /* only these sources; none: all */
 	size_t n_allow;
 	uint64_t timeout_us; /* how long it stays open; whole seconds */
 	uint32_t max_open;   /* grants at the same time */

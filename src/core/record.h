@@ -11,5 +11,6 @@ struct record {
 	uint64_t realtime_us;  /* when it was stored, on the wall clock; 0: unknown */
 	uint64_t monotonic_us; /* the same on this boot's CLOCK_MONOTONIC; 0: another boot, unknown
 				*/
+	uint32_t origin;       /* 0: the kernel's; else whose, counted from 1 */
 	uint32_t boot;	       /* differs between neighbours of different boots */
 };

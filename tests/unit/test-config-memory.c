@@ -94,7 +94,10 @@ static void test_good(void **state)
 				   "set_6 = b\nallow = 192.0.2.0/24, 2001:db8::/32\n"
 				   "[door b]\nsequence = 3001\nbackend = command\n"
 				   "start_command = /bin/echo %IP% ;\nstop_command_6 = /bin/true\n"
-				   "start_command_6 = /bin/echo '>' x | y\n";
+				   "start_command_6 = /bin/echo '>' x | y\n"
+				   "[door c]\none_time_sequences = /a\nbackend = iptables\n"
+				   "ports = 22\nsource = E\n"
+				   "[source e]\nmatch = A=1 B=2\npattern = x\n";
 	size_t failures;
 
 	(void)state;

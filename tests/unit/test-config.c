@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "config/key.h"
+#include "core/origin.h"
 #include "util/cleanup.h"
 #include "util/duration.h"
 
@@ -90,6 +91,9 @@ static void dump_door(FILE *out, const struct door *door)
 	char text[DURATION_TEXT_MAX];
 
 	dump_ports(out, door, "sequence", &door->knock.sequence);
+	fprintf(out, "%s.one_time_sequences=%s\n", door->name,
+		door->one_time_sequences ? door->one_time_sequences : "");
+	fprintf(out, "%s.source=%s\n", door->name, door->source ? door->source : "");
 	dump_ports(out, door, "ports", &door->ports);
 	fprintf(out, "%s.chain=%s\n", door->name, door->chain ? door->chain : "");
 	dump_filter(out, door);
@@ -106,6 +110,12 @@ static void dump_door(FILE *out, const struct door *door)
 	dump_command(out, door->name, "start_command_6", door->start_command[FAMILY_IPV6]);
 	dump_command(out, door->name, "stop_command", door->stop_command[FAMILY_IPV4]);
 	dump_command(out, door->name, "stop_command_6", door->stop_command[FAMILY_IPV6]);
+}
+
+static void dump_source(FILE *out, const struct origin *origin)
+{
+	dump_command(out, origin->name, "match", origin->matches);
+	fprintf(out, "%s.pattern=%s\n", origin->name, origin->pattern);
 }
 
 static char *dump(const struct config *config)
@@ -127,6 +137,9 @@ static char *dump(const struct config *config)
 		fprintf(out, "options.doors=%zu\n", config->n_doors);
 		for (size_t i = 0; i < config->n_doors; i++)
 			dump_door(out, &config->doors[i]);
+		fprintf(out, "options.sources=%zu\n", config->n_origins);
+		for (size_t i = 0; i < config->n_origins; i++)
+			dump_source(out, &config->origins[i]);
 	}
 	fclose(out);
 	return text;
