@@ -137,7 +137,7 @@ static enum status replay(const struct options *options)
 
 	if (r < 0)
 		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
-	r = judge_new(config, NULL, &judge);
+	r = judge_new(config, JUDGE_REHEARSAL, NULL, &judge);
 	if (r < 0) {
 		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));
 	} else if (open_source(options, &source) == 0) {

@@ -22,6 +22,7 @@ struct lane {
 	struct tracker_table *trackers;
 	uint32_t *knocks; /* by the automaton's number: the caller's */
 	uint64_t *seq_timeouts_us;
+	uint8_t *lengths;
 	size_t n_knocks;
 	uint64_t memory_us; /* after this time nothing of a source's past can matter */
 };
@@ -82,13 +83,15 @@ static int lane_fill(struct lane *lane, const struct engine_limits *limits,
 
 	lane->knocks = calloc(lane->n_knocks, sizeof *lane->knocks);
 	lane->seq_timeouts_us = calloc(lane->n_knocks, sizeof *lane->seq_timeouts_us);
+	lane->lengths = calloc(lane->n_knocks, sizeof *lane->lengths);
 	lane->memory_us = ENGINE_RETRANSMISSION_US;
-	if (sequences && lane->knocks && lane->seq_timeouts_us) {
+	if (sequences && lane->knocks && lane->seq_timeouts_us && lane->lengths) {
 		for (size_t i = 0; i < n; i++) {
 			if (!filter_equal(&lane->filter, &knocks[i]->filter))
 				continue;
 			sequences[filled] = &knocks[i]->sequence;
 			lane->knocks[filled] = (uint32_t)i;
+			lane->lengths[filled] = knocks[i]->sequence.n_steps;
 			lane->seq_timeouts_us[filled] = knocks[i]->seq_timeout_us;
 			if (knocks[i]->seq_timeout_us > lane->memory_us)
 				lane->memory_us = knocks[i]->seq_timeout_us;
@@ -130,6 +133,7 @@ struct engine *engine_free(struct engine *engine)
 		tracker_table_free(engine->lanes[i].trackers);
 		free(engine->lanes[i].knocks);
 		free(engine->lanes[i].seq_timeouts_us);
+		free(engine->lanes[i].lengths);
 	}
 	free(engine);
 	return NULL;
@@ -224,7 +228,12 @@ static void lane_progress(const struct lane *lane, const struct probe *probe,
 	span_us = tracker_span_us(lane->trackers, tracker, n_steps) + probe->time_us -
 		  tracker_last_us(lane->trackers, tracker);
 	if (span_us <= lane->seq_timeouts_us[whole])
-		fn(userdata, &(struct progress){.knock = lane->knocks[whole], .n_steps = n_steps});
+		fn(userdata, &(struct progress){
+				     .knock = lane->knocks[whole],
+				     .n_steps = n_steps,
+				     .n_needed = lane->lengths[whole],
+				     .source = probe->source,
+			     });
 }
 
 void engine_progress(const struct engine *engine, const struct probe *probe, engine_progress_fn fn,

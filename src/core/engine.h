@@ -37,6 +37,8 @@ struct engine_limits {
 struct match {
 	size_t knock;
 	struct address source;
+	const char
+		*problem; /* why it must open nothing; NULL, which the engine leaves it: it may */
 };
 typedef void (*engine_match_fn)(void *userdata, const struct match *match);
 
@@ -69,10 +71,12 @@ size_t engine_sources(const struct engine *engine);
 /* All memory that the trackers have taken, used or not, over all lanes. */
 size_t engine_bytes(const struct engine *engine);
 
-/* How far a source is: the first `n_steps` of knock number `knock` were its last probes. */
+/* How far a source is: the first `n_steps` of the `n_needed` of knock number `knock` were its last
+ * probes. */
 struct progress {
 	size_t knock;
-	size_t n_steps; /* 1 to as many as the knock has, which then is complete */
+	size_t n_steps, n_needed;
+	struct address source;
 };
 typedef void (*engine_progress_fn)(void *userdata, const struct progress *progress);
 

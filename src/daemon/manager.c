@@ -81,7 +81,9 @@ static void on_match(void *userdata, const struct match *match)
 	struct manager *manager = userdata;
 	const struct door *door = &manager->config->doors[match->knock];
 
-	if (age_us(manager->record) > manager->config->max_age_us)
+	if (match->problem)
+		refuse(door, match, match->problem);
+	else if (age_us(manager->record) > manager->config->max_age_us)
 		refuse(door, match, "the knock is older than max_age");
 	else if (!door_allows(door, &match->source))
 		refuse(door, match, "the source is not in allow");
@@ -112,7 +114,7 @@ static int adopt(struct manager *manager, struct config *config)
 {
 	struct grants *grants = doors_grants(manager->doors);
 	struct judge *judge;
-	int r = judge_new(config, manager->judge, &judge);
+	int r = judge_new(config, JUDGE_IN_EARNEST, manager->judge, &judge);
 
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));

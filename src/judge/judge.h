@@ -7,23 +7,41 @@
 
 struct config;
 struct judge;
+struct one_time;
 struct record;
 
 struct judge_counts {
 	uint64_t records; /* fed */
 	uint64_t probes;
-	uint64_t damaged; /* with the prefix, but not as the kernel writes them */
+	uint64_t damaged; /* with the prefix, but not as the kernel writes them; of other sources,
+			     those whose pattern matched, but not what it had to find */
+};
+
+/* What becomes of the sequences that are good for one knock. */
+enum judge_mode {
+	JUDGE_IN_EARNEST, /* a used one is marked in its file, before the match is told */
+	JUDGE_REHEARSAL,  /* files stay as they are; a used one is not good for another knock */
 };
 
 /* Compiles the configuration, which is not kept; matches number its doors. With a predecessor (or
- * NULL), knocks under way go on, as far as their doors have stayed the same. 0 or a negative errno.
- */
-int judge_new(const struct config *config, const struct judge *predecessor, struct judge **ret);
+ * NULL), knocks under way go on, as far as their doors have stayed the same. 0; -EBADMSG: a pattern
+ * or a file of one-time sequences is wrong, as load_config() would have said; another negative
+ * errno. */
+int judge_new(const struct config *config, enum judge_mode mode, const struct judge *predecessor,
+	      struct judge **ret);
 struct judge *judge_free(struct judge *judge);
 
 /* Judges one record; `fn` is called before it returns, once for each door whose knock it completes.
- */
+ * It may be told of a problem, for which the door must stay shut. A record of the past, which a
+ * predecessor has judged, uses up no sequence. */
 enum engine_state judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
 			     void *userdata);
+
+/* Tells how far the source of the last record fed is, if that was a probe: engine_progress(), in
+ * numbers of doors. */
+void judge_progress(const struct judge *judge, engine_progress_fn fn, void *userdata);
+
+/* The file that the door's sequences come from; NULL: it has one in the configuration. */
+const struct one_time *judge_one_time(const struct judge *judge, size_t door);
 
 const struct judge_counts *judge_counts(const struct judge *judge);

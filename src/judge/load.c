@@ -1,9 +1,14 @@
 #include "judge/load.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/config.h"
+#include "core/origin.h"
+#include "judge/one-time.h"
+#include "record/format.h"
 #include "util/log.h"
 
 static void print(const char *path, const struct complaint *complaint)
@@ -17,18 +22,140 @@ static void print(const char *path, const struct complaint *complaint)
 		log_line(priority, "%s: %s: %s", path, kind, complaint->text);
 }
 
+/* What config_load() cannot know: whether patterns compile, and what is in other files. */
+struct loading {
+	const char *path; /* of the file that is complained about */
+	size_t n_warnings;
+	size_t n_errors;
+};
+
+static void complain(void *userdata, unsigned line, bool warning, const char *text)
+{
+	struct loading *loading = userdata;
+
+	loading->n_warnings += warning;
+	loading->n_errors += !warning;
+	print(loading->path,
+	      &(struct complaint){.line = line, .warning = warning, .text = (char *)text});
+}
+
+__attribute__((format(printf, 3, 4))) static void
+complain_error(struct loading *loading, unsigned line, const char *format, ...)
+{
+	char text[400];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	complain(loading, line, false, text);
+}
+
+/* A door that asks for what the pattern of its source does not find would never open. */
+static void check_listeners(struct loading *loading, const struct config *config,
+			    const struct origin *origin, const struct format *format)
+{
+	for (size_t i = 0; i < config->n_doors; i++) {
+		const struct door *door = &config->doors[i];
+		const struct filter *filter = &door->knock.filter;
+
+		if (filter->origin != origin->id)
+			continue;
+		if (filter->interface[0] && !format_knows_interface(format))
+			complain_error(loading, origin->line,
+				       "source %s: pattern has no group named IN, but door %s has "
+				       "an interface",
+				       origin->name, door->name);
+		if (filter->has_target && !format_knows_target(format))
+			complain_error(loading, origin->line,
+				       "source %s: pattern has no group named DST, but door %s has "
+				       "a target",
+				       origin->name, door->name);
+	}
+}
+
+static int check_patterns(struct loading *loading, const struct config *config)
+{
+	for (size_t i = 0; i < config->n_origins; i++) {
+		const struct origin *origin = &config->origins[i];
+		struct format_error error;
+		struct format *format;
+		int r = format_new_custom(origin->pattern, &error, &format);
+
+		if (r == -EINVAL) {
+			complain_error(loading, origin->line, "source %s: pattern: %s",
+				       origin->name, error.text);
+			continue;
+		}
+		if (r < 0)
+			return r;
+		check_listeners(loading, config, origin, format);
+		format_free(format);
+	}
+	return 0;
+}
+
+static bool is_first(const struct config *config, size_t door)
+{
+	for (size_t i = 0; i < door; i++)
+		if (config->doors[i].one_time_sequences &&
+		    strcmp(config->doors[i].one_time_sequences,
+			   config->doors[door].one_time_sequences) == 0)
+			return false;
+	return true;
+}
+
+static int check_one_time(struct loading *loading, const struct config *config)
+{
+	for (size_t i = 0; i < config->n_doors; i++) {
+		struct one_time *file;
+		int r;
+
+		loading->path = config->doors[i].one_time_sequences;
+		if (!loading->path || !is_first(config, i))
+			continue;
+		r = one_time_open(loading->path, complain, loading, &file);
+		if (r == 0)
+			one_time_free(file);
+		else if (r != -EBADMSG)
+			return r;
+	}
+	return 0;
+}
+
+/* 0 or -ENOMEM. */
+static int check_rest(struct loading *loading, const struct config *config)
+{
+	int r = check_patterns(loading, config);
+
+	return r < 0 ? r : check_one_time(loading, config);
+}
+
 int load_config(const char *path, struct config **ret_config, size_t *ret_warnings)
 {
+	struct loading loading = {.path = path};
 	struct complaints complaints = {0};
-	int r = config_load(path, ret_config, &complaints);
+	struct config *config = NULL;
+	int r = config_load(path, &config, &complaints);
 
 	for (size_t i = 0; i < complaints.n_items; i++)
-		print(path, &complaints.items[i]);
-	if (r == 0 && ret_warnings)
-		*ret_warnings = complaints.n_items - complaints.n_errors;
+		complain(&loading, complaints.items[i].line, complaints.items[i].warning,
+			 complaints.items[i].text);
 	complaints_done(&complaints);
-	if (r == 0 || r == -ENOMEM || r == -EBADMSG)
+	if (r < 0 && r != -ENOMEM && r != -EBADMSG) {
+		log_line(LOG_ERR, "%s: error: cannot read it: %s", path, strerror(-r));
+		r = -EBADMSG;
+	}
+	if (r == 0)
+		r = check_rest(&loading, config);
+	if (r == 0 && loading.n_errors > 0)
+		r = -EBADMSG;
+	if (r < 0) {
+		config_free(config);
 		return r;
-	log_line(LOG_ERR, "%s: error: cannot read it: %s", path, strerror(-r));
-	return -EBADMSG;
+	}
+	if (ret_warnings)
+		*ret_warnings = loading.n_warnings;
+	*ret_config = config;
+	return 0;
 }

@@ -194,7 +194,7 @@ static struct judge *make_judge(unsigned n_doors, uint32_t max_sources)
 		fprintf(file, "[door d%u]\nsequence = %u, %u, %u\nbackend = ipset\nset = s\n", i,
 			port_of(i, 0), port_of(i, 1), port_of(i, 2));
 	if (fclose(file) != 0 || config_load_bytes(text, size, NULL, &config, &complaints) < 0 ||
-	    judge_new(config, NULL, &judge) < 0)
+	    judge_new(config, JUDGE_IN_EARNEST, NULL, &judge) < 0)
 		abort();
 	complaints_done(&complaints);
 	config_free(config);

@@ -134,7 +134,8 @@ static void on_progress(void *userdata, const struct progress *progress)
 {
 	char *text = userdata;
 
-	sprintf(text + strlen(text), "%zu:%zu ", progress->knock, progress->n_steps);
+	sprintf(text + strlen(text), "%zu:%zu/%zu ", progress->knock, progress->n_steps,
+		progress->n_needed);
 }
 
 static void test_tells_who_is_underway(void **state)
@@ -550,7 +551,7 @@ static void test_probes_allocate_nothing(void **state)
 	engine_free(bench.engine);
 }
 
-/* How far a source is, as "KNOCK:STEPS" and a blank for each lane. */
+/* How far a source is, as "KNOCK:STEPS/NEEDED" and a blank for each lane. */
 static const char *progress_of(struct bench *bench, const char *source)
 {
 	static char text[100];
@@ -573,15 +574,15 @@ static void test_tells_how_far_a_source_is(void **state)
 	assert_int_equal(compile(&bench), 0);
 	assert_string_equal(progress_of(&bench, "203.0.113.9"), "");
 	knock(&bench, "7000");
-	assert_string_equal(progress_of(&bench, "203.0.113.9"), "0:1 ");
+	assert_string_equal(progress_of(&bench, "203.0.113.9"), "0:1/3 ");
 	assert_string_equal(progress_of(&bench, "203.0.113.8"), "");
 	knock(&bench, "8000");
-	assert_string_equal(progress_of(&bench, "203.0.113.9"), "0:2 2:1 ");
+	assert_string_equal(progress_of(&bench, "203.0.113.9"), "0:2/3 2:1/3 ");
 	knock(&bench, "9001");
-	assert_string_equal(progress_of(&bench, "203.0.113.9"), "1:2 ");
+	assert_string_equal(progress_of(&bench, "203.0.113.9"), "1:2/2 ");
 	knock(&bench, "8000");
 	bench.now_us += 10 * S;
-	assert_string_equal(progress_of(&bench, "203.0.113.9"), "1:1 2:1 ");
+	assert_string_equal(progress_of(&bench, "203.0.113.9"), "1:1/2 2:1/3 ");
 	bench.now_us += 1;
 	assert_string_equal(progress_of(&bench, "203.0.113.9"), "");
 	assert_int_equal(engine_sources(bench.engine), 2);

@@ -4,11 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "config/config.h"
 #include "core/record.h"
+#include "judge/one-time.h"
 
+#include "allocations.h"
 #include "cmocka-all.h"
+#include "support.h"
 
 static const char text[] = "[options]\n"
 			   "log_prefix = \"[knock] \"\n"
@@ -73,7 +80,7 @@ static struct trial begin(void)
 	struct config *config = load(text);
 	struct trial trial = {.boot = 1};
 
-	assert_int_equal(judge_new(config, NULL, &trial.judge), 0);
+	assert_int_equal(judge_new(config, JUDGE_IN_EARNEST, NULL, &trial.judge), 0);
 	config_free(config); /* it is not kept */
 	return trial;
 }
@@ -123,7 +130,7 @@ static void test_knock_goes_on_with_another_configuration(void **state)
 	(void)state;
 	probe(&trial, 40000, 7000);
 	probe(&trial, 40001, 9000);
-	assert_int_equal(judge_new(config, trial.judge, &judge), 0);
+	assert_int_equal(judge_new(config, JUDGE_IN_EARNEST, trial.judge, &judge), 0);
 	config_free(config);
 	judge_free(trial.judge);
 	trial.judge = judge;
@@ -133,9 +140,284 @@ static void test_knock_goes_on_with_another_configuration(void **state)
 	judge_free(judge);
 }
 
+/* Every kind of line: knocks, other probes, nonsense, and what makes the pattern work hardest. */
+static void feed_many(struct trial *trial)
+{
+	char hostile[1100];
+
+	for (int i = 0; i < 1000; i++) {
+		probe(trial, 40000 + i % 1000, 9000 - i % 3 * 1000);
+		feed(trial, "[knock] IN=eth0 OUT= nonsense");
+		feed(trial, "eth0: link is up");
+		memset(hostile, "0: F"[i % 4], sizeof hostile - 1);
+		hostile[sizeof hostile - 1] = '\0';
+		memcpy(hostile, "[knock] IN=eth0 OUT= MAC=", 25);
+		feed(trial, hostile);
+	}
+}
+
+/* Also where memory may not be both written and executed, as in the daemon's unit. */
+static void test_records_allocate_nothing(void **state)
+{
+	(void)state;
+	for (int strict = 0; strict <= 1; strict++) {
+		pid_t child = fork();
+		int status;
+
+		assert_true(child >= 0);
+		if (child == 0) {
+			struct trial trial;
+			size_t before;
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#endif
+			if (strict && prctl(PR_SET_MDWE, 1, 0, 0, 0) < 0)
+				_exit(77);
+			trial = begin();
+			before = allocations_blocks();
+			feed_many(&trial);
+			_exit(trial.n_matches == 0 || allocations_blocks() != before);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status));
+		if (WEXITSTATUS(status) == 77)
+			print_message("no PR_SET_MDWE: the interpreter is not tried\n");
+		else
+			assert_int_equal(WEXITSTATUS(status), 0);
+	}
+}
+
+/* Doors whose sequences are in files. */
+
+struct told {
+	size_t n;
+	size_t door;
+	bool problem;
+};
+
+static void on_told(void *userdata, const struct match *match)
+{
+	struct told *told = userdata;
+
+	told->n++;
+	told->door = match->knock;
+	told->problem = match->problem != NULL;
+}
+
+struct stock {
+	char *directory, *path;
+	struct judge *judge;
+	struct told told;
+	uint64_t now_us;
+	int source_port;
+};
+
+/* One or two doors that have the file; the second one wants probes that came in at eth1. */
+static void stock_compile(struct stock *stock, int n_doors, enum judge_mode mode)
+{
+	struct judge *judge;
+	struct config *config;
+	char *written;
+
+	assert_true(asprintf(&written,
+			     "[options]\nlog_prefix = '[knock] '\n"
+			     "[door a]\nbackend = ipset\nset = a\none_time_sequences = %s\n"
+			     "%s[door b]\n%sbackend = ipset\n%sset = b\n"
+			     "%sone_time_sequences = %s/../%s/sequences\n%sinterface = eth1\n",
+			     stock->path, n_doors > 1 ? "" : ";", n_doors > 1 ? "" : ";",
+			     n_doors > 1 ? "" : ";", n_doors > 1 ? "" : ";", stock->directory,
+			     strrchr(stock->directory, '/') + 1, n_doors > 1 ? "" : ";") > 0);
+	config = load(written);
+	assert_non_null(config);
+	assert_int_equal(judge_new(config, mode, stock->judge, &judge), 0);
+	judge_free(stock->judge);
+	stock->judge = judge;
+	config_free(config);
+	free(written);
+}
+
+static struct stock stock_begin(int n_doors, const char *lines, enum judge_mode mode)
+{
+	struct stock stock = {.directory = support_directory(), .source_port = 40000};
+
+	stock.path = support_path(stock.directory, "sequences");
+	support_write(stock.path, lines, strlen(lines));
+	assert_int_equal(chmod(stock.path, 0600), 0);
+	stock_compile(&stock, n_doors, mode);
+	return stock;
+}
+
+static void stock_end(struct stock *stock)
+{
+	judge_free(stock->judge);
+	support_remove(stock->directory);
+	free(stock->path);
+}
+
+/* How many doors the knock is for. */
+static size_t stock_knock(struct stock *stock, const char *interface, int a, int b)
+{
+	char line[300];
+	size_t before = stock->told.n;
+
+	for (int i = 0; i < 2; i++) {
+		struct record record = {.text = line, .kernel_us = stock->now_us += 1000};
+
+		snprintf(line, sizeof line,
+			 "[knock] IN=%s OUT= MAC= SRC=203.0.113.9 DST=192.0.2.1 LEN=60 TOS=0x00 "
+			 "PREC=0x00 TTL=64 ID=1 DF PROTO=TCP SPT=%d DPT=%d WINDOW=64240 RES=0x00 "
+			 "SYN URGP=0 ",
+			 interface, stock->source_port++, i == 0 ? a : b);
+		record.length = strlen(line);
+		judge_feed(stock->judge, &record, on_told, &stock->told);
+	}
+	return stock->told.n - before;
+}
+
+static void test_line_is_good_for_one_knock(void **state)
+{
+	struct stock stock = stock_begin(1, "9, 7\n8, 6\n9, 5\n", JUDGE_IN_EARNEST);
+
+	(void)state;
+	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 0); /* not in force yet */
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 1);
+	assert_false(stock.told.problem);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 5), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
+	stock_compile(&stock, 1, JUDGE_IN_EARNEST);
+	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 5), 1);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 5), 0);
+	assert_int_equal(one_time_count(judge_one_time(stock.judge, 0)),
+			 one_time_current(judge_one_time(stock.judge, 0)));
+	stock_end(&stock);
+}
+
+static void test_doors_share_a_file(void **state)
+{
+	struct stock stock = stock_begin(2, "9, 7\n8, 6\n", JUDGE_IN_EARNEST);
+
+	(void)state;
+	assert_int_equal(stock_knock(&stock, "eth1", 9, 7), 1);
+	assert_int_equal(stock.told.door, 0);
+	assert_int_equal(stock_knock(&stock, "eth1", 9, 7), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
+	assert_int_equal(stock_knock(&stock, "eth1", 8, 6), 0);
+	stock_end(&stock);
+}
+
+static void test_rehearsal_uses_nothing_up(void **state)
+{
+	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", JUDGE_REHEARSAL);
+	char *left;
+
+	(void)state;
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 1);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
+	left = support_read(stock.path, NULL);
+	assert_string_equal(left, "9, 7\n8, 6\n");
+	free(left);
+	stock_end(&stock);
+}
+
+static void test_unmarked_line_opens_nothing(void **state)
+{
+	struct stock stock = stock_begin(1, "9, 7\n", JUDGE_IN_EARNEST);
+
+	(void)state;
+	assert_int_equal(chmod(stock.path, 0604), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 1);
+	assert_true(stock.told.problem);
+	assert_int_equal(chmod(stock.path, 0600), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 1);
+	assert_false(stock.told.problem);
+	stock_end(&stock);
+}
+
+/* Other sources. */
+
+static void on_progress(void *userdata, const struct progress *progress)
+{
+	struct progress *last = userdata;
+
+	*last = *progress;
+}
+
+static const char two_sources[] =
+	"[options]\nlog_prefix = '[knock] '\n"
+	"[door kernel]\nsequence = 7000, 9000, 8000\nbackend = ipset\nset = a\n"
+	"[source edge]\nmatch = _UID=0\n"
+	"pattern = DROP (?<SRC>[0-9.]+) (?<DPT>[0-9]+)(?: (?<SPT>[0-9]+))?\n"
+	"[door edge]\nsequence = 7000, 9000, 8000\nsource = edge\nbackend = ipset\nset = a\n";
+
+static void feed_from(struct judge *judge, uint32_t origin, uint64_t now_us, const char *line,
+		      struct told *told)
+{
+	struct record record = {
+		.text = line,
+		.length = strlen(line),
+		.kernel_us = now_us,
+		.origin = origin,
+	};
+
+	judge_feed(judge, &record, on_told, told);
+}
+
+static void test_sources_are_never_mixed(void **state)
+{
+	static const char *const lines[] = {"DROP 203.0.113.9 7000 1", "DROP 203.0.113.9 9000 2",
+					    "DROP 203.0.113.9 8000 3"};
+	struct config *config = load(two_sources);
+	struct progress progress = {.n_steps = 99};
+	struct told told = {0};
+	struct judge *judge;
+	char line[300];
+
+	(void)state;
+	assert_non_null(config);
+	assert_int_equal(judge_new(config, JUDGE_IN_EARNEST, NULL, &judge), 0);
+	config_free(config);
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_int_equal(told.n, 0);
+		feed_from(judge, 0, i, lines[i], &told); /* as the kernel's it is nothing */
+		feed_from(judge, 2, i, lines[i], &told); /* nor of a source that there is not */
+		assert_int_equal(told.n, 0);
+		feed_from(judge, 1, i, lines[i], &told);
+		judge_progress(judge, on_progress, &progress);
+		assert_int_equal(progress.n_steps, i + 1);
+		assert_int_equal(progress.n_needed, 3);
+		assert_int_equal(progress.knock, 1);
+	}
+	assert_int_equal(told.n, 1);
+	assert_int_equal(told.door, 1);
+	/* The kernel's own words, in a program's mouth. */
+	for (int i = 0; i < 3; i++) {
+		snprintf(line, sizeof line,
+			 "[knock] IN=eth0 OUT= MAC= SRC=203.0.113.9 DST=192.0.2.1 LEN=60 TOS=0x00 "
+			 "PREC=0x00 TTL=64 ID=1 DF PROTO=TCP SPT=%d DPT=%d WINDOW=64240 RES=0x00 "
+			 "SYN URGP=0 ",
+			 i + 1,
+			 7000 + (i == 1	  ? 2000
+				 : i == 2 ? 1000
+					  : 0));
+		feed_from(judge, 1, 10, line, &told);
+	}
+	assert_int_equal(told.n, 1);
+	judge_free(judge);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_records_allocate_nothing),
+		cmocka_unit_test(test_line_is_good_for_one_knock),
+		cmocka_unit_test(test_doors_share_a_file),
+		cmocka_unit_test(test_rehearsal_uses_nothing_up),
+		cmocka_unit_test(test_unmarked_line_opens_nothing),
+		cmocka_unit_test(test_sources_are_never_mixed),
 		cmocka_unit_test(test_records_become_matches),
 		cmocka_unit_test(test_reboot_ends_a_knock),
 		cmocka_unit_test(test_knock_goes_on_with_another_configuration),

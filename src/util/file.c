@@ -1,0 +1,80 @@
+#include "util/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+int file_read(int fd, size_t max, char **ret_data, size_t *ret_size)
+{
+	CLEANUP(cleanup_free) char *data = malloc(max + 1);
+	size_t size = 0;
+	ssize_t n;
+
+	if (!data)
+		return -ENOMEM;
+	do {
+		n = read(fd, data + size, max + 1 - size);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		size += n > 0 ? (size_t)n : 0;
+	} while (n != 0 && size <= max);
+	if (size > max)
+		return -EFBIG;
+	data[size] = '\0';
+	*ret_data = TAKE_PTR(data);
+	*ret_size = size;
+	return 0;
+}
+
+static int write_all(int fd, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			data += n;
+			size -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static int write_new(int directory_fd, const char *name, const void *data, size_t size, mode_t mode)
+{
+	CLEANUP(cleanup_close)
+	int fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, data, size);
+	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
+		r = -errno;
+	return r;
+}
+
+int file_replace(int directory_fd, const char *name, const void *data, size_t size, mode_t mode)
+{
+	char temporary[NAME_MAX + 1];
+	int r;
+
+	if (snprintf(temporary, sizeof temporary, ".%s.new", name) >= (int)sizeof temporary)
+		return -ENAMETOOLONG;
+	r = write_new(directory_fd, temporary, data, size, mode);
+	if (r == 0 && renameat(directory_fd, temporary, directory_fd, name) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(directory_fd, temporary, 0);
+		return r;
+	}
+	return fsync(directory_fd) < 0 ? -errno : 0;
+}

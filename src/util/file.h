@@ -1,0 +1,16 @@
+/* Whole files, at once. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* All that is in the file, and a NUL behind it, to be freed. 0; -EFBIG: it is longer than `max`;
+ * another negative errno.
+ */
+int file_read(int fd, size_t max, char **ret_data, size_t *ret_size);
+
+/* Puts a file of these bytes in the place of another, or where there was none. It is there as a
+ * whole or not at all, and for good when this returns 0, a power cut notwithstanding. Otherwise a
+ * negative errno: the old file is in its place, or (only if that was the last thing to fail) the
+ * new one. */
+int file_replace(int directory_fd, const char *name, const void *data, size_t size, mode_t mode);

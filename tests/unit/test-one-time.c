@@ -1,0 +1,280 @@
+#include "judge/one-time.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/sequence.h"
+#include "support.h"
+
+/* A directory with one file in it, and what was said about that. */
+struct trial {
+	char *directory, *path;
+	char said[2000];
+	struct one_time *file;
+};
+
+static void note(void *userdata, unsigned line, bool warning, const char *text)
+{
+	char *said = userdata;
+
+	sprintf(said + strlen(said), "%u: %s: %s\n", line, warning ? "warning" : "error", text);
+}
+
+static int open_again(struct trial *trial)
+{
+	one_time_free(trial->file);
+	trial->file = NULL;
+	trial->said[0] = '\0';
+	return one_time_open(trial->path, note, trial->said, &trial->file);
+}
+
+static int begin(struct trial *trial, const char *text)
+{
+	*trial = (struct trial){.directory = support_directory()};
+	trial->path = support_path(trial->directory, "sequences");
+	support_write(trial->path, text, strlen(text));
+	assert_int_equal(chmod(trial->path, 0600), 0);
+	return open_again(trial);
+}
+
+static void end(struct trial *trial)
+{
+	one_time_free(trial->file);
+	support_remove(trial->directory);
+	free(trial->path);
+}
+
+static void check_text(const struct trial *trial, const char *expected)
+{
+	char *text = support_read(trial->path, NULL);
+
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void test_lines_are_used_one_after_the_other(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "# mine\n\n \t\n9, 7, 8\r\n  6:udp 5/tcp\n3,1,2"), 0);
+	assert_string_equal(trial.said, "");
+	assert_int_equal(one_time_count(trial.file), 3);
+	assert_int_equal(one_time_current(trial.file), 0);
+	assert_int_equal(one_time_sequence(trial.file, 1)->n_steps, 2);
+	assert_int_equal(one_time_sequence(trial.file, 1)->steps[0].port, 6);
+	assert_int_equal(one_time_use(trial.file, "used once"), 0);
+	assert_int_equal(one_time_current(trial.file), 1);
+	check_text(&trial, "# mine\n\n \t\n# used once: 9, 7, 8\r\n  6:udp 5/tcp\n3,1,2");
+	assert_int_equal(open_again(&trial), 0);
+	assert_int_equal(one_time_count(trial.file), 2);
+	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(one_time_current(trial.file), 2);
+	check_text(&trial, "# mine\n\n \t\n# used once: 9, 7, 8\r\n# used:   6:udp 5/tcp\n"
+			   "# used: 3,1,2");
+	assert_int_equal(open_again(&trial), 0);
+	assert_int_equal(one_time_count(trial.file), 0);
+	assert_string_equal(trial.said, "0: warning: no sequence is left: its doors stay shut\n");
+	end(&trial);
+}
+
+static void test_mode_is_kept_and_nothing_is_left_behind(void **state)
+{
+	struct trial trial;
+	struct stat status;
+	char *temporary;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
+	temporary = support_path(trial.directory, ".sequences.new");
+	assert_int_equal(chmod(trial.path, 0640), 0);
+	support_write(temporary, "junk of a dead predecessor", 26);
+	assert_int_equal(open_again(&trial), 0);
+	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(stat(trial.path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0640);
+	assert_false(support_exists(temporary));
+	check_text(&trial, "# used: 9, 7, 8\n");
+	free(temporary);
+	end(&trial);
+}
+
+static void test_what_was_added_meanwhile_stays(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
+	support_write(trial.path, "# new\n9 7 8\n1, 3, 2\n", 20);
+	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	check_text(&trial, "# new\n# used: 9 7 8\n1, 3, 2\n");
+	end(&trial);
+}
+
+/* The line in force has to be the first that is left, then as now. */
+static void test_another_file_is_not_touched(void **state)
+{
+	static const char *const others[] = {"", "1, 3, 2\n9, 7, 8\n", "# 9, 7, 8\n", "9, 7\n",
+					     "x\n9, 7, 8\n"};
+	struct trial trial;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
+		support_write(trial.path, others[i], strlen(others[i]));
+		assert_int_equal(one_time_use(trial.file, "used"), -ESTALE);
+		check_text(&trial, others[i]);
+		end(&trial);
+	}
+}
+
+static void test_unusable_is_unused(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
+	assert_int_equal(unlink(trial.path), 0);
+	assert_int_equal(one_time_use(trial.file, "used"), -ENOENT);
+	assert_int_equal(one_time_current(trial.file), 0);
+	support_write(trial.path, "9, 7, 8\n", 8);
+	assert_int_equal(chmod(trial.path, 0606), 0);
+	assert_int_equal(one_time_use(trial.file, "used"), -EBADMSG);
+	check_text(&trial, "9, 7, 8\n");
+	end(&trial);
+}
+
+static void test_complaints(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
+		{"9, 7, 8\n9, 7, x\n\n,\n",
+		 "2: error: step 3 is not PORT, PORT/tcp or PORT/udp with a port from 1 to 65535\n"
+		 "4: error: the line has no step\n"},
+		{"9 7 8 # mine\n", "1: error: step 4 is not PORT, PORT/tcp or PORT/udp with a port "
+				   "from 1 to 65535\n"},
+		{"1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6\n",
+		 "1: error: the sequence has more than 32 steps\n"},
+		{"9, 7, 8\n6\n9/tcp 7:tcp 8\n",
+		 "3: error: the sequence stands in line 1 already: each is good for one knock\n"},
+		{"9, 7, 8\n6\n7, 8, 9\n",
+		 "2: warning: the sequence has one step: any port scan opens the door\n"
+		 "3: warning: the ports of the sequence ascend: a scan of just these ports in "
+		 "their order opens the door\n"},
+		{"#\n", "0: warning: no sequence is left: its doors stay shut\n"},
+		{"", "0: warning: no sequence is left: its doors stay shut\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct trial trial;
+		int r = begin(&trial, cases[i].text);
+
+		assert_string_equal(trial.said, cases[i].said);
+		assert_int_equal(r, strstr(cases[i].said, "error") ? -EBADMSG : 0);
+		end(&trial);
+	}
+}
+
+static void test_lines_that_are_too_long_or_binary(void **state)
+{
+	static const char expected[] =
+		"1: error: the line is longer than 1000 bytes or has a NUL byte in it\n";
+	char text[1100];
+	struct trial trial;
+
+	(void)state;
+	memset(text, ' ', sizeof text);
+	memcpy(text, "9 7 8", 5);
+	text[1001] = '\0';
+	assert_int_equal(begin(&trial, text), -EBADMSG);
+	assert_string_equal(trial.said, expected);
+	support_write(trial.path, "9 7\0 8\n", 7);
+	assert_int_equal(open_again(&trial), -EBADMSG);
+	assert_string_equal(trial.said, expected);
+	end(&trial);
+}
+
+static void test_whose_file_it_is(void **state)
+{
+	static const mode_t refused[] = {0620, 0602, 0604, 0601, 0666};
+	struct trial trial;
+	char *other;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
+	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+		assert_int_equal(chmod(trial.path, refused[i]), 0);
+		assert_int_equal(open_again(&trial), -EBADMSG);
+		assert_non_null(strstr(trial.said, "chmod g-w,o= /"));
+	}
+	assert_int_equal(chmod(trial.path, 0440), 0);
+	assert_int_equal(open_again(&trial), 0);
+	other = support_path(trial.directory, "other");
+	assert_int_equal(link(trial.path, other), 0);
+	assert_int_equal(open_again(&trial), -EBADMSG);
+	assert_string_equal(trial.said, "0: error: the file has 2 names, and must have one\n");
+	assert_int_equal(unlink(trial.path), 0);
+	assert_int_equal(symlink(other, trial.path), 0);
+	assert_int_equal(open_again(&trial), -EBADMSG);
+	assert_non_null(strstr(trial.said, "cannot read it: Too many levels of symbolic links"));
+	assert_int_equal(unlink(trial.path), 0);
+	assert_int_equal(open_again(&trial), -EBADMSG);
+	assert_non_null(strstr(trial.said, "cannot read it: No such file"));
+	assert_int_equal(mkfifo(trial.path, 0600), 0);
+	assert_int_equal(open_again(&trial), -EBADMSG);
+	assert_non_null(strstr(trial.said, "not a regular file"));
+	free(other);
+	end(&trial);
+}
+
+static void test_same_file_by_another_path(void **state)
+{
+	struct trial trial;
+	struct one_time *same = NULL, *other = NULL;
+	char *detour, *path;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
+	assert_true(asprintf(&detour, "%s/./sequences", trial.directory) > 0);
+	path = support_path(trial.directory, "other");
+	support_write(path, "9, 7, 8\n", 8);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(one_time_open(detour, note, trial.said, &same), 0);
+	assert_int_equal(one_time_open(path, note, trial.said, &other), 0);
+	assert_true(one_time_same(trial.file, same));
+	assert_false(one_time_same(trial.file, other));
+	one_time_free(same);
+	one_time_free(other);
+	free(detour);
+	free(path);
+	end(&trial);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines_are_used_one_after_the_other),
+		cmocka_unit_test(test_mode_is_kept_and_nothing_is_left_behind),
+		cmocka_unit_test(test_what_was_added_meanwhile_stays),
+		cmocka_unit_test(test_another_file_is_not_touched),
+		cmocka_unit_test(test_unusable_is_unused),
+		cmocka_unit_test(test_complaints),
+		cmocka_unit_test(test_lines_that_are_too_long_or_binary),
+		cmocka_unit_test(test_whose_file_it_is),
+		cmocka_unit_test(test_same_file_by_another_path),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
