@@ -20,6 +20,7 @@
 #include "firewall/firewall.h"
 #include "judge/judge.h"
 #include "judge/load.h"
+#include "judge/one-time.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -76,6 +77,18 @@ static uint64_t age_us(const struct record *record)
 	return wall_us > up_us ? wall_us : up_us;
 }
 
+/* A door whose sequences are used up one after the other. */
+static void warn_if_last(const struct manager *manager, size_t number)
+{
+	const struct one_time *file = judge_one_time(manager->judge, number);
+	const struct door *door = &manager->config->doors[number];
+
+	if (file && one_time_current(file) == one_time_count(file))
+		log_line(LOG_WARNING,
+			 "door %s: no sequence is left in %s: it stays shut from now on",
+			 door->name, door->one_time_sequences);
+}
+
 static void on_match(void *userdata, const struct match *match)
 {
 	struct manager *manager = userdata;
@@ -90,6 +103,7 @@ static void on_match(void *userdata, const struct match *match)
 	else
 		grants_open(doors_grants(manager->doors), door, &match->source,
 			    clock_us(CLOCK_BOOTTIME));
+	warn_if_last(manager, match->knock);
 }
 
 static void on_record(void *userdata, const struct record *record)

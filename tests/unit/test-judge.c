@@ -1,6 +1,7 @@
 #include "judge/judge.h"
 
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,7 @@ static void on_told(void *userdata, const struct match *match)
 struct stock {
 	char *directory, *path;
 	struct judge *judge;
+	engine_match_fn fn;
 	struct told told;
 	uint64_t now_us;
 	int source_port;
@@ -239,7 +241,11 @@ static void stock_compile(struct stock *stock, int n_doors, enum judge_mode mode
 
 static struct stock stock_begin(int n_doors, const char *lines, enum judge_mode mode)
 {
-	struct stock stock = {.directory = support_directory(), .source_port = 40000};
+	struct stock stock = {
+		.directory = support_directory(),
+		.fn = on_told,
+		.source_port = 40000,
+	};
 
 	stock.path = support_path(stock.directory, "sequences");
 	support_write(stock.path, lines, strlen(lines));
@@ -270,7 +276,7 @@ static size_t stock_knock(struct stock *stock, const char *interface, int a, int
 			 "SYN URGP=0 ",
 			 interface, stock->source_port++, i == 0 ? a : b);
 		record.length = strlen(line);
-		judge_feed(stock->judge, &record, on_told, &stock->told);
+		judge_feed(stock->judge, &record, stock->fn, &stock->told);
 	}
 	return stock->told.n - before;
 }
@@ -334,6 +340,35 @@ static void test_unmarked_line_opens_nothing(void **state)
 	assert_int_equal(chmod(stock.path, 0600), 0);
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 1);
 	assert_false(stock.told.problem);
+	stock_end(&stock);
+}
+
+static void die(void *userdata, const struct match *match)
+{
+	(void)userdata;
+	(void)match;
+	raise(SIGKILL);
+}
+
+/* Killed between the mark and the door: the knock is lost, and stays so. */
+static void test_crash_before_the_door_loses_the_knock(void **state)
+{
+	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", JUDGE_IN_EARNEST);
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0) {
+		stock.fn = die;
+		stock_knock(&stock, "eth0", 9, 7);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	stock_compile(&stock, 1, JUDGE_IN_EARNEST);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
 	stock_end(&stock);
 }
 
@@ -417,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_doors_share_a_file),
 		cmocka_unit_test(test_rehearsal_uses_nothing_up),
 		cmocka_unit_test(test_unmarked_line_opens_nothing),
+		cmocka_unit_test(test_crash_before_the_door_loses_the_knock),
 		cmocka_unit_test(test_sources_are_never_mixed),
 		cmocka_unit_test(test_records_become_matches),
 		cmocka_unit_test(test_reboot_ends_a_knock),
