@@ -1,6 +1,7 @@
 /* A record: one log entry, as a source hands it on to be parsed. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,4 +14,5 @@ struct record {
 				*/
 	uint32_t origin;       /* 0: the kernel's; else whose, counted from 1 */
 	uint32_t boot;	       /* differs between neighbours of different boots */
+	bool past; /* a predecessor has judged it: it can begin a knock, but completes none */
 };

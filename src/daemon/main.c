@@ -22,16 +22,19 @@ static const char help[] =
 	"  -h, --help          print this\n"
 	"  -V, --version       print the version\n"
 	"\n"
+	"RUNTIME_DIRECTORY (" RUNSTATEDIR "/knocktail) and STATE_DIRECTORY (" LOCALSTATEDIR
+	"/lib/knocktail)\n"
+	"say where it keeps what a successor needs.\n"
 	"See knocktaild(8) and knocktail.conf(5).\n";
 
 /* The first of the directories that systemd names, or the usual place. The text is the
  * environment's. */
-static const char *runtime_directory(void)
+static const char *directory_from(const char *variable, const char *usual)
 {
-	char *directory = getenv("RUNTIME_DIRECTORY");
+	char *directory = getenv(variable);
 
 	if (!directory || !*directory)
-		return RUNSTATEDIR "/knocktail";
+		return usual;
 	directory[strcspn(directory, ":")] = '\0';
 	return directory;
 }
@@ -62,7 +65,9 @@ int main(int argc, char *argv[])
 	};
 	struct manager_options options = {
 		.config_path = KNOCKTAIL_CONF,
-		.runtime_directory = runtime_directory(),
+		.runtime_directory = directory_from("RUNTIME_DIRECTORY", RUNSTATEDIR "/knocktail"),
+		.state_directory =
+			directory_from("STATE_DIRECTORY", LOCALSTATEDIR "/lib/knocktail"),
 	};
 	bool sweep = false;
 	int c;

@@ -32,6 +32,7 @@ struct manager {
 	struct doors *doors;
 	struct tail *tail;
 	const struct record *record; /* the one being judged */
+	bool settled;		     /* the position is behind it */
 	bool stopping;
 };
 
@@ -94,6 +95,11 @@ static void on_match(void *userdata, const struct match *match)
 	struct manager *manager = userdata;
 	const struct door *door = &manager->config->doors[match->knock];
 
+	if (manager->record->past)
+		return;
+	if (!manager->settled)
+		tail_settle(manager->tail);
+	manager->settled = true;
 	if (match->problem)
 		refuse(door, match, match->problem);
 	else if (age_us(manager->record) > manager->config->max_age_us)
@@ -111,6 +117,7 @@ static void on_record(void *userdata, const struct record *record)
 	struct manager *manager = userdata;
 
 	manager->record = record;
+	manager->settled = false;
 	if (judge_feed(manager->judge, record, on_match, manager) == ENGINE_UNDERWAY)
 		tail_hurry(manager->tail);
 	doors_rearm(manager->doors);
@@ -135,6 +142,9 @@ static int adopt(struct manager *manager, struct config *config)
 		config_free(config);
 		return r;
 	}
+	/* What one configuration has judged is not for another to judge. */
+	if (manager->tail)
+		tail_settle(manager->tail);
 	judge_free(manager->judge);
 	manager->judge = judge;
 	config_free(manager->config);
@@ -205,6 +215,20 @@ static int watch_signals(struct manager *manager)
 	return r < 0 ? r : 0;
 }
 
+/* How much later a record may be stored than the kernel wrote it. */
+#define LAG_US UINT64_C(1000000)
+
+/* How long ago a knock may have begun that can still open a door. */
+static uint64_t reach_us(const struct config *config)
+{
+	uint64_t longest_us = 0;
+
+	for (size_t i = 0; i < config->n_doors; i++)
+		if (config->doors[i].knock.seq_timeout_us > longest_us)
+			longest_us = config->doors[i].knock.seq_timeout_us;
+	return config->max_age_us + longest_us + LAG_US;
+}
+
 static int start(struct manager *manager, const struct manager_options *options)
 {
 	struct config *config = NULL;
@@ -230,7 +254,14 @@ static int start(struct manager *manager, const struct manager_options *options)
 	doors_rearm(manager->doors);
 	check_doors(manager);
 	trust_check();
-	return tail_new(manager->event, on_record, manager, &manager->tail);
+	return tail_new(manager->event,
+			&(struct tail_options){
+				.state_directory = options->state_directory,
+				.reach_us = reach_us(manager->config),
+				.fn = on_record,
+				.userdata = manager,
+			},
+			&manager->tail);
 }
 
 int manager_new(const struct manager_options *options, struct manager **ret)
@@ -273,6 +304,7 @@ static int stop(struct manager *manager)
 	int r;
 
 	sd_notify(false, "STOPPING=1");
+	tail_settle(manager->tail);
 	manager->tail = tail_free(manager->tail);
 	if (manager->config->on_stop == ON_STOP_KEEP)
 		return 0;

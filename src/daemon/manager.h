@@ -5,7 +5,8 @@ struct manager;
 
 struct manager_options {
 	const char *config_path;
-	const char *runtime_directory;
+	const char *runtime_directory; /* for the records of grants */
+	const char *state_directory;   /* for the position in the journal */
 };
 
 /* Reads the configuration (complaints go to standard error), takes over what a predecessor left and

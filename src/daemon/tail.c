@@ -1,12 +1,16 @@
 #include "daemon/tail.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <systemd/sd-id128.h>
 #include <time.h>
 
 #include "core/record.h"
 #include "daemon/clock.h"
+#include "daemon/position.h"
 #include "source/source.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -24,58 +28,62 @@ enum { BATCH = 512 };
 /* When to open the journal again after an error. */
 #define REOPEN_US UINT64_C(1000000)
 
+/* How much of the past is read once more at a start, about a second's work. */
+enum { PAST_MAX = 200000 };
+
+/* The kernel's ring may overflow many times a second; that is told no more often than this. */
+#define REPORT_US UINT64_C(10000000)
+
 struct tail {
 	sd_event *event;
-	struct source *source; /* NULL: lost, to be opened again */
-	sd_event_source *notice, *timer, *more;
+	struct source *source;
+	struct position *position; /* NULL: there is no room for it */
+	sd_event_source *timer, *more;
 	uint64_t hurry_until_us;
+	uint64_t missed_told, told_us; /* how many messages, and when */
+	bool unsettled;		       /* the position could not be written */
 	tail_record_fn fn;
 	void *userdata;
 };
 
 DEFINE_CLEANUP(struct tail *, tail_free)
 
-static int on_notice(sd_event_source *source, int fd, uint32_t events, void *userdata);
-
-static void close_journal(struct tail *tail)
+static void look_in(struct tail *tail, uint64_t us)
 {
-	tail->notice = sd_event_source_unref(tail->notice);
-	tail->source = source_free(tail->source);
+	sd_event_source_set_time(tail->timer, clock_us(CLOCK_MONOTONIC) + us);
+	sd_event_source_set_enabled(tail->timer, SD_EVENT_ONESHOT);
 }
 
-static int open_journal(struct tail *tail)
+static void report_missed(struct tail *tail)
 {
-	int r = source_new_live(&tail->source);
+	uint64_t missed = source_counts(tail->source)->missed, now_us;
 
-	if (r == 0)
-		r = sd_event_add_io(tail->event, &tail->notice, source_fd(tail->source),
-				    (uint32_t)source_events(tail->source), on_notice, tail);
-	if (r < 0)
-		close_journal(tail);
-	return r < 0 ? r : 0;
+	if (missed == tail->missed_told)
+		return;
+	now_us = clock_us(CLOCK_MONOTONIC);
+	if (tail->told_us > 0 && now_us - tail->told_us < REPORT_US)
+		return;
+	log_line(LOG_WARNING,
+		 "the kernel's log has overflowed before journald read it: messages lost: %" PRIu64
+		 "; knocks may be among them",
+		 missed - tail->missed_told);
+	tail->missed_told = missed;
+	tail->told_us = now_us;
 }
 
 static void rearm(struct tail *tail)
 {
-	uint64_t now_us = clock_us(CLOCK_MONOTONIC), look_us, deadline_us;
+	bool hurry = clock_us(CLOCK_MONOTONIC) < tail->hurry_until_us;
 
-	if (!tail->source)
-		look_us = now_us + REOPEN_US;
-	else
-		look_us = now_us + (now_us < tail->hurry_until_us ? HURRY_US : LOOK_US);
-	if (tail->source && source_deadline(tail->source, &deadline_us) == 0 &&
-	    deadline_us < look_us)
-		look_us = deadline_us;
-	sd_event_source_set_time(tail->timer, look_us);
-	sd_event_source_set_enabled(tail->timer, SD_EVENT_ONESHOT);
+	report_missed(tail);
+	look_in(tail, hurry ? HURRY_US : LOOK_US);
 }
 
 /* Nothing that stands in a journal stops the daemon: it opens the journal anew, a moment later. */
 static void lose(struct tail *tail, int error)
 {
 	log_line(LOG_ERR, "cannot read the journal: %s; opening it anew", strerror(-error));
-	close_journal(tail);
-	rearm(tail);
+	look_in(tail, REOPEN_US);
 }
 
 static void read_batch(struct tail *tail)
@@ -97,40 +105,24 @@ static void read_batch(struct tail *tail)
 		rearm(tail);
 }
 
-static void follow(struct tail *tail)
+static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 {
-	int r = tail->source ? source_process(tail->source) : open_journal(tail);
+	struct tail *tail = userdata;
+	int r = source_follow(tail->source);
 
+	(void)source;
+	(void)time_us;
 	if (r < 0)
 		lose(tail, r);
 	else
 		read_batch(tail);
-}
-
-static int on_notice(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	(void)source;
-	(void)fd;
-	(void)events;
-	follow(userdata);
-	return 0;
-}
-
-static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
-{
-	(void)source;
-	(void)time_us;
-	follow(userdata);
 	return 0;
 }
 
 static int on_more(sd_event_source *source, void *userdata)
 {
-	struct tail *tail = userdata;
-
 	(void)source;
-	if (tail->source)
-		read_batch(tail);
+	read_batch(userdata);
 	return 0;
 }
 
@@ -146,7 +138,59 @@ static int attach(struct tail *tail)
 	return r < 0 ? r : 0;
 }
 
-int tail_new(sd_event *event, tail_record_fn fn, void *userdata, struct tail **ret)
+static void open_position(struct tail *tail, const char *directory)
+{
+	char boot_id[SD_ID128_STRING_MAX] = "unknown";
+	sd_id128_t boot;
+	int r;
+
+	if (sd_id128_get_boot(&boot) >= 0)
+		sd_id128_to_string(boot, boot_id);
+	r = position_new(directory, boot_id, &tail->position);
+	if (r < 0)
+		log_line(LOG_WARNING,
+			 "cannot keep the position in %s: %s; no knock will survive a restart",
+			 directory, strerror(-r));
+}
+
+/* Where a predecessor stood. False, and a line in the log if something is amiss: nowhere that
+ * counts. */
+static bool find_place(const struct tail *tail, struct source_place *ret)
+{
+	int r = tail->position ? position_read(tail->position, ret) : -ENOENT;
+
+	/* What lies ahead is no time of this boot, and would make all that comes past. */
+	if (r == 0 && ret->monotonic_us > clock_us(CLOCK_MONOTONIC))
+		r = -EBADMSG;
+	if (r < 0 && r != -ENOENT && r != -ESTALE)
+		log_line(LOG_WARNING,
+			 "cannot read the position: %s; following the journal from now",
+			 r == -EBADMSG ? "it is damaged" : strerror(-r));
+	return r == 0;
+}
+
+static int open_source(struct tail *tail, uint64_t reach_us)
+{
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
+	struct source_place place;
+	struct source_live live = {
+		.since_us = now_us > reach_us ? now_us - reach_us : 0,
+		.n_max = PAST_MAX,
+	};
+	int r = -ESTALE;
+
+	if (find_place(tail, &place)) {
+		live.place = &place;
+		r = source_new_live(&live, &tail->source);
+		if (r == -ESTALE)
+			log_line(LOG_WARNING, "the position is not in this journal; following it "
+					      "from now");
+		live.place = NULL;
+	}
+	return r == -ESTALE ? source_new_live(&live, &tail->source) : r;
+}
+
+int tail_new(sd_event *event, const struct tail_options *options, struct tail **ret)
 {
 	CLEANUP(cleanup_tail_free) struct tail *tail = calloc(1, sizeof *tail);
 	int r;
@@ -154,9 +198,10 @@ int tail_new(sd_event *event, tail_record_fn fn, void *userdata, struct tail **r
 	if (!tail)
 		return -ENOMEM;
 	tail->event = sd_event_ref(event);
-	tail->fn = fn;
-	tail->userdata = userdata;
-	r = open_journal(tail);
+	tail->fn = options->fn;
+	tail->userdata = options->userdata;
+	open_position(tail, options->state_directory);
+	r = open_source(tail, options->reach_us);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot follow the journal: %s", strerror(-r));
 		return r;
@@ -164,6 +209,7 @@ int tail_new(sd_event *event, tail_record_fn fn, void *userdata, struct tail **r
 	if (!source_sees_files(tail->source))
 		log_line(LOG_WARNING, "no file of the journal can be read: is systemd-journald "
 				      "running, and this user in the group systemd-journal?");
+	tail_settle(tail);
 	r = attach(tail);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot watch the journal: %s", strerror(-r));
@@ -178,10 +224,30 @@ void tail_hurry(struct tail *tail)
 	tail->hurry_until_us = clock_us(CLOCK_MONOTONIC) + KNOCK_US;
 }
 
+void tail_settle(struct tail *tail)
+{
+	struct source_place place;
+	int r;
+
+	if (!tail->position || !source_place(tail->source, &place))
+		return;
+	r = position_write(tail->position, &place);
+	if (r < 0 && !tail->unsettled)
+		log_line(LOG_WARNING, "cannot write the position: %s; no knock survives a restart",
+			 strerror(-r));
+	tail->unsettled = r < 0;
+}
+
+const struct source_counts *tail_counts(const struct tail *tail)
+{
+	return source_counts(tail->source);
+}
+
 struct tail *tail_free(struct tail *tail)
 {
 	if (tail) {
-		close_journal(tail);
+		source_free(tail->source);
+		position_free(tail->position);
 		sd_event_source_unref(tail->timer);
 		sd_event_source_unref(tail->more);
 		sd_event_unref(tail->event);

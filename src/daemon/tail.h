@@ -1,16 +1,33 @@
 /* The tail: the live journal in the event loop, record after record. */
 #pragma once
 
+#include <stdint.h>
 #include <systemd/sd-event.h>
 
 struct record;
+struct source_counts;
 struct tail;
 
 typedef void (*tail_record_fn)(void *userdata, const struct record *record);
 
-/* Follows the journal from now on. 0, or a negative errno after a line in the log. */
-int tail_new(sd_event *event, tail_record_fn fn, void *userdata, struct tail **ret);
+struct tail_options {
+	const char *state_directory; /* where the position is kept for a successor */
+	uint64_t reach_us; /* how long ago a knock may have begun that can still open a door */
+	tail_record_fn fn;
+	void *userdata;
+};
+
+/* Follows the journal from where a predecessor has left it in this boot, or else from now on. What
+ * lies within reach is handed on once more, marked as past. 0, or a negative errno after a line in
+ * the log. */
+int tail_new(sd_event *event, const struct tail_options *options, struct tail **ret);
 struct tail *tail_free(struct tail *tail);
 
 /* Somebody is knocking: looks for records more often for a while. */
 void tail_hurry(struct tail *tail);
+
+/* All records handed on so far are dealt with, for a successor too: to be called before a match is
+ * acted on. What goes wrong is logged. */
+void tail_settle(struct tail *tail);
+
+const struct source_counts *tail_counts(const struct tail *tail);

@@ -4,19 +4,18 @@
 #include "source/source.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 struct record;
 
 struct source_ops {
 	int (*next)(struct source *source, struct record *ret_record);
 	void (*free)(struct source *source);
-	/* Only where there is something to wait for; otherwise NULL. */
-	int (*fd)(struct source *source);
-	int (*events)(struct source *source);
-	int (*deadline)(struct source *source, uint64_t *ret_us);
-	int (*process)(struct source *source);
+	/* Only of journals; otherwise NULL. */
 	bool (*sees_files)(struct source *source);
+	/* Only where more may come; otherwise NULL. */
+	int (*follow)(struct source *source);
+	bool (*place)(struct source *source, struct source_place *ret);
+	const struct source_counts *(*counts)(const struct source *source);
 };
 
 /* The first member of every kind. */

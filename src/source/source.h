@@ -2,13 +2,33 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct record;
 struct source;
 
-/* The live journal of this machine, from now on: only what the kernel itself logged. */
-int source_new_live(struct source **ret);
+/* One entry of the journal, as it can be found again. */
+enum { SOURCE_BOOT_MAX = 33, SOURCE_CURSOR_MAX = 256 };
+struct source_place {
+	char boot[SOURCE_BOOT_MAX];	/* the entry's, in hexadecimal digits */
+	uint64_t monotonic_us;		/* when it was stored, on that boot's CLOCK_MONOTONIC */
+	char cursor[SOURCE_CURSOR_MAX]; /* its name, as journalctl --after-cursor= takes it */
+};
+
+struct source_live {
+	const char *directory; /* where journald writes; NULL: this machine's journal */
+	/* What a predecessor has read up to, or NULL: all that is there is old. With a place,
+	 * records stored at `since_us` (CLOCK_MONOTONIC) or later are read once more, `n_max` of
+	 * them at most; those up to the place are marked as past. */
+	const struct source_place *place;
+	uint64_t since_us;
+	size_t n_max;
+};
+
+/* The live journal: only what the kernel itself logged. 0; -ESTALE: the place is not of the boot
+ * that the journal is at; another negative errno. */
+int source_new_live(const struct source_live *options, struct source **ret);
 
 /* Journal files, oldest record first: of this machine (`directory` and `file` NULL), of one
  * directory, or one file. Only what a kernel logged, and what was stored in [since_us, until_us) of
@@ -35,12 +55,20 @@ int source_next(struct source *source, struct record *ret_record);
  * that. */
 bool source_sees_files(struct source *source);
 
-/* The rest is for an event loop and a live source alone. */
+/* The rest is for a live source alone. */
 
-/* The descriptor to poll, for which events, and until when (CLOCK_MONOTONIC; UINT64_MAX: no limit).
- * When it is ready or the time has come: source_process(), then source_next() until SOURCE_DRAINED.
- */
-int source_fd(struct source *source);
-int source_events(struct source *source);
-int source_deadline(struct source *source, uint64_t *ret_us);
-int source_process(struct source *source);
+/* Follows what journald does to its files; to be called each time before source_next() is. 0, or a
+ * negative errno: the journal cannot be read now. Then, and after an error of source_next(), the
+ * next call opens it anew, and reading goes on where it stood. */
+int source_follow(struct source *source);
+
+/* The entry of the last record, or the place that it started with until that is passed. False:
+ * there was none yet. */
+bool source_place(struct source *source, struct source_place *ret);
+
+struct source_counts {
+	uint64_t missed; /* kernel messages that journald says were overwritten before it read them
+			  */
+	uint64_t gaps;	 /* how often the journal had to be opened anew after an error */
+};
+const struct source_counts *source_counts(const struct source *source);

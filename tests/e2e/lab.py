@@ -221,15 +221,16 @@ class Daemon:
         self.config = config
         self.errors = lab.file(f"daemon-{next(lab.numbers)}.stderr")
         self._notifications = Notifications(lab.server, f"notify-{next(lab.numbers)}")
+        state = f"{runtime}-state"
         argv = ["env", f"NOTIFY_SOCKET={self._notifications.address}",
-                f"RUNTIME_DIRECTORY={runtime}", "STATE_DIRECTORY=/run/state",
+                f"RUNTIME_DIRECTORY={runtime}", f"STATE_DIRECTORY={state}",
                 "ASAN_OPTIONS=detect_leaks=1", *environment, binary or lab.daemon_path, "-c", config]
         if user:
             group = grp.getgrnam("systemd-journal").gr_gid
             argv = ["setpriv", f"--reuid={user}", f"--regid={user}", f"--groups={group}",
                     "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin",
                     "--bounding-set=-all,+net_admin", "--no-new-privs", *argv]
-            for directory in (runtime, "/run/state"):
+            for directory in (runtime, state):
                 path = lab.server.path(directory)
                 os.makedirs(path, mode=0o700, exist_ok=True)
                 os.chown(path, user, user)

@@ -1,0 +1,22 @@
+/* The position: up to where the journal has been judged, on file for the next daemon.
+ *
+ * MUST: nothing that a daemon has acted on is acted on again by its successor. So the position is
+ * written before a match is acted on; what comes after it has opened nothing yet. MUST: hold for
+ * one boot only. */
+#pragma once
+
+struct position;
+struct source_place;
+
+/* The position in that directory, which is made if it is not there. Copies the boot's id. 0 or a
+ * negative errno. */
+int position_new(const char *directory, const char *boot_id, struct position **ret);
+struct position *position_free(struct position *position);
+
+/* What a predecessor has written. 0; -ENOENT: nothing; -ESTALE: in another boot; -EBADMSG: it is
+ * not a position; another negative errno. */
+int position_read(const struct position *position, struct source_place *ret);
+
+/* Replaces it as a whole. After a negative errno there is none at all, so that no successor takes
+ * an old one for the last. */
+int position_write(struct position *position, const struct source_place *place);

@@ -1,0 +1,514 @@
+/* The journal as it grows, in a directory of its own: systemd-journal-remote writes in journald's
+ * place, and the test moves its files about as journald and others do. */
+#include "source/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmocka-all.h"
+#include "core/record.h"
+#include "support.h"
+
+#define S  UINT64_C(1000000)
+#define T0 UINT64_C(4000000000000000) /* later than the clock of any test run */
+
+#define BOOT_1 "11111111111111111111111111111111"
+#define BOOT_2 "22222222222222222222222222222222"
+
+#define KERNEL "_TRANSPORT=kernel\nSYSLOG_FACILITY=0\n_SOURCE_MONOTONIC_TIMESTAMP=1\n"
+#define MISSED "MESSAGE_ID=e9bf28e6e834481bb6f48f548ad13606\n"
+
+static const char *const writers[] = {
+	"/lib/systemd/systemd-journal-remote",
+	"/usr/lib/systemd/systemd-journal-remote",
+};
+
+static const char *writer;
+
+struct fixture {
+	char *directory, *journal;
+	struct source *source;
+	FILE *pipe; /* to a writer that runs */
+	pid_t pid;
+};
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	if (!writer)
+		return 0;
+	memset(&fixture, 0, sizeof fixture);
+	fixture.directory = support_directory();
+	fixture.journal = support_path(fixture.directory, "system.journal");
+	*state = &fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!fixture)
+		return 0;
+	source_free(fixture->source);
+	if (fixture->pipe)
+		fclose(fixture->pipe); /* which ends the writer */
+	if (fixture->pid > 0)
+		waitpid(fixture->pid, NULL, 0);
+	free(fixture->journal);
+	support_remove(fixture->directory);
+	return 0;
+}
+
+static struct fixture *needed(void **state)
+{
+	if (!writer)
+		skip();
+	return *state;
+}
+
+/* Has a writer append to that file until stop_writer(). One that is there is renamed, and a new one
+ * takes its place. */
+static void start_writer(struct fixture *fixture)
+{
+	char *const argv[] = {
+		(char *)writer, (char *)"-o", fixture->journal, (char *)"--split-mode=none",
+		(char *)"-",	NULL,
+	};
+	posix_spawn_file_actions_t actions;
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+	posix_spawn_file_actions_adddup2(&actions, fds[0], STDIN_FILENO);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	assert_int_equal(posix_spawn(&fixture->pid, argv[0], &actions, NULL, argv, environ), 0);
+	posix_spawn_file_actions_destroy(&actions);
+	close(fds[0]);
+	fixture->pipe = fdopen(fds[1], "we");
+	assert_non_null(fixture->pipe);
+}
+
+static void stop_writer(struct fixture *fixture)
+{
+	if (!fixture->pipe)
+		return;
+	fclose(fixture->pipe);
+	fixture->pipe = NULL;
+	assert_int_equal(waitpid(fixture->pid, NULL, 0), fixture->pid);
+	fixture->pid = 0;
+}
+
+/* An entry, stored that many seconds after T0 and the boot. */
+static void add_fields(struct fixture *fixture, const char *boot, uint64_t s, const char *fields)
+{
+	if (!fixture->pipe)
+		start_writer(fixture);
+	fprintf(fixture->pipe,
+		"__REALTIME_TIMESTAMP=%" PRIu64 "\n__MONOTONIC_TIMESTAMP=%" PRIu64
+		"\n_BOOT_ID=%s\n%s\n",
+		T0 + s * S, s * S, boot, fields);
+	assert_int_equal(fflush(fixture->pipe), 0);
+}
+
+static void add(struct fixture *fixture, uint64_t s)
+{
+	char fields[128];
+
+	snprintf(fields, sizeof fields, KERNEL "MESSAGE=m%" PRIu64 "\n", s);
+	add_fields(fixture, BOOT_1, s, fields);
+}
+
+/* What a test begins with: all of it is on file when this returns. */
+static void add_past(struct fixture *fixture, uint64_t first_s, uint64_t last_s)
+{
+	for (uint64_t s = first_s; s <= last_s; s++)
+		add(fixture, s);
+	stop_writer(fixture);
+}
+
+static void open_now(struct fixture *fixture)
+{
+	assert_int_equal(source_new_live(&(struct source_live){.directory = fixture->directory},
+					 &fixture->source),
+			 0);
+}
+
+static int resume(struct fixture *fixture, const struct source_place *place, uint64_t since_us,
+		  size_t n_max)
+{
+	return source_new_live(
+		&(struct source_live){
+			.directory = fixture->directory,
+			.place = place,
+			.since_us = since_us,
+			.n_max = n_max,
+		},
+		&fixture->source);
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What comes, until it is as long as what is expected, with a blank between messages and a minus
+ * before past ones. */
+static void expect(struct fixture *fixture, const char *expected)
+{
+	double end = seconds() + 20;
+	char messages[1024] = "";
+	size_t length = 0;
+
+	do {
+		struct record record;
+		int r;
+
+		assert_int_equal(source_follow(fixture->source), 0);
+		while ((r = source_next(fixture->source, &record)) == SOURCE_RECORD)
+			length += (size_t)snprintf(messages + length, sizeof messages - length,
+						   "%s%s%.*s", length > 0 ? " " : "",
+						   record.past ? "-" : "", (int)record.length,
+						   record.text);
+		assert_int_equal(r, SOURCE_DRAINED);
+	} while (length < strlen(expected) && seconds() < end);
+	assert_string_equal(messages, expected);
+}
+
+static struct source_place place_of(struct fixture *fixture)
+{
+	struct source_place place;
+
+	assert_true(source_place(fixture->source, &place));
+	return place;
+}
+
+static struct source_place place_at(uint64_t s)
+{
+	return (struct source_place){.boot = BOOT_1, .monotonic_us = s * S, .cursor = "none"};
+}
+
+static void move_away(struct fixture *fixture, const char *name)
+{
+	char *path = support_path(fixture->directory, name);
+
+	assert_int_equal(rename(fixture->journal, path), 0);
+	free(path);
+}
+
+static void test_from_now_on(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct source_place place;
+
+	add_past(fixture, 1, 2);
+	open_now(fixture);
+	expect(fixture, "");
+	add(fixture, 3);
+	expect(fixture, "m3");
+	add(fixture, 4);
+	add(fixture, 5);
+	expect(fixture, "m4 m5");
+	expect(fixture, "");
+	place = place_of(fixture);
+	assert_string_equal(place.boot, BOOT_1);
+	assert_true(place.monotonic_us == 5 * S);
+}
+
+/* Looked for at every moment while they are being added. */
+static void test_each_entry_is_seen(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	for (uint64_t s = 2; s <= 500; s++) {
+		char expected[16];
+
+		snprintf(expected, sizeof expected, "m%" PRIu64, s);
+		add(fixture, s);
+		expect(fixture, expected);
+	}
+}
+
+static void test_no_journal_yet(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct source_place place;
+
+	open_now(fixture);
+	assert_false(source_sees_files(fixture->source));
+	assert_false(source_place(fixture->source, &place));
+	expect(fixture, "");
+	add(fixture, 1);
+	expect(fixture, "m1");
+	add(fixture, 2);
+	expect(fixture, "m2");
+}
+
+static void test_rotation(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add(fixture, 2);
+	expect(fixture, "m2");
+	move_away(fixture, "system@1.journal");
+	expect(fixture, "");
+	add(fixture, 3); /* to the renamed one */
+	expect(fixture, "m3");
+	add(fixture, 4);
+	stop_writer(fixture);
+	add(fixture, 5);
+	expect(fixture, "m4 m5");
+	assert_true(source_counts(fixture->source)->gaps == 0);
+}
+
+/* Several times between two looks. */
+static void test_rotations(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	for (uint64_t s = 2; s <= 6; s++)
+		add_past(fixture, s, s);
+	expect(fixture, "m2 m3 m4 m5 m6");
+	add_past(fixture, 7, 7);
+	expect(fixture, "m7");
+}
+
+/* The file is deleted, and journald, who does not know yet, goes on writing to it. */
+static void test_deletion(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add(fixture, 2);
+	expect(fixture, "m2");
+	assert_int_equal(unlink(fixture->journal), 0);
+	expect(fixture, "");
+	add(fixture, 3);
+	expect(fixture, "m3");
+	add(fixture, 4);
+	stop_writer(fixture);
+	add(fixture, 5);
+	expect(fixture, "m4 m5");
+	assert_true(source_counts(fixture->source)->gaps == 0);
+}
+
+/* The same entries once more, in another file, as when journald moves from memory to disk. */
+static void test_copies(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add(fixture, 2);
+	add(fixture, 3);
+	expect(fixture, "m2 m3");
+	assert_int_equal(unlink(fixture->journal), 0);
+	stop_writer(fixture);
+	add_past(fixture, 1, 4);
+	expect(fixture, "m4");
+}
+
+static void test_resumption(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct source_place place;
+
+	add_past(fixture, 1, 3);
+	open_now(fixture);
+	add(fixture, 4);
+	expect(fixture, "m4");
+	place = place_of(fixture);
+	fixture->source = source_free(fixture->source);
+	add(fixture, 5);
+	stop_writer(fixture);
+
+	assert_int_equal(resume(fixture, &place, 3 * S, 100), 0);
+	expect(fixture, "-m3 -m4 m5");
+	add(fixture, 6);
+	expect(fixture, "m6");
+	assert_true(place_of(fixture).monotonic_us == 6 * S);
+}
+
+/* Until it has got there again, a successor stands where its predecessor stood, not before. */
+static void test_the_place_does_not_go_back(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct source_place place = place_at(3);
+	struct record record;
+
+	add_past(fixture, 1, 4);
+	assert_int_equal(resume(fixture, &place, 0, 100), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_true(place_of(fixture).monotonic_us == 3 * S);
+		assert_int_equal(source_next(fixture->source, &record), SOURCE_RECORD);
+	}
+	assert_int_equal(source_next(fixture->source, &record), SOURCE_RECORD);
+	assert_false(record.past);
+	assert_true(place_of(fixture).monotonic_us == 4 * S);
+}
+
+static void test_a_resumption_is_bounded(void **state)
+{
+	static const struct {
+		uint64_t place_s, since_s;
+		size_t n_max;
+		const char *messages;
+	} cases[] = {
+		{3, 0, 100, "-m1 -m2 -m3 m4 m5"},
+		{3, 4, 100, "m4 m5"},
+		{3, 9, 100, ""},
+		{0, 0, 100, "m1 m2 m3 m4 m5"},
+		{5, 3, 100, "-m3 -m4 -m5"},
+		{3, 0, 3, "-m3 m4 m5"},
+		{3, 0, 1, "m5"},
+	};
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 5);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct source_place place = place_at(cases[i].place_s);
+
+		assert_int_equal(resume(fixture, &place, cases[i].since_s * S, cases[i].n_max), 0);
+		expect(fixture, cases[i].messages);
+		fixture->source = source_free(fixture->source);
+	}
+}
+
+/* Two entries of one microsecond: the cursor tells which is the place. */
+static void test_the_place_among_equals(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct source_place place;
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add_fields(fixture, BOOT_1, 2, KERNEL "MESSAGE=a\n");
+	expect(fixture, "a");
+	place = place_of(fixture);
+	fixture->source = source_free(fixture->source);
+	add_fields(fixture, BOOT_1, 2, KERNEL "MESSAGE=b\n");
+	stop_writer(fixture);
+	assert_int_equal(resume(fixture, &place, 0, 100), 0);
+	expect(fixture, "-m1 -a b");
+}
+
+static void test_another_boot(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct source_place place = place_at(1), nonsense = {.boot = "x"};
+
+	add(fixture, 1);
+	add_fields(fixture, BOOT_2, 2, KERNEL "MESSAGE=other\n");
+	stop_writer(fixture);
+	assert_int_equal(resume(fixture, &place, 0, 100), -ESTALE);
+	assert_int_equal(resume(fixture, &nonsense, 0, 100), -ESTALE);
+	/* An earlier boot is not gone back to. */
+	memcpy(place.boot, BOOT_2, sizeof BOOT_2);
+	assert_int_equal(resume(fixture, &place, 0, 100), 0);
+	expect(fixture, "other");
+}
+
+static void test_missed(void **state)
+{
+	static const struct {
+		const char *fields;
+		uint64_t missed;
+	} cases[] = {
+		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed 12 kernel messages\n", 12},
+		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed x\n", 1},
+		{"_TRANSPORT=driver\n" MISSED "MESSAGE=\n", 1},
+		{"_TRANSPORT=driver\nMESSAGE=Missed 12 kernel messages\n", 0},
+		{"_TRANSPORT=journal\n" MISSED "MESSAGE=Missed 12 kernel messages\n", 0},
+		{"_TRANSPORT=stdout\n" MISSED "MESSAGE=Missed 12 kernel messages\n", 0},
+		{"_TRANSPORT=driver\nSYSLOG_FACILITY=0\nMESSAGE=Missed 12 kernel messages\n", 0},
+	};
+	struct fixture *fixture = needed(state);
+	uint64_t sum = 0;
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char expected[16];
+
+		snprintf(expected, sizeof expected, "m%zu", 3 + 2 * i);
+		add_fields(fixture, BOOT_1, 2 + 2 * i, cases[i].fields);
+		add(fixture, 3 + 2 * i);
+		expect(fixture, expected);
+		sum += cases[i].missed;
+		assert_true(source_counts(fixture->source)->missed == sum);
+	}
+}
+
+/* Cut short while it is mapped: it is given up, and reading goes on with the next file. */
+static void test_truncation(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct record record;
+	int r = 0;
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add(fixture, 2);
+	expect(fixture, "m2");
+	stop_writer(fixture);
+	assert_int_equal(truncate(fixture->journal, 0), 0);
+	for (int i = 0; i < 3 && r == 0; i++) {
+		r = source_follow(fixture->source);
+		if (r == 0)
+			r = source_next(fixture->source, &record);
+	}
+	assert_true(r < 0);
+	assert_true(source_counts(fixture->source)->gaps == 1);
+	expect(fixture, "");
+	add(fixture, 3);
+	expect(fixture, "m3");
+	assert_true(source_counts(fixture->source)->gaps == 1);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_from_now_on),
+		TEST(test_each_entry_is_seen),
+		TEST(test_no_journal_yet),
+		TEST(test_rotation),
+		TEST(test_rotations),
+		TEST(test_deletion),
+		TEST(test_copies),
+		TEST(test_resumption),
+		TEST(test_the_place_does_not_go_back),
+		TEST(test_a_resumption_is_bounded),
+		TEST(test_the_place_among_equals),
+		TEST(test_another_boot),
+		TEST(test_missed),
+		TEST(test_truncation),
+	};
+
+	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)
+		if (support_exists(writers[i]))
+			writer = writers[i];
+	if (!writer)
+		print_message("systemd-journal-remote is not installed\n");
+	return cmocka_run_group_tests_name("live", tests, NULL, NULL);
+}
