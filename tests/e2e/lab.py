@@ -215,22 +215,22 @@ class Notifications:
 class Daemon:
     """One run of knocktaild, as its own user with CAP_NET_ADMIN and nothing else."""
 
-    def __init__(self, lab, config, user=DAEMON_UID, runtime="/run/knocktail", binary=None,
-                 environment=()):
+    def __init__(self, lab, config, user=DAEMON_UID, runtime="/run/knocktail", state=None,
+                 binary=None, environment=()):
         self.lab = lab
         self.config = config
         self.errors = lab.file(f"daemon-{next(lab.numbers)}.stderr")
         self._notifications = Notifications(lab.server, f"notify-{next(lab.numbers)}")
-        state = f"{runtime}-state"
+        self.state = state or f"{runtime}-state"
         argv = ["env", f"NOTIFY_SOCKET={self._notifications.address}",
-                f"RUNTIME_DIRECTORY={runtime}", f"STATE_DIRECTORY={state}",
+                f"RUNTIME_DIRECTORY={runtime}", f"STATE_DIRECTORY={self.state}",
                 "ASAN_OPTIONS=detect_leaks=1", *environment, binary or lab.daemon_path, "-c", config]
         if user:
             group = grp.getgrnam("systemd-journal").gr_gid
             argv = ["setpriv", f"--reuid={user}", f"--regid={user}", f"--groups={group}",
                     "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin",
                     "--bounding-set=-all,+net_admin", "--no-new-privs", *argv]
-            for directory in (runtime, state):
+            for directory in filter(None, (runtime, None if state else self.state)):
                 path = lab.server.path(directory)
                 os.makedirs(path, mode=0o700, exist_ok=True)
                 os.chown(path, user, user)
@@ -380,9 +380,7 @@ class Lab:
     # The journal
 
     def _start_journald(self):
-        path = self.server.path("/run/systemd/journald.conf.d/zz-lab.conf")
-        with open(path, "w", encoding="ascii") as file:
-            file.write(JOURNALD_CONF)
+        self.journald_conf(JOURNALD_CONF)
         with open(self.server.path("/run/machine-id"), encoding="ascii") as file:
             self._machine_id = file.read().strip()
         self._run_journald()
@@ -401,6 +399,18 @@ class Lab:
         finally:
             notifications.close()
         wait_until(lambda: self.journal_directory, 5, "journald opens its journal")
+
+    def journald_conf(self, text=None):
+        """journald's configuration; with a text, from its next start on."""
+        path = "/run/systemd/journald.conf.d/zz-lab.conf"
+        if text is not None:
+            with open(self.server.path(path), "w", encoding="ascii") as file:
+                file.write(text)
+        return self.read(path)
+
+    def signal_journald(self, number):
+        """Sends journald a signal."""
+        os.kill(self._journald.inner, number)
 
     @property
     def journal_directory(self):

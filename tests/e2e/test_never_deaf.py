@@ -1,0 +1,147 @@
+"""Whatever becomes of the journal's files, the tail goes on, and a knock that straddles it opens.
+
+The first steps of a knock come before the event, the last one after it.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from doors import SENTINEL, SENTINEL_KNOCK, ipset_door
+from hosts import wait_until
+from lab import Lab
+
+DOORS = ipset_door(timeout="60s") + SENTINEL
+PERSISTENT = "/var/log/journal"
+
+
+@pytest.fixture(scope="module")
+def lab(possible):
+    """A laboratory of our own, whose journal may suffer."""
+    with Lab() as made:
+        made.server.run("mount", "-t", "tmpfs", "lab", "/var/log")
+        yield made
+
+
+@pytest.fixture(params=["unread", "read"])
+def straddle(request, clients, start):
+    """Knocks around an event, whose first steps the daemon has read before it, or may not have."""
+    daemon = start(DOORS)
+
+    def check(event, timeout=1.5):
+        client, other = clients(), clients()
+        client.knock(7000, 8000)
+        if request.param == "read":
+            other.wait_open(since=other.knock(*SENTINEL_KNOCK))
+        event()
+        client.wait_open(since=client.knock(9000), timeout=timeout)
+        late = clients()
+        late.wait_open(since=late.knock(*SENTINEL_KNOCK))
+        assert daemon.running()
+    check.daemon = daemon
+    return check
+
+
+def files(lab):
+    """The journal's files as seen from here."""
+    directory = lab.server.path(lab.journal_directory)
+    return [os.path.join(directory, name) for name in os.listdir(directory)]
+
+
+def active(lab):
+    """The file that journald writes to."""
+    return lab.server.path(f"{lab.journal_directory}/system.journal")
+
+
+def test_rotation(straddle, lab):
+    straddle(lab.rotate_journal)
+
+
+def test_vacuum(straddle, lab):
+    def vacuum():
+        lab.rotate_journal()
+        lab.server.run("journalctl", "--directory", lab.journal_directory, "--vacuum-files=1")
+        assert len(files(lab)) == 1
+    straddle(vacuum)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
+def test_journald_starts_anew(number, straddle, lab):
+    straddle(lambda: lab.restart_journald(number), timeout=3)
+
+
+def test_the_files_are_deleted(straddle, lab, clients):
+    """journald goes on writing to what is deleted, for some seconds."""
+    noisy = clients()
+
+    def delete():
+        for path in files(lab):
+            os.unlink(path)
+
+    def goes_on():
+        noisy.hit(1)
+        return os.path.exists(active(lab))
+
+    straddle(delete)
+    straddle(lambda: wait_until(goes_on, 20, "journald notices", 0.2))
+
+
+def test_the_directory_is_deleted(straddle, lab):
+    def delete():
+        lab.server.run("rm", "-r", lab.journal_directory)
+        lab.restart_journald(signal.SIGKILL)
+    straddle(delete, timeout=3)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_from_memory_to_disk(when, request, lab, clients, start):
+    """The directory for it is there before the daemon starts, or made after that."""
+    volatile = lab.journald_conf()
+    lab.server.run("rm", "-rf", "/run/systemd/journal/flushed", PERSISTENT)
+    if when == "before":
+        lab.server.run("install", "-d", "-m", "2755", "-g", "systemd-journal", PERSISTENT)
+    lab.journald_conf(volatile.replace("volatile", "auto"))
+    try:
+        lab.restart_journald()
+        daemon = start(DOORS)
+        client, late = clients(), clients()
+        volatile_file = active(lab)
+        client.knock(7000, 8000)
+
+        lab.server.run("install", "-d", "-m", "2755", "-g", "systemd-journal", PERSISTENT)
+        lab.signal_journald(signal.SIGUSR1)
+        wait_until(lambda: os.path.exists(lab.server.path("/run/systemd/journal/flushed")), 5,
+                   "the journal has moved to disk")
+        assert not os.path.exists(volatile_file)
+        client.wait_open(since=client.knock(9000))
+        late.wait_open(since=late.knock(*SENTINEL_KNOCK))
+        assert daemon.running()
+    finally:
+        lab.journald_conf(volatile)
+        lab.server.run("rm", "-rf", "/run/systemd/journal/flushed", PERSISTENT)
+        lab.restart_journald()
+
+
+def garble(path, first, last=None):
+    """Overwrites a part of a file."""
+    with open(path, "r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        last = size if last is None else min(last, size)
+        file.seek(first)
+        file.write(random.Random(1).randbytes(last - first))
+
+
+@pytest.mark.parametrize("event", [
+    lambda path: os.truncate(path, 0),
+    lambda path: os.truncate(path, os.path.getsize(path) // 2),
+    lambda path: os.truncate(path, 1 << 16),
+    lambda path: garble(path, 0, 256),
+    lambda path: garble(path, 256),
+    lambda path: garble(path, 0),
+], ids=["emptied", "cut in half", "cut short", "its head", "all but its head", "all of it"])
+def test_a_damaged_file(event, straddle, lab):
+    straddle(lambda: event(active(lab)), timeout=5)
