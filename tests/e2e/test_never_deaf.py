@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import signal
-import time
 
 import pytest
 
@@ -145,3 +144,51 @@ def garble(path, first, last=None):
 ], ids=["emptied", "cut in half", "cut short", "its head", "all but its head", "all of it"])
 def test_a_damaged_file(event, straddle, lab):
     straddle(lambda: event(active(lab)), timeout=5)
+
+
+@pytest.fixture
+def small_disk(lab):
+    """The journal on a file system of its own, and a file there that takes all the room left."""
+    home = "/run/log/journal"
+    lab.server.run("mount", "-t", "tmpfs", "-o", "size=20m,mode=2755", "lab", home)
+    lab.server.run("chgrp", "systemd-journal", home)
+    lab.restart_journald()
+    yield lab.server.path(f"{lab.journal_directory}/filler")
+    lab.server.run("umount", "--lazy", home)
+    lab.restart_journald()
+
+
+def fill(path):
+    """Writes to a file until there is no more room."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
+        while file.write(bytes(4096)) == 4096:
+            pass
+
+
+def test_a_full_disk(small_disk, straddle, clients, lab):
+    """What journald can still store opens; and when it can store again, it goes on."""
+    straddle(lambda: fill(small_disk))
+    noisy = clients()
+
+    def exhausted():
+        for _ in range(200):
+            noisy.hit("1/udp")
+        return not os.path.exists(active(lab))
+
+    wait_until(exhausted, 20, "journald has given up its file and can make no other")
+    os.unlink(small_disk)
+    straddle(lambda: None)
+
+
+def test_lost_kernel_messages_are_reported(client, other, clients, start, lab):
+    """journald hangs while the kernel's ring overflows. What was read before is not forgotten."""
+    daemon = start(DOORS)
+    noisy = clients()
+    client.knock(7000, 8000)
+    other.wait_open(since=other.knock(*SENTINEL_KNOCK))
+    with lab.hung_journald():
+        for _ in range(3000):
+            noisy.hit("1/udp")
+    client.wait_open(since=client.knock(9000))
+    assert lab.journal("MESSAGE_ID=e9bf28e6e834481bb6f48f548ad13606")
+    wait_until(lambda: "the kernel's log has overflowed" in daemon.stderr(), 3, "it says so")
