@@ -35,7 +35,7 @@ static void check_knock(const struct knock *knock)
 {
 	const struct sequence *sequence = &knock->sequence;
 
-	require(sequence->n_steps >= 1 && sequence->n_steps <= SEQUENCE_STEPS_MAX);
+	require(sequence->n_steps <= SEQUENCE_STEPS_MAX);
 	for (size_t i = 0; i < sequence->n_steps; i++)
 		require(sequence->steps[i].port > 0 &&
 			(sequence->steps[i].protocol == IPPROTO_TCP ||
@@ -52,6 +52,7 @@ static void check_door(const struct config *config, const struct door *door)
 	require(door->name[0] != '\0' && memchr(door->name, '\0', sizeof(door->name)));
 	require(config_find_door(config, door->name) == door);
 	check_knock(&door->knock);
+	require((door->knock.sequence.n_steps == 0) == (door->one_time_sequences != NULL));
 	require(door->timeout_us >= 1000000 && door->timeout_us % 1000000 == 0);
 	require(door->max_open > 0);
 	require(door->backend < N_BACKENDS);
