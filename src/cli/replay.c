@@ -100,7 +100,8 @@ static enum status feed(struct replay *replay, struct judge *judge, struct sourc
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-static int open_source(const struct options *options, struct source **ret)
+static int open_source(const struct options *options, const struct config *config,
+		       struct source **ret)
 {
 	const char *name = "the journal";
 	int r;
@@ -116,6 +117,8 @@ static int open_source(const struct options *options, struct source **ret)
 		r = source_new_journal(options->directory, options->file, options->since_us,
 				       options->until_us, ret);
 	}
+	if (r == 0)
+		r = source_listen(*ret, config->origins, config->n_origins);
 	if (r < 0)
 		fprintf(stderr, "knocktail replay: cannot read %s: %s\n", name, strerror(-r));
 	else if (!options->text && !options->directory && !options->file &&
@@ -140,7 +143,7 @@ static enum status replay(const struct options *options)
 	r = judge_new(config, JUDGE_REHEARSAL, NULL, &judge);
 	if (r < 0) {
 		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));
-	} else if (open_source(options, &source) == 0) {
+	} else if (open_source(options, config, &source) == 0) {
 		struct replay state = {.config = config};
 
 		status = feed(&state, judge, source);

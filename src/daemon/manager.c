@@ -134,11 +134,14 @@ static const struct door *find_door(void *userdata, const char *name)
 static int adopt(struct manager *manager, struct config *config)
 {
 	struct grants *grants = doors_grants(manager->doors);
-	struct judge *judge;
+	struct judge *judge = NULL;
 	int r = judge_new(config, JUDGE_IN_EARNEST, manager->judge, &judge);
 
+	if (r == 0 && manager->tail)
+		r = tail_listen(manager->tail, config->origins, config->n_origins);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));
+		judge_free(judge);
 		config_free(config);
 		return r;
 	}
@@ -254,14 +257,17 @@ static int start(struct manager *manager, const struct manager_options *options)
 	doors_rearm(manager->doors);
 	check_doors(manager);
 	trust_check();
-	return tail_new(manager->event,
-			&(struct tail_options){
-				.state_directory = options->state_directory,
-				.reach_us = reach_us(manager->config),
-				.fn = on_record,
-				.userdata = manager,
-			},
-			&manager->tail);
+	r = tail_new(manager->event,
+		     &(struct tail_options){
+			     .state_directory = options->state_directory,
+			     .reach_us = reach_us(manager->config),
+			     .fn = on_record,
+			     .userdata = manager,
+		     },
+		     &manager->tail);
+	return r < 0 ? r
+		     : tail_listen(manager->tail, manager->config->origins,
+				   manager->config->n_origins);
 }
 
 int manager_new(const struct manager_options *options, struct manager **ret)

@@ -219,6 +219,11 @@ int tail_new(sd_event *event, const struct tail_options *options, struct tail **
 	return 0;
 }
 
+int tail_listen(struct tail *tail, const struct origin *origins, size_t n)
+{
+	return source_listen(tail->source, origins, n);
+}
+
 void tail_hurry(struct tail *tail)
 {
 	tail->hurry_until_us = clock_us(CLOCK_MONOTONIC) + KNOCK_US;

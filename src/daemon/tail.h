@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+struct origin;
 struct record;
 struct source_counts;
 struct tail;
@@ -22,6 +23,9 @@ struct tail_options {
  * the log. */
 int tail_new(sd_event *event, const struct tail_options *options, struct tail **ret);
 struct tail *tail_free(struct tail *tail);
+
+/* What these origins (copied) say is handed on as well, and of no others. 0 or -ENOMEM. */
+int tail_listen(struct tail *tail, const struct origin *origins, size_t n);
 
 /* Somebody is knocking: looks for records more often for a while. */
 void tail_hurry(struct tail *tail);

@@ -238,7 +238,8 @@ static void on_match(void *userdata, const struct match *match)
 	struct match of_door = *match;
 
 	if (entry->stock != NONE) {
-		ask_stock(feeding->judge, entry, match);
+		if (!feeding->record->past)
+			ask_stock(feeding->judge, entry, match);
 		return;
 	}
 	of_door.knock = entry->door;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/record.h"
+#include "source/claims.h"
 #include "util/number.h"
 
 /* How journald tells that the kernel's ring has overflowed: SD_MESSAGE_JOURNAL_MISSED of
@@ -40,10 +40,12 @@ static bool read_field(struct entry_reader *reader, const char *data, size_t len
 {
 	const char *value;
 
+	if (reader->claims)
+		claims_show(reader->claims, data, length);
 	if ((value = VALUE_OF("_TRANSPORT"))) {
 		fields->from_kernel = equals(value, LENGTH_OF("_TRANSPORT"), "kernel");
 		fields->from_driver = equals(value, LENGTH_OF("_TRANSPORT"), "driver");
-		return fields->from_kernel || fields->from_driver;
+		return fields->from_kernel || fields->from_driver || reader->claims;
 	}
 	if ((value = VALUE_OF("SYSLOG_FACILITY"))) {
 		fields->kernel_facility = equals(value, LENGTH_OF("SYSLOG_FACILITY"), "0");
@@ -71,6 +73,8 @@ static int read_fields(struct entry_reader *reader, sd_journal *journal, struct 
 	size_t length;
 	int r;
 
+	if (reader->claims)
+		claims_start(reader->claims);
 	sd_journal_restart_data(journal);
 	while ((r = sd_journal_enumerate_available_data(journal, &data, &length)) > 0)
 		if (!read_field(reader, data, length, &fields))
@@ -117,6 +121,38 @@ static int read_times(struct entry_reader *reader, sd_journal *journal, struct r
 	return 0;
 }
 
+bool entry_again(struct entry_reader *reader, struct record *ret_record)
+{
+	uint32_t origin = 0;
+
+	if (reader->claimed == 0)
+		return false;
+	while (!(reader->claimed & UINT32_C(1) << origin))
+		origin++;
+	reader->claimed &= ~(UINT32_C(1) << origin);
+	*ret_record = reader->record;
+	ret_record->origin = origin + 1;
+	return true;
+}
+
+int entry_listen(struct entry_reader *reader, const struct origin *origins, size_t n)
+{
+	struct claims *claims = NULL;
+	int r = n > 0 ? claims_new(origins, n, &claims) : 0;
+
+	if (r < 0)
+		return r;
+	claims_free(reader->claims);
+	reader->claims = claims;
+	reader->claimed = 0;
+	return 0;
+}
+
+void entry_done(struct entry_reader *reader)
+{
+	reader->claims = claims_free(reader->claims);
+}
+
 int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *ret_record,
 	       uint64_t *ret_missed)
 {
@@ -124,6 +160,7 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *
 	struct fields fields;
 	int r;
 
+	reader->claimed = 0;
 	r = read_times(reader, journal, &record);
 	if (r == 0)
 		r = read_fields(reader, journal, &fields);
@@ -133,11 +170,17 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *
 		*ret_missed = count_missed(reader->text, fields.length);
 		return ENTRY_MISSED;
 	}
-	if (!fields.from_kernel || !fields.kernel_facility || !fields.has_text)
-		return ENTRY_FOREIGN;
-	record.kernel_us = fields.has_time ? fields.kernel_us : reader->last_us;
+	record.kernel_us =
+		fields.from_kernel && fields.has_time ? fields.kernel_us : reader->last_us;
 	record.text = reader->text;
 	record.length = fields.length;
+	if (!fields.has_text || (fields.from_kernel && !fields.kernel_facility))
+		return ENTRY_FOREIGN;
+	if (!fields.from_kernel) {
+		reader->claimed = reader->claims ? claims_result(reader->claims) : 0;
+		reader->record = record;
+		return entry_again(reader, ret_record) ? ENTRY_RECORD : ENTRY_FOREIGN;
+	}
 	*ret_record = record;
 	return ENTRY_RECORD;
 }

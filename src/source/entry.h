@@ -1,7 +1,8 @@
 /* An entry of the journal: whether it counts, and how it becomes a record. Within the layer only.
  *
  * MUST: believe only entries with journald's own _TRANSPORT=kernel and with SYSLOG_FACILITY=0: no
- * process, root's writes to /dev/kmsg included, can make an entry that has both. */
+ * process, root's writes to /dev/kmsg included, can make an entry that has both. MUST: what another
+ * origin claims is marked as its own, and is nothing of the kernel's. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,29 +11,45 @@
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
 
-struct record;
+#include "core/record.h"
+
+struct claims;
+struct origin;
 
 /* A kernel line is at most about 1 KiB; what is beyond this is dropped, and the line is too long to
  * count then. */
 enum { ENTRY_TEXT_MAX = 4096 };
 
 struct entry_reader {
-	sd_id128_t this_boot; /* the machine's; null: none is */
-	sd_id128_t last_boot; /* the last entry's */
-	uint64_t last_us;     /* when it was stored, on its boot's CLOCK_MONOTONIC */
-	uint32_t boot;	      /* counts the changes of last_boot */
+	sd_id128_t this_boot;  /* the machine's; null: none is */
+	sd_id128_t last_boot;  /* the last entry's */
+	uint64_t last_us;      /* when it was stored, on its boot's CLOCK_MONOTONIC */
+	uint32_t boot;	       /* counts the changes of last_boot */
+	struct claims *claims; /* of origins beside the kernel; the reader's own; NULL: of none */
+	uint32_t claimed;      /* by these, as bits, and not handed on to yet */
+	struct record record;  /* what was claimed */
 	char text[ENTRY_TEXT_MAX];
 };
 
 enum entry_kind {
 	ENTRY_FOREIGN, /* somebody else's */
-	ENTRY_RECORD,  /* the kernel's own: *ret_record, whose text is the reader's */
+	ENTRY_RECORD,  /* one that counts: *ret_record, whose text is the reader's */
 	ENTRY_MISSED,  /* journald's note that so many (*ret_missed) of those were lost */
 };
 
 /* Reads the entry that the journal stands on. An entry_kind, or a negative errno. */
 int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *ret_record,
 	       uint64_t *ret_missed);
+
+/* The same once more, if it is another origin's as well: to be asked after each ENTRY_RECORD, until
+ * it is not. */
+bool entry_again(struct entry_reader *reader, struct record *ret_record);
+
+/* From now on these origins (copied) lay their claims, and no others. 0 or -ENOMEM. */
+int entry_listen(struct entry_reader *reader, const struct origin *origins, size_t n);
+
+/* Frees what the reader owns. */
+void entry_done(struct entry_reader *reader);
 
 /* Whether an error is the entry's alone, not the journal's: it is damaged, or packed in a way that
  * this library does not know. */

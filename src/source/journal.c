@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <systemd/sd-journal.h>
 
+#include "core/origin.h"
 #include "core/record.h"
 #include "source/entry.h"
 #include "source/ops.h"
@@ -21,6 +22,7 @@ static struct journal_source *journal_source_free(struct journal_source *self)
 {
 	if (self) {
 		sd_journal_close(self->journal);
+		entry_done(&self->reader);
 		free(self);
 	}
 	return NULL;
@@ -37,6 +39,8 @@ static int journal_next(struct source *source, struct record *ret_record)
 {
 	struct journal_source *self = (struct journal_source *)source;
 
+	if (entry_again(&self->reader, ret_record))
+		return SOURCE_RECORD;
 	for (;;) {
 		uint64_t missed;
 		int r = sd_journal_next(self->journal);
@@ -62,21 +66,47 @@ static bool journal_sees_files(struct source *source)
 	       sd_journal_has_persistent_files(journal) > 0;
 }
 
-static const struct source_ops journal_ops = {
-	.next = journal_next,
-	.free = journal_free,
-	.sees_files = journal_sees_files,
-};
-
 /* So that the library passes over what does not count, of which there may be years. */
-static int match(sd_journal *journal)
+static int match_kernel(sd_journal *journal)
 {
 	int r = sd_journal_add_match(journal, "_TRANSPORT=kernel", 0);
 
 	if (r >= 0)
 		r = sd_journal_add_match(journal, "SYSLOG_FACILITY=0", 0);
-	return r < 0 ? r : sd_journal_set_data_threshold(journal, ENTRY_TEXT_MAX);
+	return r;
 }
+
+/* Each beside the kernel and the others. */
+static int match_origins(sd_journal *journal, const struct origin *origins, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		r = sd_journal_add_disjunction(journal);
+		for (char **match = origins[i].matches; r >= 0 && *match; match++)
+			r = sd_journal_add_match(journal, *match, 0);
+	}
+	return r;
+}
+
+static int journal_listen(struct source *source, const struct origin *origins, size_t n)
+{
+	struct journal_source *self = (struct journal_source *)source;
+	int r;
+
+	sd_journal_flush_matches(self->journal);
+	r = match_kernel(self->journal);
+	if (r >= 0)
+		r = match_origins(self->journal, origins, n);
+	return r < 0 ? r : entry_listen(&self->reader, origins, n);
+}
+
+static const struct source_ops journal_ops = {
+	.next = journal_next,
+	.free = journal_free,
+	.listen = journal_listen,
+	.sees_files = journal_sees_files,
+};
 
 static int open_files(const char *directory, const char *file, sd_journal **ret)
 {
@@ -101,7 +131,9 @@ int source_new_journal(const char *directory, const char *file, uint64_t since_u
 	self->until_us = until_us;
 	r = open_files(directory, file, &self->journal);
 	if (r >= 0)
-		r = match(self->journal);
+		r = match_kernel(self->journal);
+	if (r >= 0)
+		r = sd_journal_set_data_threshold(self->journal, ENTRY_TEXT_MAX);
 	if (r >= 0)
 		r = since_us > 0 ? sd_journal_seek_realtime_usec(self->journal, since_us)
 				 : sd_journal_seek_head(self->journal);

@@ -68,6 +68,7 @@ static struct live_source *live_source_free(struct live_source *self)
 {
 	if (self) {
 		close_journal(self);
+		entry_done(&self->reader);
 		for (size_t i = 0; i < N_HOMES; i++)
 			free(self->written[i].path);
 		free(self->directory);
@@ -296,7 +297,7 @@ static int read_here(struct live_source *self, struct record *ret_record)
 		self->counts.missed += missed;
 	if (r != ENTRY_RECORD)
 		return SOURCE_DRAINED;
-	ret_record->past = past;
+	ret_record->past = self->reader.record.past = past;
 	return SOURCE_RECORD;
 }
 
@@ -304,6 +305,8 @@ static int live_next(struct source *source, struct record *ret_record)
 {
 	struct live_source *self = (struct live_source *)source;
 
+	if (entry_again(&self->reader, ret_record))
+		return SOURCE_RECORD;
 	while (self->journal) {
 		int r = sd_journal_next(self->journal);
 
@@ -365,6 +368,11 @@ static bool live_place(struct source *source, struct source_place *ret)
 	return true;
 }
 
+static int live_listen(struct source *source, const struct origin *origins, size_t n)
+{
+	return entry_listen(&((struct live_source *)source)->reader, origins, n);
+}
+
 static const struct source_counts *live_counts(const struct source *source)
 {
 	return &((const struct live_source *)source)->counts;
@@ -382,6 +390,7 @@ static const struct source_ops live_ops = {
 	.next = live_next,
 	.free = live_free,
 	.sees_files = live_sees_files,
+	.listen = live_listen,
 	.follow = live_follow,
 	.place = live_place,
 	.counts = live_counts,

@@ -12,6 +12,11 @@ struct source *source_free(struct source *source)
 	return NULL;
 }
 
+int source_listen(struct source *source, const struct origin *origins, size_t n)
+{
+	return source->ops->listen ? source->ops->listen(source, origins, n) : 0;
+}
+
 int source_next(struct source *source, struct record *ret_record)
 {
 	return source->ops->next(source, ret_record);

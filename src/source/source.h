@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct origin;
 struct record;
 struct source;
 
@@ -40,6 +41,11 @@ int source_new_journal(const char *directory, const char *file, uint64_t since_u
  * syslog's or journalctl's short forms. The kernel's own time counts where a line has it. With a
  * bound on the time, a line without a date is left out. */
 int source_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct source **ret);
+
+/* Has the source hand on what these origins (copied) say as well, each record marked with whose it
+ * is; instead of any that it was told before. An entry that is several's comes once for each. What
+ * the kernel logs is never another's. Lines of text are all the kernel's. 0 or a negative errno. */
+int source_listen(struct source *source, const struct origin *origins, size_t n);
 
 struct source *source_free(struct source *source);
 

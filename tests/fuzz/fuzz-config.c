@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/engine.h"
+#include "core/origin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,6 +54,8 @@ static void check_door(const struct config *config, const struct door *door)
 	require(config_find_door(config, door->name) == door);
 	check_knock(&door->knock);
 	require((door->knock.sequence.n_steps == 0) == (door->one_time_sequences != NULL));
+	require(!door->one_time_sequences || door->one_time_sequences[0] == '/');
+	require((door->source == NULL) == (door->knock.filter.origin == ORIGIN_KERNEL));
 	require(door->timeout_us >= 1000000 && door->timeout_us % 1000000 == 0);
 	require(door->max_open > 0);
 	require(door->backend < N_BACKENDS);
@@ -68,6 +71,15 @@ static void check_door(const struct config *config, const struct door *door)
 		(door->entry != NULL));
 }
 
+static void check_origin(const struct origin *origin)
+{
+	require(origin->name[0] != '\0' && memchr(origin->name, '\0', sizeof(origin->name)));
+	require(origin->id != ORIGIN_KERNEL);
+	require(origin->matches[0] && origin->pattern[0]);
+	for (char **match = origin->matches; *match; match++)
+		require(strchr(*match, '=') && strcmp(*match, "_TRANSPORT=kernel") != 0);
+}
+
 static void check_config(const struct config *config)
 {
 	size_t length = strlen(config->log_prefix);
@@ -80,6 +92,9 @@ static void check_config(const struct config *config)
 	require(config->n_doors > 0);
 	for (size_t i = 0; i < config->n_doors; i++)
 		check_door(config, &config->doors[i]);
+	require(config->n_origins <= ORIGINS_MAX);
+	for (size_t i = 0; i < config->n_origins; i++)
+		check_origin(&config->origins[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

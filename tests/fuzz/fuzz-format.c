@@ -63,6 +63,29 @@ static void check_same(const struct record *record, enum format_verdict verdict,
 		(again.port == probe->port && address_equal(&again.source, &probe->source)));
 }
 
+/* The same bytes to an expression that takes nearly anything for a field. */
+static void check_custom(const struct record *record)
+{
+	static const char expression[] =
+		"(?:(?<IN>\\w*):)?(?:(?<PROTO>\\S+) )?(?<SRC>.+?)(?::(?<SPT>.*))?(?: to "
+		"(?<DST>.*))?[: ](?<DPT>[^ ]+)(?: (?<FLAGS>.*))?";
+	static struct format *custom;
+	struct format_error error;
+	struct probe probe;
+
+	if (!custom && format_new_custom(expression, &error, &custom) < 0)
+		abort();
+	memset(&probe, 0xa5, sizeof(probe));
+	if (format_parse(custom, record, &probe) != FORMAT_PROBE) {
+		require(probe.time_us == UINT64_C(0xa5a5a5a5a5a5a5a5));
+		return;
+	}
+	require(probe.port >= 1 && probe.n_options == 0);
+	require(probe.protocol == IPPROTO_TCP ||
+		(probe.protocol == IPPROTO_UDP && !probe.tcp_flags));
+	require(memchr(probe.interface, '\0', sizeof(probe.interface)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* The first byte says whether the prefix, too, is made up: few lines would have it. */
@@ -89,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else
 		require(probe.time_us == UINT64_C(0xa5a5a5a5a5a5a5a5));
 	check_same(&record, verdict, &probe);
+	check_custom(&record);
 	free(text);
 	return 0;
 }

@@ -5,4 +5,5 @@ set -eu
 srcdir=${srcdir:-.}
 
 ./tests/fuzz/fuzz-config "$srcdir"/tests/config/*.conf
+./tests/fuzz/fuzz-one-time "$srcdir"/tests/one-time/*
 ./tests/fuzz/fuzz-format "$srcdir"/tests/records/*.records

@@ -395,6 +395,103 @@ static void test_only_a_printable_prefix_is_taken(void **state)
 	assert_null(format_free(NULL));
 }
 
+static enum format_verdict parse_custom(const char *expression, const char *text, size_t length,
+					struct probe *ret)
+{
+	struct record record = {.text = text, .length = length};
+	struct format_error error;
+	struct format *custom;
+	enum format_verdict verdict;
+
+	memset(ret, 0, sizeof(*ret));
+	assert_int_equal(format_new_custom(expression, &error, &custom), 0);
+	verdict = format_parse(custom, &record, ret);
+	format_free(custom);
+	return verdict;
+}
+
+static void test_custom_lines(void **state)
+{
+	static const char simple[] = "from (?<SRC>\\S+) to (?<DPT>\\S+)";
+	static const char all[] =
+		"(?<IN>\\w*) (?<PROTO>\\w+) (?<SRC>\\S+) (?<SPT>\\w+) (?<DST>\\S+) "
+		"(?<DPT>\\w+)(?: \\[(?<FLAGS>.*)\\])?";
+	static const struct {
+		const char *expression, *text;
+		enum format_verdict verdict;
+	} customs[] = {
+		{simple, "from 192.0.2.1 to 7000", FORMAT_PROBE},
+		{simple, "from 2001:db8::1 to 65535", FORMAT_PROBE},
+		{simple, "from 192.0.2.1 to 7000\n", FORMAT_FOREIGN},
+		{simple, "x from 192.0.2.1 to 7000", FORMAT_FOREIGN},
+		{simple, "", FORMAT_FOREIGN},
+		{simple, "from 192.0.2.1 to 0", FORMAT_DAMAGED},
+		{simple, "from 192.0.2.1 to 65536", FORMAT_DAMAGED},
+		{simple, "from 192.0.2.1 to 07", FORMAT_DAMAGED},
+		{simple, "from 192.0.2.256 to 7", FORMAT_DAMAGED},
+		{simple, "from ::ffff:192.0.2.1 to 7", FORMAT_DAMAGED},
+		{simple, "from fe80::1%eth0 to 7", FORMAT_DAMAGED},
+		{all, "eth0 tcp 192.0.2.1 1 192.0.2.2 2", FORMAT_PROBE},
+		{all, " UDP 192.0.2.1 1 192.0.2.2 2", FORMAT_PROBE},
+		{all, "eth0 17 192.0.2.1 1 192.0.2.2 2", FORMAT_PROBE},
+		{all, "eth0 icmp 192.0.2.1 1 192.0.2.2 2", FORMAT_IRRELEVANT},
+		{all, "an_interface_name tcp 192.0.2.1 1 192.0.2.2 2", FORMAT_DAMAGED},
+		{all, "eth0 tcp 192.0.2.1 x 192.0.2.2 2", FORMAT_DAMAGED},
+		{all, "eth0 tcp 192.0.2.1 1 everybody 2", FORMAT_DAMAGED},
+	};
+	struct probe probe;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(customs) / sizeof(customs[0]); i++)
+		if (parse_custom(customs[i].expression, customs[i].text, strlen(customs[i].text),
+				 &probe) != customs[i].verdict)
+			fail_msg("%s", customs[i].text);
+	parse_custom(simple, "from 192.0.2.1 to 7000", 22, &probe);
+	assert_int_equal(probe.protocol, IPPROTO_TCP);
+	assert_int_equal(probe.tcp_flags, TCP_FLAG_SYN);
+	assert_int_equal(probe.port, 7000);
+	assert_int_equal(probe.source_port, 0);
+	parse_custom(all, "eth0 tcp 192.0.2.1 1 192.0.2.2 2 [ack,FIN rst]", 46, &probe);
+	assert_int_equal(probe.tcp_flags, TCP_FLAG_ACK | TCP_FLAG_FIN | TCP_FLAG_RST);
+	assert_int_equal(probe.source_port, 1);
+	assert_string_equal(probe.interface, "eth0");
+	assert_int_equal(probe.target.bytes[15], 2);
+	parse_custom(all, " UDP 192.0.2.1 1 192.0.2.2 2 [SYN]", 34, &probe);
+	assert_int_equal(probe.tcp_flags, 0);
+}
+
+/* What a C string would not show is no part of an address. */
+static void test_custom_lines_with_nul(void **state)
+{
+	struct probe probe;
+
+	(void)state;
+	assert_int_equal(parse_custom("(?<SRC>[^ ]*) (?<DPT>.*)", "192.0.2.1\0x 7", 13, &probe),
+			 FORMAT_DAMAGED);
+	assert_int_equal(parse_custom("(?<SRC>[^ ]*) (?<DPT>.*)", "192.0.2.1 7\0x", 13, &probe),
+			 FORMAT_DAMAGED);
+}
+
+static void test_custom_pattern_that_explodes(void **state)
+{
+	static const char *const expressions[] = {
+		"(?:(?:a|aa)+b)*(?<SRC>x)(?<DPT>y)",
+		"(?:a?){30}(?:a*)*(?<SRC>x)(?<DPT>y)",
+		"(a(?R)?)*(?<SRC>x)(?<DPT>y)",
+	};
+	struct probe probe;
+	char text[2000];
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	for (size_t i = 0; i < sizeof(expressions) / sizeof(expressions[0]); i++) {
+		enum format_verdict verdict =
+			parse_custom(expressions[i], text, sizeof(text), &probe);
+
+		assert_true(verdict == FORMAT_DAMAGED || verdict == FORMAT_FOREIGN);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +505,9 @@ int main(void)
 		cmocka_unit_test(test_two_lines_in_one_are_no_probe),
 		cmocka_unit_test(test_a_line_has_a_longest_length),
 		cmocka_unit_test(test_only_a_printable_prefix_is_taken),
+		cmocka_unit_test(test_custom_lines),
+		cmocka_unit_test(test_custom_lines_with_nul),
+		cmocka_unit_test(test_custom_pattern_that_explodes),
 	};
 
 	return cmocka_run_group_tests_name("format", tests, load_cases, free_cases);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmocka-all.h"
+#include "core/origin.h"
 #include "core/record.h"
 #include "support.h"
 
@@ -173,6 +174,57 @@ static void test_belief(void **state)
 		add(fixture, BOOT_1, 1 + i, not_believed[i]);
 	add(fixture, BOOT_1, 100, KERNEL "PRIORITY=4\nSYSLOG_IDENTIFIER=kernel\nMESSAGE=last\n");
 	expect_messages(open_bounded(fixture, 0, UINT64_MAX), "first last");
+}
+
+/* Entries of other origins, each with whose it is, and never one of the kernel's. */
+static void test_other_origins(void **state)
+{
+	static const char *const a[] = {"_UID=1", "TAG=x", "TAG=y", NULL};
+	static const char *const b[] = {"TAG=x", NULL};
+	static const char *const c[] = {"PRIORITY=4", "SYSLOG_FACILITY=0", NULL};
+	const struct origin origins[] = {
+		{.matches = (char **)a}, {.matches = (char **)b}, {.matches = (char **)c}};
+	static const struct {
+		const char *fields, *origins;
+	} cases[] = {
+		{KERNEL "_UID=1\nTAG=x\nPRIORITY=4\n", "0"},
+		{"_TRANSPORT=kernel\nSYSLOG_FACILITY=1\n_UID=1\nTAG=x\nPRIORITY=4\n", ""},
+		{"_TRANSPORT=syslog\n_UID=1\nTAG=y\n", "1"},
+		{"_UID=1\nTAG=x\n_TRANSPORT=syslog\n", "12"},
+		{"_UID=1\n", ""},
+		{"_UID=11\nTAG=y\n", ""},
+		{"_UID=1\nTAG=\n", ""},
+		{"_UID=1\nTAG=z\nTAG=y\n", "1"},
+		{"XTAG=x\nTAG=xx\n", ""},
+		{"SYSLOG_FACILITY=0\nPRIORITY=4\nTAG=x\n_UID=1\n", "123"},
+		{"SYSLOG_FACILITY=0\nPRIORITY=4\n_SOURCE_MONOTONIC_TIMESTAMP=7\n", "3"},
+	};
+	struct fixture *fixture = needed(state);
+	struct source *source;
+	struct record record;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char fields[300];
+
+		snprintf(fields, sizeof fields, "%sMESSAGE=%zu\n", cases[i].fields, i);
+		add(fixture, BOOT_1, i, fields);
+	}
+	source = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(source_listen(source, origins, 3), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (const char *origin = cases[i].origins; *origin; origin++) {
+			char message[8];
+
+			snprintf(message, sizeof message, "%zu", i);
+			assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+			assert_int_equal(record.origin, *origin - '0');
+			assert_int_equal(record.length, strlen(message));
+			assert_memory_equal(record.text, message, record.length);
+			assert_true(record.kernel_us == (1 + i) * S);
+		}
+	}
+	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
+	source_free(source);
 }
 
 /* printk's clock, or journald's where that is missing or no number. */
@@ -424,10 +476,10 @@ static void test_corrupted(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_fields),    TEST(test_belief),     TEST(test_kernel_time),
-		TEST(test_messages),  TEST(test_boots),	     TEST(test_bounds),
-		TEST(test_directory), TEST(test_no_journal), TEST(test_truncated),
-		TEST(test_corrupted),
+		TEST(test_fields),	TEST(test_belief),    TEST(test_other_origins),
+		TEST(test_kernel_time), TEST(test_messages),  TEST(test_boots),
+		TEST(test_bounds),	TEST(test_directory), TEST(test_no_journal),
+		TEST(test_truncated),	TEST(test_corrupted),
 	};
 
 	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)
