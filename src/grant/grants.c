@@ -61,6 +61,7 @@ struct grants *grants_free(struct grants *grants)
 		grant_free((struct grant *)due);
 	}
 	queue_done(&grants->queue);
+	crowds_done(&grants->crowds);
 	free(grants);
 	return NULL;
 }
@@ -100,15 +101,6 @@ static struct grant *find(struct grants *grants, const char *door, const struct 
 	return grant;
 }
 
-static size_t count_of(const struct grants *grants, const char *door)
-{
-	size_t n = 0;
-
-	FOR_EACH_GRANT(grants, grant)
-	n += strcmp(grant->door, door) == 0;
-	return n;
-}
-
 static int grant_new(struct grants *grants, const char *door, const struct address *source,
 		     struct rule *rule, uint64_t deadline_us, struct grant **ret)
 {
@@ -122,7 +114,12 @@ static int grant_new(struct grants *grants, const char *door, const struct addre
 	memcpy(grant->door, door, strlen(door) + 1);
 	grant->source = *source;
 	grant->deadline_us = grant->due.at_us = deadline_us;
+	if (crowd_join(&grants->crowds, door) < 0) {
+		free(grant);
+		return -ENOMEM;
+	}
 	if (queue_add(&grants->queue, &grant->due) < 0) {
+		crowd_leave(&grants->crowds, door);
 		free(grant);
 		return -ENOMEM;
 	}
@@ -143,6 +140,7 @@ void grant_forget_but_record(struct grant *grant)
 		link = &(*link)->next;
 	*link = grant->next;
 	queue_remove(&grants->queue, &grant->due);
+	crowd_leave(&grants->crowds, grant->door);
 	grants->n_grants--;
 	grant_free(grant);
 }
@@ -184,7 +182,7 @@ static void open_new(struct grants *grants, const struct door *door, const struc
 		refuse(grants, door, source, "max_open doors are open");
 		return;
 	}
-	if (count_of(grants, door->name) >= door->max_open) {
+	if (crowd_size(&grants->crowds, door->name) >= door->max_open) {
 		refuse(grants, door, source, "the door is open for max_open sources");
 		return;
 	}

@@ -4,6 +4,7 @@
 #include "core/address.h"
 #include "core/door.h"
 #include "firewall/firewall.h"
+#include "grant/crowd.h"
 #include "grant/grant.h"
 #include "grant/queue.h"
 
@@ -77,6 +78,7 @@ struct grants {
 	size_t n_grants;
 	size_t n_unread; /* records that could not be read */
 	struct queue queue;
+	struct crowds crowds;
 	struct grant *buckets[GRANTS_BUCKETS];
 };
 
