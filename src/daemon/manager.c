@@ -118,7 +118,8 @@ static void on_record(void *userdata, const struct record *record)
 
 	manager->record = record;
 	manager->settled = false;
-	if (judge_feed(manager->judge, record, on_match, manager) == ENGINE_UNDERWAY)
+	if (judge_feed(manager->judge, record, on_match, manager) == ENGINE_UNDERWAY &&
+	    !record->past)
 		tail_hurry(manager->tail);
 	doors_rearm(manager->doors);
 }

@@ -1,0 +1,77 @@
+#!/usr/bin/python3
+"""Sends probes from many addresses: flood.py INTERFACE MAC TARGET RATE SECONDS SOURCES PORT...
+
+TCP SYNs and UDP datagrams, at so many a second. Every tenth goes to one of the ports, the others
+anywhere. Prints "ready", waits for a line, and prints in the end how many it has sent.
+"""
+
+import random
+import socket
+import struct
+import sys
+import time
+
+ETHERTYPE_IP = 0x0800
+
+
+def checksum(data):
+    """The Internet's (RFC 1071)."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def segment(protocol, source, target, port):
+    """A SYN, or an empty datagram."""
+    from_port = random.randrange(1024, 65536)
+    if protocol == socket.IPPROTO_UDP:
+        return struct.pack("!HHHH", from_port, port, 8, 0)
+    head = struct.pack("!HHIIBBHHH", from_port, port, random.getrandbits(32), 0, 5 << 4, 2, 64240,
+                       0, 0)
+    pseudo = source + target + struct.pack("!BBH", 0, protocol, len(head))
+    return head[:16] + struct.pack("!H", checksum(pseudo + head)) + head[18:]
+
+
+def frame(link, source, target, port):
+    """An Ethernet frame with such a packet."""
+    protocol = random.choice((socket.IPPROTO_TCP, socket.IPPROTO_UDP))
+    payload = segment(protocol, source, target, port)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), random.getrandbits(16), 0, 64,
+                       protocol, 0) + source + target
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    return link + head + payload
+
+
+def main():
+    interface, mac, target, rate, seconds, n_sources = sys.argv[1:7]
+    ports = [int(port) for port in sys.argv[7:]]
+    rate, seconds = int(rate), float(seconds)
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, ETHERTYPE_IP)
+    sock.bind((interface, 0))
+    link = (bytes.fromhex(mac.replace(":", "")) + sock.getsockname()[4]
+            + struct.pack("!H", ETHERTYPE_IP))
+    target = socket.inet_aton(target)
+    # 10.0.0.0/8
+    sources = [struct.pack("!I", 0x0a000000 + number)
+               for number in random.sample(range(1, 1 << 24), int(n_sources))]
+    frames = [frame(link, source, target,
+                    random.choice(ports) if random.random() < 0.1 else random.randrange(1, 65536))
+              for source in sources]
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+    sent, begin = 0, time.monotonic()
+    while (passed := time.monotonic() - begin) < seconds:
+        due = int(passed * rate)
+        if sent == due:
+            time.sleep(0.0005)
+        while sent < due:
+            sock.send(frames[sent % len(frames)])
+            sent += 1
+    print(sent, flush=True)
+
+
+main()
