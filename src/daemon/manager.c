@@ -32,7 +32,7 @@ struct manager {
 	struct doors *doors;
 	struct tail *tail;
 	const struct record *record; /* the one being judged */
-	bool settled;		     /* the position is behind it */
+	bool settled;		     /* it is acted on, and the position is behind it */
 	bool stopping;
 };
 
@@ -121,7 +121,8 @@ static void on_record(void *userdata, const struct record *record)
 	if (judge_feed(manager->judge, record, on_match, manager) == ENGINE_UNDERWAY &&
 	    !record->past)
 		tail_hurry(manager->tail);
-	doors_rearm(manager->doors);
+	if (manager->settled)
+		doors_rearm(manager->doors);
 }
 
 static const struct door *find_door(void *userdata, const char *name)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
@@ -25,6 +26,11 @@ enum { BATCH = 512 };
 #define HURRY_US UINT64_C(2000)
 #define KNOCK_US UINT64_C(10000000) /* for how long to hurry after a probe of a knock */
 
+/* A look costs as much as some twenty records. Where every look finds more than that, fewer looks
+ * do. */
+#define FLOOD_US UINT64_C(5000)
+enum { FLOOD = 20 };
+
 /* When to open the journal again after an error. */
 #define REOPEN_US UINT64_C(1000000)
 
@@ -40,6 +46,7 @@ struct tail {
 	struct position *position; /* NULL: there is no room for it */
 	sd_event_source *timer, *more;
 	uint64_t hurry_until_us;
+	size_t n_found;		       /* by this look */
 	uint64_t missed_told, told_us; /* how many messages, and when */
 	bool unsettled;		       /* the position could not be written */
 	tail_record_fn fn;
@@ -73,10 +80,12 @@ static void report_missed(struct tail *tail)
 
 static void rearm(struct tail *tail)
 {
-	bool hurry = clock_us(CLOCK_MONOTONIC) < tail->hurry_until_us;
+	uint64_t look_us = LOOK_US;
 
+	if (clock_us(CLOCK_MONOTONIC) < tail->hurry_until_us)
+		look_us = tail->n_found > FLOOD ? FLOOD_US : HURRY_US;
 	report_missed(tail);
-	look_in(tail, hurry ? HURRY_US : LOOK_US);
+	look_in(tail, look_us);
 }
 
 /* Nothing that stands in a journal stops the daemon: it opens the journal anew, a moment later. */
@@ -90,12 +99,14 @@ static void read_batch(struct tail *tail)
 {
 	int r = SOURCE_RECORD;
 
-	for (int i = 0; i < BATCH && r == SOURCE_RECORD; i++) {
+	for (int i = 0; i < BATCH; i++) {
 		struct record record;
 
 		r = source_next(tail->source, &record);
-		if (r == SOURCE_RECORD)
-			tail->fn(tail->userdata, &record);
+		if (r != SOURCE_RECORD)
+			break;
+		tail->n_found++;
+		tail->fn(tail->userdata, &record);
 	}
 	if (r == SOURCE_RECORD)
 		sd_event_source_set_enabled(tail->more, SD_EVENT_ONESHOT);
@@ -112,6 +123,7 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 
 	(void)source;
 	(void)time_us;
+	tail->n_found = 0;
 	if (r < 0)
 		lose(tail, r);
 	else

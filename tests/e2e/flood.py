@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Sends probes from many addresses: flood.py INTERFACE MAC TARGET RATE SECONDS SOURCES PORT...
+"""Sends probes from many addresses: flood.py MAC TARGET RATE SECONDS SOURCES PORT...
 
 TCP SYNs and UDP datagrams, at so many a second. Every tenth goes to one of the ports, the others
 anywhere. Prints "ready", waits for a line, and prints in the end how many it has sent.
@@ -8,10 +8,36 @@ anywhere. Prints "ready", waits for a line, and prints in the end how many it ha
 import random
 import socket
 import struct
+import subprocess
 import sys
 import time
 
 ETHERTYPE_IP = 0x0800
+
+
+class Flood:
+    """A flood from a client's wire, of addresses in 10.0.0.0/8; made ready, then started."""
+
+    def __init__(self, client, rate, seconds, sources, ports=()):
+        self.seconds = seconds
+        self._process = client.popen(
+            ["/usr/bin/python3", "-B", __file__, client.server.mac, client.peer(), rate, seconds,
+             sources, *ports], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self._process.stdout.readline() != "ready\n":
+            raise AssertionError("the flood does not start")
+
+    def start(self):
+        """Opens the gates."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def running(self):
+        """Whether it goes on."""
+        return self._process.poll() is None
+
+    def wait(self):
+        """Waits for its end and returns how many packets were sent."""
+        return int(self._process.communicate(timeout=self.seconds + 30)[0])
 
 
 def checksum(data):
@@ -46,11 +72,11 @@ def frame(link, source, target, port):
 
 
 def main():
-    interface, mac, target, rate, seconds, n_sources = sys.argv[1:7]
-    ports = [int(port) for port in sys.argv[7:]]
+    mac, target, rate, seconds, n_sources = sys.argv[1:6]
+    ports = [int(port) for port in sys.argv[6:]]
     rate, seconds = int(rate), float(seconds)
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, ETHERTYPE_IP)
-    sock.bind((interface, 0))
+    sock.bind(("eth0", 0))
     link = (bytes.fromhex(mac.replace(":", "")) + sock.getsockname()[4]
             + struct.pack("!H", ETHERTYPE_IP))
     target = socket.inet_aton(target)
@@ -58,7 +84,8 @@ def main():
     sources = [struct.pack("!I", 0x0a000000 + number)
                for number in random.sample(range(1, 1 << 24), int(n_sources))]
     frames = [frame(link, source, target,
-                    random.choice(ports) if random.random() < 0.1 else random.randrange(1, 65536))
+                    random.choice(ports) if ports and random.random() < 0.1
+                    else random.randrange(1, 65536))
               for source in sources]
     print("ready", flush=True)
     sys.stdin.readline()
@@ -74,4 +101,5 @@ def main():
     print(sent, flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -284,6 +284,7 @@ class Server(Host):
 
     v4 = "192.0.2.1"
     v6 = "2001:db8::1"
+    mac = "02:00:00:00:00:01"
 
     def __init__(self):
         self._spawned = []
@@ -294,7 +295,7 @@ class Server(Host):
         # Without an address of its own a bridge changes it as clients come and go.
         self.ip(
             "link set lo up",
-            "link add eth0 address 02:00:00:00:00:01 type bridge forward_delay 0 mcast_snooping 0",
+            f"link add eth0 address {self.mac} type bridge forward_delay 0 mcast_snooping 0",
             "link set eth0 up",
             f"address add {self.v4}/24 dev eth0",
             f"address add {self.v6}/32 dev eth0 nodad",

@@ -408,6 +408,11 @@ class Lab:
                 file.write(text)
         return self.read(path)
 
+    @property
+    def journald_pid(self):
+        """journald's process, seen from here."""
+        return self._journald.inner
+
     def signal_journald(self, number):
         """Sends journald a signal."""
         os.kill(self._journald.inner, number)
