@@ -144,6 +144,26 @@ def test_the_right_interface_and_target(client, start):
     client.wait_open()
 
 
+def with_flags(client, flags, *ports):
+    for port in ports:
+        client.run("hping3", "-q", *flags, "-c", 1, "-p", port, client.peer(), check=False,
+                   timeout=3)
+
+
+def test_flags_that_a_door_wants_and_does_not(client, other, start, needs, nothing_opened):
+    """FIN and no SYN: what has a SYN neither is the knock nor gets in its way."""
+    needs("hping3")
+    daemon = start(ipset_door(tcpflags="fin, psh, !syn, !ack") + SENTINEL)
+    other.knock(7000, 8000, 9000)
+    with_flags(other, ["-F"], 7000, 8000, 9000)
+    with_flags(other, ["-F", "-P", "-A"], 7000, 8000, 9000)
+    nothing_opened(daemon, other)
+    for port in (7000, 8000, 9000):
+        with_flags(client, ["-F", "-P", "-U"], port)
+        client.hit(port + 1)
+    client.wait_open()
+
+
 def test_more_doors_than_max_open(clients, start):
     daemon = start(ipset_door(max_open=2, timeout="10s"))
     first, second, third = clients(), clients(), clients()

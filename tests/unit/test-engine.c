@@ -622,6 +622,11 @@ static void random_doors(struct bench *bench)
 		knock->filter = filter_default;
 		if (roll(4) == 0)
 			strcpy(knock->filter.interface, "eth1");
+		knock->filter.has_target = roll(6) == 0;
+		if (knock->filter.has_target)
+			address_parse("192.0.2.2", &knock->filter.target);
+		if (roll(6) == 0)
+			filter_parse_flags("ack", &knock->filter);
 		knock->seq_timeout_us = (1 + roll(12)) * S / (1 + roll(3));
 		add_random_steps(knock, 1 + roll(roll(2) ? 4 : 12));
 	}
@@ -672,12 +677,12 @@ static struct probe random_probe(struct bench *bench, struct plan *plans, size_t
 	/* Bursts within a millisecond, and pauses about as long as a knock may take. */
 	bench->now_us += pauses_us[roll(roll(4) ? 3 : roll(8) ? 5 : 9)];
 	address_parse(sources[*ret_source], &probe.source);
-	address_parse(roll(16) ? "192.0.2.1" : "192.0.2.2", &probe.target);
+	address_parse(roll(8) ? "192.0.2.1" : "192.0.2.2", &probe.target);
 	probe.time_us = bench->now_us;
 	probe.source_port = (uint16_t)(roll(8) == 0 ? 1 + roll(4) : 1 + roll(60000));
 	probe.port = step.port;
 	probe.protocol = step.protocol;
-	if (roll(50) == 0)
+	if (roll(20) == 0)
 		probe.tcp_flags |= TCP_FLAG_ACK;
 	strcpy(probe.interface, roll(3) ? "eth1" : "eth0");
 	return probe;

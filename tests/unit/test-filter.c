@@ -59,6 +59,49 @@ static void test_default_takes_the_first_syn(void **state)
 	assert_false(filter_passes(&filter_default, &null));
 }
 
+static void test_wanted_and_unwanted_flags(void **state)
+{
+	static const struct {
+		uint8_t flags;
+		bool passes;
+	} cases[] = {
+		{TCP_FLAG_FIN | TCP_FLAG_PSH, true},
+		{TCP_FLAG_FIN | TCP_FLAG_PSH | TCP_FLAG_URG, true},
+		{TCP_FLAG_FIN, false},
+		{TCP_FLAG_PSH, false},
+		{TCP_FLAG_FIN | TCP_FLAG_PSH | TCP_FLAG_SYN, false},
+		{0, false},
+	};
+	struct filter filter = filter_default;
+
+	(void)state;
+	assert_int_equal(filter_parse_flags("fin, psh, !syn, !ack", &filter), 0);
+	assert_false(filter_equal(&filter, &filter_default));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct probe probe = tcp(cases[i].flags);
+
+		assert_int_equal(filter_passes(&filter, &probe), cases[i].passes);
+	}
+}
+
+/* One log's probes are never another's. */
+static void test_origin(void **state)
+{
+	struct filter kernels = filter_default, edges = filter_default;
+	struct probe probe = tcp(TCP_FLAG_SYN);
+
+	(void)state;
+	edges.origin = 1;
+	assert_false(filter_equal(&kernels, &edges));
+	assert_true(filter_passes(&kernels, &probe));
+	assert_false(filter_passes(&edges, &probe));
+	probe.origin = 1;
+	assert_false(filter_passes(&kernels, &probe));
+	assert_true(filter_passes(&edges, &probe));
+	probe.origin = 2;
+	assert_false(filter_passes(&edges, &probe));
+}
+
 static void test_interface_and_target(void **state)
 {
 	struct filter filter = filter_default, other;
@@ -93,6 +136,8 @@ int main(void)
 		cmocka_unit_test(test_reads_flags),
 		cmocka_unit_test(test_refuses_wrong_flags),
 		cmocka_unit_test(test_default_takes_the_first_syn),
+		cmocka_unit_test(test_wanted_and_unwanted_flags),
+		cmocka_unit_test(test_origin),
 		cmocka_unit_test(test_interface_and_target),
 	};
 
