@@ -1,0 +1,73 @@
+#include "core/secret.h"
+
+#include <errno.h>
+#include <sodium.h>
+
+int secrets_new(size_t n, struct secret **ret)
+{
+	struct secret *secrets = sodium_allocarray(n, sizeof *secrets);
+
+	if (!secrets)
+		return -ENOMEM;
+	sodium_memzero(secrets, n * sizeof *secrets);
+	*ret = secrets;
+	return 0;
+}
+
+struct secret *secrets_free(struct secret *secrets)
+{
+	sodium_free(secrets);
+	return NULL;
+}
+
+void secret_wipe(struct secret *secret)
+{
+	sodium_memzero(secret, sizeof *secret);
+}
+
+int secret_parse(const char *text, size_t length, struct secret *ret)
+{
+	struct secret secret;
+	size_t size = 0;
+	int r;
+
+	if (length == SECRET_TEXT_SIZE + 1 && text[SECRET_TEXT_SIZE] == '\n')
+		length--;
+	if (length != SECRET_TEXT_SIZE)
+		return -EINVAL;
+	r = sodium_base642bin(secret.bytes, sizeof secret.bytes, text, length, NULL, &size, NULL,
+			      sodium_base64_VARIANT_ORIGINAL);
+	if (r == 0 && size == sizeof secret.bytes)
+		*ret = secret;
+	else
+		r = -EINVAL;
+	secret_wipe(&secret);
+	return r;
+}
+
+void secret_format(const struct secret *secret, char text[static SECRET_TEXT_SIZE + 1])
+{
+	sodium_bin2base64(text, SECRET_TEXT_SIZE + 1, secret->bytes, sizeof secret->bytes,
+			  sodium_base64_VARIANT_ORIGINAL);
+}
+
+void secret_mac(const struct secret *secret, const struct secret_piece *pieces, size_t n,
+		uint8_t ret_mac[static SECRET_MAC_SIZE])
+{
+	crypto_auth_hmacsha256_state state;
+
+	crypto_auth_hmacsha256_init(&state, secret->bytes, sizeof secret->bytes);
+	for (size_t i = 0; i < n; i++)
+		crypto_auth_hmacsha256_update(&state, pieces[i].data, pieces[i].size);
+	crypto_auth_hmacsha256_final(&state, ret_mac);
+	sodium_memzero(&state, sizeof state);
+}
+
+uint16_t secret_port(const uint8_t mac[static SECRET_MAC_SIZE], size_t i)
+{
+	const uint8_t *word = mac + 4 * i;
+	uint32_t number = (uint32_t)word[0] << 24 | (uint32_t)word[1] << 16 |
+			  (uint32_t)word[2] << 8 | word[3];
+
+	return (uint16_t)(1024 + number % 64512);
+}
