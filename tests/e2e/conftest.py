@@ -8,6 +8,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "oracle"))
 
 from doors import SENTINEL_KNOCK  # noqa: E402
 from hosts import ENVIRONMENT  # noqa: E402
