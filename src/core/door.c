@@ -1,11 +1,13 @@
 #include "core/door.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/command.h"
 
 void door_done(struct door *door)
 {
+	command_free(door->users);
 	free(door->allow);
 	free(door->one_time_sequences);
 	free(door->source);
@@ -17,6 +19,23 @@ void door_done(struct door *door)
 		command_free(door->stop_command[family]);
 	}
 	*door = (struct door){0};
+}
+
+bool door_has_user(const struct door *door, const char *user)
+{
+	for (char *const *one = door->users; one && *one; one++)
+		if (strcmp(*one, "*") == 0 || strcmp(*one, user) == 0)
+			return true;
+	return false;
+}
+
+uint64_t door_timeout_us(const struct door *door, uint32_t seconds)
+{
+	uint64_t asked_us = seconds * UINT64_C(1000000);
+
+	if (seconds == 0)
+		return door->timeout_us;
+	return asked_us < door->max_timeout_us ? asked_us : door->max_timeout_us;
 }
 
 bool door_allows(const struct door *door, const struct address *source)

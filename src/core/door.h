@@ -6,6 +6,7 @@
 #include "core/filter.h"
 #include "core/sequence.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,14 +21,21 @@ struct knock {
 
 enum { DOOR_NAME_MAX = 32 };
 
+/* What opens a door: bits of door.auth. */
+enum { AUTH_SEQUENCE = 1 << 0, AUTH_TOKEN = 1 << 1, AUTH_SPA = 1 << 2 };
+
 /* All pointers belong to the door and may be NULL. Commands are argument vectors that end in NULL
  * and still hold their tokens (%IP% and the like). */
 struct door {
 	char name[DOOR_NAME_MAX + 1]; /* lower case: a-z 0-9 _ - */
-	struct knock knock;
+	unsigned auth;		      /* AUTH_* */
+	struct knock knock;	  /* its sequence and seq_timeout: AUTH_SEQUENCE; its filter: all */
 	char *one_time_sequences; /* the file that has them, instead of knock.sequence */
-	char *source;		  /* whose lines count; none: the kernel's */
-	struct network *allow;	  /* only these sources; none: all */
+	char **users; /* AUTH_TOKEN, AUTH_SPA: who may open it, ends in NULL; "*" is everybody */
+	bool bind_source;	 /* AUTH_TOKEN, AUTH_SPA: the knock names its source */
+	uint64_t max_timeout_us; /* AUTH_SPA: how long a request may keep it open */
+	char *source;		 /* whose lines count; none: the kernel's */
+	struct network *allow;	 /* only these sources; none: all */
 	size_t n_allow;
 	uint64_t timeout_us; /* how long it stays open; whole seconds */
 	uint32_t max_open;   /* grants at the same time */
@@ -42,6 +50,12 @@ struct door {
 
 /* Frees what the door owns, not the door itself. */
 void door_done(struct door *door);
+
+/* Whether the door's `users` include this one. */
+bool door_has_user(const struct door *door, const char *user);
+
+/* How long a request for so many seconds (0: none in particular) keeps it open. */
+uint64_t door_timeout_us(const struct door *door, uint32_t seconds);
 
 /* Whether the sources that may open the door include this one. */
 bool door_allows(const struct door *door, const struct address *source);

@@ -1,0 +1,47 @@
+/* Clearance: which keys may open which doors, compiled from the doors' users. */
+#pragma once
+
+#include "core/door.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct secret;
+
+/* One user's key. Neither the name nor the secret is kept by those that take it. */
+struct key_holder {
+	const char *user;
+	const struct secret *secret;
+};
+
+/* A door that tokens or SPA knocks open. */
+struct clearance_door {
+	char name[DOOR_NAME_MAX + 1];
+	size_t number; /* the caller's */
+	unsigned auth;
+	bool bind_source;
+	uint16_t tag; /* spa_door() */
+	struct filter filter;
+};
+
+struct clearance {
+	struct clearance_door *doors;
+	size_t n_doors;
+	struct secret *secrets; /* by the number of the key */
+	size_t n_keys;
+	uint8_t *bits; /* keys by doors */
+};
+
+/* Doors times keys. */
+enum { CLEARANCE_PAIRS_MAX = 1 << 24 };
+
+/* Takes what it needs of all doors that are not opened by sequences alone; numbers are the
+ * positions in these arrays. `keys` is ordered by user (strcmp). 0; -ENOMEM; -E2BIG: more than
+ * CLEARANCE_PAIRS_MAX. */
+int clearance_init(const struct door *doors, size_t n_doors, const struct key_holder *keys,
+		   size_t n_keys, struct clearance *ret);
+void clearance_done(struct clearance *clearance);
+
+/* Whether the key may open the door; both by their position here. */
+bool clearance_holds(const struct clearance *clearance, size_t door, size_t key);

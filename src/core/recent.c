@@ -1,0 +1,146 @@
+#include "core/recent.h"
+
+#include <errno.h>
+#include <sodium/crypto_shorthash.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Two CPUs may stamp neighbouring lines a little out of order; what is further back is another
+ * clock. */
+#define DISORDER_US UINT64_C(1000000)
+
+/* A source has one of so many places: those of its bucket. */
+enum { WAYS = 8 };
+
+struct recent_table {
+	uint8_t key[crypto_shorthash_KEYBYTES];
+	struct recent *places;
+	size_t n_buckets; /* a power of two */
+};
+
+_Static_assert(RECENT_KEY_BYTES == crypto_shorthash_KEYBYTES, "the hash's key");
+
+int recent_table_new(size_t n_max, const uint8_t key[static RECENT_KEY_BYTES],
+		     struct recent_table **ret)
+{
+	struct recent_table *table = calloc(1, sizeof *table);
+
+	if (!table)
+		return -ENOMEM;
+	memcpy(table->key, key, sizeof table->key);
+	table->n_buckets = 1;
+	while (table->n_buckets * WAYS < n_max)
+		table->n_buckets *= 2;
+	table->places = malloc(table->n_buckets * WAYS * sizeof *table->places);
+	if (!table->places) {
+		recent_table_free(table);
+		return -ENOMEM;
+	}
+	/* Written to, so that the memory is there now and not when an attack needs it. */
+	recent_table_clear(table);
+	*ret = table;
+	return 0;
+}
+
+struct recent_table *recent_table_free(struct recent_table *table)
+{
+	if (table) {
+		free(table->places);
+		free(table);
+	}
+	return NULL;
+}
+
+void recent_table_clear(struct recent_table *table)
+{
+	memset(table->places, 0, table->n_buckets * WAYS * sizeof *table->places);
+}
+
+static struct recent *bucket_of(const struct recent_table *table, const struct address *source)
+{
+	uint8_t hash[crypto_shorthash_BYTES];
+	uint64_t word;
+
+	crypto_shorthash(hash, source->bytes, sizeof source->bytes, table->key);
+	memcpy(&word, hash, sizeof word);
+	return &table->places[(word & (table->n_buckets - 1)) * WAYS];
+}
+
+static void start(struct recent *recent, const struct address *source, uint64_t now_us)
+{
+	recent->source = *source;
+	recent->last_us = now_us;
+	recent->spent = recent->marked = 0;
+	recent->n = recent->newest = 0;
+}
+
+/* The source's place, or the one that it shall have: the least recently seen. */
+static struct recent *find_place(const struct recent_table *table, const struct address *source)
+{
+	struct recent *bucket = bucket_of(table, source), *oldest = bucket;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (bucket[i].last_us > 0 && address_equal(&bucket[i].source, source))
+			return &bucket[i];
+		if (bucket[i].last_us < oldest->last_us)
+			oldest = &bucket[i];
+	}
+	return oldest;
+}
+
+struct recent *recent_table_get(struct recent_table *table, const struct address *source,
+				uint64_t now_us)
+{
+	struct recent *recent = find_place(table, source);
+
+	now_us += now_us == 0; /* which means that nobody has the place */
+	if (recent->last_us == 0 || !address_equal(&recent->source, source) ||
+	    now_us > recent->last_us + RECENT_IDLE_US || now_us + DISORDER_US < recent->last_us)
+		start(recent, source, now_us);
+	else if (now_us > recent->last_us)
+		recent->last_us = now_us;
+	return recent;
+}
+
+void recent_table_inherit(struct recent_table *table, const struct recent_table *other)
+{
+	for (size_t i = 0; i < other->n_buckets * WAYS; i++)
+		if (other->places[i].last_us > 0)
+			*find_place(table, &other->places[i].source) = other->places[i];
+}
+
+bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port, bool marked)
+{
+	uint32_t packet = (uint32_t)source_port << 16 | port, bit;
+
+	for (size_t i = 0; i < recent->n; i++)
+		if (recent->packets[i] == packet)
+			return false;
+	recent->newest =
+		recent->n < RECENT_PROBES ? recent->n++ : (recent->newest + 1) % RECENT_PROBES;
+	bit = UINT32_C(1) << recent->newest;
+	recent->packets[recent->newest] = packet;
+	recent->spent &= ~bit;
+	recent->marked = marked ? recent->marked | bit : recent->marked & ~bit;
+	return true;
+}
+
+size_t recent_ports(const struct recent *recent, bool only_marked,
+		    uint16_t ret_ports[static RECENT_PROBES])
+{
+	uint32_t wanted = ~recent->spent & (only_marked ? recent->marked : UINT32_MAX);
+	size_t n = 0;
+
+	for (size_t i = 0; i < recent->n; i++)
+		if (wanted & UINT32_C(1) << i)
+			ret_ports[n++] = (uint16_t)recent->packets[i];
+	return n;
+}
+
+void recent_spend(struct recent *recent, const uint16_t *ports, size_t n)
+{
+	for (size_t i = 0; i < recent->n; i++)
+		for (size_t j = 0; j < n; j++)
+			if ((uint16_t)recent->packets[i] == ports[j])
+				recent->spent |= UINT32_C(1) << i;
+}
