@@ -6,6 +6,7 @@
 #include "config/complaint.h"
 #include "config/ini.h"
 #include "core/engine.h"
+#include "core/spa.h"
 #include "util/cleanup.h"
 
 /* A run of steps in one lane: a door's whole sequence, or a part of it to look for. */
@@ -113,5 +114,41 @@ int draft_check_knocks(const struct draft *draft, struct complaints *complaints)
 					 "which opens on the way",
 					 runs[i].door->name, part->name);
 	}
+	return 0;
+}
+
+/* A door that SPA knocks name by a tag. */
+struct tagged {
+	uint16_t tag;
+	size_t door; /* position */
+};
+
+static int compare_tagged(const void *a, const void *b)
+{
+	const struct tagged *x = a, *y = b;
+	int order = (x->tag > y->tag) - (x->tag < y->tag);
+
+	return order != 0 ? order : (x->door > y->door) - (x->door < y->door);
+}
+
+int draft_check_tags(const struct draft *draft, struct complaints *complaints)
+{
+	const struct door *doors = draft->config->doors;
+	struct tagged *tagged CLEANUP(cleanup_free) =
+		calloc(draft->config->n_doors + 1, sizeof(*tagged));
+	size_t n = 0;
+
+	if (!tagged)
+		return -ENOMEM;
+	for (size_t i = 0; i < draft->config->n_doors; i++)
+		if (doors[i].auth & AUTH_SPA && doors[i].name[0] != '\0')
+			tagged[n++] = (struct tagged){spa_door(doors[i].name), i};
+	qsort(tagged, n, sizeof(*tagged), compare_tagged);
+	for (size_t i = 1; i < n; i++)
+		if (tagged[i].tag == tagged[i - 1].tag)
+			complain_error(complaints, draft->doors[tagged[i].door].section->line,
+				       "door %s: SPA knocks cannot tell it from door %s: one of "
+				       "them needs another name",
+				       doors[tagged[i].door].name, doors[tagged[i - 1].door].name);
 	return 0;
 }

@@ -126,12 +126,25 @@ static void check_families(const struct check *check)
 	}
 }
 
-static void check_knock(const struct check *check)
+/* A key that says something about a way to open the door that auth does not name. */
+static void check_idle(const struct check *check, const char *key, const char *ways)
+{
+	if (has(check, key))
+		complain_error(check->complaints, line_of(check, key),
+			       "door %s: %s is for auth = %s, and auth does not say so",
+			       check->door->name, key, ways);
+}
+
+static void check_sequence_keys(const struct check *check)
 {
 	bool fixed = has(check, "sequence"), one_time = has(check, "one_time_sequences");
 
-	if (check->section->damaged)
+	if (!(check->door->auth & AUTH_SEQUENCE)) {
+		check_idle(check, "sequence", "sequence");
+		check_idle(check, "one_time_sequences", "sequence");
+		check_idle(check, "seq_timeout", "sequence");
 		return;
+	}
 	if (!fixed && !one_time)
 		complain_error(check->complaints, check->section->line,
 			       "door %s: neither sequence nor one_time_sequences is given",
@@ -142,12 +155,41 @@ static void check_knock(const struct check *check)
 			       check->door->name);
 }
 
+static void check_keyed_keys(const struct check *check)
+{
+	unsigned auth = check->door->auth;
+
+	if (!(auth & AUTH_SPA))
+		check_idle(check, "max_timeout", "spa");
+	if (!(auth & (AUTH_TOKEN | AUTH_SPA))) {
+		check_idle(check, "users", "token or spa");
+		check_idle(check, "bind_source", "token or spa");
+	} else if (!has(check, "users")) {
+		complain_error(check->complaints, check->section->line,
+			       "door %s: users is missing: whose keys open it (* is everybody's)",
+			       check->door->name);
+	}
+	if (has(check, "max_timeout") && check->whole &&
+	    check->door->max_timeout_us < check->door->timeout_us)
+		complain_error(check->complaints, line_of(check, "max_timeout"),
+			       "door %s: max_timeout is shorter than timeout", check->door->name);
+}
+
+/* Says nothing of ways that auth names wrongly: it is 0 then. */
+static void check_knock(const struct check *check)
+{
+	if (check->section->damaged || check->door->auth == 0)
+		return;
+	check_sequence_keys(check);
+	check_keyed_keys(check);
+}
+
 static void check_sequence(const struct check *check)
 {
 	const struct sequence *sequence = &check->door->knock.sequence;
 
 	if (sequence->n_steps == 0)
-		return; /* one_time_sequences */
+		return; /* one_time_sequences, or none at all */
 	if (sequence->n_steps == 1)
 		complain_warning(check->complaints, line_of(check, "sequence"),
 				 "door %s: sequence has one step: any port scan opens the door",

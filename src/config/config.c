@@ -104,7 +104,9 @@ static int read_config(const char *data, size_t size, const char *proc_net, stru
 		return r;
 	draft_link_sources(draft, complaints);
 	draft_check_doors(draft, complaints);
-	r = draft_check_knocks(draft, complaints);
+	r = draft_check_tags(draft, complaints);
+	if (r == 0)
+		r = draft_check_knocks(draft, complaints);
 	if (r == 0 && proc_net)
 		r = draft_check_ports(draft, proc_net, complaints);
 	return r;
@@ -157,6 +159,7 @@ struct config *config_free(struct config *config)
 	free(config->origins);
 	free(config->doors);
 	free(config->log_prefix);
+	free(config->keys);
 	free(config);
 	return NULL;
 }

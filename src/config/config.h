@@ -35,7 +35,9 @@ struct config {
 	uint64_t max_age_us;
 	uint8_t ipv6_prefix;
 	enum on_stop on_stop;
-	struct door *doors; /* in the order of the file */
+	uint64_t clock_skew_us; /* tokens and SPA knocks: how far a client's clock may be off */
+	char *keys;		/* the directory of the keys */
+	struct door *doors;	/* in the order of the file */
 	size_t n_doors;
 	struct origin *origins; /* the [source NAME] sections, in their order */
 	size_t n_origins;

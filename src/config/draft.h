@@ -29,6 +29,9 @@ void draft_link_sources(struct draft *draft, struct complaints *complaints);
 /* Complains about what is wrong or doubtful between the values of one door. */
 void draft_check_doors(const struct draft *draft, struct complaints *complaints);
 
+/* The same between doors: two with one tag in SPA knocks. 0, or -ENOMEM. */
+int draft_check_tags(const struct draft *draft, struct complaints *complaints);
+
 /* The same between doors: too many filters, knocks within knocks. 0, or -ENOMEM. */
 int draft_check_knocks(const struct draft *draft, struct complaints *complaints);
 

@@ -5,6 +5,7 @@
 #include "config/parse.h"
 #include "config/text.h"
 #include "core/engine.h"
+#include "core/keyed.h"
 #include "core/origin.h"
 
 #define US_PER_MS UINT64_C(1000)
@@ -38,6 +39,9 @@ const struct key keys[] = {
 	 .min = 1, .max = 128},
 	{"on_stop", OPTION(on_stop), .parse = parse_choice, .fallback = "close",
 	 .choices = on_stop_names},
+	{"clock_skew", OPTION(clock_skew_us), .parse = parse_seconds, .fallback = "30s",
+	 .min = US_PER_S, .max = KEYED_SKEW_MAX_S * US_PER_S},
+	{"keys", OPTION(keys), .parse = parse_path, .fallback = KNOCKTAIL_KEYS},
 
 	{"sequence", DOOR(knock.sequence), .parse = parse_sequence},
 	{"one_time_sequences", DOOR(one_time_sequences), .parse = parse_one_time},
@@ -47,8 +51,13 @@ const struct key keys[] = {
 	{"interface", DOOR(knock.filter.interface), .parse = parse_interface},
 	{"target", DOOR(knock.filter), .parse = parse_target},
 	{"source", DOOR(source), .parse = parse_source},
+	{"auth", DOOR(auth), .parse = parse_auth, .fallback = "sequence"},
+	{"users", DOOR(users), .parse = parse_users},
+	{"bind_source", DOOR(bind_source), .parse = parse_switch, .fallback = "no"},
 	{"allow", WHOLE_DOOR, .parse = parse_allow},
 	{"timeout", DOOR(timeout_us), .parse = parse_seconds, .fallback = "30s", .min = US_PER_S,
+	 .max = IPSET_TIMEOUT_MAX_S * US_PER_S},
+	{"max_timeout", DOOR(max_timeout_us), .parse = parse_seconds, .min = US_PER_S,
 	 .max = IPSET_TIMEOUT_MAX_S * US_PER_S},
 	{"max_open", DOOR(max_open), .parse = parse_number, .fallback = "1024", .min = 1,
 	 .max = 1000000},

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -103,6 +104,29 @@ int parse_span(const struct reading *reading, const char *text, void *field)
 int parse_seconds(const struct reading *reading, const char *text, void *field)
 {
 	return read_span(reading, text, UINT64_C(1000000), field);
+}
+
+int parse_switch(const struct reading *reading, const char *text, void *field)
+{
+	bool yes = strcmp(text, "yes") == 0;
+
+	if (!yes && strcmp(text, "no") != 0)
+		return parse_reject(reading, text, "yes or no");
+	*(bool *)field = yes;
+	return 0;
+}
+
+int parse_path(const struct reading *reading, const char *text, void *field)
+{
+	char *copy;
+
+	if (text[0] != '/')
+		return parse_reject(reading, text, "an absolute path");
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	*(char **)field = copy;
+	return 0;
 }
 
 const char *parse_list_choices(const char *const *choices, char text[static CHOICES_TEXT_MAX])

@@ -11,6 +11,8 @@ int parse_prefix_length(const struct reading *reading, const char *text, void *f
 int parse_span(const struct reading *reading, const char *text, void *field);
 int parse_seconds(const struct reading *reading, const char *text, void *field);
 int parse_choice(const struct reading *reading, const char *text, void *field);
+int parse_switch(const struct reading *reading, const char *text, void *field);
+int parse_path(const struct reading *reading, const char *text, void *field);
 
 int parse_prefix(const struct reading *reading, const char *text, void *field);
 int parse_sequence(const struct reading *reading, const char *text, void *field);
@@ -20,6 +22,8 @@ int parse_target(const struct reading *reading, const char *text, void *field);
 int parse_allow(const struct reading *reading, const char *text, void *field);
 
 int parse_one_time(const struct reading *reading, const char *text, void *field);
+int parse_auth(const struct reading *reading, const char *text, void *field);
+int parse_users(const struct reading *reading, const char *text, void *field);
 int parse_source(const struct reading *reading, const char *text, void *field);
 
 int parse_matches(const struct reading *reading, const char *text, void *field);

@@ -32,10 +32,11 @@ bool door_has_user(const struct door *door, const char *user)
 uint64_t door_timeout_us(const struct door *door, uint32_t seconds)
 {
 	uint64_t asked_us = seconds * UINT64_C(1000000);
+	uint64_t max_us = door->max_timeout_us > 0 ? door->max_timeout_us : door->timeout_us;
 
 	if (seconds == 0)
 		return door->timeout_us;
-	return asked_us < door->max_timeout_us ? asked_us : door->max_timeout_us;
+	return asked_us < max_us ? asked_us : max_us;
 }
 
 bool door_allows(const struct door *door, const struct address *source)

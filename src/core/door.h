@@ -33,7 +33,7 @@ struct door {
 	char *one_time_sequences; /* the file that has them, instead of knock.sequence */
 	char **users; /* AUTH_TOKEN, AUTH_SPA: who may open it, ends in NULL; "*" is everybody */
 	bool bind_source;	 /* AUTH_TOKEN, AUTH_SPA: the knock names its source */
-	uint64_t max_timeout_us; /* AUTH_SPA: how long a request may keep it open */
+	uint64_t max_timeout_us; /* AUTH_SPA: how long a request may keep it open; 0: timeout_us */
 	char *source;		 /* whose lines count; none: the kernel's */
 	struct network *allow;	 /* only these sources; none: all */
 	size_t n_allow;

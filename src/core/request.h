@@ -14,8 +14,8 @@ enum request_verdict {
 	REQUEST_STALE, /* its clock is too far off: `off_s` */
 	REQUEST_WRONG_SOURCE, /* it names no address where it must, or one where it must not */
 	REQUEST_WRONG_USER,   /* the key may not open this door */
-	REQUEST_WRONG_WAY,    /* the door takes no such knocks, or none that come in there */
-	REQUEST_NO_DOOR,      /* of an SPA knock: there is no such door */
+	REQUEST_WRONG_WAY,    /* of an SPA knock: the door looks for none where it came in */
+	REQUEST_NO_DOOR,      /* of an SPA knock: no door of that name takes one */
 	REQUEST_NO_KEY,	      /* of an SPA knock: no key opens it, or not from this source */
 	REQUEST_DROPPED,      /* of its source there were too many to look at them all */
 };

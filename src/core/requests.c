@@ -92,11 +92,11 @@ void requests_tend(struct requests *requests, uint64_t step)
 			       requests->base->clearance.n_keys / TENDINGS + 1);
 }
 
-/* The door that a request names; NULL: none. */
+/* The door that a request names and that takes such; NULL: none. */
 static const struct clearance_door *find_door(const struct clearance *clearance, uint16_t tag)
 {
 	for (size_t i = 0; i < clearance->n_doors; i++)
-		if (clearance->doors[i].tag == tag)
+		if (clearance->doors[i].auth & AUTH_SPA && clearance->doors[i].tag == tag)
 			return &clearance->doors[i];
 	return NULL;
 }
@@ -118,7 +118,7 @@ static enum request_verdict judge(const struct keyed_base *base, const struct ke
 		return REQUEST_NO_DOOR;
 	if (!clearance_holds(clearance, (size_t)(door - clearance->doors), opened->key))
 		return REQUEST_WRONG_USER;
-	if (!(door->auth & AUTH_SPA) || !filter_passes(&door->filter, one->probe))
+	if (!filter_passes(&door->filter, one->probe))
 		return REQUEST_WRONG_WAY;
 	if (opened->names_source != door->bind_source)
 		return REQUEST_WRONG_SOURCE;

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "core/engine.h"
+#include "core/keyed.h"
 #include "core/origin.h"
+#include "core/user.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,6 +48,19 @@ static void check_knock(const struct knock *knock)
 	require(knock->seq_timeout_us > 0 && knock->seq_timeout_us <= UINT64_C(3600000000));
 }
 
+static void check_auth(const struct door *door)
+{
+	bool fixed = door->knock.sequence.n_steps > 0, one_time = door->one_time_sequences;
+
+	require(door->auth != 0);
+	require((door->auth & AUTH_SEQUENCE) ? fixed != one_time : !fixed && !one_time);
+	require(!(door->auth & (AUTH_TOKEN | AUTH_SPA)) == !door->users);
+	for (char *const *user = door->users; user && *user; user++)
+		require(user_is_name(*user) || strcmp(*user, "*") == 0);
+	require(door_timeout_us(door, 0) == door->timeout_us);
+	require(door_timeout_us(door, UINT16_MAX) <= UINT16_MAX * UINT64_C(1000000));
+}
+
 static void check_door(const struct config *config, const struct door *door)
 {
 	bool opens = false;
@@ -53,7 +68,7 @@ static void check_door(const struct config *config, const struct door *door)
 	require(door->name[0] != '\0' && memchr(door->name, '\0', sizeof(door->name)));
 	require(config_find_door(config, door->name) == door);
 	check_knock(&door->knock);
-	require((door->knock.sequence.n_steps == 0) == (door->one_time_sequences != NULL));
+	check_auth(door);
 	require(!door->one_time_sequences || door->one_time_sequences[0] == '/');
 	require((door->source == NULL) == (door->knock.filter.origin == ORIGIN_KERNEL));
 	require(door->timeout_us >= 1000000 && door->timeout_us % 1000000 == 0);
@@ -89,6 +104,9 @@ static void check_config(const struct config *config)
 	require(config->max_open >= 1);
 	require(config->ipv6_prefix >= 1 && config->ipv6_prefix <= 128);
 	require(config->on_stop == ON_STOP_CLOSE || config->on_stop == ON_STOP_KEEP);
+	require(config->clock_skew_us > 0 &&
+		config->clock_skew_us <= KEYED_SKEW_MAX_S * UINT64_C(1000000));
+	require(config->keys && config->keys[0] == '/');
 	require(config->n_doors > 0);
 	for (size_t i = 0; i < config->n_doors; i++)
 		check_door(config, &config->doors[i]);

@@ -86,10 +86,23 @@ static void dump_filter(FILE *out, const struct door *door)
 	fputs("\n", out);
 }
 
+static void dump_auth(FILE *out, const struct door *door)
+{
+	char text[DURATION_TEXT_MAX];
+
+	fprintf(out, "%s.auth=%s%s%s\n", door->name, door->auth & AUTH_SEQUENCE ? "sequence " : "",
+		door->auth & AUTH_TOKEN ? "token " : "", door->auth & AUTH_SPA ? "spa " : "");
+	dump_command(out, door->name, "users", door->users);
+	fprintf(out, "%s.bind_source=%s\n", door->name, door->bind_source ? "yes" : "no");
+	fprintf(out, "%s.longest=%s\n", door->name,
+		duration_format(door_timeout_us(door, UINT16_MAX), text));
+}
+
 static void dump_door(FILE *out, const struct door *door)
 {
 	char text[DURATION_TEXT_MAX];
 
+	dump_auth(out, door);
 	dump_ports(out, door, "sequence", &door->knock.sequence);
 	fprintf(out, "%s.one_time_sequences=%s\n", door->name,
 		door->one_time_sequences ? door->one_time_sequences : "");
@@ -134,6 +147,9 @@ static char *dump(const struct config *config)
 		fprintf(out, "options.ipv6_prefix=%u\n", config->ipv6_prefix);
 		fprintf(out, "options.on_stop=%s\n",
 			config->on_stop == ON_STOP_KEEP ? "keep" : "close");
+		fprintf(out, "options.clock_skew=%s\n",
+			duration_format(config->clock_skew_us, age));
+		fprintf(out, "options.keys=%s\n", config->keys);
 		fprintf(out, "options.doors=%zu\n", config->n_doors);
 		for (size_t i = 0; i < config->n_doors; i++)
 			dump_door(out, &config->doors[i]);
