@@ -47,10 +47,11 @@ check_includes config "core util"
 check_includes firewall "core util"
 check_includes audit "core util"
 check_includes grant "core util firewall"
-check_includes judge "core util record config"
-check_includes daemon "core util record source config firewall grant audit judge"
-check_includes cli "core util record source config firewall grant audit judge"
-known=" core util record source config firewall audit grant judge daemon cli "
+check_includes keys "core util"
+check_includes judge "core util record config keys"
+check_includes daemon "core util record source config firewall grant audit keys judge"
+check_includes cli "core util record source config firewall grant audit keys judge"
+known=" core util record source config firewall audit grant keys judge daemon cli "
 for directory in "$srcdir"/src/*/; do
 	case "$known" in
 	*" $(basename "$directory") "*) ;;

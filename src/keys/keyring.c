@@ -1,0 +1,313 @@
+#include "keys/keyring.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/secret.h"
+#include "core/user.h"
+#include "util/cleanup.h"
+
+DEFINE_CLEANUP(struct keyring *, keyring_free)
+
+static const char suffix[] = ".key";
+
+struct loading {
+	int directory_fd;
+	struct stat directory;
+	struct keyring *keyring;
+	size_t n_room;
+	keyring_complain_fn complain;
+	void *userdata;
+};
+
+static int refuse(const struct loading *loading, const char *file, const char *text)
+{
+	loading->complain(loading->userdata, file, text);
+	return -EBADMSG;
+}
+
+struct keyring *keyring_free(struct keyring *keyring)
+{
+	if (!keyring)
+		return NULL;
+	for (size_t i = 0; i < keyring->n; i++)
+		free((char *)keyring->holders[i].user);
+	secrets_free(keyring->secrets);
+	free(keyring->holders);
+	free(keyring->ids);
+	free(keyring);
+	return NULL;
+}
+
+/* The user whose key the file is called after. 0; -ENOENT: it is no key file; -EINVAL: it ends like
+ * one. */
+static int read_name(const char *file, char user[static USER_NAME_MAX + 1])
+{
+	size_t length = strlen(file);
+
+	if (file[0] == '.' || length < sizeof suffix ||
+	    strcmp(file + length - (sizeof suffix - 1), suffix) != 0)
+		return -ENOENT;
+	length -= sizeof suffix - 1;
+	if (length > USER_NAME_MAX)
+		return -EINVAL;
+	memcpy(user, file, length);
+	user[length] = '\0';
+	return user_is_name(user) ? 0 : -EINVAL;
+}
+
+/* Its owner is root, the daemon, or whose the directory is. */
+static bool is_owner_trusted(const struct loading *loading, uid_t owner)
+{
+	return owner == 0 || owner == geteuid() || owner == loading->directory.st_uid;
+}
+
+static int check_file(const struct loading *loading, const char *file, const struct stat *status)
+{
+	if (!S_ISREG(status->st_mode))
+		return refuse(loading, file, "it is not a regular file");
+	if (!is_owner_trusted(loading, status->st_uid))
+		return refuse(loading, file, "it belongs to another user");
+	if (status->st_mode & S_IRWXO)
+		return refuse(loading, file,
+			      "everybody may read or write it: make a new key, for this one may be "
+			      "known, and chmod o= it");
+	if (status->st_mode & S_IWGRP)
+		return refuse(loading, file, "its group may write it: chmod g-w it");
+	if (status->st_mode & S_IRGRP && status->st_gid != loading->directory.st_gid)
+		return refuse(loading, file,
+			      "its group may read it, which is not the group of the directory");
+	return 0;
+}
+
+int keyring_read_file(int fd, struct secret *ret)
+{
+	char text[SECRET_TEXT_SIZE + 2]; /* a newline, and one to tell that it is too long */
+	size_t size = 0;
+	ssize_t n;
+	int r = 0;
+
+	do {
+		n = read(fd, text + size, sizeof text - size);
+		if (n < 0 && errno != EINTR)
+			r = -errno;
+		size += n > 0 ? (size_t)n : 0;
+	} while (r == 0 && n != 0 && size < sizeof text);
+	if (r == 0)
+		r = secret_parse(text, size, ret);
+	sodium_memzero(text, sizeof text);
+	return r;
+}
+
+static int read_key(const struct loading *loading, const char *file, struct secret *ret)
+{
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+	CLEANUP(cleanup_close)
+	int fd = openat(loading->directory_fd, file,
+			O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	struct stat status;
+	int r;
+
+	if (fd < 0 && errno == ELOOP)
+		return refuse(loading, file, "it is a symbolic link");
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return refuse(loading, file, strerror(errno));
+	r = check_file(loading, file, &status);
+	if (r < 0)
+		return r;
+	r = keyring_read_file(fd, ret);
+	if (r == -EINVAL)
+		return refuse(loading, file,
+			      "it is not 32 bytes in one line of base64, and nothing else");
+	return r < 0 ? refuse(loading, file, strerror(-r)) : 0;
+}
+
+static struct key_id id_of(const struct secret *secret)
+{
+	static const char purpose[] = "knocktail/key-id/1";
+	const struct secret_piece piece = {purpose, sizeof purpose};
+	uint8_t mac[SECRET_MAC_SIZE];
+	struct key_id id;
+
+	secret_mac(secret, &piece, 1, mac);
+	memcpy(id.bytes, mac, sizeof id.bytes);
+	return id;
+}
+
+static int add_file(struct loading *loading, const char *file)
+{
+	struct keyring *keyring = loading->keyring;
+	char user[USER_NAME_MAX + 1], *copy;
+	int r = read_name(file, user);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return refuse(loading, file, "what stands before .key is no name of a user");
+	if (keyring->n == loading->n_room)
+		return refuse(loading, file, "there are too many keys");
+	r = read_key(loading, file, &keyring->secrets[keyring->n]);
+	if (r < 0)
+		return r;
+	copy = strdup(user);
+	if (!copy)
+		return -ENOMEM;
+	keyring->ids[keyring->n] = id_of(&keyring->secrets[keyring->n]);
+	keyring->holders[keyring->n] =
+		(struct key_holder){.user = copy, .secret = &keyring->secrets[keyring->n]};
+	keyring->n++;
+	return 0;
+}
+
+static size_t count_files(DIR *directory)
+{
+	const struct dirent *entry;
+	char user[USER_NAME_MAX + 1];
+	size_t n = 0;
+
+	while ((entry = readdir(directory)))
+		n += read_name(entry->d_name, user) == 0;
+	rewinddir(directory);
+	return n < KEYRING_MAX ? n : KEYRING_MAX;
+}
+
+static int add_files(struct loading *loading, DIR *directory)
+{
+	struct keyring *keyring = loading->keyring;
+	const struct dirent *entry;
+	int r = 0;
+
+	loading->n_room = count_files(directory);
+	keyring->holders = calloc(loading->n_room + 1, sizeof *keyring->holders);
+	keyring->ids = calloc(loading->n_room + 1, sizeof *keyring->ids);
+	if (!keyring->holders || !keyring->ids ||
+	    secrets_new(loading->n_room + 1, &keyring->secrets) < 0)
+		return -ENOMEM;
+	while (r != -ENOMEM && (entry = readdir(directory)))
+		r = add_file(loading, entry->d_name);
+	return r == -ENOMEM ? r : 0;
+}
+
+static int compare_holders(const void *a, const void *b)
+{
+	return strcmp(((const struct key_holder *)a)->user, ((const struct key_holder *)b)->user);
+}
+
+/* By user; the ids follow. */
+static void sort(struct keyring *keyring)
+{
+	qsort(keyring->holders, keyring->n, sizeof *keyring->holders, compare_holders);
+	for (size_t i = 0; i < keyring->n; i++)
+		keyring->ids[i] = id_of(keyring->holders[i].secret);
+}
+
+struct numbered {
+	struct key_id id;
+	size_t position;
+};
+
+static int compare_numbered(const void *a, const void *b)
+{
+	const struct numbered *x = a, *y = b;
+	int order = memcmp(x->id.bytes, y->id.bytes, sizeof x->id.bytes);
+
+	return order != 0 ? order : (x->position > y->position) - (x->position < y->position);
+}
+
+static void drop(struct keyring *keyring, size_t i)
+{
+	free((char *)keyring->holders[i].user);
+	keyring->n--;
+	memmove(&keyring->holders[i], &keyring->holders[i + 1],
+		(keyring->n - i) * sizeof *keyring->holders);
+	memmove(&keyring->ids[i], &keyring->ids[i + 1], (keyring->n - i) * sizeof *keyring->ids);
+}
+
+/* Of several users with one key only the first has it: who it was must be clear. */
+static int drop_twins(struct loading *loading)
+{
+	struct keyring *keyring = loading->keyring;
+	CLEANUP(cleanup_free)
+	struct numbered *numbered = calloc(keyring->n + 1, sizeof *numbered);
+	CLEANUP(cleanup_free) bool *is_twin = calloc(keyring->n + 1, sizeof *is_twin);
+	char file[USER_NAME_MAX + sizeof suffix];
+
+	if (!numbered || !is_twin)
+		return -ENOMEM;
+	for (size_t i = 0; i < keyring->n; i++)
+		numbered[i] = (struct numbered){keyring->ids[i], i};
+	qsort(numbered, keyring->n, sizeof *numbered, compare_numbered);
+	for (size_t i = 1; i < keyring->n; i++)
+		is_twin[numbered[i].position] =
+			memcmp(&numbered[i].id, &numbered[i - 1].id, sizeof numbered[i].id) == 0;
+	for (size_t i = keyring->n; i-- > 0;) {
+		if (!is_twin[i])
+			continue;
+		snprintf(file, sizeof file, "%s%s", keyring->holders[i].user, suffix);
+		refuse(loading, file, "another user has the same key");
+		drop(keyring, i);
+	}
+	return 0;
+}
+
+static int load(struct loading *loading, const char *path)
+{
+	CLEANUP(cleanup_closedir) DIR *directory = opendir(path);
+	int r;
+
+	if (!directory)
+		return errno == ENOMEM ? -ENOMEM : refuse(loading, NULL, strerror(errno));
+	loading->directory_fd = dirfd(directory);
+	if (fstat(loading->directory_fd, &loading->directory) < 0)
+		return refuse(loading, NULL, strerror(errno));
+	if (loading->directory.st_mode & (S_IWGRP | S_IWOTH))
+		return refuse(loading, NULL,
+			      "others than its owner may put keys there: chmod go-w it");
+	r = add_files(loading, directory);
+	if (r < 0)
+		return r;
+	sort(loading->keyring);
+	return drop_twins(loading);
+}
+
+int keyring_load(const char *directory, keyring_complain_fn complain, void *userdata,
+		 struct keyring **ret)
+{
+	CLEANUP(cleanup_keyring_free) struct keyring *keyring = calloc(1, sizeof *keyring);
+	struct loading loading = {
+		.keyring = keyring,
+		.complain = complain,
+		.userdata = userdata,
+	};
+	int r;
+
+	if (!keyring)
+		return -ENOMEM;
+	r = load(&loading, directory);
+	if (r < 0 && r != -EBADMSG)
+		return r;
+	*ret = TAKE_PTR(keyring);
+	return 0;
+}
+
+static int compare_user(const void *user, const void *holder)
+{
+	return strcmp(user, ((const struct key_holder *)holder)->user);
+}
+
+size_t keyring_find(const struct keyring *keyring, const char *user)
+{
+	const struct key_holder *found = NULL;
+
+	if (keyring->n > 0)
+		found = bsearch(user, keyring->holders, keyring->n, sizeof *found, compare_user);
+	return found ? (size_t)(found - keyring->holders) : SIZE_MAX;
+}

@@ -1,0 +1,204 @@
+#include "keys/keyring.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/secret.h"
+#include "support.h"
+
+#include "cmocka-all.h"
+
+static const char line[] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+static const char other[] = "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=";
+
+/* What was said. */
+struct complaint {
+	size_t n;
+	char file[64], text[160];
+};
+
+static void complain(void *userdata, const char *file, const char *text)
+{
+	struct complaint *complaint = userdata;
+
+	complaint->n++;
+	snprintf(complaint->file, sizeof complaint->file, "%s", file ? file : "-");
+	snprintf(complaint->text, sizeof complaint->text, "%s", text);
+	assert_null(strstr(text, "AAEC"));
+}
+
+static void put(const char *directory, const char *name, const char *text, mode_t mode)
+{
+	char *path = support_path(directory, name);
+
+	support_write(path, text, strlen(text));
+	assert_int_equal(chmod(path, mode), 0);
+	free(path);
+}
+
+static struct keyring *load(const char *directory, struct complaint *complaint)
+{
+	struct keyring *keyring = NULL;
+
+	*complaint = (struct complaint){0};
+	assert_int_equal(keyring_load(directory, complain, complaint, &keyring), 0);
+	return keyring;
+}
+
+static void test_keys_are_found_by_user(void **state)
+{
+	char *directory = support_directory();
+	struct complaint complaint;
+	struct keyring *keyring;
+
+	(void)state;
+	put(directory, "bob.key", line, 0600);
+	put(directory, "alice.key", other, 0640); /* the directory's group */
+	put(directory, ".carol.key.0123", line, 0666);
+	put(directory, "README", "of no interest", 0644);
+	keyring = load(directory, &complaint);
+	assert_int_equal(complaint.n, 0);
+	assert_int_equal(keyring->n, 2);
+	assert_string_equal(keyring->holders[0].user, "alice");
+	assert_string_equal(keyring->holders[1].user, "bob");
+	assert_int_equal(keyring->holders[1].secret->bytes[31], 31);
+	assert_int_equal(keyring->holders[0].secret->bytes[31], 0x4d);
+	assert_int_equal(keyring_find(keyring, "bob"), 1);
+	assert_int_equal(keyring_find(keyring, "carol"), SIZE_MAX);
+	assert_memory_not_equal(&keyring->ids[0], &keyring->ids[1], sizeof keyring->ids[0]);
+	keyring_free(keyring);
+	support_remove(directory);
+}
+
+/* One key is refused, by name; the others are not. */
+static void expect_refusal(const char *name, const char *text, mode_t mode, const char *why)
+{
+	char *directory = support_directory();
+	struct complaint complaint;
+	struct keyring *keyring;
+
+	put(directory, "bob.key", line, 0600);
+	put(directory, name, text, mode);
+	keyring = load(directory, &complaint);
+	assert_int_equal(complaint.n, 1);
+	assert_string_equal(complaint.file, name);
+	if (!strstr(complaint.text, why))
+		fail_msg("%s: %s", name, complaint.text);
+	assert_int_equal(keyring->n, 1);
+	assert_string_equal(keyring->holders[0].user, "bob");
+	keyring_free(keyring);
+	support_remove(directory);
+}
+
+static void test_wrong_keys_are_refused_by_name(void **state)
+{
+	(void)state;
+	expect_refusal("alice.key", other, 0604, "everybody may read");
+	expect_refusal("alice.key", other, 0602, "everybody may read or write");
+	expect_refusal("alice.key", other, 0620, "its group may write");
+	expect_refusal("alice.key", "", 0600, "32 bytes in one line");
+	expect_refusal("alice.key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==\n", 0600,
+		       "32 bytes in one line");
+	expect_refusal("alice.key", "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n\n", 0600,
+		       "nothing else");
+	expect_refusal("alice.key", "# jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n", 0600,
+		       "nothing else");
+	expect_refusal("Alice.key", other, 0600, "no name of a user");
+	expect_refusal("-a.key", other, 0600, "no name of a user");
+	expect_refusal("carol.key", line, 0600, "another user has the same key");
+}
+
+static void test_files_that_are_none(void **state)
+{
+	char *directory = support_directory(), *path = support_path(directory, "alice.key");
+	char *target = support_path(directory, "target");
+	struct complaint complaint;
+	struct keyring *keyring;
+
+	(void)state;
+	put(directory, "target", line, 0600);
+	assert_int_equal(symlink(target, path), 0);
+	keyring = load(directory, &complaint);
+	assert_string_equal(complaint.text, "it is a symbolic link");
+	assert_int_equal(keyring->n, 0);
+	keyring_free(keyring);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0); /* which nobody writes to */
+	keyring = load(directory, &complaint);
+	assert_string_equal(complaint.text, "it is not a regular file");
+	assert_int_equal(keyring->n, 0);
+	keyring_free(keyring);
+	free(path);
+	free(target);
+	support_remove(directory);
+}
+
+static void test_owners_and_groups(void **state)
+{
+	char *directory = support_directory(), *path = support_path(directory, "alice.key");
+	struct complaint complaint;
+	struct keyring *keyring;
+
+	(void)state;
+	if (geteuid() != 0) {
+		free(path);
+		support_remove(directory);
+		skip();
+	}
+	put(directory, "alice.key", line, 0640);
+	assert_int_equal(chown(path, 0, 12345), 0);
+	keyring = load(directory, &complaint);
+	assert_non_null(strstr(complaint.text, "not the group of the directory"));
+	keyring_free(keyring);
+	assert_int_equal(chown(directory, 0, 12345), 0);
+	keyring = load(directory, &complaint);
+	assert_int_equal(complaint.n, 0);
+	assert_int_equal(keyring->n, 1);
+	keyring_free(keyring);
+	assert_int_equal(chown(path, 12345, 12345), 0);
+	keyring = load(directory, &complaint);
+	assert_string_equal(complaint.text, "it belongs to another user");
+	keyring_free(keyring);
+	free(path);
+	support_remove(directory);
+}
+
+static void test_directories(void **state)
+{
+	char *directory = support_directory(), *missing = support_path(directory, "missing");
+	struct complaint complaint;
+	struct keyring *keyring;
+
+	(void)state;
+	keyring = load(missing, &complaint);
+	assert_int_equal(complaint.n, 1);
+	assert_string_equal(complaint.file, "-");
+	assert_int_equal(keyring->n, 0);
+	keyring_free(keyring);
+	put(directory, "alice.key", line, 0600);
+	assert_int_equal(chmod(directory, 0770), 0);
+	keyring = load(directory, &complaint);
+	assert_non_null(strstr(complaint.text, "others than its owner may put keys there"));
+	assert_int_equal(keyring->n, 0);
+	keyring_free(keyring);
+	free(missing);
+	support_remove(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keys_are_found_by_user),
+		cmocka_unit_test(test_wrong_keys_are_refused_by_name),
+		cmocka_unit_test(test_files_that_are_none),
+		cmocka_unit_test(test_owners_and_groups),
+		cmocka_unit_test(test_directories),
+	};
+
+	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
+}
