@@ -39,6 +39,8 @@ struct match {
 	struct address source;
 	const char
 		*problem; /* why it must open nothing; NULL, which the engine leaves it: it may */
+	const char *user; /* whose key has done it; NULL, as the engine leaves it: nobody's */
+	uint32_t seconds; /* asked for; 0: as long as the door says */
 };
 typedef void (*engine_match_fn)(void *userdata, const struct match *match);
 

@@ -11,6 +11,7 @@
 #include "core/origin.h"
 #include "core/probe.h"
 #include "core/record.h"
+#include "judge/keyed-doors.h"
 #include "judge/one-time.h"
 #include "record/format.h"
 #include "util/cleanup.h"
@@ -41,6 +42,9 @@ struct judge {
 	struct reader readers[ORIGINS_MAX + 1]; /* by record.origin */
 	size_t n_readers;
 	struct engine *engine;
+	struct keyed_doors *keyed;
+	judge_stray_fn stray;
+	void *stray_userdata;
 	struct entry *entries; /* by the engine's number */
 	size_t n_entries;
 	struct stock *stocks;
@@ -181,6 +185,8 @@ int judge_new(const struct config *config, enum judge_mode mode, const struct ju
 		r = take_stock(judge, config);
 	if (r == 0)
 		r = compile(judge, config);
+	if (r == 0)
+		r = keyed_doors_new(config, predecessor ? predecessor->keyed : NULL, &judge->keyed);
 	if (r < 0)
 		return r;
 	if (predecessor) {
@@ -201,6 +207,7 @@ struct judge *judge_free(struct judge *judge)
 	for (size_t i = 0; i < judge->n_stocks; i++)
 		one_time_free(judge->stocks[i].file);
 	engine_free(judge->engine);
+	keyed_doors_free(judge->keyed);
 	free(judge->entries);
 	free(judge->stocks);
 	free(judge->stock_of);
@@ -305,6 +312,28 @@ static bool read_probe(struct judge *judge, const struct record *record)
 	return verdict == FORMAT_PROBE;
 }
 
+static void on_answer(void *userdata, const struct keyed_answer *answer)
+{
+	const struct feeding *feeding = userdata;
+	const struct judge *judge = feeding->judge;
+	const struct request *request = answer->request;
+
+	if (request->door != REQUEST_NOBODY)
+		feeding->fn(feeding->userdata, &(struct match){
+						       .knock = request->door,
+						       .source = request->source,
+						       .problem = answer->reason,
+						       .user = answer->user,
+						       .seconds = request->seconds,
+					       });
+	else if (judge->stray)
+		judge->stray(judge->stray_userdata, &(struct judge_stray){
+							    .source = request->source,
+							    .user = answer->user,
+							    .reason = answer->reason,
+						    });
+}
+
 enum engine_state judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
 			     void *userdata)
 {
@@ -312,8 +341,10 @@ enum engine_state judge_feed(struct judge *judge, const struct record *record, e
 	enum engine_state state;
 
 	/* Another boot, another clock: what was remembered cannot be compared any more. */
-	if (record->boot != judge->boot)
+	if (record->boot != judge->boot) {
 		engine_forget(judge->engine);
+		keyed_doors_forget(judge->keyed);
+	}
 	judge->boot = record->boot;
 	judge->counts.records++;
 	judge->probed = read_probe(judge, record);
@@ -322,7 +353,36 @@ enum engine_state judge_feed(struct judge *judge, const struct record *record, e
 	judge->counts.probes++;
 	state = engine_feed(judge->engine, &judge->probe, on_match, (void *)&feeding);
 	use_stocks(&feeding);
+	if (keyed_doors_feed(judge->keyed, &judge->probe, record->realtime_us / 1000000,
+			     record->past, on_answer, (void *)&feeding))
+		state = ENGINE_UNDERWAY;
 	return state;
+}
+
+void judge_burn_in(struct judge *judge, struct burnt *burnt)
+{
+	keyed_doors_burn_in(judge->keyed, burnt);
+}
+
+void judge_set_stray(struct judge *judge, judge_stray_fn fn, void *userdata)
+{
+	judge->stray = fn;
+	judge->stray_userdata = userdata;
+}
+
+void judge_tend(struct judge *judge, uint64_t realtime_us)
+{
+	keyed_doors_tend(judge->keyed, realtime_us / 1000000);
+}
+
+bool judge_knows(const struct judge *judge, const struct judge *predecessor, const char *user)
+{
+	return keyed_doors_know(judge->keyed, predecessor ? predecessor->keyed : NULL, user);
+}
+
+const struct keyed_counts *judge_keyed_counts(const struct judge *judge)
+{
+	return keyed_doors_counts(judge->keyed);
 }
 
 struct telling {

@@ -3,10 +3,13 @@
 
 #include "core/engine.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
+struct burnt;
 struct config;
 struct judge;
+struct keyed_counts;
 struct one_time;
 struct record;
 
@@ -17,7 +20,8 @@ struct judge_counts {
 			     those whose pattern matched, but not what it had to find */
 };
 
-/* What becomes of the sequences that are good for one knock. */
+/* What becomes of the sequences that are good for one knock. Tokens and SPA knocks are written down
+ * with judge_burn_in(). */
 enum judge_mode {
 	JUDGE_IN_EARNEST, /* a used one is marked in its file, before the match is told */
 	JUDGE_REHEARSAL,  /* files stay as they are; a used one is not good for another knock */
@@ -36,6 +40,30 @@ struct judge *judge_free(struct judge *judge);
  * predecessor has judged, uses up no sequence. */
 enum engine_state judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
 			     void *userdata);
+
+/* Where tokens and SPA knocks are burnt, before a match is told. Without it they are good once as
+ * far as this judge knows. It is borrowed. */
+void judge_burn_in(struct judge *judge, struct burnt *burnt);
+
+/* An SPA knock that names no door, or one that nobody could open. */
+struct judge_stray {
+	struct address source;
+	const char *user; /* whose key it is; NULL: unknown */
+	const char *reason;
+};
+typedef void (*judge_stray_fn)(void *userdata, const struct judge_stray *stray);
+
+/* Who is told of strays, if anybody. */
+void judge_set_stray(struct judge *judge, judge_stray_fn fn, void *userdata);
+
+/* Prepares for the time that comes: to be called about every second. */
+void judge_tend(struct judge *judge, uint64_t realtime_us);
+
+/* Whether the user has a key, and (unless there is no predecessor) the same one as there. */
+bool judge_knows(const struct judge *judge, const struct judge *predecessor, const char *user);
+
+/* What tokens and SPA knocks have cost. */
+const struct keyed_counts *judge_keyed_counts(const struct judge *judge);
 
 /* Tells how far the source of the last record fed is, if that was a probe: engine_progress(), in
  * numbers of doors. */

@@ -1,6 +1,8 @@
 #include "judge/load.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 #include "config/config.h"
 #include "core/origin.h"
 #include "judge/one-time.h"
+#include "keys/keyring.h"
 #include "record/format.h"
 #include "util/log.h"
 
@@ -25,6 +28,7 @@ static void print(const char *path, const struct complaint *complaint)
 /* What config_load() cannot know: whether patterns compile, and what is in other files. */
 struct loading {
 	const char *path; /* of the file that is complained about */
+	const char *keys; /* the directory */
 	size_t n_warnings;
 	size_t n_errors;
 };
@@ -123,11 +127,58 @@ static int check_one_time(struct loading *loading, const struct config *config)
 	return 0;
 }
 
+static void complain_key(void *userdata, const char *file, const char *text)
+{
+	struct loading *loading = userdata;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s%s%s", loading->keys, file ? "/" : "", file ? file : "");
+	loading->n_warnings++;
+	log_line(LOG_WARNING, "%s: warning: refused: %s", path, text);
+}
+
+static void check_users(struct loading *loading, const struct door *door,
+			const struct keyring *keyring)
+{
+	for (char *const *user = door->users; user && *user; user++) {
+		if (strcmp(*user, "*") == 0 || keyring_find(keyring, *user) != SIZE_MAX)
+			continue;
+		loading->n_warnings++;
+		log_line(LOG_WARNING, "%s: warning: door %s: %s has no key in %s: knocktail keygen",
+			 loading->path, door->name, *user, loading->keys);
+	}
+}
+
+/* One user's key is no reason to let nobody in: what is wrong with one is a warning. */
+static int check_keys(struct loading *loading, const struct config *config)
+{
+	struct keyring *keyring = NULL;
+	unsigned auth = 0;
+	int r;
+
+	for (size_t i = 0; i < config->n_doors; i++)
+		auth |= config->doors[i].auth;
+	if (!(auth & (AUTH_TOKEN | AUTH_SPA)))
+		return 0;
+	loading->keys = config->keys;
+	if (sodium_init() < 0)
+		return -ENOMEM;
+	r = keyring_load(config->keys, complain_key, loading, &keyring);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < config->n_doors; i++)
+		check_users(loading, &config->doors[i], keyring);
+	keyring_free(keyring);
+	return 0;
+}
+
 /* 0 or -ENOMEM. */
 static int check_rest(struct loading *loading, const struct config *config)
 {
 	int r = check_patterns(loading, config);
 
+	if (r == 0)
+		r = check_keys(loading, config);
 	return r < 0 ? r : check_one_time(loading, config);
 }
 

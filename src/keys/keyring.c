@@ -34,6 +34,16 @@ static int refuse(const struct loading *loading, const char *file, const char *t
 	return -EBADMSG;
 }
 
+int keyring_new(struct keyring **ret)
+{
+	struct keyring *keyring = calloc(1, sizeof *keyring);
+
+	if (!keyring)
+		return -ENOMEM;
+	*ret = keyring;
+	return 0;
+}
+
 struct keyring *keyring_free(struct keyring *keyring)
 {
 	if (!keyring)

@@ -34,6 +34,9 @@ typedef void (*keyring_complain_fn)(void *userdata, const char *file, const char
 int keyring_load(const char *directory, keyring_complain_fn complain, void *userdata,
 		 struct keyring **ret);
 
+/* An empty one. 0 or -ENOMEM. */
+int keyring_new(struct keyring **ret);
+
 /* Wipes them. Returns NULL. */
 struct keyring *keyring_free(struct keyring *keyring);
 
