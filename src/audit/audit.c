@@ -88,19 +88,24 @@ void audit_send(const struct audit_entry *entry)
 {
 	char source[ADDRESS_TEXT_MAX], deadline[40], message[MESSAGE_MAX];
 	struct fields fields = {0};
+	const char *user = entry->user ? entry->user : "";
 	int priority = events[entry->event].priority;
 
 	address_format(&entry->source, source);
 	format_deadline(entry->deadline_us, deadline, sizeof deadline);
-	snprintf(message, sizeof message, "door %s %s %s%s%s%s", entry->door,
-		 events[entry->event].what, source, deadline, entry->reason ? ": " : "",
+	snprintf(message, sizeof message, "%s%s %s %s%s%s%s%s%s%s",
+		 *entry->door ? "door " : "a door", entry->door, events[entry->event].what, source,
+		 *user ? " (" : "", user, *user ? ")" : "", deadline, entry->reason ? ": " : "",
 		 entry->reason ? entry->reason : "");
 
 	add_field(&fields, "MESSAGE=%s", message);
 	add_field(&fields, "MESSAGE_ID=%s", events[entry->event].message_id);
 	add_field(&fields, "PRIORITY=%d", priority);
 	add_field(&fields, "SYSLOG_IDENTIFIER=knocktaild");
-	add_field(&fields, "KNOCKTAIL_DOOR=%s", entry->door);
+	if (*entry->door)
+		add_field(&fields, "KNOCKTAIL_DOOR=%s", entry->door);
+	if (*user)
+		add_field(&fields, "KNOCKTAIL_USER=%s", user);
 	add_field(&fields, "KNOCKTAIL_SOURCE=%s", source);
 	if (entry->deadline_us > 0)
 		add_field(&fields, "KNOCKTAIL_DEADLINE=%" PRIu64, entry->deadline_us);

@@ -22,13 +22,14 @@ enum audit_event {
 
 struct audit_entry {
 	enum audit_event event;
-	const char *door;
+	const char *door; /* "": none in particular */
+	const char *user; /* whose key it was; "" or NULL: nobody's */
 	struct address source;
 	uint64_t deadline_us; /* wall clock; 0: there is none */
 	const char *reason;   /* or NULL */
 };
 
-/* Sends the entry to the journal, with MESSAGE_ID=, KNOCKTAIL_DOOR=, KNOCKTAIL_SOURCE=,
- * KNOCKTAIL_DEADLINE= and KNOCKTAIL_REASON=. Where standard error is not the journal, its message
- * goes there too. */
+/* Sends the entry to the journal, with MESSAGE_ID=, KNOCKTAIL_DOOR=, KNOCKTAIL_USER=,
+ * KNOCKTAIL_SOURCE=, KNOCKTAIL_DEADLINE= and KNOCKTAIL_REASON=. Where standard error is not the
+ * journal, its message goes there too. */
 void audit_send(const struct audit_entry *entry);

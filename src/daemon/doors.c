@@ -70,6 +70,7 @@ static void on_news(void *userdata, const struct grant_news *news)
 	audit_send(&(struct audit_entry){
 		.event = events[news->event],
 		.door = news->door,
+		.user = news->user,
 		.source = news->source,
 		.deadline_us = news->left_us > 0 ? clock_us(CLOCK_REALTIME) + news->left_us : 0,
 		.reason = news->reason,

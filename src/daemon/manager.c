@@ -11,7 +11,9 @@
 #include <systemd/sd-event.h>
 
 #include "audit/audit.h"
+#include "audit/limit.h"
 #include "config/config.h"
+#include "core/caller.h"
 #include "core/record.h"
 #include "daemon/clock.h"
 #include "daemon/doors.h"
@@ -21,6 +23,7 @@
 #include "judge/judge.h"
 #include "judge/load.h"
 #include "judge/one-time.h"
+#include "keys/burnt.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -29,12 +32,20 @@ struct manager {
 	sd_event *event;
 	struct config *config;
 	struct judge *judge;
+	struct burnt *burnt;
 	struct doors *doors;
 	struct tail *tail;
 	const struct record *record; /* the one being judged */
 	bool settled;		     /* it is acted on, and the position is behind it */
+	struct limit limit;
+	sd_event_source *tending;
 	bool stopping;
 };
+
+enum { REASON_MAX = 300 };
+
+/* How often what tokens and SPA knocks need for the next minutes is prepared. */
+#define TEND_US UINT64_C(1000000)
 
 DEFINE_CLEANUP(struct manager *, manager_free)
 
@@ -53,14 +64,44 @@ static void check_doors(struct manager *manager)
 	}
 }
 
-static void refuse(const struct door *door, const struct match *match, const char *reason)
+/* Knocks that are refused can be sent as often as somebody likes. */
+static void refuse(struct manager *manager, const struct audit_entry *entry)
 {
-	audit_send(&(struct audit_entry){
-		.event = AUDIT_REFUSED,
-		.door = door->name,
-		.source = match->source,
-		.reason = reason,
-	});
+	struct audit_entry limited = *entry;
+	char reason[REASON_MAX];
+	uint64_t n_dropped;
+
+	if (!limit_take(&manager->limit, entry->door, entry->user ? entry->user : "",
+			clock_us(CLOCK_MONOTONIC), &n_dropped))
+		return;
+	limited.event = AUDIT_REFUSED;
+	if (n_dropped > 0) {
+		snprintf(reason, sizeof reason, "%s (%" PRIu64 " more were not logged)",
+			 entry->reason, n_dropped);
+		limited.reason = reason;
+	}
+	audit_send(&limited);
+}
+
+static void refuse_match(struct manager *manager, const struct match *match, const char *reason)
+{
+	refuse(manager, &(struct audit_entry){
+				.door = manager->config->doors[match->knock].name,
+				.user = match->user,
+				.source = match->source,
+				.reason = reason,
+			});
+}
+
+/* A request that names no door. */
+static void on_stray(void *userdata, const struct judge_stray *stray)
+{
+	refuse(userdata, &(struct audit_entry){
+				 .door = "",
+				 .user = stray->user,
+				 .source = stray->source,
+				 .reason = stray->reason,
+			 });
 }
 
 static uint64_t since_us(uint64_t then_us, uint64_t now_us)
@@ -101,13 +142,14 @@ static void on_match(void *userdata, const struct match *match)
 		tail_settle(manager->tail);
 	manager->settled = true;
 	if (match->problem)
-		refuse(door, match, match->problem);
+		refuse_match(manager, match, match->problem);
 	else if (age_us(manager->record) > manager->config->max_age_us)
-		refuse(door, match, "the knock is older than max_age");
+		refuse_match(manager, match, "the knock is older than max_age");
 	else if (!door_allows(door, &match->source))
-		refuse(door, match, "the source is not in allow");
+		refuse_match(manager, match, "the source is not in allow");
 	else
-		grants_open(doors_grants(manager->doors), door, &match->source,
+		grants_open(doors_grants(manager->doors), door,
+			    &(struct caller){match->source, match->user, match->seconds},
 			    clock_us(CLOCK_BOOTTIME));
 	warn_if_last(manager, match->knock);
 }
@@ -125,11 +167,27 @@ static void on_record(void *userdata, const struct record *record)
 		doors_rearm(manager->doors);
 }
 
-static const struct door *find_door(void *userdata, const char *name)
+/* The door, if that user (or nobody) may open it still. */
+static const struct door *find_door(void *userdata, const char *name, const char *user)
 {
 	const struct manager *manager = userdata;
 
+	if (user[0] && !judge_knows(manager->judge, NULL, user))
+		return NULL;
 	return config_find_door(manager->config, name);
+}
+
+/* A judge and the one before it. */
+struct reign {
+	const struct judge *judge, *predecessor;
+};
+
+/* A user with another key than before is another user. */
+static bool has_same_key(void *userdata, const char *user)
+{
+	const struct reign *reign = userdata;
+
+	return judge_knows(reign->judge, reign->predecessor, user);
 }
 
 /* Puts a configuration in force. */
@@ -150,6 +208,12 @@ static int adopt(struct manager *manager, struct config *config)
 	/* What one configuration has judged is not for another to judge. */
 	if (manager->tail)
 		tail_settle(manager->tail);
+	judge_burn_in(judge, manager->burnt);
+	judge_set_stray(judge, on_stray, manager);
+	burnt_set_skew(manager->burnt, (uint32_t)(config->clock_skew_us / 1000000));
+	if (manager->judge)
+		grants_expel(grants, has_same_key, &(struct reign){judge, manager->judge},
+			     clock_us(CLOCK_BOOTTIME));
 	judge_free(manager->judge);
 	manager->judge = judge;
 	config_free(manager->config);
@@ -220,6 +284,27 @@ static int watch_signals(struct manager *manager)
 	return r < 0 ? r : 0;
 }
 
+static int on_tend(sd_event_source *source, uint64_t time_us, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	judge_tend(manager->judge, clock_us(CLOCK_REALTIME));
+	sd_event_source_set_time(source, time_us + TEND_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* What has been used is kept from the next daemon, too. */
+static int keep_burnt(struct manager *manager, const struct manager_options *options)
+{
+	CLEANUP(cleanup_free) char *directory = NULL;
+
+	if (asprintf(&directory, "%s/burnt", options->state_directory) < 0) {
+		directory = NULL;
+		return -ENOMEM;
+	}
+	return burnt_new(directory, 0, &manager->burnt);
+}
+
 /* How much later a record may be stored than the kernel wrote it. */
 #define LAG_US UINT64_C(1000000)
 
@@ -242,12 +327,17 @@ static int start(struct manager *manager, const struct manager_options *options)
 	r = load_config(options->config_path, &config, NULL);
 	if (r < 0)
 		return r;
-	r = doors_new(manager->event, options->runtime_directory, &manager->doors);
+	r = keep_burnt(manager, options);
+	if (r == 0)
+		r = doors_new(manager->event, options->runtime_directory, &manager->doors);
 	if (r < 0) {
 		config_free(config);
 		return r;
 	}
 	r = adopt(manager, config);
+	if (r == 0)
+		r = sd_event_add_time(manager->event, &manager->tending, CLOCK_MONOTONIC,
+				      clock_us(CLOCK_MONOTONIC), 0, on_tend, manager);
 	if (r < 0)
 		return r;
 	r = grants_inherit(doors_grants(manager->doors), find_door, manager,
@@ -298,8 +388,10 @@ struct manager *manager_free(struct manager *manager)
 {
 	if (manager) {
 		tail_free(manager->tail);
+		sd_event_source_unref(manager->tending);
 		doors_free(manager->doors);
 		judge_free(manager->judge);
+		burnt_free(manager->burnt);
 		config_free(manager->config);
 		sd_event_unref(manager->event);
 		free(manager);

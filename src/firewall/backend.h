@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct children;
+struct caller;
 struct door;
 struct ipset_client;
 struct iptables_job;
@@ -39,7 +40,7 @@ struct backend {
 	const char *name;
 	bool expires; /* the kernel keeps the deadline */
 	/* Fills in the rule's fields. 0, -ENOMEM, -EAFNOSUPPORT. */
-	int (*spell)(const struct door *door, const struct address *source, struct rule *rule);
+	int (*spell)(const struct door *door, const struct caller *caller, struct rule *rule);
 	/* NULL: there is nothing to prepare. */
 	int (*prepare)(struct firewall *firewall, const struct door *door);
 	/* As firewall.h has them; `problem` is written on error. One family is checked at a time.

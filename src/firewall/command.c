@@ -3,22 +3,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/caller.h"
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
 #include "util/children.h"
 
-static int command_spell(const struct door *door, const struct address *source, struct rule *rule)
+static int command_spell(const struct door *door, const struct caller *caller, struct rule *rule)
 {
-	enum family family = address_family(source);
+	enum family family = address_family(&caller->source);
 
 	if (!door->start_command[family])
 		return -EAFNOSUPPORT;
-	rule->start = command_expand(door->start_command[family], door, source);
+	rule->start = command_expand(door->start_command[family], door, caller);
 	if (!rule->start)
 		return -ENOMEM;
 	if (door->stop_command[family]) {
-		rule->stop = command_expand(door->stop_command[family], door, source);
+		rule->stop = command_expand(door->stop_command[family], door, caller);
 		if (!rule->stop)
 			return -ENOMEM;
 	}

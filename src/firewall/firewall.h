@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct caller;
 struct door;
 struct firewall;
 struct rule;
@@ -82,11 +83,11 @@ int firewall_fd(const struct firewall *firewall);
 uint64_t firewall_next_us(const struct firewall *firewall);
 void firewall_process(struct firewall *firewall, uint64_t now_us);
 
-/* A rule: what one door opens for one source, spelled out, so that it can be closed without the
+/* A rule: what one door opens for one caller, spelled out, so that it can be closed without the
  * configuration that it came from. */
 
 /* 0; -ENOMEM; -EAFNOSUPPORT: the door has nothing for the address's family. */
-int rule_new(const struct door *door, const struct address *source, struct rule **ret);
+int rule_new(const struct door *door, const struct caller *caller, struct rule **ret);
 struct rule *rule_free(struct rule *rule);
 
 /* Whether the kernel itself ends it after the time given to firewall_open(). */

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "core/caller.h"
 #include "core/door.h"
 #include "firewall/backend.h"
 #include "firewall/iptables-table.h"
@@ -460,13 +461,13 @@ static int append_ports(const struct door *door, int protocol, char **ports, siz
 	return 0;
 }
 
-static int iptables_spell(const struct door *door, const struct address *source, struct rule *rule)
+static int iptables_spell(const struct door *door, const struct caller *caller, struct rule *rule)
 {
 	char address[ADDRESS_TEXT_MAX];
 	size_t n = 0;
 
 	rule->chain = strdup(door->chain);
-	rule->element = strdup(address_format(source, address));
+	rule->element = strdup(address_format(&caller->source, address));
 	rule->ports = calloc(3, sizeof *rule->ports);
 	if (!rule->chain || !rule->element || !rule->ports)
 		return -ENOMEM;
@@ -563,12 +564,12 @@ static int rehearse(struct firewall *firewall, const struct door *door, enum fam
 {
 	static const char *const examples[N_FAMILIES] = {"192.0.2.1", "2001:db8::1"};
 	CLEANUP(cleanup_free) char *rules = NULL, *text = NULL;
-	struct address source;
+	struct caller caller = {.user = NULL};
 	struct rule *rule;
 	int r;
 
-	address_parse(examples[family], &source);
-	r = rule_new(door, &source, &rule);
+	address_parse(examples[family], &caller.source);
+	r = rule_new(door, &caller, &rule);
 	if (r == 0) {
 		rules = spell_rules(rule, 0);
 		rule_free(rule);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/caller.h"
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
@@ -244,12 +245,12 @@ static bool nft_holds(struct firewall *firewall, const struct rule *rule)
 static int rehearse(struct firewall *firewall, const struct door *door, enum family family)
 {
 	static const char *const examples[N_FAMILIES] = {"192.0.2.1", "2001:db8::1"};
-	struct address source;
+	struct caller caller = {.user = NULL};
 	char *element;
 	int r;
 
-	address_parse(examples[family], &source);
-	element = token_expand(door->entry, door, &source);
+	address_parse(examples[family], &caller.source);
+	element = token_expand(door->entry, door, &caller);
 	if (!element)
 		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", door->set[family]);
 	nft_ctx_set_dry_run(firewall->nft->context, true);

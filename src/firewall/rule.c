@@ -22,7 +22,7 @@ const struct backend *backend_of(const struct door *door)
 	return backends[door->backend];
 }
 
-int rule_new(const struct door *door, const struct address *source, struct rule **ret)
+int rule_new(const struct door *door, const struct caller *caller, struct rule **ret)
 {
 	CLEANUP(cleanup_rule_free) struct rule *rule = calloc(1, sizeof *rule);
 	int r;
@@ -30,7 +30,7 @@ int rule_new(const struct door *door, const struct address *source, struct rule 
 	if (!rule)
 		return -ENOMEM;
 	rule->backend = backend_of(door);
-	r = rule->backend->spell(door, source, rule);
+	r = rule->backend->spell(door, caller, rule);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(rule);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/caller.h"
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
@@ -10,14 +11,14 @@
 
 #define US_PER_S UINT64_C(1000000)
 
-int set_spell(const struct door *door, const struct address *source, struct rule *rule)
+int set_spell(const struct door *door, const struct caller *caller, struct rule *rule)
 {
-	const char *set = door->set[address_family(source)];
+	const char *set = door->set[address_family(&caller->source)];
 
 	if (!set)
 		return -EAFNOSUPPORT;
 	rule->set = strdup(set);
-	rule->element = token_expand(door->entry, door, source);
+	rule->element = token_expand(door->entry, door, caller);
 	return rule->set && rule->element ? 0 : -ENOMEM;
 }
 

@@ -6,13 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct address;
+struct caller;
 struct door;
 struct listing;
 struct rule;
 
 /* As backend.spell and backend.is_whole. */
-int set_spell(const struct door *door, const struct address *source, struct rule *rule);
+int set_spell(const struct door *door, const struct caller *caller, struct rule *rule);
 bool set_is_whole(const struct rule *rule);
 
 /* As backend.find. */

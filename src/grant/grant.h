@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct caller;
 struct door;
 struct firewall;
 struct grants;
@@ -34,6 +35,7 @@ struct grant_news {
 	enum grant_event event;
 	const char *door;
 	struct address source;
+	const char *user;   /* whose key opened it; "": nobody's */
 	uint64_t left_us;   /* until the deadline, of a door that is open */
 	const char *reason; /* or NULL */
 };
@@ -61,9 +63,10 @@ size_t grants_count(const struct grants *grants);
 /* The firewall that they change, to check doors with. */
 struct firewall *grants_firewall(struct grants *grants);
 
-/* Opens the door for the source, or moves the deadline. What comes of it is told as news, before or
+/* Opens the door for the caller's source, or moves the deadline, but never to an earlier time. The
+ * last caller is whose grant it is. What comes of it is told as news, before or
  * after this returns. */
-void grants_open(struct grants *grants, const struct door *door, const struct address *source,
+void grants_open(struct grants *grants, const struct door *door, const struct caller *caller,
 		 uint64_t now_us);
 
 /* Closes the door for the source, or for all of them (`source` is NULL). Returns for how many it
@@ -78,6 +81,7 @@ void grants_suspend(struct grants *grants, uint64_t now_us);
 struct grant_view {
 	const char *door;
 	struct address source;
+	const char *user; /* whose key opened it; "": nobody's */
 	uint64_t left_us; /* until the deadline */
 	bool missing;	  /* the firewall has lost it and does not take it back */
 };
@@ -86,8 +90,15 @@ typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);
 /* Shows the open ones, in no order. */
 void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata);
 
-/* Closes those whose door is gone, or would now open something else, or not for that source. */
-typedef const struct door *(*grants_find_fn)(void *userdata, const char *name);
+/* Closes those that users have opened for whom `may` says no. */
+typedef bool (*grants_may_fn)(void *userdata, const char *user);
+void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us);
+
+/* The door of this name, if it is still there and the user ("": nobody) may open it. */
+typedef const struct door *(*grants_find_fn)(void *userdata, const char *name, const char *user);
+
+/* Closes those whose door is gone, or would now open something else, or not for that source or
+ * user. */
 void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
 /* Takes over what a predecessor left on record: closes what is overdue, adopts what still runs (the

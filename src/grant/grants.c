@@ -101,10 +101,10 @@ static struct grant *find(struct grants *grants, const char *door, const struct 
 	return grant;
 }
 
-static int grant_new(struct grants *grants, const char *door, const struct address *source,
+static int grant_new(struct grants *grants, const char *door, const struct caller *caller,
 		     struct rule *rule, uint64_t deadline_us, struct grant **ret)
 {
-	struct grant **bucket = grants_bucket(grants, source);
+	struct grant **bucket = grants_bucket(grants, &caller->source);
 	struct grant *grant = calloc(1, sizeof *grant);
 
 	if (!grant)
@@ -112,7 +112,8 @@ static int grant_new(struct grants *grants, const char *door, const struct addre
 	grant->grants = grants;
 	grant->state = OPENING;
 	memcpy(grant->door, door, strlen(door) + 1);
-	grant->source = *source;
+	grant->source = caller->source;
+	grant_take_caller(grant, caller);
 	grant->deadline_us = grant->due.at_us = deadline_us;
 	if (crowd_join(&grants->crowds, door) < 0) {
 		free(grant);
@@ -160,57 +161,59 @@ void grant_forget(struct grant *grant)
 	grant_forget_but_record(grant);
 }
 
-static void refuse(struct grants *grants, const struct door *door, const struct address *source,
+static void refuse(struct grants *grants, const struct door *door, const struct caller *caller,
 		   const char *reason)
 {
 	grants->news(grants->userdata, &(struct grant_news){
 					       .event = GRANT_REFUSED,
 					       .door = door->name,
-					       .source = *source,
+					       .source = caller->source,
+					       .user = caller->user ? caller->user : "",
 					       .reason = reason,
 				       });
 }
 
-static void open_new(struct grants *grants, const struct door *door, const struct address *source,
+static void open_new(struct grants *grants, const struct door *door, const struct caller *caller,
 		     uint64_t now_us)
 {
+	uint64_t deadline_us = now_us + door_timeout_us(door, caller->seconds);
 	struct rule *rule = NULL;
 	struct grant *grant;
 	int r;
 
 	if (grants->n_grants >= grants->max_open) {
-		refuse(grants, door, source, "max_open doors are open");
+		refuse(grants, door, caller, "max_open doors are open");
 		return;
 	}
 	if (crowd_size(&grants->crowds, door->name) >= door->max_open) {
-		refuse(grants, door, source, "the door is open for max_open sources");
+		refuse(grants, door, caller, "the door is open for max_open sources");
 		return;
 	}
-	r = rule_new(door, source, &rule);
+	r = rule_new(door, caller, &rule);
 	if (r == 0)
-		r = grant_new(grants, door->name, source, rule, now_us + door->timeout_us, &grant);
+		r = grant_new(grants, door->name, caller, rule, deadline_us, &grant);
 	if (r == -EAFNOSUPPORT) {
-		refuse(grants, door, source,
-		       address_family(source) == FAMILY_IPV6
+		refuse(grants, door, caller,
+		       address_family(&caller->source) == FAMILY_IPV6
 			       ? "the door has no set_6 or start_command_6"
 			       : "the door has no set or start_command");
 	} else if (r < 0) {
 		rule_free(rule);
-		refuse(grants, door, source, strerror(-r));
+		refuse(grants, door, caller, strerror(-r));
 	} else {
 		grant_start(grant, now_us);
 	}
 }
 
-void grants_open(struct grants *grants, const struct door *door, const struct address *source,
+void grants_open(struct grants *grants, const struct door *door, const struct caller *caller,
 		 uint64_t now_us)
 {
-	struct grant *grant = find(grants, door->name, source);
+	struct grant *grant = find(grants, door->name, &caller->source);
 
 	if (grant)
-		grant_knock(grant, door, now_us);
+		grant_knock(grant, door, caller, now_us);
 	else
-		open_new(grants, door, source, now_us);
+		open_new(grants, door, caller, now_us);
 }
 
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
@@ -247,6 +250,7 @@ void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn
 			fn(userdata, &(struct grant_view){
 					     .door = grant->door,
 					     .source = grant->source,
+					     .user = grant->user,
 					     .left_us = grant->deadline_us - now_us,
 					     .missing = grant->missing,
 				     });
@@ -254,12 +258,14 @@ void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn
 	}
 }
 
-static bool stands(const struct door *door, const struct address *source, const struct rule *rule)
+static bool stands(const struct door *door, const struct caller *caller, const struct rule *rule)
 {
 	struct rule *now;
 	bool same;
 
-	if (!door || !door_allows(door, source) || rule_new(door, source, &now) < 0)
+	if (!door || !door_allows(door, &caller->source) ||
+	    (caller->user[0] && !door_has_user(door, caller->user)) ||
+	    rule_new(door, caller, &now) < 0)
 		return false;
 	same = rule_equal(now, rule);
 	rule_free(now);
@@ -269,7 +275,19 @@ static bool stands(const struct door *door, const struct address *source, const 
 void grants_review(struct grants *grants, grants_find_fn find_door, void *userdata, uint64_t now_us)
 {
 	FOR_EACH_GRANT(grants, grant)
-	if (!stands(find_door(userdata, grant->door), &grant->source, grant->rule))
+	{
+		struct caller caller = grant_caller(grant);
+
+		if (!stands(find_door(userdata, grant->door, grant->user), &caller, grant->rule))
+			grant_end(grant, now_us);
+	}
+	grants_run(grants, now_us);
+}
+
+void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us)
+{
+	FOR_EACH_GRANT(grants, grant)
+	if (grant->user[0] && !may(userdata, grant->user))
 		grant_end(grant, now_us);
 	grants_run(grants, now_us);
 }
@@ -280,13 +298,24 @@ struct inheritance {
 	uint64_t now_us;
 };
 
+/* Good as long as what is stored. */
+static struct caller caller_of(const struct stored_grant *stored)
+{
+	return (struct caller){
+		.source = stored->source,
+		.user = stored->user,
+		.seconds = stored->seconds,
+	};
+}
+
 /* Takes the rule. */
 static void take(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
+	const struct caller caller = caller_of(stored);
 	struct grant *grant;
 
-	if (grant_new(grants, stored->door, &stored->source, stored->rule, stored->deadline_us,
-		      &grant) < 0) {
+	if (grant_new(grants, stored->door, &caller, stored->rule, stored->deadline_us, &grant) <
+	    0) {
 		rule_free(stored->rule);
 	} else if (stored->state == STORED_CLOSED) {
 		grant_resume(grant, now_us);
@@ -300,12 +329,13 @@ static void take(struct grants *grants, struct stored_grant *stored, uint64_t no
 /* The record knows how to close; the door knows how to open. */
 static bool renew_rule(const struct grants *grants, struct stored_grant *stored)
 {
-	const struct door *door = grants->find(grants->find_userdata, stored->door);
+	const struct door *door = grants->find(grants->find_userdata, stored->door, stored->user);
+	const struct caller caller = caller_of(stored);
 
-	if (!stands(door, &stored->source, stored->rule))
+	if (!stands(door, &caller, stored->rule))
 		return false;
 	stored->rule = rule_free(stored->rule);
-	return rule_new(door, &stored->source, &stored->rule) == 0;
+	return rule_new(door, &caller, &stored->rule) == 0;
 }
 
 static void inherit_closed(struct grants *grants, struct stored_grant *stored, uint64_t now_us)

@@ -28,11 +28,29 @@ static void tell(const struct grant *grant, enum grant_event event, const char *
 			     .event = event,
 			     .door = grant->door,
 			     .source = grant->source,
+			     .user = grant->user,
 			     .left_us = event != GRANT_REFUSED && grant->deadline_us > now_us
 						? grant->deadline_us - now_us
 						: 0,
 			     .reason = reason,
 		     });
+}
+
+struct caller grant_caller(const struct grant *grant)
+{
+	return (struct caller){
+		.source = grant->source,
+		.user = grant->user,
+		.seconds = grant->seconds,
+	};
+}
+
+void grant_take_caller(struct grant *grant, const struct caller *caller)
+{
+	const char *user = caller->user ? caller->user : "";
+
+	memmove(grant->user, user, strlen(user) + 1);
+	grant->seconds = caller->seconds;
 }
 
 static void set_due(struct grant *grant, uint64_t at_us)
@@ -83,9 +101,11 @@ static int record(const struct grant *grant)
 		.state = grant->state == OPENING ? STORED_OPENING : STORED_OPEN,
 		.n_opened = grant->n_opened + (grant->state == OPENING),
 		.rule = grant->rule,
+		.seconds = grant->seconds,
 	};
 
 	memcpy(stored.door, grant->door, sizeof stored.door);
+	memcpy(stored.user, grant->user, sizeof stored.user);
 	return store_write(grant->grants->store, &stored);
 }
 
@@ -245,9 +265,11 @@ static void leave(struct grant *grant, uint64_t now_us)
 		.deadline_us = grant->resumed_us,
 		.state = STORED_CLOSED,
 		.rule = grant->rule,
+		.seconds = grant->seconds,
 	};
 
 	memcpy(stored.door, grant->door, sizeof stored.door);
+	memcpy(stored.user, grant->user, sizeof stored.user);
 	if (grant->resumed_us > now_us && store_write(grant->grants->store, &stored) == 0)
 		grant_forget_but_record(grant);
 	else
@@ -385,10 +407,11 @@ static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 }
 
 /* A knock while it is being closed: it is opened again after that, as the door is now. */
-static void knock_again(struct grant *grant, const struct door *door, uint64_t now_us)
+static void knock_again(struct grant *grant, const struct door *door, const struct caller *caller,
+			uint64_t now_us)
 {
 	struct rule *wanted;
-	int r = rule_new(door, &grant->source, &wanted);
+	int r = rule_new(door, caller, &wanted);
 
 	if (r < 0) {
 		tell(grant, GRANT_REFUSED, strerror(-r), now_us);
@@ -396,7 +419,8 @@ static void knock_again(struct grant *grant, const struct door *door, uint64_t n
 	}
 	rule_free(grant->wanted);
 	grant->wanted = wanted;
-	grant->deadline_us = now_us + door->timeout_us;
+	grant_take_caller(grant, caller);
+	grant->deadline_us = now_us + door_timeout_us(door, caller->seconds);
 	if (grant->state == UNCLOSED)
 		set_due(grant, now_us);
 }
@@ -465,12 +489,29 @@ void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left
 		keep(grant, retelling, now_us);
 }
 
-void grant_knock(struct grant *grant, const struct door *door, uint64_t now_us)
+/* Whose grant it is matters to what closes it: then it stays who opened it. */
+static void change_caller(struct grant *grant, const struct door *door, const struct caller *caller)
 {
-	if (grant->state != CLOSING && grant->state != UNCLOSED && grant->deadline_us > now_us)
-		renew(grant, now_us + door->timeout_us, now_us);
-	else
-		knock_again(grant, door, now_us);
+	struct rule *rule;
+
+	if (rule_new(door, caller, &rule) < 0)
+		return;
+	if (rule_equal(rule, grant->rule))
+		grant_take_caller(grant, caller);
+	rule_free(rule);
+}
+
+void grant_knock(struct grant *grant, const struct door *door, const struct caller *caller,
+		 uint64_t now_us)
+{
+	uint64_t deadline_us = now_us + door_timeout_us(door, caller->seconds);
+
+	if (grant->state == CLOSING || grant->state == UNCLOSED || grant->deadline_us <= now_us) {
+		knock_again(grant, door, caller, now_us);
+		return;
+	}
+	change_caller(grant, door, caller);
+	renew(grant, deadline_us > grant->deadline_us ? deadline_us : grant->deadline_us, now_us);
 }
 
 void grant_run(struct grant *grant, uint64_t now_us)

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "core/address.h"
+#include "core/caller.h"
 #include "core/door.h"
+#include "core/user.h"
 #include "firewall/firewall.h"
 #include "grant/crowd.h"
 #include "grant/grant.h"
@@ -44,6 +46,8 @@ struct grant {
 	enum grant_state state;
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
+	char user[USER_NAME_MAX + 1]; /* the last caller's; "": nobody's */
+	uint32_t seconds;	      /* that it was asked to stay open */
 	struct rule *rule;
 	uint64_t deadline_us;
 	uint64_t asked_us;   /* the deadline that the kernel was asked to keep last */
@@ -90,6 +94,12 @@ struct grants {
 /* The grants of a source, and perhaps others. */
 struct grant **grants_bucket(struct grants *grants, const struct address *source);
 
+/* Who opened it. Good as long as the grant. */
+struct caller grant_caller(const struct grant *grant);
+
+/* It is this caller's from now on. */
+void grant_take_caller(struct grant *grant, const struct caller *caller);
+
 /* Takes the grant out of the world, its record included or not. */
 void grant_forget(struct grant *grant);
 void grant_forget_but_record(struct grant *grant);
@@ -110,7 +120,8 @@ void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left
 
 /* Another knock: of an open one, which moves the deadline, or of one that is being closed, after
  * which it is opened again as the door is now. */
-void grant_knock(struct grant *grant, const struct door *door, uint64_t now_us);
+void grant_knock(struct grant *grant, const struct door *door, const struct caller *caller,
+		 uint64_t now_us);
 
 /* Its deadline is now; grants_run() closes it. */
 void grant_end(struct grant *grant, uint64_t now_us);

@@ -81,6 +81,10 @@ static int write_file(int fd, const struct store *store, const struct stored_gra
 		"\n",
 		stored->door, address_format(&stored->source, text), store->boot_id,
 		stored->deadline_us, state_names[stored->state], stored->n_opened);
+	if (stored->user[0])
+		fprintf(file, "user=%s\n", stored->user);
+	if (stored->seconds > 0)
+		fprintf(file, "seconds=%" PRIu32 "\n", stored->seconds);
 	rule_write(stored->rule, file);
 	fprintf(file, "end=yes\n");
 	failed = ferror(file);
@@ -121,7 +125,7 @@ int store_remove(struct store *store, const char *door, const struct address *so
 	return r;
 }
 
-/* The lines of a record beside the rule's: each is needed, once. */
+/* The lines of a record beside the rule's: each is needed, but for the last two, and none twice. */
 enum {
 	LINE_DOOR = 1 << 0,
 	LINE_SOURCE = 1 << 1,
@@ -131,6 +135,8 @@ enum {
 	LINE_OPENED = 1 << 5,
 	LINE_END = 1 << 6,
 	LINES = (1 << 7) - 1,
+	LINE_USER = 1 << 7,
+	LINE_SECONDS = 1 << 8,
 };
 
 /* What has been read of a record so far. */
@@ -148,6 +154,24 @@ static int read_door(const char *value, char *door)
 	return 0;
 }
 
+static int read_user(const char *value, char *user)
+{
+	if (!user_is_name(value))
+		return -EINVAL;
+	memcpy(user, value, strlen(value) + 1);
+	return 0;
+}
+
+static int read_seconds(const char *value, uint32_t *ret)
+{
+	uint64_t seconds;
+
+	if (number_parse(value, strlen(value), &seconds) < 0 || seconds > UINT32_MAX)
+		return -EINVAL;
+	*ret = (uint32_t)seconds;
+	return 0;
+}
+
 static int read_state(const char *value, enum stored_state *state)
 {
 	for (unsigned i = 0; i < N_STORED_STATES; i++) {
@@ -161,8 +185,8 @@ static int read_state(const char *value, enum stored_state *state)
 
 static unsigned line_of(const char *key)
 {
-	static const char *const keys[] = {"door",  "source", "boot", "deadline_us",
-					   "state", "opened", "end"};
+	static const char *const keys[] = {"door",   "source", "boot", "deadline_us", "state",
+					   "opened", "end",    "user", "seconds"};
 
 	for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++)
 		if (strcmp(key, keys[i]) == 0)
@@ -198,6 +222,10 @@ static int read_line(const struct store *store, char *line, struct reading *read
 		return number_parse(value, strlen(value), &reading->stored.n_opened);
 	case LINE_END:
 		return 0;
+	case LINE_USER:
+		return read_user(value, reading->stored.user);
+	case LINE_SECONDS:
+		return read_seconds(value, &reading->stored.seconds);
 	default:
 		return rule_read_line(line, value, &reading->stored.rule);
 	}
@@ -238,7 +266,7 @@ static int read_record(const struct store *store, const char *name, struct store
 	}
 	r = read_lines(store, file, &reading);
 	name_of(reading.stored.door, &reading.stored.source, own_name);
-	if (r == 0 && (reading.lines != LINES || !rule_is_whole(reading.stored.rule) ||
+	if (r == 0 && ((reading.lines & LINES) != LINES || !rule_is_whole(reading.stored.rule) ||
 		       strcmp(name, own_name) != 0))
 		r = -EINVAL;
 	if (r < 0) {

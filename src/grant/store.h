@@ -7,6 +7,7 @@
 
 #include "core/address.h"
 #include "core/door.h"
+#include "core/user.h"
 
 #include <stdint.h>
 
@@ -23,7 +24,9 @@ enum stored_state {
 struct stored_grant {
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
-	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
+	char user[USER_NAME_MAX + 1]; /* "": nobody's key has opened it */
+	uint32_t seconds;	      /* that it was asked to stay open; 0: none in particular */
+	uint64_t deadline_us;	      /* CLOCK_BOOTTIME; 0: of an earlier boot */
 	enum stored_state state;
 	uint64_t n_opened; /* how often it was opened without having been closed */
 	struct rule *rule; /* the reader's to free */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/caller.h"
 #include "core/door.h"
 #include "grant/grant.h"
 #include "support.h"
@@ -39,7 +40,7 @@ static void knock_all(struct grants *grants, const struct door *door, unsigned n
 
 		snprintf(text, sizeof text, "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
 		if (address_parse(text, &source) == 0)
-			grants_open(grants, door, &source, now_us);
+			grants_open(grants, door, &(struct caller){.source = source}, now_us);
 	}
 }
 

@@ -9,6 +9,7 @@
 
 #include "cmocka-all.h"
 #include "core/address.h"
+#include "core/caller.h"
 #include "core/door.h"
 #include "firewall/firewall.h"
 #include "support.h"
@@ -106,7 +107,7 @@ static struct rule *new_rule(const struct door *door, const char *source)
 	struct rule *rule;
 
 	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(rule_new(door, &address, &rule), 0);
+	assert_int_equal(rule_new(door, &(struct caller){.source = address}, &rule), 0);
 	return rule;
 }
 

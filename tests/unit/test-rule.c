@@ -5,6 +5,7 @@
 
 #include "cmocka-all.h"
 #include "core/address.h"
+#include "core/caller.h"
 #include "core/command.h"
 #include "core/door.h"
 #include "firewall/backend.h"
@@ -26,7 +27,7 @@ static struct rule *new_rule(const struct door *door, const char *source)
 	struct address from = address(source);
 	struct rule *rule = NULL;
 
-	assert_int_equal(rule_new(door, &from, &rule), 0);
+	assert_int_equal(rule_new(door, &(struct caller){.source = from}, &rule), 0);
 	assert_non_null(rule);
 	return rule;
 }
@@ -93,8 +94,8 @@ static void test_tokens(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct address source = address(cases[i].source);
-		char *expanded = token_expand(cases[i].text, &ipset_door, &source);
+		struct caller caller = {.source = address(cases[i].source), .user = "alice"};
+		char *expanded = token_expand(cases[i].text, &ipset_door, &caller);
 
 		assert_non_null(expanded);
 		assert_string_equal(expanded, cases[i].expanded);
@@ -104,9 +105,9 @@ static void test_tokens(void **state)
 
 static void test_token_argv(void **state)
 {
-	struct address source = address("192.0.2.1");
+	struct caller caller = {.source = address("192.0.2.1")};
 	char **argv = command_expand(COMMAND(TEXT("/bin/x"), TEXT(""), TEXT("-s %IP%")),
-				     &ipset_door, &source);
+				     &ipset_door, &caller);
 
 	(void)state;
 	assert_non_null(argv);
@@ -156,7 +157,7 @@ static void test_nft_rule(void **state)
 	assert_int_equal(read_text(text, &read), 0);
 	assert_true(rule_is_whole(read));
 	assert_true(rule_equal(rule, read));
-	assert_int_equal(rule_new(&door, &from, &none), -EAFNOSUPPORT);
+	assert_int_equal(rule_new(&door, &(struct caller){.source = from}, &none), -EAFNOSUPPORT);
 	free(text);
 	rule_free(read);
 	rule_free(rule);
@@ -227,10 +228,10 @@ static void test_family_without_a_rule(void **state)
 	struct rule *rule = NULL;
 
 	(void)state;
-	assert_int_equal(rule_new(&ipset4, &v6, &rule), -EAFNOSUPPORT);
-	assert_int_equal(rule_new(&command6, &v4, &rule), -EAFNOSUPPORT);
+	assert_int_equal(rule_new(&ipset4, &(struct caller){.source = v6}, &rule), -EAFNOSUPPORT);
+	assert_int_equal(rule_new(&command6, &(struct caller){.source = v4}, &rule), -EAFNOSUPPORT);
 	assert_null(rule);
-	assert_int_equal(rule_new(&command6, &v6, &rule), 0);
+	assert_int_equal(rule_new(&command6, &(struct caller){.source = v6}, &rule), 0);
 	assert_null(rule->stop);
 	rule_free(rule);
 }

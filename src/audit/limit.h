@@ -1,0 +1,26 @@
+/* A limit on events that anybody can cause: of each kind a few at once, and then one now and then.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	LIMIT_KINDS = 64, /* told apart; others share a place with one of them */
+	LIMIT_BURST = 10,
+};
+#define LIMIT_REFILL_US UINT64_C(10000000) /* for one more */
+
+/* All zero at first. */
+struct limit {
+	struct {
+		uint64_t since_us; /* when it was refilled last */
+		uint32_t spent;
+		uint64_t n_dropped;
+	} kinds[LIMIT_KINDS];
+};
+
+/* Whether one more event may be told of this door and user ("" each: none). If so, *ret_dropped is
+ * how many were not since the last. */
+bool limit_take(struct limit *limit, const char *door, const char *user, uint64_t now_us,
+		uint64_t *ret_dropped);

@@ -1,0 +1,12 @@
+/* A caller: for whom a door is opened, as far as it is known. */
+#pragma once
+
+#include "core/address.h"
+
+#include <stdint.h>
+
+struct caller {
+	struct address source;
+	const char *user; /* whose key it was; NULL or "": nobody's */
+	uint32_t seconds; /* that the door was asked to stay open; 0: as long as it says itself */
+};
