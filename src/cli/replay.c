@@ -44,18 +44,36 @@ static void on_match(void *userdata, const struct match *match)
 {
 	struct replay *replay = userdata;
 	const struct door *door = &replay->config->doors[match->knock];
+	const char *problem = match->problem;
+	char when[40], source[ADDRESS_TEXT_MAX];
+
+	if (!problem && !door_allows(door, &match->source))
+		problem = "the source is not in allow";
+	format_time(replay->record, when, sizeof when);
+	address_format(&match->source, source);
+	printf("%s  door %s  %s", when, door->name, source);
+	if (match->user)
+		printf(" (%s)", match->user);
+	if (problem) {
+		printf("  refused: %s\n", problem);
+		return;
+	}
+	putchar('\n');
+	if (tally_add(&replay->tally, match->knock, &match->source) < 0)
+		replay->error = -ENOMEM;
+}
+
+/* A request that names no door. */
+static void on_stray(void *userdata, const struct judge_stray *stray)
+{
+	const struct replay *replay = userdata;
 	char when[40], source[ADDRESS_TEXT_MAX];
 
 	format_time(replay->record, when, sizeof when);
-	address_format(&match->source, source);
-	if (!door_allows(door, &match->source)) {
-		printf("%s  door %s  %s  refused: the source is not in allow\n", when, door->name,
-		       source);
-		return;
-	}
-	printf("%s  door %s  %s\n", when, door->name, source);
-	if (tally_add(&replay->tally, match->knock, &match->source) < 0)
-		replay->error = -ENOMEM;
+	printf("%s  no door  %s", when, address_format(&stray->source, source));
+	if (stray->user)
+		printf(" (%s)", stray->user);
+	printf("  refused: %s\n", stray->reason);
 }
 
 static void print_opened(void *userdata, const struct tally_item *item, size_t n)
@@ -90,6 +108,7 @@ static enum status feed(struct replay *replay, struct judge *judge, struct sourc
 	int r;
 
 	replay->record = &record;
+	judge_set_stray(judge, on_stray, replay);
 	while ((r = source_next(source, &record)) == SOURCE_RECORD && replay->error == 0)
 		judge_feed(judge, &record, on_match, replay);
 	if (r >= 0)

@@ -61,7 +61,7 @@ IPTABLES = """\
 {neighbours}
 -A INPUT -p tcp --dport {guarded} -m set --match-set {set} src -j ACCEPT
 -A INPUT -j DOORS
--A INPUT -j LOG --log-prefix "{prefix}"
+-A INPUT -j LOG --log-tcp-options --log-prefix "{prefix}"
 COMMIT
 """
 
@@ -221,6 +221,7 @@ class Daemon:
         self.config = config
         self.errors = lab.file(f"daemon-{next(lab.numbers)}.stderr")
         self._notifications = Notifications(lab.server, f"notify-{next(lab.numbers)}")
+        self.runtime = runtime
         self.state = state or f"{runtime}-state"
         argv = ["env", f"NOTIFY_SOCKET={self._notifications.address}",
                 f"RUNTIME_DIRECTORY={runtime}", f"STATE_DIRECTORY={self.state}",

@@ -1,0 +1,462 @@
+"""Tokens and SPA knocks, sent by a client that was written from the specification alone."""
+
+import os
+import random
+import signal
+import socket
+import time
+
+import pytest
+
+import oracle
+from doors import SENTINEL, command_door, ipset_door
+from hosts import wait_until
+from lab import COMMAND_PORTS, DAEMON_UID
+
+# A step is 30 s long: a door that takes a while of them needs another one for each knock.
+STEP = oracle.STEP_SECONDS
+
+
+class Keys:
+    """A keys directory in the lab."""
+
+    def __init__(self, lab, *users):
+        self.lab = lab
+        self.directory = f"/run/lab/keys-{next(lab.numbers)}"
+        os.mkdir(lab.server.path(self.directory), 0o750)
+        os.chown(lab.server.path(self.directory), 0, DAEMON_UID)
+        self.key = {user: self.make(user) for user in users}
+
+    def path(self, user):
+        return self.lab.server.path(f"{self.directory}/{user}.key")
+
+    def make(self, user, mode=0o640):
+        """A key file as keygen leaves it."""
+        key = os.urandom(32)
+        with open(self.path(user), "w", encoding="ascii") as file:
+            file.write(oracle.key_line(key))
+        os.chmod(self.path(user), mode)
+        os.chown(self.path(user), 0, DAEMON_UID)
+        return key
+
+    def remove(self, user):
+        os.unlink(self.path(user))
+
+    @property
+    def options(self):
+        return f"keys = {self.directory}"
+
+
+@pytest.fixture
+def keys(lab):
+    """The keys of alice and bob."""
+    return Keys(lab, "alice", "bob")
+
+
+def token_door(name="ssh", **keys):
+    return ipset_door(name, **{"sequence": None, "seq_timeout": None, "auth": "token", "users": "*",
+                               **keys})
+
+
+def spa_door(name="ssh", **keys):
+    return token_door(name, **{"auth": "spa", **keys})
+
+
+def token(key, door="ssh", late=0, source=None):
+    """The ports of a token whose sender's clock is late by so much."""
+    return oracle.token_ports(key, door, time.time() - late, source)
+
+
+def send_token(client, ports, version=4, tcp=False):
+    send = oracle.send_tcp if tcp else oracle.send_udp
+    send(client.peer(version), ports, make_socket=client.socket)
+
+
+def spa(key, door="ssh", late=0, source=None, seconds=0):
+    """The port and the option of an SPA knock."""
+    now = int(time.time() - late)
+    return oracle.spa_port(key, now), oracle.spa_option(key, door, now, os.urandom(12), seconds,
+                                                        source)
+
+
+def send_spa(client, knock, version=4):
+    port, option = knock
+    oracle.send_syn(client.peer(version), port, option, client.address(version),
+                    make_socket=client.socket)
+
+
+def send(client, kind, knock, version=4):
+    (send_token if kind == "token" else send_spa)(client, knock, version)
+
+
+MAKE = {"token": token, "spa": spa}
+DOOR = {"token": token_door, "spa": spa_door}
+KINDS = pytest.mark.parametrize("kind", ["token", "spa"])
+
+
+def reason(daemon, **fields):
+    """Why the last one was refused."""
+    daemon.wait_message("refused", **fields)
+    return daemon.events(**fields)[-1]["KNOCKTAIL_REASON"]
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["UDP", "SYN"])
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+def test_a_token_in_any_order_opens(version, tcp, client, clients, start, keys):
+    daemon = start(token_door(), keys.options)
+    for who in (client, clients()):
+        ports = token(keys.key["alice" if who is client else "bob"])
+        random.shuffle(ports)
+        send_token(who, ports, version, tcp)
+        who.wait_open(version=version)
+    event = daemon.wait_message("opened", SOURCE=client.address(version), USER="alice")
+    assert f"opened for {client.address(version)} (alice) until" in event
+
+
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+def test_an_spa_knock_opens(version, client, start, keys):
+    daemon = start(spa_door(), keys.options)
+    send_spa(client, spa(keys.key["alice"]), version)
+    client.wait_open(version=version)
+    daemon.wait_message("opened", SOURCE=client.address(version), USER="alice")
+
+
+def test_other_probes_do_not_matter_to_a_token(client, start, keys):
+    start(token_door(), keys.options)
+    ports = token(keys.key["alice"])
+    for port in ports:
+        client.hit(random.choice([7, 9, 11, 13, 19]))
+        client.hit(f"{port}/udp")
+    client.wait_open()
+
+
+def test_one_door_with_all_ways(clients, start, keys):
+    start(ipset_door(auth="sequence, token, spa", users="alice"), keys.options)
+    by_sequence, by_token, by_spa = clients(), clients(), clients()
+    by_sequence.knock(7000, 8000, 9000)
+    by_sequence.wait_open()
+    send_token(by_token, token(keys.key["alice"]))
+    by_token.wait_open()
+    send_spa(by_spa, spa(keys.key["alice"]))
+    by_spa.wait_open()
+
+
+@KINDS
+@pytest.mark.parametrize("end", [None, "SIGTERM", "SIGKILL"])
+def test_the_same_again_opens_nothing(kind, end, clients, start, keys):
+    daemon = start(DOOR[kind](), keys.options)
+    first, thief, late_thief = clients(), clients(), clients()
+    knock = MAKE[kind](keys.key["alice"])
+    send(first, kind, knock)
+    first.wait_open()
+    if end:
+        daemon.signal(getattr(signal, end))
+        daemon.wait()
+        daemon = start(DOOR[kind](), keys.options)
+    for who in (thief, late_thief):
+        send(who, kind, knock)
+        assert reason(daemon, SOURCE=who.v4, USER="alice").startswith("replayed")
+        assert not who.can_connect()
+    other = clients()
+    send(other, kind, MAKE[kind](keys.key["alice"], late=-STEP + 1))
+    other.wait_open()
+
+
+@KINDS
+def test_what_opens_nothing(kind, clients, start, keys, nothing_opened, lab):
+    """Of what can be told apart, the reason is told."""
+    doors = (DOOR[kind]() + DOOR[kind]("bobs", users="bob") +
+             DOOR[kind]("bound", bind_source="yes") + SENTINEL)
+    daemon = start(doors, keys.options)
+    stranger = os.urandom(32)
+    alice, make = keys.key["alice"], MAKE[kind]
+    wrong_source = "wrong source" if kind == "token" else "wrong source"
+    suspects = []
+
+    def expect(knock, door, why):
+        suspect = clients()
+        send(suspect, kind, knock(suspect))
+        if why is None:
+            suspects.append(suspect)
+        else:
+            fields = {"SOURCE": suspect.v4, **({"DOOR": door} if door else {})}
+            assert why in reason(daemon, **fields)
+            assert not suspect.can_connect()
+            assert suspect.v4 not in lab.members()
+
+    unknown = None if kind == "token" else "unknown key"
+    expect(lambda _: make(stranger), None, unknown)
+    expect(lambda _: make(alice, "bobs"), "bobs", "not this user's door")
+    expect(lambda _: make(alice, "bound", source=clients().v4), None, unknown)
+    expect(lambda _: make(alice, "bound"), "bound", wrong_source)
+    expect(lambda _: make(alice, late=120), "ssh", "stale by ")
+    expect(lambda _: make(alice, late=-120), "ssh", "too early by ")
+    if kind == "token":
+        ports = make(alice)
+        for missing in range(8):
+            expect(lambda _: ports[:missing] + ports[missing + 1:], None, None)
+    else:
+        expect(lambda _: make(alice, "nowhere"), None, "unknown door")
+        port, option = make(alice)
+        for bit in (32, 127, 128, 191, 192, 319):
+            flipped = bytearray(option)
+            flipped[bit // 8] ^= 0x80 >> bit % 8
+            expect(lambda _: (port, bytes(flipped)), None, "unknown key")
+    nothing_opened(daemon, *suspects)
+    right = clients()
+    send(right, kind, make(alice, "bound", source=right.v4))
+    right.wait_open()
+
+
+@KINDS
+def test_a_knock_that_came_too_early_is_not_good_later(kind, clients, start, keys):
+    """Whoever has seen it could wait until its time has come."""
+    ahead = 65 if kind == "spa" else 35 + 30
+    daemon = start(DOOR[kind](), f"{keys.options}\nclock_skew = 30s")
+    early, thief = clients(), clients()
+    knock = MAKE[kind](keys.key["alice"], late=-ahead)
+    send(early, kind, knock)
+    assert "too early" in reason(daemon, SOURCE=early.v4)
+    daemon.stop()
+    # The same moment, as a daemon that takes more of a skew sees it.
+    daemon = start(DOOR[kind](), f"{keys.options}\nclock_skew = 2min")
+    send(thief, kind, knock)
+    assert reason(daemon, SOURCE=thief.v4).startswith("replayed")
+    assert not thief.can_connect()
+
+
+def test_a_requested_time_is_bounded(clients, start, keys, lab):
+    start(spa_door(timeout="20s", max_timeout="90s"), keys.options)
+    for seconds, left in ((0, 20), (10, 10), (60, 60), (90, 90), (65535, 90)):
+        client = clients()
+        send_spa(client, spa(keys.key["alice"], seconds=seconds))
+        client.wait_open()
+        assert left - 3 <= lab.members()[client.v4] <= left
+    assert max(lab.members().values()) <= 90
+
+
+def test_without_max_timeout_none_may_be_longer(client, start, keys, lab):
+    start(spa_door(timeout="20s"), keys.options)
+    send_spa(client, spa(keys.key["alice"], seconds=600))
+    client.wait_open()
+    assert lab.members()[client.v4] <= 20
+
+
+def test_commands_know_the_user_and_the_time(client, start, keys, lab):
+    said = lab.file("said", "", 0o666)
+    script = lab.file("say", f"#!/bin/sh\necho \"$@\" >>{said}\n", 0o755)
+    start(command_door(sequence=None, seq_timeout=None, auth="spa", users="*", timeout="2s",
+                       max_timeout="1h", start_command=f"{script} open %USER% %TIMEOUT% %IP%",
+                       stop_command=f"{script} close %USER% %TIMEOUT%"), keys.options)
+    send_spa(client, spa(keys.key["bob"], "web", seconds=3))
+    wait_until(lambda: lab.read(said).count("\n") == 2, 10, "both commands have run")
+    assert lab.read(said) == f"open bob 3 {client.v4}\nclose bob 3\n"
+
+
+@KINDS
+def test_a_key_that_is_taken_away_closes_its_doors(kind, clients, start, keys, lab):
+    door = DOOR[kind](timeout="1h")
+    daemon = start(door + door.replace("[door ssh]", "[door web]").replace("knock4", "web4")
+                   .replace("knock6", "web6").replace("users = *", "users = alice, bob")
+                   if False else door, keys.options)
+    of_alice, of_bob = clients(), clients()
+    send(of_alice, kind, MAKE[kind](keys.key["alice"]))
+    send(of_bob, kind, MAKE[kind](keys.key["bob"]))
+    of_alice.wait_open()
+    of_bob.wait_open()
+    daemon.reload()
+    assert of_alice.can_connect() and of_bob.can_connect()
+    keys.remove("alice")
+    daemon.reload()
+    of_alice.wait_closed()
+    assert daemon.wait_message("closed", SOURCE=of_alice.v4, USER="alice")
+    assert of_bob.can_connect()
+    # Another key is another user, whatever its name is.
+    keys.make("bob")
+    daemon.reload()
+    of_bob.wait_closed()
+    late = clients()
+    send(late, kind, MAKE[kind](keys.key["alice"], late=-STEP + 1))
+    send(late, kind, MAKE[kind](keys.key["bob"], late=-STEP + 1))
+    fresh = clients()
+    carol = keys.make("carol")
+    daemon.reload()
+    send(fresh, kind, MAKE[kind](carol))
+    fresh.wait_open()
+    assert not late.can_connect()
+
+
+def test_a_key_taken_away_while_the_daemon_is_dead(client, start, keys):
+    daemon = start(token_door(timeout="1h"), keys.options)
+    send_token(client, token(keys.key["alice"]))
+    client.wait_open()
+    daemon.kill()
+    keys.remove("alice")
+    start(token_door(timeout="1h"), keys.options)
+    client.wait_closed()
+
+
+def test_wrong_key_files_are_refused_by_name(clients, start, keys, lab):
+    os.chmod(keys.path("alice"), 0o644)
+    carol = keys.make("carol")
+    with open(keys.path("carol"), "a", encoding="ascii") as file:
+        file.write("# carol's\n")
+    daemon = start(token_door() + SENTINEL, keys.options)
+    assert f"{keys.directory}/alice.key: warning: refused: everybody may read" in daemon.stderr()
+    assert f"{keys.directory}/carol.key: warning: refused: it is not 32 bytes" in daemon.stderr()
+    for key in (keys.key["alice"], carol):
+        assert oracle.key_line(key).strip() not in daemon.stderr()
+    of_alice, of_bob = clients(), clients()
+    send_token(of_alice, token(keys.key["alice"]))
+    send_token(of_bob, token(keys.key["bob"]))
+    of_bob.wait_open()
+    assert not of_alice.can_connect()
+    checked = lab.knocktail("check", "-c", daemon.config)
+    assert "alice.key: warning: refused" in checked.stderr and "warnings: 2" in checked.stdout
+
+
+def burnt(daemon):
+    """The files of what was used."""
+    path = daemon.lab.server.path(f"{daemon.state}/burnt")
+    return [os.path.join(path, name) for name in os.listdir(path)] if os.path.isdir(path) else []
+
+
+@KINDS
+def test_killed_between_burning_and_opening(kind, clients, start, keys, lab):
+    """The command that opens the door waits at a FIFO until the daemon is dead."""
+    fifo = f"/run/lab/fifo-{next(lab.numbers)}"
+    os.mkfifo(lab.server.path(fifo), 0o666)
+    os.chmod(lab.server.path(fifo), 0o666)
+    opened = lab.file(f"opened-{next(lab.numbers)}", "", 0o666)
+    script = lab.file("open-late", f"#!/bin/sh\nread line <{fifo}\necho open >>{opened}\n", 0o755)
+    door = command_door("slow", sequence=None, seq_timeout=None, auth=kind, users="*",
+                        timeout="2s", start_command=f"{script} %IP%", stop_command="/bin/true")
+    first, thief = clients(), clients()
+    knock = MAKE[kind](keys.key["alice"], "slow")
+    daemon = start(door, keys.options)
+    send(first, kind, knock)
+    wait_until(lambda: burnt(daemon), 5, "the knock is burnt")
+    daemon.kill()
+    assert not lab.read(opened)
+    daemon = start(door, keys.options)
+    send(thief, kind, knock)
+    assert reason(daemon, SOURCE=thief.v4).startswith("replayed")
+    # Whatever waited at the FIFO was not for the thief.
+    assert not daemon.messages("opened", SOURCE=thief.v4)
+    with open(os.open(lab.server.path(fifo), os.O_RDWR | os.O_NONBLOCK), "w",
+              encoding="ascii") as file:
+        file.write("go\n")
+
+
+@KINDS
+def test_burnt_before_anything_else(kind, clients, start, keys, lab):
+    """The door cannot be opened, for its record cannot be written; the knock is used all the same."""
+    daemon = start(DOOR[kind](), keys.options)
+    grants = lab.server.path(os.path.join(daemon.runtime, "grants"))
+    first, thief = clients(), clients()
+    knock = MAKE[kind](keys.key["alice"])
+    os.chmod(grants, 0o500)
+    send(first, kind, knock)
+    assert reason(daemon, SOURCE=first.v4) == "its record cannot be written"
+    os.chmod(grants, 0o700)
+    send(thief, kind, knock)
+    assert reason(daemon, SOURCE=thief.v4).startswith("replayed")
+    assert not first.can_connect() and not thief.can_connect()
+
+
+@KINDS
+def test_what_cannot_be_burnt_opens_nothing(kind, clients, start, keys, lab):
+    """A full disk, as far as the daemon can tell."""
+    daemon = start(DOOR[kind](), keys.options)
+    first, thief, later = clients(), clients(), clients()
+    knock = MAKE[kind](keys.key["alice"])
+    os.chmod(lab.server.path(daemon.state), 0o500)
+    send(first, kind, knock)
+    assert reason(daemon, SOURCE=first.v4).startswith("it cannot be recorded as used: ")
+    os.chmod(lab.server.path(daemon.state), 0o700)
+    send(thief, kind, knock)
+    daemon.wait_message("refused", SOURCE=thief.v4)
+    send(later, kind, MAKE[kind](keys.key["bob"]))
+    later.wait_open()
+    assert not first.can_connect() and not thief.can_connect()
+
+
+@KINDS
+def test_a_full_disk(kind, clients, start, keys, lab):
+    state = f"/run/full-{next(lab.numbers)}"
+    path = lab.server.path(state)
+    os.mkdir(path)
+    lab.server.run("mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", state)
+    lab.server.run("chown", f"{DAEMON_UID}:{DAEMON_UID}", state)
+    daemon = start(DOOR[kind](), keys.options, state=state)
+    lab.server.run("sh", "-c", f"head -c 1M /dev/zero >{state}/rubbish", check=False)
+    client, other = clients(), clients()
+    send(client, kind, MAKE[kind](keys.key["alice"]))
+    assert "No space left on device" in reason(daemon, SOURCE=client.v4)
+    lab.server.run("rm", f"{state}/rubbish")
+    send(other, kind, MAKE[kind](keys.key["bob"]))
+    other.wait_open()
+    assert not client.can_connect()
+    daemon.stop()
+    lab.server.run("umount", state)
+
+
+@KINDS
+def test_a_damaged_file_refuses(kind, clients, start, keys):
+    daemon = start(DOOR[kind](), keys.options)
+    first, thief, other = clients(), clients(), clients()
+    knock = MAKE[kind](keys.key["alice"])
+    send(first, kind, knock)
+    first.wait_open()
+    daemon.kill()
+    with open(burnt(daemon)[0], "w", encoding="ascii") as file:
+        file.write("knocktail-burnt 1\n")
+    daemon = start(DOOR[kind](), keys.options)
+    send(thief, kind, knock)
+    assert "is damaged" in reason(daemon, SOURCE=thief.v4)
+    assert not thief.can_connect()
+    send(other, kind, MAKE[kind](keys.key["bob"]))
+    other.wait_open()
+
+
+def test_a_flood_of_forged_requests(clients, start, keys):
+    """They cost little, are told of now and then, and keep nobody out."""
+    daemon = start(spa_door(), keys.options)
+    flooder, right = clients(), clients()
+    port, option = spa(os.urandom(32))
+    port = oracle.spa_port(keys.key["alice"], time.time())
+    with flooder.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as sock:
+        for _ in range(3000):
+            sock.sendto(oracle.syn(flooder.v4, flooder.peer(), random.randrange(32768, 61000),
+                                   port, option), (flooder.peer(), 0))
+    send_spa(right, spa(keys.key["alice"]))
+    right.wait_open(timeout=5)
+    told = daemon.messages("refused", SOURCE=flooder.v4)
+    assert 1 <= len(told) <= 15
+    send_spa(clients(), spa(os.urandom(32)))
+    assert all(oracle.key_line(key).strip() not in daemon.stderr() for key in keys.key.values())
+
+
+def test_replay_uses_nothing_up(client, clients, start, keys, lab):
+    """What has been knocked is judged by its own time, and stays as it was."""
+    doors = token_door() + spa_door("web")
+    daemon = start(SENTINEL, keys.options)
+    knock, wrong = token(keys.key["alice"]), clients()
+    send_token(client, knock)
+    send_spa(client, spa(keys.key["bob"], "web"))
+    send_token(wrong, knock)
+    wait_until(lambda: len([entry for entry in lab.records() if wrong.v4 in entry["MESSAGE"]]) >= 8,
+               5, "all is logged")
+    config = lab.config(doors, keys.options)
+    done = lab.knocktail("replay", "-c", config, "--directory", lab.journal_directory)
+    assert f"door ssh would have opened for {client.v4}\n" in done.stdout
+    assert f"door web would have opened for {client.v4}\n" in done.stdout
+    assert any(wrong.v4 in line and "refused: replayed" in line
+               for line in done.stdout.splitlines())
+    assert f"would have opened for {wrong.v4}" not in done.stdout
+    assert not burnt(daemon)
+    daemon.stop()
+    start(doors, keys.options)
+    late = clients()
+    send_token(late, knock)
+    late.wait_open()
