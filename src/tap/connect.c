@@ -1,0 +1,108 @@
+#include "tap/connect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "tap/destination.h"
+#include "tap/send.h"
+#include "util/cleanup.h"
+
+/* A SYN that came before the door was open is lost, and the kernel sends the next one a second
+ * later only. So each try is a new SYN, with twice the patience of the one before: a door that
+ * opens at once is not waited for, and a long way gets the time that it needs. */
+static const uint64_t first_patience_us = 50000, longest_patience_us = 3200000;
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* 0: there is a connection; -EAGAIN: not until `until_us`; another negative errno: refused. */
+static int await(int fd, uint64_t until_us)
+{
+	struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
+	int error;
+	socklen_t size = sizeof error;
+
+	for (;;) {
+		uint64_t now = now_us();
+		int n = poll(&pollfd, 1, now < until_us ? (int)((until_us - now + 999) / 1000) : 0);
+
+		if (n > 0)
+			break;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0 && now_us() >= until_us)
+			return -EAGAIN;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		return -errno;
+	return -error;
+}
+
+static int try_one(const struct destination *to, uint64_t until_us, int *ret_fd)
+{
+	CLEANUP(cleanup_close) int fd = socket(to->socket_address.ss_family, SOCK_STREAM, 0);
+	int r;
+
+	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&to->socket_address, to->size) < 0) {
+		if (errno != EINPROGRESS && errno != EINTR)
+			return -errno;
+		r = await(fd, until_us);
+		if (r < 0)
+			return r;
+	}
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+/* One try for each address; a refusal is no reason to hurry. */
+static int try_all(const struct destinations *to, uint16_t port, uint64_t patience_us,
+		   uint64_t deadline_us, int *ret_fd)
+{
+	uint64_t until = now_us();
+	int r = -EAGAIN;
+
+	for (size_t i = 0; i < to->n; i++) {
+		struct destination at = destination_at(&to->items[i], port);
+		uint64_t now;
+
+		until = until + patience_us < deadline_us ? until + patience_us : deadline_us;
+		r = try_one(&at, until, ret_fd);
+		if (r == 0)
+			return 0;
+		now = now_us();
+		if (now >= deadline_us)
+			return r;
+	}
+	if (until > now_us())
+		send_pause(until - now_us());
+	return r;
+}
+
+int connect_patiently(const struct destinations *to, uint16_t port, uint64_t timeout_us,
+		      int *ret_fd)
+{
+	uint64_t deadline = now_us() + timeout_us, patience = first_patience_us;
+	int r;
+
+	do {
+		r = try_all(to, port, patience, deadline, ret_fd);
+		if (r == 0)
+			return 0;
+		if (patience < longest_patience_us)
+			patience *= 2;
+	} while (now_us() < deadline);
+	return r == -EAGAIN ? -ETIMEDOUT : r;
+}

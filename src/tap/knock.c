@@ -1,0 +1,98 @@
+#include "tap/knock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdbool.h>
+
+#include "core/secret.h"
+#include "core/spa.h"
+#include "core/token.h"
+#include "tap/destination.h"
+#include "tap/private-file.h"
+#include "tap/send.h"
+#include "tap/settings.h"
+
+enum { KEY_FILE_MAX = SECRET_TEXT_SIZE + 1, NOT_FOR_OTHERS = 0077 };
+
+const char *knock_read_key(const char *path, struct secret *secrets)
+{
+	char text[KEY_FILE_MAX];
+	size_t length;
+	int r = private_file_read(path, NOT_FOR_OTHERS, text, sizeof text, &length);
+
+	if (r == 0) {
+		r = secret_parse(text, length, &secrets[KNOCK_SECRET]);
+		sodium_memzero(text, sizeof text);
+		if (r == 0)
+			spa_key(&secrets[KNOCK_SECRET], &secrets[KNOCK_SPA_KEY]);
+		else
+			return "it does not hold a key: 32 bytes in base64, on one line";
+	}
+	return r == 0 ? NULL : private_file_problem(r);
+}
+
+/* The address that the knock is bound to, if it is. */
+static int bound_address(const struct settings *settings, const struct destination *to,
+			 struct address *ret, const struct address **ret_bound)
+{
+	struct destination source;
+	int r;
+
+	*ret_bound = settings->source_kind == SOURCE_NONE ? NULL : ret;
+	*ret = settings->source;
+	if (settings->source_kind != SOURCE_AUTO)
+		return 0;
+	r = destination_source(to, &source);
+	if (r == 0)
+		*ret = destination_address(&source);
+	return r;
+}
+
+/* Nothing but the set of ports matters, so they need no time between them unless it is asked for.
+ */
+static int knock_token(const struct settings *settings, const struct knock_means *means,
+		       const struct destination *to, const struct address *bound)
+{
+	struct sequence sequence = {.n_steps = TOKEN_PORTS};
+	uint16_t ports[TOKEN_PORTS];
+
+	token_ports(&means->secrets[KNOCK_SECRET], settings->door, token_step(means->now_s), bound,
+		    ports);
+	for (size_t i = 0; i < TOKEN_PORTS; i++)
+		sequence.steps[i] = (struct step){.port = ports[i], .protocol = IPPROTO_UDP};
+	return send_sequence(to, &sequence,
+			     settings_has(settings, SETTING_DELAY) ? settings->delay_us : 0);
+}
+
+static int knock_spa(const struct settings *settings, const struct knock_means *means,
+		     const struct destination *to, const struct address *bound)
+{
+	const struct spa_request request = {
+		.time_s = (uint32_t)means->now_s,
+		.door = spa_door(settings->door),
+		.seconds = settings->seconds,
+	};
+	uint8_t nonce[SPA_NONCE_SIZE], option[SPA_OPTION_SIZE];
+
+	randombytes_buf(nonce, sizeof nonce);
+	spa_seal(&means->secrets[KNOCK_SPA_KEY], &request, bound, nonce, option);
+	return send_syn(means->raw_fd, to,
+			spa_port(&means->secrets[KNOCK_SECRET], token_step(means->now_s)), option);
+}
+
+int knock(const struct settings *settings, const struct knock_means *means,
+	  const struct destination *to)
+{
+	const struct address *bound;
+	struct address address;
+	int r;
+
+	if (settings->knock == KNOCK_SEQUENCE)
+		return send_sequence(to, &settings->sequence, settings->delay_us);
+	r = bound_address(settings, to, &address, &bound);
+	if (r < 0)
+		return r;
+	return settings->knock == KNOCK_SPA ? knock_spa(settings, means, to, bound)
+					    : knock_token(settings, means, to, bound);
+}

@@ -1,0 +1,231 @@
+/* knocktap: knocks at a host, and goes in.
+ *
+ * MUST: what is sent does not depend on what comes back, until the knock is over. No key, token or
+ * sequence is printed. */
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/secret.h"
+#include "tap/connect.h"
+#include "tap/destination.h"
+#include "tap/hosts.h"
+#include "tap/knock.h"
+#include "tap/options.h"
+#include "tap/relay.h"
+#include "tap/send.h"
+#include "util/cleanup.h"
+
+enum status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+DEFINE_CLEANUP(struct secret *, secrets_free)
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+	va_list arguments;
+
+	fputs("knocktap: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+}
+
+/* Fills in what follows from the rest, and tells what is missing. */
+static enum status complete(struct errand *errand)
+{
+	struct settings *settings = &errand->settings;
+	bool key_given = errand->given & UINT32_C(1) << SETTING_KEY;
+
+	if (hosts_apply(errand->profile, errand->name, settings) < 0)
+		return STATUS_USAGE;
+	if (!settings_has(settings, SETTING_HOST_NAME))
+		settings_set(settings, SETTING_HOST_NAME, errand->name);
+	if (!settings_has(settings, SETTING_KNOCK))
+		settings->knock =
+			settings_has(settings, SETTING_KEY) ? KNOCK_TOKEN : KNOCK_SEQUENCE;
+	/* Who names a key does not want a sequence to be sent in its place. */
+	if (key_given && !(errand->given & UINT32_C(1) << SETTING_KNOCK) &&
+	    settings->knock == KNOCK_SEQUENCE)
+		settings->knock = KNOCK_TOKEN;
+
+	if (settings->knock == KNOCK_SEQUENCE && !settings_has(settings, SETTING_SEQUENCE))
+		say("%s: no ports to knock at, on the command line or in a profile", errand->name);
+	else if (settings->knock != KNOCK_SEQUENCE && !settings_has(settings, SETTING_KEY))
+		say("%s: no key (--key FILE)", errand->name);
+	else if (settings->knock != KNOCK_SEQUENCE && !settings_has(settings, SETTING_DOOR))
+		say("%s: no door (--door NAME)", errand->name);
+	else
+		return options_have_use(errand) ? STATUS_OK : STATUS_USAGE;
+	return STATUS_USAGE;
+}
+
+static enum status resolve(const char *host, int family, struct destinations *ret)
+{
+	const char *problem = destinations_resolve(host, family, ret);
+
+	if (!problem)
+		return STATUS_OK;
+	say("%s: %s", host, problem);
+	return STATUS_FAILED;
+}
+
+/* Where to knock and where to connect: the same, unless -W names another host than the profile. */
+static enum status resolve_all(const struct errand *errand, struct destinations *ret_knock,
+			       struct destinations *ret_connect)
+{
+	const struct settings *settings = &errand->settings;
+	const char *host = errand->relays && errand->name != errand->relay_host ? errand->relay_host
+										: settings->host;
+	enum status status = resolve(host, settings->family, ret_connect);
+
+	if (status != STATUS_OK)
+		return status;
+	*ret_knock = *ret_connect;
+	if (strcmp(host, settings->host) == 0)
+		return STATUS_OK;
+	return resolve(settings->host, destinations_family(ret_connect), ret_knock);
+}
+
+/* The key and the raw socket, as far as this knock needs them. */
+static enum status prepare(const struct settings *settings, int family, struct knock_means *means)
+{
+	const char *problem;
+	int r;
+
+	if (settings->knock == KNOCK_SEQUENCE)
+		return STATUS_OK;
+	if (secrets_new(N_KNOCK_SECRETS, &means->secrets) < 0) {
+		say("%s", strerror(ENOMEM));
+		return STATUS_FAILED;
+	}
+	problem = knock_read_key(settings->key, means->secrets);
+	if (problem) {
+		say("%s: %s", settings->key, problem);
+		return STATUS_USAGE;
+	}
+	if (settings->knock != KNOCK_SPA)
+		return STATUS_OK;
+	r = send_syn_open(family, &means->raw_fd);
+	if (r == 0)
+		return STATUS_OK;
+	if (r == -EPERM || r == -EACCES)
+		say("a request in a SYN (SPA) needs a raw socket, and that needs root or "
+		    "CAP_NET_RAW"
+		    " (setcap cap_net_raw+ep knocktap); a token needs neither");
+	else
+		say("no raw socket: %s", strerror(-r));
+	return STATUS_FAILED;
+}
+
+/* At all of them; one that cannot be reached from here does not keep the others from it. */
+static enum status knock_all(const struct errand *errand, const struct knock_means *means,
+			     const struct destinations *to)
+{
+	static const char *const kinds[] = {[KNOCK_SEQUENCE] = "a sequence",
+					    [KNOCK_TOKEN] = "a token",
+					    [KNOCK_SPA] = "a request"};
+	enum status status = STATUS_FAILED;
+
+	for (size_t i = 0; i < to->n; i++) {
+		struct address address = destination_address(&to->items[i]);
+		char text[ADDRESS_TEXT_MAX];
+		int r = knock(&errand->settings, means, &to->items[i]);
+
+		address_format(&address, text);
+		if (r < 0)
+			say("cannot knock at %s: %s", text, strerror(-r));
+		else
+			status = STATUS_OK;
+		if (r == 0 && errand->verbose)
+			say("sent %s to %s", kinds[errand->settings.knock], text);
+	}
+	return status;
+}
+
+/* --wait and -W. */
+static enum status go_in(const struct errand *errand, const struct destinations *to)
+{
+	const struct settings *settings = &errand->settings;
+	uint16_t port = errand->relays ? errand->relay_port : settings->wait_port;
+	int fd, r;
+
+	/* The connection's SYN must not overtake the last of the knock. */
+	send_pause(settings->delay_us);
+	r = connect_patiently(to, port, settings->timeout_us, &fd);
+	if (r < 0) {
+		say("%s: port %u does not accept: %s",
+		    errand->relays ? errand->relay_host : settings->host, port, strerror(-r));
+		return STATUS_FAILED;
+	}
+	if (errand->verbose)
+		say("port %u accepts", port);
+	if (!errand->relays) {
+		close(fd);
+		return STATUS_OK;
+	}
+	r = relay(fd, STDIN_FILENO, STDOUT_FILENO);
+	if (r < 0)
+		say("the connection broke: %s", strerror(-r));
+	return r < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+/* Key and raw socket are gone when the knock is over. */
+static enum status prepare_and_knock(const struct errand *errand, const struct destinations *to)
+{
+	CLEANUP(cleanup_secrets_free) struct secret *secrets = NULL;
+	CLEANUP(cleanup_close) int raw_fd = -1;
+	struct knock_means means = {.raw_fd = -1};
+	enum status status = prepare(&errand->settings, destinations_family(to), &means);
+
+	secrets = means.secrets;
+	raw_fd = means.raw_fd;
+	means.now_s = (uint64_t)time(NULL);
+	return status == STATUS_OK ? knock_all(errand, &means, to) : status;
+}
+
+static enum status run(struct errand *errand)
+{
+	struct destinations knock_at, connect_to;
+	enum status status = complete(errand);
+
+	if (status == STATUS_OK)
+		status = resolve_all(errand, &knock_at, &connect_to);
+	if (status == STATUS_OK)
+		status = prepare_and_knock(errand, &knock_at);
+	if (status == STATUS_OK &&
+	    (errand->relays || settings_has(&errand->settings, SETTING_WAIT)))
+		status = go_in(errand, &connect_to);
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	struct errand errand;
+
+	/* It reads files that its user names. */
+	if (geteuid() != getuid() || getegid() != getgid()) {
+		say("it must not be set-user-ID: use setcap cap_net_raw+ep");
+		return STATUS_USAGE;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	switch (options_parse(argc, argv, &errand)) {
+	case OPTIONS_WRONG:
+		return STATUS_USAGE;
+	case OPTIONS_DONE:
+		return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+	case OPTIONS_GO:
+		break;
+	}
+	if (sodium_init() < 0) {
+		say("libsodium does not start");
+		return STATUS_FAILED;
+	}
+	return run(&errand);
+}

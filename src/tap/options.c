@@ -1,0 +1,298 @@
+#include "tap/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tap/destination.h"
+#include "util/number.h"
+
+enum {
+	OPTION_DOOR = 256,
+	OPTION_SPA,
+	OPTION_SOURCE,
+	OPTION_TIME,
+	OPTION_WAIT,
+	OPTION_TIMEOUT,
+};
+
+static const struct option long_options[] = {
+	{"delay", required_argument, NULL, 'd'},
+	{"udp", no_argument, NULL, 'u'},
+	{"ipv4", no_argument, NULL, '4'},
+	{"ipv6", no_argument, NULL, '6'},
+	{"key", required_argument, NULL, 'k'},
+	{"door", required_argument, NULL, OPTION_DOOR},
+	{"spa", no_argument, NULL, OPTION_SPA},
+	{"source", required_argument, NULL, OPTION_SOURCE},
+	{"time", required_argument, NULL, OPTION_TIME},
+	{"wait", required_argument, NULL, OPTION_WAIT},
+	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{0},
+};
+
+/* The settings with an option of their own. */
+static const struct {
+	int option;
+	enum setting setting;
+	const char *name;
+} setting_options[] = {
+	{'d', SETTING_DELAY, "--delay"},
+	{'k', SETTING_KEY, "--key"},
+	{OPTION_DOOR, SETTING_DOOR, "--door"},
+	{OPTION_SOURCE, SETTING_SOURCE, "--source"},
+	{OPTION_TIME, SETTING_TIME, "--time"},
+	{OPTION_WAIT, SETTING_WAIT, "--wait"},
+	{OPTION_TIMEOUT, SETTING_TIMEOUT, "--timeout"},
+};
+
+enum { N_SETTING_OPTIONS = sizeof setting_options / sizeof setting_options[0] };
+
+static const char help[] =
+	"Usage: knocktap [OPTIONS] HOST PORT[/udp]...\n"
+	"       knocktap [OPTIONS] --key FILE --door NAME [--spa] HOST\n"
+	"       knocktap [OPTIONS] PROFILE\n"
+	"       knocktap [OPTIONS] -W HOST:PORT [PROFILE [PORT[/udp]...]]\n"
+	"\n"
+	"Knocks at a host: with a sequence of ports, a token (eight ports for one use) or an\n"
+	"encrypted request in one packet (SPA).\n"
+	"\n"
+	"  -k, --key FILE      the key to make tokens and requests with\n"
+	"      --door NAME     the door that they are for\n"
+	"      --spa           send a request instead of a token (needs CAP_NET_RAW)\n"
+	"      --time SPAN     ask for the door to stay open so long (with --spa)\n"
+	"      --source ADDR   our address as the server sees it, for doors with bind_source;\n"
+	"                      'auto': that of this machine\n"
+	"  -u, --udp           ports without a protocol are UDP ports\n"
+	"  -d, --delay MS      milliseconds between two packets (default: 50; tokens: 0)\n"
+	"  -4, --ipv4          knock over IPv4\n"
+	"  -6, --ipv6          knock over IPv6\n"
+	"      --wait PORT     return when this TCP port accepts connections\n"
+	"      --timeout SPAN  how long to try that, and -W (default: 10s)\n"
+	"  -W HOST:PORT        connect there after the knock, and copy standard input and output\n"
+	"  -F FILE             the profiles (default: ~/.config/knocktail/hosts)\n"
+	"  -v, --verbose       say what is done\n"
+	"  -h, --help          print this\n"
+	"  -V, --version       print the version\n"
+	"\n"
+	"Exit status: 0 all was sent (and the port accepts), 1 it was not, 2 bad usage, profile "
+	"or\n"
+	"key. See knocktap(1).\n";
+
+static enum options_result misused(void)
+{
+	fputs("Try 'knocktap --help'.\n", stderr);
+	return OPTIONS_WRONG;
+}
+
+/* On the command line the last one counts. */
+static int give(struct errand *errand, enum setting setting, const char *value)
+{
+	uint32_t bit = UINT32_C(1) << setting;
+	int r;
+
+	errand->settings.set &= ~bit;
+	r = settings_set(&errand->settings, setting, value);
+	if (r < 0)
+		return r;
+	errand->given |= bit;
+	return 0;
+}
+
+/* knockd's -d is in milliseconds. */
+static int give_delay(struct errand *errand, const char *value)
+{
+	uint64_t ms;
+	char span[32];
+
+	if (number_parse(value, strlen(value), &ms) < 0)
+		return -EINVAL;
+	snprintf(span, sizeof span, "%sms", value);
+	return give(errand, SETTING_DELAY, span);
+}
+
+static enum options_result take_setting(struct errand *errand, int option, const char *value)
+{
+	size_t i = 0;
+
+	while (i < N_SETTING_OPTIONS && setting_options[i].option != option)
+		i++;
+	if (i == N_SETTING_OPTIONS)
+		return misused();
+	if (option == 'd') {
+		if (give_delay(errand, value) == 0)
+			return OPTIONS_GO;
+		fprintf(stderr, "knocktap: --delay %s: expected milliseconds, 60000 at most\n",
+			value);
+		return OPTIONS_WRONG;
+	}
+	if (give(errand, setting_options[i].setting, value) == 0)
+		return OPTIONS_GO;
+	fprintf(stderr, "knocktap: %s %s: expected %s\n", setting_options[i].name, value,
+		setting_expected(setting_options[i].setting));
+	return OPTIONS_WRONG;
+}
+
+static enum options_result take_relay(struct errand *errand, const char *value)
+{
+	if (endpoint_parse(value, errand->relay_host, sizeof(errand->relay_host),
+			   &errand->relay_port) < 0) {
+		fprintf(stderr, "knocktap: -W %s: expected HOST:PORT\n", value);
+		return OPTIONS_WRONG;
+	}
+	errand->relays = true;
+	return OPTIONS_GO;
+}
+
+static enum options_result take_option(struct errand *errand, int option, bool *udp)
+{
+	switch (option) {
+	case 'u':
+		*udp = true;
+		return OPTIONS_GO;
+	case '4':
+	case '6':
+		give(errand, SETTING_ADDRESS_FAMILY, option == '4' ? "inet" : "inet6");
+		return OPTIONS_GO;
+	case OPTION_SPA:
+		give(errand, SETTING_KNOCK, "spa");
+		return OPTIONS_GO;
+	case 'F':
+		errand->profile = optarg;
+		return OPTIONS_GO;
+	case 'W':
+		return take_relay(errand, optarg);
+	case 'v':
+		errand->verbose = true;
+		return OPTIONS_GO;
+	case 'h':
+		fputs(help, stdout);
+		return OPTIONS_DONE;
+	case 'V':
+		puts("knocktap " PACKAGE_VERSION);
+		return OPTIONS_DONE;
+	default:
+		return take_setting(errand, option, optarg);
+	}
+}
+
+/* The ports, as one text with all protocols spelled out. */
+static enum options_result take_ports(struct errand *errand, int n, char *ports[], bool udp)
+{
+	char text[SEQUENCE_STEPS_MAX * sizeof "65535/udp,"] = "";
+	size_t length = 0;
+
+	if (n > SEQUENCE_STEPS_MAX) {
+		fprintf(stderr, "knocktap: more than %d ports\n", SEQUENCE_STEPS_MAX);
+		return OPTIONS_WRONG;
+	}
+	for (int i = 0; i < n; i++) {
+		struct step step;
+
+		if (step_parse(ports[i], &step) < 0) {
+			fprintf(stderr, "knocktap: %s: expected PORT, PORT/udp or PORT:udp\n",
+				ports[i]);
+			return OPTIONS_WRONG;
+		}
+		if (udp && !strpbrk(ports[i], "/:"))
+			step.protocol = IPPROTO_UDP;
+		length += (size_t)snprintf(text + length, sizeof text - length, "%u/%s,", step.port,
+					   step.protocol == IPPROTO_UDP ? "udp" : "tcp");
+	}
+	give(errand, SETTING_SEQUENCE, text);
+	if (errand->given & UINT32_C(1) << SETTING_KNOCK) {
+		fputs("knocktap: ports and --spa: which of them?\n", stderr);
+		return OPTIONS_WRONG;
+	}
+	give(errand, SETTING_KNOCK, "sequence");
+	return OPTIONS_GO;
+}
+
+static enum options_result take_arguments(struct errand *errand, int n, char *arguments[], bool udp)
+{
+	if (n > 0)
+		errand->name = arguments[0];
+	else if (errand->relays)
+		errand->name = errand->relay_host;
+	if (!errand->name) {
+		fputs("knocktap: no host\n", stderr);
+		return misused();
+	}
+	if (strlen(errand->name) > SETTINGS_HOST_MAX || !*errand->name) {
+		fprintf(stderr, "knocktap: expected the name of a host, not '%.300s'\n",
+			errand->name);
+		return OPTIONS_WRONG;
+	}
+	if (n > 1)
+		return take_ports(errand, n - 1, arguments + 1, udp);
+	if (udp) {
+		fputs("knocktap: --udp without ports does nothing\n", stderr);
+		return OPTIONS_WRONG;
+	}
+	return OPTIONS_GO;
+}
+
+enum options_result options_parse(int argc, char *argv[], struct errand *ret)
+{
+	struct errand errand = {0};
+	enum options_result result = OPTIONS_GO;
+	bool udp = false;
+	int option;
+
+	settings_init(&errand.settings);
+	while (result == OPTIONS_GO &&
+	       (option = getopt_long(argc, argv, "d:u46k:W:F:vhV", long_options, NULL)) != -1)
+		result = take_option(&errand, option, &udp);
+	if (result == OPTIONS_GO)
+		result = take_arguments(&errand, argc - optind, argv + optind, udp);
+	/* The name may be our own copy of -W's. */
+	if (result == OPTIONS_GO) {
+		bool own = errand.name == errand.relay_host;
+
+		*ret = errand;
+		if (own)
+			ret->name = ret->relay_host;
+	}
+	return result;
+}
+
+/* What an option is good for. */
+static bool has_use(const struct errand *errand, enum setting setting)
+{
+	const struct settings *settings = &errand->settings;
+
+	switch (setting) {
+	case SETTING_KEY:
+	case SETTING_DOOR:
+	case SETTING_SOURCE:
+		return settings->knock != KNOCK_SEQUENCE;
+	case SETTING_TIME:
+		return settings->knock == KNOCK_SPA;
+	case SETTING_DELAY:
+		return settings->knock != KNOCK_SPA;
+	case SETTING_WAIT:
+		return !errand->relays;
+	case SETTING_TIMEOUT:
+		return errand->relays || settings_has(settings, SETTING_WAIT);
+	default:
+		return true;
+	}
+}
+
+bool options_have_use(const struct errand *errand)
+{
+	for (size_t i = 0; i < N_SETTING_OPTIONS; i++) {
+		enum setting setting = setting_options[i].setting;
+
+		if (errand->given & UINT32_C(1) << setting && !has_use(errand, setting)) {
+			fprintf(stderr, "knocktap: %s does nothing here\n",
+				setting_options[i].name);
+			return false;
+		}
+	}
+	return true;
+}
