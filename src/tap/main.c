@@ -171,6 +171,7 @@ static enum status go_in(const struct errand *errand, const struct destinations 
 		return STATUS_OK;
 	}
 	r = relay(fd, STDIN_FILENO, STDOUT_FILENO);
+	close(fd);
 	if (r < 0)
 		say("the connection broke: %s", strerror(-r));
 	return r < 0 ? STATUS_FAILED : STATUS_OK;

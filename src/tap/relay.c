@@ -16,10 +16,17 @@
 
 enum { BUFFER_SIZE = 16384 };
 
+enum flow {
+	FLOWS,
+	ENDED,	  /* nothing more comes, and what came is written */
+	DESERTED, /* nobody is there to take anything */
+};
+
 /* One way. It reads only when all that it has read before is written. */
 struct direction {
 	int from, to;
-	bool done;
+	enum flow flow;
+	int error; /* 0, or the negative errno that ended it */
 	size_t start, end;
 	size_t write_max;
 	char bytes[BUFFER_SIZE];
@@ -34,28 +41,29 @@ static bool has_bytes(const struct direction *direction)
  * looked at either, for poll() reports the end of it without being asked, again and again. */
 static void watch(const struct direction *direction, struct pollfd pollfds[static 2])
 {
-	bool full = has_bytes(direction);
+	bool flows = direction->flow == FLOWS, full = has_bytes(direction);
 
-	pollfds[0] = (struct pollfd){.fd = direction->done || full ? -1 : direction->from,
-				     .events = POLLIN};
+	pollfds[0] = (struct pollfd){.fd = flows && !full ? direction->from : -1, .events = POLLIN};
 	/* Without bytes it still tells that nobody is there to take any. */
-	pollfds[1] = (struct pollfd){.fd = direction->done ? -1 : direction->to,
-				     .events = full ? POLLOUT : 0};
+	pollfds[1] =
+		(struct pollfd){.fd = flows ? direction->to : -1, .events = full ? POLLOUT : 0};
 }
 
-static int move_in(struct direction *direction)
+static void move_in(struct direction *direction)
 {
 	ssize_t n = read(direction->from, direction->bytes, sizeof(direction->bytes));
 
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		direction->error = -errno;
+	if (n <= 0)
+		direction->flow = ENDED;
 	direction->start = 0;
-	direction->end = (size_t)n;
-	direction->done = n == 0;
-	return 0;
+	direction->end = n < 0 ? 0 : (size_t)n;
 }
 
-static int move_out(struct direction *direction)
+static void move_out(struct direction *direction)
 {
 	size_t length = direction->end - direction->start;
 	ssize_t n;
@@ -63,63 +71,54 @@ static int move_out(struct direction *direction)
 	if (length > direction->write_max)
 		length = direction->write_max;
 	n = write(direction->to, direction->bytes + direction->start, length);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	direction->start += (size_t)n;
-	return 0;
-}
-
-static int move(struct direction *direction, const struct pollfd pollfds[static 2])
-{
-	int r = 0;
-
-	if (pollfds[1].revents & POLLOUT)
-		r = move_out(direction);
-	else if (pollfds[1].revents)
-		r = -EPIPE;
-	if (r == 0 && pollfds[0].revents)
-		r = move_in(direction);
-	if (r < 0)
-		direction->done = true;
-	return r;
-}
-
-/* Moves what can be moved. A broken way up leaves what still comes down; without an output there is
- * nothing left to do. */
-static int relay_step(struct direction *up, struct direction *down, int *error)
-{
-	bool up_was_done = up->done;
-	struct pollfd pollfds[4];
-	int r;
-
-	watch(up, pollfds);
-	watch(down, pollfds + 2);
-	if (poll(pollfds, 4, -1) < 0)
-		return errno == EINTR ? 0 : -errno;
-	r = move(up, pollfds);
-	if (r < 0 && *error == 0)
-		*error = r;
-	if (up->done && !up_was_done)
-		shutdown(up->to, SHUT_WR);
-	r = move(down, pollfds + 2);
-	if (r == 0 && down->done) {
-		close(down->to);
-		down->to = -1;
+	if (n >= 0) {
+		direction->start += (size_t)n;
+	} else if (errno != EAGAIN && errno != EINTR) {
+		direction->error = -errno;
+		direction->flow = DESERTED;
 	}
-	return r;
+}
+
+static void move(struct direction *direction, const struct pollfd pollfds[static 2])
+{
+	if (pollfds[1].revents & POLLOUT)
+		move_out(direction);
+	else if (pollfds[1].revents)
+		direction->flow = DESERTED;
+	if (pollfds[0].revents && direction->flow == FLOWS)
+		move_in(direction);
 }
 
 int relay(int socket, int input, int output)
 {
 	struct direction up = {.from = input, .to = socket, .write_max = BUFFER_SIZE};
 	struct direction down = {.from = socket, .to = output, .write_max = PIPE_BUF};
-	int r = 0, error = 0;
+	bool up_is_open = true, down_is_open = true;
 
-	while (r == 0 && (!up.done || !down.done))
-		r = relay_step(&up, &down, &error);
-	if (down.to >= 0)
-		close(down.to);
-	close(input);
-	close(socket);
-	return r < 0 ? r : error;
+	while (up.flow == FLOWS || down.flow == FLOWS) {
+		struct pollfd pollfds[4];
+		int n;
+
+		watch(&up, pollfds);
+		watch(&down, pollfds + 2);
+		/* An ssh that says goodbye leaves at once: what it has said is still passed on. */
+		n = poll(pollfds, 4, down.flow == DESERTED ? 0 : -1);
+		if (n == 0)
+			break;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		move(&up, pollfds);
+		move(&down, pollfds + 2);
+		if (up.flow != FLOWS && up_is_open) {
+			shutdown(socket, SHUT_WR);
+			up_is_open = false;
+		}
+		if (down.flow == ENDED && down_is_open) {
+			close(output);
+			down_is_open = false;
+		}
+	}
+	return up.error != 0 ? up.error : down.flow == DESERTED ? 0 : down.error;
 }

@@ -1,6 +1,8 @@
 /* Copying both ways between a connection and standard input and output. */
 #pragma once
 
-/* Until both directions have ended: the end of the input ends what we send, and the end of what is
- * received ends the output. Closes all three. 0 or a negative errno: one direction broke. */
+/* Until both ways have ended: the end of the input ends what we send, and the end of what is
+ * received closes the output. Once nobody reads the output, all ends. The socket must not block; it
+ * stays open. 0, also if the reader of the output has gone; a negative errno: the input or the
+ * connection broke. */
 int relay(int socket, int input, int output);

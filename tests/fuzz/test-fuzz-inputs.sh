@@ -7,3 +7,4 @@ srcdir=${srcdir:-.}
 ./tests/fuzz/fuzz-config "$srcdir"/tests/config/*.conf
 ./tests/fuzz/fuzz-one-time "$srcdir"/tests/one-time/*
 ./tests/fuzz/fuzz-format "$srcdir"/tests/records/*.records
+./tests/fuzz/fuzz-profile "$srcdir"/tests/profiles/*.hosts

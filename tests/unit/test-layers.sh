@@ -51,7 +51,8 @@ check_includes keys "core util"
 check_includes judge "core util record config keys"
 check_includes daemon "core util record source config firewall grant audit keys judge"
 check_includes cli "core util record source config firewall grant audit keys judge"
-known=" core util record source config firewall audit grant keys judge daemon cli "
+known=" core util record source config firewall audit grant keys judge daemon cli tap "
+check_includes tap "core util"
 for directory in "$srcdir"/src/*/; do
 	case "$known" in
 	*" $(basename "$directory") "*) ;;
@@ -71,6 +72,14 @@ allowed='^(aligned_alloc|bcmp|calloc|malloc|realloc|free|mem[a-z]+|str[a-z]+|ine
 for symbol in $(${NM:-nm} -u libcore.a | sed -n 's/^ *U //p' | sort -u); do
 	${NM:-nm} --defined-only libcore.a 2>/dev/null | grep -q " [TDRBC] $symbol\$" && continue
 	echo "$symbol" | grep -Eq "$allowed" || fail "libcore.a uses $symbol"
+done
+
+# Whoever knocks needs no more than this installed (and the sanitizers, in a build with them).
+for library in $(readelf -d knocktap | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
+	case $library in
+	libsodium.so.* | libc.so.* | ld-linux* | libasan.so.* | libubsan.so.* | libgcc_s.so.* | libm.so.*) ;;
+	*) fail "knocktap needs $library" ;;
+	esac
 done
 
 [ "$failures" -eq 0 ] && echo "ok: the layers hold"
