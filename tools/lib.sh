@@ -8,7 +8,7 @@ BUILD=$ROOT/build
 BUILD_PACKAGES=(
 	autoconf automake make gcc libc6-dev pkg-config
 	libsystemd-dev libpcre2-dev libiniparser-dev libsodium-dev libipset-dev libnftables-dev
-	libcmocka-dev
+	libqrencode-dev libcmocka-dev
 )
 # The laboratory: namespaces, journald, firewalls, and a line to the guarded port.
 # shellcheck disable=SC2034
@@ -20,7 +20,8 @@ LAB_PACKAGES=(
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
 	python3-pytest bsdutils knockd nmap hping3 socat systemd-journal-remote
-	systemd-container debootstrap strace
+	systemd-container debootstrap strace openssh-server
+	openssh-client python3-pyzbar
 )
 
 # The kernel's part: what is a module here may not get loaded from inside a namespace.

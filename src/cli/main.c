@@ -5,7 +5,7 @@
 
 #include "cli/verb.h"
 
-static const struct verb *const verbs[] = {&verb_check, &verb_replay};
+static const struct verb *const verbs[] = {&verb_check, &verb_keygen, &verb_replay};
 
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 

@@ -11,7 +11,7 @@ struct verb {
 	enum status (*run)(int argc, char *argv[]);
 };
 
-extern const struct verb verb_check, verb_replay;
+extern const struct verb verb_check, verb_keygen, verb_replay;
 
 /* What a verb's run() returns for --help (the help has been printed) and for a wrong option. */
 enum status verb_help(const struct verb *verb);

@@ -1,0 +1,8 @@
+/* QR codes on a terminal. */
+#pragma once
+
+#include <stddef.h>
+
+/* Prints the bytes as a QR code on standard output, dark on light whatever the terminal's colours
+ * are, in UTF-8. It is wiped from memory as far as libqrencode lets us. 0 or -ENOMEM. */
+int qr_print(const char *data, size_t size);

@@ -1,0 +1,140 @@
+"""knocktail keygen: a new key that is nobody else's business."""
+
+import grp
+import os
+import re
+import stat
+
+import pytest
+
+import oracle
+
+from lab import DAEMON_UID
+
+
+@pytest.fixture
+def keys(lab):
+    """A directory of keys that the daemon's group may enter, as seen inside."""
+    directory = f"/run/lab/keys-{next(lab.numbers)}"
+    path = lab.server.path(directory)
+    os.mkdir(path)
+    os.chown(path, 0, DAEMON_UID)
+    os.chmod(path, 0o750)
+    return directory
+
+
+def mode(path):
+    """The permissions of a file."""
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def test_a_key_is_new_and_for_the_daemon_alone(lab, keys):
+    found = set()
+    for user in ("alice", "bob_2", "0-c"):
+        done = lab.knocktail("keygen", "--keys", keys, user)
+        assert (done.returncode, done.stderr) == (0, "")
+        path = lab.server.path(f"{keys}/{user}.key")
+        assert (mode(path), os.stat(path).st_uid, os.stat(path).st_gid) == (0o640, 0, DAEMON_UID)
+        found.add(oracle.read_key(path))
+        with open(path, encoding="ascii") as file:
+            line = file.read()
+        assert len(line) == 45 and line == oracle.key_line(oracle.read_key(path))
+        assert line.strip() not in done.stdout
+        assert f"{keys}/{user}.key" in done.stdout and "knocktap --key" in done.stdout
+    assert len(found) == 3
+    assert sorted(os.listdir(lab.server.path(keys))) == ["0-c.key", "alice.key", "bob_2.key"]
+
+
+def test_a_key_that_is_there_stays(lab, keys):
+    lab.knocktail("keygen", "--keys", keys, "alice")
+    path = lab.server.path(f"{keys}/alice.key")
+    with open(path, "rb") as file:
+        before = file.read()
+    done = lab.knocktail("keygen", "--keys", keys, "--qr", "alice")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (f"knocktail keygen: {keys}/alice.key: "
+                           "there is a key already; it stays as it is\n")
+    with open(path, "rb") as file:
+        assert file.read() == before
+    os.unlink(path)
+    os.symlink("/run/lab/elsewhere", path)
+    assert lab.knocktail("keygen", "--keys", keys, "alice").returncode == 1
+    assert not os.path.exists(lab.server.path("/run/lab/elsewhere"))
+    assert os.listdir(lab.server.path(keys)) == ["alice.key"]
+
+
+def test_a_directory_that_is_not_closed_is_no_reason_to_share(lab, keys):
+    """Only a directory that others cannot enter says that its group is meant."""
+    for bits in (0o755, 0o700):
+        os.chmod(lab.server.path(keys), bits)
+        lab.knocktail("keygen", "--keys", keys, f"user{bits}")
+        assert mode(lab.server.path(f"{keys}/user{bits}.key")) == 0o600
+
+
+@pytest.mark.parametrize("bits", [0o770, 0o777, 0o1777])
+def test_a_directory_that_others_write_into_is_refused(bits, lab, keys):
+    os.chmod(lab.server.path(keys), bits)
+    done = lab.knocktail("keygen", "--keys", keys, "alice")
+    assert done.returncode == 1 and keys in done.stderr
+    assert os.listdir(lab.server.path(keys)) == []
+
+
+def test_a_missing_directory_is_made(lab, keys):
+    done = lab.knocktail("keygen", "--keys", f"{keys}/new", "alice")
+    assert done.returncode == 0
+    made = os.stat(lab.server.path(f"{keys}/new"))
+    try:
+        group = grp.getgrnam("knocktail").gr_gid
+    except KeyError:
+        assert (stat.S_IMODE(made.st_mode), made.st_gid) == (0o700, 0)
+    else:
+        assert (stat.S_IMODE(made.st_mode), made.st_gid) == (0o750, group)
+
+
+def test_a_full_disk_leaves_nothing(lab):
+    directory = f"/run/lab/full-{next(lab.numbers)}"
+    lab.server.run("sh", "-ec", f"""
+        mkdir {directory}
+        mount -t tmpfs -o size=4096,mode=0700 full {directory}
+        head -c 4096 /dev/zero >{directory}/filling
+    """)
+    done = lab.knocktail("keygen", "--keys", directory, "alice")
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert lab.server.run("ls", "-A", directory).stdout == "filling\n"
+
+
+@pytest.mark.parametrize("words, complaint", [
+    ((), "no user"),
+    (("",), "a user is named by"),
+    (("../alice",), "a user is named by"),
+    (("Alice",), "a user is named by"),
+    (("-", "alice"), "unexpected argument 'alice'"),
+    (("x" * 33,), "a user is named by"),
+    (("alice", "bob"), "unexpected argument 'bob'"),
+    (("--overwrite", "alice"), "unrecognized option"),
+])
+def test_misuse(words, complaint, lab, keys):
+    done = lab.knocktail("keygen", "--keys", keys, *words)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert os.listdir(lab.server.path(keys)) == []
+
+
+def test_the_qr_code_can_be_read(lab, keys):
+    """By a reader of QR codes, from what the terminal would show."""
+    pyzbar = pytest.importorskip("pyzbar.pyzbar", reason="python3-pyzbar is not installed")
+    done = lab.knocktail("keygen", "--keys", keys, "--qr", "alice")
+    lines = re.findall("^\x1b\\[30;107m(.*)\x1b\\[0m$", done.stdout, re.MULTILINE)
+    rows = []
+    for line in lines:
+        rows.append([0 if block in "▀█" else 255 for block in line])
+        rows.append([0 if block in "▄█" else 255 for block in line])
+    scale = 4
+    pixels = b"".join(bytes(value for value in row for _ in range(scale))
+                      for row in rows for _ in range(scale))
+    width, height = len(rows[0]) * scale, len(rows) * scale
+    codes = pyzbar.decode((pixels, width, height))
+    assert [code.type for code in codes] == ["QRCODE"]
+    key = oracle.read_key(lab.server.path(f"{keys}/alice.key"))
+    assert codes[0].data.decode() == oracle.key_line(key).strip()
