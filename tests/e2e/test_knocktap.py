@@ -1,12 +1,19 @@
 """knocktap, the client: what it sends opens doors, and it goes in."""
 
 import contextlib
+import ipaddress
 import os
 import re
+import select
 import signal
+import socket
+import struct
 import subprocess
+import time
 
 import pytest
+
+import oracle
 
 from doors import ipset_door, iptables_door
 from hosts import wait_until
@@ -17,6 +24,11 @@ KNOCKS = {
     "udp": ("7000/udp", "8000:udp", "9000/UDP"),
     "mixed": ("7000", "8000/udp", "9000", "7000"),
 }
+
+
+def runs_for_others(lab):
+    """A copy of knocktap that any user may execute: clients see the files of this machine."""
+    return [lab.server.path(lab.install(program("knocktap")))]
 
 
 @pytest.fixture
@@ -32,10 +44,7 @@ def tap(client):
 
 def sent(lab, client, version=4):
     """What has been logged of the client's knocks, in order: (protocol, port, to)."""
-    address = client.address(version)
-    if version == 6:
-        address = ":".join(f"{int(group or '0', 16):04x}" for group in
-                           address.replace("::", ":" * (9 - address.count(":"))).split(":"))
+    address = ipaddress.ip_address(client.address(version)).exploded
     found = []
     for record in lab.records():
         fields = re.search(rf" SRC={re.escape(address)} DST=(\S+) .*"
@@ -142,6 +151,257 @@ def test_no_way_to_the_host(client, tap):
     done = tap(client.peer(), 7000, check=False)
     assert done.returncode == 1
     assert done.stderr == f"knocktap: cannot knock at {client.peer()}: Network is unreachable\n"
+
+
+# Tokens and requests: what is sent, held against the independent implementation
+
+KEY = bytes(range(100, 132))
+STRANGER = bytes(range(101, 133))
+
+
+@pytest.fixture
+def key(tmp_path):
+    """A key file."""
+    path = tmp_path / "gateway.key"
+    path.write_text(oracle.key_line(KEY))
+    path.chmod(0o600)
+    return path
+
+
+def possible_tokens(door, began, source=None):
+    """The sets of ports that are right for some time since then."""
+    steps = range(int(began) // 30, int(time.time()) // 30 + 1)
+    return [set(oracle.token_ports(KEY, door, 30 * step, source)) for step in steps]
+
+
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("source", [None, "auto", "2001:db8::99"])
+def test_a_token_is_that_of_the_specification(source, version, lab, client, tap, key):
+    began = time.time()
+    tap("--key", key, "--door", "SSH", *(["--source", source] if source else []),
+        client.peer(version))
+    wait_until(lambda: len(sent(lab, client, version)) == 8, 3, "eight datagrams were logged")
+    bound = client.address(version) if source == "auto" else source
+    packets = sent(lab, client, version)
+    assert {protocol for protocol, _, _ in packets} == {"udp"}
+    assert {port for _, port, _ in packets} in possible_tokens("ssh", began, bound)
+
+
+class Wire:
+    """All that comes to the server, before the firewall."""
+
+    def __init__(self, lab):
+        self._socket = lab.server.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.ntohs(3))
+        self._socket.bind(("eth0", 3))
+
+    def packets(self, source, wanted, timeout=3):
+        """The (header, payload) of TCP packets from an address, until there are so many."""
+        found = []
+        end = time.monotonic() + timeout
+        while len(found) < wanted and time.monotonic() < end:
+            if not select.select([self._socket], [], [], 0.1)[0]:
+                continue
+            packet = self._socket.recv(65536)
+            if packet[0] >> 4 == 4:
+                length, protocol, addresses = (packet[0] & 15) * 4, packet[9], packet[12:20]
+            else:
+                length, protocol, addresses = 40, packet[6], packet[8:40]
+            half = len(addresses) // 2
+            if protocol == 6 and addresses[:half] == ipaddress.ip_address(source).packed:
+                found.append((addresses, packet[length:]))
+        return found
+
+    def close(self):
+        """Stops listening."""
+        self._socket.close()
+
+
+@pytest.fixture
+def wire(lab):
+    """Listens on the server's wire."""
+    listening = Wire(lab)
+    yield listening
+    listening.close()
+
+
+def checksum_is_right(addresses, segment):
+    """RFC 9293, 3.1."""
+    data = addresses + struct.pack(">LL", len(segment), 6) + segment
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return total == 0xffff
+
+
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("source, seconds", [(None, 0), ("auto", 600), ("198.51.100.250", 65535)])
+def test_a_request_is_that_of_the_specification(source, seconds, version, wire, client, tap, key):
+    began = int(time.time())
+    span = ["--time", f"{seconds}s"] if seconds else []
+    for _ in range(2):
+        tap("--spa", "--key", key, "--door", "ssh", *span,
+            *(["--source", source] if source else []), client.peer(version))
+    bound = client.address(version) if source == "auto" else source
+    packets = wire.packets(client.address(version), 2)
+    assert len(packets) == 2
+    for addresses, segment in packets:
+        assert len(segment) == 60, "a header with all the options it has room for, and no data"
+        assert checksum_is_right(addresses, segment)
+        _, port, _, acknowledged, length, flags, _, _, urgent = struct.unpack(
+            ">HHLLBBHHH", segment[:20])
+        assert (length, flags, acknowledged, urgent) == (60 // 4 << 4, 0x02, 0, 0)
+        when, tag, asked = oracle.spa_open(KEY, segment[20:], bound)
+        assert began <= when <= time.time()
+        assert (tag, asked) == (oracle.door_tag("ssh"), seconds)
+        assert port == oracle.spa_port(KEY, when)
+        assert oracle.spa_open(STRANGER, segment[20:], bound) is None
+        assert oracle.spa_open(KEY, segment[20:], "192.0.2.250") is None
+    assert packets[0][1][24:36] != packets[1][1][24:36], "no nonce twice"
+
+
+def test_a_request_needs_a_privilege_and_says_so(lab, client, key, wire):
+    os.chown(key, 65534, 65534)
+    os.chmod(key.parent, 0o755)
+    for parent in list(key.parents)[:3]:
+        os.chmod(parent, 0o755)
+    done = client.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+                      "--", *runs_for_others(lab), "--spa", "--key", key, "--door", "ssh",
+                      client.peer(), check=False)
+    assert done.returncode == 1
+    assert "CAP_NET_RAW" in done.stderr and "token" in done.stderr
+    assert not wire.packets(client.address(), 1, timeout=0.2)
+    # A token needs nothing.
+    client.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+               "--", *runs_for_others(lab), "--key", key, "--door", "ssh", client.peer())
+    wait_until(lambda: len(sent(lab, client)) == 8, 3, "eight datagrams were logged")
+
+
+@pytest.mark.parametrize("bits", [0o640, 0o604, 0o660, 0o620, 0o601])
+def test_a_key_that_others_can_reach_is_refused(bits, lab, client, tap, key):
+    key.chmod(bits)
+    done = tap("--key", key, "--door", "ssh", client.peer(), check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"knocktap: {key}: others may read or write it: chmod 600 it\n"
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"\n", oracle.key_line(KEY)[:-2].encode(), oracle.key_line(KEY).encode() * 2,
+    oracle.key_line(KEY).encode() + b"\n", b" " + oracle.key_line(KEY).encode(),
+    oracle.key_line(KEY + b"x").encode(), oracle.key_line(KEY[1:]).encode(), KEY, b"\0" * 45,
+    b"x" * 100000])
+def test_a_file_with_anything_but_a_key_is_refused(content, client, tap, key):
+    key.write_bytes(content)
+    done = tap("--key", key, "--door", "ssh", client.peer(), check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"knocktap: {key}: it ")
+    assert oracle.key_line(KEY)[:10] not in done.stderr
+
+
+def test_a_key_is_a_file(client, tap, tmp_path):
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    for path, complaint in ((tmp_path, "Is a directory"), (tmp_path / "fifo", "not a regular file"),
+                            (tmp_path / "none", "No such file or directory")):
+        done = tap("--key", path, "--door", "ssh", client.peer(), check=False, timeout=5)
+        assert done.returncode == 2
+        assert str(path) in done.stderr
+
+
+# Profiles
+
+
+@pytest.fixture
+def home(tmp_path, key):
+    """A home with profiles, and the environment that leads there."""
+    directory = tmp_path / "home" / ".config" / "knocktail"
+    directory.mkdir(parents=True)
+    os.rename(key, directory / "gateway.key")
+
+    def write(text, mode=0o600):
+        (directory / "hosts").write_text(text)
+        (directory / "hosts").chmod(mode)
+        return {"HOME": str(tmp_path / "home")}
+    write.file = directory / "hosts"
+    return write
+
+
+@pytest.mark.parametrize("key_path", ["gateway.key", "~/.config/knocktail/gateway.key"])
+def test_the_name_of_a_profile_is_enough(key_path, lab, client, tap, home):
+    env = home(f"Host vps\n HostName {client.peer()}\n Knock token\n Key {key_path}\n Door ssh\n")
+    began = time.time()
+    tap("vps", env=env)
+    wait_until(lambda: len(sent(lab, client)) == 8, 3, "eight datagrams were logged")
+    assert {port for _, port, _ in sent(lab, client)} in possible_tokens("ssh", began)
+
+
+def test_the_command_line_goes_before_the_profile(lab, client, tap, home):
+    env = home(f"Host vps\n HostName {client.peer()}\n Sequence 7000 7001\n Delay 0\n")
+    tap("vps", "7100", "7101/udp", env=env)
+    lab.wait_logged("DPT=7101")
+    began = time.time()
+    # Who names a key does not want a sequence sent in the clear.
+    tap("--key", home.file.parent / "gateway.key", "--door", "web", "vps", env=env)
+    wait_until(lambda: len(sent(lab, client)) == 10, 3, "a token was logged")
+    packets = sent(lab, client)
+    assert [port for _, port, _ in packets[:2]] == [7100, 7101]
+    assert {port for _, port, _ in packets[2:]} in possible_tokens("web", began)
+
+
+def test_a_wrong_profile_sends_nothing(lab, client, tap, home):
+    env = home(f"Host vps\n HostName {client.peer()}\n Sequence 7000\nHost other\n Colour red\n")
+    done = tap("vps", env=env, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{home.file}:5: error: unknown keyword Colour\n"
+    done = tap("vps", env=home(home.file.read_text().replace("Colour red", ""), 0o620), check=False)
+    assert done.returncode == 2
+    assert str(home.file) in done.stderr and "chmod" in done.stderr
+    client.hit(7999)
+    lab.wait_logged("DPT=7999")
+    assert [port for _, port, _ in sent(lab, client)] == [7999]
+
+
+def test_a_file_that_is_named_must_be_there(client, tap, tmp_path):
+    done = tap("-F", tmp_path / "none", client.peer(), 7000, check=False)
+    assert (done.returncode, done.stderr) == (
+        2, f"knocktap: {tmp_path}/none: No such file or directory\n")
+    tap(client.peer(), 7000, env={"HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize("words, complaint", [
+    ((), "no host"),
+    (("HOST",), "no ports to knock at"),
+    (("HOST", "0"), "expected PORT, PORT/udp or PORT:udp"),
+    (("HOST", "7000/icmp"), "expected PORT, PORT/udp or PORT:udp"),
+    (("HOST", *["7000"] * 33), "more than 32 ports"),
+    (("-4", "-d", "1s", "HOST", "7000"), "expected milliseconds"),
+    (("-u", "HOST"), "--udp without ports does nothing"),
+    (("--spa", "HOST", "7000"), "which of them?"),
+    (("--spa", "HOST"), "no key"),
+    (("--key", "KEY", "HOST"), "no door"),
+    (("--key", "KEY", "--door", "-ssh", "HOST"), "expected a door's name"),
+    (("--key", "KEY", "--door", "ssh", "HOST", "7000"), "--key does nothing here"),
+    (("--key", "KEY", "--door", "ssh", "--time", "10s", "HOST"), "--time does nothing here"),
+    (("--key", "KEY", "--door", "ssh", "--spa", "-d", "1", "HOST"), "--delay does nothing here"),
+    (("--source", "auto", "HOST", "7000"), "--source does nothing here"),
+    (("--timeout", "1s", "HOST", "7000"), "--timeout does nothing here"),
+    (("--wait", "22", "-W", "HOST:22", "HOST", "7000"), "--wait does nothing here"),
+    (("--wait", "0", "HOST", "7000"), "expected a port from 1 to 65535"),
+    (("--source", "me", "HOST", "7000"), "expected an address, auto or none"),
+    (("-W", "HOST", "HOST", "7000"), "expected HOST:PORT"),
+    (("--colour", "HOST", "7000"), "unrecognized option"),
+    (("", "7000"), "expected the name of a host"),
+])
+def test_misuse_sends_nothing(words, complaint, lab, client, tap, key):
+    names = {"HOST": client.peer(), "KEY": key, "HOST:22": f"{client.peer()}:22"}
+    done = tap(*(names.get(word, word) for word in words), check=False)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert sent(lab, client) == []
+
+
+def test_help_and_version(client, tap):
+    done = tap("--help")
+    assert done.stdout.startswith("Usage: knocktap ") and done.stderr == ""
+    assert re.fullmatch(r"knocktap \d+\.\d+\.\d+\n", tap("--version").stdout)
 
 
 # Going in
