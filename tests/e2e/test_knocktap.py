@@ -5,6 +5,7 @@ import ipaddress
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -24,11 +25,6 @@ KNOCKS = {
     "udp": ("7000/udp", "8000:udp", "9000/UDP"),
     "mixed": ("7000", "8000/udp", "9000", "7000"),
 }
-
-
-def runs_for_others(lab):
-    """A copy of knocktap that any user may execute: clients see the files of this machine."""
-    return [lab.server.path(lab.install(program("knocktap")))]
 
 
 @pytest.fixture
@@ -259,21 +255,38 @@ def test_a_request_is_that_of_the_specification(source, seconds, version, wire, 
     assert packets[0][1][24:36] != packets[1][1][24:36], "no nonce twice"
 
 
-def test_a_request_needs_a_privilege_and_says_so(lab, client, key, wire):
+@pytest.fixture
+def as_nobody(client, key):
+    """Runs knocktap on the client as a user with no privilege at all, who owns the key."""
     os.chown(key, 65534, 65534)
-    os.chmod(key.parent, 0o755)
-    for parent in list(key.parents)[:3]:
+    path = shutil.copy(program("knocktap"), key.parent)
+    for parent in list(key.parents)[:3]:  # pytest's own directories
         os.chmod(parent, 0o755)
-    done = client.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
-                      "--", *runs_for_others(lab), "--spa", "--key", key, "--door", "ssh",
-                      client.peer(), check=False)
+
+    def run(*arguments, **kwargs):
+        return client.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                          "--no-new-privs", "--", path, *arguments, **kwargs)
+    return run
+
+
+def test_a_request_needs_a_privilege_and_says_so(client, key, wire, as_nobody):
+    done = as_nobody("--spa", "--key", key, "--door", "ssh", client.peer(), check=False)
     assert done.returncode == 1
     assert "CAP_NET_RAW" in done.stderr and "token" in done.stderr
     assert not wire.packets(client.address(), 1, timeout=0.2)
-    # A token needs nothing.
-    client.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
-               "--", *runs_for_others(lab), "--key", key, "--door", "ssh", client.peer())
+
+
+def test_a_token_needs_no_privilege(lab, client, key, as_nobody):
+    as_nobody("--key", key, "--door", "ssh", client.peer())
     wait_until(lambda: len(sent(lab, client)) == 8, 3, "eight datagrams were logged")
+
+
+def test_somebody_elses_key_is_refused(client, key, as_nobody):
+    os.chown(key, 65533, 65533)
+    os.chmod(key, 0o644)
+    done = as_nobody("--key", key, "--door", "ssh", client.peer(), check=False)
+    assert (done.returncode, done.stderr) == (
+        2, f"knocktap: {key}: it belongs to another user\n")
 
 
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o660, 0o620, 0o601])
