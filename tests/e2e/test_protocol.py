@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import re
 
 import pytest
 
@@ -70,3 +71,13 @@ def test_a_token_is_what_the_specification_says():
 def test_the_vectors_are_those_of_the_independent_implementation():
     with open(VECTORS, encoding="ascii") as file:
         assert file.read() == vectors.text()
+
+
+def test_the_manual_shows_the_vectors():
+    """All of them, to the letter, and no others."""
+    with open(VECTORS, encoding="ascii") as file:
+        blocks = file.read().rstrip("\n").split("\n\n")[1:]
+    with open(os.path.join(ROOT, "man", "knocktail-protocol.7"), encoding="utf-8") as file:
+        manual = file.read().partition(".Sh TEST VECTORS\n")[2]
+    shown = re.findall(r"^\.Bd -literal\n(.*?)\n\.Ed$", manual, re.MULTILINE | re.DOTALL)
+    assert shown == blocks
