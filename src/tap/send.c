@@ -88,16 +88,14 @@ static uint32_t sum16(const uint8_t *bytes, size_t size, uint32_t sum)
 	return sum;
 }
 
-/* RFC 9293, 3.1. The mapped form of an IPv4 address sums up to more than the four bytes by
- * themselves: only these count. */
+/* RFC 9293, 3.1. The ffff of an IPv4 address in its mapped form is a zero of such sums. */
 static uint16_t checksum(const uint8_t header[static TCP_HEADER], const struct address *from,
 			 const struct address *to)
 {
-	size_t skipped = address_family(to) == FAMILY_IPV4 ? 12 : 0;
 	uint32_t sum = IPPROTO_TCP + TCP_HEADER;
 
-	sum = sum16(from->bytes + skipped, sizeof(from->bytes) - skipped, sum);
-	sum = sum16(to->bytes + skipped, sizeof(to->bytes) - skipped, sum);
+	sum = sum16(from->bytes, sizeof(from->bytes), sum);
+	sum = sum16(to->bytes, sizeof(to->bytes), sum);
 	sum = sum16(header, TCP_HEADER, sum);
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);

@@ -38,14 +38,14 @@ def tap(client):
     return run
 
 
-def sent(lab, client, version=4):
-    """What has been logged of the client's knocks, in order: (protocol, port, to)."""
+def sent(lab, client, version=4, besides=("22",)):
+    """What has been logged of the client's packets, in order: (protocol, port, to)."""
     address = ipaddress.ip_address(client.address(version)).exploded
     found = []
     for record in lab.records():
         fields = re.search(rf" SRC={re.escape(address)} DST=(\S+) .*"
                            r"PROTO=(TCP|UDP) .*DPT=(\d+)", record["MESSAGE"])
-        if fields and fields[3] != "22":
+        if fields and fields[3] not in besides:
             found.append((fields[2].lower(), int(fields[3]), fields[1]))
     return found
 
@@ -95,11 +95,15 @@ def test_wait_returns_when_the_port_accepts(version, client, start, tap):
     assert client.can_connect(version=version)
 
 
-def test_wait_gives_up_after_its_timeout(client, start, tap):
+def test_wait_gives_up_after_its_timeout(lab, client, start, tap):
     start(ipset_door())
-    done = tap("--wait", 22, "--timeout", "400ms", client.peer(), 7000, 8000, 9001, check=False)
+    done = tap("--wait", 22, "--timeout", "900ms", client.peer(), 7000, 8000, 9001, check=False)
     assert done.returncode == 1
     assert "port 22 does not accept: Connection timed out" in done.stderr
+    # The kernel alone would have tried once; and nobody wants to be flooded either.
+    client.hit(7999)
+    wait_until(lambda: sent(lab, client)[-1:] == [("tcp", 7999, client.peer())], 3, "it is logged")
+    assert 3 <= len(sent(lab, client, besides=())) - 4 <= 6
     # What came last of a knock that was not right is not the beginning of the next one.
     tap("--wait", 22, "--timeout", "5s", client.peer(), 7000, 8000, 9000)
 
@@ -140,6 +144,12 @@ def test_a_name_that_does_not_resolve(client, tap, tmp_path):
                          check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("knocktap: nobody.invalid: ")
+
+
+def test_whatever_the_own_machine_answers(client, tap):
+    """Closed ports on this side of the wire."""
+    tap("127.0.0.1", 7000, "7001/udp", "7001/udp", 7002)
+    tap("::1", 7000, "7001/udp", "7001/udp", 7002)
 
 
 def test_no_way_to_the_host(client, tap):
@@ -347,7 +357,7 @@ def test_the_name_of_a_profile_is_enough(key_path, lab, client, tap, home):
 
 
 def test_the_command_line_goes_before_the_profile(lab, client, tap, home):
-    env = home(f"Host vps\n HostName {client.peer()}\n Sequence 7000 7001\n Delay 0\n")
+    env = home(f"Host vps\n HostName {client.peer()}\n Knock sequence\n Sequence 7000 7001\n")
     tap("vps", "7100", "7101/udp", env=env)
     lab.wait_logged("DPT=7101")
     began = time.time()
@@ -461,7 +471,8 @@ def test_the_end_of_the_output_is_passed_on_while_the_input_goes_on(lab, client,
     server = lab.server.spawn(["/usr/bin/python3", "-c", code], stdout=subprocess.PIPE)
     wait_until(lambda: ":2251" in lab.server.run("ss", "-Hltn").stdout, 5, "the server listens")
     process = relay(client, client.peer(), "7000", "8000", "9000", port=2251)
-    assert process.stdout.read() == b""
+    assert select.select([process.stdout], [], [], 10)[0] and process.stdout.read(1) == b"", (
+        "the output has ended")
     process.stdin.write(b"x" * 100000)
     process.stdin.close()
     assert server.stdout.readline() == b"100000\n"
@@ -500,6 +511,21 @@ def test_without_a_door_there_is_no_connection(client, start):
     out, err = process.communicate(b"", timeout=10)
     assert (process.returncode, out) == (1, b"")
     assert b"port 22 does not accept" in err
+
+
+def test_the_knock_may_be_at_another_host(lab, client, start):
+    """At a gateway, say: what comes after -W is where to connect, over a family that leads there."""
+    start(ipset_door())
+    lab.server.ip("address add 192.0.2.78/24 dev eth0")
+    try:
+        process = client.popen(
+            [program("knocktap"), "-W", "192.0.2.78:22", client.peer(), "7000", "8000", "9000"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = process.communicate(b"", timeout=10)
+        assert (process.returncode, out, err) == (0, b"hello from port 22\n", b"")
+        assert {address for _, _, address in sent(lab, client)} == {client.peer()}
+    finally:
+        lab.server.ip("address del 192.0.2.78/24 dev eth0")
 
 
 SSHD_PORT = 2260
