@@ -16,22 +16,15 @@
 
 #include "cli/qr.h"
 #include "cli/verb.h"
+#include "config/config.h"
 #include "core/secret.h"
+#include "core/user.h"
+#include "judge/load.h"
 #include "util/cleanup.h"
 
-enum { USER_NAME_MAX = 32, FILE_NAME_MAX = 64 };
+enum { FILE_NAME_MAX = USER_NAME_MAX + sizeof ".key" };
 
 DEFINE_CLEANUP(struct secret *, secrets_free)
-
-/* As users are named in the configuration, and no path. */
-static bool is_user_name(const char *name)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-	size_t length = strlen(name);
-
-	return length > 0 && length <= USER_NAME_MAX && strspn(name, allowed) == length &&
-	       name[0] != '_' && name[0] != '-';
-}
 
 /* A directory that is missing is made for the daemon's group, where there is one. */
 static int directory_make(const char *path)
@@ -175,21 +168,39 @@ static enum status keygen(const char *keys, const char *user, bool qr)
 	return r < 0 ? fail(path, r) : status;
 }
 
+/* In the directory that the configuration names. */
+static enum status keygen_configured(const char *path, const char *user, bool qr)
+{
+	struct config *config;
+	enum status status;
+	int r = load_config(path, &config, NULL);
+
+	if (r < 0)
+		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	status = keygen(config->keys, user, qr);
+	config_free(config);
+	return status;
+}
+
 static enum status run(int argc, char *argv[])
 {
 	enum { OPTION_KEYS = 256, OPTION_QR };
 	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
 		{"keys", required_argument, NULL, OPTION_KEYS},
 		{"qr", no_argument, NULL, OPTION_QR},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	const char *keys = KNOCKTAIL_KEYS, *user;
+	const char *path = NULL, *keys = NULL, *user;
 	bool qr = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		switch (c) {
+		case 'c':
+			path = optarg;
+			break;
 		case OPTION_KEYS:
 			keys = optarg;
 			break;
@@ -202,14 +213,15 @@ static enum status run(int argc, char *argv[])
 			return verb_misused(&verb_keygen);
 		}
 	}
-	if (optind >= argc) {
-		fputs("knocktail keygen: no user\n", stderr);
+	if (optind >= argc || (path && keys)) {
+		fprintf(stderr, "knocktail keygen: %s\n",
+			path && keys ? "--config and --keys: which of them?" : "no user");
 		return verb_misused(&verb_keygen);
 	}
 	user = argv[optind++];
 	if (verb_check_end(&verb_keygen, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	if (!is_user_name(user)) {
+	if (!user_is_name(user)) {
 		fprintf(stderr,
 			"knocktail keygen: a user is named by 1 to %d of a-z, 0-9, _ and -, a "
 			"letter "
@@ -217,22 +229,26 @@ static enum status run(int argc, char *argv[])
 			USER_NAME_MAX);
 		return STATUS_USAGE;
 	}
-	return keygen(keys, user, qr);
+	return keys ? keygen(keys, user, qr)
+		    : keygen_configured(path ? path : KNOCKTAIL_CONF, user, qr);
 }
 
 const struct verb verb_keygen = {
 	.name = "keygen",
 	.summary = "make a key for a user",
-	.help = "Usage: knocktail keygen [--keys DIR] [--qr] USER\n"
+	.help = "Usage: knocktail keygen [-c FILE | --keys DIR] [--qr] USER\n"
 		"\n"
-		"Writes a new key to DIR/USER.key, for tokens and SPA knocks, and says how to "
-		"bring\n"
-		"it to the client. A key that is there stays as it is.\n"
+		"Writes a new key to USER.key in the directory of the keys, for tokens and SPA\n"
+		"knocks, and says how to bring it to the client. A key that is there stays as it\n"
+		"is.\n"
 		"\n"
-		"      --keys DIR  where the keys are (default: " KNOCKTAIL_KEYS ")\n"
-		"      --qr        also show the key as a QR code\n"
-		"  -h, --help      print this\n"
+		"  -c, --config FILE  the configuration that names the directory\n"
+		"                     (default: " KNOCKTAIL_CONF ")\n"
+		"      --keys DIR     the directory; the configuration is not read\n"
+		"      --qr           also show the key as a QR code\n"
+		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage.\n",
+		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage or "
+		"configuration.\n",
 	.run = run,
 };

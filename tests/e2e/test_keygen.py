@@ -3,13 +3,15 @@
 import grp
 import os
 import re
+import shutil
 import stat
 
 import pytest
 
 import oracle
 
-from lab import DAEMON_UID
+from doors import ipset_door
+from lab import DAEMON_UID, program
 
 
 @pytest.fixture
@@ -113,11 +115,36 @@ def test_a_full_disk_leaves_nothing(lab):
     (("x" * 33,), "a user is named by"),
     (("alice", "bob"), "unexpected argument 'bob'"),
     (("--overwrite", "alice"), "unrecognized option"),
+    (("-c", "/dev/null", "alice"), "which of them?"),
 ])
 def test_misuse(words, complaint, lab, keys):
     done = lab.knocktail("keygen", "--keys", keys, *words)
     assert done.returncode == 2
     assert complaint in done.stderr
+    assert os.listdir(lab.server.path(keys)) == []
+
+
+def test_a_new_key_opens_a_door(lab, client, start, keys, tmp_path):
+    """From keygen to the open door: by the configuration's directory, and a copy on the client."""
+    door = ipset_door(sequence=None, seq_timeout=None, auth="token, spa", users="alice, bob")
+    config = lab.config(door, f"keys = {keys}")
+    for user in ("alice", "bob"):
+        done = lab.knocktail("keygen", "-c", config, user)
+        assert (done.returncode, done.stdout.partition(":")[0]) == (0, f"{keys}/{user}.key")
+        shutil.copy(lab.server.path(f"{keys}/{user}.key"), tmp_path)
+        os.chmod(tmp_path / f"{user}.key", 0o600)
+    daemon = start(door, f"keys = {keys}")
+    for user, version, how in (("alice", 4, []), ("bob", 6, ["--spa"])):
+        client.run(program("knocktap"), "--key", tmp_path / f"{user}.key", "--door", "ssh", *how,
+                   "--wait", 22, client.peer(version))
+        assert daemon.events(SOURCE=client.address(version), USER=user)
+
+
+def test_a_configuration_that_is_wrong_makes_no_key(lab, keys):
+    config = lab.config(ipset_door(colour="red"), f"keys = {keys}")
+    done = lab.knocktail("keygen", "-c", config, "alice")
+    assert done.returncode == 2
+    assert config in done.stderr
     assert os.listdir(lab.server.path(keys)) == []
 
 
