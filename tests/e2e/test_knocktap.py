@@ -18,7 +18,7 @@ import oracle
 
 from doors import ipset_door, iptables_door
 from hosts import wait_until
-from lab import program
+from lab import DAEMON_UID, program
 
 KNOCKS = {
     "tcp": ("7000", "8000", "9000"),
@@ -329,6 +329,46 @@ def test_a_key_is_a_file(client, tap, tmp_path):
         assert str(path) in done.stderr
 
 
+@pytest.fixture
+def keys(lab):
+    """The server's side: a directory with alice's key, as a line of the configuration."""
+    directory = f"/run/lab/keys-{next(lab.numbers)}"
+    os.mkdir(lab.server.path(directory), 0o750)
+    path = lab.server.path(f"{directory}/alice.key")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(oracle.key_line(KEY))
+    os.chmod(path, 0o640)
+    for name in (directory, f"{directory}/alice.key"):
+        os.chown(lab.server.path(name), 0, DAEMON_UID)
+    return f"keys = {directory}"
+
+
+def keyed_door(auth, **words):
+    """A door that alice's key opens."""
+    return ipset_door(sequence=None, seq_timeout=None, auth=auth, users="alice", **words)
+
+
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("how", [[], ["--spa"]], ids=["token", "SPA"])
+def test_a_bound_door_opens_for_the_right_source(how, version, client, start, tap, key, keys):
+    daemon = start(keyed_door("token, spa", bind_source="yes"), keys)
+    command = [*how, "--key", key, "--door", "ssh", "--wait", 22, client.peer(version)]
+    # The token is complete, but not that of this address: it is no token at all.
+    for source in ("none", client.peer(version)):
+        done = tap("--source", source, "--timeout", "300ms", *command, check=False)
+        assert done.returncode == 1
+    tap("--source", "auto", *command)
+    assert daemon.events(USER="alice", SOURCE=client.address(version))
+
+
+def test_the_time_that_is_asked_for(lab, client, start, tap, key, keys):
+    start(keyed_door("spa", timeout="5s", max_timeout="100s"), keys)
+    for asked, least, most in (("60s", 6, 60), ("2h", 61, 100)):
+        tap("--spa", "--time", asked, "--key", key, "--door", "ssh", client.peer())
+        wait_until(lambda: least <= lab.members().get(client.address(), 0) <= most, 3,
+                   f"the door is open for {most} s at most")
+
+
 # Profiles
 
 
@@ -565,18 +605,22 @@ def sshd(lab, needs):
         print(f"sshd said:\n{file.read()}")
 
 
-@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
-def test_ssh_goes_in_through_it(version, client, start, sshd, tmp_path):
+@pytest.mark.parametrize("knock, version", [("sequence", 4), ("sequence", 6), ("token", 4),
+                                            ("spa", 6)])
+def test_ssh_goes_in_through_it(knock, version, client, start, sshd, keys, home):
     """ProxyCommand knocktap -W %h:%p, with a profile that says how to knock."""
-    daemon = start(iptables_door(ports=f"{SSHD_PORT}/tcp", timeout="3s", sequence="7000, 8000/udp"))
-    hosts = tmp_path / "hosts"
-    hosts.write_text(f"Host {client.peer(version)}\n  Knock sequence\n  Sequence 7000 8000/udp\n")
-    proxy = f"ProxyCommand={program('knocktap')} -F {hosts} -W %h:%p"
+    words = {"sequence": "7000, 8000/udp"} if knock == "sequence" else {
+        "sequence": None, "seq_timeout": None, "auth": knock, "users": "alice"}
+    daemon = start(iptables_door(ports=f"{SSHD_PORT}/tcp", timeout="3s", **words), keys)
+    env = home(f"Host {client.peer(version)}\n Knock {knock}\n" +
+               (" Sequence 7000 8000/udp\n" if knock == "sequence" else
+                " Key gateway.key\n Door ssh\n"))
+    proxy = f"ProxyCommand={program('knocktap')} -W %h:%p"
     done = client.run(*sshd, "-o", "ProxyCommand=none", "-o", "ConnectTimeout=1",
                       f"root@{client.peer(version)}", "true", check=False)
     assert done.returncode == 255, "the door is shut"
     done = client.run(*sshd, "-o", proxy, f"root@{client.peer(version)}", "cat; echo out; exit 7",
-                      input="in" * 100000, check=False)
+                      input="in" * 100000, check=False, env=env)
     assert (done.returncode, done.stdout, done.stderr) == (7, "in" * 100000 + "out\n", "")
     assert len(daemon.events(DOOR="ssh", SOURCE=client.address(version))) >= 1
 
