@@ -34,7 +34,11 @@ static bool log_record(const struct grant_news *news)
 
 	switch (news->event) {
 	case GRANT_LOST:
-		log_line(LOG_ERR, "removed grants/%s: not the record of a grant", news->reason);
+		if (news->door)
+			log_line(LOG_ERR, "grants/%s is damaged: closing the door that it names",
+				 news->reason);
+		else
+			log_line(LOG_ERR, "grants/%s is not the record of a grant", news->reason);
 		return true;
 	case GRANT_UNREADABLE:
 		log_line(LOG_ERR, "cannot read grants/%s, and will try again: a door may be open",

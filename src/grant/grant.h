@@ -26,8 +26,9 @@ enum grant_event {
 	GRANT_ADOPTED,	    /* a predecessor opened it, and it still runs */
 	GRANT_RESTORED,	    /* the firewall had lost it, and has it again */
 	GRANT_MISSING,	    /* the firewall has lost it and does not take it back: `reason` */
-	GRANT_LOST,	  /* a file that is no record was removed: `reason` is its name; no door */
-	GRANT_STALE,	  /* it is closed, but its record cannot be removed: `reason` */
+	GRANT_LOST,  /* a file is no record: `reason` is its name. With a door, what its name says
+			may be open is closed; without, it was removed */
+	GRANT_STALE, /* it is closed, but its record cannot be removed: `reason` */
 	GRANT_UNREADABLE, /* a record cannot be read: `reason` is its name; no door */
 };
 
@@ -48,7 +49,7 @@ struct grants_options {
 	void *userdata;
 };
 
-/* Copies what it needs. 0 or a negative errno. */
+/* Copies what it needs. 0; -EBUSY: somebody else uses the directory; another negative errno. */
 int grants_new(const struct grants_options *options, struct grants **ret);
 
 /* Closes nothing: what is open stays, on record. */
@@ -107,8 +108,8 @@ void grants_review(struct grants *grants, grants_find_fn find, void *userdata, u
  * later. 0, or a negative errno: the records cannot be read. */
 int grants_inherit(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
-/* Only closes what a predecessor left: what is overdue and what the kernel will not end by itself.
- * The rest stays, on record, for a successor. */
+/* Only closes what a predecessor left and the kernel will not end by itself; what is still due
+ * stays on record, for a successor to open again. */
 int grants_sweep(struct grants *grants, uint64_t now_us);
 
 /* For the event loop: call grants_run() when the descriptor is readable or the time has come; a

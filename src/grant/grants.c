@@ -353,17 +353,51 @@ static void inherit_closed(struct grants *grants, struct stored_grant *stored, u
 
 static void inherit_open(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
-	if (!grants->find && stored->deadline_us > now_us) {
-		if (rule_expires(stored->rule)) {
-			rule_free(stored->rule);
-			return;
-		}
-		stored->deadline_us = now_us;
-	}
 	/* A command that may or may not have run is undone; whoever knocks again gets in. */
 	if (stored->state == STORED_OPENING && !rule_expires(stored->rule))
 		stored->deadline_us = 0;
 	take(grants, stored, now_us);
+}
+
+/* What the kernel ends by itself is left to it, and to a successor that knows of all that share an
+ * element. What is still due is for the successor to open again. */
+static void sweep(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
+{
+	uint64_t resumed_us = stored->state == STORED_OPEN ? stored->deadline_us : 0;
+	struct grant *grant;
+
+	if (rule_expires(stored->rule)) {
+		rule_free(stored->rule);
+		return;
+	}
+	if (stored->deadline_us > now_us)
+		stored->deadline_us = now_us;
+	inherit_open(grants, stored, now_us);
+	grant = find(grants, stored->door, &stored->source);
+	if (grant)
+		grant->resumed_us = resumed_us;
+}
+
+/* The record is damaged, but its name says what may be open. */
+static void inherit_damaged(struct grants *grants, const char *name, struct stored_grant *stored,
+			    uint64_t now_us)
+{
+	const struct door *door =
+		grants->find ? grants->find(grants->find_userdata, stored->door, "") : NULL;
+	const struct caller caller = caller_of(stored);
+	bool is_closed = door && rule_new(door, &caller, &stored->rule) == 0;
+
+	stored->n_opened = 1;
+	grants->news(grants->userdata, &(struct grant_news){
+					       .event = GRANT_LOST,
+					       .door = is_closed ? stored->door : NULL,
+					       .source = stored->source,
+					       .reason = name,
+				       });
+	if (is_closed)
+		take(grants, stored, now_us);
+	else if (grants->find)
+		store_remove(grants->store, stored->door, &stored->source);
 }
 
 static void report(const struct inheritance *inheritance, const char *name, int error)
@@ -388,8 +422,12 @@ static void inherit(void *userdata, const char *name, struct stored_grant *store
 		report(inheritance, name, error);
 	} else if (find(grants, stored->door, &stored->source)) {
 		rule_free(stored->rule); /* our own */
+	} else if (stored->state == STORED_DAMAGED) {
+		inherit_damaged(grants, name, stored, inheritance->now_us);
 	} else if (stored->state == STORED_CLOSED) {
 		inherit_closed(grants, stored, inheritance->now_us);
+	} else if (!grants->find) {
+		sweep(grants, stored, inheritance->now_us);
 	} else {
 		inherit_open(grants, stored, inheritance->now_us);
 	}

@@ -302,7 +302,7 @@ static void close_failed(struct grant *grant, int error, const char *problem, ui
 {
 	unsigned wait_s = 1u << (grant->failures < 6 ? grant->failures : 6);
 
-	if (grant->undone || (rule_expires(grant->rule) && (error == -ENOENT || grant->missing))) {
+	if (grant->undone || (rule_expires(grant->rule) && error == -ENOENT)) {
 		grant->n_opened = 0;
 		closed(grant, now_us);
 		return;

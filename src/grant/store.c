@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,6 +48,8 @@ int store_new(const char *directory, const char *boot_id, struct store **ret)
 	store->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (store->directory_fd < 0)
 		return -errno;
+	if (flock(store->directory_fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	*ret = TAKE_PTR(store);
 	return 0;
 }
@@ -279,6 +282,21 @@ static int read_record(const struct store *store, const char *name, struct store
 	return 0;
 }
 
+/* What is in the name of a record's file: DOOR@SOURCE. */
+static int read_name(const char *name, struct stored_grant *stored)
+{
+	const char *at = strrchr(name, '@');
+	char own_name[NAME_SIZE];
+
+	if (!at || at == name || at - name > DOOR_NAME_MAX ||
+	    address_parse(at + 1, &stored->source) < 0)
+		return -EINVAL;
+	memcpy(stored->door, name, (size_t)(at - name));
+	stored->door[at - name] = '\0';
+	name_of(stored->door, &stored->source, own_name);
+	return strcmp(name, own_name) == 0 ? 0 : -EINVAL;
+}
+
 int store_read(struct store *store, store_found_fn found, void *userdata)
 {
 	CLEANUP(cleanup_closedir) DIR *directory = NULL;
@@ -293,7 +311,7 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 		return -ENOMEM;
 	}
 	for (;;) {
-		struct stored_grant stored;
+		struct stored_grant stored = {0};
 		int r;
 
 		errno = 0;
@@ -303,8 +321,11 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 		if (entry->d_name[0] == '.' || entry->d_type == DT_DIR)
 			continue;
 		r = read_record(store, entry->d_name, &stored);
-		if (r == -EINVAL)
+		if (r == -EINVAL && read_name(entry->d_name, &stored) < 0)
 			unlinkat(store->directory_fd, entry->d_name, 0);
-		found(userdata, entry->d_name, r == 0 ? &stored : NULL, r);
+		else if (r == -EINVAL)
+			stored.state = STORED_DAMAGED;
+		found(userdata, entry->d_name,
+		      r == 0 || stored.state == STORED_DAMAGED ? &stored : NULL, r);
 	}
 }

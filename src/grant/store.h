@@ -19,6 +19,7 @@ enum stored_state {
 	STORED_OPEN,
 	STORED_CLOSED, /* by a clean stop, for the next daemon to open again */
 	N_STORED_STATES,
+	STORED_DAMAGED = N_STORED_STATES, /* nothing is known but the door and the source */
 };
 
 struct stored_grant {
@@ -32,7 +33,8 @@ struct stored_grant {
 	struct rule *rule; /* the reader's to free */
 };
 
-/* Uses the directory, which it makes if need be. 0 or a negative errno. */
+/* Uses the directory, which it makes if need be. 0; -EBUSY: somebody else uses it; another negative
+ * errno. */
 int store_new(const char *directory, const char *boot_id, struct store **ret);
 struct store *store_free(struct store *store);
 
@@ -40,9 +42,10 @@ struct store *store_free(struct store *store);
 int store_write(struct store *store, const struct stored_grant *stored);
 int store_remove(struct store *store, const char *door, const struct address *source);
 
-/* Reads all records. For a file that is none or cannot be read, `stored` is NULL: with -EINVAL it
- * was no record and has been removed, with another error it is still there. 0, or a negative errno:
- * the directory cannot be read. */
+/* Reads all records. For a file that is none or cannot be read, `stored` is NULL: with -EINVAL its
+ * name is no record's either and it has been removed, with another error it is still there. One
+ * that only the name is left of is STORED_DAMAGED and still there. 0, or a negative errno: the
+ * directory cannot be read. */
 typedef void (*store_found_fn)(void *userdata, const char *name, struct stored_grant *stored,
 			       int error);
 int store_read(struct store *store, store_found_fn found, void *userdata);

@@ -27,6 +27,7 @@ struct fixture {
 
 /* What the last store_read() found, the last of it in full. */
 struct found {
+	struct store *store;
 	size_t n_records, n_lost, n_unreadable;
 	char lost[300];
 	char door[DOOR_NAME_MAX + 1];
@@ -94,12 +95,21 @@ static void on_found(void *userdata, const char *name, struct stored_grant *stor
 	size_t size;
 
 	assert_non_null(name);
-	assert_true((stored == NULL) == (error < 0));
-	if (!stored && error != -EINVAL) {
+	assert_true((stored && stored->state != STORED_DAMAGED) == (error == 0));
+	if (error < 0 && error != -EINVAL) {
 		found->n_unreadable++;
 		return;
 	}
-	if (!stored) {
+	if (stored && error < 0) {
+		char source[ADDRESS_TEXT_MAX], own_name[128];
+
+		snprintf(own_name, sizeof own_name, "%s@%s", stored->door,
+			 address_format(&stored->source, source));
+		assert_string_equal(name, own_name);
+		assert_null(stored->rule);
+		assert_int_equal(store_remove(found->store, stored->door, &stored->source), 0);
+	}
+	if (error < 0) {
 		found->n_lost++;
 		snprintf(found->lost, sizeof found->lost, "%s", name);
 		return;
@@ -118,7 +128,7 @@ static void on_found(void *userdata, const char *name, struct stored_grant *stor
 
 static struct found read_all(struct store *store)
 {
-	struct found found = {0};
+	struct found found = {.store = store};
 
 	assert_int_equal(store_read(store, on_found, &found), 0);
 	return found;
@@ -271,6 +281,18 @@ static void test_failing_write(void **state)
 	rule_free(stored.rule);
 }
 
+/* Two daemons would close each other's doors. */
+static void test_one_user(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = NULL;
+
+	assert_int_equal(store_new(fixture->directory, boot_id, &store), -EBUSY);
+	fixture->store = store_free(fixture->store);
+	assert_int_equal(store_new(fixture->directory, boot_id, &store), 0);
+	store_free(store);
+}
+
 static void test_another_boot(void **state)
 {
 	static const char *const others[] = {
@@ -283,6 +305,7 @@ static void test_another_boot(void **state)
 	struct fixture *fixture = *state;
 
 	write_record(fixture->store, "ssh", "192.0.2.1", DEADLINE_US);
+	fixture->store = store_free(fixture->store);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		struct store *store = NULL;
 		struct found found;
@@ -569,6 +592,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_private, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_directory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failing_write, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_one_user, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_another_boot, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leftover, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_strangers, set_up, tear_down),
