@@ -16,6 +16,9 @@ struct nft_client;
 
 enum { PROBLEM_MAX = 384 };
 
+/* Commands at the same time; more wait for their turn. Some places are kept for closing. */
+enum { FIREWALL_COMMANDS_MAX = 128, FIREWALL_OPENING_MAX = 96 };
+
 struct firewall {
 	firewall_done_fn done;
 	struct children *children;

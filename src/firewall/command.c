@@ -42,6 +42,8 @@ static int command_open(struct firewall *firewall, const struct rule *rule, uint
 			uint64_t now_us, void *owner)
 {
 	(void)left_us;
+	if (children_count(firewall->children) >= FIREWALL_OPENING_MAX)
+		return firewall_fail(firewall, -EAGAIN, "too many commands run");
 	return run(firewall, rule->start, now_us, owner);
 }
 

@@ -15,9 +15,6 @@
 #include "util/children.h"
 #include "util/cleanup.h"
 
-/* Commands at the same time; more wait for their turn. */
-enum { COMMANDS_MAX = 128 };
-
 DEFINE_CLEANUP(struct firewall *, firewall_free)
 
 int firewall_new(firewall_done_fn done, struct firewall **ret)
@@ -28,7 +25,7 @@ int firewall_new(firewall_done_fn done, struct firewall **ret)
 	if (!firewall)
 		return -ENOMEM;
 	firewall->done = done;
-	r = children_new(COMMANDS_MAX, &firewall->children);
+	r = children_new(FIREWALL_COMMANDS_MAX, &firewall->children);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(firewall);

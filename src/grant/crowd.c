@@ -10,7 +10,7 @@
 
 struct crowd {
 	struct crowd *next;
-	size_t n;
+	size_t n, n_running;
 	char door[DOOR_NAME_MAX + 1];
 };
 
@@ -71,4 +71,21 @@ void crowd_leave(struct crowds *crowds, const char *door)
 		*link = crowd->next;
 		free(crowd);
 	}
+}
+
+size_t crowd_running(const struct crowds *crowds, const char *door)
+{
+	const struct crowd *crowd = *find(crowds, door);
+
+	return crowd ? crowd->n_running : 0;
+}
+
+void crowd_begin(struct crowds *crowds, const char *door)
+{
+	(*find(crowds, door))->n_running++;
+}
+
+void crowd_end(struct crowds *crowds, const char *door)
+{
+	(*find(crowds, door))->n_running--;
 }

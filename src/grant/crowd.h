@@ -1,4 +1,5 @@
-/* Crowds: how many grants each door has, in one look-up. Within the layer only. */
+/* Crowds: how many grants each door has, and how many commands run for them, in one look-up. Within
+ * the layer only. */
 #pragma once
 
 #include <stddef.h>
@@ -20,3 +21,8 @@ int crowd_join(struct crowds *crowds, const char *door);
 
 /* One less, of a door that has one. */
 void crowd_leave(struct crowds *crowds, const char *door);
+
+/* How many commands run for the door, and one more or less, of a door that has a grant. */
+size_t crowd_running(const struct crowds *crowds, const char *door);
+void crowd_begin(struct crowds *crowds, const char *door);
+void crowd_end(struct crowds *crowds, const char *door);

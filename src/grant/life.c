@@ -95,11 +95,12 @@ static uint64_t time_wanted(const struct grant *grant, uint64_t now_us)
 
 static int record(const struct grant *grant)
 {
+	bool is_opening = grant->state == OPENING || grant->state == WAITING;
 	struct stored_grant stored = {
 		.source = grant->source,
 		.deadline_us = grant->deadline_us,
-		.state = grant->state == OPENING ? STORED_OPENING : STORED_OPEN,
-		.n_opened = grant->n_opened + (grant->state == OPENING),
+		.state = is_opening ? STORED_OPENING : STORED_OPEN,
+		.n_opened = grant->n_opened + is_opening,
 		.rule = grant->rule,
 		.seconds = grant->seconds,
 	};
@@ -107,6 +108,39 @@ static int record(const struct grant *grant)
 	memcpy(stored.door, grant->door, sizeof stored.door);
 	memcpy(stored.user, grant->user, sizeof stored.user);
 	return store_write(grant->grants->store, &stored);
+}
+
+static int began(struct grant *grant, int r)
+{
+	grant->runs = r == FIREWALL_PENDING && !rule_expires(grant->rule);
+	if (grant->runs)
+		crowd_begin(&grant->grants->crowds, grant->door);
+	return r;
+}
+
+static bool is_crowded(const struct grant *grant)
+{
+	return !rule_expires(grant->rule) &&
+	       crowd_running(&grant->grants->crowds, grant->door) >= GRANT_COMMANDS_MAX;
+}
+
+/* As firewall_open() and firewall_close(). */
+static int begin_open(struct grant *grant, uint64_t left_us, uint64_t now_us)
+{
+	struct firewall *firewall = grant->grants->firewall;
+
+	if (is_crowded(grant))
+		return -EAGAIN;
+	return began(grant, firewall_open(firewall, grant->rule, left_us, now_us, grant));
+}
+
+static int begin_close(struct grant *grant, uint64_t now_us)
+{
+	struct firewall *firewall = grant->grants->firewall;
+
+	if (is_crowded(grant))
+		return -EAGAIN;
+	return began(grant, firewall_close(firewall, grant->rule, now_us, grant));
 }
 
 /* What could not be renewed keeps its old deadline, on record, too. What the firewall has lost and
@@ -170,7 +204,7 @@ static void keep(struct grant *grant, enum retelling retelling, uint64_t now_us)
 
 	grant->retelling = retelling;
 	grant->asked_us = grant->deadline_us;
-	r = firewall_open(firewall, grant->rule, time_wanted(grant, now_us), now_us, grant);
+	r = begin_open(grant, time_wanted(grant, now_us), now_us);
 	if (r == FIREWALL_DONE) {
 		kept(grant, now_us);
 	} else if (r == FIREWALL_PENDING) {
@@ -221,27 +255,34 @@ static void give_up(struct grant *grant, const char *problem, uint64_t now_us)
 
 static void opening_failed(struct grant *grant, int error, const char *problem, uint64_t now_us);
 
-/* On record first, then in the firewall. */
-void grant_start(struct grant *grant, uint64_t now_us)
+static void try_to_open(struct grant *grant, uint64_t now_us)
 {
 	struct firewall *firewall = grant->grants->firewall;
 	int r;
 
 	grant->state = OPENING;
-	r = record(grant);
-	if (r < 0) {
-		give_up(grant, "its record cannot be written", now_us);
-		return;
-	}
 	grant->asked_us = grant->deadline_us;
 	set_due(grant, grant->deadline_us);
-	r = firewall_open(firewall, grant->rule, time_wanted(grant, now_us), now_us, grant);
-	if (r == FIREWALL_DONE)
+	r = begin_open(grant, time_wanted(grant, now_us), now_us);
+	if (r == FIREWALL_DONE) {
 		opened(grant, now_us);
-	else if (r == -EAGAIN || r == -ENOENT)
+	} else if (r == -EAGAIN) {
+		grant->state = WAITING;
+		set_due(grant, now_us + BUSY_US);
+	} else if (r == -ENOENT)
 		give_up(grant, firewall_problem(firewall), now_us);
 	else if (r < 0)
 		opening_failed(grant, r, firewall_problem(firewall), now_us);
+}
+
+/* On record first, then in the firewall. */
+void grant_start(struct grant *grant, uint64_t now_us)
+{
+	grant->state = OPENING;
+	if (record(grant) < 0)
+		give_up(grant, "its record cannot be written", now_us);
+	else
+		try_to_open(grant, now_us);
 }
 
 /* Opens what was knocked for meanwhile. */
@@ -326,12 +367,11 @@ static void close_failed(struct grant *grant, int error, const char *problem, ui
 /* What another grant holds open as well stays open, as long as that one lasts. */
 static int leave_or_close(struct grant *grant, uint64_t now_us)
 {
-	struct firewall *firewall = grant->grants->firewall;
 	const struct grant *twin = find_twin(grant);
 
 	if (twin && twin->deadline_us > now_us)
-		return firewall_open(firewall, grant->rule, time_left(twin, now_us), now_us, grant);
-	return firewall_close(firewall, grant->rule, now_us, grant);
+		return begin_open(grant, time_left(twin, now_us), now_us);
+	return begin_close(grant, now_us);
 }
 
 static void start_closing(struct grant *grant, uint64_t now_us)
@@ -372,6 +412,9 @@ void grant_done(void *owner, int error, const char *problem, uint64_t now_us)
 {
 	struct grant *grant = owner;
 
+	if (grant->runs)
+		crowd_end(&grant->grants->crowds, grant->door);
+	grant->runs = false;
 	if (grant->state == OPENING && error == 0)
 		opened(grant, now_us);
 	else if (grant->state == OPENING)
@@ -399,7 +442,7 @@ static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 		tell(grant, GRANT_REFUSED, "its record cannot be written", now_us);
 	} else if (rule_expires(grant->rule) && is_idle) {
 		keep(grant, RETOLD_RENEWED, now_us);
-	} else {
+	} else if (grant->state != WAITING) {
 		set_due(grant, deadline_us);
 		if (grant->state == OPEN)
 			tell(grant, GRANT_RENEWED, NULL, now_us);
@@ -443,7 +486,7 @@ void grant_end(struct grant *grant, uint64_t now_us)
 {
 	grant->wanted = rule_free(grant->wanted);
 	grant->deadline_us = now_us;
-	if (grant->state == OPEN || grant->state == UNTOLD || grant->state == UNCLOSED)
+	if (grant->state != OPENING && grant->state != RENEWING && grant->state != CLOSING)
 		set_due(grant, now_us);
 }
 
@@ -522,6 +565,10 @@ void grant_run(struct grant *grant, uint64_t now_us)
 		set_due(grant, UINT64_MAX);
 	} else if (grant->state == UNTOLD && !grant->wanted && grant->deadline_us > now_us) {
 		keep(grant, grant->retelling, now_us);
+	} else if (grant->state == WAITING && grant->deadline_us > now_us) {
+		try_to_open(grant, now_us);
+	} else if (grant->state == WAITING) {
+		give_up(grant, "too many commands run", now_us);
 	} else {
 		start_closing(grant, now_us);
 	}

@@ -22,7 +22,12 @@ enum { GRANT_OPENED_MAX = 100 };
 
 enum { GRANTS_BUCKETS = 4096 };
 
+/* How many commands may run for one door, so that one whose commands hang leaves places to others.
+ */
+enum { GRANT_COMMANDS_MAX = 32 };
+
 enum grant_state {
+	WAITING, /* there was no place for the command that opens it; it is due for that */
 	OPENING, /* the command that opens it runs */
 	OPEN,
 	RENEWING, /* the command that tells the kernel of its deadline runs */
@@ -55,6 +60,7 @@ struct grant {
 	unsigned failures;   /* to close it */
 	uint64_t n_opened;   /* how often it was opened since it was last known to be closed */
 	struct rule *wanted; /* what a knock while it was being closed wants open; or NULL */
+	bool runs;	     /* a command of its door */
 	bool unannounced;    /* nobody was told that it opened */
 	bool undone;	     /* what a failed command may have left is taken back, once */
 	enum retelling retelling;
