@@ -158,11 +158,14 @@ int position_read(const struct position *position, struct source_place *ret)
 
 static int write_file(const struct position *position, const struct source_place *place)
 {
-	int fd = openat(position->directory_fd, temporary,
-			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	bool failed;
 	FILE *file;
+	int fd;
 
+	/* Whatever is there, a pipe that nobody reads for example, it is not waited for. */
+	unlinkat(position->directory_fd, temporary, 0);
+	fd = openat(position->directory_fd, temporary,
+		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
 	file = fdopen(fd, "we");

@@ -234,7 +234,7 @@ static void test_each_entry_is_seen(void **state)
 
 	add_past(fixture, 1, 1);
 	open_now(fixture);
-	for (uint64_t s = 2; s <= 500; s++) {
+	for (uint64_t s = 2; s <= 2000; s++) {
 		char expected[16];
 
 		snprintf(expected, sizeof expected, "m%" PRIu64, s);
@@ -309,6 +309,22 @@ static void test_deletion(void **state)
 	add(fixture, 5);
 	expect(fixture, "m4 m5");
 	assert_true(source_counts(fixture->source)->gaps == 0);
+}
+
+/* All of it between two looks: what was written to the deleted file is not lost. */
+static void test_deletion_unseen(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add(fixture, 2);
+	expect(fixture, "m2");
+	add(fixture, 3);
+	stop_writer(fixture);
+	assert_int_equal(unlink(fixture->journal), 0);
+	add_past(fixture, 4, 4);
+	expect(fixture, "m3 m4");
 }
 
 /* The same entries once more, in another file, as when journald moves from memory to disk. */
@@ -495,6 +511,7 @@ int main(void)
 		TEST(test_rotation),
 		TEST(test_rotations),
 		TEST(test_deletion),
+		TEST(test_deletion_unseen),
 		TEST(test_copies),
 		TEST(test_resumption),
 		TEST(test_the_place_does_not_go_back),

@@ -163,6 +163,23 @@ static void test_what_cannot_be_replaced_goes(void **state)
 	free(temporary);
 }
 
+/* Left over, or put there. */
+static void test_what_stands_in_the_way(void **state)
+{
+	struct fixture *fixture = *state;
+	char *temporary = support_path(fixture->directory, ".position.new");
+	struct source_place read;
+
+	support_write(temporary, "half a posi", 11);
+	assert_int_equal(position_write(fixture->position, &place), 0);
+	assert_int_equal(mkfifo(temporary, 0600), 0);
+	alarm(30);
+	assert_int_equal(position_write(fixture->position, &place), 0);
+	alarm(0);
+	assert_int_equal(position_read(fixture->position, &read), 0);
+	free(temporary);
+}
+
 static void test_no_directory(void **state)
 {
 	struct fixture *fixture = *state;
@@ -179,13 +196,10 @@ static void test_no_directory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_what_is_written_is_read),
-		TEST(test_the_longest_cursor),
-		TEST(test_it_ends_with_the_boot),
-		TEST(test_damage),
-		TEST(test_no_file_at_all),
-		TEST(test_what_cannot_be_replaced_goes),
-		TEST(test_no_directory),
+		TEST(test_what_is_written_is_read), TEST(test_the_longest_cursor),
+		TEST(test_it_ends_with_the_boot),   TEST(test_damage),
+		TEST(test_no_file_at_all),	    TEST(test_what_cannot_be_replaced_goes),
+		TEST(test_what_stands_in_the_way),  TEST(test_no_directory),
 	};
 
 	return cmocka_run_group_tests_name("position", tests, NULL, NULL);
