@@ -138,12 +138,15 @@ static void on_match(void *userdata, const struct match *match)
 
 	if (manager->record->past)
 		return;
+	if (match->problem) {
+		/* Nothing is put on file for whoever sends what he has overheard, over and over. */
+		refuse_match(manager, match, match->problem);
+		return;
+	}
 	if (!manager->settled)
 		tail_settle(manager->tail);
 	manager->settled = true;
-	if (match->problem)
-		refuse_match(manager, match, match->problem);
-	else if (age_us(manager->record) > manager->config->max_age_us)
+	if (age_us(manager->record) > manager->config->max_age_us)
 		refuse_match(manager, match, "the knock is older than max_age");
 	else if (!door_allows(door, &match->source))
 		refuse_match(manager, match, "the source is not in allow");
