@@ -152,9 +152,10 @@ class Client(Host):
     def __init__(self, server, number):
         super().__init__(["--net"], "ip link set lo up; echo ready; exec cat")
         self.server = server
-        # Documentation addresses (RFC 5737, RFC 3849): two /24 make room for 508 clients.
+        # Documentation addresses (RFC 5737, RFC 3849), and those for benchmarks (RFC 2544) when they
+        # are used up.
         if number > 254:
-            self.v4 = f"203.0.113.{number - 254}"
+            self.v4 = f"198.18.{number // 254}.{number % 254 + 1}"
         else:
             self.v4 = f"198.51.100.{number}"
         self.v6 = f"2001:db8:c::{number:x}"
@@ -271,7 +272,8 @@ class Client(Host):
         last_open = None
         while True:
             tried = time.monotonic()
-            if not self.can_connect(port, version, 0.2):
+            # On a busy machine a single packet may come late.
+            if not self.can_connect(port, version, 0.2) and not self.can_connect(port, version, 0.2):
                 return last_open
             last_open = tried
             if tried > end:
@@ -300,7 +302,7 @@ class Server(Host):
             f"address add {self.v4}/24 dev eth0",
             f"address add {self.v6}/32 dev eth0 nodad",
             "route add 198.51.100.0/24 dev eth0",
-            "route add 203.0.113.0/24 dev eth0")
+            "route add 198.18.0.0/15 dev eth0")
 
     def close(self):
         super().close()

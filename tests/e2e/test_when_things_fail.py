@@ -70,23 +70,29 @@ def test_a_read_only_file_system_holds_no_door_open(clients, start, lab, small):
     assert successor.running()
 
 
-def test_garbled_records_are_told_and_removed(client, start, lab):
-    runtime = f"/run/garbled-{next(lab.numbers)}"
+def test_a_damaged_record_holds_no_door_open(client, start, lab):
+    """Its name says what has to be closed; a file of another name is none of ours."""
+    runtime = f"/run/damaged-{next(lab.numbers)}"
     grants = lab.server.path(f"{runtime}/grants")
-    os.makedirs(grants, mode=0o700)
-    for directory in (os.path.dirname(grants), grants):
-        os.chown(directory, DAEMON_UID, DAEMON_UID)
-    for name, content in (("ssh@192.0.2.1", b"\xff\x00garbled"), ("ssh@192.0.2.2", b"door=ssh\nsou")):
-        with open(os.path.join(grants, name), "wb") as file:
-            file.write(content)
-        os.chown(os.path.join(grants, name), DAEMON_UID, DAEMON_UID)
-    daemon = start(ipset_door(), runtime=runtime)
-    for number in (1, 2):
-        assert f"removed grants/ssh@192.0.2.{number}: not the record of a grant" in daemon.stderr()
+    doors = ipset_door() + command_door(timeout="60s", start_command=f"/usr/bin/touch {runtime}/mark",
+                                        stop_command=f"/bin/rm {runtime}/mark")
+    mark = lab.server.path(f"{runtime}/mark")
+    daemon = start(doors, runtime=runtime)
+    client.knock(7100, 8100, 9100)
+    daemon.wait_message("door web opened")
+    daemon.kill()
+    assert os.path.exists(mark)
+    os.truncate(os.path.join(grants, f"web@{client.v4}"), 100)
+    with open(os.path.join(grants, "stranger"), "wb") as file:
+        file.write(b"\xff\x00")
+    successor = start(doors, runtime=runtime)
+    wait_until(lambda: not os.path.exists(mark), 3, "the door is closed")
+    successor.wait_message("door web closed")
+    assert f"grants/web@{client.v4} is damaged: closing the door that it names" in successor.stderr()
+    assert "grants/stranger is not the record of a grant" in successor.stderr()
+    wait_until(lambda: not os.listdir(grants), 3, "no record is left")
     client.knock(7000, 8000, 9000)
     client.wait_open()
-    client.wait_closed()
-    wait_until(lambda: not os.listdir(grants), 3, "no record is left")
 
 
 @pytest.mark.parametrize("step", ["-3600", "+3600"], ids=["back", "ahead"])
