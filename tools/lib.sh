@@ -8,7 +8,7 @@ BUILD=$ROOT/build
 BUILD_PACKAGES=(
 	autoconf automake make gcc libc6-dev pkg-config
 	libsystemd-dev libpcre2-dev libiniparser-dev libsodium-dev libipset-dev libnftables-dev
-	libqrencode-dev libcmocka-dev
+	libjson-c-dev libqrencode-dev libcmocka-dev
 )
 # The laboratory: namespaces, journald, firewalls, and a line to the guarded port.
 # shellcheck disable=SC2034
@@ -21,7 +21,8 @@ LAB_PACKAGES=(
 TEST_PACKAGES=(
 	python3-pytest bsdutils knockd nmap hping3 socat systemd-journal-remote
 	systemd-container debootstrap strace openssh-server
-	openssh-client python3-pyzbar
+	openssh-client python3-pyzbar dbus-daemon libglib2.0-bin bash-completion zsh
+	python3-prometheus-client
 )
 
 # The kernel's part: what is a module here may not get loaded from inside a namespace.
@@ -73,6 +74,18 @@ need() {
 apt_install() {
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
 		-o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+# Prometheus' own checker for a test, out of Debian's package, without the server that comes with it.
+fetch_promtool() {
+	command -v promtool >/dev/null || [ -x "$BUILD/promtool" ] && return 0
+	local scratch
+	scratch=$(mktemp -d)
+	mkdir -p "$BUILD"
+	(cd "$scratch" && apt-get download prometheus && dpkg-deb -x prometheus_*.deb . &&
+		cp usr/bin/promtool "$BUILD/") >/dev/null 2>&1 </dev/null ||
+		say "promtool cannot be had: its test will be skipped"
+	rm -rf "$scratch"
 }
 
 # Loads what the kernel may lack so far; the laboratory tells what it misses in the end.

@@ -115,3 +115,17 @@ void audit_send(const struct audit_entry *entry)
 	if (!log_is_journal())
 		log_line(priority, "%s", message);
 }
+
+const char *audit_message_id(enum audit_event event)
+{
+	return events[event].message_id;
+}
+
+enum audit_event audit_event_of(const char *message_id, size_t length)
+{
+	for (size_t i = 0; i < AUDIT_N_EVENTS; i++)
+		if (strlen(events[i].message_id) == length &&
+		    memcmp(events[i].message_id, message_id, length) == 0)
+			return (enum audit_event)i;
+	return AUDIT_N_EVENTS;
+}

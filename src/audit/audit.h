@@ -6,6 +6,7 @@
 
 #include "core/address.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum audit_event {
@@ -33,3 +34,8 @@ struct audit_entry {
  * KNOCKTAIL_SOURCE=, KNOCKTAIL_DEADLINE= and KNOCKTAIL_REASON=. Where standard error is not the
  * journal, its message goes there too. */
 void audit_send(const struct audit_entry *entry);
+
+/* What MESSAGE_ID= says for an event, and the event for what it says. AUDIT_N_EVENTS: none of ours.
+ */
+const char *audit_message_id(enum audit_event event);
+enum audit_event audit_event_of(const char *message_id, size_t length);

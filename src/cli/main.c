@@ -5,7 +5,11 @@
 
 #include "cli/verb.h"
 
-static const struct verb *const verbs[] = {&verb_check, &verb_keygen, &verb_replay};
+/* One a line, in the order of the help. */
+static const struct verb *const verbs[] = {
+	&verb_check,  &verb_status, &verb_list,	 &verb_open,	&verb_close,
+	&verb_reload, &verb_replay, &verb_audit, &verb_metrics, &verb_keygen,
+};
 
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 

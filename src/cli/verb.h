@@ -1,7 +1,12 @@
 /* The verbs of knocktail: one file and one row each. */
 #pragma once
 
-enum status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+enum status {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_ABSENT = 3, /* it needs the daemon, and that does not run */
+};
 
 struct verb {
 	const char *name;
@@ -11,7 +16,8 @@ struct verb {
 	enum status (*run)(int argc, char *argv[]);
 };
 
-extern const struct verb verb_check, verb_keygen, verb_replay;
+extern const struct verb verb_audit, verb_check, verb_close, verb_keygen, verb_list, verb_metrics,
+	verb_open, verb_reload, verb_replay, verb_status, verb_watch;
 
 /* What a verb's run() returns for --help (the help has been printed) and for a wrong option. */
 enum status verb_help(const struct verb *verb);

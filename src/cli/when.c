@@ -102,3 +102,11 @@ int when_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
 		return parse_ago(text + 1, now_us, ret_us);
 	return parse_date(text, now_us, ret_us);
 }
+
+uint64_t when_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / 1000;
+}

@@ -7,3 +7,6 @@
  * "yesterday", "now"; "@1700000000"; "-1h" for an hour ago. Microseconds of the wall clock. 0, or
  * -EINVAL. */
 int when_parse(const char *text, uint64_t now_us, uint64_t *ret_us);
+
+/* The wall clock, in microseconds. */
+uint64_t when_now_us(void);

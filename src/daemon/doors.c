@@ -23,6 +23,8 @@ struct doors {
 	sd_event *event;
 	sd_event_source *timer, *commands;
 	struct grants *grants;
+	doors_news_fn news;
+	void *userdata; /* of `news` */
 };
 
 DEFINE_CLEANUP(struct doors *, doors_free)
@@ -67,8 +69,9 @@ static void on_news(void *userdata, const struct grant_news *news)
 		[GRANT_RESTORED] = AUDIT_RESTORED,
 		[GRANT_MISSING] = AUDIT_MISSING,
 	};
+	const struct doors *doors = userdata;
+	uint64_t deadline_us = news->left_us > 0 ? clock_us(CLOCK_REALTIME) + news->left_us : 0;
 
-	(void)userdata;
 	if (log_record(news))
 		return;
 	audit_send(&(struct audit_entry){
@@ -76,9 +79,17 @@ static void on_news(void *userdata, const struct grant_news *news)
 		.door = news->door,
 		.user = news->user,
 		.source = news->source,
-		.deadline_us = news->left_us > 0 ? clock_us(CLOCK_REALTIME) + news->left_us : 0,
+		.deadline_us = deadline_us,
 		.reason = news->reason,
 	});
+	if (doors->news)
+		doors->news(doors->userdata, news, deadline_us);
+}
+
+void doors_listen(struct doors *doors, doors_news_fn fn, void *userdata)
+{
+	doors->news = fn;
+	doors->userdata = userdata;
 }
 
 void doors_rearm(struct doors *doors)

@@ -14,6 +14,10 @@ struct doors *doors_free(struct doors *doors);
 
 struct grants *doors_grants(struct doors *doors);
 
+/* Has `fn` told of all news, after the journal. `deadline_us` is on the wall clock; 0: none. */
+typedef void (*doors_news_fn)(void *userdata, const struct grant_news *news, uint64_t deadline_us);
+void doors_listen(struct doors *doors, doors_news_fn fn, void *userdata);
+
 /* To be called after grants_open() and the like: what is due may have changed. */
 void doors_rearm(struct doors *doors);
 

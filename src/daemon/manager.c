@@ -15,8 +15,10 @@
 #include "config/config.h"
 #include "core/caller.h"
 #include "core/record.h"
+#include "daemon/bus.h"
 #include "daemon/clock.h"
 #include "daemon/doors.h"
+#include "daemon/stats.h"
 #include "daemon/tail.h"
 #include "daemon/trust.h"
 #include "firewall/firewall.h"
@@ -24,6 +26,7 @@
 #include "judge/load.h"
 #include "judge/one-time.h"
 #include "keys/burnt.h"
+#include "source/source.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -35,6 +38,8 @@ struct manager {
 	struct burnt *burnt;
 	struct doors *doors;
 	struct tail *tail;
+	struct bus *bus;
+	struct stats stats;
 	const struct record *record; /* the one being judged */
 	bool settled;		     /* it is acted on, and the position is behind it */
 	struct limit limit;
@@ -71,6 +76,7 @@ static void refuse(struct manager *manager, const struct audit_entry *entry)
 	char reason[REASON_MAX];
 	uint64_t n_dropped;
 
+	stats_count(&manager->stats, GRANT_REFUSED);
 	if (!limit_take(&manager->limit, entry->door, entry->user ? entry->user : "",
 			clock_us(CLOCK_MONOTONIC), &n_dropped))
 		return;
@@ -138,6 +144,7 @@ static void on_match(void *userdata, const struct match *match)
 
 	if (manager->record->past)
 		return;
+	manager->stats.matches++;
 	if (match->problem) {
 		/* Nothing is put on file for whoever sends what he has overheard, over and over. */
 		refuse_match(manager, match, match->problem);
@@ -160,14 +167,26 @@ static void on_match(void *userdata, const struct match *match)
 static void on_record(void *userdata, const struct record *record)
 {
 	struct manager *manager = userdata;
+	uint64_t n_probes = judge_counts(manager->judge)->probes;
 
 	manager->record = record;
 	manager->settled = false;
 	if (judge_feed(manager->judge, record, on_match, manager) == ENGINE_UNDERWAY &&
 	    !record->past)
 		tail_hurry(manager->tail);
+	if (judge_counts(manager->judge)->probes > n_probes)
+		manager->stats.last_probe_us = record->realtime_us;
 	if (manager->settled)
 		doors_rearm(manager->doors);
+}
+
+static void on_news(void *userdata, const struct grant_news *news, uint64_t deadline_us)
+{
+	struct manager *manager = userdata;
+
+	stats_count(&manager->stats, news->event);
+	if (manager->bus)
+		bus_news(manager->bus, news, deadline_us);
 }
 
 /* The door, if that user (or nobody) may open it still. */
@@ -227,7 +246,7 @@ static int adopt(struct manager *manager, struct config *config)
 	return 0;
 }
 
-static void reload(struct manager *manager)
+static int reload(struct manager *manager)
 {
 	struct config *config;
 	int r;
@@ -239,6 +258,9 @@ static void reload(struct manager *manager)
 		r = adopt(manager, config);
 	if (r == 0)
 		check_doors(manager);
+	manager->stats.last_reload_us = clock_us(CLOCK_REALTIME);
+	manager->stats.reloads++;
+	manager->stats.failed_reloads += r < 0;
 	if (r == 0)
 		log_line(LOG_NOTICE, "reloaded %s: doors: %zu", manager->config_path,
 			 manager->config->n_doors);
@@ -246,6 +268,9 @@ static void reload(struct manager *manager)
 		log_line(LOG_ERR, "the running configuration stays in force");
 	sd_notifyf(false, "READY=1\nSTATUS=Doors: %zu%s", manager->config->n_doors,
 		   r == 0 ? "" : "; the last reload failed");
+	if (r == 0 && manager->bus)
+		bus_reloaded(manager->bus);
+	return r;
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -322,6 +347,48 @@ static uint64_t reach_us(const struct config *config)
 	return config->max_age_us + longest_us + LAG_US;
 }
 
+static const struct config *get_config(void *userdata)
+{
+	return ((struct manager *)userdata)->config;
+}
+
+static void get_stats(void *userdata, struct stats *ret)
+{
+	const struct manager *manager = userdata;
+	const struct judge_counts *counts = judge_counts(manager->judge);
+	const struct source_counts *source_counts = tail_counts(manager->tail);
+
+	*ret = manager->stats;
+	ret->records = counts->records;
+	ret->probes = counts->probes;
+	ret->damaged = counts->damaged;
+	ret->sources = judge_sources(manager->judge);
+	ret->max_sources = manager->config->max_sources;
+	ret->grants = grants_count(doors_grants(manager->doors));
+	ret->doors = manager->config->n_doors;
+	ret->missed = source_counts->missed;
+	ret->gaps = source_counts->gaps;
+}
+
+static int on_bus_reload(void *userdata)
+{
+	return reload(userdata);
+}
+
+/* Seen and steered, or not: the doors do not depend on it. */
+static void join_bus(struct manager *manager)
+{
+	static const struct bus_ops ops = {
+		.config = get_config,
+		.stats = get_stats,
+		.reload = on_bus_reload,
+	};
+	int r = bus_new(manager->event, manager->doors, &ops, manager, &manager->bus);
+
+	if (r < 0)
+		log_line(LOG_ERR, "cannot join the system bus: %s", strerror(-r));
+}
+
 static int start(struct manager *manager, const struct manager_options *options)
 {
 	struct config *config = NULL;
@@ -343,6 +410,7 @@ static int start(struct manager *manager, const struct manager_options *options)
 				      clock_us(CLOCK_MONOTONIC), 0, on_tend, manager);
 	if (r < 0)
 		return r;
+	doors_listen(manager->doors, on_news, manager);
 	r = grants_inherit(doors_grants(manager->doors), find_door, manager,
 			   clock_us(CLOCK_BOOTTIME));
 	if (r < 0)
@@ -352,6 +420,7 @@ static int start(struct manager *manager, const struct manager_options *options)
 	doors_rearm(manager->doors);
 	check_doors(manager);
 	trust_check();
+	join_bus(manager);
 	r = tail_new(manager->event,
 		     &(struct tail_options){
 			     .state_directory = options->state_directory,
@@ -373,6 +442,7 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 	if (!manager)
 		return -ENOMEM;
 	manager->config_path = options->config_path;
+	manager->stats.since_us = clock_us(CLOCK_REALTIME);
 	r = sd_event_new(&manager->event);
 	if (r >= 0)
 		r = watch_signals(manager);
@@ -392,6 +462,7 @@ struct manager *manager_free(struct manager *manager)
 	if (manager) {
 		tail_free(manager->tail);
 		sd_event_source_unref(manager->tending);
+		bus_free(manager->bus);
 		doors_free(manager->doors);
 		judge_free(manager->judge);
 		burnt_free(manager->burnt);
@@ -409,6 +480,8 @@ static int stop(struct manager *manager)
 	sd_notify(false, "STOPPING=1");
 	tail_settle(manager->tail);
 	manager->tail = tail_free(manager->tail);
+	/* Nobody opens a door any more. */
+	manager->bus = bus_free(manager->bus);
 	if (manager->config->on_stop == ON_STOP_KEEP)
 		return 0;
 	r = doors_suspend(manager->doors);

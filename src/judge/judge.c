@@ -421,3 +421,8 @@ const struct judge_counts *judge_counts(const struct judge *judge)
 {
 	return &judge->counts;
 }
+
+size_t judge_sources(const struct judge *judge)
+{
+	return engine_sources(judge->engine);
+}

@@ -73,3 +73,6 @@ void judge_progress(const struct judge *judge, engine_progress_fn fn, void *user
 const struct one_time *judge_one_time(const struct judge *judge, size_t door);
 
 const struct judge_counts *judge_counts(const struct judge *judge);
+
+/* Sources that are remembered. */
+size_t judge_sources(const struct judge *judge);

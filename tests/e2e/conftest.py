@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "oracle"))
 
+from bus import Bus  # noqa: E402
 from doors import SENTINEL_KNOCK  # noqa: E402
 from hosts import ENVIRONMENT  # noqa: E402
 from lab import Lab, unavailable  # noqa: E402
@@ -34,6 +35,17 @@ def lab(possible):
 def nft_lab(possible):
     """A second laboratory beside the first, with an nft firewall."""
     with Lab("nft") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def bus_lab(possible):
+    """A third one, with a system bus (as `.bus`) and users that may steer the daemon or may not."""
+    if not shutil.which("dbus-daemon", path=ENVIRONMENT["PATH"]):
+        pytest.skip("dbus-daemon is not installed")
+    with Lab() as made:
+        made.bus = Bus(made)
+        made.bus.start()
         yield made
 
 

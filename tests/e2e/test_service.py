@@ -227,3 +227,44 @@ def test_the_installation_is_complete(machine):
     for path in ("knocktaild", "knocktail"):
         assert machine.run("sh", "-c", f"command -v {path}").stdout
     assert machine.run("knocktail", "check", check=False).returncode in (0, 2)
+
+
+def test_the_bus_is_reached_from_the_sandbox(service, client):
+    """With the policy as it is installed, for users as sysusers has made them."""
+    wait_until(lambda: service.run("knocktail", "status", check=False).returncode == 0, 10,
+               "it is on the bus")
+    service.run("useradd", "--groups", "knocktail-admin", "alice", check=False)
+    service.run("useradd", "bob", check=False)
+    service.run("systemctl", "reload", "dbus")
+    as_alice, as_bob = (("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups",
+                         "knocktail") for user in ("alice", "bob"))
+    assert client.v4 not in service.run(*as_bob, "list").stdout
+    service.run(*as_alice, "open", "ssh", client.v4)
+    client.wait_open()
+    assert client.v4 in service.run(*as_bob, "list").stdout
+    assert service.run(*as_bob, "close", "ssh", check=False).returncode == 1
+    service.run(*as_alice, "close", "ssh")
+    assert not client.can_connect()
+    assert client.v4 in service.run("knocktail", "audit").stdout
+
+
+def test_the_bus_starts_it_if_it_is_enabled(machine):
+    call = ("busctl", "call", "org.knocktail", "/org/knocktail", "org.knocktail.Manager1", "Stats")
+    configure(machine, DOORS)
+    machine.run("systemctl", "stop", UNIT)
+    assert machine.run("knocktail", "status", check=False).returncode == 3
+    assert machine.run(*call, check=False).returncode != 0
+    machine.run("systemctl", "enable", UNIT)
+    try:
+        machine.run(*call)
+        assert machine.properties(UNIT)["ActiveState"] == "active"
+    finally:
+        machine.run("systemctl", "disable", "--now", UNIT)
+
+
+def test_journalctl_explains_an_event(service, client):
+    knock_until_open(client, 7000, 8000, 9000)
+    service.run("journalctl", "--update-catalog")
+    told = service.run("journalctl", "--no-pager", "-x", f"KNOCKTAIL_SOURCE={client.v4}").stdout
+    assert f"The door ssh has been opened for {client.v4}" in told
+    assert f"knocktail close ssh {client.v4}" in told

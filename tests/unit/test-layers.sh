@@ -64,6 +64,7 @@ only_in "source daemon cli" systemd/
 only_in "record" pcre2.h
 only_in "config" iniparser.h
 only_in "config" dictionary.h
+only_in "cli" json-c/
 only_in "firewall" libipset/
 only_in "firewall" nftables/
 only_in "cli" qrencode.h

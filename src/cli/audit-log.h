@@ -1,0 +1,53 @@
+/* The audit log: who was let in when, put together from the events in the journal.
+ *
+ * MUST: believe only entries with a field that journald itself has set, since every local user can
+ * write an entry with any MESSAGE_ID. */
+#pragma once
+
+#include "audit/audit.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct audit_query {
+	const char *directory;	     /* NULL: this machine's journal */
+	const char *trust;	     /* "_FIELD=VALUE" */
+	uint64_t since_us, until_us; /* wall clock: [since, until) */
+	uint64_t now_us;
+	const char *door, *source, *user; /* NULL: all */
+};
+
+enum visit_state {
+	VISIT_OPEN,
+	VISIT_CLOSED,
+	VISIT_EXPIRED, /* nobody says so, but the deadline is over */
+	VISIT_REFUSED,
+};
+
+/* From a door's opening for a source to its closing; or a refusal. No text is NULL. */
+struct visit {
+	enum visit_state state;
+	uint64_t first_us;    /* when it is first spoken of */
+	uint64_t opened_us;   /* 0: before that */
+	uint64_t closed_us;   /* or refused; 0: open */
+	uint64_t deadline_us; /* the last that was said; 0: none was */
+	unsigned n_renewals;
+	bool unclosed; /* closing it has failed at least once */
+	char *host, *door, *source, *user, *knock, *reason;
+};
+
+struct audit_log {
+	struct visit *visits; /* in the order of their first entry */
+	size_t n_visits, n_room;
+	size_t *open; /* the positions of those that are */
+	size_t n_open, n_open_room;
+	bool sees_files; /* whether there was any journal file that this user may read */
+};
+
+/* 0 or a negative errno; the log is the caller's to destroy in every case. */
+int audit_log_read(const struct audit_query *query, struct audit_log *ret);
+void audit_log_done(struct audit_log *log);
+
+/* Until when it lasts, as far as that is known. */
+uint64_t visit_end_us(const struct visit *visit, const struct audit_query *query);

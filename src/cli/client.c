@@ -1,0 +1,166 @@
+#include "cli/client.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char service[] = "org.knocktail";
+static const char object_path[] = "/org/knocktail";
+static const char manager[] = "org.knocktail.Manager1";
+
+/* Longer than a door may take to open or close. */
+#define CALL_LIMIT_US UINT64_C(30000000)
+
+enum status client_connect(const struct verb *verb, sd_bus **ret)
+{
+	int r = sd_bus_open_system(ret);
+
+	if (r >= 0)
+		return STATUS_OK;
+	fprintf(stderr, "knocktail %s: cannot reach the system bus: %s\n", verb->name,
+		strerror(-r));
+	return STATUS_FAILED;
+}
+
+enum status client_garbled(const struct verb *verb, int error)
+{
+	fprintf(stderr, "knocktail %s: cannot make sense of knocktaild's answer: %s\n", verb->name,
+		strerror(-error));
+	return STATUS_FAILED;
+}
+
+static enum status complain(const struct verb *verb, const sd_bus_error *error, int r)
+{
+	if (sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+	    sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN)) {
+		fprintf(stderr, "knocktail %s: knocktaild is not running, or not on the bus\n",
+			verb->name);
+		return STATUS_ABSENT;
+	}
+	if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED))
+		fprintf(stderr,
+			"knocktail %s: permission denied: this is for root and the group "
+			"knocktail-admin\n",
+			verb->name);
+	else
+		fprintf(stderr, "knocktail %s: %s\n", verb->name,
+			error->message ? error->message : strerror(-r));
+	return STATUS_FAILED;
+}
+
+static enum status send_call(const struct verb *verb, sd_bus *bus, sd_bus_message *call,
+			     sd_bus_message **ret_reply)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	enum status status = STATUS_OK;
+	int r = sd_bus_message_set_auto_start(call, false);
+
+	if (r >= 0)
+		r = sd_bus_call(bus, call, CALL_LIMIT_US, &error, &reply);
+	if (r < 0)
+		status = complain(verb, &error, r);
+	else if (ret_reply)
+		*ret_reply = sd_bus_message_ref(reply);
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&error);
+	return status;
+}
+
+enum status client_call(const struct verb *verb, sd_bus *bus, sd_bus_message **ret_reply,
+			const char *member, const char *types, ...)
+{
+	sd_bus_message *call = NULL;
+	enum status status = STATUS_FAILED;
+	va_list arguments;
+	int r = sd_bus_message_new_method_call(bus, &call, service, object_path, manager, member);
+
+	va_start(arguments, types);
+	if (r >= 0 && *types)
+		r = sd_bus_message_appendv(call, types, arguments);
+	va_end(arguments);
+	if (r < 0)
+		fprintf(stderr, "knocktail %s: cannot ask knocktaild: %s\n", verb->name,
+			strerror(-r));
+	else
+		status = send_call(verb, bus, call, ret_reply);
+	sd_bus_message_unref(call);
+	return status;
+}
+
+enum status client_property(const struct verb *verb, sd_bus *bus, const char *name,
+			    sd_bus_message **ret_reply)
+{
+	sd_bus_message *call = NULL;
+	enum status status = STATUS_FAILED;
+	int r = sd_bus_message_new_method_call(bus, &call, service, object_path,
+					       "org.freedesktop.DBus.Properties", "Get");
+
+	if (r >= 0)
+		r = sd_bus_message_append(call, "ss", manager, name);
+	if (r < 0)
+		fprintf(stderr, "knocktail %s: cannot ask knocktaild: %s\n", verb->name,
+			strerror(-r));
+	else
+		status = send_call(verb, bus, call, ret_reply);
+	sd_bus_message_unref(call);
+	return status;
+}
+
+enum status client_each_open(const struct verb *verb, sd_bus *bus, client_door_fn fn,
+			     void *userdata)
+{
+	sd_bus_message *reply = NULL;
+	struct open_door door;
+	enum status status = client_call(verb, bus, &reply, "List", "");
+	int r;
+
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_enter_container(reply, 'a', "(sssts)");
+	while (r >= 0 && status == STATUS_OK &&
+	       (r = sd_bus_message_read(reply, "(sssts)", &door.door, &door.source, &door.user,
+					&door.deadline_us, &door.state)) > 0)
+		status = fn(userdata, &door);
+	sd_bus_message_unref(reply);
+	return r < 0 ? client_garbled(verb, r) : status;
+}
+
+enum status client_each_stat(const struct verb *verb, sd_bus *bus, client_stat_fn fn,
+			     void *userdata)
+{
+	sd_bus_message *reply = NULL;
+	enum status status = client_call(verb, bus, &reply, "Stats", "");
+	const char *name;
+	uint64_t value;
+	int r;
+
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_enter_container(reply, 'a', "{st}");
+	while (r >= 0 && status == STATUS_OK &&
+	       (r = sd_bus_message_read(reply, "{st}", &name, &value)) > 0)
+		status = fn(userdata, name, value);
+	sd_bus_message_unref(reply);
+	return r < 0 ? client_garbled(verb, r) : status;
+}
+
+enum status client_each_door(const struct verb *verb, sd_bus *bus, client_name_fn fn,
+			     void *userdata)
+{
+	sd_bus_message *reply = NULL;
+	const char *name;
+	enum status status = client_property(verb, bus, "Doors", &reply);
+	int r;
+
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_enter_container(reply, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_enter_container(reply, 'a', "s");
+	while (r >= 0 && status == STATUS_OK && (r = sd_bus_message_read(reply, "s", &name)) > 0)
+		status = fn(userdata, name);
+	sd_bus_message_unref(reply);
+	return r < 0 ? client_garbled(verb, r) : status;
+}

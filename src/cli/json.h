@@ -1,0 +1,17 @@
+/* JSON, for programs: objects of json-c, printed as one document. */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdint.h>
+
+/* Each puts a value under a name and takes what it is given, NULL (no memory, or no value)
+ * included, which is null in the document. Text that is no UTF-8 is made some. */
+void json_put(struct json_object *object, const char *name, struct json_object *value);
+void json_put_text(struct json_object *object, const char *name, const char *text);
+void json_put_number(struct json_object *object, const char *name, uint64_t number);
+
+/* A point in time, as ISO 8601 in UTC; 0 is null. */
+void json_put_time(struct json_object *object, const char *name, uint64_t realtime_us);
+
+/* Prints the document on standard output and frees it. */
+void json_print(struct json_object *document);

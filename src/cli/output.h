@@ -1,0 +1,45 @@
+/* Output: columns and colours on a terminal, tabs and plain words elsewhere. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct verb;
+
+enum { TIME_TEXT_MAX = 40 };
+
+/* Parses the argument of -o: "text" or "json". 0; -EINVAL, after a complaint. */
+int output_parse(const struct verb *verb, const char *text, bool *ret_json);
+
+/* Whether the file is a terminal that understands more than plain text. */
+bool output_is_terminal(FILE *file);
+
+enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_GOOD, COLOUR_BAD, COLOUR_NOTE };
+
+/* What begins a colour on standard output, and COLOUR_NONE ends it: "" where there are to be none
+ * (no terminal, or NO_COLOR is set; see no-color.org). */
+const char *output_colour(enum colour colour);
+
+/* Writes the local time "2026-11-22 21:00:30" of the wall clock, or "-" if it is 0. */
+const char *output_time(uint64_t realtime_us, char text[static TIME_TEXT_MAX]);
+
+/* The same as ISO 8601 in UTC, "2026-11-22T21:00:30.123456Z". */
+const char *output_time_iso(uint64_t realtime_us, char text[static TIME_TEXT_MAX]);
+
+/* Writes a span in its two largest units, "2h 3min"; what is under a second is left out. */
+const char *output_span(uint64_t us, char text[static TIME_TEXT_MAX]);
+
+/* Rows of cells: aligned under a headline on a terminal, divided by tabs elsewhere. */
+struct table;
+
+/* The headline's words, which end in NULL; with a NULL instead, it has none and `n_columns` counts.
+ * NULL: memory ran out. */
+struct table *table_new(size_t n_columns, const char *const headline[]);
+struct table *table_free(struct table *table);
+
+/* Appends one row of as many texts as there are columns. What a terminal might act upon is
+ * replaced; an empty text becomes "-". 0 or -ENOMEM. */
+int table_add(struct table *table, enum colour colour, const char *const cells[]);
+void table_print(const struct table *table);

@@ -1,0 +1,386 @@
+/* MUST: trust the bus for who may call what, and nothing that a caller sends: a door is one of the
+ * configuration's, an address is parsed, a time has bounds. */
+#include "daemon/bus-object.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "config/key.h"
+#include "core/caller.h"
+#include "core/door.h"
+#include "daemon/bus-error.h"
+#include "daemon/clock.h"
+#include "daemon/doors.h"
+#include "daemon/stats.h"
+#include "util/log.h"
+
+#define US_PER_S UINT64_C(1000000)
+
+static const char object_path[] = "/org/knocktail";
+static const char interface[] = "org.knocktail.Manager1";
+
+static const struct config *get_config(const struct bus_object *object)
+{
+	return object->ops->config(object->userdata);
+}
+
+/* Looking */
+
+struct listing {
+	sd_bus_message *reply;
+	uint64_t now_us; /* wall clock */
+	int error;
+};
+
+static void list_grant(void *userdata, const struct grant_view *grant)
+{
+	struct listing *listing = userdata;
+	char source[ADDRESS_TEXT_MAX];
+
+	if (listing->error < 0)
+		return;
+	listing->error = sd_bus_message_append(
+		listing->reply, "(sssts)", grant->door, address_format(&grant->source, source),
+		grant->user, listing->now_us + grant->left_us, grant->missing ? "missing" : "open");
+}
+
+static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	struct listing listing = {.now_us = clock_us(CLOCK_REALTIME)};
+	int r = sd_bus_message_new_method_return(message, &listing.reply);
+
+	(void)error;
+	if (r >= 0)
+		r = sd_bus_message_open_container(listing.reply, 'a', "(sssts)");
+	if (r >= 0) {
+		grants_each(doors_grants(object->doors), clock_us(CLOCK_BOOTTIME), list_grant,
+			    &listing);
+		r = listing.error;
+	}
+	if (r >= 0)
+		r = sd_bus_message_close_container(listing.reply);
+	if (r >= 0)
+		r = sd_bus_send(NULL, listing.reply, NULL);
+	sd_bus_message_unref(listing.reply);
+	return r;
+}
+
+static int append_stat(void *userdata, const char *name, uint64_t value)
+{
+	return sd_bus_message_append(userdata, "{st}", name, value);
+}
+
+static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	sd_bus_message *reply = NULL;
+	struct stats stats = {0};
+	int r = sd_bus_message_new_method_return(message, &reply);
+
+	(void)error;
+	object->ops->stats(object->userdata, &stats);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "{st}");
+	if (r >= 0)
+		r = stats_each(&stats, append_stat, reply);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r >= 0)
+		r = sd_bus_send(NULL, reply, NULL);
+	sd_bus_message_unref(reply);
+	return r;
+}
+
+/* Steering: each call is checked, then the bus is asked who it is that calls, then it is done. */
+
+static void act_open(struct bus_object *object, struct request *request)
+{
+	const struct door *configured = config_find_door(get_config(object), request->door);
+	struct caller caller = {.source = request->source};
+	struct door door;
+
+	if (!configured) { /* a reload was faster */
+		sd_bus_reply_method_errorf(request->message, BUS_ERROR_NO_SUCH_DOOR,
+					   "there is no door %s", request->door);
+		request_done(request);
+		return;
+	}
+	/* max_timeout is for those who knock. */
+	door = *configured;
+	if (request->timeout_us > 0)
+		door.timeout_us = request->timeout_us;
+	grants_open(doors_grants(object->doors), &door, &caller, clock_us(CLOCK_BOOTTIME));
+	doors_rearm(object->doors);
+}
+
+static void act_close(struct bus_object *object, struct request *request)
+{
+	size_t n;
+
+	/* What is closed at once is counted as news; how many there are to wait for is known then.
+	 * A failure has answered the request already. */
+	request->n_wanted = UINT32_MAX;
+	n = grants_close(doors_grants(object->doors), request->door,
+			 request->any_source ? NULL : &request->source, clock_us(CLOCK_BOOTTIME));
+	doors_rearm(object->doors);
+	if (request->kind == REQUEST_CLOSE)
+		request_expect(request, (uint32_t)n);
+}
+
+static void act_reload(struct bus_object *object, struct request *request)
+{
+	if (object->ops->reload(object->userdata) < 0)
+		sd_bus_reply_method_errorf(
+			request->message, BUS_ERROR_FAILED,
+			"the running configuration stays in force; the daemon's log says why");
+	else
+		sd_bus_reply_method_return(request->message, "");
+	request_done(request);
+}
+
+static void log_request(const struct request *request, uint32_t uid)
+{
+	char source[ADDRESS_TEXT_MAX] = "all sources";
+
+	if (!request->any_source)
+		address_format(&request->source, source);
+	switch (request->kind) {
+	case REQUEST_OPEN:
+		log_line(LOG_NOTICE, "user %" PRIu32 " opens door %s for %s", uid, request->door,
+			 source);
+		break;
+	case REQUEST_CLOSE:
+		log_line(LOG_NOTICE, "user %" PRIu32 " closes door %s for %s", uid, request->door,
+			 source);
+		break;
+	default:
+		log_line(LOG_NOTICE, "user %" PRIu32 " has the configuration read again", uid);
+	}
+}
+
+static int on_caller(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct request *request = userdata;
+	struct bus_object *object = request->owner;
+	uint32_t uid;
+
+	(void)error;
+	request->lookup = sd_bus_slot_unref(request->lookup);
+	if (sd_bus_message_is_method_error(reply, NULL) ||
+	    sd_bus_message_read(reply, "u", &uid) < 0) {
+		sd_bus_reply_method_errorf(request->message, SD_BUS_ERROR_ACCESS_DENIED,
+					   "the bus does not say who you are");
+		request_done(request);
+		return 0;
+	}
+	log_request(request, uid);
+	if (request->kind == REQUEST_OPEN)
+		act_open(object, request);
+	else if (request->kind == REQUEST_CLOSE)
+		act_close(object, request);
+	else
+		act_reload(object, request);
+	return 0;
+}
+
+/* Takes the call on; a place that cannot be used is given back. */
+static int take_on(struct bus_object *object, sd_bus_message *message, const struct request *asked,
+		   sd_bus_error *error)
+{
+	struct request *request =
+		requests_add(&object->requests, asked->kind, message, clock_us(CLOCK_BOOTTIME));
+	int r;
+
+	if (!request)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					 "too many calls wait for an answer");
+	request->owner = object;
+	memcpy(request->door, asked->door, sizeof request->door);
+	request->source = asked->source;
+	request->any_source = asked->any_source;
+	request->timeout_us = asked->timeout_us;
+	r = sd_bus_call_method_async(sd_bus_message_get_bus(message), &request->lookup,
+				     "org.freedesktop.DBus", "/org/freedesktop/DBus",
+				     "org.freedesktop.DBus", "GetConnectionUnixUser", on_caller,
+				     request, "s", sd_bus_message_get_sender(message));
+	if (r < 0) {
+		request_done(request);
+		return r;
+	}
+	return 1;
+}
+
+static int find_door(const struct bus_object *object, const char *name, struct request *ret,
+		     sd_bus_error *error)
+{
+	if (!config_find_door(get_config(object), name))
+		return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_DOOR, "there is no door %s",
+					 name);
+	memcpy(ret->door, name, strlen(name) + 1);
+	return 0;
+}
+
+static int parse_source(const char *text, struct request *ret, sd_bus_error *error)
+{
+	if (address_parse(text, &ret->source) < 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "'%s' is no IP address",
+					 text);
+	return 0;
+}
+
+static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	struct request asked = {.kind = REQUEST_OPEN};
+	const struct key *limit = key_find(SECTION_DOOR, "timeout");
+	const char *name, *source;
+	uint32_t seconds;
+	int r = sd_bus_message_read(message, "ssu", &name, &source, &seconds);
+
+	if (r >= 0)
+		r = find_door(object, name, &asked, error);
+	if (r >= 0)
+		r = parse_source(source, &asked, error);
+	if (r < 0)
+		return r;
+	asked.timeout_us = seconds * US_PER_S;
+	if (asked.timeout_us > limit->max)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "a door opens for %" PRIu64 " seconds at most",
+					 limit->max / US_PER_S);
+	if (!door_allows(config_find_door(get_config(object), name), &asked.source))
+		return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
+					 "door %s was not opened: the source is not in allow",
+					 name);
+	return take_on(object, message, &asked, error);
+}
+
+/* What is open may be of a door that the configuration no longer has, so any name will do. */
+static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	struct request asked = {.kind = REQUEST_CLOSE};
+	const char *name, *source;
+	int r = sd_bus_message_read(message, "ss", &name, &source);
+
+	if (r < 0)
+		return r;
+	if (strlen(name) > DOOR_NAME_MAX)
+		return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_DOOR, "there is no such door");
+	memcpy(asked.door, name, strlen(name) + 1);
+	asked.any_source = !*source;
+	if (*source)
+		r = parse_source(source, &asked, error);
+	return r < 0 ? r : take_on(object, message, &asked, error);
+}
+
+static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	return take_on(userdata, message,
+		       &(struct request){.kind = REQUEST_RELOAD, .any_source = true}, error);
+}
+
+/* Properties */
+
+static int get_version(sd_bus *bus, const char *path, const char *iface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	(void)bus, (void)path, (void)iface, (void)property, (void)userdata, (void)error;
+	return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
+}
+
+static int get_since(sd_bus *bus, const char *path, const char *iface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	struct stats stats = {0};
+
+	(void)bus, (void)path, (void)iface, (void)property, (void)error;
+	object->ops->stats(object->userdata, &stats);
+	return sd_bus_message_append(reply, "t", stats.since_us);
+}
+
+static int get_doors(sd_bus *bus, const char *path, const char *iface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	const struct config *config = get_config(object);
+	int r = sd_bus_message_open_container(reply, 'a', "s");
+
+	(void)bus, (void)path, (void)iface, (void)property, (void)error;
+	for (size_t i = 0; i < config->n_doors && r >= 0; i++)
+		r = sd_bus_message_append(reply, "s", config->doors[i].name);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_grants(sd_bus *bus, const char *path, const char *iface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+
+	(void)bus, (void)path, (void)iface, (void)property, (void)error;
+	return sd_bus_message_append(reply, "u",
+				     (uint32_t)grants_count(doors_grants(object->doors)));
+}
+
+/* Who may call what is the policy's business (dbus/org.knocktail.conf): to it every method is
+ * "unprivileged". */
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Since", "t", get_since, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Doors", "as", get_doors, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Grants", "u", get_grants, 0, 0),
+	SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssts)", grants),
+				method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Stats", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{st}", stats),
+				method_stats, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Open", SD_BUS_ARGS("s", door, "s", source, "u", seconds),
+				SD_BUS_RESULT("t", deadline), method_open,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_ARGS("s", door, "s", source),
+				SD_BUS_RESULT("u", closed), method_close,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL_WITH_ARGS("Opened",
+				SD_BUS_ARGS("s", door, "s", source, "s", user, "t", deadline), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("Closed", SD_BUS_ARGS("s", door, "s", source), 0),
+	SD_BUS_VTABLE_END,
+};
+
+int bus_object_export(struct bus_object *object, sd_bus *connection)
+{
+	int r = sd_bus_add_object_vtable(connection, NULL, object_path, interface, vtable, object);
+
+	return r < 0 ? r : 0;
+}
+
+void bus_object_signal(sd_bus *connection, const struct grant_news *news, uint64_t deadline_us)
+{
+	char source[ADDRESS_TEXT_MAX];
+
+	switch (news->event) {
+	case GRANT_OPENED:
+	case GRANT_RENEWED:
+	case GRANT_ADOPTED:
+	case GRANT_RESTORED:
+		sd_bus_emit_signal(connection, object_path, interface, "Opened", "ssst", news->door,
+				   address_format(&news->source, source), news->user, deadline_us);
+		break;
+	case GRANT_CLOSED:
+		sd_bus_emit_signal(connection, object_path, interface, "Closed", "ss", news->door,
+				   address_format(&news->source, source));
+		break;
+	default:
+		break;
+	}
+}
+
+void bus_object_signal_doors(sd_bus *connection)
+{
+	sd_bus_emit_properties_changed(connection, object_path, interface, "Doors", NULL);
+}

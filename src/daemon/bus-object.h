@@ -1,0 +1,22 @@
+/* The one object on the bus: its methods, properties and signals, org.knocktail.Manager1. */
+#pragma once
+
+#include "daemon/bus.h"
+#include "daemon/request.h"
+
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+struct bus_object {
+	struct doors *doors;
+	const struct bus_ops *ops;
+	void *userdata; /* of the ops */
+	struct requests requests;
+};
+
+/* Puts the object on a connection. 0 or a negative errno. */
+int bus_object_export(struct bus_object *object, sd_bus *connection);
+
+/* Tells everybody what has happened to a grant, or that the doors are others now. */
+void bus_object_signal(sd_bus *connection, const struct grant_news *news, uint64_t deadline_us);
+void bus_object_signal_doors(sd_bus *connection);

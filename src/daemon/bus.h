@@ -1,0 +1,35 @@
+/* The daemon on the system bus, as org.knocktail: to be looked at, and to be steered by root and
+ * the group knocktail-admin (whom the bus's policy lets through; see org.knocktail.Manager1(5)).
+ *
+ * MUST: the daemon works as well without a bus, never waits for it, and takes it up when it is
+ * there. */
+#pragma once
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct bus;
+struct config;
+struct doors;
+struct grant_news;
+struct stats;
+
+/* What the bus needs from the daemon. */
+struct bus_ops {
+	const struct config *(*config)(void *userdata);
+	void (*stats)(void *userdata, struct stats *ret);
+	/* 0, or a negative errno: the running configuration stays. */
+	int (*reload)(void *userdata);
+};
+
+/* 0, or a negative errno; that there is no bus is no error. `doors`, and what `userdata` points at,
+ * must outlive it. */
+int bus_new(sd_event *event, struct doors *doors, const struct bus_ops *ops, void *userdata,
+	    struct bus **ret);
+struct bus *bus_free(struct bus *bus);
+
+/* To be told what happens to grants; `deadline_us` is on the wall clock, 0: none. */
+void bus_news(struct bus *bus, const struct grant_news *news, uint64_t deadline_us);
+
+/* The configuration has changed. */
+void bus_reloaded(struct bus *bus);

@@ -1,0 +1,51 @@
+/* Requests: calls on the bus whose answer has to wait for the firewall.
+ *
+ * MUST: there is room for a fixed number of them; who asks too much is refused, and nobody waits
+ * for ever. */
+#pragma once
+
+#include "core/address.h"
+#include "core/door.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+struct grant_news;
+
+enum { REQUESTS_MAX = 64 };
+
+enum request_kind { REQUEST_NONE, REQUEST_OPEN, REQUEST_CLOSE, REQUEST_RELOAD };
+
+struct request {
+	enum request_kind kind;
+	void *owner;		 /* whoever has to be asked what to do next */
+	sd_bus_message *message; /* the call to be answered */
+	sd_bus_slot *lookup;	 /* asks the bus who has sent it; NULL: that is known */
+	uint64_t until_us;	 /* CLOCK_BOOTTIME: when it is given up */
+	char door[DOOR_NAME_MAX + 1];
+	struct address source;
+	bool any_source;
+	uint64_t timeout_us;	     /* to open: for how long */
+	uint32_t n_wanted, n_closed; /* to close: grants */
+};
+
+struct requests {
+	struct request items[REQUESTS_MAX];
+};
+
+/* A fresh one for this call, which it keeps; those whose time is up are answered first. NULL: all
+ * places are taken. */
+struct request *requests_add(struct requests *requests, enum request_kind kind,
+			     sd_bus_message *message, uint64_t now_us);
+
+/* To close: this many grants were open. Answers if they are closed by now. */
+void request_expect(struct request *request, uint32_t n_wanted);
+
+/* Frees its place, answered or not. */
+void request_done(struct request *request);
+void requests_done(struct requests *requests);
+
+/* Answers those that this piece of news decides. `deadline_us`: the grant's, on the wall clock. */
+void requests_news(struct requests *requests, const struct grant_news *news, uint64_t deadline_us);

@@ -1,0 +1,120 @@
+"""`knocktail metrics` is read by the programs that it is meant for."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from doors import ipset_door
+from hosts import ENVIRONMENT, wait_until
+from lab import ROOT
+
+DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100, 8100", timeout="60s")
+PATH = "/run/lab/knocktail.prom"
+
+
+@pytest.fixture(scope="module")
+def lab(bus_lab):
+    """The laboratory with a bus."""
+    return bus_lab
+
+
+@pytest.fixture
+def counted(start, lab, client):
+    """A daemon that has something to count."""
+    daemon = start(DOORS)
+    lab.bus.wait_daemon()
+    client.knock(7000, 8000, 9000)
+    client.wait_open()
+    return daemon
+
+
+def promtool():
+    """Prometheus' own checker, from Debian's package."""
+    for path in (shutil.which("promtool", path=ENVIRONMENT["PATH"]),
+                 os.path.join(ROOT, "build", "promtool"),
+                 os.path.join(os.environ.get("KNOCKTAIL_BUILD", ""), "promtool")):
+        if path and os.access(path, os.X_OK):
+            return path
+    return pytest.skip("promtool is not installed")
+
+
+def check(text):
+    """Has promtool check Prometheus' text: not a word of complaint."""
+    done = subprocess.run([promtool(), "check", "metrics"], input=text, text=True,
+                          capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), text
+
+
+def samples(text):
+    """Name and labels to value, by the reference parser of OpenMetrics."""
+    parser = pytest.importorskip("prometheus_client.openmetrics.parser",
+                                 reason="python3-prometheus-client is not installed")
+    families = list(parser.text_string_to_metric_families(text))
+    assert all(family.documentation for family in families)
+    return {(sample.name, *sample.labels.values()): sample.value
+            for family in families for sample in family.samples}
+
+
+def test_openmetrics(counted, lab):
+    done = lab.knocktail("metrics")
+    assert done.returncode == 0, done.stderr
+    told = samples(done.stdout)
+    assert told["knocktail_up",] == 1
+    assert told["knocktail_grants", "ssh"] == 1 and told["knocktail_grants", "web"] == 0
+    assert told["knocktail_grants_opened_total",] == 1
+    assert told["knocktail_probes_total",] >= 3
+    assert 1.7e9 < told["knocktail_start_time_seconds",] <= told[
+        "knocktail_last_probe_timestamp_seconds",]
+    assert any(name[0] == "knocktail_build_info" for name in told)
+    status = json.loads(lab.knocktail("status", "-o", "json").stdout)["stats"]
+    assert len(told) == len(status) + 3, "all that is counted, version, up, and one door more"
+
+
+def test_promtool_has_nothing_to_complain_of(counted, lab):
+    done = lab.knocktail("metrics", "-o", "prometheus")
+    assert "knocktail_probes_total" in done.stdout
+    check(done.stdout)
+
+
+def test_the_file_for_node_exporter(counted, lab):
+    for _ in range(2):
+        done = lab.knocktail("metrics", "--textfile", PATH)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        check(lab.read(PATH))
+    listed = lab.server.run("sh", "-c", f"ls -l {PATH}*").stdout.splitlines()
+    assert len(listed) == 1 and listed[0].startswith("-rw-r--r--"), listed
+
+
+def test_the_file_is_replaced_at_one_stroke(counted, lab):
+    """Whoever has opened it reads on in the old one."""
+    path = lab.server.path(PATH)
+    lab.knocktail("metrics", "--textfile", PATH)
+    with open(path, encoding="utf-8") as old:
+        before = os.fstat(old.fileno()).st_ino
+        assert lab.knocktail("metrics", "--textfile", PATH).returncode == 0
+        assert os.stat(path).st_ino != before
+        check(old.read())
+
+
+def test_json(counted, lab):
+    told = {(item["name"], item.get("door")): item["value"]
+            for item in json.loads(lab.knocktail("metrics", "-o", "json").stdout)}
+    assert told["knocktail_grants", "ssh"] == 1 and told["knocktail_up", None] == 1
+
+
+def test_without_a_daemon(lab):
+    wait_until(lambda: not lab.bus.has_daemon(), 5, "no daemon is on the bus")
+    done = lab.knocktail("metrics")
+    assert done.returncode == 0 and samples(done.stdout) == {("knocktail_up",): 0}
+    lab.knocktail("metrics", "--textfile", PATH)
+    check(lab.read(PATH))
+
+
+def test_what_cannot_be_done(counted, lab):
+    done = lab.knocktail("metrics", "--textfile", "/no/such/directory/x.prom")
+    assert done.returncode == 1 and "/no/such/directory" in done.stderr
+    for arguments in (("-o", "text"), ("x",), ("--textfile",)):
+        assert lab.knocktail("metrics", *arguments).returncode == 2, arguments
