@@ -43,6 +43,8 @@ static const struct family families[] = {
 	 "Records with the prefix that could not be read."},
 	{"missed", "knocktail_missed_messages", COUNTER,
 	 "Kernel messages that were lost before they could be read."},
+	{"gaps", "knocktail_journal_gaps", COUNTER,
+	 "Times the journal had to be opened anew after an error."},
 	{"last_probe_us", "knocktail_last_probe_timestamp_seconds", SECONDS,
 	 "When the last probe was logged."},
 	{"sources", "knocktail_sources", GAUGE, "Sources that are remembered."},

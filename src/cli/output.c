@@ -72,7 +72,7 @@ const char *output_span(uint64_t us, char text[static TIME_TEXT_MAX])
 		const char *name;
 		uint64_t seconds;
 	} units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
-	uint64_t left = us / 1000000;
+	uint64_t left = (us + 500000) / 1000000;
 	size_t i = 0;
 
 	while (i < 3 && left < units[i].seconds)

@@ -28,7 +28,7 @@ const char *output_time(uint64_t realtime_us, char text[static TIME_TEXT_MAX]);
 /* The same as ISO 8601 in UTC, "2026-11-22T21:00:30.123456Z". */
 const char *output_time_iso(uint64_t realtime_us, char text[static TIME_TEXT_MAX]);
 
-/* Writes a span in its two largest units, "2h 3min"; what is under a second is left out. */
+/* Writes a span in its two largest units, "2h 3min"; seconds are rounded. */
 const char *output_span(uint64_t us, char text[static TIME_TEXT_MAX]);
 
 /* Rows of cells: aligned under a headline on a terminal, divided by tabs elsewhere. */

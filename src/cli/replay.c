@@ -2,10 +2,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "cli/json.h"
+#include "cli/output.h"
 #include "cli/tally.h"
 #include "cli/verb.h"
 #include "cli/when.h"
@@ -18,12 +21,15 @@
 struct options {
 	const char *config, *directory, *file, *text;
 	uint64_t since_us, until_us;
+	bool json;
 };
 
 struct replay {
 	const struct config *config;
 	const struct record *record; /* the one being judged */
 	struct tally tally;
+	struct json_object *knocks; /* NULL: text is wanted */
+	struct json_object *document;
 	int error;
 };
 
@@ -40,40 +46,58 @@ static void format_time(const struct record *record, char *text, size_t size)
 			 record->kernel_us % 1000000);
 }
 
+static void put_knock(struct replay *replay, const char *door, const char *source, const char *user,
+		      const char *problem)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_put_time(object, "time", replay->record->realtime_us);
+	json_put_text(object, "door", door);
+	json_put_text(object, "source", source);
+	json_put_text(object, "user", user);
+	json_put_text(object, "refused", problem);
+	if (json_object_array_add(replay->knocks, object) < 0)
+		replay->error = -ENOMEM;
+}
+
+/* `door` is NULL: a request that names none. */
+static void tell_knock(struct replay *replay, const char *door, const struct address *from,
+		       const char *user, const char *problem)
+{
+	char when[40], source[ADDRESS_TEXT_MAX];
+
+	address_format(from, source);
+	if (replay->knocks) {
+		put_knock(replay, door, source, user, problem);
+		return;
+	}
+	format_time(replay->record, when, sizeof when);
+	printf("%s  %s%s  %s", when, door ? "door " : "no door", door ? door : "", source);
+	if (user)
+		printf(" (%s)", user);
+	if (problem)
+		printf("  refused: %s", problem);
+	putchar('\n');
+}
+
 static void on_match(void *userdata, const struct match *match)
 {
 	struct replay *replay = userdata;
 	const struct door *door = &replay->config->doors[match->knock];
 	const char *problem = match->problem;
-	char when[40], source[ADDRESS_TEXT_MAX];
 
 	if (!problem && !door_allows(door, &match->source))
 		problem = "the source is not in allow";
-	format_time(replay->record, when, sizeof when);
-	address_format(&match->source, source);
-	printf("%s  door %s  %s", when, door->name, source);
-	if (match->user)
-		printf(" (%s)", match->user);
-	if (problem) {
-		printf("  refused: %s\n", problem);
+	tell_knock(replay, door->name, &match->source, match->user, problem);
+	if (problem)
 		return;
-	}
-	putchar('\n');
 	if (tally_add(&replay->tally, match->knock, &match->source) < 0)
 		replay->error = -ENOMEM;
 }
 
-/* A request that names no door. */
 static void on_stray(void *userdata, const struct judge_stray *stray)
 {
-	const struct replay *replay = userdata;
-	char when[40], source[ADDRESS_TEXT_MAX];
-
-	format_time(replay->record, when, sizeof when);
-	printf("%s  no door  %s", when, address_format(&stray->source, source));
-	if (stray->user)
-		printf(" (%s)", stray->user);
-	printf("  refused: %s\n", stray->reason);
+	tell_knock(userdata, NULL, &stray->source, stray->user, stray->reason);
 }
 
 static void print_opened(void *userdata, const struct tally_item *item, size_t n)
@@ -102,6 +126,34 @@ static void print_summary(struct replay *replay, const struct judge *judge)
 	tally_each(&replay->tally, print_opened, (void *)replay->config);
 }
 
+static void put_opened(void *userdata, const struct tally_item *item, size_t n)
+{
+	const struct replay *replay = userdata;
+	struct json_object *object = json_object_new_object(), *opened = NULL;
+	char source[ADDRESS_TEXT_MAX];
+
+	json_put_text(object, "door", replay->config->doors[item->door].name);
+	json_put_text(object, "source", address_format(&item->source, source));
+	json_put_number(object, "times", n);
+	json_object_object_get_ex(replay->document, "opened", &opened);
+	if (!opened || json_object_array_add(opened, object) < 0)
+		json_object_put(object);
+}
+
+static void print_json(struct replay *replay, const struct judge *judge)
+{
+	const struct judge_counts *counts = judge_counts(judge);
+
+	replay->document = json_object_new_object();
+	json_put_number(replay->document, "records", counts->records);
+	json_put_number(replay->document, "probes", counts->probes);
+	json_put_number(replay->document, "damaged", counts->damaged);
+	json_put(replay->document, "knocks", replay->knocks);
+	json_put(replay->document, "opened", json_object_new_array());
+	tally_each(&replay->tally, put_opened, replay);
+	json_print(replay->document);
+}
+
 static enum status feed(struct replay *replay, struct judge *judge, struct source *source)
 {
 	struct record record;
@@ -115,7 +167,10 @@ static enum status feed(struct replay *replay, struct judge *judge, struct sourc
 		r = replay->error;
 	if (r < 0)
 		fprintf(stderr, "knocktail replay: stopped before the end: %s\n", strerror(-r));
-	print_summary(replay, judge);
+	if (replay->knocks)
+		print_json(replay, judge);
+	else
+		print_summary(replay, judge);
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -163,7 +218,10 @@ static enum status replay(const struct options *options)
 	if (r < 0) {
 		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));
 	} else if (open_source(options, config, &source) == 0) {
-		struct replay state = {.config = config};
+		struct replay state = {
+			.config = config,
+			.knocks = options->json ? json_object_new_array() : NULL,
+		};
 
 		status = feed(&state, judge, source);
 		tally_done(&state.tally);
@@ -211,16 +269,21 @@ static enum status run(int argc, char *argv[])
 		{"text", required_argument, NULL, OPTION_TEXT},
 		{"since", required_argument, NULL, OPTION_SINCE},
 		{"until", required_argument, NULL, OPTION_UNTIL},
+		{"output", required_argument, NULL, 'o'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	struct options options = {.config = KNOCKTAIL_CONF, .until_us = UINT64_MAX};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			options.config = optarg;
+			break;
+		case 'o':
+			if (output_parse(&verb_replay, optarg, &options.json) < 0)
+				return verb_misused(&verb_replay);
 			break;
 		case OPTION_DIRECTORY:
 			options.directory = optarg;
@@ -255,7 +318,7 @@ const struct verb verb_replay = {
 	.name = "replay",
 	.summary = "run the knocks of the past through the configuration; opens nothing",
 	.help = "Usage: knocktail replay [-c FILE] [--directory DIR | --file FILE | --text FILE]\n"
-		"                        [--since TIME] [--until TIME]\n"
+		"                        [--since TIME] [--until TIME] [-o text|json]\n"
 		"\n"
 		"Prints each knock that would have opened a door, and for whom. Changes nothing.\n"
 		"\n"
@@ -266,6 +329,7 @@ const struct verb verb_replay = {
 		"                       short forms; - is standard input\n"
 		"      --since TIME     leave out what is older: \"2026-11-22 21:00\", today,\n"
 		"      --until TIME     and what is not: yesterday, @1700000000, -2h\n"
+		"  -o, --output FORM    text (default) or json\n"
 		"  -h, --help           print this\n"
 		"\n"
 		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or "

@@ -27,6 +27,7 @@ static const struct {
 	{"probes", "of them probes"},
 	{"damaged", "damaged records"},
 	{"missed", "missed kernel messages"},
+	{"gaps", "gaps in the journal"},
 	{"last_probe_us", "last probe"},
 	{"sources", "sources remembered"},
 	{"max_sources", "at most"},

@@ -426,3 +426,8 @@ size_t judge_sources(const struct judge *judge)
 {
 	return engine_sources(judge->engine);
 }
+
+const struct probe *judge_probe(const struct judge *judge)
+{
+	return judge->probed ? &judge->probe : NULL;
+}

@@ -11,6 +11,7 @@ struct config;
 struct judge;
 struct keyed_counts;
 struct one_time;
+struct probe;
 struct record;
 
 struct judge_counts {
@@ -68,6 +69,9 @@ const struct keyed_counts *judge_keyed_counts(const struct judge *judge);
 /* Tells how far the source of the last record fed is, if that was a probe: engine_progress(), in
  * numbers of doors. */
 void judge_progress(const struct judge *judge, engine_progress_fn fn, void *userdata);
+
+/* The probe that the last record fed was, until the next; NULL: it was none. */
+const struct probe *judge_probe(const struct judge *judge);
 
 /* The file that the door's sequences come from; NULL: it has one in the configuration. */
 const struct one_time *judge_one_time(const struct judge *judge, size_t door);

@@ -1,0 +1,233 @@
+"""`knocktail watch` shows what happens while it happens: in lines, or on a whole terminal."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import termios
+
+import pytest
+
+from doors import ipset_door
+from hosts import wait_until
+
+DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100/udp, 8100/udp", timeout="60s")
+
+
+@pytest.fixture(scope="module")
+def lab(bus_lab):
+    """The laboratory with a bus."""
+    return bus_lab
+
+
+@pytest.fixture
+def daemon(start, lab):
+    """A daemon on the bus."""
+    daemon = start(DOORS)
+    lab.bus.wait_daemon()
+    return daemon
+
+
+@contextlib.contextmanager
+def lines_of(lab, daemon, *options):
+    """A watch that prints lines; a function that returns those that contain a text."""
+    output = lab.file(f"watch-{next(lab.numbers)}.txt")
+    with open(lab.server.path(output), "wb") as file:
+        process = lab.server.spawn([lab.cli_path, "watch", "-c", daemon.config, *options],
+                                   stdout=file, stderr=file)
+    wait_until(lambda: "daemon up" in lab.read(output), 5, "it has found the daemon")
+    yield lambda text: [line for line in lab.read(output).splitlines() if text in line]
+    os.kill(process.inner, signal.SIGINT)
+    assert process.wait(5) == 0
+
+
+def test_lines(daemon, client, lab):
+    with lines_of(lab, daemon) as lines:
+        client.knock(7000, 8000)
+        wait_until(lambda: lines("ssh 2/3"), 3, "two of three steps")
+        client.hit("9000/udp")
+        client.knock(7000, 8000, 9000)
+        wait_until(lambda: lines("opened"), 3, "the door opens")
+        lab.knocktail("close", "ssh", client.v4)
+        wait_until(lambda: lines("closed"), 3, "the door closes")
+        cells = [line.split("\t")[1:] for line in lines("probe")]
+        steps = [["probe", client.v4, f"{port}/tcp", f"ssh {step}/3"]
+                 for step, port in ((1, 7000), (2, 8000), (3, 9000))]
+        assert cells == [*steps[:2], ["probe", client.v4, "9000/udp"], *steps], cells
+        opened, = lines("opened")
+        assert opened.split("\t")[2:4] == [client.v4, "ssh"] and "until 20" in opened
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\t", opened)
+
+
+def test_json(daemon, client, lab):
+    with lines_of(lab, daemon, "-o", "json") as lines:
+        client.knock("7100/udp", "8100/udp", version=6)
+        wait_until(lambda: lines('"opened"'), 3, "the door opens")
+        told = [json.loads(line) for line in lines("{")]
+        probes = [(item["source"], item["port"], item["protocol"], item.get("door"),
+                   item.get("step")) for item in told if item["event"] == "probe"]
+        assert probes == [(client.v6, 7100, "udp", "web", 1), (client.v6, 8100, "udp", "web", 2)]
+        opened, = [item for item in told if item["event"] == "opened"]
+        assert (opened["door"], opened["source"], opened["until"][-1]) == ("web", client.v6, "Z")
+
+
+def test_doors_that_are_open_already(daemon, client, lab):
+    lab.knocktail("open", "ssh", client.v4)
+    with lines_of(lab, daemon) as lines:
+        wait_until(lambda: lines("\topen\t" + client.v4), 3, "the open door is told")
+
+
+def test_a_daemon_that_goes(daemon, start, lab):
+    with lines_of(lab, daemon) as lines:
+        assert daemon.stop() == 0
+        wait_until(lambda: lines("daemon down"), 5, "the daemon's end is seen")
+        start(DOORS)
+        wait_until(lambda: len(lines("daemon up")) == 2, 10, "the next one is seen")
+
+
+def test_a_bus_that_goes(daemon, lab):
+    with lines_of(lab, daemon) as lines:
+        lab.bus.stop()
+        try:
+            wait_until(lambda: lines("daemon down"), 5, "the bus's end is seen")
+        finally:
+            lab.bus.start()
+        wait_until(lambda: len(lines("daemon up")) == 2, 10, "the next bus is seen")
+
+
+def test_probes_without_a_bus(daemon, client, lab):
+    """The journal is enough for them."""
+    output = lab.file("watch-alone.txt")
+    lab.bus.stop()
+    try:
+        with open(lab.server.path(output), "wb") as file:
+            process = lab.server.spawn([lab.cli_path, "watch", "-c", daemon.config],
+                                       stdout=file, stderr=file)
+        wait_until(lambda: client.knock(7000) and "ssh 1/3" in lab.read(output), 5,
+                   "the probe is told", 0.1)
+        os.kill(process.inner, signal.SIGTERM)
+        assert process.wait(5) == 0
+    finally:
+        lab.bus.start()
+    lab.bus.wait_daemon()
+
+
+class Terminal:
+    """A terminal with `watch` on it."""
+
+    def __init__(self, lab, daemon, environment=()):
+        self.master, self._slave = pty.openpty()
+        self.resize(24, 100)
+        self.before = termios.tcgetattr(self._slave)
+        self.process = lab.server.spawn(
+            ["setsid", "--ctty", "--wait", "env", "TERM=xterm", *environment, lab.cli_path,
+             "watch", "-c", daemon.config],
+            stdin=self._slave, stdout=self._slave, stderr=self._slave)
+        self.text = ""
+
+    def resize(self, rows, columns):
+        """Gives it another size, of which it tells."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read(self):
+        """Reads what there is."""
+        while select.select([self.master], [], [], 0)[0]:
+            self.text += os.read(self.master, 65536).decode()
+        return self.text
+
+    def frame(self):
+        """The last whole picture, as lines."""
+        frames = re.split(r"\x1b\[H", self.read())
+        whole = [frame for frame in frames if "\x1b[J" in frame]
+        picture = whole[-1].split("\x1b[J")[0] if whole else ""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", picture.replace("\r", "")).split("\n")
+
+    def wait(self, pattern, timeout=5):
+        """Waits until a line of the picture matches."""
+        return wait_until(lambda: [line for line in self.frame() if re.search(pattern, line)],
+                          timeout, f"{pattern!r} is on the screen:\n" + "\n".join(self.frame()))
+
+    def type(self, keys):
+        """Types."""
+        os.write(self.master, keys.encode())
+
+    def restored(self):
+        """Whether the terminal is as it was."""
+        text = self.read()
+        return (text.rstrip().endswith("\x1b[?25h\x1b[?1049l")
+                and termios.tcgetattr(self._slave) == self.before)
+
+    def close(self):
+        """Hangs up."""
+        os.close(self._slave)
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal(daemon, lab):
+    """A terminal that shows doors, knocks and probes."""
+    terminal = Terminal(lab, daemon)
+    yield terminal
+    if terminal.process.poll() is None:
+        os.kill(terminal.process.inner, signal.SIGKILL)
+    terminal.close()
+
+
+def test_a_terminal(terminal, client, other, lab):
+    terminal.wait(r"Open doors: 0")
+    client.knock(7000, 8000)
+    terminal.wait(rf"{re.escape(client.v4)} +ssh +2/3")
+    terminal.wait(rf"\d\d:\d\d:\d\d  {re.escape(client.v4)} +8000/tcp +ssh 2/3")
+    lab.knocktail("open", "ssh", other.v4, "--for", "10s")
+    terminal.wait(rf"ssh +{re.escape(other.v4)} +([89]|10)s +#+")
+    terminal.wait(rf"ssh +{re.escape(other.v4)} +[1-7]s +#+\.+", timeout=10)
+    lab.knocktail("close", "ssh")
+    terminal.wait(r"Open doors: 0")
+    assert "\x1b[32m" in terminal.text, "colours"
+
+
+def test_a_terminal_of_another_size(terminal, client):
+    terminal.wait(r"Open doors: 0")
+    client.knock(7000, 8000)
+    terminal.wait(r"ssh +2/3")
+    for rows, columns in ((10, 30), (3, 12), (1, 1), (60, 200)):
+        terminal.resize(rows, columns)
+        wait_until(lambda rows=rows: len(terminal.frame()) <= rows, 5, "it is no longer")
+        wait_until(lambda columns=columns: max(map(len, terminal.frame())) <= columns, 5,
+                   "it is no wider")
+    terminal.wait(r"ssh +2/3")
+
+
+@pytest.mark.parametrize("how", ["q", "\x03", "\x1c", "SIGTERM", "SIGHUP"])
+def test_the_terminal_is_given_back(how, terminal):
+    terminal.wait(r"Open doors: 0")
+    if how.startswith("SIG"):
+        os.killpg(os.getpgid(terminal.process.inner), getattr(signal, how))
+    else:
+        terminal.type(how)
+    wait_until(lambda: terminal.read() and terminal.process.poll() is not None, 5, "it ends")
+    wait_until(terminal.restored, 5, "the terminal is as it was")
+
+
+def test_no_colours_if_they_are_not_wanted(daemon, lab):
+    terminal = Terminal(lab, daemon, ["NO_COLOR=1"])
+    terminal.wait(r"Open doors: 0")
+    assert "\x1b[1m" not in terminal.read()
+    terminal.type("q")
+    assert terminal.process.wait(5) == 0
+    terminal.close()
+
+
+def test_a_pipe_that_is_closed(daemon, client, lab):
+    done = lab.server.popen(["sh", "-c", f"{lab.cli_path} watch -c {daemon.config} | head -n 1"])
+    wait_until(lambda: client.knock(7000) and done.poll() is not None, 10, "it ends", 0.1)
+
+
+def test_bad_usage(lab):
+    for arguments in (("x",), ("-o", "xml"), ("-c", "/no/such/file")):
+        assert lab.knocktail("watch", *arguments).returncode == 2, arguments
