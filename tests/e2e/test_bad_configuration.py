@@ -1,5 +1,6 @@
 """A bad configuration: both programs say where and why, and the daemon does not run."""
 
+import json
 import os
 import signal
 
@@ -126,3 +127,26 @@ def test_no_secret_is_told(client, start, lab):
     told = daemon.stderr() + "".join(daemon.messages(""))
     assert "opened" in told
     assert "7654" not in told and "8765" not in told and "9876" not in told.replace("98765", "")
+
+
+def test_complaints_as_json(lab):
+    path = lab.config(ipset_door(timeout="soon") + ipset_door("b", "1, 2, 3", nonsense="1"))
+    done = lab.knocktail("check", "-c", path, "-o", "json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"], told["doors"], done.stderr) == (2, False, None, "")
+    text = lab.knocktail("check", "-c", path).stderr.splitlines()
+    assert len(text) >= 2
+    assert text == [f"{item['file']}:{item['line']}: {item['kind']}: {item['text']}"
+                    for item in told["complaints"]]
+    missing = json.loads(lab.knocktail("check", "-c", "/no/such/file", "-o", "json").stdout)
+    assert missing["complaints"][0]["file"] == "/no/such/file"
+    assert missing["complaints"][0]["line"] is None
+
+
+def test_a_live_check_as_json(lab):
+    path = lab.config(ipset_door(set="nowhere", set_6=None) + ipset_door("b", "3, 1, 2"))
+    done = lab.knocktail("check", "--live", "-c", path, "-o", "json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"], told["doors"]) == (1, False, 2)
+    problem, = told["problems"]
+    assert problem["door"] == "ssh" and "nowhere" in problem["text"]
