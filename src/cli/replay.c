@@ -9,6 +9,7 @@
 
 #include "cli/json.h"
 #include "cli/output.h"
+#include "cli/relay.h"
 #include "cli/tally.h"
 #include "cli/verb.h"
 #include "cli/when.h"
@@ -26,6 +27,7 @@ struct options {
 
 struct replay {
 	const struct config *config;
+	struct judge *judge;
 	const struct record *record; /* the one being judged */
 	struct tally tally;
 	struct json_object *knocks; /* NULL: text is wanted */
@@ -154,23 +156,55 @@ static void print_json(struct replay *replay, const struct judge *judge)
 	json_print(replay->document);
 }
 
-static enum status feed(struct replay *replay, struct judge *judge, struct source *source)
+static void on_record(void *userdata, const struct record *record)
+{
+	struct replay *replay = userdata;
+
+	replay->record = record;
+	if (replay->error == 0)
+		judge_feed(replay->judge, record, on_match, replay);
+}
+
+/* Text may come from a pipe, as it is written, and is judged line by line. */
+static int read_text(struct replay *replay, struct source *source)
 {
 	struct record record;
 	int r;
 
-	replay->record = &record;
-	judge_set_stray(judge, on_stray, replay);
-	while ((r = source_next(source, &record)) == SOURCE_RECORD && replay->error == 0)
-		judge_feed(judge, &record, on_match, replay);
+	while ((r = source_next(source, &record)) == SOURCE_RECORD)
+		on_record(replay, &record);
+	return r;
+}
+
+/* A journal is read as fast as the library can, and judged beside that. */
+static int read_journal(struct replay *replay, struct source *source)
+{
+	struct record record;
+	struct relay *relay;
+	int r = relay_new(on_record, replay, &relay);
+
+	if (r < 0)
+		return read_text(replay, source);
+	while ((r = source_next(source, &record)) == SOURCE_RECORD)
+		relay_put(relay, &record);
+	relay_free(relay);
+	return r;
+}
+
+static enum status feed(struct replay *replay, struct source *source, bool is_text)
+{
+	int r;
+
+	judge_set_stray(replay->judge, on_stray, replay);
+	r = is_text ? read_text(replay, source) : read_journal(replay, source);
 	if (r >= 0)
 		r = replay->error;
 	if (r < 0)
 		fprintf(stderr, "knocktail replay: stopped before the end: %s\n", strerror(-r));
 	if (replay->knocks)
-		print_json(replay, judge);
+		print_json(replay, replay->judge);
 	else
-		print_summary(replay, judge);
+		print_summary(replay, replay->judge);
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -220,10 +254,11 @@ static enum status replay(const struct options *options)
 	} else if (open_source(options, config, &source) == 0) {
 		struct replay state = {
 			.config = config,
+			.judge = judge,
 			.knocks = options->json ? json_object_new_array() : NULL,
 		};
 
-		status = feed(&state, judge, source);
+		status = feed(&state, source, options->text != NULL);
 		tally_done(&state.tally);
 	}
 	source_free(source);
