@@ -47,13 +47,13 @@ def test_right_knocks_open_in_a_flood(lab, clients, start):
         failed = []
         for client in honest:
             try:
-                client.time_knock(*SEQUENCE, gap=random.uniform(0, 0.02))
+                client.time_knock(*SEQUENCE, gap=random.uniform(0, 0.02), timeout=2)
             except AssertionError:
                 failed.append(client.v4)
-        assert flood.running(), "the knocks took longer than the flood"
+        in_time = flood.running()
         flood.wait()
         cpu, journald = cpu_seconds(daemon.pid) - cpu, cpu_seconds(lab.journald_pid) - journald
-        if len(lab.journal(MISSED)) == lost:
+        if len(lab.journal(MISSED)) == lost and (in_time or failed):
             break
     else:
         pytest.skip("journald cannot keep up with a flood here")

@@ -142,8 +142,19 @@ def garble(path, first, last=None):
     lambda path: garble(path, 256),
     lambda path: garble(path, 0),
 ], ids=["emptied", "cut in half", "cut short", "its head", "all but its head", "all of it"])
-def test_a_damaged_file(event, straddle, lab):
-    straddle(lambda: event(active(lab)), timeout=5)
+@pytest.mark.parametrize("straddle", ["read"], indirect=True)
+def test_a_damaged_file(event, straddle, clients, lab):
+    """What is destroyed before it was read is lost, and so is what journald adds before it notices;
+    nothing else is."""
+    noisy = clients()
+
+    def damage():
+        event(active(lab))
+        wait_until(lambda: noisy.hit(1) or [record for record in lab.records()
+                                            if f" SRC={noisy.v4} " in record["MESSAGE"]],
+                   20, "what journald stores can be read again")
+
+    straddle(damage, timeout=5)
 
 
 @pytest.fixture
