@@ -4,6 +4,8 @@
 set -eu
 srcdir=${srcdir:-.}
 
+./tests/fuzz/fuzz-burnt "$srcdir"/tests/burnt/*
+./tests/fuzz/fuzz-spa "$srcdir"/tests/spa/*
 ./tests/fuzz/fuzz-config "$srcdir"/tests/config/*.conf
 ./tests/fuzz/fuzz-one-time "$srcdir"/tests/one-time/*
 ./tests/fuzz/fuzz-format "$srcdir"/tests/records/*.records

@@ -1103,6 +1103,82 @@ static void test_adopts(void **state)
 	assert_false(support_exists(fixture->mark));
 }
 
+static char *any_user[] = {(char *)"*", NULL};
+
+static void call(struct fixture *fixture, const struct door *door, const char *user,
+		 uint32_t seconds, uint64_t now_us)
+{
+	grants_open(fixture->grants, door, &(struct caller){address(A), user, seconds}, now_us);
+	while (fixture->news[0] == '\0')
+		await_news(fixture, 1, now_us);
+}
+
+static bool is_not_bob(void *userdata, const char *user)
+{
+	(void)userdata;
+	return strcmp(user, "bob") != 0;
+}
+
+static void show_user(void *userdata, const struct grant_view *view)
+{
+	snprintf(userdata, 64, "%s %" PRIu64, view->user, view->left_us / S);
+}
+
+/* The last caller's it is; an earlier deadline than there is none makes. */
+static void test_whose_it_is_and_for_how_long(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char seen[64] = "";
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "alice", 60, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 60\n");
+	call(fixture, &door, "bob", 0, T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.1 59\n");
+	call(fixture, &door, "bob", 5000, T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
+	grants_each(fixture->grants, T0 + S, show_user, seen);
+	assert_string_equal(seen, "bob 100");
+	grants_expel(fixture->grants, is_not_bob, NULL, T0 + 2 * S);
+	await_news(fixture, 1, T0 + 2 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	door.users = NULL;
+}
+
+static void test_a_user_is_on_record(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char seen[64] = "";
+	char *path, *text;
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "bob", 60, T0);
+	path = support_path(fixture->records, "mark@192.0.2.1");
+	text = support_read(path, NULL);
+	assert_non_null(strstr(text, "\nuser=bob\nseconds=60\n"));
+	free(text);
+	free(path);
+	grants_free(fixture->grants);
+	make_grants(fixture, boot_id);
+	fixture->news[0] = '\0';
+	assert_int_equal(
+		grants_inherit(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + S), 0);
+	expect_news(fixture, "adopted mark 192.0.2.1 59\n");
+	grants_each(fixture->grants, T0 + S, show_user, seen);
+	assert_string_equal(seen, "bob 59");
+	/* Nobody who is not one of the door's users keeps it open. */
+	grants_review(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + 2 * S);
+	expect_news(fixture, "");
+	door.users = NULL;
+	grants_review(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + 2 * S);
+	await_news(fixture, 1, T0 + 2 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+}
+
 typedef int (*inherit_fn)(struct grants *grants, uint64_t now_us);
 
 static void inherit_after(struct fixture *fixture, const char *boot, inherit_fn inherit_all,
@@ -1949,6 +2025,8 @@ int main(void)
 		TEST(test_review),
 		TEST(test_review_closes_the_old_way),
 		TEST(test_adopts),
+		TEST(test_whose_it_is_and_for_how_long),
+		TEST(test_a_user_is_on_record),
 		TEST(test_adopts_overdue),
 		TEST(test_adopts_of_another_boot),
 		TEST(test_sweeps),

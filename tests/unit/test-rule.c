@@ -83,6 +83,7 @@ static void test_tokens(void **state)
 		{"%DOOR%", "192.0.2.1", "ssh"},
 		{"%TIMEOUT%", "192.0.2.1", "30"},
 		{"<%IP%%DOOR%,%TIMEOUT%>", "192.0.2.1", "<192.0.2.1ssh,30>"},
+		{"%USER%@%IP%", "192.0.2.1", "alice@192.0.2.1"},
 		{"%%", "192.0.2.1", "%"},
 		{"%%IP%%", "192.0.2.1", "%IP%"},
 		{"%%%IP%", "192.0.2.1", "%192.0.2.1"},
@@ -98,6 +99,29 @@ static void test_tokens(void **state)
 		char *expanded = token_expand(cases[i].text, &ipset_door, &caller);
 
 		assert_non_null(expanded);
+		assert_string_equal(expanded, cases[i].expanded);
+		free(expanded);
+	}
+}
+
+static void test_token_of_callers(void **state)
+{
+	struct door door = {.name = "ssh", .timeout_us = 30000000, .max_timeout_us = 90000000};
+	static const struct {
+		struct caller caller;
+		const char *expanded;
+	} cases[] = {
+		{{.user = NULL}, "<>30"},
+		{{.user = ""}, "<>30"},
+		{{.user = "bob", .seconds = 1}, "<bob>1"},
+		{{.user = "bob", .seconds = 90}, "<bob>90"},
+		{{.user = "bob", .seconds = 65535}, "<bob>90"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char *expanded = token_expand("<%USER%>%TIMEOUT%", &door, &cases[i].caller);
+
 		assert_string_equal(expanded, cases[i].expanded);
 		free(expanded);
 	}
@@ -343,6 +367,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_token_of_callers),
 		cmocka_unit_test(test_token_argv),
 		cmocka_unit_test(test_ipset_rule),
 		cmocka_unit_test(test_nft_rule),

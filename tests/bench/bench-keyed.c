@@ -1,0 +1,174 @@
+/* What a probe costs with doors that tokens and SPA knocks open, for few keys and for many. */
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/clearance.h"
+#include "core/door.h"
+#include "core/keyed.h"
+#include "core/probe.h"
+#include "core/secret.h"
+#include "core/spa.h"
+#include "core/token.h"
+
+enum { N_PROBES = 2000000, ROUNDS = 3, SOURCES_MAX = 65536 };
+
+#define EVENING UINT64_C(1795384800)
+
+static char *everybody[] = {(char *)"*", NULL};
+static struct door doors[] = {
+	{.name = "ssh",
+	 .auth = AUTH_TOKEN | AUTH_SPA,
+	 .users = everybody,
+	 .knock.filter = {.flags_set = TCP_FLAG_SYN, .flags_clear = TCP_FLAG_ACK}}};
+static uint32_t random_state = 1;
+
+static uint32_t next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 17;
+	random_state ^= random_state << 5;
+	return random_state;
+}
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void on_request(void *userdata, const struct request *request)
+{
+	(void)request;
+	++*(size_t *)userdata;
+}
+
+static struct keyed *make(size_t n_keys, struct secret *secrets, struct key_holder *holders)
+{
+	const struct keyed_limits limits = {
+		.max_sources = SOURCES_MAX, .ipv6_prefix = 128, .skew_s = 30};
+	struct keyed *keyed = NULL;
+
+	for (size_t i = 0; i < n_keys; i++) {
+		randombytes_buf(&secrets[i], sizeof secrets[i]);
+		holders[i] = (struct key_holder){"user", &secrets[i]};
+	}
+	if (keyed_new(&limits, doors, 1, holders, n_keys, &keyed) < 0)
+		exit(1);
+	for (int i = 0; i < 100; i++)
+		keyed_tend(keyed, EVENING);
+	return keyed;
+}
+
+struct load {
+	const char *name;
+	unsigned n_sources;
+	bool option; /* an SPA option that is nobody's, at alice's port */
+};
+
+static struct probe make_probe(const struct load *load, uint16_t port, uint64_t i)
+{
+	struct probe probe = {
+		.time_us = 1000000 + i * 50, /* 20,000 a second */
+		.protocol = load->option ? IPPROTO_TCP : IPPROTO_UDP,
+		.tcp_flags = load->option ? TCP_FLAG_SYN : 0,
+		.port = load->option ? port : (uint16_t)next_random(),
+		.source_port = (uint16_t)next_random(),
+		.n_options = load->option ? SPA_OPTION_SIZE : 0,
+		.options = {253, 40, 0x4b, 0x54},
+		.source.bytes = {[10] = 255, [11] = 255},
+	};
+	uint32_t source = next_random() % load->n_sources;
+
+	for (int j = 0; j < 4; j++)
+		probe.source.bytes[12 + j] = (uint8_t)(source >> 8 * j);
+	return probe;
+}
+
+static double measure(struct keyed *keyed, const struct load *load, uint16_t port)
+{
+	double best = 1e9;
+	size_t n_requests = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		double empty = now_s(), start;
+
+		for (uint64_t i = 0; i < N_PROBES; i++)
+			(void)make_probe(load, port, i);
+		start = now_s();
+		empty = start - empty;
+		for (uint64_t i = 0; i < N_PROBES; i++) {
+			struct probe probe = make_probe(load, port, i);
+
+			keyed_feed(keyed, &probe, EVENING, on_request, &n_requests);
+		}
+		start = (now_s() - start - empty) / N_PROBES * 1e9;
+		best = start < best ? start : best;
+	}
+	return best;
+}
+
+/* The longest call of a minute that is tended every second, with a probe each. */
+static double worst_ms(struct keyed *keyed)
+{
+	const struct load load = {.n_sources = 1};
+	size_t n_requests = 0;
+	double worst = 0;
+
+	for (uint64_t second = 1; second <= 60; second++) {
+		struct probe probe = make_probe(&load, 0, second);
+		double start = now_s(), took;
+
+		keyed_tend(keyed, EVENING + second);
+		keyed_feed(keyed, &probe, EVENING + second, on_request, &n_requests);
+		took = (now_s() - start) * 1e3;
+		worst = took > worst ? took : worst;
+	}
+	return worst;
+}
+
+int main(void)
+{
+	static const size_t n_keys[] = {1, 100, 10000};
+	static const struct load loads[] = {
+		{"many sources", 1000000, false},    {"60,000 sources", 60000, false},
+		{"one source, a scan", 1, false},    {"forged SPA, many sources", 1000000, true},
+		{"forged SPA, one source", 1, true},
+	};
+	struct secret *secrets = calloc(10000, sizeof *secrets);
+	struct key_holder *holders = calloc(10000, sizeof *holders);
+
+	if (sodium_init() < 0 || !secrets || !holders)
+		return 1;
+	printf("%-26s", "ns a probe, keys:");
+	for (size_t i = 0; i < 3; i++)
+		printf("%10zu", n_keys[i]);
+	putchar('\n');
+	for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++) {
+		printf("%-26s", loads[i].name);
+		for (size_t j = 0; j < 3; j++) {
+			struct keyed *keyed = make(n_keys[j], secrets, holders);
+
+			printf("%10.0f", measure(keyed, &loads[i],
+						 spa_port(&secrets[0], token_step(EVENING))));
+			fflush(stdout);
+			keyed_free(keyed);
+		}
+		putchar('\n');
+	}
+	printf("%-26s", "worst call, ms");
+	for (size_t j = 0; j < 3; j++) {
+		struct keyed *keyed = make(n_keys[j], secrets, holders);
+
+		printf("%10.2f", worst_ms(keyed));
+		keyed_free(keyed);
+	}
+	putchar('\n');
+	free(secrets);
+	free(holders);
+	return 0;
+}
