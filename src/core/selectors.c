@@ -11,6 +11,7 @@ struct cell {
 	uint32_t next;	  /* with the same selector */
 	uint32_t is_used; /* it is in the list of its selector */
 	uint64_t step;
+	uint64_t summary;
 	uint16_t ports[];
 };
 
@@ -98,6 +99,7 @@ static void fill_cell(struct selectors *selectors, size_t column, size_t row)
 	cell->is_used = true;
 	cell->step = selectors->columns[column].step;
 	options->fill(options->userdata, row, cell->step, cell->ports);
+	cell->summary = selectors_summary(cell->ports, options->n_ports);
 	cell->next = selectors->heads[cell->ports[0]];
 	selectors->heads[cell->ports[0]] = i;
 }
@@ -148,6 +150,15 @@ void selectors_move(struct selectors *selectors, uint64_t step, size_t n_rows)
 	selectors->is_whole = n_rows > 0;
 }
 
+uint64_t selectors_summary(const uint16_t *ports, size_t n)
+{
+	uint64_t summary = 0;
+
+	for (size_t i = 0; i < n; i++)
+		summary |= UINT64_C(1) << ((ports[i] * 2654435769u) >> 26);
+	return summary;
+}
+
 uint32_t selectors_first(const struct selectors *selectors, uint16_t port)
 {
 	return selectors->heads[port];
@@ -165,6 +176,7 @@ struct selector selectors_get(const struct selectors *selectors, uint32_t cell)
 	return (struct selector){
 		.row = cell / selectors->n_columns,
 		.step = found->step,
+		.summary = found->summary,
 		.ports = found->ports,
 	};
 }

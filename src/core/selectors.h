@@ -35,6 +35,10 @@ struct selectors *selectors_free(struct selectors *selectors);
 /* Now is this step; fills in what has to be there, and at most `n_rows` more. */
 void selectors_move(struct selectors *selectors, uint64_t step, size_t n_rows);
 
+/* A summary of ports: what of two summaries is only in the first (a & ~b) is not 0 unless all its
+ * ports may be among the second's. */
+uint64_t selectors_summary(const uint16_t *ports, size_t n);
+
 /* The cells with this selector: start with selectors_first(), go on until SELECTORS_NONE. Good
  * until the next selectors_move(). */
 uint32_t selectors_first(const struct selectors *selectors, uint16_t port);
@@ -44,6 +48,7 @@ uint32_t selectors_next(const struct selectors *selectors, uint32_t cell);
 struct selector {
 	size_t row;
 	uint64_t step;
+	uint64_t summary; /* of all its ports */
 	const uint16_t *ports;
 };
 struct selector selectors_get(const struct selectors *selectors, uint32_t cell);

@@ -254,7 +254,24 @@ static void report(const struct lane *lane, const struct keyed_case *one,
 struct seen {
 	uint16_t ports[RECENT_PROBES];
 	size_t n;
+	uint64_t summary;
 };
+
+static struct seen see(const struct recent *recent)
+{
+	struct seen seen;
+
+	seen.n = recent_ports(recent, false, seen.ports);
+	seen.summary = selectors_summary(seen.ports, seen.n);
+	return seen;
+}
+
+/* Most tokens are ruled out by their summary alone. */
+static bool has_unbound(const struct seen *seen, const struct selector *selector)
+{
+	return (selector->summary & ~seen->summary) == 0 &&
+	       token_is_complete(selector->ports, seen->ports, seen->n);
+}
 
 /* The token's ports if it names the probe's source; NULL: the source has used up its share. */
 static const uint16_t *bound_ports(const struct lane *lane, const struct keyed_case *one,
@@ -289,7 +306,7 @@ static bool try_selector(const struct lane *lane, const struct keyed_case *one,
 	const uint16_t *ports = selector->ports;
 	bool names_source = false;
 
-	if (!token_is_complete(ports, seen->ports, seen->n)) {
+	if (!has_unbound(seen, selector)) {
 		if (!lane->base->clearance.doors[pair->door].bind_source)
 			return false;
 		ports = bound_ports(lane, one, selector);
@@ -302,7 +319,7 @@ static bool try_selector(const struct lane *lane, const struct keyed_case *one,
 	return true;
 }
 
-static void try_port(const struct lane *lane, const struct keyed_case *one, uint16_t port,
+static bool try_port(const struct lane *lane, const struct keyed_case *one, uint16_t port,
 		     const struct seen *seen, struct recent *recent)
 {
 	uint32_t cell = selectors_first(lane->selectors, port);
@@ -311,8 +328,9 @@ static void try_port(const struct lane *lane, const struct keyed_case *one, uint
 		struct selector selector = selectors_get(lane->selectors, cell);
 
 		if (try_selector(lane, one, &selector, seen, recent))
-			return;
+			return true;
 	}
+	return false;
 }
 
 /* Whether a selector is among what the source has probed. */
@@ -332,11 +350,10 @@ static bool lane_feed(struct lane *lane, const struct keyed_case *one, const str
 	n_selected = recent_ports(recent, true, selected);
 	if (n_selected == 0)
 		return false;
-	seen.n = recent_ports(recent, false, seen.ports);
-	for (size_t i = 0; seen.n >= TOKEN_PORTS && i < n_selected; i++) {
-		try_port(lane, one, selected[i], &seen, recent);
-		seen.n = recent_ports(recent, false, seen.ports);
-	}
+	seen = see(recent);
+	for (size_t i = 0; seen.n >= TOKEN_PORTS && i < n_selected; i++)
+		if (try_port(lane, one, selected[i], &seen, recent))
+			seen = see(recent);
 	return true;
 }
 

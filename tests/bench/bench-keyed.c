@@ -13,7 +13,7 @@
 #include "core/spa.h"
 #include "core/token.h"
 
-enum { N_PROBES = 2000000, ROUNDS = 3, SOURCES_MAX = 65536 };
+enum { N_PROBES = 500000, ROUNDS = 3, SOURCES_MAX = 65536 };
 
 #define EVENING UINT64_C(1795384800)
 
