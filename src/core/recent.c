@@ -109,7 +109,7 @@ void recent_table_inherit(struct recent_table *table, const struct recent_table 
 			*find_place(table, &other->places[i].source) = other->places[i];
 }
 
-bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port, bool marked)
+bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port)
 {
 	uint32_t packet = (uint32_t)source_port << 16 | port, bit;
 
@@ -121,19 +121,37 @@ bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port, bool
 	bit = UINT32_C(1) << recent->newest;
 	recent->packets[recent->newest] = packet;
 	recent->spent &= ~bit;
-	recent->marked = marked ? recent->marked | bit : recent->marked & ~bit;
+	recent->marked &= ~bit;
 	return true;
 }
 
-size_t recent_ports(const struct recent *recent, bool only_marked,
-		    uint16_t ret_ports[static RECENT_PROBES])
+void recent_mark(struct recent *recent, uint32_t wants)
 {
-	uint32_t wanted = ~recent->spent & (only_marked ? recent->marked : UINT32_MAX);
+	recent->marked |= UINT32_C(1) << recent->newest;
+	recent->wants[recent->newest] = wants;
+}
+
+size_t recent_ports(const struct recent *recent, uint16_t ret_ports[static RECENT_PROBES])
+{
 	size_t n = 0;
 
 	for (size_t i = 0; i < recent->n; i++)
-		if (wanted & UINT32_C(1) << i)
+		if (!(recent->spent >> i & 1))
 			ret_ports[n++] = (uint16_t)recent->packets[i];
+	return n;
+}
+
+size_t recent_selectors(const struct recent *recent, uint32_t summary,
+			uint16_t ret_ports[static RECENT_PROBES])
+{
+	size_t n = 0;
+
+	for (uint32_t left = recent->marked & ~recent->spent; left != 0; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctz(left);
+
+		if ((recent->wants[i] & ~summary) == 0)
+			ret_ports[n++] = (uint16_t)recent->packets[i];
+	}
 	return n;
 }
 

@@ -25,6 +25,7 @@ struct recent {
 	uint32_t spent;	  /* a bit for each place: it was part of a token that is complete */
 	uint32_t marked;  /* the same: its port selects some token */
 	uint8_t n, newest;
+	uint32_t wants[RECENT_PROBES]; /* of marked ones: bits that the others' summary must have */
 	uint32_t packets[RECENT_PROBES]; /* source port and port */
 };
 
@@ -41,13 +42,20 @@ void recent_table_inherit(struct recent_table *table, const struct recent_table 
 struct recent *recent_table_get(struct recent_table *table, const struct address *source,
 				uint64_t now_us);
 
-/* Adds a probe, over the oldest if there are RECENT_PROBES; `marked` as above. False: the same
- * packet is there already, so that this one is a retransmission. */
-bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port, bool marked);
+/* Adds a probe, over the oldest if there are RECENT_PROBES. False: the same packet is there
+ * already, so that this one is a retransmission. */
+bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port);
 
-/* Writes the ports that count, or only those that are marked, and returns how many they are. */
-size_t recent_ports(const struct recent *recent, bool only_marked,
-		    uint16_t ret_ports[static RECENT_PROBES]);
+/* Marks the newest: its port selects tokens, which are complete only if the summary of all ports
+ * has these bits. */
+void recent_mark(struct recent *recent, uint32_t wants);
+
+/* Writes the ports that count and returns how many they are. */
+size_t recent_ports(const struct recent *recent, uint16_t ret_ports[static RECENT_PROBES]);
+
+/* The same of those that are marked and whose wants this summary meets. */
+size_t recent_selectors(const struct recent *recent, uint32_t summary,
+			uint16_t ret_ports[static RECENT_PROBES]);
 
 /* These n ports count no more. */
 void recent_spend(struct recent *recent, const uint16_t *ports, size_t n);

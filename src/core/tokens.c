@@ -261,7 +261,7 @@ static struct seen see(const struct recent *recent)
 {
 	struct seen seen;
 
-	seen.n = recent_ports(recent, false, seen.ports);
+	seen.n = recent_ports(recent, seen.ports);
 	seen.summary = selectors_summary(seen.ports, seen.n);
 	return seen;
 }
@@ -333,6 +333,32 @@ static bool try_port(const struct lane *lane, const struct keyed_case *one, uint
 	return false;
 }
 
+/* Half as long, for there is one for each probe that is remembered. */
+static uint32_t fold(uint64_t summary)
+{
+	return (uint32_t)(summary | summary >> 32);
+}
+
+/* Marks a probe whose port selects tokens, with what they have in common: so that of most probes
+ * nothing has to be looked up again when others come. */
+static void mark(const struct lane *lane, struct recent *recent, uint16_t port)
+{
+	const struct clearance *clearance = &lane->base->clearance;
+	uint32_t cell = selectors_first(lane->selectors, port), wants = UINT32_MAX;
+
+	if (cell == SELECTORS_NONE)
+		return;
+	for (; cell != SELECTORS_NONE; cell = selectors_next(lane->selectors, cell)) {
+		struct selector selector = selectors_get(lane->selectors, cell);
+		const struct pair *pair = &lane->pairs[selector.row];
+
+		wants &= fold(selector.summary);
+		if (clearance->doors[pair->door].bind_source)
+			wants = 0; /* its ports are others */
+	}
+	recent_mark(recent, wants);
+}
+
 /* Whether a selector is among what the source has probed. */
 static bool lane_feed(struct lane *lane, const struct keyed_case *one, const struct address *source)
 {
@@ -341,17 +367,18 @@ static bool lane_feed(struct lane *lane, const struct keyed_case *one, const str
 	uint16_t selected[RECENT_PROBES];
 	struct seen seen;
 	size_t n_selected;
-	bool marked;
 
 	selectors_move(lane->selectors, one->step, ROWS_A_PROBE);
-	marked = selectors_first(lane->selectors, probe->port) != SELECTORS_NONE;
-	if (!recent_add(recent, probe->source_port, probe->port, marked))
+	if (!recent_add(recent, probe->source_port, probe->port))
 		return false;
-	n_selected = recent_ports(recent, true, selected);
-	if (n_selected == 0)
+	mark(lane, recent, probe->port);
+	if ((recent->marked & ~recent->spent) == 0)
 		return false;
 	seen = see(recent);
-	for (size_t i = 0; seen.n >= TOKEN_PORTS && i < n_selected; i++)
+	if (seen.n < TOKEN_PORTS)
+		return true;
+	n_selected = recent_selectors(recent, fold(seen.summary), selected);
+	for (size_t i = 0; i < n_selected; i++)
 		if (try_port(lane, one, selected[i], &seen, recent))
 			seen = see(recent);
 	return true;
