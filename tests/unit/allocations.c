@@ -23,8 +23,9 @@ static void count(size_t size)
 
 #ifdef __SANITIZE_ADDRESS__
 
-/* The sanitizer has taken malloc() for itself, and tells. */
-#include <sanitizer/allocator_interface.h>
+/* The sanitizer has taken malloc() for itself, and tells. gcc comes without the header. */
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+					      void (*on_free)(const volatile void *));
 
 static void on_malloc(const volatile void *block, size_t size)
 {
