@@ -83,6 +83,13 @@ static void test_ports_lie_above_1023(void **state)
 	assert_int_equal(secret_port(mac, 7), 1031);
 }
 
+/* The address sanitizer makes mlock() do nothing. */
+#ifdef __SANITIZE_ADDRESS__
+enum { CAN_LOCK = false };
+#else
+enum { CAN_LOCK = true };
+#endif
+
 /* Whether the page that holds `address` is locked, by what the kernel says. */
 static bool is_locked(const void *address)
 {
@@ -112,7 +119,7 @@ static void test_secrets_are_locked_and_zero(void **state)
 	assert_true(sodium_is_zero(secrets[0].bytes, 100 * sizeof *secrets));
 	memset(secrets, 0xff, 100 * sizeof *secrets);
 	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
-	if (limit.rlim_cur >= 1 << 16)
+	if (CAN_LOCK && limit.rlim_cur >= 1 << 16)
 		assert_true(is_locked(secrets));
 	secret_wipe(&secrets[99]);
 	assert_true(sodium_is_zero(secrets[99].bytes, sizeof *secrets));
