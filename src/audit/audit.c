@@ -106,6 +106,8 @@ void audit_send(const struct audit_entry *entry)
 		add_field(&fields, "KNOCKTAIL_DOOR=%s", entry->door);
 	if (*user)
 		add_field(&fields, "KNOCKTAIL_USER=%s", user);
+	if (entry->way)
+		add_field(&fields, "KNOCKTAIL_KNOCK=%s", entry->way);
 	add_field(&fields, "KNOCKTAIL_SOURCE=%s", source);
 	if (entry->deadline_us > 0)
 		add_field(&fields, "KNOCKTAIL_DEADLINE=%" PRIu64, entry->deadline_us);

@@ -25,14 +25,15 @@ struct audit_entry {
 	enum audit_event event;
 	const char *door; /* "": none in particular */
 	const char *user; /* whose key it was; "" or NULL: nobody's */
+	const char *way;  /* "sequence", "token", "spa", "hand": how he came; NULL: unknown */
 	struct address source;
 	uint64_t deadline_us; /* wall clock; 0: there is none */
 	const char *reason;   /* or NULL */
 };
 
 /* Sends the entry to the journal, with MESSAGE_ID=, KNOCKTAIL_DOOR=, KNOCKTAIL_USER=,
- * KNOCKTAIL_SOURCE=, KNOCKTAIL_DEADLINE= and KNOCKTAIL_REASON=. Where standard error is not the
- * journal, its message goes there too. */
+ * KNOCKTAIL_KNOCK=, KNOCKTAIL_SOURCE=, KNOCKTAIL_DEADLINE= and KNOCKTAIL_REASON=. Where standard
+ * error is not the journal, its message goes there too. */
 void audit_send(const struct audit_entry *entry);
 
 /* What MESSAGE_ID= says for an event, and the event for what it says. AUDIT_N_EVENTS: none of ours.

@@ -8,5 +8,7 @@
 struct caller {
 	struct address source;
 	const char *user; /* whose key it was; NULL or "": nobody's */
+	const char *way;  /* "sequence", "token", "spa", "hand": how he came; NULL: unknown. It is
+			     not copied */
 	uint32_t seconds; /* that the door was asked to stay open; 0: as long as it says itself */
 };

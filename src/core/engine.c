@@ -163,7 +163,8 @@ static void report_matches(const struct lane *lane, const struct tracker *tracke
 		if (tracker_span_us(lane->trackers, tracker, n_steps) <=
 		    lane->seq_timeouts_us[end.sequence])
 			fn(userdata, &(struct match){.knock = lane->knocks[end.sequence],
-						     .source = probe->source});
+						     .source = probe->source,
+						     .way = "sequence"});
 	}
 }
 

@@ -40,6 +40,7 @@ struct match {
 	const char
 		*problem; /* why it must open nothing; NULL, which the engine leaves it: it may */
 	const char *user; /* whose key has done it; NULL, as the engine leaves it: nobody's */
+	const char *way;  /* "sequence", as the engine has it, "token" or "spa"; lives for ever */
 	uint32_t seconds; /* asked for; 0: as long as the door says */
 };
 typedef void (*engine_match_fn)(void *userdata, const struct match *match);

@@ -96,64 +96,64 @@ static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *e
 
 /* Steering: each call is checked, then the bus is asked who it is that calls, then it is done. */
 
-static void act_open(struct bus_object *object, struct request *request)
+static void act_open(struct bus_object *object, struct call *call)
 {
-	const struct door *configured = config_find_door(get_config(object), request->door);
-	struct caller caller = {.source = request->source};
+	const struct door *configured = config_find_door(get_config(object), call->door);
+	struct caller caller = {.source = call->source, .way = "hand"};
 	struct door door;
 
 	if (!configured) { /* a reload was faster */
-		sd_bus_reply_method_errorf(request->message, BUS_ERROR_NO_SUCH_DOOR,
-					   "there is no door %s", request->door);
-		request_done(request);
+		sd_bus_reply_method_errorf(call->message, BUS_ERROR_NO_SUCH_DOOR,
+					   "there is no door %s", call->door);
+		call_done(call);
 		return;
 	}
 	/* max_timeout is for those who knock. */
 	door = *configured;
-	if (request->timeout_us > 0)
-		door.timeout_us = request->timeout_us;
+	if (call->timeout_us > 0)
+		door.timeout_us = call->timeout_us;
 	grants_open(doors_grants(object->doors), &door, &caller, clock_us(CLOCK_BOOTTIME));
 	doors_rearm(object->doors);
 }
 
-static void act_close(struct bus_object *object, struct request *request)
+static void act_close(struct bus_object *object, struct call *call)
 {
 	size_t n;
 
 	/* What is closed at once is counted as news; how many there are to wait for is known then.
-	 * A failure has answered the request already. */
-	request->n_wanted = UINT32_MAX;
-	n = grants_close(doors_grants(object->doors), request->door,
-			 request->any_source ? NULL : &request->source, clock_us(CLOCK_BOOTTIME));
+	 * A failure has answered the call already. */
+	call->n_wanted = UINT32_MAX;
+	n = grants_close(doors_grants(object->doors), call->door,
+			 call->any_source ? NULL : &call->source, clock_us(CLOCK_BOOTTIME));
 	doors_rearm(object->doors);
-	if (request->kind == REQUEST_CLOSE)
-		request_expect(request, (uint32_t)n);
+	if (call->kind == CALL_CLOSE)
+		call_expect(call, (uint32_t)n);
 }
 
-static void act_reload(struct bus_object *object, struct request *request)
+static void act_reload(struct bus_object *object, struct call *call)
 {
 	if (object->ops->reload(object->userdata) < 0)
 		sd_bus_reply_method_errorf(
-			request->message, BUS_ERROR_FAILED,
+			call->message, BUS_ERROR_FAILED,
 			"the running configuration stays in force; the daemon's log says why");
 	else
-		sd_bus_reply_method_return(request->message, "");
-	request_done(request);
+		sd_bus_reply_method_return(call->message, "");
+	call_done(call);
 }
 
-static void log_request(const struct request *request, uint32_t uid)
+static void log_call(const struct call *call, uint32_t uid)
 {
 	char source[ADDRESS_TEXT_MAX] = "all sources";
 
-	if (!request->any_source)
-		address_format(&request->source, source);
-	switch (request->kind) {
-	case REQUEST_OPEN:
-		log_line(LOG_NOTICE, "user %" PRIu32 " opens door %s for %s", uid, request->door,
+	if (!call->any_source)
+		address_format(&call->source, source);
+	switch (call->kind) {
+	case CALL_OPEN:
+		log_line(LOG_NOTICE, "user %" PRIu32 " opens door %s for %s", uid, call->door,
 			 source);
 		break;
-	case REQUEST_CLOSE:
-		log_line(LOG_NOTICE, "user %" PRIu32 " closes door %s for %s", uid, request->door,
+	case CALL_CLOSE:
+		log_line(LOG_NOTICE, "user %" PRIu32 " closes door %s for %s", uid, call->door,
 			 source);
 		break;
 	default:
@@ -163,57 +163,57 @@ static void log_request(const struct request *request, uint32_t uid)
 
 static int on_caller(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct request *request = userdata;
-	struct bus_object *object = request->owner;
+	struct call *call = userdata;
+	struct bus_object *object = call->owner;
 	uint32_t uid;
 
 	(void)error;
-	request->lookup = sd_bus_slot_unref(request->lookup);
+	call->lookup = sd_bus_slot_unref(call->lookup);
 	if (sd_bus_message_is_method_error(reply, NULL) ||
 	    sd_bus_message_read(reply, "u", &uid) < 0) {
-		sd_bus_reply_method_errorf(request->message, SD_BUS_ERROR_ACCESS_DENIED,
+		sd_bus_reply_method_errorf(call->message, SD_BUS_ERROR_ACCESS_DENIED,
 					   "the bus does not say who you are");
-		request_done(request);
+		call_done(call);
 		return 0;
 	}
-	log_request(request, uid);
-	if (request->kind == REQUEST_OPEN)
-		act_open(object, request);
-	else if (request->kind == REQUEST_CLOSE)
-		act_close(object, request);
+	log_call(call, uid);
+	if (call->kind == CALL_OPEN)
+		act_open(object, call);
+	else if (call->kind == CALL_CLOSE)
+		act_close(object, call);
 	else
-		act_reload(object, request);
+		act_reload(object, call);
 	return 0;
 }
 
 /* Takes the call on; a place that cannot be used is given back. */
-static int take_on(struct bus_object *object, sd_bus_message *message, const struct request *asked,
+static int take_on(struct bus_object *object, sd_bus_message *message, const struct call *asked,
 		   sd_bus_error *error)
 {
-	struct request *request =
-		requests_add(&object->requests, asked->kind, message, clock_us(CLOCK_BOOTTIME));
+	struct call *call =
+		calls_add(&object->calls, asked->kind, message, clock_us(CLOCK_BOOTTIME));
 	int r;
 
-	if (!request)
+	if (!call)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
 					 "too many calls wait for an answer");
-	request->owner = object;
-	memcpy(request->door, asked->door, sizeof request->door);
-	request->source = asked->source;
-	request->any_source = asked->any_source;
-	request->timeout_us = asked->timeout_us;
-	r = sd_bus_call_method_async(sd_bus_message_get_bus(message), &request->lookup,
+	call->owner = object;
+	memcpy(call->door, asked->door, sizeof call->door);
+	call->source = asked->source;
+	call->any_source = asked->any_source;
+	call->timeout_us = asked->timeout_us;
+	r = sd_bus_call_method_async(sd_bus_message_get_bus(message), &call->lookup,
 				     "org.freedesktop.DBus", "/org/freedesktop/DBus",
 				     "org.freedesktop.DBus", "GetConnectionUnixUser", on_caller,
-				     request, "s", sd_bus_message_get_sender(message));
+				     call, "s", sd_bus_message_get_sender(message));
 	if (r < 0) {
-		request_done(request);
+		call_done(call);
 		return r;
 	}
 	return 1;
 }
 
-static int find_door(const struct bus_object *object, const char *name, struct request *ret,
+static int find_door(const struct bus_object *object, const char *name, struct call *ret,
 		     sd_bus_error *error)
 {
 	if (!config_find_door(get_config(object), name))
@@ -223,7 +223,7 @@ static int find_door(const struct bus_object *object, const char *name, struct r
 	return 0;
 }
 
-static int parse_source(const char *text, struct request *ret, sd_bus_error *error)
+static int parse_source(const char *text, struct call *ret, sd_bus_error *error)
 {
 	if (address_parse(text, &ret->source) < 0)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "'%s' is no IP address",
@@ -234,7 +234,7 @@ static int parse_source(const char *text, struct request *ret, sd_bus_error *err
 static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct bus_object *object = userdata;
-	struct request asked = {.kind = REQUEST_OPEN};
+	struct call asked = {.kind = CALL_OPEN};
 	const struct key *limit = key_find(SECTION_DOOR, "timeout");
 	const char *name, *source;
 	uint32_t seconds;
@@ -262,7 +262,7 @@ static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *er
 static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct bus_object *object = userdata;
-	struct request asked = {.kind = REQUEST_CLOSE};
+	struct call asked = {.kind = CALL_CLOSE};
 	const char *name, *source;
 	int r = sd_bus_message_read(message, "ss", &name, &source);
 
@@ -279,8 +279,8 @@ static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *e
 
 static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	return take_on(userdata, message,
-		       &(struct request){.kind = REQUEST_RELOAD, .any_source = true}, error);
+	return take_on(userdata, message, &(struct call){.kind = CALL_RELOAD, .any_source = true},
+		       error);
 }
 
 /* Properties */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/bus.h"
-#include "daemon/request.h"
+#include "daemon/call.h"
 
 #include <stdint.h>
 #include <systemd/sd-bus.h>
@@ -11,7 +11,7 @@ struct bus_object {
 	struct doors *doors;
 	const struct bus_ops *ops;
 	void *userdata; /* of the ops */
-	struct requests requests;
+	struct calls calls;
 };
 
 /* Puts the object on a connection. 0 or a negative errno. */

@@ -34,7 +34,7 @@ DEFINE_CLEANUP(struct bus *, bus_free)
 
 static void disconnect(struct bus *bus)
 {
-	requests_done(&bus->object.requests);
+	calls_done(&bus->object.calls);
 	if (bus->connection)
 		sd_bus_detach_event(bus->connection);
 	bus->connection = sd_bus_close_unref(bus->connection);
@@ -181,7 +181,7 @@ static bool can_tell(const struct bus *bus)
 
 void bus_news(struct bus *bus, const struct grant_news *news, uint64_t deadline_us)
 {
-	requests_news(&bus->object.requests, news, deadline_us);
+	calls_news(&bus->object.calls, news, deadline_us);
 	if (can_tell(bus))
 		bus_object_signal(bus->connection, news, deadline_us);
 }

@@ -78,6 +78,7 @@ static void on_news(void *userdata, const struct grant_news *news)
 		.event = events[news->event],
 		.door = news->door,
 		.user = news->user,
+		.way = news->way,
 		.source = news->source,
 		.deadline_us = deadline_us,
 		.reason = news->reason,

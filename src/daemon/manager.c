@@ -94,6 +94,7 @@ static void refuse_match(struct manager *manager, const struct match *match, con
 	refuse(manager, &(struct audit_entry){
 				.door = manager->config->doors[match->knock].name,
 				.user = match->user,
+				.way = match->way,
 				.source = match->source,
 				.reason = reason,
 			});
@@ -158,9 +159,10 @@ static void on_match(void *userdata, const struct match *match)
 	else if (!door_allows(door, &match->source))
 		refuse_match(manager, match, "the source is not in allow");
 	else
-		grants_open(doors_grants(manager->doors), door,
-			    &(struct caller){match->source, match->user, match->seconds},
-			    clock_us(CLOCK_BOOTTIME));
+		grants_open(
+			doors_grants(manager->doors), door,
+			&(struct caller){match->source, match->user, match->way, match->seconds},
+			clock_us(CLOCK_BOOTTIME));
 	warn_if_last(manager, match->knock);
 }
 

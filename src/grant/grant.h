@@ -37,6 +37,7 @@ struct grant_news {
 	const char *door;
 	struct address source;
 	const char *user;   /* whose key opened it; "": nobody's */
+	const char *way;    /* how its caller came; NULL: unknown */
 	uint64_t left_us;   /* until the deadline, of a door that is open */
 	const char *reason; /* or NULL */
 };

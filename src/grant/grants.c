@@ -169,6 +169,7 @@ static void refuse(struct grants *grants, const struct door *door, const struct 
 					       .door = door->name,
 					       .source = caller->source,
 					       .user = caller->user ? caller->user : "",
+					       .way = caller->way,
 					       .reason = reason,
 				       });
 }

@@ -29,6 +29,7 @@ static void tell(const struct grant *grant, enum grant_event event, const char *
 			     .door = grant->door,
 			     .source = grant->source,
 			     .user = grant->user,
+			     .way = grant->way,
 			     .left_us = event != GRANT_REFUSED && grant->deadline_us > now_us
 						? grant->deadline_us - now_us
 						: 0,
@@ -41,6 +42,7 @@ struct caller grant_caller(const struct grant *grant)
 	return (struct caller){
 		.source = grant->source,
 		.user = grant->user,
+		.way = grant->way,
 		.seconds = grant->seconds,
 	};
 }
@@ -50,6 +52,7 @@ void grant_take_caller(struct grant *grant, const struct caller *caller)
 	const char *user = caller->user ? caller->user : "";
 
 	memmove(grant->user, user, strlen(user) + 1);
+	grant->way = caller->way;
 	grant->seconds = caller->seconds;
 }
 

@@ -51,6 +51,7 @@ struct grant {
 	enum grant_state state;
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
+	const char *way;	      /* the last caller's, as in struct caller */
 	char user[USER_NAME_MAX + 1]; /* the last caller's; "": nobody's */
 	uint32_t seconds;	      /* that it was asked to stay open */
 	struct rule *rule;

@@ -319,13 +319,15 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 	const struct request *request = answer->request;
 
 	if (request->door != REQUEST_NOBODY)
-		feeding->fn(feeding->userdata, &(struct match){
-						       .knock = request->door,
-						       .source = request->source,
-						       .problem = answer->reason,
-						       .user = answer->user,
-						       .seconds = request->seconds,
-					       });
+		feeding->fn(feeding->userdata,
+			    &(struct match){
+				    .knock = request->door,
+				    .source = request->source,
+				    .problem = answer->reason,
+				    .user = answer->user,
+				    .way = request->kind == REQUEST_SPA ? "spa" : "token",
+				    .seconds = request->seconds,
+			    });
 	else if (judge->stray)
 		judge->stray(judge->stray_userdata, &(struct judge_stray){
 							    .source = request->source,

@@ -35,6 +35,7 @@ def test_what_a_daemon_did(start, client, other, lab):
     daemon.wait_message("refused", SOURCE=other.v6)
     visit, = ask(lab, *MINE, "--source", client.v4)
     assert (visit["door"], visit["source"], visit["state"]) == ("ssh", client.v4, "closed")
+    assert visit["knock"] == "sequence"
     assert 0.9 < visit["seconds"] < 2 and visit["opened"] < visit["closed"]
     refusal, = ask(lab, *MINE, "--source", other.v6.upper())
     assert (refusal["door"], refusal["state"]) == ("web", "refused")

@@ -109,7 +109,8 @@ def test_a_token_in_any_order_opens(version, tcp, client, clients, start, keys):
         random.shuffle(ports)
         send_token(who, ports, version, tcp)
         who.wait_open(version=version)
-    event = daemon.wait_message("opened", SOURCE=client.address(version), USER="alice")
+    event = daemon.wait_message("opened", SOURCE=client.address(version), USER="alice",
+                                KNOCK="token")
     assert f"opened for {client.address(version)} (alice) until" in event
 
 
@@ -118,7 +119,7 @@ def test_an_spa_knock_opens(version, client, start, keys):
     daemon = start(spa_door(), keys.options)
     send_spa(client, spa(keys.key["alice"]), version)
     client.wait_open(version=version)
-    daemon.wait_message("opened", SOURCE=client.address(version), USER="alice")
+    daemon.wait_message("opened", SOURCE=client.address(version), USER="alice", KNOCK="spa")
 
 
 def test_other_probes_do_not_matter_to_a_token(client, start, keys):

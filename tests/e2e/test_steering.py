@@ -101,7 +101,7 @@ def test_open_and_close(version, daemon, client, lab):
     done = lab.knocktail("open", "ssh", address)
     assert done.returncode == 0, done.stderr
     assert client.can_connect(version=version)
-    assert daemon.messages("opened", SOURCE=address)
+    assert daemon.messages("opened", SOURCE=address, KNOCK="hand")
     done = lab.knocktail("close", "ssh", address)
     assert (done.returncode, done.stdout) == (0, f"door ssh closed for {address}\n"), done.stderr
     assert not client.can_connect(version=version)

@@ -1,4 +1,4 @@
-/* Requests: calls on the bus whose answer has to wait for the firewall.
+/* Calls on the bus whose answer has to wait for the firewall.
  *
  * MUST: there is room for a fixed number of them; who asks too much is refused, and nobody waits
  * for ever. */
@@ -14,12 +14,12 @@
 
 struct grant_news;
 
-enum { REQUESTS_MAX = 64 };
+enum { CALLS_MAX = 64 };
 
-enum request_kind { REQUEST_NONE, REQUEST_OPEN, REQUEST_CLOSE, REQUEST_RELOAD };
+enum call_kind { CALL_NONE, CALL_OPEN, CALL_CLOSE, CALL_RELOAD };
 
-struct request {
-	enum request_kind kind;
+struct call {
+	enum call_kind kind;
 	void *owner;		 /* whoever has to be asked what to do next */
 	sd_bus_message *message; /* the call to be answered */
 	sd_bus_slot *lookup;	 /* asks the bus who has sent it; NULL: that is known */
@@ -31,21 +31,21 @@ struct request {
 	uint32_t n_wanted, n_closed; /* to close: grants */
 };
 
-struct requests {
-	struct request items[REQUESTS_MAX];
+struct calls {
+	struct call items[CALLS_MAX];
 };
 
 /* A fresh one for this call, which it keeps; those whose time is up are answered first. NULL: all
  * places are taken. */
-struct request *requests_add(struct requests *requests, enum request_kind kind,
-			     sd_bus_message *message, uint64_t now_us);
+struct call *calls_add(struct calls *calls, enum call_kind kind, sd_bus_message *message,
+		       uint64_t now_us);
 
 /* To close: this many grants were open. Answers if they are closed by now. */
-void request_expect(struct request *request, uint32_t n_wanted);
+void call_expect(struct call *call, uint32_t n_wanted);
 
 /* Frees its place, answered or not. */
-void request_done(struct request *request);
-void requests_done(struct requests *requests);
+void call_done(struct call *call);
+void calls_done(struct calls *calls);
 
 /* Answers those that this piece of news decides. `deadline_us`: the grant's, on the wall clock. */
-void requests_news(struct requests *requests, const struct grant_news *news, uint64_t deadline_us);
+void calls_news(struct calls *calls, const struct grant_news *news, uint64_t deadline_us);
