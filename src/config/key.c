@@ -73,6 +73,8 @@ const struct key keys[] = {
 	{"entry", DOOR(entry), .parse = parse_nft_entry, ONLY(NFT), .fallback = "%IP%"},
 
 	{"ports", DOOR(ports), .parse = parse_ports, ONLY(IPTABLES), .required = true},
+	{"ports", DOOR(ports), .parse = parse_ports, ONLY(IPSET)},
+	{"ports", DOOR(ports), .parse = parse_ports, ONLY(NFT)},
 	{"chain", DOOR(chain), .parse = parse_chain, ONLY(IPTABLES), .fallback = "KNOCKTAIL",
 	 .max = 28},
 

@@ -42,7 +42,7 @@ struct door {
 	enum backend_kind backend;
 	char *set[N_FAMILIES]; /* ipset: the set's name; nft: "FAMILY TABLE SET" */
 	char *entry;	       /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
-	struct sequence ports; /* iptables: what is open, in no order */
+	struct sequence ports; /* what is open, in no order; none: not said (ipset, nft) */
 	char *chain;	       /* iptables */
 	char **start_command[N_FAMILIES];
 	char **stop_command[N_FAMILIES];

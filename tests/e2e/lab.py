@@ -316,6 +316,7 @@ class Lab:
     """One server, and as many clients as a test asks for."""
 
     def __init__(self, firewall="iptables"):
+        """With "none", everything is open and nothing is logged."""
         self.numbers = itertools.count(1)
         self._clients = itertools.count(1)
         self._stack = contextlib.ExitStack()
@@ -331,7 +332,7 @@ class Lab:
             if firewall == "nft":
                 self.server.run("nft", "-f", "-",
                                 input=NFT.format(prefix=self.prefix, port=NFT_PORT))
-            else:
+            elif firewall == "iptables":
                 self._start_iptables()
             self._start_listener(GUARDED_PORT, *COMMAND_PORTS, NFT_PORT, IPTABLES_PORT)
         except BaseException:

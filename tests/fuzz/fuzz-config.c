@@ -81,7 +81,9 @@ static void check_door(const struct config *config, const struct door *door)
 		check_command(door->stop_command[family]);
 	}
 	require(opens == (door->backend != BACKEND_IPTABLES));
-	require((door->backend == BACKEND_IPTABLES) == (door->chain && door->ports.n_steps > 0));
+	require((door->backend == BACKEND_IPTABLES) == (door->chain != NULL));
+	require(door->backend != BACKEND_IPTABLES || door->ports.n_steps > 0);
+	require(door->backend != BACKEND_COMMAND || door->ports.n_steps == 0);
 	require((door->backend == BACKEND_IPSET || door->backend == BACKEND_NFT) ==
 		(door->entry != NULL));
 }

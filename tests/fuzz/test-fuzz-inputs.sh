@@ -10,3 +10,5 @@ srcdir=${srcdir:-.}
 ./tests/fuzz/fuzz-one-time "$srcdir"/tests/one-time/*
 ./tests/fuzz/fuzz-format "$srcdir"/tests/records/*.records
 ./tests/fuzz/fuzz-profile "$srcdir"/tests/profiles/*.hosts
+./tests/fuzz/fuzz-import "$srcdir"/tests/import/*.knockd
+./tests/fuzz/fuzz-ruleset "$srcdir"/tests/rulesets/*

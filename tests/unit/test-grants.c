@@ -1108,7 +1108,9 @@ static char *any_user[] = {(char *)"*", NULL};
 static void call(struct fixture *fixture, const struct door *door, const char *user,
 		 uint32_t seconds, uint64_t now_us)
 {
-	grants_open(fixture->grants, door, &(struct caller){address(A), user, seconds}, now_us);
+	grants_open(fixture->grants, door,
+		    &(struct caller){.source = address(A), .user = user, .seconds = seconds},
+		    now_us);
 	while (fixture->news[0] == '\0')
 		await_news(fixture, 1, now_us);
 }

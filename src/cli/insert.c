@@ -1,0 +1,118 @@
+#include "cli/insert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+static const char begin_mark[] = "# BEGIN knocktail";
+static const char end_mark[] = "# END knocktail";
+
+enum { FILE_SIZE_MAX = 16 << 20 };
+
+/* The whole file, to be freed. */
+static int read_file(const char *path, char **ret_text, mode_t *ret_mode)
+{
+	CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+	char *text;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return -errno;
+	if (status.st_size > FILE_SIZE_MAX)
+		return -EFBIG;
+	text = calloc(1, (size_t)status.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	if (pread(fd, text, (size_t)status.st_size, 0) != status.st_size) {
+		free(text);
+		return -EIO;
+	}
+	*ret_text = text;
+	*ret_mode = status.st_mode & 07777;
+	return 0;
+}
+
+/* By rename, so that whoever reads it reads the old file or the new one. */
+static int replace(const char *path, const char *text, size_t size, mode_t mode)
+{
+	char *other CLEANUP(cleanup_free) = NULL;
+	FILE *file;
+	int fd, r;
+
+	if (asprintf(&other, "%s.knocktail", path) < 0) {
+		other = NULL;
+		return -ENOMEM;
+	}
+	fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	file = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!file)
+		return -errno;
+	r = fwrite(text, 1, size, file) == size && fchmod(fd, mode) == 0 && fflush(file) == 0 &&
+			    fsync(fd) == 0
+		    ? 0
+		    : -errno;
+	if (fclose(file) != 0 && r == 0)
+		r = -errno;
+	if (r == 0 && rename(other, path) < 0)
+		r = -errno;
+	if (r < 0)
+		unlink(other);
+	return r;
+}
+
+static bool is_line(const char *line, size_t length, const char *expected)
+{
+	return length == strlen(expected) && memcmp(line, expected, length) == 0;
+}
+
+/* Copies the file's lines, with ours in their place; false: there is no place. */
+static bool merge(const char *old, const char *after, const char *before, const char *text,
+		  FILE *file)
+{
+	bool seen = false, done = false, ours = false;
+
+	while (*old) {
+		size_t length = strcspn(old, "\n");
+
+		seen = seen || is_line(old, length, after);
+		if (is_line(old, length, begin_mark))
+			ours = true;
+		if (!done && seen && is_line(old, length, before)) {
+			fprintf(file, "%s\n%s%s\n", begin_mark, text, end_mark);
+			done = true;
+		}
+		if (!ours)
+			fprintf(file, "%.*s\n", (int)length, old);
+		if (is_line(old, length, end_mark))
+			ours = false;
+		old += length + (old[length] == '\n');
+	}
+	return done && !ours;
+}
+
+int insert_lines(const char *path, const char *after, const char *before, const char *text)
+{
+	char *old CLEANUP(cleanup_free) = NULL, *merged CLEANUP(cleanup_free) = NULL;
+	size_t size;
+	mode_t mode = 0;
+	FILE *file;
+	bool done;
+	int r = read_file(path, &old, &mode);
+
+	if (r < 0)
+		return r;
+	file = open_memstream(&merged, &size);
+	if (!file)
+		return -ENOMEM;
+	done = merge(old, after, before, text, file);
+	if (fclose(file) != 0)
+		return -ENOMEM;
+	return done ? replace(path, merged, size, mode) : -ENOENT;
+}

@@ -1,0 +1,8 @@
+/* Lines of ours in another program's file. */
+#pragma once
+
+/* Puts the text, between two comments that say whose it is, before the line `before` that comes
+ * first after the line `after`, and takes out what had been put there. The file is changed as a
+ * whole or not at all. 0; -ENOENT: there is no such file, or there are no such lines; another
+ * negative errno. */
+int insert_lines(const char *path, const char *after, const char *before, const char *text);

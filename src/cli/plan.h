@@ -1,0 +1,75 @@
+/* A plan: what the firewall needs for a configuration, whatever kind of firewall it is. */
+#pragma once
+
+#include "core/door.h"
+#include "core/sequence.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct config;
+
+/* What each source may have logged: a burst that holds the longest knock, and a rate that no
+ * scanner fills a disk with. */
+#define PLAN_RATE "30/minute"
+enum { PLAN_BURST = 32 };
+
+/* The flags of TCP packets that have to be logged; at most so many, as there are filters. */
+enum { PLAN_FLAGS_MAX = 33 };
+struct plan_flags {
+	uint8_t set, clear;
+	bool is_new; /* conntrack calls such a packet new, not invalid */
+};
+
+struct plan {
+	const struct config *config;
+	struct sequence open; /* what is open to everybody */
+	struct plan_flags flags[PLAN_FLAGS_MAX];
+	size_t n_flags;
+	bool log_options; /* of TCP: SPA knocks are in them */
+};
+
+enum variant {
+	VARIANT_IPSET,
+	VARIANT_IPTABLES,
+	VARIANT_UFW,
+	VARIANT_NFT,
+	VARIANT_FIREWALLD,
+	N_VARIANTS
+};
+
+/* As they are called on the command line; NULL ends them. */
+extern const char *const variant_names[];
+
+/* 0; -EINVAL: rules of this variant cannot open some door, which has been said on standard error.
+ */
+int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
+	      struct plan *ret);
+
+/* Writes the rules, with comments, ready to load. */
+void plan_print_ipset(const struct plan *plan, FILE *file);
+void plan_print_iptables(const struct plan *plan, FILE *file);
+void plan_print_ufw(const struct plan *plan, FILE *file);
+void plan_print_nft(const struct plan *plan, FILE *file);
+void plan_print_firewalld(const struct plan *plan, FILE *file);
+
+/* Which of ufw's files a part of its rules belongs into; the chains of IPv6 have other names. */
+enum ufw_part { UFW_BEFORE, UFW_AFTER, N_UFW_PARTS };
+void plan_print_ufw_part(const struct plan *plan, enum ufw_part part, enum family family,
+			 FILE *file);
+
+/* The parts of "FAMILY TABLE SET". */
+struct nft_name {
+	char family[8], table[64], set[64];
+};
+void nft_name_split(const char *set, struct nft_name *ret);
+
+/* The table that the rules for nft go into. */
+void plan_nft_table(const struct plan *plan, struct nft_name *ret);
+
+/* Whether a set of the family has been named by an earlier door; each is made once. */
+bool plan_is_first(const struct plan *plan, size_t door, enum family family);
+
+/* Writes "SYN,ACK SYN", as iptables takes flags. */
+void plan_put_flags(const struct plan_flags *flags, FILE *file);

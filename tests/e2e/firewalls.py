@@ -1,0 +1,159 @@
+"""The kinds of firewalls that `knocktail rules` writes rules for, started in a laboratory."""
+
+import os
+import shutil
+
+import pytest
+
+from doors import ipset_door, iptables_door, nft_door
+from hosts import ENVIRONMENT, wait_until
+from lab import GUARDED_PORT
+
+TIMEOUT = "3s"
+
+
+def _need(*tools):
+    for tool in tools:
+        if not shutil.which(tool, path=ENVIRONMENT["PATH"]):
+            pytest.skip(f"{tool} is not installed")
+
+
+class Kind:
+    """A kind of firewall: the doors that go with it, and how it starts and stores rules."""
+
+    variant = None
+    doors = ""
+
+    def start(self, lab):
+        """Starts what is needed before rules can be loaded."""
+
+    def load(self, lab, config, *options):
+        """Loads what `knocktail rules` prints, by hand."""
+        raise NotImplementedError
+
+    def rules(self, lab, config, *options, variant=None):
+        """What `knocktail rules` prints."""
+        done = lab.knocktail("rules", variant or self.variant, "-c", config, *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def state(self, lab):
+        """All of the firewall, as it can be compared: without counters and times."""
+        programs = (("iptables-save",), ("ip6tables-save",), ("ipset", "save"))
+        text = "".join(lab.server.run(*argv, check=False).stdout for argv in programs)
+        lines = [line.partition("[")[0] if line.startswith(":") else line
+                 for line in text.splitlines() if not line.startswith("#")]
+        # The order of the rules within a chain counts, that of the chains does not.
+        lines.sort(key=lambda line: line.split()[:2])
+        tables = lab.server.run("nft", "list", "tables").stdout.splitlines()
+        for table in sorted(tables):
+            if table.split()[1] == "inet":
+                lines += lab.server.run("nft", "-s", "list", *table.split()).stdout.splitlines()
+        return [line for line in lines if "elements = " not in line] + sorted(tables)
+
+
+class Iptables(Kind):
+    """iptables with an ipset door."""
+
+    variant = "iptables"
+    doors = ipset_door(set="knock_ssh", set_6="knock_ssh6", ports=GUARDED_PORT, timeout=TIMEOUT)
+
+    def load(self, lab, config, *options):
+        lab.server.run("ipset", "-exist", "restore", input=self.rules(lab, config, variant="ipset"))
+        text = self.rules(lab, config, *options)
+        for program in ("iptables-restore", "ip6tables-restore"):
+            lab.server.run(program, "--noflush", input=text)
+
+
+class IptablesPorts(Iptables):
+    """iptables with a set of addresses and ports."""
+
+    doors = ipset_door(set="knock_ssh", set_6="knock_ssh6", entry=f"%IP%,tcp:{GUARDED_PORT}",
+                       timeout=TIMEOUT)
+
+
+class IptablesChain(Iptables):
+    """iptables with a chain of knocktail's own."""
+
+    doors = iptables_door(ports=GUARDED_PORT, timeout=TIMEOUT)
+
+
+class Nft(Kind):
+    """nft, with a set of addresses."""
+
+    variant = "nft"
+    doors = nft_door(set="inet knock knock_ssh", set_6="inet knock knock_ssh6",
+                     ports=GUARDED_PORT, timeout=TIMEOUT)
+
+    def load(self, lab, config, *options):
+        lab.server.run("nft", "-f", "-", input=self.rules(lab, config, *options))
+
+
+class NftPorts(Nft):
+    """nft, with a set of addresses, protocols and ports."""
+
+    doors = nft_door(set="inet knock knock_ssh", set_6="inet knock knock_ssh6",
+                     entry=f"%IP% . tcp . {GUARDED_PORT}", timeout=TIMEOUT)
+
+
+class Ufw(Iptables):
+    """ufw, with a copy of this machine's /etc/ufw as Debian ships it."""
+
+    variant = "ufw"
+
+    def start(self, lab):
+        _need("ufw")
+        # Sysctls are not ufw's to change here.
+        lab.server.run("sh", "-ec", """
+            mkdir /run/lab/ufw
+            for name in before before6 after after6 user user6; do
+                cp /usr/share/ufw/$name.rules /run/lab/ufw/
+            done
+            cp /etc/ufw/ufw.conf /run/lab/ufw/
+            sed 's/^ENABLED=.*/ENABLED=no/' -i /run/lab/ufw/ufw.conf
+            for hook in before.init after.init; do cp /usr/share/ufw/$hook /run/lab/ufw/; done
+            mkdir /run/lab/ufw/applications.d
+            chmod -R go-w /run/lab/ufw
+            sed 's/^IPT_SYSCTL=.*/IPT_SYSCTL=/' /etc/default/ufw >/run/lab/default-ufw
+            mount --bind /run/lab/ufw /etc/ufw
+            mount --bind /run/lab/default-ufw /etc/default/ufw
+        """)
+        lab.server.run("ufw", "--force", "enable")
+
+    def load(self, lab, config, *options):
+        """Puts each part where the comment before it says, and has ufw load it."""
+        lab.server.run("ipset", "-exist", "restore", input=self.rules(lab, config, variant="ipset"))
+        for part in self.rules(lab, config, *options).split("\n# In /etc/ufw/")[1:]:
+            name, _, lines = part.partition(":\n")
+            path = lab.server.path(f"/run/lab/ufw/{name}")
+            with open(path, encoding="utf-8") as file:
+                head, commit, tail = file.read().rpartition("\nCOMMIT\n")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(f"{head}\n{lines}{commit}{tail}")
+        lab.server.run("ufw", "reload")
+
+
+class Firewalld(Nft):
+    """firewalld, with a bus and an /etc/firewalld of its own: ssh is open in its default zone."""
+
+    variant = "firewalld"
+
+    def start(self, lab):
+        _need("firewalld", "firewall-cmd", "dbus-daemon")
+        lab.server.run("sh", "-ec", """
+            mkdir -p /run/dbus /run/lab/firewalld
+            cp /etc/firewalld/firewalld.conf /run/lab/firewalld/
+            mount --bind /run/lab/firewalld /etc/firewalld
+        """)
+        with open(lab.server.path("/run/lab/firewalld.log"), "wb") as log:
+            lab.server.spawn(["dbus-daemon", "--system", "--nofork", "--nopidfile"], stdout=log,
+                             stderr=log)
+            wait_until(lambda: os.path.exists(lab.server.path("/run/dbus/system_bus_socket")), 5,
+                       "there is a bus")
+            lab.server.spawn(["firewalld", "--nofork", "--nopid", "--log-target", "console"],
+                             stdout=log, stderr=log)
+        wait_until(lambda: lab.server.run("firewall-cmd", "--state",
+                                          check=False).returncode == 0, 20, "firewalld runs", 0.2)
+
+
+KINDS = [Iptables, IptablesPorts, IptablesChain, Nft, NftPorts, Ufw, Firewalld]

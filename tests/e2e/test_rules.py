@@ -1,0 +1,198 @@
+"""`knocktail rules`: what it prints is a firewall, and what it loads it takes back."""
+
+import os
+import pty
+import signal
+
+import pytest
+
+from doors import command_door, ipset_door, nft_door
+from firewalls import KINDS, Firewalld, Iptables, Nft, Ufw
+from hosts import wait_until
+from lab import GUARDED_PORT, Lab
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
+def firewall(possible, request):
+    """A laboratory with a firewall that knows nothing of knocktail yet."""
+    kind = request.param()
+    with Lab("none") as lab:
+        kind.start(lab)
+        yield kind, lab
+
+
+def test_what_it_prints_lets_in_who_has_knocked(firewall):
+    kind, lab = firewall
+    config = lab.config(kind.doors)
+    kind.load(lab, config)
+    client, other = lab.client(), lab.client()
+    daemon = lab.daemon(kind.doors)
+    for version in (4, 6):
+        assert not client.can_connect(version=version)
+        since = client.knock(7000, 8000, 9000, version=version)
+        client.wait_open(version=version, since=since)
+        assert not other.can_connect(version=version)
+        assert client.wait_closed(version=version, timeout=6) - since < 5
+    daemon.stop()
+
+
+class Apply:
+    """`knocktail rules --apply` on a terminal of its own."""
+
+    def __init__(self, lab, variant, config, *options):
+        self._lab = lab
+        self._terminal, other = pty.openpty()
+        argv = ["setsid", "--ctty", lab.cli_path, "rules", variant, "-c", config, "--apply",
+                *options]
+        self.process = lab.server.spawn(argv, stdin=other, stdout=other, stderr=other)
+        os.close(other)
+        self.said = ""
+
+    def wait(self, text, timeout=30):
+        """Waits until the terminal shows a text."""
+        def shown():
+            try:
+                self.said += os.read(self._terminal, 4096).decode()
+            except OSError:
+                return True
+            return text in self.said
+        os.set_blocking(self._terminal, True)
+        wait_until(shown, timeout, f"the terminal shows {text!r}")
+        assert text in self.said, self.said
+
+    def type(self, text):
+        """Types."""
+        os.write(self._terminal, text.encode())
+
+    def hang_up(self):
+        """The terminal goes away."""
+        os.close(self._terminal)
+        self._terminal = None
+
+    def close(self):
+        """Leaves nothing behind."""
+        if self._terminal is not None:
+            os.close(self._terminal)
+
+
+def confirmed(apply, kind, lab):
+    apply.type("yes\n")
+    assert apply.process.wait(30) == 0
+    return True
+
+
+def refused(apply, kind, lab):
+    apply.type("no\n")
+    assert apply.process.wait(30) == 1
+
+
+def not_confirmed(apply, kind, lab):
+    apply.wait("taken back")
+    assert apply.process.wait(30) == 1
+
+
+def terminal_lost(apply, kind, lab):
+    apply.hang_up()
+
+
+def killed(apply, kind, lab):
+    os.kill(apply.process.inner, signal.SIGKILL)
+
+
+ENDS = [confirmed, refused, not_confirmed, terminal_lost, killed]
+
+
+@pytest.mark.parametrize("kind", [Iptables, Nft, Ufw, Firewalld], ids=lambda kind: kind.__name__)
+def test_what_it_loads_it_takes_back(possible, kind):
+    kind = kind()
+    with Lab("none") as lab:
+        kind.start(lab)
+        config = lab.config(kind.doors)
+        client = lab.client()
+        before = kind.state(lab)
+        was_open = client.can_connect()
+        for end in reversed(ENDS):
+            span = "1s" if end is not_confirmed else "60s"
+            apply = Apply(lab, kind.variant, config, "--confirm-within", span)
+            apply.wait("Type yes")
+            loaded = kind.state(lab)
+            assert loaded != before
+            assert not client.can_connect()
+            stays = end(apply, kind, lab)
+            if stays:
+                assert kind.state(lab) == loaded
+                if kind.variant == "ufw":
+                    lab.server.run("ufw", "reload")
+                assert not client.can_connect()
+                assert f'"{lab.prefix}"' in "\n".join(kind.state(lab))
+            else:
+                wait_until(lambda: kind.state(lab) == before, 20, "all is as it was")
+                assert client.can_connect() == was_open
+            apply.close()
+
+
+def test_half_of_it_is_taken_back_at_once(possible):
+    """ip6tables cannot load its half: there is a chain in the way."""
+    with Lab("none") as lab:
+        lab.server.run("ipset", "create", "knock_ssh6", "hash:net", "family", "inet6")
+        kind = Iptables()
+        before = kind.state(lab)
+        done = lab.knocktail("rules", "iptables", "-c", lab.config(kind.doors), "--apply")
+        assert done.returncode == 1
+        assert "cannot be loaded" in done.stdout and "taken back" in done.stdout, done
+        assert kind.state(lab) == before
+        assert lab.client().can_connect()
+
+
+def test_doors_that_rules_cannot_open(lab):
+    ports = {"ports": GUARDED_PORT}
+    for variant, doors, said in (
+            ("iptables", ipset_door(), "ports = 22/tcp"),
+            ("iptables", nft_door(**ports), "cannot look up"),
+            ("ufw", nft_door(**ports), "cannot look up"),
+            ("nft", ipset_door(**ports), "cannot look up"),
+            ("nft", nft_door(set="ip filter a", set_6=None, **ports), "one of inet"),
+            ("nft", nft_door(set_6="inet other b", **ports), "put all into one"),
+            ("firewalld", nft_door(set="inet firewalld a", set_6=None, **ports),
+             "set = inet knock a"),
+            ("iptables", ipset_door(entry="%IP%,tcp:22,10.0.0.1"), "type of set")):
+        done = lab.knocktail("rules", variant, "-c", lab.config(doors))
+        assert done.returncode == 1, doors
+        assert said in done.stderr and not done.stdout
+    for arguments in ((), ("pf",), ("nft", "x"), ("nft", "--open", "http"),
+                      ("nft", "--confirm-within", "0")):
+        assert lab.knocktail("rules", *arguments).returncode == 2
+    command = command_door(start_command="/bin/true %IP%", stop_command="/bin/true")
+    for variant in ("ipset", "iptables", "ufw", "nft", "firewalld"):
+        first, second = (lab.knocktail("rules", variant, "-c", lab.config(command),
+                                       "--open", "80,53/udp").stdout for _ in range(2))
+        assert first and first == second
+
+
+@pytest.mark.parametrize("kind", [Iptables, Nft], ids=lambda kind: kind.__name__)
+def test_other_flags_and_open_ports(possible, kind, needs):
+    """A door for packets that conntrack finds invalid, and a port for everybody."""
+    needs("hping3")
+    kind = kind()
+    doors = kind.doors.replace("backend", "tcpflags = fin, !ack\nbackend")
+    with Lab("none") as lab:
+        kind.load(lab, lab.config(doors), "--open", "2201")
+        client = lab.client()
+        lab.daemon(doors)
+        assert client.can_connect(2201) and not client.can_connect()
+        for port in (7000, 8000, 9000):
+            client.run("hping3", "-F", "-c", 1, "-p", port, "-n", lab.server.v4, check=False)
+        client.wait_open()
+
+
+def test_rules_behind_a_drop(possible):
+    """--apply says that the rules are not reached."""
+    with Lab("none") as lab:
+        lab.server.run("iptables", "-A", "INPUT", "-p", "tcp", "-j", "DROP")
+        kind = Iptables()
+        done = lab.knocktail("rules", "iptables", "-c", lab.config(kind.doors), "--apply",
+                             input="no\n")
+        assert done.returncode == 1
+        assert "step 1 is dropped before it is logged" in done.stdout
+        assert "port 22 is closed to who has knocked" in done.stdout
+        assert "IPv6" not in done.stdout

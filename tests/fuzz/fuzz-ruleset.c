@@ -1,0 +1,37 @@
+/* Any bytes as what iptables-save or nft prints: a packet gets through what is read of it, somehow.
+ */
+#include "cli/ruleset.h"
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/probe.h"
+#include "util/cleanup.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const bool nothing[N_FAMILIES];
+	char *text CLEANUP(cleanup_free) = strndup((const char *)data, size);
+	struct ruleset ruleset CLEANUP(ruleset_done) = {0};
+	struct packet packet = {.protocol = IPPROTO_TCP,
+				.flags = TCP_FLAG_SYN,
+				.port = 22,
+				.state = PACKET_NEW,
+				.set = "s"};
+	struct walk walk;
+
+	if (!text)
+		return 0;
+	if (text[0] == '{')
+		ruleset_add_nft(&ruleset, text, nothing);
+	else
+		ruleset_add_iptables(&ruleset, FAMILY_IPV4, "iptables", text);
+	ruleset_walk(&ruleset, &packet, "[k] ", &walk);
+	if (walk.verdict != VERDICT_ACCEPT && walk.verdict != VERDICT_DROP)
+		abort();
+	return 0;
+}
