@@ -22,7 +22,7 @@ TEST_PACKAGES=(
 	python3-pytest bsdutils knockd nmap hping3 socat systemd-journal-remote
 	systemd-container debootstrap strace openssh-server
 	openssh-client python3-pyzbar dbus-daemon libglib2.0-bin bash-completion zsh
-	python3-prometheus-client prometheus
+	python3-prometheus-client
 )
 
 # The kernel's part: what is a module here may not get loaded from inside a namespace.
