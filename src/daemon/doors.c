@@ -1,6 +1,7 @@
 #include "daemon/doors.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@
 
 /* Between two rounds of closing; records are read meanwhile. */
 #define BREATH_US UINT64_C(500)
+
+/* How long a predecessor may take to be gone. */
+#define PATIENCE_US UINT64_C(1000000)
 
 struct doors {
 	sd_event *event;
@@ -148,6 +152,18 @@ static int attach(struct doors *doors)
 	return 0;
 }
 
+/* Of a daemon that was killed, a child may hold on to the records until it has become the command
+ * that it is to run. */
+static int take_records(const struct grants_options *options, struct grants **ret)
+{
+	uint64_t end_us = clock_us(CLOCK_MONOTONIC) + PATIENCE_US;
+	int r;
+
+	while ((r = grants_new(options, ret)) == -EBUSY && clock_us(CLOCK_MONOTONIC) < end_us)
+		poll(NULL, 0, 10);
+	return r;
+}
+
 int doors_new(sd_event *event, const char *runtime_directory, struct doors **ret)
 {
 	CLEANUP(cleanup_doors_free) struct doors *doors = calloc(1, sizeof *doors);
@@ -161,7 +177,7 @@ int doors_new(sd_event *event, const char *runtime_directory, struct doors **ret
 	if (sd_id128_get_boot(&boot) >= 0)
 		sd_id128_to_string(boot, boot_id);
 	doors->event = sd_event_ref(event);
-	r = grants_new(
+	r = take_records(
 		&(struct grants_options){
 			.directory = directory,
 			.boot_id = boot_id,
@@ -171,7 +187,7 @@ int doors_new(sd_event *event, const char *runtime_directory, struct doors **ret
 		&doors->grants);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot keep records of grants in %s: %s", directory,
-			 strerror(-r));
+			 r == -EBUSY ? "another knocktaild does" : strerror(-r));
 		return r;
 	}
 	r = attach(doors);
