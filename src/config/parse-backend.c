@@ -60,6 +60,13 @@ int parse_entry(const struct reading *reading, const char *text, void *field)
 				    "an element such as %s,tcp:22: up to %u of the characters A-Z "
 				    "a-z 0-9 . , : / _ -, the first no '-'",
 				    token, (unsigned)reading->key->max);
+	/* What takes in more addresses than the one would be shared by sources that do not know of
+	 * each other: the first to end would close it for all. */
+	if ((at > text && at[-1] != ',') || (at[strlen(token)] && at[strlen(token)] != ','))
+		return parse_reject(reading, text,
+				    "an element in which %s is a part of its own: no network, no "
+				    "range",
+				    token);
 	return keep(text, field);
 }
 
