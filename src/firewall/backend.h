@@ -58,9 +58,12 @@ struct backend {
 	 * listing over. NULL: what is open cannot be asked. */
 	int (*list)(struct firewall *firewall, const struct rule *rule, struct listing *listing,
 		    uint64_t now_us);
-	/* What the listing says; PRESENT or ABSENT. */
+	/* What the listing says; PRESENT, SPELLED or ABSENT. */
 	enum firewall_answer (*find)(const struct listing *listing, const struct rule *rule,
 				     uint64_t *ret_left_us);
+	/* Whether a listing that lacks the rule tells that it is not there: it would be shown by
+	 * that name. NULL: always. */
+	bool (*knows)(const struct listing *listing, const struct rule *rule);
 	/* Whether it is in the firewall after all, though no listing shows it by that name. NULL: a
 	 * listing tells all. */
 	bool (*holds)(struct firewall *firewall, const struct rule *rule);

@@ -15,6 +15,10 @@
 #include "util/children.h"
 #include "util/cleanup.h"
 
+/* How often a listing is followed by questions about single elements. One can take as long as the
+ * listing itself. */
+enum { HOLDS_MAX = 4 };
+
 DEFINE_CLEANUP(struct firewall *, firewall_free)
 
 int firewall_new(firewall_done_fn done, struct firewall **ret)
@@ -105,18 +109,27 @@ int firewall_list(struct firewall *firewall, const struct rule *rule, uint64_t n
 	return r < 0 ? r : 0;
 }
 
-enum firewall_answer firewall_ask(struct firewall *firewall, const struct listing *listing,
+enum firewall_answer firewall_ask(struct firewall *firewall, struct listing *listing,
 				  const struct rule *rule, uint64_t *ret_left_us)
 {
 	const struct backend *backend = rule->backend;
+	enum firewall_answer answer;
 
 	if (listing->error < 0 && listing->error != -ENOENT)
 		return FIREWALL_SILENT;
-	if (backend->find(listing, rule, ret_left_us) == FIREWALL_PRESENT)
-		return FIREWALL_PRESENT;
-	return listing->error == 0 && backend->holds && backend->holds(firewall, rule)
-		       ? FIREWALL_SPELLED
-		       : FIREWALL_ABSENT;
+	answer = backend->find(listing, rule, ret_left_us);
+	if (answer != FIREWALL_ABSENT || listing->error < 0 || !backend->holds ||
+	    (backend->knows && backend->knows(listing, rule)))
+		return answer;
+	if (listing->n_asked == HOLDS_MAX)
+		return FIREWALL_SILENT;
+	listing->n_asked++;
+	return backend->holds(firewall, rule) ? FIREWALL_SPELLED : FIREWALL_ABSENT;
+}
+
+uint64_t listing_cost(const struct listing *listing)
+{
+	return listing->n_items;
 }
 
 bool listing_covers(const struct listing *listing, const struct rule *rule)

@@ -56,7 +56,7 @@ int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t 
  * before this returns or later, with a listing that is valid until it returns. 0; -ENOMEM;
  * -EOPNOTSUPP: nothing can be asked about such rules; another negative errno: try again. */
 struct listing;
-typedef void (*firewall_listed_fn)(void *userdata, const struct listing *listing, uint64_t now_us);
+typedef void (*firewall_listed_fn)(void *userdata, struct listing *listing, uint64_t now_us);
 int firewall_list(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
 		  firewall_listed_fn fn, void *userdata);
 
@@ -64,12 +64,15 @@ enum firewall_answer {
 	FIREWALL_ABSENT,  /* the rule is not in the firewall */
 	FIREWALL_PRESENT, /* it is there, for another *ret_left_us */
 	FIREWALL_SPELLED, /* it is there, in a spelling that hides how long it will be */
-	FIREWALL_SILENT,  /* the firewall could not be asked */
+	FIREWALL_SILENT,  /* the firewall could not be asked, or has been asked enough */
 };
 
 /* What the listing says of a rule, whose place it has to be the listing of. */
-enum firewall_answer firewall_ask(struct firewall *firewall, const struct listing *listing,
+enum firewall_answer firewall_ask(struct firewall *firewall, struct listing *listing,
 				  const struct rule *rule, uint64_t *ret_left_us);
+
+/* How much it was to ask: how many things were shown. */
+uint64_t listing_cost(const struct listing *listing);
 
 /* Whether the listing is of the place that the rule belongs to. */
 bool listing_covers(const struct listing *listing, const struct rule *rule);

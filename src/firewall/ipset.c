@@ -293,6 +293,7 @@ const struct backend backend_ipset = {
 	.close = ipset_close,
 	.list = ipset_list,
 	.find = set_find,
+	.knows = set_knows,
 	.holds = ipset_holds,
 	.is_whole = set_is_whole,
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "firewall/backend.h"
+#include "firewall/spelling.h"
 
 int listing_new(const struct rule *rule, struct listing **ret)
 {
@@ -12,8 +13,9 @@ int listing_new(const struct rule *rule, struct listing **ret)
 
 	if (!listing)
 		return -ENOMEM;
-	if (rule_new_place(rule, &listing->place) < 0) {
-		free(listing);
+	listing->spelling = calloc(1, sizeof *listing->spelling);
+	if (!listing->spelling || rule_new_place(rule, &listing->place) < 0) {
+		listing_free(listing);
 		return -ENOMEM;
 	}
 	*ret = listing;
@@ -27,6 +29,9 @@ struct listing *listing_free(struct listing *listing)
 			free(listing->items[i].key);
 		free(listing->items);
 		rule_free(listing->place);
+		if (listing->spelling)
+			spelling_done(listing->spelling);
+		free(listing->spelling);
 		free(listing);
 	}
 	return NULL;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct rule;
+struct spelling;
 
 struct listing_item {
 	char *key; /* what it is, as the backend spells it */
@@ -21,6 +22,8 @@ struct listing {
 	int error; /* 0, or why the firewall could not be asked: a negative errno */
 	struct listing_item *items;
 	size_t n_items, n_room;
+	struct spelling *spelling; /* of sets: what set_find() and set_knows() have noted */
+	unsigned n_asked;	   /* how often backend.holds was asked */
 };
 
 /* An empty one, of the place that the rule belongs to. 0 or -ENOMEM. */
@@ -36,6 +39,6 @@ void listing_sort(struct listing *listing);
 /* Hands it to whoever asked, and frees it. */
 void listing_tell(struct listing *listing, uint64_t now_us);
 
-/* Whether the key is there; *ret_left_us is written if it is. What is there twice has no end that is
- * known: one of the two is too many. */
+/* Whether the key is there; *ret_left_us is written if it is. What is there twice has no end that
+ * is known: one of the two is too many. */
 bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_left_us);

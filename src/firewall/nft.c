@@ -2,9 +2,11 @@
  * this process.
  *
  * MUST: a timeout is never 0 and never left out, which would be for ever. No context outlives an
- * error. Opening is one transaction that adds the element, deletes it (now it is there, whatever
- * was before) and adds it anew, because kernels before 6.12 keep the old timeout of an element that
- * is added again; closing adds and deletes, so that it succeeds if the element is gone. */
+ * error, but for a question's answer that there is no such thing. Opening is one transaction that
+ * adds the element, deletes it (now it is there, whatever was before) and adds it anew, because
+ * kernels before 6.12 keep the old timeout of an element that is added again; closing adds and
+ * deletes, so that it succeeds if the element is gone, and where there is no room to add it only
+ * deletes. */
 #include "firewall/nft.h"
 
 #include <errno.h>
@@ -92,17 +94,14 @@ static int prepare_client(struct firewall *firewall, const char *set)
 }
 
 /* Runs commands of nft(8), one a line, as one transaction. */
-__attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, const char *set,
-						     const char *format, ...)
+static int execute(struct firewall *firewall, const char *set, const char *format,
+		   va_list arguments)
 {
 	char commands[COMMANDS_MAX];
 	struct nft_ctx *context;
-	va_list arguments;
 	int n, r;
 
-	va_start(arguments, format);
 	n = vsnprintf(commands, sizeof commands, format, arguments);
-	va_end(arguments);
 	if (n < 0 || (size_t)n >= sizeof commands)
 		return firewall_fail(firewall, -E2BIG, "nft %s: the element is too long", set);
 	r = prepare_client(firewall, set);
@@ -111,8 +110,37 @@ __attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, 
 	context = firewall->nft->context;
 	if (nft_run_cmd_from_buffer(context, commands) == 0)
 		return 0;
-	r = explain(firewall, set, nft_ctx_get_error_buffer(context));
-	firewall->nft = nft_client_free(firewall->nft);
+	return explain(firewall, set, nft_ctx_get_error_buffer(context));
+}
+
+__attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, const char *set,
+						     const char *format, ...)
+{
+	va_list arguments;
+	int r;
+
+	va_start(arguments, format);
+	r = execute(firewall, set, format, arguments);
+	va_end(arguments);
+	if (r < 0)
+		firewall->nft = nft_client_free(firewall->nft);
+	return r;
+}
+
+/* The same for a question. That there is no such thing is an answer, after which the context is
+ * good for more: closing its socket would wait for the kernel to finish what was changed through
+ * it. */
+__attribute__((format(printf, 3, 4))) static int ask(struct firewall *firewall, const char *set,
+						     const char *format, ...)
+{
+	va_list arguments;
+	int r;
+
+	va_start(arguments, format);
+	r = execute(firewall, set, format, arguments);
+	va_end(arguments);
+	if (r < 0 && r != -ENOENT)
+		firewall->nft = nft_client_free(firewall->nft);
 	return r;
 }
 
@@ -138,12 +166,19 @@ static int nft_open(struct firewall *firewall, const struct rule *rule, uint64_t
 static int nft_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
 		     void *owner)
 {
+	int r;
+
 	(void)now_us;
 	(void)owner;
-	return run(firewall, rule->set,
-		   "add element %s { %s timeout 1s }\n"
-		   "delete element %s { %s }\n",
-		   rule->set, rule->element, rule->set, rule->element);
+	r = run(firewall, rule->set,
+		"add element %s { %s timeout 1s }\n"
+		"delete element %s { %s }\n",
+		rule->set, rule->element, rule->set, rule->element);
+	if (r != -ENOSPC)
+		return r;
+	/* Others have filled the set, which is there: what is not found now is gone. */
+	r = run(firewall, rule->set, "delete element %s { %s }\n", rule->set, rule->element);
+	return r == -ENOENT ? FIREWALL_DONE : r;
 }
 
 /* The words after an element: from one of them on it is no longer the element itself. */
@@ -238,7 +273,7 @@ static int nft_list(struct firewall *firewall, const struct rule *rule, struct l
 
 static bool nft_holds(struct firewall *firewall, const struct rule *rule)
 {
-	return run(firewall, rule->set, "get element %s { %s }\n", rule->set, rule->element) == 0;
+	return ask(firewall, rule->set, "get element %s { %s }\n", rule->set, rule->element) == 0;
 }
 
 /* Goes through the whole of an opening but for the end, which would make it so. */
@@ -338,6 +373,7 @@ const struct backend backend_nft = {
 	.close = nft_close,
 	.list = nft_list,
 	.find = set_find,
+	.knows = set_knows,
 	.holds = nft_holds,
 	.is_whole = set_is_whole,
 };

@@ -8,6 +8,7 @@
 #include "core/door.h"
 #include "firewall/backend.h"
 #include "firewall/listing.h"
+#include "firewall/spelling.h"
 
 #define US_PER_S UINT64_C(1000000)
 
@@ -27,11 +28,52 @@ bool set_is_whole(const struct rule *rule)
 	return rule->set && rule->element;
 }
 
+/* Only for what is not found as it is spelled: who has flushed a set has made this cheap. */
+static struct spelling *note_spelling(const struct listing *listing)
+{
+	struct spelling *spelling = listing->spelling;
+
+	for (size_t i = 0; !spelling->noted && i < listing->n_items; i++)
+		spelling_note(spelling, listing->items[i].key);
+	spelling->noted = true;
+	return spelling;
+}
+
+static bool is_covered(const struct listing *listing, const char *element)
+{
+	if (note_spelling(listing)->wide)
+		for (size_t i = 0; i < listing->n_items; i++)
+			if (spelling_covers(listing->items[i].key, element))
+				return true;
+	return false;
+}
+
 enum firewall_answer set_find(const struct listing *listing, const struct rule *rule,
 			      uint64_t *ret_left_us)
 {
-	return listing_find(listing, rule->element, ret_left_us) ? FIREWALL_PRESENT
-								 : FIREWALL_ABSENT;
+	char guess[SPELLING_MAX];
+	bool guessed;
+
+	if (listing->n_items == 0)
+		return FIREWALL_ABSENT;
+	if (listing_find(listing, rule->element, ret_left_us))
+		return FIREWALL_PRESENT;
+	guessed = spelling_guess(listing->spelling, rule->element, guess);
+	if (guessed && listing_find(listing, guess, ret_left_us))
+		return FIREWALL_PRESENT;
+	return is_covered(listing, rule->element) || (guessed && is_covered(listing, guess))
+		       ? FIREWALL_SPELLED
+		       : FIREWALL_ABSENT;
+}
+
+bool set_knows(const struct listing *listing, const struct rule *rule)
+{
+	char guess[SPELLING_MAX];
+
+	if (listing->n_items == 0 || spelling_is_known(note_spelling(listing), rule->element))
+		return true;
+	return spelling_guess(listing->spelling, rule->element, guess) &&
+	       spelling_is_known(listing->spelling, guess);
 }
 
 uint64_t set_timeout_s(uint64_t left_us)

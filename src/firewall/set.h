@@ -19,5 +19,8 @@ bool set_is_whole(const struct rule *rule);
 enum firewall_answer set_find(const struct listing *listing, const struct rule *rule,
 			      uint64_t *ret_left_us);
 
+/* As backend.knows. */
+bool set_knows(const struct listing *listing, const struct rule *rule);
+
 /* The timeout of an element in whole seconds, rounded up; never 0, which would be for ever. */
 uint64_t set_timeout_s(uint64_t left_us);

@@ -11,7 +11,7 @@ void survey_by(struct grants *grants, uint64_t at_us)
 		grants->survey_us = at_us;
 }
 
-static void on_listed(void *userdata, const struct listing *listing, uint64_t now_us)
+static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 {
 	struct grants *grants = userdata;
 

@@ -281,7 +281,7 @@ struct answer {
 	bool listed;
 };
 
-static void on_listed(void *userdata, const struct listing *listing, uint64_t now_us)
+static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 {
 	struct answer *answer = userdata;
 
@@ -317,7 +317,11 @@ static void test_lists(void **state)
 		{"ip", "%IP%", "192.0.2.2", FIREWALL_ABSENT, 0},
 		{"ip6", "%IP%", "2001:db8::1", FIREWALL_PRESENT, 200},
 		{"port", "%IP%,tcp:22", "192.0.2.1", FIREWALL_PRESENT, 300},
-		{"port", "%IP%,22", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"port", "%IP%,22", "192.0.2.1", FIREWALL_PRESENT, 300},
+		{"port", "%IP%,ssh", "192.0.2.1", FIREWALL_PRESENT, 300},
+		{"port", "%IP%,tcp:ssh", "192.0.2.1", FIREWALL_PRESENT, 300},
+		{"port", "%IP%,tcp:22-23", "192.0.2.1", FIREWALL_PRESENT, 300},
+		{"port", "%IP%,23", "192.0.2.1", FIREWALL_ABSENT, 0},
 		{"port", "%IP%,udp:22", "192.0.2.1", FIREWALL_ABSENT, 0},
 		{"net", "%IP%", "192.0.2.1", FIREWALL_SPELLED, 0}, /* inside of 192.0.2.0/25 */
 		{"net", "%IP%", "198.51.100.7", FIREWALL_PRESENT, 50},

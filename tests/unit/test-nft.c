@@ -52,6 +52,8 @@ static int set_up(void **state)
 		" set ports6 { type inet_service . ipv6_addr; flags timeout; }\n"
 		" set likefour { typeof ip saddr; flags timeout; }\n"
 		" set likeports { typeof ip saddr . tcp dport; flags timeout; }\n"
+		" set protocols { type ipv4_addr . inet_proto; flags timeout; }\n"
+		" set wide { type ipv4_addr . inet_service; flags interval, timeout; }\n"
 		" set ranges { type ipv4_addr; flags interval, timeout; }\n"
 		" set merged { type ipv4_addr; flags interval, timeout; auto-merge; }\n"
 		" set plain { type ipv4_addr; comment \"flags timeout\"; }\n"
@@ -328,6 +330,25 @@ static void test_full_set(void **state)
 	rule_free(out);
 }
 
+/* Somebody else has taken the place of one that the kernel has ended: nothing is left to close. */
+static void test_close_where_others_fill_the_set(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *gone = new_rule("inet t one", "%IP%", "192.0.2.1");
+	struct rule *there = new_rule("inet t one", "%IP%", "192.0.2.2");
+	struct rule *elsewhere = new_rule("inet t absent", "%IP%", "192.0.2.1");
+
+	assert_int_equal(open_rule(fixture, there, 100), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, gone), FIREWALL_DONE);
+	assert_in_range(left(fixture, "inet t one", "192.0.2.2"), 90, 100);
+	assert_int_equal(close_rule(fixture, there), FIREWALL_DONE);
+	assert_int_equal(left(fixture, "inet t one", "192.0.2.2"), -1);
+	assert_int_equal(close_rule(fixture, elsewhere), -ENOENT);
+	rule_free(gone);
+	rule_free(there);
+	rule_free(elsewhere);
+}
+
 static void test_long_element(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -370,7 +391,7 @@ struct answer {
 	bool listed;
 };
 
-static void on_listed(void *userdata, const struct listing *listing, uint64_t now_us)
+static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 {
 	struct answer *answer = userdata;
 
@@ -409,9 +430,21 @@ static void test_lists(void **state)
 		{"inet t four", "%IP%", "192.0.2.10", FIREWALL_ABSENT, 0},
 		{"inet t six", "%IP%", "2001:db8::1", FIREWALL_PRESENT, 200},
 		{"inet t ports", "%IP% . 22", "192.0.2.1", FIREWALL_PRESENT, 300},
-		{"inet t ports", "%IP% . ssh", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"inet t ports", "%IP% . ssh", "192.0.2.1", FIREWALL_PRESENT, 300},
 		{"inet t ports", "%IP% . 23", "192.0.2.1", FIREWALL_ABSENT, 0},
+		{"inet t ports", "%IP% . telnet", "192.0.2.1", FIREWALL_ABSENT, 0},
+		{"inet t protocols", "%IP% . tcp", "192.0.2.1", FIREWALL_PRESENT, 300},
+		{"inet t protocols", "%IP% . 6", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"inet t protocols", "%IP% . 17", "192.0.2.1", FIREWALL_ABSENT, 0},
+		{"inet t protocols", "%IP% . 6", "192.0.2.2", FIREWALL_ABSENT, 0},
+		{"inet t wide", "%IP% . ssh", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"inet t wide", "%IP% . 1024", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"inet t wide", "%IP% . 1025", "192.0.2.1", FIREWALL_ABSENT, 0},
+		{"inet t wide", "%IP% . 22", "192.0.3.0", FIREWALL_ABSENT, 0},
+		{"inet t wide", "%IP% . 22", "192.0.4.4", FIREWALL_SPELLED, 0},
+		{"inet t wide", "%IP% . 22", "192.0.4.10", FIREWALL_ABSENT, 0},
 		{"inet t ranges", "%IP%", "192.0.2.1", FIREWALL_SPELLED, 0},
+		{"inet t ranges", "%IP%", "192.0.2.128", FIREWALL_ABSENT, 0},
 		{"inet t ranges", "%IP%", "198.51.100.7", FIREWALL_PRESENT, 50},
 		{"inet t absent", "%IP%", "192.0.2.1", FIREWALL_ABSENT, 0},
 		{"inet away four", "%IP%", "192.0.2.1", FIREWALL_ABSENT, 0},
@@ -427,6 +460,9 @@ static void test_lists(void **state)
 			"add element inet t four { 192.0.2.9 timeout 900s }\n"
 			"add element inet t six { 2001:db8:0::1 timeout 200s }\n"
 			"add element inet t ports { 192.0.2.1 . 22 timeout 300s }\n"
+			"add element inet t protocols { 192.0.2.1 . tcp timeout 300s }\n"
+			"add element inet t wide { 192.0.2.0/24 . 1-1024 timeout 300s }\n"
+			"add element inet t wide { 192.0.4.3-192.0.4.9 . 22 timeout 300s }\n"
 			"add element inet t ranges { 192.0.2.0/25 timeout 400s }\n"
 			"add element inet t ranges { 198.51.100.7 timeout 50s }\n"),
 		0);
@@ -442,6 +478,41 @@ static void test_lists(void **state)
 			fail_msg("case %zu: %u s are left", i, seconds);
 		rule_free(rule);
 	}
+}
+
+/* The first few odd spellings are asked for, one by one; and what is not there does no harm to what
+ * comes next, nor is it changed by the question. */
+static void on_listed_odd(void *userdata, struct listing *listing, uint64_t now_us)
+{
+	struct fixture *fixture = userdata;
+	struct rule *rule = new_rule("inet t protocols", "%IP% . 17", "192.0.2.1");
+	uint64_t left_us;
+
+	assert_true(now_us == 7);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(firewall_ask(fixture->firewall, listing, rule, &left_us),
+				 FIREWALL_ABSENT);
+	assert_int_equal(firewall_ask(fixture->firewall, listing, rule, &left_us), FIREWALL_SILENT);
+	rule_free(rule);
+}
+
+static void test_odd_spellings(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *odd = new_rule("inet t protocols", "%IP% . 17", "192.0.2.1");
+
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(
+			run_nft(fixture, "add element inet t protocols { 192.0.2.1 . tcp }\n"), 0);
+		assert_int_equal(firewall_list(fixture->firewall, odd, 7, on_listed_odd, fixture),
+				 0);
+		assert_int_equal(left(fixture, "inet t protocols", "192.0.2.1 . udp"), -1);
+		assert_int_equal(open_rule(fixture, odd, 100), FIREWALL_DONE);
+		assert_in_range(left(fixture, "inet t protocols", "192.0.2.1 . udp"), 90, 100);
+		assert_int_equal(close_rule(fixture, odd), FIREWALL_DONE);
+		assert_int_equal(left(fixture, "inet t protocols", "192.0.2.1 . udp"), -1);
+	}
+	rule_free(odd);
 }
 
 static void test_check(void **state)
@@ -547,9 +618,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_time_is_not_for_ever, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_set, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_close_where_others_fill_the_set, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_long_element, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_set_comes_and_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_odd_spellings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check_full_set, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leaves_others_alone, set_up, tear_down),
