@@ -11,8 +11,8 @@
 #include "grant/survey.h"
 #include "util/cleanup.h"
 
-/* How many are closed in one go: when thousands end in one second, records are judged in between.
- */
+/* How many are closed, or put back into a firewall that was flushed, in one go: when thousands are
+ * due in one second, records are judged in between. */
 enum { AT_ONCE = 256 };
 
 /* How soon records are read again that could not be read. */
@@ -480,18 +480,27 @@ uint64_t grants_next_us(const struct grants *grants)
 	return first && first->at_us < next_us ? first->at_us : next_us;
 }
 
-void grants_run(struct grants *grants, uint64_t now_us)
+/* Returns how many of those that are due were run, `n_max` at most. */
+static size_t run_due(struct grants *grants, size_t n_max, uint64_t now_us)
 {
-	struct due *due;
+	for (size_t n = 0; n < n_max; n++) {
+		struct due *due = queue_first(&grants->queue);
 
-	firewall_process(grants->firewall, now_us);
-	for (size_t i = 0; i < AT_ONCE; i++) {
-		due = queue_first(&grants->queue);
 		if (!due || due->at_us > now_us)
-			break;
+			return n;
 		grant_run((struct grant *)due, now_us);
 	}
+	return n_max;
+}
+
+void grants_run(struct grants *grants, uint64_t now_us)
+{
+	size_t n;
+
+	firewall_process(grants->firewall, now_us);
+	n = run_due(grants, AT_ONCE, now_us);
 	survey_run(grants, now_us);
+	run_due(grants, AT_ONCE - n, now_us); /* what the survey has found */
 	if (grants->reread_us <= now_us)
 		read_records(grants, false, now_us);
 }

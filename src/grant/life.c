@@ -529,10 +529,14 @@ void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left
 	if (answer == FIREWALL_SPELLED && retelling != RETOLD_ADOPTED)
 		left_us = wanted_us;
 	if ((answer == FIREWALL_PRESENT || answer == FIREWALL_SPELLED) &&
-	    left_us < wanted_us + TOLERANCE_US && wanted_us < left_us + TOLERANCE_US)
+	    left_us < wanted_us + TOLERANCE_US && wanted_us < left_us + TOLERANCE_US) {
 		settle(grant, retelling, now_us);
-	else
-		keep(grant, retelling, now_us);
+		return;
+	}
+	/* In its turn: somebody may have flushed thousands. */
+	grant->retelling = retelling;
+	grant->state = UNTOLD;
+	set_due(grant, now_us);
 }
 
 /* Whose grant it is matters to what closes it: then it stays who opened it. */

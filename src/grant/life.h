@@ -86,6 +86,8 @@ struct grants {
 	uint64_t reread_us; /* when records are read that could not be before; UINT64_MAX: none */
 	uint64_t survey_us; /* when the firewall is asked next; UINT64_MAX: there is nothing to ask
 			     */
+	uint64_t survey_rest_us; /* not before this */
+	uint64_t survey_cost;	 /* of the last survey, and of late answers to it */
 	size_t n_grants;
 	size_t n_unread; /* records that could not be read */
 	struct queue queue;

@@ -6,10 +6,11 @@
 
 struct grants;
 
-/* How often. */
+/* How often, if there is little to ask for; the more there is, the more seldom. */
 #define SURVEY_US UINT64_C(500000)
 
-/* Makes sure that the next one is not later than this. */
+/* Makes sure that the next one is not later than this, unless the last one was too much work for
+ * that. */
 void survey_by(struct grants *grants, uint64_t at_us);
 
 /* Asks, if it is time. */

@@ -1624,39 +1624,172 @@ static void test_ipset_survey_spelled(void **state)
 	assert_int_equal(support_ipset("destroy ktp"), 0);
 }
 
-/* Thousands that end in one second: in bounded steps, so that other work is done in between. */
-static void test_ipset_ten_thousand(void **state)
+/* Records of as many grants, which end one after the other from T0 + 30 s on. */
+static void put_many(const struct fixture *fixture, const char *backend, const char *set,
+		     unsigned n, const char *rest)
 {
-	enum { N = 10000 };
-	struct fixture *fixture = with_sets(state);
-	unsigned n_steps = 0;
-
-	for (unsigned i = 0; i < N; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		char text[512], name[64];
 
 		snprintf(name, sizeof name, "ip@10.0.%u.%u", i >> 8, i & 255);
 		snprintf(text, sizeof text,
 			 "door=ip\nsource=10.0.%u.%u\nboot=%s\ndeadline_us=%" PRIu64
-			 "\nstate=open\nopened=1\nbackend=ipset\nset=kt\nelement=10.0.%u.%u\n"
+			 "\nstate=open\nopened=1\nbackend=%s\nset=%s\nelement=10.0.%u.%u%s\n"
 			 "end=yes\n",
-			 i >> 8, i & 255, boot_id, T0 + 30 * S + i * 100, i >> 8, i & 255);
+			 i >> 8, i & 255, boot_id, T0 + 30 * S + i * 100, backend, set, i >> 8,
+			 i & 255, rest);
 		put_record(fixture, name, text);
 	}
-	assert_int_equal(inherit(fixture->grants, T0), 0);
-	fixture->news[0] = '\0';
-	assert_int_equal(grants_count(fixture->grants), N);
-	assert_int_equal(support_ipset("test kt 10.0.0.0"), 0);
-	assert_int_equal(support_ipset("test kt 10.0.39.15"), 0);
-	while (grants_next_us(fixture->grants) <= T0 + 31 * S) {
-		grants_run(fixture->grants, T0 + 31 * S);
+}
+
+/* Runs with the clock standing still until all is done; the steps that it took, none of which did
+ * more than its share. */
+static unsigned run_all(struct fixture *fixture, uint64_t now_us)
+{
+	unsigned n_steps = 0;
+
+	while (grants_next_us(fixture->grants) <= now_us) {
+		size_t n_lines = 0;
+
 		fixture->news[0] = '\0';
+		grants_run(fixture->grants, now_us);
+		for (const char *c = fixture->news; *c; c++)
+			n_lines += *c == '\n';
+		assert_true(n_lines <= 256);
 		n_steps++;
 	}
+	fixture->news[0] = '\0';
+	return n_steps;
+}
+
+/* Thousands that end in one second: in bounded steps, so that other work is done in between. */
+static void test_ipset_ten_thousand(void **state)
+{
+	enum { N = 10000 };
+	struct fixture *fixture = with_sets(state);
+
+	put_many(fixture, "ipset", "kt", N, "");
+	assert_int_equal(inherit(fixture->grants, T0), 0);
+	assert_int_equal(grants_count(fixture->grants), N);
+	run_all(fixture, T0);
+	assert_int_equal(support_ipset("test kt 10.0.0.0"), 0);
+	assert_int_equal(support_ipset("test kt 10.0.39.15"), 0);
+	assert_in_range(run_all(fixture, T0 + 31 * S), 10, 100);
 	assert_int_equal(grants_count(fixture->grants), 0);
-	assert_in_range(n_steps, 10, 100);
 	assert_int_equal(support_ipset("test kt 10.0.0.0"), 1);
 	assert_int_equal(support_ipset("test kt 10.0.39.15"), 1);
 	assert_false(has_record(fixture, "ip@10.0.39.15"));
+}
+
+static int run_nft(const struct fixture *fixture, const char *command)
+{
+	char *const argv[] = {TEXT("/usr/sbin/nft"), TEXT(command), NULL};
+	char *output = support_path(fixture->directory, "set");
+	int status = support_run(argv, NULL, output);
+
+	free(output);
+	return status;
+}
+
+static struct fixture *with_nft_set(void **state, const char *command)
+{
+	struct fixture *fixture = *state;
+
+	if (!permitted)
+		skip();
+	run_nft(fixture, "delete table inet kt");
+	if (run_nft(fixture, "add table inet kt") != 0)
+		skip();
+	assert_int_equal(run_nft(fixture, command), 0);
+	return fixture;
+}
+
+/* How many elements nft shows in the set. */
+static size_t count_elements(const struct fixture *fixture)
+{
+	char *path = support_path(fixture->directory, "set"), *text;
+	size_t n = 0;
+
+	assert_int_equal(run_nft(fixture, "list set inet kt kt"), 0);
+	text = support_read(path, NULL);
+	for (const char *at = text; (at = strstr(at, " expires ")); at++)
+		n++;
+	free(text);
+	free(path);
+	return n;
+}
+
+static void test_nft_ten_thousand(void **state)
+{
+	enum { N = 10000 };
+	struct fixture *fixture =
+		with_nft_set(state, "add set inet kt kt { type ipv4_addr; flags timeout; }");
+
+	put_many(fixture, "nft", "inet kt kt", N, "");
+	assert_int_equal(inherit(fixture->grants, T0), 0);
+	run_all(fixture, T0);
+	assert_int_equal(count_elements(fixture), N);
+	assert_in_range(run_all(fixture, T0 + 31 * S), 10, 100);
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_int_equal(count_elements(fixture), 0);
+	assert_false(has_record(fixture, "ip@10.0.39.15"));
+}
+
+/* A thousand that somebody has flushed are put back in bounded steps, whatever their spelling, and
+ * so are some of them. */
+static void test_nft_put_back(void **state)
+{
+	enum { N = 1000 };
+	struct fixture *fixture = with_nft_set(
+		state, "add set inet kt kt { type ipv4_addr . inet_service; flags timeout; }");
+
+	put_many(fixture, "nft", "inet kt kt", N, " . ssh");
+	assert_int_equal(inherit(fixture->grants, T0), 0);
+	run_all(fixture, T0);
+	assert_int_equal(count_elements(fixture), N);
+	assert_int_equal(run_nft(fixture, "flush set inet kt kt"), 0);
+	assert_in_range(run_all(fixture, T0 + 10 * S), 4, 20);
+	assert_int_equal(count_elements(fixture), N);
+	assert_int_equal(run_all(fixture, T0 + 11 * S), 1);
+	assert_int_equal(run_nft(fixture, "delete element inet kt kt { 10.0.0.7 . 22 }"), 0);
+	grants_run(fixture->grants, T0 + 12 * S);
+	expect_news(fixture, "restored ip 10.0.0.7 18: the firewall had lost it\n");
+	assert_int_equal(count_elements(fixture), N);
+}
+
+/* The larger the set, the more seldom it is asked for; but it is. */
+static void test_survey_of_a_large_set(void **state)
+{
+	struct fixture *fixture =
+		with_nft_set(state, "add set inet kt kt { type ipv4_addr; flags timeout; }");
+	char *command = malloc(200000), *end = command;
+	struct door door = ipset_door;
+	uint64_t next_us;
+
+	door.backend = BACKEND_NFT;
+	door.set[FAMILY_IPV4] = TEXT("inet kt kt");
+	open_door(fixture, &door, A, T0);
+	run_all(fixture, T0 + S);
+	assert_true(grants_next_us(fixture->grants) <= T0 + 2 * S);
+	end += sprintf(end, "add element inet kt kt { 10.9.9.9");
+	for (unsigned i = 0; i < 8000; i++)
+		end += sprintf(end, ", 10.0.%u.%u", i >> 8, i & 255);
+	sprintf(end, " }");
+	assert_int_equal(run_nft(fixture, command), 0);
+	free(command);
+	run_all(fixture, T0 + 2 * S);
+	next_us = grants_next_us(fixture->grants);
+	assert_in_range((next_us - T0) / S, 4, 10);
+
+	/* A knock does not bring it forward. */
+	open_door(fixture, &door, B, T0 + 2 * S);
+	run_all(fixture, T0 + 3 * S);
+	assert_true(grants_next_us(fixture->grants) == next_us);
+	fixture->news[0] = '\0';
+	assert_int_equal(run_nft(fixture, "flush set inet kt kt"), 0);
+	run_all(fixture, next_us);
+	assert_int_equal(count_elements(fixture), 2);
+	assert_true(grants_next_us(fixture->grants) < next_us + S);
 }
 
 static void test_ipset_inherited(void **state)
@@ -2046,6 +2179,9 @@ int main(void)
 		TEST(test_ipset_survey),
 		TEST(test_ipset_survey_spelled),
 		TEST(test_ipset_ten_thousand),
+		TEST(test_nft_ten_thousand),
+		TEST(test_nft_put_back),
+		TEST(test_survey_of_a_large_set),
 		TEST(test_ipset_inherited),
 		TEST(test_iptables),
 		TEST(test_iptables_knocks_in_a_row),
