@@ -11,9 +11,10 @@
 #include "grant/survey.h"
 #include "util/cleanup.h"
 
-/* How many are closed, or put back into a firewall that was flushed, in one go: when thousands are
- * due in one second, records are judged in between. */
-enum { AT_ONCE = 256 };
+/* How many are closed in one go: when thousands are due in one second, records are judged in
+ * between. Putting one back into a firewall that was flushed counts for more: nft looks the name of
+ * a service up each time. */
+enum { AT_ONCE = 256, UNTOLD_COST = 2 };
 
 /* How soon records are read again that could not be read. */
 #define REREAD_US UINT64_C(1000000)
@@ -480,27 +481,28 @@ uint64_t grants_next_us(const struct grants *grants)
 	return first && first->at_us < next_us ? first->at_us : next_us;
 }
 
-/* Returns how many of those that are due were run, `n_max` at most. */
-static size_t run_due(struct grants *grants, size_t n_max, uint64_t now_us)
+/* Runs those that are due, until the budget is spent. */
+static void run_due(struct grants *grants, int *budget, uint64_t now_us)
 {
-	for (size_t n = 0; n < n_max; n++) {
+	while (*budget > 0) {
 		struct due *due = queue_first(&grants->queue);
+		struct grant *grant = (struct grant *)due;
 
 		if (!due || due->at_us > now_us)
-			return n;
-		grant_run((struct grant *)due, now_us);
+			return;
+		*budget -= grant->state == UNTOLD ? UNTOLD_COST : 1;
+		grant_run(grant, now_us);
 	}
-	return n_max;
 }
 
 void grants_run(struct grants *grants, uint64_t now_us)
 {
-	size_t n;
+	int budget = AT_ONCE;
 
 	firewall_process(grants->firewall, now_us);
-	n = run_due(grants, AT_ONCE, now_us);
+	run_due(grants, &budget, now_us);
 	survey_run(grants, now_us);
-	run_due(grants, AT_ONCE - n, now_us); /* what the survey has found */
+	run_due(grants, &budget, now_us); /* what the survey has found */
 	if (grants->reread_us <= now_us)
 		read_records(grants, false, now_us);
 }
