@@ -54,19 +54,23 @@ enum { REASON_MAX = 300 };
 
 DEFINE_CLEANUP(struct manager *, manager_free)
 
+static void on_trouble(void *userdata, const char *door, const char *problem)
+{
+	(void)userdata;
+	log_line(LOG_ERR, "door %s cannot be opened as things are: %s", door, problem);
+}
+
 /* A door that cannot be opened now may be later: its set may be made after the daemon has started.
  */
 static void check_doors(struct manager *manager)
 {
 	struct firewall *firewall = grants_firewall(doors_grants(manager->doors));
 
-	for (size_t i = 0; i < manager->config->n_doors; i++) {
-		const struct door *door = &manager->config->doors[i];
-
-		if (firewall_prepare(firewall, door) < 0 || firewall_check(firewall, door) < 0)
-			log_line(LOG_ERR, "door %s cannot be opened as things are: %s", door->name,
-				 firewall_problem(firewall));
-	}
+	firewall_forget_ready(firewall);
+	for (size_t i = 0; i < manager->config->n_doors; i++)
+		firewall_make_ready(firewall, &manager->config->doors[i], clock_us(CLOCK_BOOTTIME),
+				    on_trouble, NULL);
+	doors_rearm(manager->doors);
 }
 
 /* Knocks that are refused can be sent as often as somebody likes. */

@@ -10,7 +10,7 @@ struct children;
 struct caller;
 struct door;
 struct ipset_client;
-struct iptables_job;
+struct iptables;
 struct listing;
 struct nft_client;
 
@@ -24,7 +24,7 @@ struct firewall {
 	struct children *children;
 	struct ipset_client *ipset; /* each made when first needed */
 	struct nft_client *nft;
-	struct iptables_job *jobs; /* what iptables is doing */
+	struct iptables *iptables;
 	char problem[PROBLEM_MAX];
 };
 
@@ -44,8 +44,10 @@ struct backend {
 	bool expires; /* the kernel keeps the deadline */
 	/* Fills in the rule's fields. 0, -ENOMEM, -EAFNOSUPPORT. */
 	int (*spell)(const struct door *door, const struct caller *caller, struct rule *rule);
-	/* NULL: there is nothing to prepare. */
-	int (*prepare)(struct firewall *firewall, const struct door *door);
+	/* As firewall.h has it, with what comes before check(). 0 or a negative errno: `fn` will
+	 * not be called for what that says. NULL: check() will do, which waits for nobody. */
+	int (*ready)(struct firewall *firewall, const struct door *door, uint64_t now_us,
+		     firewall_trouble_fn fn, void *userdata);
 	/* As firewall.h has them; `problem` is written on error. One family is checked at a time.
 	 */
 	int (*check)(struct firewall *firewall, const struct door *door, enum family family);
@@ -55,7 +57,7 @@ struct backend {
 		     void *owner);
 	/* Fills in the listing of the rule's place, whose error is -ENOENT if there is no such
 	 * place, and sorts it. FIREWALL_DONE, or FIREWALL_PENDING: the backend has taken the
-	 * listing over. NULL: what is open cannot be asked. */
+	 * listing over; or a negative errno. NULL: what is open cannot be asked. */
 	int (*list)(struct firewall *firewall, const struct rule *rule, struct listing *listing,
 		    uint64_t now_us);
 	/* What the listing says; PRESENT, SPELLED or ABSENT. */

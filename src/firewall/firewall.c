@@ -42,7 +42,7 @@ struct firewall *firewall_free(struct firewall *firewall)
 		children_free(firewall->children);
 		ipset_client_free(firewall->ipset);
 		nft_client_free(firewall->nft);
-		iptables_free_jobs(firewall);
+		iptables_free(firewall->iptables);
 		free(firewall);
 	}
 	return NULL;
@@ -63,13 +63,6 @@ const char *firewall_problem(const struct firewall *firewall)
 	return firewall->problem;
 }
 
-int firewall_prepare(struct firewall *firewall, const struct door *door)
-{
-	const struct backend *backend = backend_of(door);
-
-	return backend->prepare ? backend->prepare(firewall, door) : 0;
-}
-
 int firewall_check(struct firewall *firewall, const struct door *door)
 {
 	int r = 0;
@@ -77,6 +70,22 @@ int firewall_check(struct firewall *firewall, const struct door *door)
 	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
 		r = backend_of(door)->check(firewall, door, family);
 	return r;
+}
+
+void firewall_make_ready(struct firewall *firewall, const struct door *door, uint64_t now_us,
+			 firewall_trouble_fn fn, void *userdata)
+{
+	const struct backend *backend = backend_of(door);
+	int r = backend->ready ? backend->ready(firewall, door, now_us, fn, userdata)
+			       : firewall_check(firewall, door);
+
+	if (r < 0)
+		fn(userdata, door->name, firewall->problem);
+}
+
+void firewall_forget_ready(struct firewall *firewall)
+{
+	iptables_forget_ready(firewall);
 }
 
 int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
@@ -106,6 +115,8 @@ int firewall_list(struct firewall *firewall, const struct rule *rule, uint64_t n
 	r = rule->backend->list(firewall, rule, listing, now_us);
 	if (r == FIREWALL_DONE)
 		listing_tell(listing, now_us);
+	else if (r < 0)
+		listing_free(listing);
 	return r < 0 ? r : 0;
 }
 
@@ -139,10 +150,7 @@ bool listing_covers(const struct listing *listing, const struct rule *rule)
 
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us)
 {
-	struct iptables_job *job = iptables_find(firewall, owner);
-
-	if (job)
-		iptables_hurry(job, kill_at_us);
+	iptables_hurry(firewall, owner, kill_at_us);
 	children_limit(firewall->children, owner, kill_at_us);
 }
 
@@ -153,7 +161,10 @@ int firewall_fd(const struct firewall *firewall)
 
 uint64_t firewall_next_us(const struct firewall *firewall)
 {
-	return children_next_us(firewall->children);
+	uint64_t next_us = children_next_us(firewall->children);
+	uint64_t iptables_us = iptables_next_us(firewall);
+
+	return iptables_us < next_us ? iptables_us : next_us;
 }
 
 /* How a command ended, in words; *ret_error is 0 if all went well. */
@@ -187,14 +198,9 @@ void firewall_process(struct firewall *firewall, uint64_t now_us)
 	while (children_next(firewall->children, now_us, &exit)) {
 		int error;
 		const char *problem = describe(firewall, &exit, &error);
-		struct iptables_job *job = iptables_find(firewall, exit.owner);
-		bool shows = job && iptables_shows(job);
 
-		if (job) {
-			error = iptables_continue(firewall, job, error, now_us);
-			problem = error < 0 ? firewall->problem : NULL;
-		}
-		if (error != FIREWALL_PENDING && !shows)
+		if (!iptables_continue(firewall, exit.owner, error, now_us))
 			firewall->done(exit.owner, error, problem, now_us);
 	}
+	iptables_process(firewall, now_us);
 }

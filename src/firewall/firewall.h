@@ -2,7 +2,7 @@
  *
  * MUST: opening twice is as opening once. What is substituted into a command or an element is a
  * canonical address, a door's name or a number, never text from a record. No shell. Nothing
- * here waits for a child, but for firewall_prepare() and firewall_check(). */
+ * here waits for a child, but for firewall_check(). */
 #pragma once
 
 #include "core/address.h"
@@ -35,13 +35,19 @@ struct firewall *firewall_free(struct firewall *firewall);
 /* What is wrong, after a function below has returned an error. Valid until the next call. */
 const char *firewall_problem(const struct firewall *firewall);
 
-/* Makes what knocktail itself has to have for this door in the firewall, if it is not there. 0 or a
- * negative errno. */
-int firewall_prepare(struct firewall *firewall, const struct door *door);
-
 /* Whether what the door names is there and can do what it must: set, family, timeout. 0 or a
- * negative errno. */
+ * negative errno. For who has nothing else to do: it may run commands to their end. */
 int firewall_check(struct firewall *firewall, const struct door *door);
+
+/* The same without waiting; and what knocktail itself has to have for this door in the firewall is
+ * made, if it is not there. `fn` is called for each problem, perhaps one a family, before this
+ * returns or later. The door need not outlive the call. */
+typedef void (*firewall_trouble_fn)(void *userdata, const char *door, const char *problem);
+void firewall_make_ready(struct firewall *firewall, const struct door *door, uint64_t now_us,
+			 firewall_trouble_fn fn, void *userdata);
+
+/* What was asked of that before is not told any more. */
+void firewall_forget_ready(struct firewall *firewall);
 
 /* Opens and closes. `left_us` is how long the kernel shall keep it open, where it can, and no more
  * than a second longer. An owner has one of them under way at a time. A

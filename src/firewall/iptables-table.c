@@ -1,6 +1,7 @@
 #include "firewall/iptables-table.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,11 +76,13 @@ int iptables_read_table(struct listing *listing, char *text, uint64_t wall_us)
 	return r;
 }
 
-/* All its rules have to be there; the first of them to end counts. */
+/* All its rules have to be there; the first of them to end counts, unless one has no end that is
+ * known. */
 enum firewall_answer iptables_find_rules(const struct listing *listing, const struct rule *rule,
 					 uint64_t *ret_left_us)
 {
 	uint64_t least_us = UINT64_MAX;
+	bool is_endless = false;
 
 	for (char **ports = rule->ports; *ports; ports++) {
 		uint64_t left_us;
@@ -90,7 +93,8 @@ enum firewall_answer iptables_find_rules(const struct listing *listing, const st
 		if (!listing_find(listing, key, &left_us))
 			return FIREWALL_ABSENT;
 		least_us = left_us < least_us ? left_us : least_us;
+		is_endless = is_endless || left_us == UINT64_MAX;
 	}
-	*ret_left_us = least_us;
+	*ret_left_us = is_endless ? UINT64_MAX : least_us;
 	return FIREWALL_PRESENT;
 }
