@@ -478,8 +478,8 @@ static void expire(struct firewall *firewall, struct place *place, uint64_t now_
 	if (place->limit_us <= now_us) {
 		place->limit_us = UINT64_MAX;
 		fail_at(firewall, place, -ETIMEDOUT, "it took too long");
-		end_late(firewall, &place->waiting, now_us, &place->limit_us);
 		end_late(firewall, &place->underway, now_us, &place->limit_us);
+		end_late(firewall, &place->waiting, now_us, &place->limit_us);
 	}
 	if (place->doing != IDLE && !place->underway.first)
 		children_limit(firewall->children, place, now_us);

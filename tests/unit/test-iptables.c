@@ -1,16 +1,25 @@
 /* Against the kernel's own tables, in a network namespace of the test's own. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cmocka-all.h"
 #include "core/address.h"
 #include "core/caller.h"
 #include "core/door.h"
+#include "firewall/backend.h"
 #include "firewall/firewall.h"
 #include "support.h"
 
@@ -24,7 +33,7 @@ struct fixture {
 	char *directory, *input, *listing;
 };
 
-static unsigned n_done;
+static unsigned n_done, n_failed;
 static int done_error;
 static char done_problem[512];
 
@@ -33,6 +42,7 @@ static void on_done(void *owner, int error, const char *problem, uint64_t now_us
 	(void)owner;
 	(void)now_us;
 	n_done++;
+	n_failed += error < 0;
 	done_error = error;
 	snprintf(done_problem, sizeof done_problem, "%s", problem ? problem : "");
 }
@@ -182,18 +192,21 @@ static void on_trouble(void *userdata, const char *door, const char *problem)
 	snprintf(done_problem, sizeof done_problem, "%s: %s", door, problem);
 }
 
-/* Waits until nothing is under way. */
-static void settle(struct fixture *fixture)
+/* Waits until nothing is under way, and returns how often that took a look. */
+static unsigned settle(struct fixture *fixture)
 {
-	while (firewall_process(fixture->firewall, 0), firewall_next_us(fixture->firewall) > 0) {
+	for (unsigned n = 0;; n++) {
+		firewall_process(fixture->firewall, 0);
 		if (firewall_next_us(fixture->firewall) == UINT64_MAX)
-			return;
-		support_wait(firewall_fd(fixture->firewall));
+			return n;
+		if (firewall_next_us(fixture->firewall) > 0)
+			support_wait(firewall_fd(fixture->firewall));
 	}
 }
 
 static void make_ready(struct fixture *fixture, const struct door *door)
 {
+	n_troubles = 0;
 	firewall_make_ready(fixture->firewall, door, 0, on_trouble, NULL);
 	settle(fixture);
 }
@@ -355,6 +368,379 @@ static void test_many(void **state)
 		rule_free(rules[i]);
 }
 
+/* New rules of one door for as many sources. */
+static void new_rules(struct rule **rules, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char source[32];
+
+		snprintf(source, sizeof source, "10.0.%u.%u", i >> 8, i & 255);
+		rules[i] = new_rule(&web, source);
+	}
+}
+
+static void open_all(struct fixture *fixture, struct rule *const *rules, unsigned n)
+{
+	n_done = n_failed = 0;
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(firewall_open(fixture->firewall, rules[i], 100 * S, 0, rules[i]),
+				 FIREWALL_PENDING);
+}
+
+static void free_all(struct rule **rules, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		rule_free(rules[i]);
+}
+
+/* What waits for the first one is done in one go: two children for it, two for all the others. */
+static void test_a_thousand(void **state)
+{
+	enum { N = 1000 };
+	struct fixture *fixture = needed(state);
+	struct rule *rules[N];
+
+	new_rules(rules, N);
+	open_all(fixture, rules, N);
+	assert_in_range(settle(fixture), 4, 40);
+	assert_int_equal(n_done, N);
+	assert_int_equal(n_failed, 0);
+	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
+	assert_int_equal(count(fixture, "-j KNOCKTAIL\n"), 1);
+	open_all(fixture, rules, N);
+	assert_in_range(settle(fixture), 4, 40);
+	assert_int_equal(n_failed, 0);
+	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
+	n_done = 0;
+	for (unsigned i = 0; i < N; i++)
+		firewall_close(fixture->firewall, rules[i], 0, rules[i]);
+	assert_in_range(settle(fixture), 4, 40);
+	assert_int_equal(n_done, N);
+	assert_int_equal(n_failed, 0);
+	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 0);
+	free_all(rules, N);
+}
+
+/* Nobody waits for long while many are told of their end. */
+static void test_tells_in_steps(void **state)
+{
+	enum { N = 600 };
+	struct fixture *fixture = needed(state);
+	struct rule *rules[N];
+	unsigned n_most = 0;
+
+	new_rules(rules, N);
+	open_all(fixture, rules, N);
+	while (n_done < N) {
+		unsigned n_before = n_done;
+
+		firewall_process(fixture->firewall, 0);
+		n_most = n_done - n_before > n_most ? n_done - n_before : n_most;
+		if (n_done < N && firewall_next_us(fixture->firewall) > 0)
+			support_wait(firewall_fd(fixture->firewall));
+	}
+	assert_in_range(n_most, 100, 300);
+	free_all(rules, N);
+}
+
+/* One that the kernel does not take fails, and no other. */
+static void test_one_is_wrong(void **state)
+{
+	enum { N = 40, WRONG = 29 };
+	struct fixture *fixture = needed(state);
+	struct rule *rules[N];
+
+	new_rules(rules, N);
+	strcpy(rules[WRONG]->ports[0], "tcp x");
+	open_all(fixture, rules, N);
+	settle(fixture);
+	assert_int_equal(n_done, N);
+	assert_int_equal(n_failed, 1);
+	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N - 1);
+	assert_int_equal(count(fixture, "-s 10.0.0.29/32"), 0);
+	/* Later ones are gathered again. */
+	free_all(rules, N);
+	new_rules(rules, N);
+	open_all(fixture, rules, N);
+	assert_in_range(settle(fixture), 4, 20);
+	assert_int_equal(n_failed, 0);
+	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
+	free_all(rules, N);
+}
+
+/* The second is what shall be, even if the first has not been begun. */
+static void test_two_wishes(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *first = new_rule(&web, "192.0.2.1"), *rule = new_rule(&web, "192.0.2.2");
+	int owners[2];
+
+	n_done = n_failed = 0;
+	firewall_open(fixture->firewall, first, 100 * S, 0, first);
+	firewall_open(fixture->firewall, rule, 100 * S, 0, &owners[0]);
+	firewall_close(fixture->firewall, rule, 0, &owners[1]);
+	settle(fixture);
+	assert_int_equal(n_done, 3);
+	assert_int_equal(n_failed, 0);
+	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 1);
+	firewall_open(fixture->firewall, first, 100 * S, 0, first);
+	firewall_close(fixture->firewall, rule, 0, &owners[0]);
+	firewall_open(fixture->firewall, rule, 100 * S, 0, &owners[1]);
+	settle(fixture);
+	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 2);
+	rule_free(first);
+	rule_free(rule);
+}
+
+/* Whose time is up is told so, and nobody else suffers. */
+static void test_hurries_one_of_many(void **state)
+{
+	enum { N = 10 };
+	struct fixture *fixture = needed(state);
+	struct rule *rules[N];
+
+	new_rules(rules, N);
+	open_all(fixture, rules, N);
+	firewall_hurry(fixture->firewall, rules[5], 1);
+	assert_true(firewall_next_us(fixture->firewall) == 1);
+	firewall_process(fixture->firewall, 1);
+	assert_int_equal(n_done, 1);
+	assert_int_equal(done_error, -ETIMEDOUT);
+	assert_string_equal(done_problem, "iptables KNOCKTAIL: it took too long");
+	settle(fixture);
+	assert_int_equal(n_done, N);
+	assert_int_equal(n_failed, 1);
+	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N - 1);
+	assert_int_equal(count(fixture, "-s 10.0.0.5/32"), 0);
+	free_all(rules, N);
+}
+
+struct answer {
+	unsigned n;
+	struct firewall *firewall;
+	const struct rule *rule;
+	enum firewall_answer answer;
+	uint64_t left_us;
+};
+
+static void on_listed(void *userdata, const struct listing *listing, uint64_t now_us)
+{
+	struct answer *answer = userdata;
+
+	(void)now_us;
+	answer->n++;
+	answer->answer = firewall_ask(answer->firewall, listing, answer->rule, &answer->left_us);
+}
+
+static enum firewall_answer look_for(struct firewall *firewall, const struct rule *rule,
+				     uint64_t *ret_left_us)
+{
+	struct answer answer = {.firewall = firewall, .rule = rule};
+
+	assert_int_equal(firewall_list(firewall, rule, 0, on_listed, &answer), 0);
+	while (answer.n == 0) {
+		firewall_process(firewall, 0);
+		if (answer.n == 0)
+			support_wait(firewall_fd(firewall));
+	}
+	*ret_left_us = answer.left_us;
+	return answer.answer;
+}
+
+static void test_lists(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule(&ssh, "192.0.2.1"), *other = new_rule(&web, "192.0.2.1");
+	char *text, *line, again[1024];
+	uint64_t left_us;
+
+	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_ABSENT);
+	open_rule(fixture, rule, 100 * S);
+	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_PRESENT);
+	assert_in_range(left_us, 95 * S, 101 * S);
+	assert_int_equal(look_for(fixture->firewall, other, &left_us), FIREWALL_ABSENT);
+
+	/* One of its rules is there twice. */
+	text = list(fixture, "/usr/sbin/iptables");
+	line = strstr(text, "-A KNOCKTAIL -s 192.0.2.1/32 -p tcp");
+	assert_non_null(line);
+	*strchr(line, '\n') = '\0';
+	snprintf(again, sizeof again, "*filter\n%s\nCOMMIT\n", line);
+	support_write(fixture->input, again, strlen(again));
+	assert_int_equal(
+		support_run((char *[]){TEXT("/usr/sbin/iptables-restore"), TEXT("--noflush"), NULL},
+			    fixture->input, NULL),
+		0);
+	free(text);
+	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_PRESENT);
+	assert_true(left_us == UINT64_MAX);
+	open_rule(fixture, rule, 100 * S);
+	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_PRESENT);
+	assert_in_range(left_us, 95 * S, 101 * S);
+
+	/* Nothing jumps there, so nothing is open; then something does. */
+	assert_int_equal(
+		support_run((char *[]){TEXT("/usr/sbin/iptables"), TEXT("-F"), TEXT("INPUT"), NULL},
+			    NULL, NULL),
+		0);
+	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_ABSENT);
+	assert_int_equal(count(fixture, "-A INPUT -j KNOCKTAIL\n"), 1);
+	rule_free(rule);
+	rule_free(other);
+}
+
+/* Runs `try` in a process that may do things to itself. */
+static void fork_for(bool (*try)(const struct rule *), const struct rule *rule)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(try(rule) ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* Closes the rule, and returns how that ended. */
+static int try_to_close(struct firewall *firewall, const struct rule *rule)
+{
+	int r = firewall_close(firewall, rule, 0, (void *)rule);
+
+	if (r < 0)
+		return r;
+	for (n_done = 0; n_done == 0;) {
+		firewall_process(firewall, 0);
+		if (n_done == 0)
+			support_wait(firewall_fd(firewall));
+	}
+	return done_error;
+}
+
+/* The program says that it may not; not that there is nothing. */
+static bool fails_without_permission(const struct rule *rule)
+{
+	struct firewall *firewall;
+	uint64_t left_us;
+
+	if (prctl(PR_CAPBSET_DROP, CAP_NET_ADMIN, 0, 0, 0) < 0 ||
+	    firewall_new(on_done, &firewall) < 0)
+		return false;
+	return try_to_close(firewall, rule) == -EIO &&
+	       strstr(done_problem, "ermission denied") != NULL &&
+	       look_for(firewall, rule, &left_us) == FIREWALL_SILENT;
+}
+
+/* It is killed while it lists. */
+static bool fails_when_killed(const struct rule *rule)
+{
+	struct firewall *firewall;
+	uint64_t left_us;
+
+	if (setrlimit(RLIMIT_FSIZE, &(struct rlimit){1, 1}) < 0 ||
+	    firewall_new(on_done, &firewall) < 0)
+		return false;
+	return try_to_close(firewall, rule) == -ETIMEDOUT &&
+	       look_for(firewall, rule, &left_us) == FIREWALL_SILENT;
+}
+
+/* It is not there. */
+static bool fails_without_the_program(const struct rule *rule)
+{
+	struct firewall *firewall;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/usr/sbin", "tmpfs", 0, NULL) < 0 ||
+	    firewall_new(on_done, &firewall) < 0)
+		return false;
+	return try_to_close(firewall, rule) == -EIO &&
+	       strstr(firewall_problem(firewall), "cannot run /usr/sbin/iptables: ") != NULL;
+}
+
+/* What cannot be looked at is neither absent nor closed. */
+static void test_listing_that_fails(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct rule *rule = new_rule(&ssh, "192.0.2.1");
+
+	open_rule(fixture, rule, 100 * S);
+	fork_for(fails_without_permission, rule);
+	fork_for(fails_when_killed, rule);
+	fork_for(fails_without_the_program, rule);
+	assert_int_equal(count(fixture, "\"knocktail:ssh:"), 2);
+	rule_free(rule);
+}
+
+/* The programs hang, for as long as anybody looks. */
+static bool hangs_at_no_cost(const struct rule *rule)
+{
+	enum { N = 300 };
+	static const char script[] = "#!/bin/sh\nexec sleep 1000\n";
+	static const char *const programs[] = {"/usr/sbin/iptables", "/usr/sbin/ip6tables"};
+	struct firewall *firewall;
+	struct door door = ssh;
+
+	(void)rule;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/usr/sbin", "tmpfs", 0, NULL) < 0 ||
+	    firewall_new(on_done, &firewall) < 0)
+		return false;
+	for (size_t i = 0; i < 2; i++) {
+		support_write(programs[i], script, strlen(script));
+		if (chmod(programs[i], 0755) < 0)
+			return false;
+	}
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(door.name, sizeof door.name, "ssh%u", i);
+		firewall_make_ready(firewall, &door, 0, on_trouble, NULL);
+	}
+	firewall_process(firewall, 9 * S);
+	if (n_troubles != 0 || firewall_next_us(firewall) != FIREWALL_COMMAND_LIMIT_US)
+		return false;
+	while (firewall_process(firewall, 10 * S), n_troubles < 2 * N)
+		if (firewall_next_us(firewall) > 10 * S)
+			return false;
+	firewall_free(firewall);
+	return n_troubles == 2 * N &&
+	       strcmp(done_problem, "ssh299: ip6tables KNOCKTAIL: it took too long") == 0;
+}
+
+static void test_ready_that_hangs(void **state)
+{
+	needed(state);
+	n_troubles = 0;
+	fork_for(hangs_at_no_cost, NULL);
+}
+
+/* Each door in trouble is told of, once a family, and no other. */
+static void test_ready_for_many(void **state)
+{
+	enum { N = 100 };
+	struct fixture *fixture = needed(state);
+	struct door door = web, wrong = web;
+
+	strcpy(wrong.name, "wrong");
+	wrong.ports.steps[0].protocol = IPPROTO_UDP;
+	wrong.chain = TEXT("far-too-long-for-the-name-of-a-chain");
+	n_troubles = 0;
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(door.name, sizeof door.name, "web%u", i);
+		firewall_make_ready(fixture->firewall, i == 70 ? &wrong : &door, 0, on_trouble,
+				    NULL);
+	}
+	assert_in_range(settle(fixture), 4, 60);
+	assert_int_equal(n_troubles, 2);
+	assert_int_equal(strncmp(done_problem, "wrong: ", strlen("wrong: ")), 0);
+	assert_int_equal(count(fixture, "-j KNOCKTAIL\n"), 2);
+	assert_int_equal(count(fixture, "knocktail:"), 0);
+
+	n_troubles = 0;
+	firewall_make_ready(fixture->firewall, &wrong, 0, on_trouble, NULL);
+	firewall_forget_ready(fixture->firewall);
+	settle(fixture);
+	assert_int_equal(n_troubles, 0);
+}
+
 static void test_check(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -432,6 +818,22 @@ static bool has_iptables(void)
 	return true;
 }
 
+/* The other variant of the programs, which has other words for what is wrong, takes the place of
+ * the usual one in a view of the files of our own. */
+static bool put_legacy(void)
+{
+	static const char legacy[] = "/usr/sbin/xtables-legacy-multi";
+	char *usual = realpath("/usr/sbin/iptables", NULL);
+	bool is_put = usual && access(legacy, X_OK) == 0 && unshare(CLONE_NEWNS) == 0 &&
+		      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		      mount(legacy, usual, NULL, MS_BIND, NULL) == 0;
+
+	free(usual);
+	if (!is_put)
+		print_message("there is no second variant of iptables here\n");
+	return is_put;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -443,12 +845,25 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replaces_what_it_finds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_table_comes_and_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_thousand, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_tells_in_steps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_one_is_wrong, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_two_wishes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_hurries_one_of_many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_listing_that_fails, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ready_that_hangs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ready_for_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check_changes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_free_in_mid_change, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_slow, set_up, tear_down),
 	};
 
+	int n_failed_tests;
+
 	permitted = support_private_network() && has_iptables();
-	return cmocka_run_group_tests_name("iptables", tests, NULL, NULL);
+	n_failed_tests = cmocka_run_group_tests_name("iptables", tests, NULL, NULL);
+	permitted = permitted && support_private_network() && put_legacy() && has_iptables();
+	return n_failed_tests + cmocka_run_group_tests_name("iptables-legacy", tests, NULL, NULL);
 }
