@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from doors import SENTINEL, SENTINEL_KNOCK, command_door, ipset_door
+from doors import SENTINEL, SENTINEL_KNOCK, command_door, ipset_door, iptables_door
 from hosts import wait_until
 
 
@@ -46,6 +46,21 @@ def test_a_hung_journald_keeps_no_door_open(client, other, start, lab):
         client.wait_closed(port=2201)
         other.wait_closed(port=2201)
     assert daemon.stop() == 0
+
+
+def test_a_reload_with_many_doors_keeps_no_door_open(client, start, lab):
+    """Deadlines do not wait until the chain of each has been looked at."""
+    rule = "DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT"
+    doors = command_door(timeout="2s", start_command=f"/usr/sbin/iptables -w -I {rule}",
+                         stop_command=f"/usr/sbin/iptables -w -D {rule}")
+    doors += "".join(iptables_door(f"many{i}", f"{20000 + i}, {30000 + i}") for i in range(300))
+    daemon = start(doors)
+    client.wait_open(port=2201, since=client.knock(7100, 8100, 9100))
+    daemon.reload(timeout=2)
+    client.wait_closed(port=2201, timeout=3)
+    wait_until(lambda: lab.server.run("ip6tables", "-S", "KNOCKTAIL", check=False).returncode == 0,
+               5, "the chain is there")
+    assert "cannot be opened" not in daemon.stderr()
 
 
 def test_a_reload_leaves_open_doors_open(client, start, lab):
