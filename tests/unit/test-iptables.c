@@ -402,19 +402,19 @@ static void test_a_thousand(void **state)
 
 	new_rules(rules, N);
 	open_all(fixture, rules, N);
-	assert_in_range(settle(fixture), 4, 40);
+	assert_in_range(settle(fixture), 0, 40);
 	assert_int_equal(n_done, N);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
 	assert_int_equal(count(fixture, "-j KNOCKTAIL\n"), 1);
 	open_all(fixture, rules, N);
-	assert_in_range(settle(fixture), 4, 40);
+	assert_in_range(settle(fixture), 0, 40);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
 	n_done = 0;
 	for (unsigned i = 0; i < N; i++)
 		firewall_close(fixture->firewall, rules[i], 0, rules[i]);
-	assert_in_range(settle(fixture), 4, 40);
+	assert_in_range(settle(fixture), 0, 40);
 	assert_int_equal(n_done, N);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 0);
@@ -462,7 +462,7 @@ static void test_one_is_wrong(void **state)
 	free_all(rules, N);
 	new_rules(rules, N);
 	open_all(fixture, rules, N);
-	assert_in_range(settle(fixture), 4, 20);
+	assert_in_range(settle(fixture), 0, 20);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
 	free_all(rules, N);
@@ -504,7 +504,9 @@ static void test_hurries_one_of_many(void **state)
 	firewall_hurry(fixture->firewall, rules[5], 1);
 	assert_true(firewall_next_us(fixture->firewall) == 1);
 	firewall_process(fixture->firewall, 1);
-	assert_int_equal(n_done, 1);
+	/* Perhaps the first has come to its end by now. */
+	assert_in_range(n_done, 1, 2);
+	assert_int_equal(n_failed, 1);
 	assert_int_equal(done_error, -ETIMEDOUT);
 	assert_string_equal(done_problem, "iptables KNOCKTAIL: it took too long");
 	settle(fixture);
@@ -728,7 +730,7 @@ static void test_ready_for_many(void **state)
 		firewall_make_ready(fixture->firewall, i == 70 ? &wrong : &door, 0, on_trouble,
 				    NULL);
 	}
-	assert_in_range(settle(fixture), 4, 60);
+	assert_in_range(settle(fixture), 0, 60);
 	assert_int_equal(n_troubles, 2);
 	assert_int_equal(strncmp(done_problem, "wrong: ", strlen("wrong: ")), 0);
 	assert_int_equal(count(fixture, "-j KNOCKTAIL\n"), 2);
