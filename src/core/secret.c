@@ -27,6 +27,7 @@ void secret_wipe(struct secret *secret)
 
 int secret_parse(const char *text, size_t length, struct secret *ret)
 {
+	char canonical[SECRET_TEXT_SIZE + 1];
 	struct secret secret;
 	size_t size = 0;
 	int r;
@@ -37,10 +38,16 @@ int secret_parse(const char *text, size_t length, struct secret *ret)
 		return -EINVAL;
 	r = sodium_base642bin(secret.bytes, sizeof secret.bytes, text, length, NULL, &size, NULL,
 			      sodium_base64_VARIANT_ORIGINAL);
-	if (r == 0 && size == sizeof secret.bytes)
-		*ret = secret;
-	else
+	if (r != 0 || size != sizeof secret.bytes)
 		r = -EINVAL;
+	/* libsodium takes some bytes beyond ASCII for characters of base64. */
+	if (r == 0) {
+		secret_format(&secret, canonical);
+		r = sodium_memcmp(canonical, text, SECRET_TEXT_SIZE) == 0 ? 0 : -EINVAL;
+	}
+	if (r == 0)
+		*ret = secret;
+	sodium_memzero(canonical, sizeof canonical);
 	secret_wipe(&secret);
 	return r;
 }

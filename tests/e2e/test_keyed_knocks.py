@@ -324,16 +324,18 @@ def test_killed_between_burning_and_opening(kind, clients, start, keys, lab):
     os.mkfifo(lab.server.path(fifo), 0o666)
     os.chmod(lab.server.path(fifo), 0o666)
     opened = lab.file(f"opened-{next(lab.numbers)}", "", 0o666)
-    script = lab.file("open-late", f"#!/bin/sh\nread line <{fifo}\necho open >>{opened}\n", 0o755)
+    script = lab.file("open-late", f"#!/bin/sh\necho begun >>{opened}\nread line <{fifo}\n"
+                      f"echo open >>{opened}\n", 0o755)
     door = command_door("slow", sequence=None, seq_timeout=None, auth=kind, users="*",
                         timeout="2s", start_command=f"{script} %IP%", stop_command="/bin/true")
     first, thief = clients(), clients()
     knock = MAKE[kind](keys.key["alice"], "slow")
     daemon = start(door, keys.options)
     send(first, kind, knock)
-    wait_until(lambda: burnt(daemon), 5, "the knock is burnt")
+    wait_until(lambda: lab.read(opened), 5, "the command has begun")
+    assert burnt(daemon), "the knock is burnt before that"
     daemon.kill()
-    assert not lab.read(opened)
+    assert lab.read(opened) == "begun\n"
     daemon = start(door, keys.options)
     send(thief, kind, knock)
     assert reason(daemon, SOURCE=thief.v4).startswith("replayed")

@@ -42,6 +42,7 @@ static void test_anything_else_is_no_key(void **state)
 		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gIQ==", /* 34 bytes */
 		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g",	    /* 33 bytes */
 		"_-ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",	    /* another alphabet */
+		"AAECAwQFBgcICQoLDA0ODxAREhMUFRY\xd8GBkaGxwdHh8=",
 		"AAECAwQFBgcICQoL*A0ODxAREhMUFRYXGBkaGxwdHh8=",
 	};
 	struct secret secret = {{0}};
