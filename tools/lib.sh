@@ -19,7 +19,7 @@ LAB_PACKAGES=(
 # Whoever knocks or looks on in the end-to-end tests.
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
-	python3-pytest bsdutils knockd nmap hping3 socat systemd-journal-remote
+	python3-pytest python3-pytest-xdist bsdutils knockd nmap hping3 socat systemd-journal-remote
 	systemd-container debootstrap strace openssh-server
 	openssh-client python3-pyzbar dbus-daemon libglib2.0-bin bash-completion zsh
 	python3-prometheus-client

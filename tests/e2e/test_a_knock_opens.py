@@ -140,7 +140,7 @@ def test_many_knock_at_once(clients, start):
 
 def test_a_client_that_keeps_trying_does_not_spoil_its_knock(client, start, lab):
     """Each step is held open until the kernel has sent its SYN again, between later steps too."""
-    start(ipset_door(seq_timeout="20s"))
+    start(ipset_door(seq_timeout="20s", timeout="20s"))
 
     def syns(port):
         return sum(f"SRC={client.v4} " in record["MESSAGE"] and f" DPT={port} " in record["MESSAGE"]

@@ -525,7 +525,7 @@ struct answer {
 	uint64_t left_us;
 };
 
-static void on_listed(void *userdata, const struct listing *listing, uint64_t now_us)
+static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 {
 	struct answer *answer = userdata;
 
