@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/replace.h"
 #include "util/cleanup.h"
 
 static const char begin_mark[] = "# BEGIN knocktail";
@@ -37,34 +38,6 @@ static int read_file(const char *path, char **ret_text, mode_t *ret_mode)
 	*ret_text = text;
 	*ret_mode = status.st_mode & 07777;
 	return 0;
-}
-
-/* By rename, so that whoever reads it reads the old file or the new one. */
-static int replace(const char *path, const char *text, size_t size, mode_t mode)
-{
-	char *other CLEANUP(cleanup_free) = NULL;
-	FILE *file;
-	int fd, r;
-
-	if (asprintf(&other, "%s.knocktail", path) < 0) {
-		other = NULL;
-		return -ENOMEM;
-	}
-	fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	file = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!file)
-		return -errno;
-	r = fwrite(text, 1, size, file) == size && fchmod(fd, mode) == 0 && fflush(file) == 0 &&
-			    fsync(fd) == 0
-		    ? 0
-		    : -errno;
-	if (fclose(file) != 0 && r == 0)
-		r = -errno;
-	if (r == 0 && rename(other, path) < 0)
-		r = -errno;
-	if (r < 0)
-		unlink(other);
-	return r;
 }
 
 static bool is_line(const char *line, size_t length, const char *expected)
@@ -114,5 +87,5 @@ int insert_lines(const char *path, const char *after, const char *before, const 
 	done = merge(old, after, before, text, file);
 	if (fclose(file) != 0)
 		return -ENOMEM;
-	return done ? replace(path, merged, size, mode) : -ENOENT;
+	return done ? replace_file(path, merged, size, mode) : -ENOENT;
 }
