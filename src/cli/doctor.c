@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/json.h"
+#include "cli/output.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "judge/load.h"
@@ -40,21 +42,39 @@ static const struct check {
 	{"clock", doctor_check_clock},
 };
 
+static void put_finding(struct doctor *doctor, const char *level, const char *text,
+			const char *advice)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_put_text(object, "check", doctor->check);
+	json_put_text(object, "level", level);
+	json_put_text(object, "text", text);
+	json_put_text(object, "advice", advice);
+	if (json_object_array_add(doctor->findings, object) < 0)
+		json_object_put(object);
+}
+
 void doctor_say(struct doctor *doctor, enum finding finding, const char *advice, const char *format,
 		...)
 {
 	static const char *const words[] = {"ok", "warning", "problem"};
+	char *text CLEANUP(cleanup_free) = NULL;
 	va_list arguments;
 
 	if (doctor->is_terse && finding == FINDING_OK)
 		return;
-	printf("%-8s %-12s ", words[finding], doctor->check);
 	va_start(arguments, format);
-	vprintf(format, arguments);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
 	va_end(arguments);
-	putchar('\n');
-	if (advice)
-		printf("%-21s -> %s\n", "", advice);
+	if (doctor->findings) {
+		put_finding(doctor, words[finding], text, advice);
+	} else {
+		printf("%-8s %-12s %s\n", words[finding], doctor->check, text ? text : "");
+		if (advice)
+			printf("%-21s -> %s\n", "", advice);
+	}
 	doctor->n_warnings += finding == FINDING_WARNING;
 	doctor->n_problems += finding == FINDING_PROBLEM;
 	doctor->n_said += finding != FINDING_OK;
@@ -111,14 +131,31 @@ static void run_check(struct doctor *doctor, const struct check *check)
 	check->run(doctor);
 }
 
-static enum status examine(const struct config *config, const struct door *only)
+static void print_findings(const struct doctor *doctor)
+{
+	struct json_object *document = json_object_new_object();
+
+	json_put(document, "findings", doctor->findings);
+	json_put_number(document, "problems", doctor->n_problems);
+	json_put_number(document, "warnings", doctor->n_warnings);
+	json_print(document);
+}
+
+static enum status examine(const struct config *config, const struct door *only, bool json)
 {
 	struct doctor doctor = {.config = config, .only = only};
+
+	if (json)
+		doctor.findings = json_object_new_array();
+	if (json && !doctor.findings)
+		return STATUS_FAILED;
 
 	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
 		run_check(&doctor, &checks[i]);
 	ruleset_done(&doctor.ruleset);
-	if (doctor.n_problems + doctor.n_warnings == 0)
+	if (json)
+		print_findings(&doctor);
+	else if (doctor.n_problems + doctor.n_warnings == 0)
 		puts("nothing is wrong");
 	else
 		printf("problems: %zu, warnings: %zu\n", doctor.n_problems, doctor.n_warnings);
@@ -142,6 +179,7 @@ size_t doctor_examine_rules(const struct config *config)
 struct options {
 	const char *config, *door, *knock;
 	uint64_t timeout_us;
+	bool json;
 };
 
 static enum status doctor(const struct options *options)
@@ -169,7 +207,7 @@ static enum status doctor(const struct options *options)
 			fprintf(stderr, "knocktail doctor: %s\n", strerror(-r));
 		status = r == 0 ? STATUS_OK : STATUS_FAILED;
 	} else {
-		status = examine(config, only);
+		status = examine(config, only, options->json);
 	}
 	config_free(config);
 	return status;
@@ -190,13 +228,14 @@ static enum status run(int argc, char *argv[])
 		{"config", required_argument, NULL, 'c'},
 		{"knock", required_argument, NULL, OPTION_KNOCK},
 		{"timeout", required_argument, NULL, OPTION_TIMEOUT},
+		{"output", required_argument, NULL, 'o'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	struct options options = {.config = KNOCKTAIL_CONF, .timeout_us = 60 * US_PER_S};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			options.config = optarg;
@@ -206,6 +245,10 @@ static enum status run(int argc, char *argv[])
 			break;
 		case OPTION_TIMEOUT:
 			if (parse_timeout(optarg, &options.timeout_us) < 0)
+				return verb_misused(&verb_doctor);
+			break;
+		case 'o':
+			if (output_parse(&verb_doctor, optarg, &options.json) < 0)
 				return verb_misused(&verb_doctor);
 			break;
 		case 'h':
@@ -218,19 +261,25 @@ static enum status run(int argc, char *argv[])
 		options.door = argv[optind++];
 	if (verb_check_end(&verb_doctor, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
+	if (options.knock && options.json) {
+		fputs("knocktail doctor: --knock tells its story as text alone\n", stderr);
+		return verb_misused(&verb_doctor);
+	}
 	return doctor(&options);
 }
 
 const struct verb verb_doctor = {
 	.name = "doctor",
 	.summary = "find what could keep a knock from opening a door",
-	.help = "Usage: knocktail doctor [DOOR] [-c FILE] [--knock ADDRESS [--timeout SPAN]]\n"
+	.help = "Usage: knocktail doctor [DOOR] [-c FILE] [-o text|json]\n"
+		"       knocktail doctor [DOOR] [-c FILE] --knock ADDRESS [--timeout SPAN]\n"
 		"\n"
 		"Checks the journal, the firewall and the daemon, in the order in which a knock "
 		"travels,\n"
 		"and says what to do. Needs root. Changes nothing.\n"
 		"\n"
 		"  -c, --config FILE    the configuration (default: " KNOCKTAIL_CONF ")\n"
+		"  -o, --output FORM    text (default) or json\n"
 		"      --knock ADDRESS  watch a knock of this address and tell where it ends\n"
 		"      --timeout SPAN   how long to wait for its end (default: 60s)\n"
 		"  -h, --help           print this\n"

@@ -8,6 +8,7 @@
 
 struct config;
 struct door;
+struct json_object;
 
 enum finding { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM };
 
@@ -15,8 +16,9 @@ struct doctor {
 	const struct config *config;
 	const struct door *only; /* NULL: all doors */
 	struct ruleset ruleset;
-	const char *check; /* the one that runs */
-	bool is_terse;	   /* what is well is not said */
+	const char *check;	      /* the one that runs */
+	bool is_terse;		      /* what is well is not said */
+	struct json_object *findings; /* where all is put instead of being printed; NULL: nowhere */
 	size_t n_warnings, n_problems;
 	size_t n_said; /* warnings and problems of the check that runs */
 };

@@ -1,5 +1,6 @@
 """`knocktail doctor` names what is broken, exactly that, and has no complaint about what is not."""
 
+import json
 import re
 
 import pytest
@@ -38,6 +39,9 @@ def test_a_healthy_machine(possible, kind):
         status, found = doctor(lab, config)
         assert not complaints(found) and status == 0
         assert len(found) == 14
+        told = json.loads(lab.knocktail("doctor", "-c", config, "-o", "json").stdout)
+        assert told["problems"] == told["warnings"] == 0
+        assert [finding["level"] for finding in told["findings"]] == ["ok"] * 14
 
 
 UDP = {"sequence": "7000, 8000/udp, 9000"}
@@ -295,7 +299,8 @@ def test_it_watches_a_knock_that_the_daemon_refuses(broken):
 
 def test_what_cannot_be_asked(lab):
     path = lab.config(ipset_door())
-    for arguments in (("nodoor",), ("--knock", "x"), ("--timeout", "0"), ("ssh", "x"), ("-x",)):
+    for arguments in (("nodoor",), ("--knock", "x"), ("--timeout", "0"), ("ssh", "x"), ("-x",), ("-o", "x"),
+                      ("-o", "json", "--knock", "192.0.2.9")):
         assert lab.knocktail("doctor", "-c", path, *arguments).returncode == 2
     assert lab.knocktail("doctor", "-c", "/no/such/file").returncode == 2
 
