@@ -155,7 +155,7 @@ static enum status keygen(const char *keys, const char *user, bool qr)
 		return fail(keys, r);
 	randombytes_buf(secret->bytes, sizeof(secret->bytes));
 	secret_format(secret, line);
-	strcat(line, "\n");
+	memcpy(line + strlen(line), "\n", 2);
 	r = file_create(directory, &st, name, line);
 	if (r == 0) {
 		print_advice(user, path);

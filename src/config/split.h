@@ -5,8 +5,8 @@
 
 /* Splits a command line at its blanks; '...' and "..." group, and a backslash takes the next
  * character as it is, except within '...'. The vector ends in NULL, starts with an absolute path
- * and keeps its tokens: %IP%, %DOOR%, %TIMEOUT%, %USER% and %%. 0; -EINVAL, with *ret_fault saying why;
- * -ENOMEM.
+ * and keeps its tokens: %IP%, %DOOR%, %TIMEOUT%, %USER% and %%. 0; -EINVAL, with *ret_fault saying
+ * why; -ENOMEM.
  *
  * *ret_shell is the number of the first argument that was meant for a shell and reaches none, such
  * as ">"; 0 if there is none. */

@@ -218,6 +218,8 @@ static int ipset_list(struct firewall *firewall, const struct rule *rule, struct
 	line = listing->error == 0 && firewall->ipset->output
 		       ? strstr(firewall->ipset->output, members)
 		       : NULL;
+	if (listing->error == 0 && !line)
+		listing->error = -EIO;
 	for (line = line ? line + strlen(members) : ""; *line && listing->error == 0;
 	     line += strcspn(line, "\n") + 1)
 		listing->error = add_member(listing, line);
@@ -281,7 +283,12 @@ static int check_set(struct firewall *firewall, const struct door *door, enum fa
 
 static int ipset_check(struct firewall *firewall, const struct door *door, enum family family)
 {
-	return door->set[family] ? check_set(firewall, door, family) : 0;
+	int r = door->set[family] ? check_set(firewall, door, family) : 0;
+
+	/* A session that was asked for headers alone never shows members again. */
+	if (firewall->ipset)
+		end_session(firewall->ipset);
+	return r;
 }
 
 const struct backend backend_ipset = {

@@ -223,8 +223,7 @@ size_t grants_close(struct grants *grants, const char *door, const struct addres
 {
 	size_t n = 0;
 
-	FOR_EACH_GRANT(grants, grant)
-	{
+	FOR_EACH_GRANT (grants, grant) {
 		if (strcmp(grant->door, door) == 0 &&
 		    (!source || address_equal(&grant->source, source))) {
 			n += grant_is_open(grant);
@@ -237,16 +236,15 @@ size_t grants_close(struct grants *grants, const char *door, const struct addres
 
 void grants_suspend(struct grants *grants, uint64_t now_us)
 {
-	FOR_EACH_GRANT(grants, grant)
-	grant_suspend(grant, now_us);
+	FOR_EACH_GRANT (grants, grant)
+		grant_suspend(grant, now_us);
 	grants_run(grants, now_us);
 }
 
 void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata)
 {
 	{
-		FOR_EACH_GRANT(grants, grant)
-		{
+		FOR_EACH_GRANT (grants, grant) {
 			if (!grant_is_open(grant) || grant->deadline_us <= now_us)
 				continue;
 			fn(userdata, &(struct grant_view){
@@ -276,8 +274,7 @@ static bool stands(const struct door *door, const struct caller *caller, const s
 
 void grants_review(struct grants *grants, grants_find_fn find_door, void *userdata, uint64_t now_us)
 {
-	FOR_EACH_GRANT(grants, grant)
-	{
+	FOR_EACH_GRANT (grants, grant) {
 		struct caller caller = grant_caller(grant);
 
 		if (!stands(find_door(userdata, grant->door, grant->user), &caller, grant->rule))
@@ -288,9 +285,9 @@ void grants_review(struct grants *grants, grants_find_fn find_door, void *userda
 
 void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us)
 {
-	FOR_EACH_GRANT(grants, grant)
-	if (grant->user[0] && !may(userdata, grant->user))
-		grant_end(grant, now_us);
+	FOR_EACH_GRANT (grants, grant)
+		if (grant->user[0] && !may(userdata, grant->user))
+			grant_end(grant, now_us);
 	grants_run(grants, now_us);
 }
 

@@ -25,8 +25,7 @@ static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 	struct grants *grants = userdata;
 
 	grants->survey_cost += listing_cost(listing);
-	FOR_EACH_GRANT(grants, grant)
-	{
+	FOR_EACH_GRANT (grants, grant) {
 		enum firewall_answer answer;
 		uint64_t left_us = 0;
 
@@ -40,16 +39,15 @@ static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 
 static bool is_being_asked(struct grants *grants, const struct rule *rule)
 {
-	FOR_EACH_GRANT(grants, grant)
-	if (grant->surveying && rule_shares_place(grant->rule, rule))
-		return true;
+	FOR_EACH_GRANT (grants, grant)
+		if (grant->surveying && rule_shares_place(grant->rule, rule))
+			return true;
 	return false;
 }
 
 static void mark(struct grants *grants, const struct rule *rule, bool surveying, uint64_t now_us)
 {
-	FOR_EACH_GRANT(grants, grant)
-	{
+	FOR_EACH_GRANT (grants, grant) {
 		if (!grant_should_show(grant, now_us) || !rule_shares_place(grant->rule, rule))
 			continue;
 		grant->surveying = surveying;
@@ -83,8 +81,7 @@ void survey_run(struct grants *grants, uint64_t now_us)
 
 	if (grants->survey_us > now_us)
 		return;
-	FOR_EACH_GRANT(grants, grant)
-	{
+	FOR_EACH_GRANT (grants, grant) {
 		is_needed = is_needed || rule_expires(grant->rule);
 		if (grant->surveyed_us < now_us && grant_should_show(grant, now_us))
 			ask(grants, grant->rule, now_us);

@@ -376,7 +376,8 @@ static int mark(const struct one_time *file, const char *data, size_t size, cons
 	if (!marked)
 		return -ENOMEM;
 	memcpy(marked, data, before);
-	n_marked = before + (size_t)sprintf(marked + before, "# %s: ", remark);
+	n_marked = before + (size_t)snprintf(marked + before, length + sizeof "# : ", "# %s: ",
+					     remark);
 	memcpy(marked + n_marked, line, size - before);
 	return file_replace(file->directory_fd, file->name, marked, n_marked + size - before,
 			    file->mode);

@@ -29,6 +29,7 @@ def test_an_ipset_door_closes_on_time(version, client, start, lab):
     assert 1.0 < last - knocked < 3.0 + 0.1
     daemon.wait_message(f"door ssh closed for {client.address(version)}")
     assert not lab.members(f"knock{version}")
+    assert not daemon.messages("is open again"), "nobody has taken it away"
 
 
 def test_a_command_door_closes_on_time(client, start, lab):

@@ -39,6 +39,7 @@ def test_a_door_closes_on_time(version, backend, client):
     daemon.wait_message(f"door ssh closed for {client.address(version)}")
     assert not backend.entries(client, version)
     assert not daemon.messages("could not")
+    assert not daemon.messages("is open again"), "nobody has taken it away"
 
 
 def test_a_door_opens_for_the_one_who_knocked(backend, client):

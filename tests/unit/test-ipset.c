@@ -341,8 +341,16 @@ static void test_lists(void **state)
 	char *const comment[] = {TEXT("/usr/sbin/ipset"), TEXT("add"),		 TEXT("comment"),
 				 TEXT("192.0.2.1"),	  TEXT("timeout"),	 TEXT("500"),
 				 TEXT("comment"),	  TEXT("a timeout 3 b"), NULL};
+	const struct door checked = {
+		.name = "ssh",
+		.backend = BACKEND_IPSET,
+		.set = {TEXT("ip")},
+		.entry = TEXT("%IP%"),
+	};
 	struct fixture *fixture = needed(state);
 
+	/* As a daemon begins: with a look at the set, not at its members. */
+	assert_int_equal(firewall_check(fixture->firewall, &checked), 0);
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
 		assert_int_equal(support_ipset(lines[i]), 0);
 	assert_int_equal(support_run(comment, NULL, fixture->listing), 0);
