@@ -1,9 +1,12 @@
 #include "cli/client.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "cli/output.h"
 
 static const char service[] = "org.knocktail";
 static const char object_path[] = "/org/knocktail";
@@ -11,6 +14,27 @@ static const char manager[] = "org.knocktail.Manager1";
 
 /* Longer than a door may take to open or close. */
 #define CALL_LIMIT_US UINT64_C(30000000)
+
+bool client_options(const struct verb *verb, int argc, char *argv[], bool *ret_json,
+		    enum status *ret_status)
+{
+	static const struct option options[] = {
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	bool json = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+		if (c == 'o' && output_parse(verb, optarg, &json) == 0)
+			continue;
+		*ret_status = c == 'h' ? verb_help(verb) : verb_misused(verb);
+		return false;
+	}
+	*ret_json = json;
+	return true;
+}
 
 enum status client_connect(const struct verb *verb, sd_bus **ret)
 {

@@ -1,8 +1,8 @@
 /* knocktail close: a door, before its time. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/client.h"
 #include "cli/json.h"
@@ -55,26 +55,11 @@ static enum status close_door(const char *door, const char *source, bool json)
 
 static enum status run(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	bool json = false;
-	int c;
+	enum status status;
+	bool json;
 
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			if (output_parse(&verb_close, optarg, &json) < 0)
-				return verb_misused(&verb_close);
-			break;
-		case 'h':
-			return verb_help(&verb_close);
-		default:
-			return verb_misused(&verb_close);
-		}
-	}
+	if (!client_options(&verb_close, argc, argv, &json, &status))
+		return status;
 	if (argc - optind < 1 || argc - optind > 2) {
 		fputs("knocktail close: a door is needed, perhaps an address, and nothing else\n",
 		      stderr);

@@ -1,5 +1,4 @@
 /* knocktail reload: has the daemon read its configuration again. */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -29,26 +28,11 @@ static enum status reload(bool json)
 
 static enum status run(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	bool json = false;
-	int c;
+	enum status status;
+	bool json;
 
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			if (output_parse(&verb_reload, optarg, &json) < 0)
-				return verb_misused(&verb_reload);
-			break;
-		case 'h':
-			return verb_help(&verb_reload);
-		default:
-			return verb_misused(&verb_reload);
-		}
-	}
+	if (!client_options(&verb_reload, argc, argv, &json, &status))
+		return status;
 	if (verb_check_end(&verb_reload, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
 	return reload(json);

@@ -1,6 +1,5 @@
 /* knocktail status: how the daemon is. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -170,26 +169,11 @@ static enum status status(bool json)
 
 static enum status run(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	bool json = false;
-	int c;
+	enum status outcome;
+	bool json;
 
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			if (output_parse(&verb_status, optarg, &json) < 0)
-				return verb_misused(&verb_status);
-			break;
-		case 'h':
-			return verb_help(&verb_status);
-		default:
-			return verb_misused(&verb_status);
-		}
-	}
+	if (!client_options(&verb_status, argc, argv, &json, &outcome))
+		return outcome;
 	if (verb_check_end(&verb_status, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
 	return status(json);
