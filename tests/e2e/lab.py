@@ -141,29 +141,36 @@ def program(name):
 class LogEverywhere:
     """LOG rules in namespaces write to the kernel log while this is held.
 
-    The first lab to come notes the machine's own value in a lock file, the last one to go puts it
-    back and removes the file; a lab that was killed leaves the note to its successor.
+    The first lab to come notes the machine's own value in a file, the last one to go puts it back;
+    a lab that was killed leaves the note to its successor. Each lab holds a shared lock on the
+    file, and whoever comes or goes has the gate meanwhile: of two that go together one is the last.
     """
 
     SYSCTL = "/proc/sys/net/netfilter/nf_log_all_netns"
-    LOCK = "/run/lock/knocktail-lab"
+    LOCK, GATE = "/run/lock/knocktail-lab", "/run/lock/knocktail-lab-gate"
 
     def __init__(self):
         os.makedirs(os.path.dirname(self.LOCK), exist_ok=True)
-        self._lock = self._acquire()
-        if os.fstat(self._lock).st_size == 0:
-            with open(self.SYSCTL, encoding="ascii") as file:
-                os.pwrite(self._lock, file.read().strip().encode(), 0)
-        self._write("1")
+        with self._gate():
+            self._lock = self._open(self.LOCK)
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            if os.fstat(self._lock).st_size == 0:
+                with open(self.SYSCTL, encoding="ascii") as file:
+                    os.pwrite(self._lock, file.read().strip().encode(), 0)
+            self._write("1")
 
-    def _acquire(self):
-        while True:
-            lock = os.open(self.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            with contextlib.suppress(FileNotFoundError):
-                if os.stat(self.LOCK).st_ino == os.fstat(lock).st_ino:
-                    return lock
-            os.close(lock)  # the last one to go was faster
+    @staticmethod
+    def _open(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    @contextlib.contextmanager
+    def _gate(self):
+        gate = self._open(self.GATE)
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(gate)
 
     def _write(self, value):
         with open(self.SYSCTL, "w", encoding="ascii") as file:
@@ -171,14 +178,13 @@ class LogEverywhere:
 
     def close(self):
         """Puts the old value back unless another lab still needs ours."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._write(os.pread(self._lock, 8, 0).decode() or "0")
-            os.unlink(self.LOCK)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(self._lock)
+        with self._gate(), contextlib.suppress(BlockingIOError):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._write(os.pread(self._lock, 8, 0).decode() or "0")
+                os.ftruncate(self._lock, 0)
+            finally:
+                os.close(self._lock)
 
 
 class Notifications:

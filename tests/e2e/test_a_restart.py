@@ -223,12 +223,10 @@ def test_the_position_is_for_humans_too(client, start, lab):
         lines = dict(line.rstrip("\n").split("=", 1) for line in file)
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         assert lines["boot"] == file.read().strip().replace("-", "")
-    after = lab.server.run("journalctl", "--directory", lab.journal_directory, "-o", "cat",
-                           f"--after-cursor={lines['cursor']}").stdout
-    assert " DPT=9000 " not in after
-    before = lab.server.run("journalctl", "--directory", lab.journal_directory, "-o", "cat", "-n1",
-                            f"--cursor={lines['cursor']}").stdout
-    assert before
+    after = lab.journal(f"--after-cursor={lines['cursor']}")
+    assert not [entry for entry in after if entry["MESSAGE"].startswith(lab.prefix)
+                and " DPT=9000 " in entry["MESSAGE"]]
+    assert lab.journal("-n1", f"--cursor={lines['cursor']}")
 
 
 def test_a_command_is_not_run_again(client, start, lab):
