@@ -110,3 +110,20 @@ uint32_t claims_result(const struct claims *claims)
 			result |= UINT32_C(1) << i;
 	return result;
 }
+
+int claims_match(const struct claims *claims, sd_journal *journal)
+{
+	uint32_t origin = UINT32_MAX;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < claims->n_claims; i++) {
+		const struct claim *claim = &claims->claims[i];
+
+		if (claim->origin != origin)
+			r = sd_journal_add_disjunction(journal);
+		if (r >= 0)
+			r = sd_journal_add_match(journal, claim->text, claim->length);
+		origin = claim->origin;
+	}
+	return r < 0 ? r : 0;
+}

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <systemd/sd-journal.h>
 
 struct claims;
 struct origin;
@@ -18,3 +19,7 @@ void claims_show(struct claims *claims, const char *data, size_t length);
 /* The origins whose matches all hold, as bits: 1 << 0 for the first. Of several matches of one
  * field one has to. */
 uint32_t claims_result(const struct claims *claims);
+
+/* Lets the journal show what the origins claim, beside what it shows by its matches. 0 or a
+ * negative errno. */
+int claims_match(const struct claims *claims, sd_journal *journal);

@@ -5,16 +5,21 @@
 #include <stdlib.h>
 #include <systemd/sd-journal.h>
 
-#include "core/origin.h"
 #include "core/record.h"
+#include "source/claims.h"
 #include "source/entry.h"
 #include "source/ops.h"
 #include "util/cleanup.h"
+
+/* Before so many entries that do not count, nothing can be said of the journal. */
+enum { FOREIGN_MIN = 100 };
 
 struct journal_source {
 	struct source base;
 	sd_journal *journal;
 	uint64_t since_us, until_us;
+	bool is_matched; /* the library passes over what does not count */
+	uint64_t n_records, n_foreign;
 	struct entry_reader reader;
 };
 
@@ -35,6 +40,27 @@ static void journal_free(struct source *source)
 	journal_source_free((struct journal_source *)source);
 }
 
+/* From now on the library passes over what does not count. One match does nearly that for the
+ * kernel's, and costs half of two. */
+static int match(struct journal_source *self)
+{
+	int r = sd_journal_add_match(self->journal, "_TRANSPORT=kernel", 0);
+
+	if (r >= 0 && self->reader.claims)
+		r = claims_match(self->reader.claims, self->journal);
+	self->is_matched = true;
+	return r;
+}
+
+/* A match makes each entry dearer by a fourth of what it costs to read one and see that it does not
+ * count: it pays in the journal of a whole machine, and not in one of probes. */
+static int match_if_it_pays(struct journal_source *self)
+{
+	bool pays = self->n_foreign > FOREIGN_MIN && self->n_foreign > self->n_records / 4;
+
+	return pays && !self->is_matched ? match(self) : 0;
+}
+
 static int journal_next(struct source *source, struct record *ret_record)
 {
 	struct journal_source *self = (struct journal_source *)source;
@@ -52,9 +78,15 @@ static int journal_next(struct source *source, struct record *ret_record)
 		r = entry_read(&self->reader, self->journal, ret_record, &missed);
 		if (r < 0 && !entry_is_lost(r))
 			return r;
-		if (r != ENTRY_RECORD || ret_record->realtime_us < self->since_us)
-			continue;
-		return ret_record->realtime_us < self->until_us ? SOURCE_RECORD : SOURCE_DRAINED;
+		if (r == ENTRY_RECORD && ret_record->realtime_us >= self->since_us) {
+			self->n_records++;
+			return ret_record->realtime_us < self->until_us ? SOURCE_RECORD
+									: SOURCE_DRAINED;
+		}
+		self->n_foreign++;
+		r = match_if_it_pays(self);
+		if (r < 0)
+			return r;
 	}
 }
 
@@ -66,36 +98,13 @@ static bool journal_sees_files(struct source *source)
 	       sd_journal_has_persistent_files(journal) > 0;
 }
 
-/* So that the library passes over what does not count, of which there may be years. One match does
- * nearly that, and costs half of two. */
-static int match_kernel(sd_journal *journal)
-{
-	return sd_journal_add_match(journal, "_TRANSPORT=kernel", 0);
-}
-
-/* Each beside the kernel and the others. */
-static int match_origins(sd_journal *journal, const struct origin *origins, size_t n)
-{
-	int r = 0;
-
-	for (size_t i = 0; r >= 0 && i < n; i++) {
-		r = sd_journal_add_disjunction(journal);
-		for (char **match = origins[i].matches; r >= 0 && *match; match++)
-			r = sd_journal_add_match(journal, *match, 0);
-	}
-	return r;
-}
-
 static int journal_listen(struct source *source, const struct origin *origins, size_t n)
 {
 	struct journal_source *self = (struct journal_source *)source;
-	int r;
 
 	sd_journal_flush_matches(self->journal);
-	r = match_kernel(self->journal);
-	if (r >= 0)
-		r = match_origins(self->journal, origins, n);
-	return r < 0 ? r : entry_listen(&self->reader, origins, n);
+	self->is_matched = false;
+	return entry_listen(&self->reader, origins, n);
 }
 
 static const struct source_ops journal_ops = {
@@ -127,8 +136,6 @@ int source_new_journal(const char *directory, const char *file, uint64_t since_u
 	self->since_us = since_us;
 	self->until_us = until_us;
 	r = open_files(directory, file, &self->journal);
-	if (r >= 0)
-		r = match_kernel(self->journal);
 	if (r >= 0)
 		r = sd_journal_set_data_threshold(self->journal, ENTRY_TEXT_MAX);
 	if (r >= 0)
