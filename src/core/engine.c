@@ -27,9 +27,17 @@ struct lane {
 	uint64_t memory_us; /* after this time nothing of a source's past can matter */
 };
 
+/* The sources of the probes that engine_expect() was told of, with their hashes. */
+struct expected {
+	size_t n, i; /* the next one is number i of n */
+	struct address sources[ENGINE_EXPECTED_MAX];
+	uint32_t hashes[ENGINE_EXPECTED_MAX];
+};
+
 struct engine {
 	uint8_t ipv6_prefix;
 	uint8_t hash_key[TRACKER_KEY_BYTES];
+	struct expected expected;
 	size_t n_lanes;
 	struct lane lanes[ENGINE_LANES_MAX];
 };
@@ -198,12 +206,35 @@ static struct address source_of(const struct engine *engine, const struct probe 
 		       : probe->source;
 }
 
+void engine_expect(struct engine *engine, const struct probe *probes, size_t n)
+{
+	struct expected *expected = &engine->expected;
+
+	expected->i = 0;
+	expected->n = n < ENGINE_EXPECTED_MAX ? n : ENGINE_EXPECTED_MAX;
+	for (size_t i = 0; i < expected->n; i++) {
+		expected->sources[i] = source_of(engine, &probes[i]);
+		expected->hashes[i] = tracker_hash(engine->hash_key, &expected->sources[i]);
+	}
+	for (size_t i = 0; i < engine->n_lanes; i++)
+		tracker_table_expect(engine->lanes[i].trackers, expected->hashes, expected->n);
+}
+
+static uint32_t hash_of(struct engine *engine, const struct address *source)
+{
+	struct expected *expected = &engine->expected;
+
+	if (expected->i < expected->n && address_equal(&expected->sources[expected->i], source))
+		return expected->hashes[expected->i++];
+	return tracker_hash(engine->hash_key, source);
+}
+
 enum engine_state engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,
 			      void *userdata)
 {
 	enum engine_state state = ENGINE_QUIET;
 	struct address source = source_of(engine, probe);
-	uint32_t hash = tracker_hash(engine->hash_key, &source);
+	uint32_t hash = hash_of(engine, &source);
 
 	for (size_t i = 0; i < engine->n_lanes; i++)
 		if (filter_passes(&engine->lanes[i].filter, probe) &&

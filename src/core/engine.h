@@ -65,6 +65,13 @@ enum engine_state {
 enum engine_state engine_feed(struct engine *engine, const struct probe *probe, engine_match_fn fn,
 			      void *userdata);
 
+enum { ENGINE_EXPECTED_MAX = 16 };
+
+/* Tells that these probes, at most ENGINE_EXPECTED_MAX, will be fed next, so that what is known of
+ * their sources is on its way into the cache: with very many sources, feeding takes half as long.
+ * Has no other effect, whatever comes. */
+void engine_expect(struct engine *engine, const struct probe *probes, size_t n);
+
 /* Forgets every source: after a reboot the kernel's clock starts anew. */
 void engine_forget(struct engine *engine);
 

@@ -4,8 +4,9 @@
 #include <sodium/crypto_shorthash.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { NONE = 0xffffff, CACHE_LINE = 64, SOURCE_BYTES = 96 };
+enum { NONE = 0xffffff, CACHE_LINE = 64, HUGE_PAGE = 1 << 21, SOURCE_BYTES = 96 };
 
 /* A number of 24 bits. */
 struct number24 {
@@ -128,6 +129,16 @@ static uint32_t count_buckets(size_t n_max, size_t stride)
 	return (uint32_t)(tight && n_max > 1 ? n_max * 5 / 8 : n_max);
 }
 
+/* A probe needs its source's tracker and two others, anywhere in the table: on small pages each
+ * costs a walk through page tables as well. Where the kernel has no large ones, small ones do. */
+static void use_huge_pages(void *memory, size_t size)
+{
+	size_t skip = -(uintptr_t)memory & (HUGE_PAGE - 1);
+
+	if (size > skip)
+		(void)madvise((uint8_t *)memory + skip, size - skip, MADV_HUGEPAGE);
+}
+
 int tracker_table_new(size_t n_max, size_t n_past, const uint8_t key[static TRACKER_KEY_BYTES],
 		      struct tracker_table **ret)
 {
@@ -148,6 +159,8 @@ int tracker_table_new(size_t n_max, size_t n_past, const uint8_t key[static TRAC
 		tracker_table_free(table);
 		return -ENOMEM;
 	}
+	use_huge_pages(table->trackers, size);
+	use_huge_pages(table->buckets, table->n_buckets * sizeof *table->buckets);
 	/* Written to once, so that the memory is there now and not when an attack needs it. */
 	memset(table->trackers, 0, size);
 	tracker_table_clear(table);
@@ -296,6 +309,36 @@ struct tracker *tracker_table_get(struct tracker_table *table, const struct addr
 	set24(bucket_of(table, hash), i);
 	order_append(table, tracker, i);
 	return tracker;
+}
+
+/* Inlined in any case: GCC takes a function that only prefetches for one without any effect. */
+__attribute__((always_inline)) static inline void prefetch(const struct tracker_table *table,
+							   uint32_t i)
+{
+	if (i == NONE)
+		return;
+	__builtin_prefetch(at(table, i));
+	if (table->stride > CACHE_LINE)
+		__builtin_prefetch((uint8_t *)at(table, i) + table->stride - 1);
+}
+
+/* Each round waits for what the one before has asked for, all at once: first the buckets, then the
+ * trackers, then those that a tracker has to know when it moves to the end of the order. */
+void tracker_table_expect(const struct tracker_table *table, const uint32_t *hashes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		__builtin_prefetch(bucket_of(table, hashes[i]));
+	for (size_t i = 0; i < n; i++)
+		prefetch(table, get24(bucket_of(table, hashes[i])));
+	for (size_t i = 0; i < n; i++) {
+		uint32_t first = get24(bucket_of(table, hashes[i]));
+
+		if (first == NONE)
+			continue;
+		prefetch(table, get24(&at(table, first)->older));
+		prefetch(table, get24(&at(table, first)->newer));
+		prefetch(table, get24(&at(table, first)->hash_next));
+	}
 }
 
 const struct tracker *tracker_table_find(const struct tracker_table *table,

@@ -38,6 +38,10 @@ struct tracker *tracker_table_get(struct tracker_table *table, const struct addr
 const struct tracker *tracker_table_find(const struct tracker_table *table,
 					 const struct address *source, uint32_t hash);
 
+/* Has the trackers of n hashes on their way into the cache, for tracker_table_get(). Without any
+ * other effect. */
+void tracker_table_expect(const struct tracker_table *table, const uint32_t *hashes, size_t n);
+
 /* Drops the least recently seen trackers whose last packet is older than `age_us`; at most two a
  * call, so that it costs every probe the same. */
 void tracker_table_expire(struct tracker_table *table, uint64_t now_us, uint64_t age_us);
