@@ -49,8 +49,7 @@ static void *run(void *userdata)
 	struct batch *batch;
 
 	while ((batch = wait_filled(relay))) {
-		for (size_t i = 0; i < batch->n; i++)
-			relay->fn(relay->userdata, &batch->records[i]);
+		relay->fn(relay->userdata, batch->records, batch->n);
 		batch->n = batch->used = 0;
 		pthread_mutex_lock(&relay->mutex);
 		relay->n_emptied++;

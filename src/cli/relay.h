@@ -4,12 +4,15 @@
  * the reader. */
 #pragma once
 
+#include <stddef.h>
+
 struct record;
 struct relay;
 
-typedef void (*relay_fn)(void *userdata, const struct record *record);
+typedef void (*relay_fn)(void *userdata, const struct record *records, size_t n);
 
-/* Starts the other thread, which calls `fn` for each record in its turn. 0 or a negative errno. */
+/* Starts the other thread, which calls `fn` for all records in their order, some at a time. 0 or a
+ * negative errno. */
 int relay_new(relay_fn fn, void *userdata, struct relay **ret);
 
 /* Takes a copy of the record, and waits where the other thread is far behind. */

@@ -28,7 +28,6 @@ struct options {
 struct replay {
 	const struct config *config;
 	struct judge *judge;
-	const struct record *record; /* the one being judged */
 	struct tally tally;
 	struct json_object *knocks; /* NULL: text is wanted */
 	struct json_object *document;
@@ -53,7 +52,7 @@ static void put_knock(struct replay *replay, const char *door, const char *sourc
 {
 	struct json_object *object = json_object_new_object();
 
-	json_put_time(object, "time", replay->record->realtime_us);
+	json_put_time(object, "time", judge_record(replay->judge)->realtime_us);
 	json_put_text(object, "door", door);
 	json_put_text(object, "source", source);
 	json_put_text(object, "user", user);
@@ -73,7 +72,7 @@ static void tell_knock(struct replay *replay, const char *door, const struct add
 		put_knock(replay, door, source, user, problem);
 		return;
 	}
-	format_time(replay->record, when, sizeof when);
+	format_time(judge_record(replay->judge), when, sizeof when);
 	printf("%s  %s%s  %s", when, door ? "door " : "no door", door ? door : "", source);
 	if (user)
 		printf(" (%s)", user);
@@ -156,13 +155,12 @@ static void print_json(struct replay *replay, const struct judge *judge)
 	json_print(replay->document);
 }
 
-static void on_record(void *userdata, const struct record *record)
+static void on_records(void *userdata, const struct record *records, size_t n)
 {
 	struct replay *replay = userdata;
 
-	replay->record = record;
 	if (replay->error == 0)
-		judge_feed(replay->judge, record, on_match, replay);
+		judge_feed_all(replay->judge, records, n, on_match, replay);
 }
 
 /* Text may come from a pipe, as it is written, and is judged line by line. */
@@ -172,7 +170,7 @@ static int read_text(struct replay *replay, struct source *source)
 	int r;
 
 	while ((r = source_next(source, &record)) == SOURCE_RECORD)
-		on_record(replay, &record);
+		on_records(replay, &record, 1);
 	return r;
 }
 
@@ -181,7 +179,7 @@ static int read_journal(struct replay *replay, struct source *source)
 {
 	struct record record;
 	struct relay *relay;
-	int r = relay_new(on_record, replay, &relay);
+	int r = relay_new(on_records, replay, &relay);
 
 	if (r < 0)
 		return read_text(replay, source);

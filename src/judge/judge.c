@@ -54,7 +54,8 @@ struct judge {
 	enum judge_mode mode;
 	struct judge_counts counts;
 	uint32_t boot;
-	bool probed; /* `probe` is the last record's */
+	const struct record *record; /* the one that is being judged */
+	bool probed;		     /* `probe` is the last record's */
 	struct probe probe;
 	char problem[200];
 };
@@ -218,7 +219,6 @@ struct judge *judge_free(struct judge *judge)
 /* One probe on its way through the engine. */
 struct feeding {
 	struct judge *judge;
-	const struct record *record;
 	engine_match_fn fn;
 	void *userdata;
 };
@@ -245,7 +245,7 @@ static void on_match(void *userdata, const struct match *match)
 	struct match of_door = *match;
 
 	if (entry->stock != NONE) {
-		if (!feeding->record->past)
+		if (!feeding->judge->record->past)
 			ask_stock(feeding->judge, entry, match);
 		return;
 	}
@@ -273,7 +273,7 @@ static void use_stock(const struct feeding *feeding, struct stock *stock)
 	int r = 0;
 
 	if (judge->mode == JUDGE_IN_EARNEST)
-		r = mark_used(stock, feeding->record);
+		r = mark_used(stock, judge->record);
 	else
 		one_time_advance(stock->file);
 	if (r < 0) {
@@ -298,7 +298,7 @@ static void use_stocks(const struct feeding *feeding)
 	}
 }
 
-static bool read_probe(struct judge *judge, const struct record *record)
+static bool read_probe(struct judge *judge, const struct record *record, struct probe *ret)
 {
 	const struct reader *reader;
 	enum format_verdict verdict;
@@ -306,8 +306,8 @@ static bool read_probe(struct judge *judge, const struct record *record)
 	if (record->origin >= judge->n_readers)
 		return false;
 	reader = &judge->readers[record->origin];
-	verdict = format_parse(reader->format, record, &judge->probe);
-	judge->probe.origin = reader->origin;
+	verdict = format_parse(reader->format, record, ret);
+	ret->origin = reader->origin;
 	judge->counts.damaged += verdict == FORMAT_DAMAGED;
 	return verdict == FORMAT_PROBE;
 }
@@ -336,10 +336,11 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 						    });
 }
 
-enum engine_state judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
-			     void *userdata)
+/* `probe` is what the record says; NULL: it is none. */
+static enum engine_state decide(struct judge *judge, const struct record *record,
+				const struct probe *probe, engine_match_fn fn, void *userdata)
 {
-	const struct feeding feeding = {judge, record, fn, userdata};
+	const struct feeding feeding = {judge, fn, userdata};
 	enum engine_state state;
 
 	/* Another boot, another clock: what was remembered cannot be compared any more. */
@@ -348,17 +349,68 @@ enum engine_state judge_feed(struct judge *judge, const struct record *record, e
 		keyed_doors_forget(judge->keyed);
 	}
 	judge->boot = record->boot;
+	judge->record = record;
 	judge->counts.records++;
-	judge->probed = read_probe(judge, record);
-	if (!judge->probed)
+	judge->probed = probe != NULL;
+	if (!probe)
 		return ENGINE_QUIET;
+	judge->probe = *probe;
 	judge->counts.probes++;
-	state = engine_feed(judge->engine, &judge->probe, on_match, (void *)&feeding);
+	state = engine_feed(judge->engine, probe, on_match, (void *)&feeding);
 	use_stocks(&feeding);
-	if (keyed_doors_feed(judge->keyed, &judge->probe, record->realtime_us / 1000000,
-			     record->past, on_answer, (void *)&feeding))
+	if (keyed_doors_feed(judge->keyed, probe, record->realtime_us / 1000000, record->past,
+			     on_answer, (void *)&feeding))
 		state = ENGINE_UNDERWAY;
 	return state;
+}
+
+enum engine_state judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
+			     void *userdata)
+{
+	struct probe probe;
+	bool is_probe = read_probe(judge, record, &probe);
+
+	return decide(judge, record, is_probe ? &probe : NULL, fn, userdata);
+}
+
+/* At most ENGINE_EXPECTED_MAX. */
+static enum engine_state feed_some(struct judge *judge, const struct record *records, size_t n,
+				   engine_match_fn fn, void *userdata)
+{
+	struct probe probes[ENGINE_EXPECTED_MAX];
+	const struct probe *of[ENGINE_EXPECTED_MAX]; /* each record */
+	enum engine_state state = ENGINE_QUIET;
+	size_t n_probes = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool is_probe = read_probe(judge, &records[i], &probes[n_probes]);
+
+		of[i] = is_probe ? &probes[n_probes++] : NULL;
+	}
+	engine_expect(judge->engine, probes, n_probes);
+	for (size_t i = 0; i < n; i++)
+		state = decide(judge, &records[i], of[i], fn, userdata);
+	return state;
+}
+
+enum engine_state judge_feed_all(struct judge *judge, const struct record *records, size_t n,
+				 engine_match_fn fn, void *userdata)
+{
+	enum engine_state state = ENGINE_QUIET;
+
+	for (size_t i = 0; i < n; i += ENGINE_EXPECTED_MAX) {
+		size_t left = n - i;
+
+		state = feed_some(judge, records + i,
+				  left < ENGINE_EXPECTED_MAX ? left : ENGINE_EXPECTED_MAX, fn,
+				  userdata);
+	}
+	return state;
+}
+
+const struct record *judge_record(const struct judge *judge)
+{
+	return judge->record;
 }
 
 void judge_burn_in(struct judge *judge, struct burnt *burnt)

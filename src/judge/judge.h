@@ -4,6 +4,7 @@
 #include "core/engine.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct burnt;
@@ -41,6 +42,12 @@ struct judge *judge_free(struct judge *judge);
  * predecessor has judged, uses up no sequence. */
 enum engine_state judge_feed(struct judge *judge, const struct record *record, engine_match_fn fn,
 			     void *userdata);
+
+/* The same for n records, one after another, and faster where sources are very many. In `fn`,
+ * judge_record() tells which of them it is about. The state is that after the last one. */
+enum engine_state judge_feed_all(struct judge *judge, const struct record *records, size_t n,
+				 engine_match_fn fn, void *userdata);
+const struct record *judge_record(const struct judge *judge);
 
 /* Where tokens and SPA knocks are burnt, before a match is told. Without it they are good once as
  * far as this judge knows. It is borrowed. */

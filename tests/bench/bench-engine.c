@@ -1,5 +1,6 @@
 /* What a probe costs, by doors and by sources: in the engine alone, and all the way from a record's
- * text to the verdict. And what a source costs in memory.
+ * text to the verdict; one at a time, as the daemon has them, and several, as replay has them. And
+ * what a source costs in memory.
  *
  * Three of four probes are the right next step of their source's knock, the others go to any port.
  * Sources come in random order, so that with many of them each is met out of the cache.
@@ -19,6 +20,7 @@
 #include "core/record.h"
 #include "judge/judge.h"
 
+enum { BATCH = ENGINE_EXPECTED_MAX };
 enum { N_STEPS = 3, SOURCES_MAX = 1000000, DOORS_MAX = 10000, ROUNDS = 5, N_COUNTS = 3 };
 
 static const unsigned door_counts[N_COUNTS] = {1, 100, DOORS_MAX};
@@ -31,7 +33,7 @@ struct shot {
 };
 
 static struct shot *shots;
-static size_t n_shots = 2000000;
+static size_t n_shots = 2000000; /* a multiple of BATCH, or the last few are left out */
 static uint64_t now_us, n_matches;
 static uint16_t source_port;
 
@@ -109,21 +111,32 @@ static void set_source(struct address *address, uint32_t source)
 	address->bytes[15] = (uint8_t)(100 + source % 100);
 }
 
-static void feed_engine(struct engine *engine, const struct shot *shot)
+/* Feeds what these n shots (at most BATCH) say. */
+typedef void (*feed_fn)(void *to, const struct shot *shots, size_t n);
+
+static void feed_engine(void *engine, const struct shot *some, size_t n)
 {
-	static struct probe probe = {
+	static const struct probe form = {
 		.source = {.bytes = {[10] = 0xff, [11] = 0xff, [12] = 10}},
 		.target = {.bytes = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1}},
 		.protocol = IPPROTO_TCP,
 		.tcp_flags = TCP_FLAG_SYN,
 		.interface = "eth0",
 	};
+	static struct probe probes[BATCH];
 
-	set_source(&probe.source, shot->source);
-	probe.time_us = now_us++;
-	probe.source_port = source_port++;
-	probe.port = shot->port;
-	engine_feed(engine, &probe, count_match, NULL);
+	for (size_t i = 0; i < n; i++) {
+		if (probes[i].protocol == 0)
+			probes[i] = form;
+		set_source(&probes[i].source, some[i].source);
+		probes[i].time_us = now_us++;
+		probes[i].source_port = source_port++;
+		probes[i].port = some[i].port;
+	}
+	if (n > 1)
+		engine_expect(engine, probes, n);
+	for (size_t i = 0; i < n; i++)
+		engine_feed(engine, &probes[i], count_match, NULL);
 }
 
 static void write_digits(char *text, unsigned number, int n)
@@ -134,26 +147,43 @@ static void write_digits(char *text, unsigned number, int n)
 	}
 }
 
-static void feed_judge(struct judge *judge, const struct shot *shot)
+static const char form[] =
+	"[knock] IN=eth0 OUT= MAC=52:54:00:12:34:56:52:54:00:65:43:21:08:00 "
+	"SRC=10.100.100.100 DST=192.0.2.1 LEN=60 TOS=0x00 PREC=0x00 TTL=64 ID=1 DF "
+	"PROTO=TCP SPT=10000 DPT=10000 WINDOW=64240 RES=0x00 SYN URGP=0 ";
+
+static void write_line(char *line, const struct shot *shot)
 {
-	static char line[] =
-		"[knock] IN=eth0 OUT= MAC=52:54:00:12:34:56:52:54:00:65:43:21:08:00 "
-		"SRC=10.100.100.100 DST=192.0.2.1 LEN=60 TOS=0x00 PREC=0x00 TTL=64 ID=1 DF "
-		"PROTO=TCP SPT=10000 DPT=10000 WINDOW=64240 RES=0x00 SYN URGP=0 ";
-	static char *source, *spt, *dpt;
-	struct record record = {.text = line, .length = sizeof line - 1, .kernel_us = now_us++};
+	static size_t source, spt, dpt;
 
 	if (!source) {
-		source = strstr(line, "SRC=") + strlen("SRC=10.");
-		spt = strstr(line, "SPT=") + strlen("SPT=");
-		dpt = strstr(line, "DPT=") + strlen("DPT=");
+		source = (size_t)(strstr(form, "SRC=") - form) + strlen("SRC=10.");
+		spt = (size_t)(strstr(form, "SPT=") - form) + strlen("SPT=");
+		dpt = (size_t)(strstr(form, "DPT=") - form) + strlen("DPT=");
 	}
-	write_digits(source, 100 + shot->source / 10000, 3);
-	write_digits(source + 4, 100 + shot->source / 100 % 100, 3);
-	write_digits(source + 8, 100 + shot->source % 100, 3);
-	write_digits(spt, 10000u + source_port++ % 50000u, 5);
-	write_digits(dpt, shot->port, 5);
-	judge_feed(judge, &record, count_match, NULL);
+	write_digits(line + source, 100 + shot->source / 10000, 3);
+	write_digits(line + source + 4, 100 + shot->source / 100 % 100, 3);
+	write_digits(line + source + 8, 100 + shot->source % 100, 3);
+	write_digits(line + spt, 10000u + source_port++ % 50000u, 5);
+	write_digits(line + dpt, shot->port, 5);
+}
+
+static void feed_judge(void *judge, const struct shot *some, size_t n)
+{
+	static char lines[BATCH][sizeof form];
+	struct record records[BATCH];
+
+	for (size_t i = 0; i < n; i++) {
+		if (!lines[i][0])
+			memcpy(lines[i], form, sizeof form);
+		write_line(lines[i], &some[i]);
+		records[i] = (struct record){
+			.text = lines[i], .length = sizeof form - 1, .kernel_us = now_us++};
+	}
+	if (n > 1)
+		judge_feed_all(judge, records, n, count_match, NULL);
+	else
+		judge_feed(judge, records, count_match, NULL);
 }
 
 static struct engine *make_engine(unsigned n_doors, unsigned n_steps, uint32_t max_sources)
@@ -203,56 +233,60 @@ static struct judge *make_judge(unsigned n_doors, uint32_t max_sources)
 }
 
 /* Every source is there before the clock starts. */
-static double measure(struct engine *engine, struct judge *judge, unsigned n_sources)
+static double measure(feed_fn feed, void *to, unsigned n_sources, size_t batch)
 {
 	double best = 1e9;
 
-	for (uint32_t i = 0; i < n_sources; i++) {
-		struct shot first = {.source = i, .port = 9999};
-
-		if (engine)
-			feed_engine(engine, &first);
-		else
-			feed_judge(judge, &first);
-	}
+	for (uint32_t i = 0; i < n_sources; i++)
+		feed(to, &(struct shot){.source = i, .port = 9999}, 1);
 	for (int round = 0; round < ROUNDS; round++) {
 		double start = seconds_now(), seconds;
 
-		for (size_t i = 0; engine && i < n_shots; i++)
-			feed_engine(engine, &shots[i]);
-		for (size_t i = 0; judge && i < n_shots; i++)
-			feed_judge(judge, &shots[i]);
+		for (size_t i = 0; i + batch <= n_shots; i += batch)
+			feed(to, &shots[i], batch);
 		seconds = seconds_now() - start;
 		best = seconds < best ? seconds : best;
 	}
 	return best / (double)n_shots * 1e9;
 }
 
-static double measure_one(unsigned n_doors, unsigned n_sources, bool whole_way)
+struct way {
+	const char *name;
+	bool from_text;
+	size_t batch;
+};
+
+static double measure_one(const struct way *way, unsigned n_doors, unsigned n_sources)
 {
 	uint32_t max_sources = n_sources < 65536 ? 65536 : n_sources;
-	struct engine *engine = whole_way ? NULL : make_engine(n_doors, N_STEPS, max_sources);
-	struct judge *judge = whole_way ? make_judge(n_doors, max_sources) : NULL;
 	double nanoseconds;
 
 	aim(n_doors, n_sources);
-	nanoseconds = measure(engine, judge, n_sources);
-	engine_free(engine);
-	judge_free(judge);
+	if (way->from_text) {
+		struct judge *judge = make_judge(n_doors, max_sources);
+
+		nanoseconds = measure(feed_judge, judge, n_sources, way->batch);
+		judge_free(judge);
+	} else {
+		struct engine *engine = make_engine(n_doors, N_STEPS, max_sources);
+
+		nanoseconds = measure(feed_engine, engine, n_sources, way->batch);
+		engine_free(engine);
+	}
 	return nanoseconds;
 }
 
-static void print_times(const char *what, bool whole_way)
+static void print_times(const struct way *way)
 {
 	double least = 1e9, most = 0;
 
-	printf("nanoseconds a probe, %s:\n\n%16s", what, "");
+	printf("nanoseconds a probe, %s:\n\n%16s", way->name, "");
 	for (int j = 0; j < N_COUNTS; j++)
 		printf("%9u sources", source_counts[j]);
 	for (int i = 0; i < N_COUNTS; i++) {
 		printf("\n%10u doors", door_counts[i]);
 		for (int j = 0; j < N_COUNTS; j++) {
-			double time = measure_one(door_counts[i], source_counts[j], whole_way);
+			double time = measure_one(way, door_counts[i], source_counts[j]);
 
 			printf("%17.0f", time);
 			fflush(stdout);
@@ -287,14 +321,21 @@ static void print_bytes(void)
 
 int main(int argc, char *argv[])
 {
+	static const struct way ways[] = {
+		{"the engine alone, as replay feeds it", false, BATCH},
+		{"the engine alone, as the daemon feeds it", false, 1},
+		{"from a record's text to the verdict, in replay", true, BATCH},
+		{"from a record's text to the verdict, in the daemon", true, 1},
+	};
+
 	if (argc > 1)
 		n_shots = strtoul(argv[1], NULL, 10);
-	if (n_shots == 0)
+	if (n_shots < BATCH)
 		return EXIT_FAILURE;
 	shots = allocate(n_shots, sizeof *shots);
 	now_us = UINT64_C(100000000);
-	print_times("the engine alone", false);
-	print_times("from a record's text to the verdict", true);
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+		print_times(&ways[i]);
 	print_bytes();
 	free(shots);
 	return n_matches > 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -118,6 +118,84 @@ static void test_reboot_ends_a_knock(void **state)
 	judge_free(trial.judge);
 }
 
+/* What was said of which record. */
+struct log {
+	const struct judge *judge;
+	uint64_t n, sum;
+};
+
+static void write_log(void *userdata, const struct match *match)
+{
+	struct log *log = userdata;
+
+	log->n++;
+	log->sum = log->sum * 31 + judge_record(log->judge)->kernel_us + match->source.bytes[15];
+}
+
+enum { LINE_BYTES = 200 };
+
+static void write_random_line(char line[static LINE_BYTES])
+{
+	static const int ports[] = {7000, 9000, 8000};
+	int die = rand() % 12;
+
+	if (die < 10)
+		snprintf(line, LINE_BYTES,
+			 "[knock] IN=eth0 OUT= MAC= SRC=203.0.113.%d DST=192.0.2.1 LEN=60 TOS=0x00 "
+			 "PREC=0x00 TTL=64 ID=1 DF PROTO=TCP SPT=%d DPT=%d WINDOW=64240 RES=0x00 "
+			 "SYN URGP=0 ",
+			 rand() % 4, 1024 + rand() % 60000, ports[rand() % 3]);
+	else
+		snprintf(line, LINE_BYTES, "%s",
+			 die == 10 ? "[knock] IN=eth0 OUT= nonsense" : "eth0: link is up");
+}
+
+/* Of few sources, each port of a knock, with nonsense and reboots in between. */
+static void write_random_records(char (*lines)[LINE_BYTES], struct record *ret, size_t n)
+{
+	static uint64_t now_us;
+	static uint32_t boot = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		boot += rand() % 200 == 0;
+		write_random_line(lines[i]);
+		ret[i] = (struct record){
+			.text = lines[i],
+			.length = strlen(lines[i]),
+			.kernel_us = now_us += 1000,
+			.boot = boot,
+		};
+	}
+}
+
+/* Several at a time are judged as one after another. */
+static void test_many_at_a_time(void **state)
+{
+	enum { N_MAX = 50, ROUNDS = 2000 };
+	static char lines[N_MAX][LINE_BYTES];
+	struct judge *one = begin().judge, *all = begin().judge;
+	struct log log_one = {.judge = one}, log_all = {.judge = all};
+	struct record records[N_MAX];
+
+	(void)state;
+	srand(1);
+	for (int round = 0; round < ROUNDS; round++) {
+		size_t n = 1 + (size_t)rand() % N_MAX;
+		enum engine_state state_one = ENGINE_QUIET;
+
+		write_random_records(lines, records, n);
+		for (size_t i = 0; i < n; i++)
+			state_one = judge_feed(one, &records[i], write_log, &log_one);
+		assert_int_equal(judge_feed_all(all, records, n, write_log, &log_all), state_one);
+		assert_true(log_all.n == log_one.n && log_all.sum == log_one.sum);
+		assert_memory_equal(judge_counts(all), judge_counts(one),
+				    sizeof(struct judge_counts));
+	}
+	assert_true(log_one.n > 500);
+	judge_free(one);
+	judge_free(all);
+}
+
 static void test_knock_goes_on_with_another_configuration(void **state)
 {
 	struct trial trial = begin();
@@ -456,6 +534,7 @@ int main(void)
 		cmocka_unit_test(test_sources_are_never_mixed),
 		cmocka_unit_test(test_records_become_matches),
 		cmocka_unit_test(test_reboot_ends_a_knock),
+		cmocka_unit_test(test_many_at_a_time),
 		cmocka_unit_test(test_knock_goes_on_with_another_configuration),
 	};
 

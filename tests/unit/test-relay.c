@@ -21,15 +21,20 @@ static size_t write_text(char text[static 8192], uint64_t n)
 	return length;
 }
 
-static void on_record(void *userdata, const struct record *record)
+static void check(struct count *count, const struct record *record)
 {
-	struct count *count = userdata;
 	char text[8192];
 	size_t length = write_text(text, count->n);
 
 	count->wrong |= record->kernel_us != count->n || record->length != length ||
 			memcmp(record->text, text, length) != 0;
 	count->n++;
+}
+
+static void on_records(void *userdata, const struct record *records, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		check(userdata, &records[i]);
 }
 
 static void test_all_come_in_their_order(void **state)
@@ -42,7 +47,7 @@ static void test_all_come_in_their_order(void **state)
 		struct relay *relay;
 		char text[8192];
 
-		assert_int_equal(relay_new(on_record, &count, &relay), 0);
+		assert_int_equal(relay_new(on_records, &count, &relay), 0);
 		for (uint64_t n = 0; n < amounts[i]; n++) {
 			struct record record = {
 				.text = text,
