@@ -688,6 +688,19 @@ static struct probe random_probe(struct bench *bench, struct plan *plans, size_t
 	return probe;
 }
 
+/* What is expected comes, or something else does. */
+static void expect(struct bench *bench, const struct probe *probe)
+{
+	struct probe probes[ENGINE_EXPECTED_MAX] = {*probe};
+	size_t n = 1 + roll(ENGINE_EXPECTED_MAX);
+
+	for (size_t i = roll(2); i < n; i++) {
+		probes[i] = *probe;
+		probes[i].source.bytes[15] = (uint8_t)roll(4);
+	}
+	engine_expect(bench->engine, probes, n);
+}
+
 static void compare_with_oracle(uint64_t round, size_t *n_matches)
 {
 	struct naive *oracles[KNOCKS_MAX][ORACLE_SOURCES];
@@ -706,6 +719,8 @@ static void compare_with_oracle(uint64_t round, size_t *n_matches)
 
 		if (roll(100) == 0)
 			inherit(&bench);
+		if (roll(8) == 0)
+			expect(&bench, &probe);
 		*n_matches += feed(&bench, &probe) > 0;
 		for (size_t i = 0; i < bench.n_knocks; i++)
 			if (naive_feed(oracles[i][source], &probe) != bench.matched[i])

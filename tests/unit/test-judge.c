@@ -186,7 +186,12 @@ static void test_many_at_a_time(void **state)
 		write_random_records(lines, records, n);
 		for (size_t i = 0; i < n; i++)
 			state_one = judge_feed(one, &records[i], write_log, &log_one);
-		assert_int_equal(judge_feed_all(all, records, n, write_log, &log_all), state_one);
+		if (round % 3 == 0)
+			for (size_t i = 0; i < n; i++)
+				judge_feed(all, &records[i], write_log, &log_all);
+		else
+			assert_int_equal(judge_feed_all(all, records, n, write_log, &log_all),
+					 state_one);
 		assert_true(log_all.n == log_one.n && log_all.sum == log_one.sum);
 		assert_memory_equal(judge_counts(all), judge_counts(one),
 				    sizeof(struct judge_counts));
