@@ -1520,6 +1520,49 @@ static void test_ipset_twins(void **state)
 	assert_int_equal(support_ipset("test kt 192.0.2.1"), 1);
 }
 
+/* Of three doors it is the longest that counts. */
+static void test_ipset_triplets(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+	struct door longest = ipset_door, longer = ipset_door;
+
+	strcpy(longest.name, "longest");
+	longest.timeout_us = 60 * S;
+	strcpy(longer.name, "longer");
+	longer.timeout_us = 45 * S;
+	open_door(fixture, &longest, A, T0);
+	open_door(fixture, &ipset_door, A, T0);
+	open_door(fixture, &longer, A, T0);
+	grants_run(fixture->grants, T0 + 31 * S);
+	assert_in_range(seconds_in_set(fixture, "192.0.2.1"), 24, 29);
+	grants_run(fixture->grants, T0 + 46 * S);
+	assert_in_range(seconds_in_set(fixture, "192.0.2.1"), 9, 14);
+	grants_run(fixture->grants, T0 + 61 * S);
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 1);
+}
+
+/* What cannot be closed is over when the kernel has ended it. */
+static void test_ipset_closing_fails(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+
+	open_door(fixture, &ipset_door, A, T0);
+	fixture->news[0] = '\0';
+	assert_int_equal(support_ipset("destroy kt"), 0);
+	assert_int_equal(support_ipset("create kt hash:ip family inet6 timeout 0"), 0);
+	assert_int_equal(grants_close(fixture->grants, "ip", NULL, T0 + 10 * S), 1);
+	expect_news(fixture, "close-failed ip 192.0.2.1 0: ipset kt: ...\n");
+	grants_run(fixture->grants, T0 + 29 * S);
+	assert_int_equal(grants_count(fixture->grants), 1);
+	assert_true(has_record(fixture, "ip@192.0.2.1"));
+	fixture->news[0] = '\0';
+	grants_run(fixture->grants, T0 + 60 * S);
+	assert_non_null(strstr(fixture->news, "closed ip 192.0.2.1 0\n"));
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_false(has_record(fixture, "ip@192.0.2.1"));
+}
+
 static void test_ipset_without_the_set(void **state)
 {
 	struct fixture *fixture = with_sets(state);
@@ -2187,6 +2230,8 @@ int main(void)
 		TEST(test_no_place_for_a_command),
 		TEST(test_ipset),
 		TEST(test_ipset_twins),
+		TEST(test_ipset_triplets),
+		TEST(test_ipset_closing_fails),
 		TEST(test_ipset_without_the_set),
 		TEST(test_ipset_survey),
 		TEST(test_ipset_survey_spelled),
