@@ -3,7 +3,10 @@
  * MUST: whatever happens to this process and its terminal, from the first change on there is
  * somebody who takes the rules back. That is the keeper: a child in a session of its own that no
  * terminal can end. It makes the changes itself, and when the pipe to its parent closes without a
- * word, it undoes them. */
+ * word, it undoes them. If the keeper is killed, its parent does. What was there is noted before
+ * there are two of them, so that each can put it back.
+ *
+ * MUST: one at a time, for what the second one noted would be the first one's rules. */
 #include "cli/apply.h"
 
 #include <errno.h>
@@ -14,6 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-journal.h>
@@ -22,10 +26,16 @@
 
 #include "cli/doctor.h"
 #include "cli/undo.h"
+#include "util/cleanup.h"
 #include "util/duration.h"
+
+#define LOCK_PATH RUNSTATEDIR "/knocktail-rules.lock"
 
 enum { KEEPER_LOADED = 'L', KEEPER_KEPT = 'K', KEEPER_UNDONE = 'U', KEEPER_FAILED = 'F' };
 enum { MESSAGE_MAX = PROGRAM_PROBLEM_MAX + 128 };
+
+/* How often taking back is tried, once a second: another program may have the tables locked. */
+enum { TRIES_MAX = 120 };
 
 static uint64_t now_us(void)
 {
@@ -50,15 +60,21 @@ __attribute__((format(printf, 3, 4))) static void say(int fd, char what, const c
 	(void)!send(fd, message, strlen(message), MSG_NOSIGNAL);
 }
 
-static void detach(void)
+static void ignore_signals(void)
 {
 	static const int signals[] = {SIGHUP,  SIGINT,	SIGQUIT, SIGTERM,
 				      SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
+
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		signal(signals[i], SIG_IGN);
+}
+
+static void detach(void)
+{
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setsid();
-	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-		signal(signals[i], SIG_IGN);
+	ignore_signals();
 	for (int i = 0; i < 3 && fd >= 0; i++)
 		dup2(fd, i);
 	if (chdir("/") < 0)
@@ -84,12 +100,20 @@ static bool is_confirmed(int fd, uint64_t deadline_us)
 	}
 }
 
+static int restore(struct undo *undo)
+{
+	int r = undo_restore(undo);
+
+	for (unsigned tries = 1; r < 0 && tries < TRIES_MAX; tries++) {
+		poll(NULL, 0, 1000);
+		r = undo_restore(undo);
+	}
+	return r;
+}
+
 static void take_back(struct undo *undo, int fd, const char *why)
 {
-	char before[PROGRAM_PROBLEM_MAX];
-
-	memcpy(before, undo_problem(undo), sizeof before);
-	if (undo_restore(undo) < 0) {
+	if (restore(undo) < 0) {
 		say(fd, KEEPER_FAILED, "%s, and the rules could not be taken back: %s", why,
 		    undo_problem(undo));
 		sd_journal_print(LOG_CRIT, "firewall rules could not be taken back: %s",
@@ -100,44 +124,36 @@ static void take_back(struct undo *undo, int fd, const char *why)
 	sd_journal_print(LOG_WARNING, "firewall rules taken back: %s", why);
 }
 
-static void keep(const struct plan *plan, enum variant variant, uint64_t confirm_us, int fd)
+static void keep(struct undo *undo, uint64_t confirm_us, int fd)
 {
-	char problem[PROGRAM_PROBLEM_MAX] = "", why[MESSAGE_MAX];
-	struct undo *undo;
-	int r = undo_new(plan, variant, &undo, problem);
+	char why[MESSAGE_MAX];
+	int r = undo_load(undo);
 
-	if (r < 0) {
-		say(fd, KEEPER_FAILED, "nothing was changed: %s",
-		    problem[0] ? problem : strerror(-r));
-		return;
-	}
-	r = undo_load(undo);
 	if (r < 0) {
 		snprintf(why, sizeof why, "they cannot be loaded: %s",
 			 undo_problem(undo)[0] ? undo_problem(undo) : strerror(-r));
 		take_back(undo, fd, why);
-	} else {
-		say(fd, KEEPER_LOADED, " ");
-		if (!is_confirmed(fd, now_us() + confirm_us))
-			take_back(undo, fd, "nobody confirmed them");
-		else if (undo_keep(undo) < 0)
-			say(fd, KEEPER_FAILED,
-			    "the rules are loaded, but not for the next start: %s",
-			    undo_problem(undo));
-		else
-			say(fd, KEEPER_KEPT, " ");
+		return;
 	}
-	undo_free(undo);
+	say(fd, KEEPER_LOADED, " ");
+	if (!is_confirmed(fd, now_us() + confirm_us))
+		take_back(undo, fd, "nobody confirmed them");
+	else if (undo_keep(undo) < 0)
+		say(fd, KEEPER_FAILED, "the rules are loaded, but not for the next start: %s",
+		    undo_problem(undo));
+	else
+		say(fd, KEEPER_KEPT, " ");
 }
 
 /* Whoever is asked */
 
+/* What the keeper says; 0: it is gone. */
 static char hear(int fd, char text[static MESSAGE_MAX])
 {
 	ssize_t n = recv(fd, text, MESSAGE_MAX - 1, 0);
 
 	if (n <= 0)
-		return KEEPER_FAILED;
+		return 0;
 	text[n] = '\0';
 	return text[0];
 }
@@ -165,7 +181,19 @@ static void ask(int fd, uint64_t confirm_us)
 		shutdown(fd, SHUT_WR);
 }
 
-static enum status talk(int fd, const struct plan *plan, uint64_t confirm_us)
+/* The keeper has been killed: there is nobody else left. */
+static void step_in(struct undo *undo)
+{
+	ignore_signals();
+	fputs("\nknocktail rules: the keeper of the rules is gone; taking them back\n", stderr);
+	if (restore(undo) < 0)
+		fprintf(stderr, "knocktail rules: the rules could not be taken back: %s\n",
+			undo_problem(undo));
+	else
+		puts("The rules have been taken back.");
+}
+
+static enum status talk(int fd, const struct plan *plan, struct undo *undo, uint64_t confirm_us)
 {
 	char text[MESSAGE_MAX];
 	char what = hear(fd, text);
@@ -183,15 +211,17 @@ static enum status talk(int fd, const struct plan *plan, uint64_t confirm_us)
 	case KEEPER_UNDONE:
 		printf("\nThe rules have been taken back: %s.\n", text + 1);
 		return STATUS_FAILED;
-	default:
+	case KEEPER_FAILED:
 		fflush(stdout);
-		fprintf(stderr, "knocktail rules: %s\n",
-			text[0] == KEEPER_FAILED ? text + 1 : "the keeper of the rules is gone");
+		fprintf(stderr, "knocktail rules: %s\n", text + 1);
+		return STATUS_FAILED;
+	default:
+		step_in(undo);
 		return STATUS_FAILED;
 	}
 }
 
-enum status apply(const struct plan *plan, enum variant variant, uint64_t confirm_us)
+static enum status load_and_ask(const struct plan *plan, struct undo *undo, uint64_t confirm_us)
 {
 	enum status status;
 	int fds[2];
@@ -206,7 +236,7 @@ enum status apply(const struct plan *plan, enum variant variant, uint64_t confir
 	if (pid == 0) {
 		close(fds[0]);
 		detach();
-		keep(plan, variant, confirm_us, fds[1]);
+		keep(undo, confirm_us, fds[1]);
 		_exit(0);
 	}
 	close(fds[1]);
@@ -215,8 +245,44 @@ enum status apply(const struct plan *plan, enum variant variant, uint64_t confir
 		close(fds[0]);
 		return STATUS_FAILED;
 	}
-	status = talk(fds[0], plan, confirm_us);
+	status = talk(fds[0], plan, undo, confirm_us);
 	close(fds[0]);
 	waitpid(pid, NULL, 0);
+	return status;
+}
+
+/* The keeper has it too, and nobody else until both are gone. */
+static int lock(void)
+{
+	int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	fprintf(stderr, "knocktail rules: %s: %s\n", LOCK_PATH,
+		errno == EWOULDBLOCK ? "others have been loaded and wait to be confirmed"
+				     : strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+enum status apply(const struct plan *plan, enum variant variant, uint64_t confirm_us)
+{
+	CLEANUP(cleanup_close) int lock_fd = lock();
+	char problem[PROGRAM_PROBLEM_MAX] = "";
+	enum status status;
+	struct undo *undo;
+	int r;
+
+	if (lock_fd < 0)
+		return STATUS_FAILED;
+	r = undo_new(plan, variant, &undo, problem);
+	if (r < 0) {
+		fprintf(stderr, "knocktail rules: nothing was changed: %s\n",
+			problem[0] ? problem : strerror(-r));
+		return STATUS_FAILED;
+	}
+	status = load_and_ask(plan, undo, confirm_us);
+	undo_free(undo);
 	return status;
 }

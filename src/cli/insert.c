@@ -9,35 +9,41 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/replace.h"
 #include "util/cleanup.h"
+#include "util/file.h"
 
 static const char begin_mark[] = "# BEGIN knocktail";
 static const char end_mark[] = "# END knocktail";
 
-enum { FILE_SIZE_MAX = 16 << 20 };
+enum { FILE_SIZE_MAX = 4 << 20 };
 
 /* The whole file, to be freed. */
 static int read_file(const char *path, char **ret_text, mode_t *ret_mode)
 {
 	CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat status;
-	char *text;
+	size_t size;
 
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return -errno;
-	if (status.st_size > FILE_SIZE_MAX)
-		return -EFBIG;
-	text = calloc(1, (size_t)status.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	if (pread(fd, text, (size_t)status.st_size, 0) != status.st_size) {
-		free(text);
-		return -EIO;
-	}
-	*ret_text = text;
 	*ret_mode = status.st_mode & 07777;
-	return 0;
+	return file_read(fd, FILE_SIZE_MAX, ret_text, &size);
+}
+
+/* Replaces the file, even if it is behind a link. */
+static int replace(const char *path, const char *text, size_t size, mode_t mode)
+{
+	char *real CLEANUP(cleanup_free) = realpath(path, NULL);
+	char *slash = real ? strrchr(real, '/') : NULL;
+	CLEANUP(cleanup_close) int directory = -1;
+
+	if (!slash)
+		return -errno;
+	*slash = '\0';
+	directory = open(slash == real ? "/" : real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	return file_replace(directory, slash + 1, text, size, mode);
 }
 
 static bool is_line(const char *line, size_t length, const char *expected)
@@ -87,5 +93,5 @@ int insert_lines(const char *path, const char *after, const char *before, const 
 	done = merge(old, after, before, text, file);
 	if (fclose(file) != 0)
 		return -ENOMEM;
-	return done ? replace_file(path, merged, size, mode) : -ENOENT;
+	return done ? replace(path, merged, size, mode) : -ENOENT;
 }

@@ -126,7 +126,7 @@ void plan_print_ipset(const struct plan *plan, FILE *file)
 	}
 }
 
-#define INPUT "KNOCKTAIL_INPUT"
+#define INPUT PLAN_IPTABLES_INPUT
 #define LOG   "KNOCKTAIL_LOG"
 
 static const struct place own_places[N_FAMILIES] = {
@@ -187,10 +187,11 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 {
 	fputs(own_head, file);
 	put_chains(plan, ":", " - [0:0]", file);
-	fputs("-A INPUT -j " INPUT "\n\n"
-	      "# First of all, so that no reload cuts off who is already in.\n"
-	      "-A " INPUT " -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n"
-	      "-A " INPUT " -i lo -j ACCEPT\n",
+	fputs(PLAN_IPTABLES_JUMP "\n\n"
+				 "# First of all, so that no reload cuts off who is already in.\n"
+				 "-A " INPUT
+				 " -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n"
+				 "-A " INPUT " -i lo -j ACCEPT\n",
 	      file);
 	put_odd_flags(plan, &own_place, "-A", file);
 	fputs("-A " INPUT " -m conntrack --ctstate INVALID -j DROP\n\n"

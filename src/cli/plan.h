@@ -47,6 +47,10 @@ extern const char *const variant_names[];
 int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
 	      struct plan *ret);
 
+/* The chain of iptables' that takes what comes in, and the rule that leads there. */
+#define PLAN_IPTABLES_INPUT "KNOCKTAIL_INPUT"
+#define PLAN_IPTABLES_JUMP  "-A INPUT -j " PLAN_IPTABLES_INPUT
+
 /* Writes the rules, with comments, ready to load. */
 void plan_print_ipset(const struct plan *plan, FILE *file);
 void plan_print_iptables(const struct plan *plan, FILE *file);

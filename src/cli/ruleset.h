@@ -107,6 +107,10 @@ int ruleset_add_iptables(struct ruleset *ruleset, enum family family, const char
 			 const char *text);
 int ruleset_add_nft(struct ruleset *ruleset, const char *json, const bool skip[static N_FAMILIES]);
 
+/* Whether a table of nft's holds what iptables has not made and would not print; `json` is what
+ * `nft -j list` prints of it, and maybe of others. */
+bool ruleset_is_foreign(const char *json, const char *family, const char *name);
+
 /* Appends an empty one. NULL: no memory. */
 struct table_view *ruleset_add_table(struct ruleset *ruleset);
 struct chain_view *table_add_chain(struct table_view *table, const char *name);

@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cli/insert.h"
+#include "cli/nft-age.h"
+#include "cli/ruleset.h"
 #include "config/config.h"
 #include "util/cleanup.h"
 
@@ -17,10 +21,12 @@ struct undo {
 	bool was_absent[N_FAMILIES];
 	char *sets; /* the names of the ipsets that were there, a line each */
 	struct nft_name nft;
-	char *nft_table; /* NULL: it was not there */
+	char *nft_table;     /* NULL: it was not there */
+	uint64_t nft_age_us; /* when that was, on the clock since boot */
 	char problem[PROGRAM_PROBLEM_MAX];
 };
 
+static const char nft_program[] = "/usr/sbin/nft";
 static const char *const save_programs[N_FAMILIES] = {"/usr/sbin/iptables-save",
 						      "/usr/sbin/ip6tables-save"};
 static const char *const restore_programs[N_FAMILIES] = {"/usr/sbin/iptables-restore",
@@ -91,15 +97,31 @@ static int save_sets(struct undo *undo)
 		   &undo->sets);
 }
 
-/* A table that nobody has made yet is printed if it is asked for, but not otherwise. */
+/* Whether nft has the table, and whether it is one that iptables can put back. */
 static int look_for_table(struct undo *undo, enum family family)
 {
-	char *text CLEANUP(cleanup_free) = NULL;
-	int r = run(undo, (const char *const[]){save_programs[family], NULL}, NULL, &text);
+	static const char *const names[N_FAMILIES] = {"ip", "ip6"};
+	const char *const argv[] = {nft_program,   "-j",     "list", "table",
+				    names[family], "filter", NULL};
+	char *json CLEANUP(cleanup_free) = NULL;
+	int r;
 
-	if (r == 0)
-		undo->was_absent[family] = !strstr(text, "*filter");
-	return r;
+	if (access(nft_program, X_OK) < 0)
+		return 0;
+	r = program_run(argv, NULL, &json, undo->problem);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		undo->was_absent[family] = strstr(undo->problem, "No such file");
+		return undo->was_absent[family] ? 0 : -EIO;
+	}
+	if (!ruleset_is_foreign(json, names[family], "filter"))
+		return 0;
+	snprintf(undo->problem, sizeof undo->problem,
+		 "the table %s filter is nft's, and iptables could not put it back: use doors of "
+		 "the backend nft and `knocktail rules nft`",
+		 names[family]);
+	return -ENOTSUP;
 }
 
 /* What is saved is tested, for what cannot be put back must not be taken away. */
@@ -139,13 +161,27 @@ static int load_table(struct undo *undo, enum family family, const char *text)
 		   text, NULL);
 }
 
-static int load_tables(struct undo *undo)
+/* What has been loaded before is replaced, but for the jump that leads there, which would be there
+ * twice, and log twice. */
+static int load_own_table(struct undo *undo, enum family family)
 {
 	char *text CLEANUP(cleanup_free) = print(undo->plan, plan_print_iptables);
-	int r = text ? load_sets(undo) : -ENOMEM;
+	char *jump;
+
+	if (!text)
+		return -ENOMEM;
+	jump = strstr(text, "\n" PLAN_IPTABLES_JUMP "\n");
+	if (jump && strstr(undo->tables[family], "] " PLAN_IPTABLES_JUMP "\n"))
+		jump[1] = '#';
+	return load_table(undo, family, text);
+}
+
+static int load_tables(struct undo *undo)
+{
+	int r = load_sets(undo);
 
 	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
-		r = load_table(undo, family, text);
+		r = load_own_table(undo, family);
 	return r;
 }
 
@@ -197,7 +233,7 @@ static int restore_tables(struct undo *undo)
 
 		/* It accepts everything now, and is as good as gone if that cannot be done. */
 		if (error == 0 && undo->was_absent[family])
-			program_run((const char *const[]){"/usr/sbin/nft", "delete", "table",
+			program_run((const char *const[]){nft_program, "delete", "table",
 							  family == FAMILY_IPV6 ? "ip6" : "ip",
 							  "filter", NULL},
 				    NULL, NULL, undo->problem);
@@ -239,6 +275,14 @@ static int keep_ufw(struct undo *undo)
 
 /* nft */
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static int save_nft(struct undo *undo)
 {
 	const char *table;
@@ -246,9 +290,9 @@ static int save_nft(struct undo *undo)
 
 	plan_nft_table(undo->plan, &undo->nft);
 	table = undo->nft.table;
-	r = program_run(
-		(const char *const[]){"/usr/sbin/nft", "list", "table", "inet", table, NULL}, NULL,
-		&undo->nft_table, undo->problem);
+	undo->nft_age_us = now_us();
+	r = program_run((const char *const[]){nft_program, "list", "table", "inet", table, NULL},
+			NULL, &undo->nft_table, undo->problem);
 	if (r < 0)
 		return r;
 	if (r > 0) {
@@ -258,8 +302,8 @@ static int save_nft(struct undo *undo)
 			return -EIO;
 		return 0;
 	}
-	return run(undo, (const char *const[]){"/usr/sbin/nft", "-c", "-f", "-", NULL},
-		   undo->nft_table, NULL);
+	return run(undo, (const char *const[]){nft_program, "-c", "-f", "-", NULL}, undo->nft_table,
+		   NULL);
 }
 
 static int load_nft(struct undo *undo)
@@ -269,20 +313,24 @@ static int load_nft(struct undo *undo)
 
 	if (!text)
 		return -ENOMEM;
-	return run(undo, (const char *const[]){"/usr/sbin/nft", "-f", "-", NULL}, text, NULL);
+	return run(undo, (const char *const[]){nft_program, "-f", "-", NULL}, text, NULL);
 }
 
 /* One transaction: there is no moment with half a table. */
 static int restore_nft(struct undo *undo)
 {
 	char *text CLEANUP(cleanup_free) = NULL;
+	char *table CLEANUP(cleanup_free) =
+		nft_age(undo->nft_table ? undo->nft_table : "", now_us() - undo->nft_age_us);
 
+	if (!table)
+		return -ENOMEM;
 	if (asprintf(&text, "add table inet %s\ndelete table inet %s\n%s", undo->nft.table,
-		     undo->nft.table, undo->nft_table ? undo->nft_table : "") < 0) {
+		     undo->nft.table, table) < 0) {
 		text = NULL;
 		return -ENOMEM;
 	}
-	return run(undo, (const char *const[]){"/usr/sbin/nft", "-f", "-", NULL}, text, NULL);
+	return run(undo, (const char *const[]){nft_program, "-f", "-", NULL}, text, NULL);
 }
 
 static const struct method {

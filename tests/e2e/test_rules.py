@@ -1,8 +1,10 @@
 """`knocktail rules`: what it prints is a firewall, and what it loads it takes back."""
 
+import json
 import os
 import pty
 import signal
+import time
 
 import pytest
 
@@ -129,6 +131,98 @@ def test_what_it_loads_it_takes_back(possible, kind):
                 wait_until(lambda: kind.state(lab) == before, 20, "all is as it was")
                 assert client.can_connect() == was_open
             apply.close()
+
+
+def keeper_of(apply):
+    """The process that takes the rules back."""
+    pid = apply.process.inner
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return int(file.read().split()[0])
+
+
+@pytest.mark.parametrize("kind", [Iptables, Nft], ids=lambda kind: kind.__name__)
+def test_two_of_them_and_one_without_a_keeper(possible, kind):
+    kind = kind()
+    with Lab("none") as lab:
+        config = lab.config(kind.doors)
+        before = kind.state(lab)
+        apply = Apply(lab, kind.variant, config)
+        apply.wait("Type yes")
+        loaded = kind.state(lab)
+        second = lab.knocktail("rules", kind.variant, "-c", config, "--apply", input="yes\n")
+        assert second.returncode == 1 and "wait to be confirmed" in second.stderr
+        assert kind.state(lab) == loaded
+        os.kill(keeper_of(apply), signal.SIGKILL)
+        apply.wait("have been taken back")
+        assert apply.process.wait(30) == 1
+        assert kind.state(lab) == before
+        apply.close()
+
+
+def test_rules_that_are_loaded_again(possible):
+    """After a change of the configuration: nothing is there twice."""
+    with Lab("none") as lab:
+        kind = Iptables()
+        config = lab.config(kind.doors)
+        states = []
+        for _ in range(2):
+            apply = Apply(lab, "iptables", config)
+            apply.wait("Type yes")
+            confirmed(apply, kind, lab)
+            states.append(kind.state(lab))
+            apply.close()
+        assert states[0] == states[1]
+
+
+NATIVE = """
+table ip filter {
+    set friends { type ipv4_addr; }
+    chain INPUT {
+        type filter hook input priority 0; policy drop;
+        tcp dport 22 ip saddr @friends counter accept
+    }
+}"""
+
+
+@pytest.mark.parametrize("rules", [
+    NATIVE, NATIVE.replace("@friends", "{ 192.0.2.8, 192.0.2.9 }"),
+    "table ip filter { chain x { type filter hook input priority 0; policy drop; }; }",
+    "table ip6 filter { chain INPUT { type filter hook input priority 0; tcp dport 1 drop; }; }"],
+                         ids=("named set", "set", "chain", "IPv6"))
+def test_tables_that_iptables_would_not_put_back(possible, rules):
+    """iptables-save prints "accept if it is in the set" as "accept"."""
+    with Lab("none") as lab:
+        lab.server.run("nft", "-f", "-", input=rules)
+        before = lab.server.run("nft", "list", "ruleset").stdout
+        done = lab.knocktail("rules", "iptables", "-c", lab.config(Iptables.doors), "--apply",
+                             input="no\n")
+        assert done.returncode == 1 and "nothing was changed" in done.stderr, done
+        assert lab.server.run("nft", "list", "ruleset").stdout == before
+
+
+def test_elements_that_are_put_back_have_grown_older(possible):
+    with Lab("none") as lab:
+        kind = Nft()
+        config = lab.config(kind.doors)
+        kind.load(lab, config)
+        lab.server.run("nft", "-f", "-", input="""
+            add element inet knock knock_ssh { 198.51.100.7 timeout 4s, 198.51.100.8 timeout 1h }
+            add set inet knock mine { type inet_service; elements = { 22, 80 }; }""")
+
+        def timed():
+            listed = lab.server.run("nft", "-j", "list", "set", "inet", "knock", "knock_ssh").stdout
+            items = [item["set"] for item in json.loads(listed)["nftables"] if "set" in item]
+            return {each["elem"]["val"]: each["elem"]["expires"] for each in items[0].get("elem", [])}
+
+        began = time.monotonic()
+        apply = Apply(lab, "nft", config, "--confirm-within", "5s")
+        apply.wait("taken back")
+        assert apply.process.wait(30) == 1
+        assert time.monotonic() - began > 4
+        left = timed()
+        assert set(left) == {"198.51.100.8"} and 3580 < left["198.51.100.8"] < 3597
+        assert "{ 22, 80 }" in lab.server.run("nft", "list", "set", "inet", "knock", "mine").stdout
+        apply.close()
 
 
 def test_half_of_it_is_taken_back_at_once(possible):
