@@ -28,26 +28,42 @@ static const uint16_t keyed_ports[] = {1024, 5353, 20011, 40009, 65535};
 /* A port that hardly anybody uses for anything. */
 enum { NO_PORT = 47 };
 
-static struct packet packet_of(const struct door *door, enum family family, struct step step)
+static void set_arrival(const struct doctor *doctor, struct packet *packet)
+{
+	const struct doctor_side *side = &doctor->sides[packet->family];
+
+	packet->interface = side->interface[0] ? side->interface : NULL;
+	packet->target = side->has_address ? &side->address : NULL;
+}
+
+static struct packet packet_of(const struct doctor *doctor, const struct door *door,
+			       enum family family, struct step step)
 {
 	const struct filter *filter = &door->knock.filter;
 	bool is_tcp = step.protocol == IPPROTO_TCP;
 	uint8_t flags = is_tcp ? filter->flags_set : 0;
 
-	return (struct packet){
+	struct packet packet = {
 		.family = family,
 		.protocol = step.protocol,
 		.flags = flags,
 		.port = step.port,
 		.state = !is_tcp || flags == TCP_FLAG_SYN ? PACKET_NEW : PACKET_INVALID,
-		.interface = filter->interface[0] ? filter->interface : NULL,
 	};
+
+	set_arrival(doctor, &packet);
+	if (filter->interface[0])
+		packet.interface = filter->interface;
+	if (filter->has_target && address_family(&filter->target) == family)
+		packet.target = &filter->target;
+	return packet;
 }
 
 /* A new connection to what the door guards. */
-static struct packet packet_to(const struct door *door, enum family family, struct step port)
+static struct packet packet_to(const struct doctor *doctor, const struct door *door,
+			       enum family family, struct step port)
 {
-	struct packet packet = packet_of(door, family, port);
+	struct packet packet = packet_of(doctor, door, family, port);
 
 	packet.flags = port.protocol == IPPROTO_TCP ? TCP_FLAG_SYN : 0;
 	packet.state = PACKET_NEW;
@@ -77,6 +93,14 @@ static const char *by(const struct walk *walk)
 	return walk->by && walk->by->text ? walk->by->text : "the end of a chain";
 }
 
+static const char *arrival(const struct doctor *doctor)
+{
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		if (doctor->sides[family].interface[0])
+			return doctor->sides[family].interface;
+	return "any interface";
+}
+
 void doctor_check_ruleset(struct doctor *doctor)
 {
 	char problem[RULESET_PROBLEM_MAX];
@@ -86,7 +110,16 @@ void doctor_check_ruleset(struct doctor *doctor)
 		doctor_say(doctor, FINDING_PROBLEM, "run this as root", "it cannot be read: %s",
 			   problem[0] ? problem : strerror(-r));
 	else
-		doctor_say(doctor, FINDING_OK, NULL, "tables read: %zu", doctor->ruleset.n_tables);
+		doctor_say(doctor, FINDING_OK, NULL,
+			   "tables read: %zu; strangers are taken to come in by %s",
+			   doctor->ruleset.n_tables, arrival(doctor));
+}
+
+static const char *verdict_word(enum verdict verdict)
+{
+	return verdict == VERDICT_ACCEPT ? "accepted"
+	       : verdict == VERDICT_AWAY ? "sent elsewhere"
+					 : "dropped";
 }
 
 static const char log_advice[] =
@@ -98,14 +131,10 @@ static void say_not_logged(struct doctor *doctor, const struct door *door, enum 
 {
 	const char *name = doctor_family_names[family];
 
-	if (walk->by && walk->verdict == VERDICT_ACCEPT)
+	if (walk->by)
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
-			   "door %s, %s: step %u is accepted before it is logged, by %s",
-			   door->name, name, step, by(walk));
-	else if (walk->by)
-		doctor_say(doctor, FINDING_PROBLEM, log_advice,
-			   "door %s, %s: step %u is dropped before it is logged, by %s", door->name,
-			   name, step, by(walk));
+			   "door %s, %s: step %u is %s before it is logged, by %s", door->name,
+			   name, step, verdict_word(walk->verdict), by(walk));
 	else
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: step %u is of no kind that a rule logs", door->name, name,
@@ -121,7 +150,7 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 		for (unsigned auth = AUTH_TOKEN; auth <= AUTH_SPA; auth <<= 1) {
 			struct step step = {keyed_ports[i],
 					    auth == AUTH_SPA ? IPPROTO_TCP : IPPROTO_UDP};
-			struct packet packet = packet_to(door, family, step);
+			struct packet packet = packet_to(doctor, door, family, step);
 			struct walk walk;
 
 			if (!(door->auth & auth))
@@ -134,8 +163,7 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 					   "by %s",
 					   door->name, name, step.port,
 					   auth == AUTH_SPA ? "tcp" : "udp",
-					   walk.verdict == VERDICT_ACCEPT ? "accepted" : "dropped",
-					   by(&walk));
+					   verdict_word(walk.verdict), by(&walk));
 			else if (auth == AUTH_SPA && !walk.logged->log_options)
 				doctor_say(
 					doctor, FINDING_PROBLEM,
@@ -173,12 +201,20 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 		return;
 	}
 	for (unsigned i = 0; i < sequence.n_steps; i++) {
-		struct packet packet = packet_of(door, family, sequence.steps[i]);
+		struct packet packet = packet_of(doctor, door, family, sequence.steps[i]);
 		struct walk walk;
 
 		ruleset_walk(&doctor->ruleset, &packet, prefix, &walk);
 		if (!walk.logged)
 			say_not_logged(doctor, door, family, i + 1, &walk);
+		else if (walk.logged->log_level > doctor->max_level)
+			doctor_say(doctor, FINDING_PROBLEM,
+				   "log as a warning, or set MaxLevelStore=debug in "
+				   "/etc/systemd/journald.conf",
+				   "door %s, %s: step %u is logged at level %u, of which journald "
+				   "stores nothing, by %s",
+				   door->name, doctor_family_names[family], i + 1,
+				   walk.logged->log_level, walk.logged->text);
 		else if (walk.maybe_logged)
 			doctor_say(
 				doctor, FINDING_WARNING, NULL,
@@ -233,7 +269,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 
 	if (door->auth & AUTH_TOKEN) {
 		struct packet packet =
-			packet_to(door, family, (struct step){keyed_ports[0], IPPROTO_UDP});
+			packet_to(doctor, door, family, (struct step){keyed_ports[0], IPPROTO_UDP});
 		struct walk walk;
 
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
@@ -243,7 +279,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 	if (door->source || doctor->n_said > 0 || !doctor_find_sequence(door, &sequence))
 		return;
 	for (unsigned i = 0; i < sequence.n_steps; i++) {
-		struct packet packet = packet_of(door, family, sequence.steps[i]);
+		struct packet packet = packet_of(doctor, door, family, sequence.steps[i]);
 		size_t n_said = doctor->n_said;
 		struct walk walk;
 
@@ -285,27 +321,23 @@ void doctor_check_target(struct doctor *doctor)
 
 		if (doctor->only && doctor->only != door)
 			continue;
-		if (firewall_check(firewall, door) < 0)
-			doctor_say(doctor, FINDING_PROBLEM,
-				   "`knocktail rules` prints what makes it as it must be",
-				   "door %s: %s", door->name, firewall_problem(firewall));
+		if (firewall_check(firewall, door) == 0)
+			continue;
+		if (doctor->lacks_target)
+			doctor->lacks_target[i] = true;
+		doctor_say(doctor, FINDING_PROBLEM,
+			   "`knocktail rules` prints what makes it as it must be", "door %s: %s",
+			   door->name, firewall_problem(firewall));
 	}
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "what the doors open by is there");
 	firewall_free(firewall);
 }
 
-/* Whether the target is there: where it is not, that has been said, and nothing can look it up. */
-static bool has_target(const struct door *door)
+/* Where the target is not there, that has been said, and nothing can look it up. */
+static bool lacks_target(const struct doctor *doctor, const struct door *door)
 {
-	struct firewall *firewall;
-	bool has;
-
-	if (firewall_new(never_done, &firewall) < 0)
-		return false;
-	has = firewall_check(firewall, door) == 0;
-	firewall_free(firewall);
-	return has;
+	return doctor->lacks_target && doctor->lacks_target[door - doctor->config->doors];
 }
 
 static void check_accept(struct doctor *doctor, const struct door *door, enum family family)
@@ -313,13 +345,13 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 	struct step ports[SEQUENCE_STEPS_MAX];
 	size_t n = guarded(door, ports);
 
-	if (door->backend == BACKEND_COMMAND || !has_target(door))
+	if (door->backend == BACKEND_COMMAND || lacks_target(doctor, door))
 		return;
 	if (n == 0)
 		doctor_say(doctor, FINDING_WARNING, "say it: ports = 22/tcp",
 			   "door %s: which port it opens is not said", door->name);
 	for (size_t i = 0; i < n; i++) {
-		struct packet packet = packet_to(door, family, ports[i]);
+		struct packet packet = packet_to(doctor, door, family, ports[i]);
 		struct walk walk;
 
 		packet.set = door->set[family];
@@ -327,6 +359,14 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 		if (walk.verdict == VERDICT_ACCEPT)
 			continue;
+		if (walk.verdict == VERDICT_AWAY) {
+			doctor_say(doctor, FINDING_WARNING, NULL,
+				   "door %s, %s: port %u is sent elsewhere, where it is not "
+				   "followed, by %s",
+				   door->name, doctor_family_names[family], ports[i].port,
+				   by(&walk));
+			continue;
+		}
 		doctor_say(doctor, FINDING_PROBLEM,
 			   "look it up before the drop; `knocktail rules` prints how",
 			   "door %s, %s: port %u is closed to who has knocked, too, by %s%s%s",
@@ -338,9 +378,15 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 
 void doctor_check_accept(struct doctor *doctor)
 {
+	bool lacks = false;
+
 	doctor_each_door(doctor, check_accept);
+	for (size_t i = 0; i < doctor->config->n_doors; i++)
+		lacks = lacks || lacks_target(doctor, &doctor->config->doors[i]);
 	if (doctor->n_said == 0)
-		doctor_say(doctor, FINDING_OK, NULL, "who has knocked is let in");
+		doctor_say(doctor, FINDING_OK, NULL, "%s",
+			   lacks ? "not to be told of doors whose target is not there"
+				 : "who has knocked is let in");
 }
 
 static void check_closed(struct doctor *doctor, const struct door *door, enum family family)
@@ -349,7 +395,7 @@ static void check_closed(struct doctor *doctor, const struct door *door, enum fa
 	size_t n = guarded(door, ports);
 
 	for (size_t i = 0; i < n; i++) {
-		struct packet packet = packet_to(door, family, ports[i]);
+		struct packet packet = packet_to(doctor, door, family, ports[i]);
 		struct walk walk;
 
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
@@ -374,8 +420,9 @@ static bool is_used(const struct doctor *doctor, enum family family)
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
 		const struct door *door = &doctor->config->doors[i];
 
-		if (door->backend == BACKEND_IPTABLES || door->set[family] ||
-		    door->start_command[family])
+		if (doctor->sides[family].is_there &&
+		    (door->backend == BACKEND_IPTABLES || door->set[family] ||
+		     door->start_command[family]))
 			return true;
 	}
 	return false;
@@ -391,6 +438,7 @@ void doctor_check_established(struct doctor *doctor)
 					.state = PACKET_ESTABLISHED};
 		struct walk walk;
 
+		set_arrival(doctor, &packet);
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 		if (is_used(doctor, family) && walk.verdict != VERDICT_ACCEPT)
 			doctor_say(
@@ -426,10 +474,12 @@ void doctor_check_drop(struct doctor *doctor)
 					.flags = step.protocol == IPPROTO_TCP ? TCP_FLAG_SYN : 0,
 					.port = step.port,
 					.state = PACKET_NEW};
+		bool matters = is_used(doctor, family) || doctor->sides[family].has_address;
 		struct walk walk;
 
+		set_arrival(doctor, &packet);
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
-		if (is_used(doctor, family) && walk.verdict == VERDICT_ACCEPT && !walk.by)
+		if (matters && walk.verdict == VERDICT_ACCEPT && !walk.by)
 			doctor_say(doctor, FINDING_PROBLEM,
 				   "drop by default: iptables -P INPUT DROP, or policy drop in nft",
 				   "%s: what no rule accepts is let in all the same",

@@ -26,6 +26,9 @@
 DEFINE_CLEANUP(struct source *, source_free)
 DEFINE_CLEANUP(struct format *, format_free)
 
+/* As which the firewall logs, unless it is told otherwise. */
+enum { LEVEL_WARNING = 4 };
+
 #define US_PER_DAY UINT64_C(86400000000)
 
 static uint64_t now_us(void)
@@ -64,16 +67,32 @@ static unsigned parse_level(const char *text)
 	static const char *const names[] = {"emerg",   "alert",	 "crit", "err",
 					    "warning", "notice", "info", "debug"};
 
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i <= DOCTOR_LEVEL_MAX; i++)
 		if (strcmp(text, names[i]) == 0 || (text[0] == (char)('0' + i) && !text[1]))
 			return i;
-	return 7;
+	return DOCTOR_LEVEL_MAX;
 }
 
 static bool parse_bool(const char *text)
 {
-	return strcasecmp(text, "no") != 0 && strcasecmp(text, "false") != 0 &&
-	       strcasecmp(text, "off") != 0 && strcmp(text, "0") != 0;
+	static const char *const noes[] = {"0", "no", "n", "false", "f", "off"};
+
+	for (size_t i = 0; i < sizeof noes / sizeof noes[0]; i++)
+		if (strcasecmp(text, noes[i]) == 0)
+			return false;
+	return true;
+}
+
+/* The text without the blanks around it, in place. */
+static char *trim(char *text)
+{
+	size_t length;
+
+	text += strspn(text, " \t");
+	length = strlen(text);
+	while (length > 0 && strchr(" \t\r", text[length - 1]))
+		text[--length] = '\0';
+	return text;
 }
 
 /* Later settings replace earlier ones. */
@@ -81,13 +100,16 @@ static void read_settings(char *text, struct journald *ret)
 {
 	char *rest = NULL;
 
-	*ret = (struct journald){.stores = true, .reads_kernel = true, .max_level = 7};
+	*ret = (struct journald){
+		.stores = true, .reads_kernel = true, .max_level = DOCTOR_LEVEL_MAX};
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		char *value = strchr(line, '=');
 
 		if (!value || line[0] == '#' || line[0] == ';')
 			continue;
 		*value++ = '\0';
+		line = trim(line);
+		value = trim(value);
 		if (strcmp(line, "Storage") == 0)
 			ret->stores = strcmp(value, "none") != 0;
 		else if (strcmp(line, "ReadKMsg") == 0 && *value)
@@ -112,12 +134,15 @@ void doctor_check_journald(struct doctor *doctor)
 		return;
 	}
 	read_settings(text, &journald);
+	/* Where nothing comes through, that is said here and not of each rule. */
+	if (journald.max_level >= LEVEL_WARNING)
+		doctor->max_level = journald.max_level;
 	if (!journald.stores)
 		doctor_say(doctor, FINDING_PROBLEM, advice, "Storage=none: it stores nothing");
 	if (!journald.reads_kernel)
 		doctor_say(doctor, FINDING_PROBLEM, advice,
 			   "ReadKMsg=no: it does not read what the kernel logs");
-	if (journald.max_level < 4)
+	if (journald.max_level < LEVEL_WARNING)
 		doctor_say(doctor, FINDING_PROBLEM, advice,
 			   "MaxLevelStore=%u: it does not store warnings, as which the firewall "
 			   "logs",

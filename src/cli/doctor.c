@@ -94,7 +94,7 @@ void doctor_each_door(struct doctor *doctor, doctor_door_fn fn)
 		if (doctor->only && doctor->only != door)
 			continue;
 		for (enum family family = 0; family < N_FAMILIES; family++)
-			if (opens_for(door, family))
+			if (opens_for(door, family) && doctor->sides[family].is_there)
 				fn(doctor, door, family);
 	}
 }
@@ -124,6 +124,19 @@ bool doctor_find_sequence(const struct door *door, struct sequence *ret)
 	return found;
 }
 
+static void doctor_init(struct doctor *doctor)
+{
+	doctor->max_level = DOCTOR_LEVEL_MAX;
+	doctor->lacks_target = calloc(doctor->config->n_doors, sizeof doctor->lacks_target[0]);
+	doctor_look_at_network(doctor);
+}
+
+static void doctor_done(struct doctor *doctor)
+{
+	ruleset_done(&doctor->ruleset);
+	free(doctor->lacks_target);
+}
+
 static void run_check(struct doctor *doctor, const struct check *check)
 {
 	doctor->check = check->name;
@@ -149,10 +162,10 @@ static enum status examine(const struct config *config, const struct door *only,
 		doctor.findings = json_object_new_array();
 	if (json && !doctor.findings)
 		return STATUS_FAILED;
-
+	doctor_init(&doctor);
 	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
 		run_check(&doctor, &checks[i]);
-	ruleset_done(&doctor.ruleset);
+	doctor_done(&doctor);
 	if (json)
 		print_findings(&doctor);
 	else if (doctor.n_problems + doctor.n_warnings == 0)
@@ -168,11 +181,12 @@ size_t doctor_examine_rules(const struct config *config)
 					    "accept",	"closed", "established", "drop"};
 	struct doctor doctor = {.config = config, .is_terse = true};
 
+	doctor_init(&doctor);
 	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
 		for (size_t j = 0; j < sizeof names / sizeof names[0]; j++)
 			if (strcmp(checks[i].name, names[j]) == 0)
 				run_check(&doctor, &checks[i]);
-	ruleset_done(&doctor.ruleset);
+	doctor_done(&doctor);
 	return doctor.n_problems;
 }
 

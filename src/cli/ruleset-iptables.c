@@ -111,6 +111,11 @@ static int read_network(struct reader *reader)
 	return add_number(reader, CONDITION_STRANGER, slash && strcmp(slash, "/0") == 0);
 }
 
+static int read_target_network(struct reader *reader)
+{
+	return add_text(reader, CONDITION_TARGET, take(reader));
+}
+
 static int read_ports(struct reader *reader)
 {
 	struct condition *condition = add(reader, CONDITION_PORTS);
@@ -118,7 +123,11 @@ static int read_ports(struct reader *reader)
 
 	if (!condition)
 		return -ENOMEM;
-	while (*text && condition->n_ranges < RANGES_MAX) {
+	while (*text) {
+		if (condition->n_ranges == RANGES_MAX) {
+			condition->number = true;
+			break;
+		}
 		struct port_range *range = &condition->ranges[condition->n_ranges++];
 		char *end;
 
@@ -226,6 +235,12 @@ static int read_limit(struct reader *reader)
 	return 0;
 }
 
+static int read_limit_over(struct reader *reader)
+{
+	limit_of(reader)->is_over = true;
+	return read_limit(reader);
+}
+
 static int read_burst(struct reader *reader)
 {
 	limit_of(reader)->burst = (uint32_t)strtoul(take(reader), NULL, 10);
@@ -284,8 +299,9 @@ static int read_target(struct reader *reader)
 		const char *name;
 		enum verdict verdict;
 	} verdicts[] = {
-		{"ACCEPT", VERDICT_ACCEPT}, {"DROP", VERDICT_DROP}, {"REJECT", VERDICT_DROP},
-		{"RETURN", VERDICT_RETURN}, {"LOG", VERDICT_NONE},  {"MARK", VERDICT_NONE},
+		{"ACCEPT", VERDICT_ACCEPT}, {"DROP", VERDICT_DROP},	{"REJECT", VERDICT_DROP},
+		{"RETURN", VERDICT_RETURN}, {"LOG", VERDICT_NONE},	{"MARK", VERDICT_NONE},
+		{"DNAT", VERDICT_AWAY},	    {"REDIRECT", VERDICT_AWAY}, {"TPROXY", VERDICT_AWAY},
 	};
 	bool goes = strcmp(reader->words[reader->i - 1], "-g") == 0;
 	const char *name = take(reader);
@@ -308,6 +324,7 @@ static const struct {
 	{"-p", read_protocol},
 	{"-i", read_interface},
 	{"-s", read_network},
+	{"-d", read_target_network},
 	{"-m", skip_one},
 	{"-j", read_target},
 	{"-g", read_target},
@@ -321,6 +338,7 @@ static const struct {
 	{"--limit", read_limit},
 	{"--limit-burst", read_burst},
 	{"--hashlimit-upto", read_limit},
+	{"--hashlimit-above", read_limit_over},
 	{"--hashlimit-burst", read_burst},
 	{"--hashlimit-mode", read_limit_mode},
 	{"--hashlimit-name", skip_one},
@@ -338,6 +356,11 @@ static const struct {
 	{"--log-ip-options", skip_none},
 	{"--log-uid", skip_none},
 	{"--comment", skip_one},
+	{"--to-destination", skip_one},
+	{"--to-ports", skip_one},
+	{"--on-port", skip_one},
+	{"--on-ip", skip_one},
+	{"--tproxy-mark", skip_one},
 	{"--reject-with", skip_one},
 	{"--icmp-type", skip_one},
 	{"--icmpv6-type", skip_one},
@@ -384,46 +407,75 @@ static int read_rule(struct table_view *table, const char *line)
 	return 0;
 }
 
+const struct iptables_table ruleset_iptables_tables[N_IPTABLES_TABLES] = {
+	{"raw", -300}, {"mangle", -150}, {"nat", -100}, {"filter", 0}, {"security", 50},
+};
+
 /* ":INPUT DROP [0:0]" */
-static int read_chain(struct table_view *table, const char *line)
+static int read_chain(struct table_view *table, const struct iptables_table *kind, const char *line)
 {
 	char *name CLEANUP(cleanup_free) = strndup(line + 1, strcspn(line + 1, " "));
 	struct chain_view *chain = name ? table_add_chain(table, name) : NULL;
+	bool before_routing;
 
 	if (!chain)
 		return -ENOMEM;
-	chain->is_base = strcmp(name, "INPUT") == 0;
+	before_routing = strcmp(name, "PREROUTING") == 0;
+	chain->is_nat = strcmp(kind->name, "nat") == 0;
+	chain->is_base = before_routing || (strcmp(name, "INPUT") == 0 && !chain->is_nat);
+	chain->priority = kind->priority + (before_routing ? PRIORITY_BEFORE_ROUTING : 0);
 	if (strncmp(line + 1 + strlen(name), " DROP", 5) == 0)
 		chain->policy = VERDICT_DROP;
 	return 0;
 }
 
+static const struct iptables_table *find_kind(const char *name)
+{
+	for (size_t i = 0; i < N_IPTABLES_TABLES; i++)
+		if (strcmp(ruleset_iptables_tables[i].name, name) == 0)
+			return &ruleset_iptables_tables[i];
+	return NULL;
+}
+
+/* "*filter"; each has chains of its own. */
+static struct table_view *add_table(struct ruleset *ruleset, enum family family, const char *name,
+				    const struct iptables_table *kind)
+{
+	bool is_filter = strcmp(kind->name, "filter") == 0;
+	struct table_view *table = ruleset_add_table(ruleset);
+
+	if (!table)
+		return NULL;
+	table->families[family] = true;
+	if (asprintf(&table->name, "%s%s%s", name, is_filter ? "" : " -t ",
+		     is_filter ? "" : kind->name) < 0)
+		table->name = NULL;
+	table->set_prefix = strdup("");
+	return table->name && table->set_prefix ? table : NULL;
+}
+
 int ruleset_add_iptables(struct ruleset *ruleset, enum family family, const char *name,
 			 const char *text)
 {
-	struct table_view *table = ruleset_add_table(ruleset);
-	bool is_filter = false;
+	const struct iptables_table *kind = NULL;
+	struct table_view *table = NULL;
 	int r = 0;
 
-	if (!table)
-		return -ENOMEM;
-	table->families[family] = true;
-	table->name = strdup(name);
-	table->set_prefix = strdup("");
-	if (!table->name || !table->set_prefix)
-		return -ENOMEM;
 	while (*text && r == 0) {
 		size_t length = strcspn(text, "\n");
 		char *line CLEANUP(cleanup_free) = strndup(text, length);
 
 		if (!line)
 			return -ENOMEM;
-		if (line[0] == '*')
-			is_filter = strcmp(line, "*filter") == 0;
-		else if (is_filter && line[0] == ':')
-			r = read_chain(table, line);
-		else if (is_filter && strncmp(line, "-A ", 3) == 0)
+		if (line[0] == '*') {
+			kind = find_kind(line + 1);
+			table = kind ? add_table(ruleset, family, name, kind) : NULL;
+			r = kind && !table ? -ENOMEM : 0;
+		} else if (table && line[0] == ':') {
+			r = read_chain(table, kind, line);
+		} else if (table && strncmp(line, "-A ", 3) == 0) {
 			r = read_rule(table, line);
+		}
 		text += length + (text[length] == '\n');
 	}
 	return r;

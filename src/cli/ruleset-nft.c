@@ -154,6 +154,7 @@ static int add_ports(struct rule_view *rule, bool negated, struct json_object *r
 	condition = add(rule, CONDITION_PORTS, negated);
 	if (!condition)
 		return -ENOMEM;
+	condition->number = count_of(list) > RANGES_MAX;
 	for (size_t i = 0; i < count_of(list) && condition->n_ranges < RANGES_MAX; i++) {
 		struct json_object *item = item_of(list, i), *range = get(item, "range");
 		struct port_range *to = &condition->ranges[condition->n_ranges++];
@@ -170,9 +171,21 @@ static int add_ports(struct rule_view *rule, bool negated, struct json_object *r
 
 static int add_interface(struct rule_view *rule, bool negated, struct json_object *right)
 {
-	if (!json_object_is_type(right, json_type_string))
+	struct json_object *set = get(right, "set"), *list = set ? set : right;
+	char *names CLEANUP(cleanup_free) = NULL;
+	size_t size;
+	FILE *file;
+
+	if (text_of(right)[0] == '@')
 		return add_unknown(rule);
-	return add_text(rule, CONDITION_INTERFACE, negated, text_of(right));
+	file = open_memstream(&names, &size);
+	if (!file)
+		return -ENOMEM;
+	for (size_t i = 0; i < count_of(list); i++)
+		fprintf(file, "%s%s", i > 0 ? " " : "", text_of(item_of(list, i)));
+	if (fclose(file) != 0)
+		return -ENOMEM;
+	return add_text(rule, CONDITION_INTERFACE, negated, names);
 }
 
 static int add_meta(struct rule_view *rule, const char *key, bool negated,
@@ -202,6 +215,20 @@ static int add_source(struct rule_view *rule, bool negated, struct json_object *
 	return add_number(rule, CONDITION_STRANGER, negated, 0);
 }
 
+/* The network of an address, a set or a range of which is not understood. */
+static int add_target(struct rule_view *rule, bool negated, struct json_object *right)
+{
+	struct json_object *prefix = get(right, "prefix");
+	char *network CLEANUP(cleanup_free) = NULL;
+
+	if (prefix && asprintf(&network, "%s/%d", get_text(prefix, "addr"),
+			       json_object_get_int(get(prefix, "len"))) < 0) {
+		network = NULL;
+		return -ENOMEM;
+	}
+	return add_text(rule, CONDITION_TARGET, negated, network ? network : text_of(right));
+}
+
 static int add_payload(struct rule_view *rule, struct json_object *payload, bool negated,
 		       bool is_in, struct json_object *right)
 {
@@ -220,6 +247,8 @@ static int add_payload(struct rule_view *rule, struct json_object *payload, bool
 		return add_ports(rule, negated, right);
 	if (strcmp(field, "saddr") == 0)
 		return add_source(rule, negated, right);
+	if (strcmp(field, "daddr") == 0)
+		return add_target(rule, negated, right);
 	if (strcmp(field, "protocol") == 0 || strcmp(field, "nexthdr") == 0)
 		return add_protocols(rule, negated, right);
 	if (strcmp(field, "flags") == 0) {
@@ -316,6 +345,7 @@ static void read_limit(struct rule_view *rule, struct json_object *limit, bool p
 	rule->limit = (struct limit){
 		.is_there = true,
 		.per_source = per_source,
+		.is_over = json_object_get_boolean(get(limit, "inv")),
 		.per_hour = rate / 24,
 		.burst = get(limit, "burst") ? (uint32_t)json_object_get_int64(get(limit, "burst"))
 					     : 5,
@@ -333,13 +363,22 @@ static int add_family_of(struct rule_view *rule, const char *protocol)
 	return add_number(rule, CONDITION_FAMILY, false, protocol[2] ? FAMILY_IPV6 : FAMILY_IPV4);
 }
 
-/* An update of a dynamic set by the source's address, with a limit for each. */
+/* An update of a dynamic set by the source's address, with a limit for each; a meter is the same by
+ * an older name. */
 static int read_set_statement(struct rule_view *rule, struct json_object *set)
 {
-	struct json_object *statements = get(set, "stmt"), *masked = get(get(set, "elem"), "&");
-	struct json_object *payload =
-		get(masked ? item_of(masked, 0) : get(set, "elem"), "payload");
-	bool by_source = strcmp(get_text(payload, "field"), "saddr") == 0;
+	struct json_object *statements = get(set, "stmt"), *key = get(set, "elem");
+	struct json_object *masked, *payload;
+	bool by_source;
+
+	if (!key)
+		key = get(set, "key");
+	/* With a timeout of its own. */
+	if (get(key, "elem"))
+		key = get(get(key, "elem"), "val");
+	masked = get(key, "&");
+	payload = get(masked ? item_of(masked, 0) : key, "payload");
+	by_source = strcmp(get_text(payload, "field"), "saddr") == 0;
 
 	for (size_t i = 0; i < count_of(statements); i++)
 		if (get(item_of(statements, i), "limit"))
@@ -353,6 +392,9 @@ static int read_log(struct rule_view *rule, struct json_object *log)
 					     "warn",  "notice", "info", "debug"};
 	struct json_object *flags = get(log, "flags");
 
+	/* That goes to some other program, or to the audit log. */
+	if (get(log, "group") || strcmp(get_text(log, "level"), "audit") == 0)
+		return 0;
 	for (unsigned i = 0; i < 8; i++)
 		if (strcmp(get_text(log, "level"), levels[i]) == 0)
 			rule->log_level = i;
@@ -380,9 +422,18 @@ static int read_reject(struct rule_view *rule, struct json_object *reject)
 	return 0;
 }
 
+static bool is_one_of(const char *word, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
 static int read_statement(struct rule_view *rule, const char *kind, struct json_object *value)
 {
 	static const char *const harmless[] = {"counter", "mangle", "notrack", "quota", "comment"};
+	static const char *const away[] = {"dnat", "redirect", "tproxy"};
 
 	if (strcmp(kind, "match") == 0)
 		return add_match(rule, get(value, "left"), get_text(value, "op"),
@@ -391,7 +442,7 @@ static int read_statement(struct rule_view *rule, const char *kind, struct json_
 		return read_log(rule, value);
 	if (strcmp(kind, "limit") == 0)
 		read_limit(rule, value, false);
-	else if (strcmp(kind, "set") == 0)
+	else if (strcmp(kind, "set") == 0 || strcmp(kind, "meter") == 0)
 		return read_set_statement(rule, value);
 	else if (strcmp(kind, "accept") == 0)
 		rule->verdict = VERDICT_ACCEPT;
@@ -405,12 +456,10 @@ static int read_statement(struct rule_view *rule, const char *kind, struct json_
 		return read_jump(rule, VERDICT_JUMP, value);
 	else if (strcmp(kind, "goto") == 0)
 		return read_jump(rule, VERDICT_GOTO, value);
-	else {
-		for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
-			if (strcmp(kind, harmless[i]) == 0)
-				return 0;
+	else if (is_one_of(kind, away, sizeof away / sizeof away[0]))
+		rule->verdict = VERDICT_AWAY;
+	else if (!is_one_of(kind, harmless, sizeof harmless / sizeof harmless[0]))
 		return add_unknown(rule);
-	}
 	return 0;
 }
 
@@ -498,12 +547,16 @@ static int read_rule(const struct table_view *table, struct json_object *json)
 static int read_chain(struct table_view *table, struct json_object *json)
 {
 	struct chain_view *chain = table_add_chain(table, get_text(json, "name"));
+	bool before_routing = strcmp(get_text(json, "hook"), "prerouting") == 0;
 
 	if (!chain)
 		return -ENOMEM;
-	chain->is_base = strcmp(get_text(json, "hook"), "input") == 0 &&
-			 strcmp(get_text(json, "type"), "filter") == 0;
+	chain->is_nat = strcmp(get_text(json, "type"), "nat") == 0;
+	chain->is_base =
+		before_routing || (strcmp(get_text(json, "hook"), "input") == 0 && !chain->is_nat);
 	chain->priority = json_object_get_int(get(json, "prio"));
+	if (before_routing)
+		chain->priority += PRIORITY_BEFORE_ROUTING;
 	if (strcmp(get_text(json, "policy"), "drop") == 0)
 		chain->policy = VERDICT_DROP;
 	return 0;
@@ -523,6 +576,14 @@ static struct table_view *find_table(struct ruleset *ruleset, const char *family
 	return NULL;
 }
 
+static bool is_of_iptables(const char *name)
+{
+	for (size_t i = 0; i < N_IPTABLES_TABLES; i++)
+		if (strcmp(ruleset_iptables_tables[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static int add_table(struct ruleset *ruleset, struct json_object *json,
 		     const bool skip[static N_FAMILIES])
 {
@@ -532,7 +593,7 @@ static int add_table(struct ruleset *ruleset, struct json_object *json,
 	struct table_view *table;
 
 	if ((!is_inet && !is_ip && !is_ip6) ||
-	    (!is_inet && skip[is_ip6 ? FAMILY_IPV6 : FAMILY_IPV4] && strcmp(name, "filter") == 0))
+	    (!is_inet && skip[is_ip6 ? FAMILY_IPV6 : FAMILY_IPV4] && is_of_iptables(name)))
 		return 0;
 	table = ruleset_add_table(ruleset);
 	if (!table)

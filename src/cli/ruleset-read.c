@@ -10,11 +10,14 @@
 
 static const char *const programs[N_FAMILIES] = {"/usr/sbin/iptables-save",
 						 "/usr/sbin/ip6tables-save"};
+static const char *const nft_programs[N_FAMILIES] = {"/usr/sbin/iptables-nft-save",
+						     "/usr/sbin/ip6tables-nft-save"};
 static const char *const legacy_programs[N_FAMILIES] = {"/usr/sbin/iptables-legacy-save",
 							"/usr/sbin/ip6tables-legacy-save"};
-static const char *const legacy_names[N_FAMILIES] = {"/proc/net/ip_tables_names",
+static const char *const legacy_lists[N_FAMILIES] = {"/proc/net/ip_tables_names",
 						     "/proc/net/ip6_tables_names"};
 static const char *const names[N_FAMILIES] = {"iptables", "ip6tables"};
+static const char *const legacy_names[N_FAMILIES] = {"iptables-legacy", "ip6tables-legacy"};
 
 /* Runs a program that prints a ruleset. 0; -ENOENT: there is no such program. */
 static int print(const char *const argv[], char **ret, char *problem)
@@ -30,65 +33,76 @@ static int print(const char *const argv[], char **ret, char *problem)
 /* Whether the old kind of tables is in use: asking its program would make it so. */
 static bool has_legacy(enum family family)
 {
-	CLEANUP(cleanup_fclose) FILE *file = fopen(legacy_names[family], "re");
+	CLEANUP(cleanup_fclose) FILE *file = fopen(legacy_lists[family], "re");
 	char line[64];
 
-	while (file && fgets(line, sizeof line, file))
-		if (strcmp(line, "filter\n") == 0)
-			return true;
-	return false;
+	return file && fgets(line, sizeof line, file);
 }
 
-static int add_iptables(struct ruleset *ruleset, enum family family, bool *ret_is_nft,
-			char *problem)
+/* What the program prints, if that is of the kind that is asked for: the old one, or nft's. */
+static int add_saved(struct ruleset *ruleset, enum family family, const char *program,
+		     const char *name, bool legacy, char *problem)
 {
 	char *text CLEANUP(cleanup_free) = NULL;
-	int r = print((const char *const[]){programs[family], NULL}, &text, problem);
-	bool is_legacy;
+	int r = print((const char *const[]){program, NULL}, &text, problem);
 
-	*ret_is_nft = false;
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	is_legacy = !strstr(text, "(nf_tables)");
-	*ret_is_nft = !is_legacy && strstr(text, "*filter\n");
-	if (*ret_is_nft || is_legacy)
-		r = ruleset_add_iptables(ruleset, family, names[family], text);
+	if (strstr(text, "*") && !strstr(text, "(nf_tables)") != legacy)
+		return 0;
+	return ruleset_add_iptables(ruleset, family, name, text);
+}
+
+/* The program's usual name may stand for either kind. */
+static const char *choose(const char *program, enum family family)
+{
+	return access(program, X_OK) == 0 ? program : programs[family];
+}
+
+/* Both kinds may be in use. */
+static int add_iptables(struct ruleset *ruleset, enum family family, bool is_foreign, char *problem)
+{
+	int r = 0;
+
+	if (!is_foreign)
+		r = add_saved(ruleset, family, choose(nft_programs[family], family), names[family],
+			      false, problem);
+	if (r == 0 && has_legacy(family))
+		r = add_saved(ruleset, family, choose(legacy_programs[family], family),
+			      legacy_names[family], true, problem);
 	return r;
 }
 
-static int add_legacy(struct ruleset *ruleset, enum family family, bool is_nft, char *problem)
+/* Whether one of the tables that iptables has is nft's. */
+static bool is_foreign(const char *json, enum family family)
 {
-	char *text CLEANUP(cleanup_free) = NULL;
-	int r;
-
-	if (!is_nft || !has_legacy(family))
-		return 0;
-	r = print((const char *const[]){legacy_programs[family], NULL}, &text, problem);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	return ruleset_add_iptables(ruleset, family, "iptables-legacy", text);
+	for (size_t i = 0; i < N_IPTABLES_TABLES; i++)
+		if (ruleset_is_foreign(json, family == FAMILY_IPV6 ? "ip6" : "ip",
+				       ruleset_iptables_tables[i].name))
+			return true;
+	return false;
 }
 
 int ruleset_read(struct ruleset *ret, char problem[static RULESET_PROBLEM_MAX])
 {
 	static const char *const nft[] = {"/usr/sbin/nft", "-j", "list", "ruleset", NULL};
 	struct ruleset ruleset CLEANUP(ruleset_done) = {0};
-	char *text CLEANUP(cleanup_free) = NULL;
-	bool is_nft[N_FAMILIES];
-	int r = 0;
+	char *json CLEANUP(cleanup_free) = NULL;
+	bool skip[N_FAMILIES];
+	int r;
 
 	problem[0] = '\0';
-	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++) {
-		r = add_iptables(&ruleset, family, &is_nft[family], problem);
-		if (r == 0)
-			r = add_legacy(&ruleset, family, is_nft[family], problem);
+	r = print(nft, &json, problem);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		skip[family] = access(choose(nft_programs[family], family), X_OK) == 0 &&
+			       !(json && is_foreign(json, family));
+		r = add_iptables(&ruleset, family, !skip[family], problem);
+		if (r < 0)
+			return r;
 	}
-	if (r == 0)
-		r = print(nft, &text, problem);
-	if (r == 0)
-		r = ruleset_add_nft(&ruleset, text, is_nft);
-	else if (r == -ENOENT)
-		r = 0;
+	r = json ? ruleset_add_nft(&ruleset, json, skip) : 0;
 	if (r < 0)
 		return r;
 	*ret = ruleset;

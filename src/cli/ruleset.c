@@ -115,6 +115,11 @@ struct way {
 	struct walk *walk;
 };
 
+static enum answer of(bool holds)
+{
+	return holds ? ANSWER_YES : ANSWER_NO;
+}
+
 static enum answer answer_ports(const struct condition *condition, const struct packet *packet)
 {
 	if (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP)
@@ -123,23 +128,46 @@ static enum answer answer_ports(const struct condition *condition, const struct 
 		if (packet->port >= condition->ranges[i].first &&
 		    packet->port <= condition->ranges[i].last)
 			return ANSWER_YES;
-	return ANSWER_NO;
+	return condition->number ? ANSWER_MAYBE : ANSWER_NO;
+}
+
+static enum answer answer_name(const char *name, size_t length, const char *interface)
+{
+	bool is_pattern = length > 0 && name[length - 1] == '*';
+
+	if (length == 2 && memcmp(name, "lo", 2) == 0)
+		return ANSWER_NO;
+	if (length == 1 && is_pattern)
+		return ANSWER_YES;
+	if (!interface)
+		return ANSWER_MAYBE;
+	return of(strncmp(name, interface, length - is_pattern) == 0 &&
+		  (is_pattern || !interface[length]));
 }
 
 static enum answer answer_interface(const struct condition *condition, const struct packet *packet)
 {
-	size_t length = strlen(condition->text);
+	enum answer best = ANSWER_NO;
+	const char *name = condition->text;
 
-	if (strcmp(condition->text, "lo") == 0)
-		return ANSWER_NO;
-	if (strcmp(condition->text, "*") == 0)
-		return ANSWER_YES;
-	if (!packet->interface)
+	while (*name) {
+		size_t length = strcspn(name, " ");
+		enum answer one = answer_name(name, length, packet->interface);
+
+		if (one > best)
+			best = one;
+		name += length + (name[length] == ' ');
+	}
+	return best;
+}
+
+static enum answer answer_target(const struct condition *condition, const struct packet *packet)
+{
+	struct network network;
+
+	if (!packet->target || network_parse(condition->text, &network) < 0)
 		return ANSWER_MAYBE;
-	if (length > 0 && condition->text[length - 1] == '*')
-		return strncmp(condition->text, packet->interface, length - 1) == 0 ? ANSWER_YES
-										    : ANSWER_NO;
-	return strcmp(condition->text, packet->interface) == 0 ? ANSWER_YES : ANSWER_NO;
+	return of(network_contains(&network, packet->target));
 }
 
 static enum answer answer_set(const struct way *way, const struct condition *condition)
@@ -151,11 +179,6 @@ static enum answer answer_set(const struct way *way, const struct condition *con
 			       strcmp(set + length, condition->text) == 0
 		       ? ANSWER_YES
 		       : ANSWER_NO;
-}
-
-static enum answer of(bool holds)
-{
-	return holds ? ANSWER_YES : ANSWER_NO;
 }
 
 static enum answer answer_plain(const struct way *way, const struct condition *condition)
@@ -183,6 +206,8 @@ static enum answer answer_plain(const struct way *way, const struct condition *c
 		if (packet->set && !condition->number)
 			return ANSWER_MAYBE;
 		return of(condition->number);
+	case CONDITION_TARGET:
+		return answer_target(condition, packet);
 	case CONDITION_SET:
 		return answer_set(way, condition);
 	default:
@@ -255,12 +280,21 @@ static enum verdict apply_rule(struct way *way, const struct rule_view *rule, en
 		way->walk->by = rule;
 		return rule->verdict;
 	}
-	if ((rule->verdict == VERDICT_ACCEPT || rule->verdict == VERDICT_DROP) && !way->walk->maybe)
+	if ((rule->verdict == VERDICT_ACCEPT || rule->verdict == VERDICT_DROP ||
+	     rule->verdict == VERDICT_AWAY) &&
+	    !way->walk->maybe)
 		way->walk->maybe = rule;
 	return VERDICT_NONE;
 }
 
-/* Accept, drop, or VERDICT_NONE: the end was reached. */
+/* What ends the way of all that is beyond a limit is a limit to what comes after it. */
+static bool is_limit_of_the_rest(const struct rule_view *rule)
+{
+	return rule->limit.is_over && rule->verdict != VERDICT_NONE &&
+	       rule->verdict != VERDICT_JUMP && rule->verdict != VERDICT_GOTO;
+}
+
+/* Accept, drop, away, or VERDICT_NONE: the end was reached. */
 static enum verdict walk_chain(struct way *way, const struct chain_view *chain,
 			       enum answer certainty, const struct limit *inherited, unsigned depth)
 {
@@ -269,7 +303,9 @@ static enum verdict walk_chain(struct way *way, const struct chain_view *chain,
 		enum verdict verdict;
 
 		way->n_steps++;
-		if (matches == ANSWER_NO)
+		if (matches == ANSWER_YES && is_limit_of_the_rest(&chain->rules[i]))
+			inherited = &chain->rules[i].limit;
+		if (matches == ANSWER_NO || is_limit_of_the_rest(&chain->rules[i]))
 			continue;
 		verdict = apply_rule(way, &chain->rules[i],
 				     matches < certainty ? matches : certainty, inherited, depth);
@@ -296,6 +332,7 @@ static const struct chain_view *next_base(struct way *way, int *priority, size_t
 
 			n++;
 			if (!table->families[way->packet->family] || !chain->is_base ||
+			    (chain->is_nat && way->packet->state != PACKET_NEW) ||
 			    chain->priority < *priority ||
 			    (chain->priority == *priority && n <= *place))
 				continue;
@@ -332,8 +369,8 @@ void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,
 			verdict = chain->policy;
 			ret->by = NULL;
 		}
-		if (verdict == VERDICT_DROP) {
-			ret->verdict = VERDICT_DROP;
+		if (verdict == VERDICT_DROP || verdict == VERDICT_AWAY) {
+			ret->verdict = verdict;
 			return;
 		}
 		/* An accept ends this chain, and the next one decides anew. */

@@ -16,12 +16,14 @@ enum answer { ANSWER_NO, ANSWER_MAYBE, ANSWER_YES };
 enum condition_kind {
 	CONDITION_FAMILY,    /* number: enum family */
 	CONDITION_PROTOCOL,  /* number: IPPROTO_ */
-	CONDITION_PORTS,     /* ranges */
+	CONDITION_PORTS,     /* ranges; number: whether there are more than fit */
 	CONDITION_FLAGS,     /* mask, number */
 	CONDITION_ANY_FLAGS, /* mask: one of them is set */
 	CONDITION_STATE,     /* mask of PACKET_ */
-	CONDITION_INTERFACE, /* text, a '*' at its end stands for anything */
+	CONDITION_INTERFACE, /* text: names with blanks in between; a '*' at the end of one stands
+				for anything */
 	CONDITION_STRANGER,  /* number: whether just anybody's address matches */
+	CONDITION_TARGET,    /* text: the network that it is sent to */
 	CONDITION_SET,	     /* text: "NAME" or "FAMILY TABLE NAME", looked up by the source */
 	CONDITION_UNKNOWN,
 };
@@ -53,10 +55,12 @@ enum verdict {
 	VERDICT_RETURN,
 	VERDICT_JUMP,
 	VERDICT_GOTO,
+	VERDICT_AWAY, /* it goes on to another port or machine, and is not followed there */
 };
 
 struct limit {
 	bool is_there, per_source;
+	bool is_over; /* what is beyond it matches, not what is within */
 	uint64_t per_hour;
 	uint32_t burst;
 };
@@ -65,7 +69,7 @@ struct rule_view {
 	struct condition *conditions;
 	size_t n_conditions;
 	struct limit limit;
-	char *log_prefix; /* NULL: it does not log */
+	char *log_prefix; /* NULL: it does not log to the kernel's log */
 	bool log_options; /* with the options of TCP */
 	unsigned log_level;
 	enum verdict verdict;
@@ -76,7 +80,9 @@ struct rule_view {
 struct chain_view {
 	char *name;
 	bool is_base; /* all that comes in goes through it */
-	int priority; /* of base chains; lower comes first */
+	bool is_nat;  /* if it is the first of a connection */
+	int priority; /* of base chains; lower comes first, and what comes before routing first of
+			 all */
 	enum verdict policy;
 	struct rule_view *rules;
 	size_t n_rules;
@@ -101,8 +107,8 @@ int ruleset_read(struct ruleset *ret, char problem[static RULESET_PROBLEM_MAX]);
 void ruleset_done(struct ruleset *ruleset);
 
 /* Reads what iptables-save or ip6tables-save has printed, or `nft -j list ruleset`, and appends it.
- * 0; -EBADMSG: it is something else; -ENOMEM. `skip` are the families of which the table filter is
- * iptables' own, and not read again. */
+ * 0; -EBADMSG: it is something else; -ENOMEM. `skip` are the families of which the tables that
+ * iptables has are its own, and not read again. */
 int ruleset_add_iptables(struct ruleset *ruleset, enum family family, const char *name,
 			 const char *text);
 int ruleset_add_nft(struct ruleset *ruleset, const char *json, const bool skip[static N_FAMILIES]);
@@ -110,6 +116,17 @@ int ruleset_add_nft(struct ruleset *ruleset, const char *json, const bool skip[s
 /* Whether a table of nft's holds what iptables has not made and would not print; `json` is what
  * `nft -j list` prints of it, and maybe of others. */
 bool ruleset_is_foreign(const char *json, const char *family, const char *name);
+
+/* What has to be added to a priority before routing. */
+enum { PRIORITY_BEFORE_ROUTING = -1000000 };
+
+/* The tables that iptables has, of each family. */
+enum { N_IPTABLES_TABLES = 5 };
+struct iptables_table {
+	const char *name;
+	int priority;
+};
+extern const struct iptables_table ruleset_iptables_tables[N_IPTABLES_TABLES];
 
 /* Appends an empty one. NULL: no memory. */
 struct table_view *ruleset_add_table(struct ruleset *ruleset);
@@ -126,14 +143,15 @@ struct packet {
 	uint8_t protocol, flags;
 	uint16_t port;
 	enum packet_state state;
-	const char *interface; /* NULL: not known */
-	const char *set;       /* the set that its source is in; NULL: none */
-	const char *chain;     /* a chain that accepts it: of the backend iptables; NULL: none */
+	const char *interface;	      /* NULL: not known */
+	const struct address *target; /* NULL: not known */
+	const char *set;	      /* the set that its source is in; NULL: none */
+	const char *chain; /* a chain that accepts it: of the backend iptables; NULL: none */
 };
 
 /* What became of a packet. Rules are those of the ruleset. */
 struct walk {
-	enum verdict verdict;		/* accept or drop */
+	enum verdict verdict;		/* accept, drop or away */
 	const struct rule_view *by;	/* NULL: the end of a base chain, or no chain at all */
 	const struct rule_view *logged; /* the first that logged it with the prefix; NULL: none */
 	bool maybe_logged;		/* `logged` asks something that is not understood */
