@@ -1,7 +1,7 @@
 /* knocktail doctor --knock: one attempt, as it comes in, and where it ended.
  *
- * It does not ask the engine, which keeps less of a knock than somebody wants to know whose knock
- * has failed, but follows the doors' sequences by itself, slowly and in plain sight.
+ * Each door has an engine of its own, which tells how far a knock has come as the daemon's does,
+ * and is not kept from telling by another door whose knock begins alike.
  *
  * MUST: no step of a sequence is shown, only its number; a port that was sent is the sender's own.
  */
@@ -16,7 +16,9 @@
 #include <systemd/sd-journal.h>
 #include <time.h>
 
+#include "cli/json.h"
 #include "config/config.h"
+#include "core/engine.h"
 #include "core/probe.h"
 #include "core/record.h"
 #include "record/format.h"
@@ -30,15 +32,14 @@ enum { LOOK_MS = 50 };
 /* How long the daemon may take to say what it did with a knock. */
 #define ANSWER_US UINT64_C(3000000)
 
-enum { SEEN_MAX = 64 };
+enum { SENTENCE_MAX = 256 };
 
 /* How far a door's sequence has come, and how it last broke. */
 struct watched {
 	const struct door *door;
-	struct sequence sequence; /* that in force; empty: none */
-	unsigned n_done, n_best;
-	uint64_t first_us; /* of the knock under way */
-	uint16_t foreign;  /* the port that broke the best one; 0: none did */
+	struct engine *engine; /* of the sequence in force; NULL: there is none */
+	size_t n_needed, n_done, n_best;
+	uint16_t foreign; /* the port that broke the best one; 0: none did */
 	bool too_slow, complete, filtered;
 };
 
@@ -50,10 +51,10 @@ struct watch {
 	sd_journal *events;
 	struct watched *progress;
 	size_t n_progress;
-	struct probe seen[SEEN_MAX]; /* to know what is sent again */
-	size_t n_seen, n_others;
-	uint64_t complete_us; /* on our clock; 0: no knock is complete */
-	char *verdict;	      /* the daemon's word, or NULL */
+	size_t n_probes, n_others;
+	uint64_t complete_us;	    /* on our clock; 0: no knock is complete */
+	char *verdict;		    /* the daemon's word, or NULL */
+	struct json_object *probes; /* where they are put instead of being printed; NULL: nowhere */
 	bool opened;
 };
 
@@ -70,6 +71,8 @@ static void watch_done(struct watch *watch)
 	format_free(watch->format);
 	source_free(watch->records);
 	sd_journal_close(watch->events);
+	for (size_t i = 0; i < watch->n_progress; i++)
+		engine_free(watch->progress[i].engine);
 	free(watch->progress);
 	free(watch->verdict);
 }
@@ -100,6 +103,20 @@ static int open_events(struct watch *watch)
 	return r < 0 ? r : 0;
 }
 
+static int watched_init(struct watched *watched, const struct config *config,
+			const struct door *door)
+{
+	struct knock knock = door->knock;
+	const struct knock *knocks[] = {&knock};
+	const struct engine_limits limits = {.max_sources = 1, .ipv6_prefix = config->ipv6_prefix};
+
+	*watched = (struct watched){.door = door};
+	if (!doctor_find_sequence(door, &knock.sequence))
+		return 0;
+	watched->n_needed = knock.sequence.n_steps;
+	return engine_new(&limits, knocks, 1, &watched->engine);
+}
+
 static int watch_init(struct watch *watch, const struct door *only)
 {
 	int r = format_new_kernel(watch->config->log_prefix, &watch->format);
@@ -107,13 +124,10 @@ static int watch_init(struct watch *watch, const struct door *only)
 	watch->progress = calloc(watch->config->n_doors, sizeof watch->progress[0]);
 	if (!watch->progress)
 		return -ENOMEM;
-	for (size_t i = 0; i < watch->config->n_doors; i++)
-		if (!only || only == &watch->config->doors[i]) {
-			struct watched *progress = &watch->progress[watch->n_progress++];
-
-			progress->door = &watch->config->doors[i];
-			doctor_find_sequence(progress->door, &progress->sequence);
-		}
+	for (size_t i = 0; i < watch->config->n_doors && r == 0; i++)
+		if (!only || only == &watch->config->doors[i])
+			r = watched_init(&watch->progress[watch->n_progress++], watch->config,
+					 &watch->config->doors[i]);
 	if (r == 0)
 		r = open_events(watch);
 	if (r == 0)
@@ -121,66 +135,69 @@ static int watch_init(struct watch *watch, const struct door *only)
 	return r;
 }
 
-static bool is_again(struct watch *watch, const struct probe *probe)
+static void on_match(void *userdata, const struct match *match)
 {
-	for (size_t i = 0; i < watch->n_seen && i < SEEN_MAX; i++) {
-		const struct probe *seen = &watch->seen[i];
+	struct watched *watched = userdata;
 
-		if (seen->source_port == probe->source_port && seen->port == probe->port &&
-		    seen->protocol == probe->protocol &&
-		    address_equal(&seen->target, &probe->target))
-			return true;
-	}
-	watch->seen[watch->n_seen++ % SEEN_MAX] = *probe;
-	return false;
+	(void)match;
+	watched->complete = true;
 }
 
-static bool is_step(const struct watched *progress, unsigned step, const struct probe *probe)
+static void on_progress(void *userdata, const struct progress *progress)
 {
-	const struct step *expected = &progress->sequence.steps[step];
+	struct watched *watched = userdata;
 
-	return step < progress->sequence.n_steps && expected->port == probe->port &&
-	       expected->protocol == probe->protocol;
+	watched->n_done = progress->n_steps;
 }
 
-/* Follows one door: simple, and right for sequences that do not overlap with themselves. */
-static void follow(struct watched *progress, const struct probe *probe)
+static void follow(struct watched *watched, const struct probe *probe)
 {
-	const struct knock *knock = &progress->door->knock;
+	size_t n_before = watched->n_done;
+	enum engine_state state;
 
-	if (progress->complete || progress->sequence.n_steps == 0)
+	if (watched->complete || !watched->engine)
 		return;
-	if (!filter_passes(&knock->filter, probe)) {
-		progress->filtered = true;
+	if (!filter_passes(&watched->door->knock.filter, probe)) {
+		watched->filtered = true;
 		return;
 	}
-	if (progress->n_done > 0 && is_step(progress, progress->n_done, probe)) {
-		if (probe->time_us - progress->first_us > knock->seq_timeout_us) {
-			progress->too_slow = true;
-			progress->n_done = 0;
-		} else {
-			progress->n_done++;
-		}
-	} else {
-		if (progress->n_done > 0 && progress->n_done == progress->n_best)
-			progress->foreign = probe->port;
-		progress->n_done = is_step(progress, 0, probe) ? 1 : 0;
-		progress->first_us = probe->time_us;
+	state = engine_feed(watched->engine, probe, on_match, watched);
+	watched->n_done = 0;
+	engine_progress(watched->engine, probe, on_progress, watched);
+	if (watched->n_done > watched->n_best) {
+		watched->n_best = watched->n_done;
+		watched->too_slow = false;
+		watched->foreign = 0;
+	} else if (watched->n_done == 0 && state == ENGINE_UNDERWAY) {
+		watched->too_slow = true;
+	} else if (watched->n_done < n_before && n_before == watched->n_best) {
+		watched->foreign = probe->port;
 	}
-	if (progress->n_done > progress->n_best) {
-		progress->n_best = progress->n_done;
-		progress->foreign = 0;
-	}
-	progress->complete = progress->n_done == progress->sequence.n_steps;
+}
+
+static void put_probe(const struct watch *watch, const struct probe *probe, const char *protocol)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_put_number(object, "port", probe->port);
+	json_put_text(object, "protocol", protocol);
+	if (json_object_array_add(watch->probes, object) < 0)
+		json_object_put(object);
 }
 
 static void show(const struct watch *watch, const struct probe *probe)
 {
-	printf("probe %u/%s", probe->port, probe->protocol == IPPROTO_TCP ? "tcp" : "udp");
+	const char *protocol = probe->protocol == IPPROTO_TCP ? "tcp" : "udp";
+
+	if (watch->probes) {
+		put_probe(watch, probe, protocol);
+		return;
+	}
+	printf("probe %u/%s", probe->port, protocol);
 	for (size_t i = 0; i < watch->n_progress; i++)
 		if (watch->progress[i].n_done > 0)
-			printf("  %s %u/%u", watch->progress[i].door->name,
-			       watch->progress[i].n_done, watch->progress[i].sequence.n_steps);
+			printf("  %s %zu/%zu", watch->progress[i].door->name,
+			       watch->progress[i].n_done, watch->progress[i].n_needed);
 	putchar('\n');
 	fflush(stdout);
 }
@@ -195,8 +212,7 @@ static void take_record(struct watch *watch, const struct record *record)
 		watch->n_others++;
 		return;
 	}
-	if (is_again(watch, &probe))
-		return;
+	watch->n_probes++;
 	for (size_t i = 0; i < watch->n_progress; i++) {
 		follow(&watch->progress[i], &probe);
 		if (watch->progress[i].complete && watch->complete_us == 0)
@@ -257,63 +273,102 @@ static int wait_for_end(struct watch *watch, uint64_t deadline_us)
 	return r < 0 ? r : 0;
 }
 
-static void explain_door(const struct watched *progress)
+static void explain_door(const struct watched *watched, char text[static SENTENCE_MAX])
 {
-	const struct door *door = progress->door;
-	unsigned n = progress->sequence.n_steps;
+	const struct door *door = watched->door;
 	char span[DURATION_TEXT_MAX];
+	const char *words = NULL;
 
-	printf("door %s: ", door->name);
 	if (door->source)
-		puts("its probes are logged elsewhere, and not followed here");
+		words = "its probes are logged elsewhere, and not followed here";
 	else if (!(door->auth & AUTH_SEQUENCE))
-		puts("it opens by tokens or SPA knocks; the daemon has seen none that was whole");
-	else if (n == 0)
-		puts("no one-time sequence is left");
-	else if (progress->n_best == 0 && progress->filtered)
-		puts("none of the probes passed its tcpflags, interface and target");
-	else if (progress->n_best == 0)
-		puts("none of the probes was its first step");
-	else if (progress->too_slow)
-		printf("too slow: more than seq_timeout (%s) from the first step to step %u of "
-		       "%u\n",
-		       duration_format(door->knock.seq_timeout_us, span), progress->n_best + 1, n);
-	else if (progress->foreign > 0)
-		printf("broken after step %u of %u by port %u, which is not the next step\n",
-		       progress->n_best, n, progress->foreign);
+		words = "it opens by tokens or SPA knocks; the daemon has seen none that was whole";
+	else if (!watched->engine)
+		words = "no one-time sequence is left";
+	else if (watched->complete)
+		words = "its knock was complete";
+	else if (watched->n_best == 0 && watched->filtered)
+		words = "none of the probes passed its tcpflags, interface and target";
+	else if (watched->n_best == 0)
+		words = "none of the probes was its first step";
+	if (words)
+		snprintf(text, SENTENCE_MAX, "%s", words);
+	else if (watched->too_slow)
+		snprintf(text, SENTENCE_MAX,
+			 "too slow: more than seq_timeout (%s) from the first step to step %zu of "
+			 "%zu",
+			 duration_format(door->knock.seq_timeout_us, span), watched->n_best + 1,
+			 watched->n_needed);
+	else if (watched->foreign > 0)
+		snprintf(text, SENTENCE_MAX,
+			 "broken after step %zu of %zu by port %u, which is not the next step",
+			 watched->n_best, watched->n_needed, watched->foreign);
 	else
-		printf("it ended after step %u of %u: the next was not logged, or not sent\n",
-		       progress->n_best, n);
+		snprintf(text, SENTENCE_MAX,
+			 "it ended after step %zu of %zu: the next was not logged, or not sent",
+			 watched->n_best, watched->n_needed);
 }
 
-static int explain(const struct watch *watch)
+/* What can be said of the whole; NULL: each door has something of its own. */
+static const char *explain(const struct watch *watch, char text[static SENTENCE_MAX])
 {
 	char address[ADDRESS_TEXT_MAX];
 
-	address_format(&watch->source, address);
-	if (watch->verdict) {
-		puts(watch->verdict);
-		return watch->opened ? 0 : 1;
+	if (watch->verdict)
+		return watch->verdict;
+	if (watch->complete_us > 0)
+		return "the knock was complete, and the daemon has said nothing: does it run, with "
+		       "this configuration? (systemctl status knocktaild)";
+	if (watch->n_probes > 0)
+		return NULL;
+	snprintf(text, SENTENCE_MAX,
+		 "nothing was logged from %s (from others: %zu): the packets did not arrive, came "
+		 "from another address, or the firewall does not log them (knocktail doctor)",
+		 address_format(&watch->source, address), watch->n_others);
+	return text;
+}
+
+static void print_end(const struct watch *watch)
+{
+	char text[SENTENCE_MAX];
+	const char *whole = explain(watch, text);
+
+	if (whole)
+		puts(whole);
+	for (size_t i = 0; !whole && i < watch->n_progress; i++) {
+		explain_door(&watch->progress[i], text);
+		printf("door %s: %s\n", watch->progress[i].door->name, text);
 	}
-	if (watch->complete_us > 0) {
-		puts("the knock was complete, and the daemon has said nothing: does it run, with "
-		     "this configuration? (systemctl status knocktaild)");
-		return 1;
+}
+
+static void print_json_end(const struct watch *watch)
+{
+	struct json_object *document = json_object_new_object(), *doors = json_object_new_array();
+	char text[SENTENCE_MAX];
+
+	json_put_text(document, "source", address_format(&watch->source, text));
+	json_put(document, "opened", json_object_new_boolean(watch->opened));
+	json_put_text(document, "text", explain(watch, text));
+	json_put(document, "probes", watch->probes);
+	for (size_t i = 0; doors && i < watch->n_progress; i++) {
+		const struct watched *watched = &watch->progress[i];
+		struct json_object *object = json_object_new_object();
+
+		explain_door(watched, text);
+		json_put_text(object, "door", watched->door->name);
+		json_put_number(object, "steps",
+				watched->complete ? watched->n_needed : watched->n_best);
+		json_put_number(object, "needed", watched->n_needed);
+		json_put_text(object, "text", text);
+		if (json_object_array_add(doors, object) < 0)
+			json_object_put(object);
 	}
-	if (watch->n_seen == 0) {
-		printf("nothing was logged from %s (from others: %zu): the packets did not arrive, "
-		       "came from another address, or the firewall does not log them (knocktail "
-		       "doctor)\n",
-		       address, watch->n_others);
-		return 1;
-	}
-	for (size_t i = 0; i < watch->n_progress; i++)
-		explain_door(&watch->progress[i]);
-	return 1;
+	json_put(document, "doors", doors);
+	json_print(document);
 }
 
 int doctor_watch(const struct config *config, const struct door *only, const struct address *source,
-		 uint64_t timeout_us)
+		 uint64_t timeout_us, bool json)
 {
 	struct watch watch CLEANUP(watch_done) = {.config = config, .source = *source};
 	char address[ADDRESS_TEXT_MAX];
@@ -321,8 +376,18 @@ int doctor_watch(const struct config *config, const struct door *only, const str
 
 	if (r < 0)
 		return r;
-	printf("watching for a knock from %s\n", address_format(source, address));
+	if (json && !(watch.probes = json_object_new_array()))
+		return -ENOMEM;
+	/* Whoever waits for it to begin finds it there even if the rest is for a program. */
+	fprintf(json ? stderr : stdout, "watching for a knock from %s\n",
+		address_format(source, address));
 	fflush(stdout);
 	r = wait_for_end(&watch, now_us() + timeout_us);
-	return r < 0 ? r : explain(&watch);
+	if (r < 0)
+		return r;
+	if (json)
+		print_json_end(&watch);
+	else
+		print_end(&watch);
+	return watch.opened ? 0 : 1;
 }

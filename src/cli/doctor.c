@@ -216,7 +216,7 @@ static enum status doctor(const struct options *options)
 	if (options->door && !only) {
 		fprintf(stderr, "knocktail doctor: no door '%s'\n", options->door);
 	} else if (options->knock) {
-		r = doctor_watch(config, only, &source, options->timeout_us);
+		r = doctor_watch(config, only, &source, options->timeout_us, options->json);
 		if (r < 0)
 			fprintf(stderr, "knocktail doctor: %s\n", strerror(-r));
 		status = r == 0 ? STATUS_OK : STATUS_FAILED;
@@ -275,10 +275,6 @@ static enum status run(int argc, char *argv[])
 		options.door = argv[optind++];
 	if (verb_check_end(&verb_doctor, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	if (options.knock && options.json) {
-		fputs("knocktail doctor: --knock tells its story as text alone\n", stderr);
-		return verb_misused(&verb_doctor);
-	}
 	return doctor(&options);
 }
 
@@ -286,7 +282,8 @@ const struct verb verb_doctor = {
 	.name = "doctor",
 	.summary = "find what could keep a knock from opening a door",
 	.help = "Usage: knocktail doctor [DOOR] [-c FILE] [-o text|json]\n"
-		"       knocktail doctor [DOOR] [-c FILE] --knock ADDRESS [--timeout SPAN]\n"
+		"       knocktail doctor [DOOR] [-c FILE] [-o text|json] --knock ADDRESS "
+		"[--timeout SPAN]\n"
 		"\n"
 		"Checks the journal, the firewall and the daemon, in the order in which a knock "
 		"travels,\n"

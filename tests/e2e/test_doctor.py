@@ -272,6 +272,37 @@ def test_it_watches_a_knock(broken):
         client.close()
 
 
+def test_it_watches_a_knock_for_a_program(broken):
+    """Two doors that begin alike, of which one overlaps with itself."""
+    lab, _ = broken
+    doors = (ipset_door(set="knock_ssh", set_6="knock_ssh6", ports=GUARDED_PORT,
+                        sequence="7000, 7000, 8000, 7000, 7000, 9000")
+             + ipset_door("other", "7000, 8000/udp", set="knock_ssh", set_6="knock_ssh6",
+                          ports=GUARDED_PORT))
+    path = lab.config(doors)
+    steps = (7000, 7000, 8000, 7000, 7000, 8000, 7000, 7000, 8000)
+    for more, opened, text, ssh in (((), False, None, "broken after step 5 of 6 by port 8000"),
+                                    ((7000, 7000, 9000), True, "door ssh opened for",
+                                     "its knock was complete")):
+        lab.test_daemon.stop()
+        lab.test_daemon = lab.daemon(doors)
+        client = lab.client()
+        watched = Watched(lab, path, client, "--timeout", "2s", "-o", "json")
+        client.knock(*steps, *more)
+        status, said = watched.end()
+        told = json.loads(said)
+        assert told["opened"] == opened and status == (0 if opened else 1), said
+        assert told["source"] == client.v4
+        assert [probe["port"] for probe in told["probes"]][:9] == list(steps)
+        assert told["text"] == text or text in told["text"]
+        assert [door["door"] for door in told["doors"]] == ["ssh", "other"]
+        assert ssh in told["doors"][0]["text"], said
+        assert told["doors"][1]["steps"] == 1 and "broken" in told["doors"][1]["text"]
+        client.close()
+    lab.test_daemon.stop()
+    lab.test_daemon = lab.daemon(Iptables.doors)
+
+
 def test_it_watches_a_knock_that_the_daemon_refuses(broken):
     lab, path = broken
     lab.test_daemon.stop()
@@ -299,8 +330,7 @@ def test_it_watches_a_knock_that_the_daemon_refuses(broken):
 
 def test_what_cannot_be_asked(lab):
     path = lab.config(ipset_door())
-    for arguments in (("nodoor",), ("--knock", "x"), ("--timeout", "0"), ("ssh", "x"), ("-x",), ("-o", "x"),
-                      ("-o", "json", "--knock", "192.0.2.9")):
+    for arguments in (("nodoor",), ("--knock", "x"), ("--timeout", "0"), ("ssh", "x"), ("-x",), ("-o", "x")):
         assert lab.knocktail("doctor", "-c", path, *arguments).returncode == 2
     assert lab.knocktail("doctor", "-c", "/no/such/file").returncode == 2
 
