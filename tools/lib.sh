@@ -95,6 +95,26 @@ fetch_promtool() {
 	rm -rf "$scratch"
 }
 
+# ufw and firewalld for their tests, unpacked with what they miss: installed, they would take over this
+# machine's firewall at its next start. Not in what give_back() gives back: ufw wants it to be root's.
+fetch_firewalls() {
+	local scratch package tree=$BUILD/machine/firewalls
+	command -v ufw >/dev/null && command -v firewalld >/dev/null && return 0
+	[ ! -d "$tree" ] || return 0
+	scratch=$(mktemp -d)
+	mkdir -p "$scratch/partial" "$scratch/tree/etc" "$scratch/tree/usr"/{bin,sbin,lib} \
+		"$BUILD/machine"
+	ln -s usr/bin usr/sbin usr/lib "$scratch/tree"
+	(apt-get -y --no-install-recommends --download-only -o Dir::Cache::archives="$scratch" \
+		install ufw firewalld &&
+		for package in "$scratch"/*.deb; do
+			dpkg-deb --fsys-tarfile "$package" |
+				tar -x --keep-directory-symlink -C "$scratch/tree" || exit 1
+		done && mv "$scratch/tree" "$tree") >/dev/null 2>&1 </dev/null ||
+		say "ufw and firewalld cannot be had: their tests will be skipped"
+	rm -rf "$scratch"
+}
+
 # Loads what the kernel may lack so far; the laboratory tells what it misses in the end.
 load_modules() {
 	local module
