@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sys/timex.h>
 #include <time.h>
 
@@ -231,6 +232,39 @@ static void check_users(struct doctor *doctor, const struct door *door,
 				   "door %s: %s has no key", door->name, *user);
 }
 
+/* Whether the daemon, which is not root, cannot do this (of the bits S_IRWXO). */
+static bool is_for_root(const struct stat *status, mode_t bits)
+{
+	return status->st_uid == 0 && (status->st_mode & bits) != bits &&
+	       (status->st_gid == 0 || (status->st_mode >> 3 & bits) != bits);
+}
+
+static void say_for_root(struct doctor *doctor, const char *name)
+{
+	doctor_say(doctor, FINDING_PROBLEM,
+		   "chgrp knocktail and chmod g+rX the directory and the keys in it",
+		   "%s%s%s: only root can read it, as whom the daemon does not run",
+		   doctor->config->keys, *name ? "/" : "", name);
+}
+
+static void check_daemon_reads(struct doctor *doctor)
+{
+	CLEANUP(cleanup_closedir) DIR *keys = opendir(doctor->config->keys);
+	const struct dirent *entry;
+	struct stat status;
+
+	if (keys && fstat(dirfd(keys), &status) == 0 && is_for_root(&status, S_IROTH | S_IXOTH))
+		say_for_root(doctor, "");
+	while (keys && doctor->n_said == 0 && (entry = readdir(keys))) {
+		const char *end = strrchr(entry->d_name, '.');
+
+		if (end && strcmp(end, ".key") == 0 &&
+		    fstatat(dirfd(keys), entry->d_name, &status, 0) == 0 &&
+		    is_for_root(&status, S_IROTH))
+			say_for_root(doctor, entry->d_name);
+	}
+}
+
 static bool is_keyed(const struct doctor *doctor)
 {
 	for (size_t i = 0; i < doctor->config->n_doors; i++)
@@ -255,9 +289,10 @@ void doctor_check_keys(struct doctor *doctor)
 	for (size_t i = 0; r >= 0 && i < doctor->config->n_doors; i++)
 		check_users(doctor, &doctor->config->doors[i], keyring);
 	keyring_free(keyring);
+	check_daemon_reads(doctor);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,
-			   "each user has a key that nobody else can read");
+			   "each user has a key that nobody but the daemon can read");
 }
 
 void doctor_check_clock(struct doctor *doctor)

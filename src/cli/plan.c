@@ -131,8 +131,8 @@ int plan_make(const struct config *config, const struct sequence *open, enum var
 		return refuse(NULL,
 			      "log_prefix is longer than the %d characters that iptables takes",
 			      IPTABLES_PREFIX_MAX);
-	if (is_nft && strchr(config->log_prefix, '"'))
-		return refuse(NULL, "nft takes no log_prefix that holds a '\"'");
+	if (is_nft && strpbrk(config->log_prefix, "\"$"))
+		return refuse(NULL, "nft takes no log_prefix that holds a '\"' or a '$'");
 	/* New connections are always logged: a SYN to a foreign port breaks a knock. */
 	add_flags(&plan, TCP_FLAG_SYN, TCP_FLAG_ACK);
 	for (size_t i = 0; i < config->n_doors; i++) {

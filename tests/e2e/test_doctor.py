@@ -356,7 +356,12 @@ def test_tokens_and_spa_knocks(possible):
         assert not found()
         lab.server.run("chmod", "644", "/run/lab/keys/alice.key")
         assert set(found()) == {("problem", "keys")}
-        lab.server.run("chmod", "640", "/run/lab/keys/alice.key")
+        for path_of_it, mode in (("/run/lab/keys/alice.key", "640"), ("/run/lab/keys", "750")):
+            lab.server.run("chmod", "700", path_of_it)
+            got = found()
+            assert set(got) == {("problem", "keys")}
+            assert f"{path_of_it}: only root can read it" in got["problem", "keys"][0]
+            lab.server.run("chmod", mode, path_of_it)
         lab.server.run("sh", "-c", "iptables-save >/run/lab/v4")
         for broken, said in (
                 ("iptables-save | sed 's/ --log-tcp-options//' | iptables-restore",

@@ -11,7 +11,7 @@ import pytest
 from doors import command_door, ipset_door, nft_door
 from firewalls import KINDS, Firewalld, Iptables, Nft, Ufw
 from hosts import wait_until
-from lab import GUARDED_PORT, Lab
+from lab import DAEMON_UID, GUARDED_PORT, Lab
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
@@ -290,3 +290,15 @@ def test_rules_behind_a_drop(possible):
         assert "step 1 is dropped before it is logged" in done.stdout
         assert "port 22 is closed to who has knocked" in done.stdout
         assert "IPv6" not in done.stdout
+
+
+def test_prefixes_that_nft_cannot_take(lab):
+    for prefix, taken in (("a$b ", False), ('a"b', False), ("a\\b;#{*@'`", True)):
+        quote = "'" if '"' in prefix else '"'
+        config = lab.file("odd.conf", f"[options]\nlog_prefix = {quote}{prefix}{quote}\n{Nft.doors}",
+                          0o640)
+        os.chown(lab.server.path(config), 0, DAEMON_UID)
+        done = lab.knocktail("rules", "nft", "-c", config)
+        assert done.returncode == (0 if taken else 1), done
+        assert taken or "nft takes no log_prefix" in done.stderr
+        assert not taken or lab.server.run("nft", "-c", "-f", "-", input=done.stdout)
