@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -98,43 +99,72 @@ static uint64_t read_seconds(const struct passage *passage, const struct knockd_
 	return seconds;
 }
 
-/* Writes one step of knockd's; false: it is none. */
-static bool put_step(FILE *body, const char *text, size_t length, bool first)
+static bool is_word(const char *text, size_t length, const char *word)
 {
-	char word[32];
-	struct step step;
-
 	while (length > 0 && isspace((unsigned char)*text)) {
 		text++;
 		length--;
 	}
 	while (length > 0 && isspace((unsigned char)text[length - 1]))
 		length--;
-	if (length >= sizeof word)
+	return length == strlen(word) && strncasecmp(text, word, length) == 0;
+}
+
+/* Reads one step as knockd does: a number with anything behind it, which counts for nothing, then
+ * maybe a colon and the protocol. False: it is none. */
+static bool read_step(const char *text, size_t length, struct step *ret, bool *ret_more)
+{
+	const char *end = text + length, *colon = memchr(text, ':', length);
+	const char *number_end = colon ? colon : end, *protocol = colon ? colon + 1 : end;
+	const char *second = memchr(protocol, ':', (size_t)(end - protocol));
+	size_t protocol_length = (size_t)((second ? second : end) - protocol);
+	bool is_udp = is_word(protocol, protocol_length, "udp");
+	uint32_t port = 0;
+
+	while (text < number_end && isspace((unsigned char)*text))
+		text++;
+	text += text < number_end && *text == '+';
+	for (; text < number_end && isdigit((unsigned char)*text) && port <= UINT16_MAX; text++)
+		port = port * 10 + (uint32_t)(*text - '0');
+	if (port < 1 || port > UINT16_MAX ||
+	    (colon && !is_udp && !is_word(protocol, protocol_length, "tcp")))
 		return false;
-	memcpy(word, text, length);
-	word[length] = '\0';
-	if (step_parse(word, &step) < 0)
-		return false;
-	fprintf(body, "%s%u%s", first ? "" : ", ", step.port,
-		step.protocol == IPPROTO_UDP ? "/udp" : "");
+	*ret = (struct step){(uint16_t)port, is_udp ? IPPROTO_UDP : IPPROTO_TCP};
+	*ret_more = second || !is_word(text, (size_t)(number_end - text), "");
 	return true;
+}
+
+static void put_step(struct passage *passage, const struct knockd_entry *entry, unsigned n,
+		     const char *text, size_t length)
+{
+	struct step step;
+	bool more;
+
+	if (!read_step(text, length, &step, &more)) {
+		fputs("???", passage->body);
+		passage->left_out = "a step of its sequence is no port from 1 to 65535 with :tcp "
+				    "or :udp";
+		return;
+	}
+	fprintf(passage->body, "%u%s", step.port, step.protocol == IPPROTO_UDP ? "/udp" : "");
+	if (more)
+		NOTE(passage, entry->line,
+		     "%s: what is behind the number of step %u counts for nothing, as for knockd, "
+		     "where udp needs a colon",
+		     entry->key, n);
 }
 
 static void put_sequence(struct passage *passage, const struct knockd_entry *entry)
 {
 	const char *text = entry->value ? entry->value : "";
-	bool first = true;
 
 	fputs("sequence = ", passage->body);
-	for (;; first = false) {
+	for (unsigned n = 1;; n++) {
 		size_t length = strcspn(text, ",");
 
-		if (!put_step(passage->body, text, length, first)) {
-			fputs("???", passage->body);
-			passage->left_out = "a step of its sequence is no port from 1 to 65535 "
-					    "with :tcp or :udp";
-		}
+		if (n > 1)
+			fputs(", ", passage->body);
+		put_step(passage, entry, n, text, length);
 		if (text[length] == '\0')
 			break;
 		text += length + 1;

@@ -1,6 +1,7 @@
 """`knocktail import`: a door of knockd's opens and closes as a door of knocktail's."""
 
 import os
+import re
 
 from lab import COMMAND_PORTS, DAEMON_UID
 
@@ -53,3 +54,20 @@ def test_exit_status(lab):
     assert lab.knocktail("import", none).returncode == 1
     for arguments in ((), ("/no/such/file",), (lab.file("no.conf", "x = y\n"),), (broken, "x")):
         assert lab.knocktail("import", *arguments).returncode == 2
+
+
+STEPS = ("7000,8000:udp,9000", "7000: UDP ,8000 :Tcp", "7000:udp:x,+008000", "7000/udp,8000 # no",
+         "7000 8000,9000x:udp", " 7000 ", ",".join(str(port) for port in range(32, 0, -1)))
+
+
+def test_sequences_mean_what_they_mean_to_knockd(lab, needs):
+    """knockd tells how it has read them before it misses its interface."""
+    needs("knockd")
+    path = lab.file("steps.conf", "".join(f"[d{number}]\nsequence = {steps}\ncommand = /bin/true\n"
+                                          for number, steps in enumerate(STEPS)))
+    done = lab.server.run("knockd", "-c", path, "-D", "-i", "nowhere", check=False)
+    theirs = re.findall(r"sequence: (\S+)", done.stdout + done.stderr)
+    ours = re.findall(r"^sequence = (.*)", lab.knocktail("import", path).stdout, re.M)
+    assert len(theirs) == len(STEPS)
+    assert [steps.replace("/udp", ":udp").replace(" ", "") for steps in ours] == [
+        steps.replace(":tcp", "") for steps in theirs]
