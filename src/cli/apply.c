@@ -235,6 +235,8 @@ static enum status load_and_ask(const struct plan *plan, struct undo *undo, uint
 	pid = fork();
 	if (pid == 0) {
 		close(fds[0]);
+		/* What the keeper runs holds it, too: what it leaves behind still changes rules. */
+		fcntl(fds[1], F_SETFD, 0);
 		detach();
 		keep(undo, confirm_us, fds[1]);
 		_exit(0);

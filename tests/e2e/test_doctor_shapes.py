@@ -5,7 +5,7 @@ import pytest
 
 from doors import iptables_door, ipset_door, nft_door
 from hosts import wait_until
-from lab import GUARDED_PORT, Lab
+from lab import GUARDED_PORT, ROOT, Lab
 from test_doctor import complaints, doctor
 
 LIMIT = ("-m hashlimit --hashlimit-name k --hashlimit-mode srcip --hashlimit-upto 30/min "
@@ -270,6 +270,20 @@ def test_a_healthy_machine_of_another_shape(bare, shaped, needs, shape):
     kind, name = shape
     needs(kind)
     doors = shaped((NFT if kind == "nft" else IPTABLES)[name], kind)
+    daemon = knocks_and_is_let_in(bare, doors)
+    status, found = doctor(bare, bare.config(doors))
+    assert not complaints(found) and status == 0
+    daemon.stop()
+
+
+@pytest.mark.parametrize("kind", ["iptables", "nft"])
+def test_the_firewalls_to_start_from(bare, shaped, kind):
+    """Those of etc/, with another prefix."""
+    with open(f"{ROOT}/etc/firewall.{kind}", encoding="ascii") as file:
+        text = file.read().replace("[knock] ", bare.prefix)
+    doors = shaped(text, kind)
+    if kind == "nft":
+        doors = doors.replace("filter knockers", "knock knock_ssh")
     daemon = knocks_and_is_let_in(bare, doors)
     status, found = doctor(bare, bare.config(doors))
     assert not complaints(found) and status == 0

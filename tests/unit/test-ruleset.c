@@ -60,6 +60,10 @@ static void test_what_rules_ask(void **state)
 		{"-s 10.0.0.0/8", false},
 		{"! -s 10.0.0.0/8", true},
 		{"-s 0.0.0.0/0", true},
+		{"-d 192.0.2.0/24", true},
+		{"-d 192.0.2.2/32", false},
+		{"! -d 192.0.2.2/32", true},
+		{"-d 192.0.2.1/255.0.0.255", false},
 		{"-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN", true},
 		{"-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN", false},
 		{"-p tcp -m tcp --tcp-flags SYN,ACK SYN,ACK", false},
@@ -72,6 +76,7 @@ static void test_what_rules_ask(void **state)
 		{"-m addrtype --dst-type LOCAL", true},
 		{"-m comment --comment \"a -p udp b\"", true},
 		{"-m limit --limit 3/min", false},
+		{"-m hashlimit --hashlimit-above 3/min --hashlimit-name x", false},
 		{"-m u32 --u32 0x0=0x1", false},
 	};
 
@@ -79,8 +84,11 @@ static void test_what_rules_ask(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char text[512];
 		struct packet packet = syn(22);
+		struct address target;
 		struct ruleset ruleset;
 
+		assert_int_equal(address_parse("192.0.2.1", &target), 0);
+		packet.target = &target;
 		snprintf(text, sizeof text, "*filter\n:INPUT DROP [0:0]\n-A INPUT %s -j ACCEPT\n",
 			 cases[i].rule);
 		ruleset = iptables(text);
@@ -149,6 +157,70 @@ static void test_logs(void **state)
 	assert_null(ruleset_find_log(&ruleset, FAMILY_IPV6, PREFIX));
 	assert_null(ruleset_find_log(&ruleset, FAMILY_IPV4, "[k]"));
 	ruleset_done(&ruleset);
+}
+
+static void test_what_is_too_much(void **state)
+{
+	struct ruleset ruleset =
+		iptables("*nat\n:PREROUTING ACCEPT [0:0]\n"
+			 "-A PREROUTING -p tcp --dport 2 -j REDIRECT --to-ports 80\n"
+			 "*filter\n:INPUT DROP [0:0]\n:log - [0:0]\n-A INPUT -j log\n"
+			 "-A log -m hashlimit --hashlimit-above 30/min --hashlimit-burst 9 "
+			 "--hashlimit-mode srcip --hashlimit-name x -j DROP\n"
+			 "-A log -j LOG --log-prefix \"[k] \"\n");
+	struct packet packet = syn(1);
+	struct walk result = walk(&ruleset, &packet);
+
+	(void)state;
+	assert_true(result.logged && !result.maybe_logged && !result.maybe);
+	assert_true(result.limit.is_there && result.limit.per_source);
+	assert_int_equal(result.limit.burst, 9);
+	packet.port = 2;
+	result = walk(&ruleset, &packet);
+	assert_int_equal(result.verdict, VERDICT_AWAY);
+	assert_null(result.logged);
+	packet.state = PACKET_ESTABLISHED;
+	assert_non_null(walk(&ruleset, &packet).logged);
+	ruleset_done(&ruleset);
+}
+
+#define RULE(expression)                                                                           \
+	"{\"nftables\":[{\"rule\":{\"family\":\"ip\",\"table\":\"filter\",\"expr\":[" expression   \
+	"{\"accept\":null}]}}]}"
+
+static void test_whose_a_table_is(void **state)
+{
+	static const struct {
+		const char *json;
+		bool foreign;
+	} cases[] = {
+		{"{\"nftables\":[]}", false},
+		{RULE("{\"counter\":{}},"), false},
+		{RULE("{\"xt\":null},{\"counter\":{}},"), false},
+		{RULE(""), true},
+		{RULE("{\"quota\":{}},{\"counter\":{}},"), true},
+		{RULE("{\"match\":{\"left\":{\"payload\":{}},\"right\":22}},{\"counter\":{}},"),
+		 false},
+		{RULE("{\"match\":{\"left\":{\"payload\":{}},\"right\":{\"set\":[]}}},{\"counter\":"
+		      "{}}"
+		      ","),
+		 true},
+		{RULE("{\"match\":{\"left\":{\"payload\":{}},\"right\":\"@s\"}},{\"counter\":{}},"),
+		 true},
+		{RULE("{\"match\":{\"left\":{\"ct\":{}},\"right\":1}},{\"counter\":{}},"), true},
+		{"{\"nftables\":[{\"set\":{\"family\":\"ip\",\"table\":\"filter\"}}]}", true},
+		{"{\"nftables\":[{\"set\":{\"family\":\"ip6\",\"table\":\"filter\"}}]}", false},
+		{"{\"nftables\":[{\"set\":{\"family\":\"ip\",\"table\":\"other\"}}]}", false},
+		{"{\"nftables\":[{\"chain\":{\"family\":\"ip\",\"table\":\"filter\",\"name\":"
+		 "\"in\","
+		 "\"hook\":\"input\"}}]}",
+		 true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		if (ruleset_is_foreign(cases[i].json, "ip", "filter") != cases[i].foreign)
+			fail_msg("%s", cases[i].json);
 }
 
 static void test_who_has_knocked(void **state)
@@ -317,6 +389,8 @@ int main(void)
 		cmocka_unit_test(test_what_rules_ask),
 		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_what_is_too_much),
+		cmocka_unit_test(test_whose_a_table_is),
 		cmocka_unit_test(test_who_has_knocked),
 		cmocka_unit_test(test_what_rules_of_nft_ask),
 		cmocka_unit_test(test_sets_and_limits_of_nft),
