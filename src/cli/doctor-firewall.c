@@ -88,9 +88,18 @@ static size_t guarded(const struct door *door, struct step ports[static SEQUENCE
 	return 0;
 }
 
-static const char *by(const struct walk *walk)
+enum { BY_MAX = 1024 };
+
+/* What has decided; `text` is room for it. */
+static const char *by(const struct walk *walk, char text[static BY_MAX])
 {
-	return walk->by && walk->by->text ? walk->by->text : "the end of a chain";
+	if (walk->by && walk->by->text)
+		return walk->by->text;
+	if (!walk->chain)
+		return "no rule at all";
+	snprintf(text, BY_MAX, "%s: the policy of the chain %s", walk->table->name,
+		 walk->chain->name);
+	return text;
 }
 
 static const char *arrival(const struct doctor *doctor)
@@ -129,12 +138,13 @@ static const char log_advice[] =
 static void say_not_logged(struct doctor *doctor, const struct door *door, enum family family,
 			   unsigned step, const struct walk *walk)
 {
+	char text[BY_MAX];
 	const char *name = doctor_family_names[family];
 
 	if (walk->by)
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: step %u is %s before it is logged, by %s", door->name,
-			   name, step, verdict_word(walk->verdict), by(walk));
+			   name, step, verdict_word(walk->verdict), by(walk, text));
 	else
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: step %u is of no kind that a rule logs", door->name, name,
@@ -144,6 +154,7 @@ static void say_not_logged(struct doctor *doctor, const struct door *door, enum 
 /* Tokens come as UDP or SYNs, SPA knocks as SYNs, to any port. */
 static void check_keyed_log(struct doctor *doctor, const struct door *door, enum family family)
 {
+	char text[BY_MAX];
 	const char *name = doctor_family_names[family];
 
 	for (size_t i = 0; i < sizeof keyed_ports / sizeof keyed_ports[0]; i++)
@@ -163,7 +174,7 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 					   "by %s",
 					   door->name, name, step.port,
 					   auth == AUTH_SPA ? "tcp" : "udp",
-					   verdict_word(walk.verdict), by(&walk));
+					   verdict_word(walk.verdict), by(&walk, text));
 			else if (auth == AUTH_SPA && !walk.logged->log_options)
 				doctor_say(
 					doctor, FINDING_PROBLEM,
@@ -342,6 +353,7 @@ static bool lacks_target(const struct doctor *doctor, const struct door *door)
 
 static void check_accept(struct doctor *doctor, const struct door *door, enum family family)
 {
+	char text[BY_MAX];
 	struct step ports[SEQUENCE_STEPS_MAX];
 	size_t n = guarded(door, ports);
 
@@ -364,13 +376,13 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 				   "door %s, %s: port %u is sent elsewhere, where it is not "
 				   "followed, by %s",
 				   door->name, doctor_family_names[family], ports[i].port,
-				   by(&walk));
+				   by(&walk, text));
 			continue;
 		}
 		doctor_say(doctor, FINDING_PROBLEM,
 			   "look it up before the drop; `knocktail rules` prints how",
 			   "door %s, %s: port %u is closed to who has knocked, too, by %s%s%s",
-			   door->name, doctor_family_names[family], ports[i].port, by(&walk),
+			   door->name, doctor_family_names[family], ports[i].port, by(&walk, text),
 			   walk.maybe ? "; what is asked here was not understood: " : "",
 			   walk.maybe ? walk.maybe->text : "");
 	}
@@ -391,6 +403,7 @@ void doctor_check_accept(struct doctor *doctor)
 
 static void check_closed(struct doctor *doctor, const struct door *door, enum family family)
 {
+	char text[BY_MAX];
 	struct step ports[SEQUENCE_STEPS_MAX];
 	size_t n = guarded(door, ports);
 
@@ -403,7 +416,7 @@ static void check_closed(struct doctor *doctor, const struct door *door, enum fa
 		if (walk.verdict == VERDICT_ACCEPT && walk.by)
 			doctor_say(doctor, FINDING_PROBLEM, "take that rule out",
 				   "door %s, %s: port %u is open to everybody, by %s", door->name,
-				   doctor_family_names[family], ports[i].port, by(&walk));
+				   doctor_family_names[family], ports[i].port, by(&walk, text));
 	}
 }
 
@@ -430,6 +443,8 @@ static bool is_used(const struct doctor *doctor, enum family family)
 
 void doctor_check_established(struct doctor *doctor)
 {
+	char text[BY_MAX];
+
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		struct packet packet = {.family = family,
 					.protocol = IPPROTO_TCP,
@@ -447,7 +462,7 @@ void doctor_check_established(struct doctor *doctor)
 				"ct state established",
 				"%s: established connections are dropped, by %s: what was opened "
 				"ends when the door closes",
-				doctor_family_names[family], by(&walk));
+				doctor_family_names[family], by(&walk, text));
 	}
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "established connections go on");

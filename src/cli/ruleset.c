@@ -368,6 +368,8 @@ void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,
 		if (verdict == VERDICT_NONE) {
 			verdict = chain->policy;
 			ret->by = NULL;
+			ret->table = verdict == VERDICT_DROP ? way.table : NULL;
+			ret->chain = verdict == VERDICT_DROP ? chain : NULL;
 		}
 		if (verdict == VERDICT_DROP || verdict == VERDICT_AWAY) {
 			ret->verdict = verdict;

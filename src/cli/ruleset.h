@@ -153,6 +153,8 @@ struct packet {
 struct walk {
 	enum verdict verdict;		/* accept, drop or away */
 	const struct rule_view *by;	/* NULL: the end of a base chain, or no chain at all */
+	const struct table_view *table; /* whose base chain it is that drops at its end, or NULL */
+	const struct chain_view *chain; /* that chain, or NULL */
 	const struct rule_view *logged; /* the first that logged it with the prefix; NULL: none */
 	bool maybe_logged;		/* `logged` asks something that is not understood */
 	struct limit limit;		/* of that, or of what led to it */

@@ -103,6 +103,12 @@ BROKEN = {
     "no set": (config(set="nowhere"), "problem target", "nowhere"),
     "not looked up": (shell("iptables -D KNOCKTAIL_INPUT -p tcp --dport 22 -m set --match-set "
                             "knock_ssh src -j ACCEPT"), "problem accept", "IPv4: port 22"),
+    "another table drops": (
+        shell("nft add table inet z", "nft 'add chain inet z i { type filter hook input priority 9; "
+              "policy drop; }'", "nft add rule inet z i ct state established accept",
+              "nft add rule inet z i meta nfproto ipv6 accept"),
+        "problem accept", "IPv4: port 22 is closed to who has knocked, too, by nft inet z: the "
+        "policy of the chain i"),
     "not looked up in IPv6": (shell("ip6tables -D KNOCKTAIL_INPUT -p tcp --dport 22 -m set "
                                     "--match-set knock_ssh6 src -j ACCEPT"), "problem accept",
                               "IPv6: port 22"),
@@ -148,6 +154,7 @@ def test_it_names_what_is_broken(broken, what):
     finally:
         lab.server.run("sh", "-ec", """
             rm -f /run/systemd/journald.conf.d/zzz.conf
+            nft 'add table inet z; delete table inet z'
             iptables-restore </run/lab/v4; ip6tables-restore </run/lab/v6""")
         if not lab.test_daemon.running():
             lab.test_daemon = lab.daemon(Iptables.doors)
