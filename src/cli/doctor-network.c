@@ -72,16 +72,10 @@ static void take(struct doctor_side *side, const struct ifaddrs *item, bool has_
 	side->has_address = true;
 }
 
-void doctor_look_at_network(struct doctor *doctor)
+static void take_all(struct doctor *doctor, const bool has_default[static N_FAMILIES])
 {
-	bool has_default[N_FAMILIES];
 	struct ifaddrs *list;
 
-	for (enum family family = 0; family < N_FAMILIES; family++) {
-		doctor->sides[family] = (struct doctor_side){0};
-		find_default(family, doctor->sides[family].interface);
-		has_default[family] = doctor->sides[family].interface[0];
-	}
 	if (getifaddrs(&list) < 0)
 		return;
 	for (const struct ifaddrs *item = list; item; item = item->ifa_next) {
@@ -92,4 +86,20 @@ void doctor_look_at_network(struct doctor *doctor)
 			take(&doctor->sides[family], item, has_default[family]);
 	}
 	freeifaddrs(list);
+}
+
+/* A machine that is not on a network yet will be, and then with both families. */
+void doctor_look_at_network(struct doctor *doctor)
+{
+	struct doctor_side *sides = doctor->sides;
+	bool has_default[N_FAMILIES];
+
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		sides[family] = (struct doctor_side){0};
+		find_default(family, sides[family].interface);
+		has_default[family] = sides[family].interface[0];
+	}
+	take_all(doctor, has_default);
+	if (!sides[FAMILY_IPV4].is_there && !sides[FAMILY_IPV6].is_there)
+		sides[FAMILY_IPV4].is_there = sides[FAMILY_IPV6].is_there = true;
 }
