@@ -21,15 +21,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				.flags = TCP_FLAG_SYN,
 				.port = 22,
 				.state = PACKET_NEW,
-				.set = "s"};
+				.set = "s",
+				.interface = "eth0"};
+	struct address target = {.bytes = {[10] = 0xff, [11] = 0xff, [12] = 10}};
 	struct walk walk;
 
+	packet.target = &target;
 	if (!text)
 		return 0;
-	if (text[0] == '{')
+	if (text[0] == '{') {
+		ruleset_is_foreign(text, "ip", "filter");
 		ruleset_add_nft(&ruleset, text, nothing);
-	else
+	} else {
 		ruleset_add_iptables(&ruleset, FAMILY_IPV4, "iptables", text);
+	}
 	ruleset_walk(&ruleset, &packet, "[k] ", &walk);
 	if (walk.verdict != VERDICT_ACCEPT && walk.verdict != VERDICT_DROP &&
 	    walk.verdict != VERDICT_AWAY)
