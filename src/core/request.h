@@ -13,10 +13,12 @@ enum request_verdict {
 	REQUEST_GOOD,  /* if it has not been used before, which is not for the core to know */
 	REQUEST_STALE, /* its clock is too far off: `off_s` */
 	REQUEST_WRONG_SOURCE, /* it names no address where it must, or one where it must not */
+	REQUEST_OTHER_SOURCE, /* of an SPA knock: made with the key, but it names another address or
+			       * was altered on its way; what it says is not authentic */
 	REQUEST_WRONG_USER,   /* the key may not open this door */
 	REQUEST_WRONG_WAY,    /* of an SPA knock: the door looks for none where it came in */
 	REQUEST_NO_DOOR,      /* of an SPA knock: no door of that name takes one */
-	REQUEST_NO_KEY,	      /* of an SPA knock: no key opens it, or not from this source */
+	REQUEST_NO_KEY,	      /* of an SPA knock: it was made with none of the keys */
 	REQUEST_DROPPED,      /* of its source there were too many to look at them all */
 };
 

@@ -16,7 +16,6 @@ struct requests {
 	struct secret *keys; /* spa_key() of each key */
 	struct selectors *selectors;
 	bool is_wanted; /* some door takes them */
-	bool is_bound;	/* some door takes them from the named address only */
 };
 
 static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
@@ -32,12 +31,8 @@ static int compile(struct requests *requests)
 	size_t n_keys;
 	int r;
 
-	for (size_t i = 0; i < clearance->n_doors; i++) {
-		bool takes = clearance->doors[i].auth & AUTH_SPA;
-
-		requests->is_wanted |= takes;
-		requests->is_bound |= takes && clearance->doors[i].bind_source;
-	}
+	for (size_t i = 0; i < clearance->n_doors; i++)
+		requests->is_wanted |= (clearance->doors[i].auth & AUTH_SPA) != 0;
 	n_keys = requests->is_wanted ? clearance->n_keys : 0;
 	if (n_keys > SELECTORS_ROWS_MAX)
 		return -E2BIG;
@@ -101,11 +96,11 @@ static const struct clearance_door *find_door(const struct clearance *clearance,
 	return NULL;
 }
 
-/* An opened request: who sent it, and whether it named its source. */
+/* A request that a key opens, or seems to. */
 struct opened {
 	struct spa_request plain;
 	size_t key;
-	bool names_source;
+	enum { NAMES_NONE, NAMES_THIS, NAMES_OTHER } source;
 };
 
 static enum request_verdict judge(const struct keyed_base *base, const struct keyed_case *one,
@@ -116,11 +111,13 @@ static enum request_verdict judge(const struct keyed_base *base, const struct ke
 
 	if (!door)
 		return REQUEST_NO_DOOR;
+	if (opened->source == NAMES_OTHER)
+		return REQUEST_OTHER_SOURCE;
 	if (!clearance_holds(clearance, (size_t)(door - clearance->doors), opened->key))
 		return REQUEST_WRONG_USER;
 	if (!filter_passes(&door->filter, one->probe))
 		return REQUEST_WRONG_WAY;
-	if (opened->names_source != door->bind_source)
+	if ((opened->source == NAMES_THIS) != door->bind_source)
 		return REQUEST_WRONG_SOURCE;
 	if (llabs(off) > base->limits.skew_s)
 		return REQUEST_STALE;
@@ -159,8 +156,17 @@ static void report_unopened(const struct keyed_case *one, enum request_verdict v
 			       });
 }
 
+/* Whether the time in it is the one that its port was chosen by: with another key than the one that
+ * it was made with, that happens once in many millions. */
+static bool is_plausible(const struct spa_request *plain, uint64_t step)
+{
+	uint64_t said = token_step(plain->time_s);
+
+	return said + 1 >= step && said <= step + 1;
+}
+
 /* With one key. 0; -EBADMSG: it is not this key's; -EAGAIN: not tried. */
-static int open_with(const struct requests *requests, const struct keyed_case *one,
+static int open_with(const struct requests *requests, const struct keyed_case *one, uint64_t step,
 		     struct opened *opened)
 {
 	const struct probe *probe = one->probe;
@@ -168,15 +174,19 @@ static int open_with(const struct requests *requests, const struct keyed_case *o
 
 	if (!keyed_try(requests->base, probe))
 		return -EAGAIN;
-	opened->names_source = false;
+	opened->source = NAMES_NONE;
 	if (spa_open(key, probe->options, NULL, &opened->plain) == 0)
 		return 0;
-	if (!requests->is_bound)
+	spa_guess(key, probe->options, &opened->plain);
+	if (!is_plausible(&opened->plain, step))
 		return -EBADMSG;
 	if (!keyed_try(requests->base, probe))
 		return -EAGAIN;
-	opened->names_source = true;
-	return spa_open(key, probe->options, &probe->source, &opened->plain);
+	opened->source = NAMES_THIS;
+	if (spa_open(key, probe->options, &probe->source, &opened->plain) == 0)
+		return 0;
+	opened->source = NAMES_OTHER;
+	return find_door(&requests->base->clearance, opened->plain.door) ? 0 : -EBADMSG;
 }
 
 static bool is_request(const struct probe *probe)
@@ -197,8 +207,10 @@ void requests_feed(struct requests *requests, const struct keyed_case *one)
 	selectors_move(requests->selectors, one->step, ROWS_A_PROBE);
 	cell = selectors_first(requests->selectors, one->probe->port);
 	while (r == -EBADMSG && cell != SELECTORS_NONE) {
-		opened.key = selectors_get(requests->selectors, cell).row;
-		r = open_with(requests, one, &opened);
+		struct selector selector = selectors_get(requests->selectors, cell);
+
+		opened.key = selector.row;
+		r = open_with(requests, one, selector.step, &opened);
 		cell = selectors_next(requests->selectors, cell);
 	}
 	if (r == 0)

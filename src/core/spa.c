@@ -110,6 +110,27 @@ const uint8_t *spa_nonce(const uint8_t option[static SPA_OPTION_SIZE])
 	return option + HEAD_SIZE;
 }
 
+static struct spa_request take_request(const uint8_t plain[static REQUEST_SIZE])
+{
+	return (struct spa_request){
+		.time_s = take_be(plain, 4),
+		.door = (uint16_t)take_be(plain + 4, 2),
+		.seconds = (uint16_t)take_be(plain + 6, 2),
+	};
+}
+
+void spa_guess(const struct secret *key, const uint8_t option[static SPA_OPTION_SIZE],
+	       struct spa_request *ret)
+{
+	uint8_t plain[REQUEST_SIZE];
+
+	/* RFC 8439, 2.8: the stream from its second block on. */
+	crypto_stream_chacha20_ietf_xor_ic(plain, option + BOX_AT, sizeof plain, spa_nonce(option),
+					   1, key->bytes);
+	*ret = take_request(plain);
+	sodium_memzero(plain, sizeof plain);
+}
+
 int spa_open(const struct secret *key, const uint8_t option[static SPA_OPTION_SIZE],
 	     const struct address *bound, struct spa_request *ret)
 {
@@ -120,11 +141,7 @@ int spa_open(const struct secret *key, const uint8_t option[static SPA_OPTION_SI
 		    plain, NULL, NULL, option + BOX_AT, SPA_OPTION_SIZE - BOX_AT, context.bytes,
 		    sizeof context.bytes, spa_nonce(option), key->bytes) != 0)
 		return -EBADMSG;
-	*ret = (struct spa_request){
-		.time_s = take_be(plain, 4),
-		.door = (uint16_t)take_be(plain + 4, 2),
-		.seconds = (uint16_t)take_be(plain + 6, 2),
-	};
+	*ret = take_request(plain);
 	sodium_memzero(plain, sizeof plain);
 	return 0;
 }

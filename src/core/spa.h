@@ -43,6 +43,11 @@ bool spa_is_option(const uint8_t *options, size_t n);
 /* The nonce of such options. */
 const uint8_t *spa_nonce(const uint8_t option[static SPA_OPTION_SIZE]);
 
+/* What such options would say if they were sealed with this key, authentic or not: anybody can have
+ * sent them. Good to explain with, never to act upon. */
+void spa_guess(const struct secret *key, const uint8_t option[static SPA_OPTION_SIZE],
+	       struct spa_request *ret);
+
 /* Opens such options. 0; -EBADMSG: sealed with another key, for another address, or altered. */
 int spa_open(const struct secret *key, const uint8_t option[static SPA_OPTION_SIZE],
 	     const struct address *bound, struct spa_request *ret);

@@ -163,6 +163,8 @@ static const char *explain(const struct request *request, char text[static REASO
 		return text;
 	case REQUEST_WRONG_SOURCE:
 		return "wrong source: it names no address, or one where it must not";
+	case REQUEST_OTHER_SOURCE:
+		return "wrong source: it names another address, or was altered on its way";
 	case REQUEST_WRONG_USER:
 		return "not this user's door";
 	case REQUEST_WRONG_WAY:
@@ -170,7 +172,7 @@ static const char *explain(const struct request *request, char text[static REASO
 	case REQUEST_NO_DOOR:
 		return "unknown door, or one that takes no SPA knocks";
 	case REQUEST_NO_KEY:
-		return "unknown key, another source than the one it names, or damaged";
+		return "unknown key, or damaged";
 	case REQUEST_DROPPED:
 		return "not looked at: too many from this source or network";
 	}

@@ -39,7 +39,7 @@ static void on_request(void *userdata, const struct request *request)
 {
 	(void)userdata;
 	require(request->kind == REQUEST_TOKEN || request->verdict == REQUEST_NO_KEY ||
-		request->verdict == REQUEST_DROPPED);
+		request->verdict == REQUEST_OTHER_SOURCE || request->verdict == REQUEST_DROPPED);
 }
 
 static struct probe make_probe(const uint8_t *data, uint64_t now_us)

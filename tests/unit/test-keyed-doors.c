@@ -126,7 +126,8 @@ static void send_token(struct trial *trial, bool past)
 		feed(trial, "UDP", ports[i], "", past);
 }
 
-static void send_spa(struct trial *trial, const char *door, uint8_t spoil, bool past)
+/* `spoil` is what the byte `at` of the option is changed by. */
+static void send_spa(struct trial *trial, const char *door, uint8_t spoil, size_t at, bool past)
 {
 	const struct spa_request request = {.time_s = NOW, .door = spa_door(door)};
 	uint8_t option[SPA_OPTION_SIZE];
@@ -135,7 +136,7 @@ static void send_spa(struct trial *trial, const char *door, uint8_t spoil, bool 
 
 	spa_key(&secret, &key);
 	spa_seal(&key, &request, NULL, (const uint8_t *)"always alike", option);
-	option[20] ^= spoil;
+	option[at] ^= spoil;
 	sodium_bin2hex(hex, sizeof hex, option, sizeof option);
 	snprintf(text, sizeof text, "OPT (%s) ", hex);
 	feed(trial, "TCP", spa_port(&secret, token_step(NOW)), text, past);
@@ -161,9 +162,9 @@ static void test_good_once(void **state)
 	assert_string_equal(trial.user, "alice");
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "replayed");
-	send_spa(&trial, "ssh", 0, false);
+	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "");
-	send_spa(&trial, "ssh", 0, false);
+	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "replayed");
 	/* For the next judge, and for the next daemon, too. */
 	compile(&trial);
@@ -174,7 +175,7 @@ static void test_good_once(void **state)
 	compile(&trial);
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "replayed");
-	send_spa(&trial, "ssh", 0, false);
+	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "replayed");
 	end(&trial);
 }
@@ -185,13 +186,17 @@ static void test_strays(void **state)
 
 	(void)state;
 	judge_set_stray(trial.judge, on_stray, &trial);
-	send_spa(&trial, "web", 0, false);
+	send_spa(&trial, "web", 0, 0, false);
 	expect(&trial, 0, 1, "unknown door");
-	send_spa(&trial, "ssh", 1, false);
+	send_spa(&trial, "ssh", 1, 20, false);
 	expect(&trial, 0, 1, "unknown key");
 	judge_set_stray(trial.judge, NULL, NULL);
-	send_spa(&trial, "ssh", 1, false);
+	send_spa(&trial, "ssh", 1, 20, false);
 	expect(&trial, 0, 0, "");
+	/* Whose it is and where to can still be read, but is not to be relied on. */
+	send_spa(&trial, "ssh", 1, 39, false);
+	expect(&trial, 1, 0, "wrong source");
+	assert_string_equal(trial.user, "alice");
 	assert_false(support_exists(trial.burnt_directory));
 	end(&trial);
 }
@@ -204,8 +209,8 @@ static void test_the_past(void **state)
 	(void)state;
 	judge_set_stray(trial.judge, on_stray, &trial);
 	send_token(&trial, true);
-	send_spa(&trial, "ssh", 0, true);
-	send_spa(&trial, "ssh", 1, true);
+	send_spa(&trial, "ssh", 0, 0, true);
+	send_spa(&trial, "ssh", 1, 20, true);
 	expect(&trial, 0, 0, "");
 	assert_false(support_exists(trial.burnt_directory));
 	send_token(&trial, false);

@@ -412,7 +412,13 @@ static void test_spa_is_for_one_key_and_door(void **state)
 	assert_int_equal(send_spa(&trial, BOB, "admin", 0, &here, -1), REQUEST_WRONG_USER);
 	assert_int_equal(send_spa(&trial, ALICE, "admin", 0, NULL, -1), REQUEST_WRONG_SOURCE);
 	assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, &here, -1), REQUEST_WRONG_SOURCE);
-	assert_int_equal(send_spa(&trial, ALICE, "admin", 0, &there, -1), REQUEST_NO_KEY);
+	assert_int_equal(send_spa(&trial, ALICE, "admin", 0, &there, -1), REQUEST_OTHER_SOURCE);
+	assert_int_equal(trial.last.door, ADMIN);
+	assert_int_equal(trial.last.key, ALICE);
+	trial.time_us += 1000000; /* another share of the budget */
+	assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, &there, -1), REQUEST_OTHER_SOURCE);
+	assert_int_equal(send_spa(&trial, ALICE, "nowhere", 0, &there, -1), REQUEST_NO_KEY);
+	assert_int_equal(send_spa(&trial, MALLORY, "ssh", 0, &here, -1), REQUEST_NO_KEY);
 	trial.unix_s++; /* within the same share */
 	assert_int_equal(send_spa(&trial, ALICE, "admin", 0, &here, -1), REQUEST_GOOD);
 	keyed_free(trial.keyed);
@@ -439,6 +445,22 @@ static void test_spa_is_for_its_time(void **state)
 	keyed_free(trial.keyed);
 }
 
+/* What is left of a request can be read without its address or its MAC. */
+static int verdict_on_flipped(int bit)
+{
+	enum { TIME = 8 * 16, TAG = TIME + 32, SECONDS = TAG + 16 };
+	uint64_t time_s = EVENING;
+
+	if (bit < 32)
+		return NOTHING; /* without the head it is nobody's request at all */
+	if (bit >= TIME && bit < TAG)
+		time_s ^= UINT64_C(1) << (8 * (3 - (bit - TIME) / 8) + bit % 8);
+	if (bit < TIME || (bit >= TAG && bit < SECONDS) || time_s < EVENING - TOKEN_STEP_S ||
+	    time_s >= EVENING + 2 * TOKEN_STEP_S)
+		return REQUEST_NO_KEY;
+	return REQUEST_OTHER_SOURCE;
+}
+
 static void test_spa_with_a_flipped_bit(void **state)
 {
 	struct trial trial = begin();
@@ -446,9 +468,8 @@ static void test_spa_with_a_flipped_bit(void **state)
 	(void)state;
 	for (int bit = 0; bit < 8 * SPA_OPTION_SIZE; bit++) {
 		trial.time_us += 1000000; /* another share of the budget */
-		/* Without the head it is nobody's request at all. */
 		assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, NULL, bit),
-				 bit < 32 ? NOTHING : REQUEST_NO_KEY);
+				 verdict_on_flipped(bit));
 	}
 	keyed_free(trial.keyed);
 }

@@ -39,6 +39,9 @@ static void check_vector(const struct vector *vector)
 	assert_memory_equal(spa_nonce(option), expected + 4, SPA_NONCE_SIZE);
 	assert_int_equal(spa_open(&key, option, bound, &opened), 0);
 	assert_memory_equal(&opened, &sealed, sizeof opened);
+	memset(&opened, 0, sizeof opened);
+	spa_guess(&key, option, &opened);
+	assert_memory_equal(&opened, &sealed, sizeof opened);
 }
 
 static void test_vectors(void **state)
