@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/json.h"
+#include "cli/output.h"
 #include "cli/qr.h"
 #include "cli/verb.h"
 #include "config/config.h"
@@ -127,6 +129,31 @@ static void print_advice(const char *user, const char *path)
 	       path, user, user, path, user);
 }
 
+/* What is said of a new key. */
+enum saying { SAY_ADVICE, SAY_ADVICE_AND_KEY, SAY_JSON };
+
+static void print_json(const char *user, const char *path)
+{
+	struct json_object *document = json_object_new_object();
+
+	json_put_text(document, "user", user);
+	json_put_text(document, "file", path);
+	json_print(document);
+}
+
+static enum status say(enum saying saying, const char *user, const char *path, const char *line)
+{
+	if (saying == SAY_JSON)
+		print_json(user, path);
+	else
+		print_advice(user, path);
+	if (saying == SAY_ADVICE_AND_KEY && qr_print(line, SECRET_TEXT_SIZE) < 0) {
+		fputs("knocktail keygen: no memory for a QR code\n", stderr);
+		return STATUS_FAILED;
+	}
+	return STATUS_OK;
+}
+
 static enum status fail(const char *path, int error)
 {
 	fprintf(stderr, "knocktail keygen: %s: %s\n", path,
@@ -136,13 +163,13 @@ static enum status fail(const char *path, int error)
 	return STATUS_FAILED;
 }
 
-static enum status keygen(const char *keys, const char *user, bool qr)
+static enum status keygen(const char *keys, const char *user, enum saying saying)
 {
 	CLEANUP(cleanup_secrets_free) struct secret *secret = NULL;
 	CLEANUP(cleanup_close) int directory = -1;
 	char name[FILE_NAME_MAX], path[PATH_MAX], line[SECRET_TEXT_SIZE + 2];
 	struct stat st;
-	enum status status = STATUS_OK;
+	enum status status;
 	int r;
 
 	snprintf(name, sizeof name, "%s.key", user);
@@ -157,19 +184,13 @@ static enum status keygen(const char *keys, const char *user, bool qr)
 	secret_format(secret, line);
 	memcpy(line + strlen(line), "\n", 2);
 	r = file_create(directory, &st, name, line);
-	if (r == 0) {
-		print_advice(user, path);
-		if (qr && qr_print(line, SECRET_TEXT_SIZE) < 0) {
-			fputs("knocktail keygen: no memory for a QR code\n", stderr);
-			status = STATUS_FAILED;
-		}
-	}
+	status = r < 0 ? fail(path, r) : say(saying, user, path, line);
 	sodium_memzero(line, sizeof line);
-	return r < 0 ? fail(path, r) : status;
+	return status;
 }
 
 /* In the directory that the configuration names. */
-static enum status keygen_configured(const char *path, const char *user, bool qr)
+static enum status keygen_configured(const char *path, const char *user, enum saying saying)
 {
 	struct config *config;
 	enum status status;
@@ -177,7 +198,7 @@ static enum status keygen_configured(const char *path, const char *user, bool qr
 
 	if (r < 0)
 		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
-	status = keygen(config->keys, user, qr);
+	status = keygen(config->keys, user, saying);
 	config_free(config);
 	return status;
 }
@@ -188,15 +209,17 @@ static enum status run(int argc, char *argv[])
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"keys", required_argument, NULL, OPTION_KEYS},
+		{"output", required_argument, NULL, 'o'},
 		{"qr", no_argument, NULL, OPTION_QR},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	const char *path = NULL, *keys = NULL, *user;
-	bool qr = false;
+	enum saying saying = SAY_ADVICE;
+	bool qr = false, json = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			path = optarg;
@@ -207,17 +230,25 @@ static enum status run(int argc, char *argv[])
 		case OPTION_QR:
 			qr = true;
 			break;
+		case 'o':
+			if (output_parse(&verb_keygen, optarg, &json) < 0)
+				return STATUS_USAGE;
+			break;
 		case 'h':
 			return verb_help(&verb_keygen);
 		default:
 			return verb_misused(&verb_keygen);
 		}
 	}
-	if (optind >= argc || (path && keys)) {
+	if (optind >= argc || (path && keys) || (qr && json)) {
 		fprintf(stderr, "knocktail keygen: %s\n",
-			path && keys ? "--config and --keys: which of them?" : "no user");
+			path && keys ? "--config and --keys: which of them?"
+			: qr && json ? "--qr and -o json: which of them?"
+				     : "no user");
 		return verb_misused(&verb_keygen);
 	}
+	if (qr || json)
+		saying = json ? SAY_JSON : SAY_ADVICE_AND_KEY;
 	user = argv[optind++];
 	if (verb_check_end(&verb_keygen, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
@@ -229,14 +260,14 @@ static enum status run(int argc, char *argv[])
 			USER_NAME_MAX);
 		return STATUS_USAGE;
 	}
-	return keys ? keygen(keys, user, qr)
-		    : keygen_configured(path ? path : KNOCKTAIL_CONF, user, qr);
+	return keys ? keygen(keys, user, saying)
+		    : keygen_configured(path ? path : KNOCKTAIL_CONF, user, saying);
 }
 
 const struct verb verb_keygen = {
 	.name = "keygen",
 	.summary = "make a key for a user",
-	.help = "Usage: knocktail keygen [-c FILE | --keys DIR] [--qr] USER\n"
+	.help = "Usage: knocktail keygen [-c FILE | --keys DIR] [--qr] [-o text|json] USER\n"
 		"\n"
 		"Writes a new key to USER.key in the directory of the keys, for tokens and SPA\n"
 		"knocks, and says how to bring it to the client. A key that is there stays as it\n"
@@ -246,6 +277,7 @@ const struct verb verb_keygen = {
 		"                     (default: " KNOCKTAIL_CONF ")\n"
 		"      --keys DIR     the directory; the configuration is not read\n"
 		"      --qr           also show the key as a QR code\n"
+		"  -o, --output FORM  text (default) or json: the user and the file\n"
 		"  -h, --help         print this\n"
 		"\n"
 		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage or "

@@ -100,6 +100,7 @@ def test_options(complete):
     assert complete("knocktail replay --s") == {"--since"}
     assert {"--config", "--live", "--help"} <= complete("knocktail check --")
     assert complete("knocktail list -o ") == {"text", "json"}
+    assert complete("knocktail keygen -o ") == {"text", "json"}
 
 
 def test_doors(complete, opened):

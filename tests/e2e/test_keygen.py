@@ -1,6 +1,7 @@
 """knocktail keygen: a new key that is nobody else's business."""
 
 import grp
+import json
 import os
 import re
 import shutil
@@ -45,6 +46,14 @@ def test_a_key_is_new_and_for_the_daemon_alone(lab, keys):
         assert f"{keys}/{user}.key" in done.stdout and "knocktap --key" in done.stdout
     assert len(found) == 3
     assert sorted(os.listdir(lab.server.path(keys))) == ["0-c.key", "alice.key", "bob_2.key"]
+
+
+def test_json_names_the_file_and_holds_no_key(lab, keys):
+    done = lab.knocktail("keygen", "--keys", keys, "-o", "json", "alice")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"user": "alice", "file": f"{keys}/alice.key"}
+    again = lab.knocktail("keygen", "--keys", keys, "--output=json", "alice")
+    assert (again.returncode, again.stdout) == (1, "")
 
 
 def test_a_key_that_is_there_stays(lab, keys):
@@ -116,6 +125,8 @@ def test_a_full_disk_leaves_nothing(lab):
     (("alice", "bob"), "unexpected argument 'bob'"),
     (("--overwrite", "alice"), "unrecognized option"),
     (("-c", "/dev/null", "alice"), "which of them?"),
+    (("--qr", "-o", "json", "alice"), "which of them?"),
+    (("-o", "xml", "alice"), "xml"),
 ])
 def test_misuse(words, complaint, lab, keys):
     done = lab.knocktail("keygen", "--keys", keys, *words)
