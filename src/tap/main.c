@@ -3,6 +3,7 @@
  * MUST: what is sent does not depend on what comes back, until the knock is over. No key, token or
  * sequence is printed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -173,7 +174,7 @@ static enum status go_in(const struct errand *errand, const struct destinations 
 	r = relay(fd, STDIN_FILENO, STDOUT_FILENO);
 	close(fd);
 	if (r < 0)
-		say("the connection broke: %s", strerror(-r));
+		say("copying broke off: %s", strerror(-r));
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -206,10 +207,27 @@ static enum status run(struct errand *errand)
 	return status;
 }
 
+/* A socket or a key must not become the standard input, output or error because whoever called has
+ * closed that. */
+static int fill_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			return -errno;
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+	return 0;
+}
+
 int main(int argc, char *argv[])
 {
 	struct errand errand;
 
+	if (fill_standard_files() < 0)
+		return STATUS_FAILED;
 	/* It reads files that its user names. */
 	if (geteuid() != getuid() || getegid() != getgid()) {
 		say("it must not be set-user-ID: use setcap cap_net_raw+ep");

@@ -120,5 +120,7 @@ int relay(int socket, int input, int output)
 			down_is_open = false;
 		}
 	}
-	return up.error != 0 ? up.error : down.flow == DESERTED ? 0 : down.error;
+	if (up.error != 0)
+		return up.error;
+	return down.error == -EPIPE ? 0 : down.error;
 }

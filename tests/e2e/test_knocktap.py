@@ -548,6 +548,33 @@ def test_a_reader_that_goes_away_ends_it(client, start):
     server.stdout.close()
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_standard_files_are_nobody_elses(closed, client, start):
+    """Neither is the connection copied to itself, nor does a complaint go into it."""
+    daemon = start(iptables_door(ports="2253/tcp", timeout="10s"))
+    code = ("import socket; s = socket.create_server(('', 2253)).accept()[0]; "
+            "s.sendall(b'hello\\n'); "
+            "print(b''.join(iter(lambda: s.recv(65536), b'')), flush=True)")
+    server = daemon.lab.server.spawn(["/usr/bin/python3", "-c", code], stdout=subprocess.PIPE)
+    wait_until(lambda: ":2253" in daemon.lab.server.run("ss", "-Hltn").stdout, 5, "it listens")
+    done = client.run("sh", "-c", f'exec "$@" {closed}', "sh", program("knocktap"),
+                      "-W", f"{client.peer()}:2253", client.peer(), "7000", "8000", "9000",
+                      timeout=10)
+    assert server.stdout.readline() == b"b''\n"
+    assert done.stdout == ("" if ">&-" in closed.split() else "hello\n")
+    server.wait(5)
+    server.stdout.close()
+
+
+def test_an_output_that_takes_no_more_is_an_error(client, start):
+    start(ipset_door(timeout="10s"))
+    with open("/dev/full", "wb") as full:
+        process = relay(client, client.peer(), "7000", "8000", "9000", stdout=full)
+        _, err = process.communicate(b"", timeout=10)
+    assert (process.returncode, err) == (
+        1, b"knocktap: copying broke off: No space left on device\n")
+
+
 def test_without_a_door_there_is_no_connection(client, start):
     start(ipset_door())
     process = relay(client, "--timeout", "300ms", client.peer(), "7000", "9000")
