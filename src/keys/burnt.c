@@ -72,18 +72,22 @@ void burnt_set_skew(struct burnt *burnt, uint32_t skew_s)
 /* A new directory is there for good only when the one that holds it says so. */
 static int open_directory(struct burnt *burnt)
 {
+	CLEANUP(cleanup_close) int fd = -1;
 	CLEANUP(cleanup_close) int parent_fd = -1;
 
 	if (burnt->directory_fd >= 0)
 		return 0;
 	if (mkdir(burnt->directory, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	burnt->directory_fd =
-		open(burnt->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (burnt->directory_fd < 0)
+	fd = open(burnt->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
 		return -errno;
-	parent_fd = openat(burnt->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return parent_fd < 0 || fsync(parent_fd) < 0 ? -errno : 0;
+	parent_fd = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent_fd < 0 || fsync(parent_fd) < 0)
+		return -errno;
+	burnt->directory_fd = fd;
+	fd = -1;
+	return 0;
 }
 
 /* Nobody knows what was burnt when the file was whole: so everything was that could have been. */
@@ -126,7 +130,8 @@ static int read_key(struct burnt *burnt, struct burnt_key *key, uint64_t now_s)
 	if (r == 0)
 		r = read_file(burnt, key, &status);
 	if (r < 0)
-		assume_worst(burnt, key, (uint64_t)status.st_mtime, now_s);
+		assume_worst(burnt, key, status.st_mtime > 0 ? (uint64_t)status.st_mtime : 0,
+			     now_s);
 	return r == -EBADMSG || r == -EFBIG ? 0 : r;
 }
 

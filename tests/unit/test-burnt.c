@@ -216,6 +216,10 @@ static void test_a_damaged_file_refuses(void **state)
 	assert_int_equal(burnt_token(trial.burnt, &alice, "ssh", UINT32_MAX, NOW), 0);
 	restart(&trial);
 	assert_int_equal(token(&trial, &alice, "web", STEP), -ESTALE);
+	support_write(trial.file, "", 0);
+	date(trial.file, (uint64_t)-1); /* before 1970 */
+	restart(&trial);
+	assert_int_equal(token(&trial, &alice, "ssh", STEP), -EBADMSG);
 	free(whole);
 	end(&trial);
 }
