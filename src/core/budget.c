@@ -18,7 +18,8 @@ bool budget_take(struct budget *budget, const struct address *source, uint64_t n
 	crypto_shorthash(hash, network.bytes, sizeof network.bytes, budget->key);
 	memcpy(&word, hash, sizeof word);
 	word %= BUDGET_PURSES;
-	if (budget->purses[word].second != second) {
+	/* A little earlier is out of order; much earlier is another boot. */
+	if (second > budget->purses[word].second || second + 1 < budget->purses[word].second) {
 		budget->purses[word].second = second;
 		budget->purses[word].spent = 0;
 	}

@@ -507,6 +507,23 @@ static void test_a_flood_from_one_source(void **state)
 	keyed_free(trial.keyed);
 }
 
+/* Processors log side by side: the turn of a second comes and goes a few times. */
+static void test_a_flood_out_of_order(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		trial.time_us = 5000000 - 1000 + (i % 2 ? 10 : -10);
+		feed_forged(&trial);
+	}
+	assert_true(keyed_counts(trial.keyed)->tries <= 2 * BUDGET_A_SECOND);
+	trial.n_requests = 0;
+	trial.time_us = 1000000; /* another boot */
+	assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, NULL, -1), REQUEST_GOOD);
+	keyed_free(trial.keyed);
+}
+
 static void test_a_flood_from_everywhere_is_bounded(void **state)
 {
 	struct trial trial = begin();
@@ -592,6 +609,7 @@ int main(void)
 		cmocka_unit_test(test_spa_is_for_its_time),
 		cmocka_unit_test(test_spa_with_a_flipped_bit),
 		cmocka_unit_test(test_a_flood_from_one_source),
+		cmocka_unit_test(test_a_flood_out_of_order),
 		cmocka_unit_test(test_a_flood_from_everywhere_is_bounded),
 		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_limits),
