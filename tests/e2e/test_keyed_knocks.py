@@ -1,7 +1,9 @@
 """Tokens and SPA knocks, sent by a client that was written from the specification alone."""
 
+import contextlib
 import os
 import random
+import re
 import signal
 import socket
 import time
@@ -316,6 +318,40 @@ def test_wrong_key_files_are_refused_by_name(clients, start, keys, lab):
     assert not of_alice.can_connect()
     checked = lab.knocktail("check", "-c", daemon.config)
     assert "alice.key: warning: refused" in checked.stderr and "warnings: 2" in checked.stdout
+
+
+def secret_places(pid, *secrets):
+    """The flags (proc(5), VmFlags) of each mapping of a process that holds one of the secrets."""
+    with open(f"/proc/{pid}/smaps", encoding="ascii") as file:
+        mappings = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) (r\S+) .*?^VmFlags: (.*?)$", file.read(),
+                              re.MULTILINE | re.DOTALL)
+    found = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for start, end, _, flags in mappings:
+            with contextlib.suppress(OSError, OverflowError, ValueError):
+                data = os.pread(memory.fileno(), int(end, 16) - int(start, 16), int(start, 16))
+                if any(secret in data for secret in secrets):
+                    found.append(set(flags.split()))
+    return found
+
+
+def test_keys_are_nowhere_but_in_locked_memory(clients, start, keys):
+    """Not on the stack either, nor what is left of a file that was read or a ring that is gone."""
+    daemon = start(token_door(auth="token, spa"), keys.options)
+    key = keys.key["alice"]
+    secrets = [key, oracle.key_line(key).strip().encode(),
+               oracle.spa_key(key)]
+    for make in (token, spa):
+        who = clients()
+        send(who, make.__name__, make(key))
+        who.wait_open()
+        daemon.reload()
+    places = secret_places(daemon.pid, *secrets)
+    assert len(places) >= 2, "there they are"
+    assert all({"lo", "dd"} <= flags for flags in places), "locked, and left out of core dumps"
+    keys.remove("alice")
+    daemon.reload()
+    assert secret_places(daemon.pid, *secrets) == []
 
 
 def burnt(daemon):
