@@ -95,6 +95,9 @@ static int take_door(struct burnt_key *key, const char *name, const char *number
 
 	if (key->n_doors == BURNT_DOORS_MAX || !name || !*name || strlen(name) > DOOR_NAME_MAX)
 		return -EBADMSG;
+	for (size_t i = 0; i < key->n_doors; i++)
+		if (strcmp(key->doors[i].name, name) == 0)
+			return -EBADMSG; /* which of them would count? */
 	door = burnt_key_add_door(key, name);
 	return door ? take_number(number, &door->step) : -ENOMEM;
 }

@@ -310,6 +310,7 @@ static void test_strange_files(void **state)
 		"knocktail-burnt 1\ntoken ssh -1\nend\n",
 		"knocktail-burnt 1\ntoken ssh 1 2\nend\n",
 		"knocktail-burnt 1\ntoken  1\nend\n",
+		"knocktail-burnt 1\ntoken ssh 1\ntoken web 1\ntoken ssh 2\nend\n",
 		"knocktail-burnt 1\ntoken-floor 1 1\nend\n",
 		"knocktail-burnt 1\nspa 1 00\nend\n",
 		"knocktail-burnt 1\nspa 4294967296 000000000000000000000000\nend\n",
