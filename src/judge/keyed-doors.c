@@ -116,7 +116,14 @@ struct feeding {
 	void *userdata;
 };
 
-/* Burns what is authentic, even what comes too early: somebody may have seen it and wait. */
+/* What is authentic and could be good yet, where or when somebody who has seen it sends it again:
+ * what is good, and what comes too early or in another way. */
+static bool must_burn(const struct request *request)
+{
+	return request->verdict == REQUEST_GOOD || request->verdict == REQUEST_WRONG_WAY ||
+	       (request->verdict == REQUEST_STALE && request->off_s < 0);
+}
+
 static int burn(const struct feeding *feeding, const struct request *request)
 {
 	const struct keyed_doors *doors = feeding->doors;
@@ -185,7 +192,6 @@ static void on_request(void *userdata, const struct request *request)
 	const struct keyed_doors *doors = feeding->doors;
 	struct keyed_answer answer = {.request = request};
 	char text[REASON_MAX], burnt_text[REASON_MAX];
-	bool is_early = request->verdict == REQUEST_STALE && request->off_s < 0;
 	const char *burnt_reason = NULL;
 
 	if (feeding->is_past)
@@ -193,7 +199,7 @@ static void on_request(void *userdata, const struct request *request)
 	if (request->key != REQUEST_NOBODY)
 		answer.user = doors->keyring->holders[request->key].user;
 	answer.reason = explain(request, text);
-	if (request->verdict == REQUEST_GOOD || is_early)
+	if (must_burn(request))
 		burnt_reason = explain_burnt(burn(feeding, request), burnt_text);
 	if (!answer.reason)
 		answer.reason = burnt_reason;

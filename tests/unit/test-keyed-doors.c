@@ -28,6 +28,7 @@ struct trial {
 	struct judge *judge;
 	uint64_t now_us;
 	unsigned source_port;
+	const char *interface;
 	size_t n_told, n_strays;
 	char problem[200], user[40];
 };
@@ -61,7 +62,8 @@ static void compile(struct trial *trial)
 		asprintf(&text,
 			 "[options]\nlog_prefix = '[knock] '\nkeys = %s\n"
 			 "[door web]\nsequence = 9, 7, 8\nbackend = ipset\nset = web\n"
-			 "[door ssh]\nauth = token, spa\nusers = *\nbackend = ipset\nset = ssh\n",
+			 "[door ssh]\nauth = token, spa\nusers = *\nbackend = ipset\nset = ssh\n"
+			 "interface = eth0\n",
 			 trial->directory) > 0);
 	assert_int_equal(config_load_bytes(text, strlen(text), NULL, &config, &complaints), 0);
 	complaints_done(&complaints);
@@ -75,7 +77,8 @@ static void compile(struct trial *trial)
 
 static struct trial begin(void)
 {
-	struct trial trial = {.directory = support_directory(), .source_port = 40000};
+	struct trial trial = {
+		.directory = support_directory(), .source_port = 40000, .interface = "eth0"};
 	char line[SECRET_TEXT_SIZE + 1], *path = support_path(trial.directory, "alice.key");
 
 	secret_format(&secret, line);
@@ -109,9 +112,9 @@ static void feed(struct trial *trial, const char *protocol, unsigned port, const
 	bool tcp = strcmp(protocol, "TCP") == 0;
 
 	snprintf(line, sizeof line,
-		 "[knock] IN=eth0 OUT= MAC= SRC=203.0.113.9 DST=192.0.2.1 LEN=80 TOS=0x00 "
+		 "[knock] IN=%s OUT= MAC= SRC=203.0.113.9 DST=192.0.2.1 LEN=80 TOS=0x00 "
 		 "PREC=0x00 TTL=64 ID=1 DF PROTO=%s SPT=%u DPT=%u %s%s",
-		 protocol, trial->source_port++, port,
+		 trial->interface, protocol, trial->source_port++, port,
 		 tcp ? "WINDOW=64240 RES=0x00 SYN URGP=0 " : "LEN=8 ", options);
 	record.length = strlen(line);
 	judge_feed(trial->judge, &record, on_match, trial);
@@ -201,6 +204,21 @@ static void test_strays(void **state)
 	end(&trial);
 }
 
+/* Seen where the door does not look, it must not be good where it does. */
+static void test_the_other_way(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	trial.interface = "eth1";
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "it came in where the door does not look");
+	trial.interface = "eth0";
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "replayed");
+	end(&trial);
+}
+
 /* What a predecessor has judged is neither told nor burnt once more. */
 static void test_the_past(void **state)
 {
@@ -245,9 +263,8 @@ static void test_whose_key(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_once),
-		cmocka_unit_test(test_strays),
-		cmocka_unit_test(test_the_past),
+		cmocka_unit_test(test_good_once),     cmocka_unit_test(test_strays),
+		cmocka_unit_test(test_the_other_way), cmocka_unit_test(test_the_past),
 		cmocka_unit_test(test_whose_key),
 	};
 
