@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +57,8 @@ static int try_one(const struct destination *to, uint64_t until_us, int *ret_fd)
 
 	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
+	/* What is typed next does not wait until what was typed last has arrived. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	if (connect(fd, (const struct sockaddr *)&to->socket_address, to->size) < 0) {
 		if (errno != EINPROGRESS && errno != EINTR)
 			return -errno;
