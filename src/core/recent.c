@@ -68,10 +68,9 @@ static struct recent *bucket_of(const struct recent_table *table, const struct a
 
 static void start(struct recent *recent, const struct address *source, uint64_t now_us)
 {
+	memset(recent, 0, offsetof(struct recent, packets));
 	recent->source = *source;
 	recent->last_us = now_us;
-	recent->spent = recent->marked = 0;
-	recent->n = recent->newest = 0;
 }
 
 /* The source's place, or the one that it shall have: the least recently seen. */
@@ -104,61 +103,112 @@ struct recent *recent_table_get(struct recent_table *table, const struct address
 
 void recent_table_inherit(struct recent_table *table, const struct recent_table *other)
 {
-	for (size_t i = 0; i < other->n_buckets * WAYS; i++)
-		if (other->places[i].last_us > 0)
-			*find_place(table, &other->places[i].source) = other->places[i];
+	for (size_t i = 0; i < other->n_buckets * WAYS; i++) {
+		const struct recent *old = &other->places[i];
+		struct recent *recent;
+
+		if (old->last_us == 0)
+			continue;
+		recent = find_place(table, &old->source);
+		*recent = *old;
+		recent->tried = recent->compared = recent->paired = 0;
+		recent->awaits = false;
+	}
+}
+
+static void clear_place(struct recent *recent, unsigned place)
+{
+	uint32_t others = ~(UINT32_C(1) << place);
+
+	recent->spent &= others;
+	recent->marked &= others;
+	recent->bound &= others;
+	recent->tried &= others;
+	recent->compared &= others;
+	recent->paired &= others;
+	recent->classes[pairs_class(recent_port(recent, place))] &= others;
 }
 
 bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port)
 {
-	uint32_t packet = (uint32_t)source_port << 16 | port, bit;
+	uint32_t packet = (uint32_t)source_port << 16 | port;
 
 	for (size_t i = 0; i < recent->n; i++)
 		if (recent->packets[i] == packet)
 			return false;
 	recent->newest =
 		recent->n < RECENT_PROBES ? recent->n++ : (recent->newest + 1) % RECENT_PROBES;
-	bit = UINT32_C(1) << recent->newest;
+	clear_place(recent, recent->newest);
 	recent->packets[recent->newest] = packet;
-	recent->spent &= ~bit;
-	recent->marked &= ~bit;
+	recent->classes[pairs_class(port)] |= UINT32_C(1) << recent->newest;
 	return true;
 }
 
-void recent_mark(struct recent *recent, uint32_t wants)
+void recent_mark(struct recent *recent, bool is_bound)
 {
 	recent->marked |= UINT32_C(1) << recent->newest;
-	recent->wants[recent->newest] = wants;
+	recent->bound |= (uint32_t)is_bound << recent->newest;
+}
+
+bool recent_is_spent(const struct recent *recent)
+{
+	return recent->spent >> recent->newest & 1;
+}
+
+static void compare(struct recent *recent, const struct pairs *pairs, unsigned place)
+{
+	uint16_t port = recent_port(recent, place);
+	uint32_t left = recent->classes[pairs_class(port)] & ~recent->spent;
+
+	recent->compared |= UINT32_C(1) << place;
+	for (left &= ~(UINT32_C(1) << place); left != 0; left &= left - 1) {
+		unsigned other = (unsigned)__builtin_ctz(left);
+		uint16_t other_port = recent_port(recent, other);
+
+		/* Who sends to one port again and again shall not make it dear. */
+		if (other_port != port && pairs_has(pairs, port, other_port))
+			recent->paired |= UINT32_C(1) << other;
+	}
+}
+
+bool recent_has_pair(struct recent *recent, const struct pairs *pairs)
+{
+	uint32_t places = recent->n < RECENT_PROBES ? (UINT32_C(1) << recent->n) - 1 : UINT32_MAX;
+
+	for (uint32_t left = places & ~recent->compared & ~recent->spent; left != 0;
+	     left &= left - 1)
+		compare(recent, pairs, (unsigned)__builtin_ctz(left));
+	return (recent->paired & ~recent->spent) != 0;
+}
+
+size_t recent_count(const struct recent *recent)
+{
+	size_t n = recent->n;
+
+	for (uint32_t left = recent->spent; left != 0; left &= left - 1)
+		n--;
+	return n;
 }
 
 size_t recent_ports(const struct recent *recent, uint16_t ret_ports[static RECENT_PROBES])
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < recent->n; i++)
+	for (unsigned i = 0; i < recent->n; i++)
 		if (!(recent->spent >> i & 1))
-			ret_ports[n++] = (uint16_t)recent->packets[i];
+			ret_ports[n++] = recent_port(recent, i);
 	return n;
 }
 
-size_t recent_selectors(const struct recent *recent, uint32_t summary,
-			uint16_t ret_ports[static RECENT_PROBES])
+uint16_t recent_port(const struct recent *recent, unsigned place)
 {
-	size_t n = 0;
-
-	for (uint32_t left = recent->marked & ~recent->spent; left != 0; left &= left - 1) {
-		unsigned i = (unsigned)__builtin_ctz(left);
-
-		if ((recent->wants[i] & ~summary) == 0)
-			ret_ports[n++] = (uint16_t)recent->packets[i];
-	}
-	return n;
+	return (uint16_t)recent->packets[place];
 }
 
 void recent_spend(struct recent *recent, const uint16_t *ports, size_t n)
 {
 	for (size_t i = 0; i < recent->n; i++)
 		for (size_t j = 0; j < n; j++)
-			if ((uint16_t)recent->packets[i] == ports[j])
+			if (recent_port(recent, (unsigned)i) == ports[j])
 				recent->spent |= UINT32_C(1) << i;
 }

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "core/pairs.h"
+
 enum { N_PORTS = 1 << 16 };
 
 struct cell {
@@ -29,6 +31,7 @@ struct selectors {
 	size_t stride; /* from cell to cell */
 	size_t size;   /* of all cells */
 	uint8_t *cells;
+	struct pairs pairs;
 	struct column columns[SELECTORS_STEPS_MAX];
 	uint32_t heads[N_PORTS];
 };
@@ -36,6 +39,11 @@ struct selectors {
 static struct cell *at(const struct selectors *selectors, uint32_t i)
 {
 	return (struct cell *)(void *)(selectors->cells + i * selectors->stride);
+}
+
+static bool has_pairs(const struct selectors_options *options)
+{
+	return options->n_ports == PAIRS_PORTS;
 }
 
 int selectors_new(const struct selectors_options *options, struct selectors **ret)
@@ -53,7 +61,8 @@ int selectors_new(const struct selectors_options *options, struct selectors **re
 	selectors->stride = sizeof(struct cell) + (options->n_ports + 3) / 4 * 4 * sizeof(uint16_t);
 	selectors->size = options->n_rows * n_columns * selectors->stride;
 	selectors->cells = calloc(1, selectors->size + 1);
-	if (!selectors->cells)
+	if (!selectors->cells ||
+	    pairs_init(&selectors->pairs, has_pairs(options) ? options->n_rows * n_columns : 0) < 0)
 		return selectors_free(selectors), -ENOMEM;
 	/* As far as the limit on locked memory goes. */
 	(void)sodium_mlock(selectors->cells, selectors->size + 1);
@@ -73,19 +82,40 @@ struct selectors *selectors_free(struct selectors *selectors)
 	if (selectors->cells)
 		sodium_munlock(selectors->cells, selectors->size + 1); /* which wipes them */
 	free(selectors->cells);
+	pairs_done(&selectors->pairs);
 	sodium_memzero(selectors, sizeof *selectors);
 	free(selectors);
 	return NULL;
 }
 
+/* Where the list of the port's cells has this one, or would have it. */
+static uint32_t *find_link(struct selectors *selectors, uint16_t port, uint32_t i)
+{
+	uint32_t *link = &selectors->heads[port];
+
+	while (*link != SELECTORS_NONE && *link > i)
+		link = &at(selectors, *link)->next;
+	return link;
+}
+
 static void unlink_cell(struct selectors *selectors, uint32_t i)
 {
 	struct cell *cell = at(selectors, i);
-	uint32_t *link = &selectors->heads[cell->ports[0]];
 
-	while (*link != i)
-		link = &at(selectors, *link)->next;
-	*link = cell->next;
+	*find_link(selectors, cell->ports[0], i) = cell->next;
+	if (has_pairs(&selectors->options))
+		pairs_remove(&selectors->pairs, cell->ports);
+}
+
+static void link_cell(struct selectors *selectors, uint32_t i)
+{
+	struct cell *cell = at(selectors, i);
+	uint32_t *link = find_link(selectors, cell->ports[0], i);
+
+	cell->next = *link;
+	*link = i;
+	if (has_pairs(&selectors->options))
+		pairs_add(&selectors->pairs, cell->ports);
 }
 
 static void fill_cell(struct selectors *selectors, size_t column, size_t row)
@@ -100,8 +130,7 @@ static void fill_cell(struct selectors *selectors, size_t column, size_t row)
 	cell->step = selectors->columns[column].step;
 	options->fill(options->userdata, row, cell->step, cell->ports);
 	cell->summary = selectors_summary(cell->ports, options->n_ports);
-	cell->next = selectors->heads[cell->ports[0]];
-	selectors->heads[cell->ports[0]] = i;
+	link_cell(selectors, i);
 }
 
 /* Fills in at most n rows of the step; returns how many are left of the n. */
@@ -150,15 +179,6 @@ void selectors_move(struct selectors *selectors, uint64_t step, size_t n_rows)
 	selectors->is_whole = n_rows > 0;
 }
 
-uint64_t selectors_summary(const uint16_t *ports, size_t n)
-{
-	uint64_t summary = 0;
-
-	for (size_t i = 0; i < n; i++)
-		summary |= UINT64_C(1) << ((ports[i] * 2654435769u) >> 26);
-	return summary;
-}
-
 uint32_t selectors_first(const struct selectors *selectors, uint16_t port)
 {
 	return selectors->heads[port];
@@ -169,12 +189,42 @@ uint32_t selectors_next(const struct selectors *selectors, uint32_t cell)
 	return at(selectors, cell)->next;
 }
 
+size_t selectors_row(const struct selectors *selectors, uint32_t cell)
+{
+	return cell / selectors->n_columns;
+}
+
+const struct pairs *selectors_pairs(const struct selectors *selectors)
+{
+	return &selectors->pairs;
+}
+
+void selectors_prepare(const struct selectors *selectors, uint16_t port)
+{
+	if (selectors->heads[port] != SELECTORS_NONE)
+		__builtin_prefetch(at(selectors, selectors->heads[port]));
+}
+
+bool selectors_has(const struct selectors *selectors, uint64_t step)
+{
+	return selectors->columns[step % selectors->n_columns].step == step;
+}
+
+uint64_t selectors_summary(const uint16_t *ports, size_t n)
+{
+	uint64_t summary = 0;
+
+	for (size_t i = 0; i < n; i++)
+		summary |= UINT64_C(1) << ((ports[i] * 2654435769u) >> 26);
+	return summary;
+}
+
 struct selector selectors_get(const struct selectors *selectors, uint32_t cell)
 {
 	const struct cell *found = at(selectors, cell);
 
 	return (struct selector){
-		.row = cell / selectors->n_columns,
+		.row = selectors_row(selectors, cell),
 		.step = found->step,
 		.summary = found->summary,
 		.ports = found->ports,

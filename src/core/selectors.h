@@ -8,9 +8,11 @@
  * not come: they are kept as keys are. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct pairs;
 struct selectors;
 
 /* Writes the ports of one row in one step, the selector first. */
@@ -35,14 +37,24 @@ struct selectors *selectors_free(struct selectors *selectors);
 /* Now is this step; fills in what has to be there, and at most `n_rows` more. */
 void selectors_move(struct selectors *selectors, uint64_t step, size_t n_rows);
 
+/* The cells with this selector, those of higher rows first: start with selectors_first(), go on
+ * until SELECTORS_NONE. Good until the next selectors_move(). */
+uint32_t selectors_first(const struct selectors *selectors, uint16_t port);
+uint32_t selectors_next(const struct selectors *selectors, uint32_t cell);
+size_t selectors_row(const struct selectors *selectors, uint32_t cell);
+
+/* Of rows with PAIRS_PORTS ports: all of them that are here. */
+const struct pairs *selectors_pairs(const struct selectors *selectors);
+
+/* Tells the processor that the cells with this selector will be looked at. */
+void selectors_prepare(const struct selectors *selectors, uint16_t port);
+
+/* Whether the step is among those that are there now, or will be. */
+bool selectors_has(const struct selectors *selectors, uint64_t step);
+
 /* A summary of ports: what of two summaries is only in the first (a & ~b) is not 0 unless all its
  * ports may be among the second's. */
 uint64_t selectors_summary(const uint16_t *ports, size_t n);
-
-/* The cells with this selector: start with selectors_first(), go on until SELECTORS_NONE. Good
- * until the next selectors_move(). */
-uint32_t selectors_first(const struct selectors *selectors, uint16_t port);
-uint32_t selectors_next(const struct selectors *selectors, uint32_t cell);
 
 /* What a cell holds. The ports are the index's. */
 struct selector {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/address.h"
+#include "core/awaited.h"
 #include "core/keyed-parts.h"
 #include "core/probe.h"
 #include "core/recent.h"
@@ -10,27 +11,19 @@
 #include "core/selectors.h"
 #include "core/token.h"
 
-/* A token's selector is looked for once, when it arrives; the other seven, which may come before
- * and after it, are then compared with what its source has probed lately. */
+/* A source's last probes are looked through for tokens if one of them selects some token and two of
+ * them are a pair of some token (core/pairs.h), which is rare but for those who knock. Of a token
+ * that names its source only the selector is known beforehand: once that has come it is computed,
+ * and then waits for the rest. */
 
 /* So many index rows are brought forward by a probe, and a share of all by each tending, so that
- * all are within half a step. */
-enum { ROWS_A_PROBE = 8, TENDINGS = TOKEN_STEP_S / 2 };
+ * all are within two thirds of a step. */
+enum { ROWS_A_PROBE = 8, TENDINGS = TOKEN_STEP_S * 2 / 3 };
 
 /* A door and a key. */
 struct pair {
 	uint32_t door, key; /* positions in the clearance */
 };
-
-/* The ports of a token that names its source, kept because every probe of the source asks. */
-struct bound {
-	uint64_t step;
-	size_t row;
-	struct address source;
-	uint16_t ports[TOKEN_PORTS]; /* the first is 0 where nothing is kept */
-};
-
-enum { N_BOUNDS = 256 };
 
 /* The doors with one filter. */
 struct lane {
@@ -38,9 +31,9 @@ struct lane {
 	struct filter filter;
 	struct recent_table *recent;
 	struct selectors *selectors;
-	struct pair *pairs; /* by the index's row */
-	size_t n_pairs;
-	struct bound *bounds; /* N_BOUNDS of them */
+	struct pair *pairs; /* by the index's row; those with bind_source are the last */
+	size_t n_pairs, n_unbound;
+	struct awaited_table *awaited; /* NULL: no door here has bind_source */
 };
 
 struct tokens {
@@ -64,16 +57,19 @@ static bool is_in(const struct lane *lane, const struct clearance_door *door)
 	return door->auth & AUTH_TOKEN && filter_equal(&lane->filter, &door->filter);
 }
 
-/* The pairs of a key with a door that it may open, or of all keys with all doors. */
-static size_t collect_pairs(const struct lane *lane, bool all, struct pair *ret_pairs)
+/* The pairs of a key with a door that it may open, or of all keys with all doors, as long as the
+ * doors ask for the source or don't. */
+static size_t collect(const struct lane *lane, bool all, bool bound, struct pair *ret_pairs)
 {
 	const struct clearance *clearance = &lane->base->clearance;
 	size_t n = 0;
 
 	for (size_t door = 0; door < clearance->n_doors; door++) {
+		if (!is_in(lane, &clearance->doors[door]) ||
+		    clearance->doors[door].bind_source != bound)
+			continue;
 		for (size_t key = 0; key < clearance->n_keys; key++) {
-			if (!is_in(lane, &clearance->doors[door]) ||
-			    (!all && !clearance_holds(clearance, door, key)))
+			if (!all && !clearance_holds(clearance, door, key))
 				continue;
 			if (ret_pairs)
 				ret_pairs[n] = (struct pair){(uint32_t)door, (uint32_t)key};
@@ -83,22 +79,29 @@ static size_t collect_pairs(const struct lane *lane, bool all, struct pair *ret_
 	return n;
 }
 
+static void count_pairs(struct lane *lane, bool all)
+{
+	lane->n_unbound = collect(lane, all, false, NULL);
+	lane->n_pairs = lane->n_unbound + collect(lane, all, true, NULL);
+}
+
 /* Keys of others are looked for too while they are few, to tell whose they are. */
 static int find_pairs(struct lane *lane)
 {
 	bool all = true;
 
-	lane->n_pairs = collect_pairs(lane, all, NULL);
+	count_pairs(lane, all);
 	if (lane->n_pairs > KEYED_TELL_ROWS_MAX) {
 		all = false;
-		lane->n_pairs = collect_pairs(lane, all, NULL);
+		count_pairs(lane, all);
 	}
 	if (lane->n_pairs > SELECTORS_ROWS_MAX)
 		return -E2BIG;
 	lane->pairs = calloc(lane->n_pairs + 1, sizeof *lane->pairs);
 	if (!lane->pairs)
 		return -ENOMEM;
-	collect_pairs(lane, all, lane->pairs);
+	collect(lane, all, false, lane->pairs);
+	collect(lane, all, true, lane->pairs + lane->n_unbound);
 	return 0;
 }
 
@@ -112,9 +115,10 @@ static int lane_compile(struct lane *lane)
 				     &lane->recent);
 	if (r < 0)
 		return r;
-	lane->bounds = calloc(N_BOUNDS, sizeof *lane->bounds);
-	if (!lane->bounds)
-		return -ENOMEM;
+	if (lane->n_pairs > lane->n_unbound)
+		r = awaited_table_new(base->limits.hash_key, &lane->awaited);
+	if (r < 0)
+		return r;
 	return selectors_new(
 		&(struct selectors_options){
 			.n_rows = lane->n_pairs,
@@ -170,9 +174,7 @@ static void lane_done(struct lane *lane)
 	recent_table_free(lane->recent);
 	selectors_free(lane->selectors);
 	free(lane->pairs);
-	if (lane->bounds)
-		sodium_memzero(lane->bounds, N_BOUNDS * sizeof *lane->bounds);
-	free(lane->bounds);
+	awaited_table_free(lane->awaited);
 }
 
 struct tokens *tokens_free(struct tokens *tokens)
@@ -273,52 +275,7 @@ static bool has_unbound(const struct seen *seen, const struct selector *selector
 	       token_is_complete(selector->ports, seen->ports, seen->n);
 }
 
-/* The token's ports if it names the probe's source; NULL: the source has used up its share. */
-static const uint16_t *bound_ports(const struct lane *lane, const struct keyed_case *one,
-				   const struct selector *selector)
-{
-	const struct clearance *clearance = &lane->base->clearance;
-	const struct pair *pair = &lane->pairs[selector->row];
-	const struct address *source = &one->probe->source;
-	size_t place = selector->row + selector->step;
-	struct bound *bound;
-
-	for (size_t i = 0; i < sizeof source->bytes; i++)
-		place = place * 31 + source->bytes[i];
-	bound = &lane->bounds[place % N_BOUNDS];
-	if (bound->ports[0] != 0 && bound->step == selector->step && bound->row == selector->row &&
-	    address_equal(&bound->source, source))
-		return bound->ports;
-	if (!keyed_try(lane->base, one->probe))
-		return NULL;
-	*bound = (struct bound){.step = selector->step, .row = selector->row, .source = *source};
-	token_ports(&clearance->secrets[pair->key], clearance->doors[pair->door].name,
-		    selector->step, source, bound->ports);
-	return bound->ports;
-}
-
-/* Whether the token that this selector begins is complete; if so, it is told and used up. */
-static bool try_selector(const struct lane *lane, const struct keyed_case *one,
-			 const struct selector *selector, const struct seen *seen,
-			 struct recent *recent)
-{
-	const struct pair *pair = &lane->pairs[selector->row];
-	const uint16_t *ports = selector->ports;
-	bool names_source = false;
-
-	if (!has_unbound(seen, selector)) {
-		if (!lane->base->clearance.doors[pair->door].bind_source)
-			return false;
-		ports = bound_ports(lane, one, selector);
-		if (!ports || !token_is_complete(ports, seen->ports, seen->n))
-			return false;
-		names_source = true;
-	}
-	recent_spend(recent, ports, TOKEN_PORTS);
-	report(lane, one, selector, names_source);
-	return true;
-}
-
+/* Whether one of the tokens that the port selects is complete; if so, it is told and used up. */
 static bool try_port(const struct lane *lane, const struct keyed_case *one, uint16_t port,
 		     const struct seen *seen, struct recent *recent)
 {
@@ -327,36 +284,124 @@ static bool try_port(const struct lane *lane, const struct keyed_case *one, uint
 	for (; cell != SELECTORS_NONE; cell = selectors_next(lane->selectors, cell)) {
 		struct selector selector = selectors_get(lane->selectors, cell);
 
-		if (try_selector(lane, one, &selector, seen, recent))
+		if (has_unbound(seen, &selector)) {
+			recent_spend(recent, selector.ports, TOKEN_PORTS);
+			report(lane, one, &selector, false);
 			return true;
+		}
 	}
 	return false;
 }
 
-/* Half as long, for there is one for each probe that is remembered. */
-static uint32_t fold(uint64_t summary)
+static void try_unbound(const struct lane *lane, const struct keyed_case *one,
+			struct recent *recent)
 {
-	return (uint32_t)(summary | summary >> 32);
+	uint32_t places = recent->marked & ~recent->spent;
+	struct seen seen = see(recent);
+
+	for (uint32_t left = places; left != 0; left &= left - 1)
+		selectors_prepare(lane->selectors,
+				  recent_port(recent, (unsigned)__builtin_ctz(left)));
+	for (uint32_t left = places; left != 0; left &= left - 1)
+		if (try_port(lane, one, recent_port(recent, (unsigned)__builtin_ctz(left)), &seen,
+			     recent))
+			seen = see(recent);
 }
 
-/* Marks a probe whose port selects tokens, with what they have in common: so that of most probes
- * nothing has to be looked up again when others come. */
-static void mark(const struct lane *lane, struct recent *recent, uint16_t port)
+/* A computed token is told and used up if it is complete, else it waits for a port. */
+static void weigh(const struct lane *lane, const struct keyed_case *one, struct awaited *token,
+		  struct recent *recent)
+{
+	const struct selector selector = {.row = token->row, .step = token->step};
+	struct seen seen = see(recent);
+
+	if (token_is_complete(token->ports, seen.ports, seen.n)) {
+		recent_spend(recent, token->ports, TOKEN_PORTS);
+		report(lane, one, &selector, true);
+		return;
+	}
+	for (size_t i = 0; i < TOKEN_PORTS; i++) {
+		size_t j = 0;
+
+		while (j < seen.n && seen.ports[j] != token->ports[i])
+			j++;
+		if (j == seen.n)
+			token->port = token->ports[i];
+	}
+	recent->awaits = true;
+	awaited_table_put(lane->awaited, token);
+}
+
+/* Computes the tokens that name the probe's source and that the port at this place selects. False:
+ * the source has used up its share. */
+static bool compute(const struct lane *lane, const struct keyed_case *one, struct recent *recent,
+		    unsigned place)
 {
 	const struct clearance *clearance = &lane->base->clearance;
-	uint32_t cell = selectors_first(lane->selectors, port), wants = UINT32_MAX;
+	uint32_t cell = selectors_first(lane->selectors, recent_port(recent, place));
 
-	if (cell == SELECTORS_NONE)
-		return;
-	for (; cell != SELECTORS_NONE; cell = selectors_next(lane->selectors, cell)) {
+	for (; cell != SELECTORS_NONE && selectors_row(lane->selectors, cell) >= lane->n_unbound;
+	     cell = selectors_next(lane->selectors, cell)) {
 		struct selector selector = selectors_get(lane->selectors, cell);
 		const struct pair *pair = &lane->pairs[selector.row];
+		struct awaited token = {.source = one->probe->source,
+					.step = selector.step,
+					.row = (uint32_t)selector.row};
 
-		wants &= fold(selector.summary);
-		if (clearance->doors[pair->door].bind_source)
-			wants = 0; /* its ports are others */
+		if (!keyed_try(lane->base, one->probe))
+			return false;
+		token_ports(&clearance->secrets[pair->key], clearance->doors[pair->door].name,
+			    selector.step, &one->probe->source, token.ports);
+		weigh(lane, one, &token, recent);
+		sodium_memzero(&token, sizeof token);
 	}
-	recent_mark(recent, wants);
+	recent->tried |= UINT32_C(1) << place;
+	return true;
+}
+
+/* What has waited for the probe. Once its port is used up, the others go on waiting. */
+static void end_waiting(const struct lane *lane, const struct keyed_case *one,
+			struct recent *recent)
+{
+	const struct probe *probe = one->probe;
+	struct awaited token;
+
+	while (!recent_is_spent(recent) &&
+	       awaited_table_take(lane->awaited, &probe->source, probe->port, &token))
+		if (selectors_has(lane->selectors, token.step))
+			weigh(lane, one, &token, recent);
+	sodium_memzero(&token, sizeof token);
+}
+
+static void try_bound(const struct lane *lane, const struct keyed_case *one, struct recent *recent)
+{
+	const struct probe *probe = one->probe;
+	uint64_t second = probe->time_us / 1000000 + 1; /* 0: none */
+	uint32_t left;
+
+	/* Where a network is one source, its tokens name one or the other of its addresses. */
+	if (!address_equal(&recent->tried_for, &probe->source)) {
+		recent->tried_for = probe->source;
+		recent->tried = 0;
+		recent->refused_s = 0;
+	}
+	left = recent->bound & ~recent->tried & ~recent->spent;
+	if (left != 0 && recent->refused_s == second) {
+		lane->base->counts.dropped++;
+		return;
+	}
+	for (; left != 0 && recent->refused_s != second; left &= left - 1)
+		if (!compute(lane, one, recent, (unsigned)__builtin_ctz(left)))
+			recent->refused_s = second;
+}
+
+/* Marks a probe whose port selects tokens. */
+static void mark(const struct lane *lane, struct recent *recent, uint16_t port)
+{
+	uint32_t cell = selectors_first(lane->selectors, port);
+
+	if (cell != SELECTORS_NONE)
+		recent_mark(recent, selectors_row(lane->selectors, cell) >= lane->n_unbound);
 }
 
 /* Whether a selector is among what the source has probed. */
@@ -364,23 +409,21 @@ static bool lane_feed(struct lane *lane, const struct keyed_case *one, const str
 {
 	const struct probe *probe = one->probe;
 	struct recent *recent = recent_table_get(lane->recent, source, probe->time_us);
-	uint16_t selected[RECENT_PROBES];
-	struct seen seen;
-	size_t n_selected;
 
 	selectors_move(lane->selectors, one->step, ROWS_A_PROBE);
 	if (!recent_add(recent, probe->source_port, probe->port))
 		return false;
 	mark(lane, recent, probe->port);
+	if (recent->awaits)
+		end_waiting(lane, one, recent);
 	if ((recent->marked & ~recent->spent) == 0)
 		return false;
-	seen = see(recent);
-	if (seen.n < TOKEN_PORTS)
+	if (recent_count(recent) < TOKEN_PORTS)
 		return true;
-	n_selected = recent_selectors(recent, fold(seen.summary), selected);
-	for (size_t i = 0; i < n_selected; i++)
-		if (try_port(lane, one, selected[i], &seen, recent))
-			seen = see(recent);
+	if (recent_has_pair(recent, selectors_pairs(lane->selectors)))
+		try_unbound(lane, one, recent);
+	if (lane->awaited)
+		try_bound(lane, one, recent);
 	return true;
 }
 
