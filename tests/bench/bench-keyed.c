@@ -68,6 +68,7 @@ struct load {
 	const char *name;
 	unsigned n_sources;
 	bool option; /* an SPA option that is nobody's, at alice's port */
+	bool bound;  /* the door asks for the source */
 };
 
 static struct probe make_probe(const struct load *load, uint16_t port, uint64_t i)
@@ -135,9 +136,14 @@ int main(void)
 {
 	static const size_t n_keys[] = {1, 100, 10000};
 	static const struct load loads[] = {
-		{"many sources", 1000000, false},    {"60,000 sources", 60000, false},
-		{"one source, a scan", 1, false},    {"forged SPA, many sources", 1000000, true},
-		{"forged SPA, one source", 1, true},
+		{"many sources", 1000000, false, false},
+		{"60,000 sources", 60000, false, false},
+		{"one source, a scan", 1, false, false},
+		{"bound, many sources", 1000000, false, true},
+		{"bound, 60,000 sources", 60000, false, true},
+		{"bound, one source, a scan", 1, false, true},
+		{"forged SPA, many sources", 1000000, true, false},
+		{"forged SPA, one source", 1, true, false},
 	};
 	struct secret *secrets = calloc(10000, sizeof *secrets);
 	struct key_holder *holders = calloc(10000, sizeof *holders);
@@ -151,8 +157,10 @@ int main(void)
 	for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++) {
 		printf("%-26s", loads[i].name);
 		for (size_t j = 0; j < 3; j++) {
-			struct keyed *keyed = make(n_keys[j], secrets, holders);
+			struct keyed *keyed;
 
+			doors[0].bind_source = loads[i].bound;
+			keyed = make(n_keys[j], secrets, holders);
 			printf("%10.0f", measure(keyed, &loads[i],
 						 spa_port(&secrets[0], token_step(EVENING))));
 			fflush(stdout);
