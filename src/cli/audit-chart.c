@@ -28,8 +28,14 @@ enum {
 	FOOT = 26,
 };
 
+/* Whatever ends this near to where the last of its kind ended cannot be told from it. */
+#define NEAR 2.0
+
+enum { N_STATES = VISIT_REFUSED + 1 };
+
 struct lane {
 	const char *host, *door, *source;
+	double drawn_to[N_STATES];
 };
 
 struct chart {
@@ -37,7 +43,7 @@ struct chart {
 	const struct audit_query *query;
 	uint64_t start_us, end_us;
 	struct lane lanes[LANES_MAX];
-	size_t n_lanes, n_left_out;
+	size_t n_lanes, n_left_out, n_covered;
 	bool hosts; /* there are several, and their names matter */
 };
 
@@ -87,7 +93,7 @@ static size_t lane_of(struct chart *chart, const struct visit *visit)
 			return i;
 	}
 	if (i < LANES_MAX) {
-		chart->lanes[i] = (struct lane){visit->host, visit->door, visit->source};
+		chart->lanes[i] = (struct lane){visit->host, visit->door, visit->source, {0}};
 		chart->n_lanes++;
 	}
 	return i;
@@ -200,7 +206,20 @@ static void draw_title(const struct chart *chart, const struct visit *visit)
 	fputs("</title>", chart->file);
 }
 
-static void draw_visit(const struct chart *chart, const struct visit *visit, size_t lane)
+/* Thousands of short visits beside each other would make a page that no browser likes. */
+static bool is_covered(struct chart *chart, const struct visit *visit, size_t lane, double end)
+{
+	double *drawn_to = &chart->lanes[lane].drawn_to[visit->state];
+
+	if (!visit->unclosed && end < *drawn_to + NEAR) {
+		chart->n_covered++;
+		return true;
+	}
+	*drawn_to = end > *drawn_to ? end : *drawn_to;
+	return false;
+}
+
+static void draw_visit(struct chart *chart, const struct visit *visit, size_t lane)
 {
 	static const char *const classes[] = {
 		[VISIT_OPEN] = "open",
@@ -212,14 +231,17 @@ static void draw_visit(const struct chart *chart, const struct visit *visit, siz
 	double width = x_of(chart, visit_end_us(visit, chart->query)) - x;
 	int y = TOP + (int)lane * LANE + LANE / 2;
 
+	width = width < 4 ? 4 : width;
+	if (is_covered(chart, visit, lane, x + width))
+		return;
 	if (visit->state == VISIT_REFUSED)
 		fprintf(chart->file, "<path class='refused' d='M%.1f %d l6 6 l-6 6 l-6 -6 z'>", x,
 			y - 6);
 	else
 		fprintf(chart->file,
 			"<rect class='%s' x='%.1f' y='%d' width='%.1f' height='%d' rx='3'>",
-			visit->unclosed ? "unclosed" : classes[visit->state], x, y - BAR / 2,
-			width < 4 ? 4 : width, BAR);
+			visit->unclosed ? "unclosed" : classes[visit->state], x, y - BAR / 2, width,
+			BAR);
 	draw_title(chart, visit);
 	fprintf(chart->file, "</%s>\n", visit->state == VISIT_REFUSED ? "path" : "rect");
 }
@@ -290,4 +312,9 @@ void audit_chart(FILE *file, const struct audit_log *log, const struct audit_que
 			"<p class='quiet'>The latest %d pairs of door and address are drawn; "
 			"%zu older entries are left out here.</p>\n",
 			LANES_MAX, chart->n_left_out);
+	if (chart->n_covered > 0)
+		fprintf(file,
+			"<p class='quiet'>%zu entries are too near to others to be drawn beside "
+			"them.</p>\n",
+			chart->n_covered);
 }

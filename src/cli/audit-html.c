@@ -168,8 +168,7 @@ static void write_visit(FILE *file, const struct visit *visit, const struct audi
 	if (refused || visit->opened_us == 0)
 		cell(file, "right", "");
 	else
-		cell(file, "right",
-		     output_span(visit_end_us(visit, query) - visit->opened_us, text));
+		cell(file, "right", output_span(visit_length_us(visit, query), text));
 	if (hosts)
 		cell(file, NULL, visit->host);
 	cell(file, NULL, visit->door);

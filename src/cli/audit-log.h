@@ -35,19 +35,26 @@ struct visit {
 	unsigned n_renewals;
 	bool unclosed; /* closing it has failed at least once */
 	char *host, *door, *source, *user, *knock, *reason;
+	size_t next; /* while the log is read */
 };
 
 struct audit_log {
 	struct visit *visits; /* in the order of their first entry */
 	size_t n_visits, n_room;
-	size_t *open; /* the positions of those that are */
-	size_t n_open, n_open_room;
+	/* Those that are open, while it is read: a hash table of chains through visit.next, in
+	 * which n stands for the n-1st visit and 0 for the end. */
+	size_t *buckets;
+	size_t n_buckets, n_open;
 	bool sees_files; /* whether there was any journal file that this user may read */
+	bool incomplete; /* files are damaged: there are entries that could not be read */
 };
 
 /* 0 or a negative errno; the log is the caller's to destroy in every case. */
 int audit_log_read(const struct audit_query *query, struct audit_log *ret);
 void audit_log_done(struct audit_log *log);
 
-/* Until when it lasts, as far as that is known. */
+/* How long it was open, or is by now; 0 if the clock was set back meanwhile. */
+uint64_t visit_length_us(const struct visit *visit, const struct audit_query *query);
+
+/* Until when it lasts, as far as that is known; never before it began. */
 uint64_t visit_end_us(const struct visit *visit, const struct audit_query *query);

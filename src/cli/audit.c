@@ -9,6 +9,7 @@
 
 #include "cli/audit-html.h"
 #include "cli/audit-log.h"
+#include "cli/journal-files.h"
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/pressure.h"
@@ -61,8 +62,7 @@ static struct json_object *to_json(const struct visit *visit, const struct audit
 	json_put_time(object, "deadline", visit->deadline_us);
 	json_put(object, "seconds",
 		 has_length(visit)
-			 ? json_object_new_double(
-				   (double)(visit_end_us(visit, query) - visit->opened_us) / 1e6)
+			 ? json_object_new_double((double)(visit_length_us(visit, query)) / 1e6)
 			 : NULL);
 	json_put_number(object, "renewals", visit->n_renewals);
 	json_put_text(object, "reason", *visit->reason ? visit->reason : NULL);
@@ -71,13 +71,9 @@ static struct json_object *to_json(const struct visit *visit, const struct audit
 
 static enum status print_json(const struct audit_log *log, const struct audit_query *query)
 {
-	struct json_object *array = json_object_new_array();
-
-	if (!array)
-		return STATUS_FAILED;
 	for (size_t i = 0; i < log->n_visits; i++)
-		json_object_array_add(array, to_json(&log->visits[i], query));
-	json_print(array);
+		json_print_item(to_json(&log->visits[i], query), i);
+	json_print_end(log->n_visits);
 	return STATUS_OK;
 }
 
@@ -94,7 +90,7 @@ static int add_row(struct table *table, const struct visit *visit, const struct 
 	if (visit->closed_us > 0)
 		output_time(visit->closed_us, closed);
 	if (has_length(visit))
-		output_span(visit_end_us(visit, query) - visit->opened_us, length);
+		output_span(visit_length_us(visit, query), length);
 	if (visit->state == VISIT_REFUSED) {
 		snprintf(opened, sizeof opened, "%s", closed);
 		snprintf(closed, sizeof closed, "refused");
@@ -189,21 +185,52 @@ static enum status print_html(const struct audit_log *log, const struct options 
 	return write_page(options, text, size);
 }
 
+static void tell_unreadable(void *userdata, const char *path, int error)
+{
+	size_t *n_unreadable = userdata;
+
+	(*n_unreadable)++;
+	fprintf(stderr, "knocktail audit: cannot read %s: %s\n", path, strerror(-error));
+}
+
+/* Whether all of the directory's files could be opened. */
+static bool has_all_files(const char *directory)
+{
+	size_t n_files = 0, n_unreadable = 0;
+	int r = journal_files_check(directory, tell_unreadable, &n_unreadable, &n_files);
+
+	if (r < 0)
+		tell_unreadable(&n_unreadable, directory, r);
+	else if (n_files == 0)
+		fprintf(stderr, "knocktail audit: there is no journal file in %s\n", directory);
+	return n_files > 0 && n_unreadable == 0;
+}
+
+/* Reads the log. Whether that is all that there is; complains if not. */
+static bool read_log(const struct audit_query *query, struct audit_log *ret)
+{
+	int r = audit_log_read(query, ret);
+
+	if (r < 0)
+		fprintf(stderr, "knocktail audit: cannot read %s: %s\n",
+			query->directory ? query->directory : "the journal", strerror(-r));
+	else if (!ret->sees_files)
+		fputs("knocktail audit: warning: no file of the journal can be read: is this user "
+		      "in the group systemd-journal?\n",
+		      stderr);
+	if (ret->incomplete)
+		fputs("knocktail audit: entries are missing here: a file of the journal is "
+		      "damaged, see journalctl --verify\n",
+		      stderr);
+	return r == 0 && !ret->incomplete && (!query->directory || has_all_files(query->directory));
+}
+
 static enum status audit(const struct options *options)
 {
 	struct audit_log log;
 	enum status status;
-	int r = audit_log_read(&options->query, &log);
+	bool complete = read_log(&options->query, &log);
 
-	if (r < 0)
-		fprintf(stderr, "knocktail audit: cannot read %s: %s\n",
-			options->query.directory ? options->query.directory : "the journal",
-			strerror(-r));
-	else if (!log.sees_files)
-		fputs("knocktail audit: warning: no file of the journal can be read: is this user "
-		      "in "
-		      "the group systemd-journal?\n",
-		      stderr);
 	if (options->html)
 		status = print_html(&log, options);
 	else if (options->json)
@@ -211,7 +238,7 @@ static enum status audit(const struct options *options)
 	else
 		status = print_text(&log, &options->query);
 	audit_log_done(&log);
-	return r < 0 ? STATUS_FAILED : status;
+	return complete ? status : STATUS_FAILED;
 }
 
 static int parse_when(const char *text, uint64_t now_us, uint64_t *ret_us)

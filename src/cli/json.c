@@ -64,3 +64,18 @@ void json_print(struct json_object *document)
 							      JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(document);
 }
+
+void json_print_item(struct json_object *item, size_t i)
+{
+	fputs(i == 0 ? "[\n" : ",\n", stdout);
+	fputs(json_object_to_json_string_ext(item, JSON_C_TO_STRING_PRETTY |
+							   JSON_C_TO_STRING_SPACED |
+							   JSON_C_TO_STRING_NOSLASHESCAPE),
+	      stdout);
+	json_object_put(item);
+}
+
+void json_print_end(size_t n)
+{
+	puts(n == 0 ? "[]" : "\n]");
+}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <json-c/json.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Each puts a value under a name and takes what it is given, NULL (no memory, or no value)
@@ -15,3 +16,8 @@ void json_put_time(struct json_object *object, const char *name, uint64_t realti
 
 /* Prints the document on standard output and frees it. */
 void json_print(struct json_object *document);
+
+/* An array that may be too large to be held: prints its i-th item and frees it, and after the last
+ * of n, its end. */
+void json_print_item(struct json_object *item, size_t i);
+void json_print_end(size_t n);

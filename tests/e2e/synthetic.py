@@ -35,15 +35,18 @@ def probe(time, prefix, source, port):
                   "MESSAGE": PROBE.format(prefix=prefix, source=source, port=port)}
 
 
-def write_journal(path, entries):
-    """Writes a journal file with these entries."""
+def write_journal(path, entries, clock=True):
+    """Writes a journal file with these entries, by their time; without a clock that one can trust, in
+    the order in which they are given."""
     if not os.path.exists(REMOTE):
         pytest.skip("systemd-journal-remote is not installed")
     blocks = []
-    entries = sorted(entries, key=lambda entry: entry[0])
-    for time, fields in entries:
+    if clock:
+        entries = sorted(entries, key=lambda entry: entry[0])
+    for number, (time, fields) in enumerate(entries, 1):
+        monotonic = time - entries[0][0] + 1 if clock else number
         block = [f"__REALTIME_TIMESTAMP={int(time * 1000000)}",
-                 f"__MONOTONIC_TIMESTAMP={int((time - entries[0][0] + 1) * 1000000)}",
+                 f"__MONOTONIC_TIMESTAMP={int(monotonic * 1000000)}",
                  f"_BOOT_ID={BOOT}"]
         block += [f"{name}={text}" for name, text in fields.items()]
         blocks.append("\n".join(block) + "\n")

@@ -4,6 +4,7 @@ import html.parser
 import json
 import os
 import re
+import shutil
 import time
 import xml.etree.ElementTree
 
@@ -132,6 +133,81 @@ def test_a_part_of_the_past(lab, past):
     told = ask(lab, "--directory", past, "--since", f"@{t + 90}", "--until", f"@{t + 150}")
     assert [visit["source"] for visit in told] == ["198.51.100.2"]
     assert ask(lab, "--directory", past, "--door", "nodoor") == []
+
+
+@pytest.fixture
+def journal(tmp_path, lab):
+    """Writes a journal of its own; returns its directory in the lab."""
+    inside = f"/run/lab/journal-{next(lab.numbers)}"
+    os.makedirs(lab.server.path(inside))
+
+    def write(entries, **kwargs):
+        write_journal(str(tmp_path / "system.journal"), entries, **kwargs)
+        for path in tmp_path.iterdir():
+            lab.file(f"{inside.removeprefix('/run/lab/')}/{path.name}", path.read_bytes())
+        return inside
+    yield write
+    shutil.rmtree(lab.server.path(inside))
+
+
+def test_a_clock_that_was_set_back(lab, journal):
+    t = NOW - 10000
+    past = journal([event(t, OPENED, "ssh", "198.51.100.1", deadline=t + 30),
+                    event(t - 3600, CLOSED, "ssh", "198.51.100.1"),
+                    event(NOW + 86400, OPENED, "ssh", "198.51.100.2", deadline=NOW + 86430)],
+                   clock=False)
+    closed, still_open = ask(lab, "--directory", past)
+    assert (closed["state"], closed["seconds"]) == ("closed", 0.0)
+    assert (still_open["state"], still_open["seconds"]) == ("open", 0.0)
+    assert [line.split("\t")[2] for line in
+            lab.knocktail("audit", "--directory", past).stdout.splitlines()] == ["0s", "0s"]
+
+
+def test_many_doors_that_nobody_has_closed(lab, journal):
+    """What an entry costs does not depend on how many there are."""
+    past = journal([event(NOW - 50000 + i, OPENED, "ssh", f"10.0.{i >> 8}.{i & 255}")
+                    for i in range(40000)])
+    done = lab.knocktail("audit", "--directory", past, "-o", "json", timeout=20)
+    told = json.loads(done.stdout)
+    assert len(told) == 40000 and {visit["state"] for visit in told} == {"open"}
+
+
+def test_a_long_past_makes_no_huge_page(lab, journal):
+    """The lanes hold no more bars than can be told apart, the table its 5,000 rows."""
+    past = journal([entry for i in range(15000) for entry in (
+        event(NOW - 50000 + 2 * i, OPENED, "ssh", f"198.51.100.{i % 10}"),
+        event(NOW - 50000 + 2 * i + 1, CLOSED, "ssh", f"198.51.100.{i % 10}"))])
+    text = page_of(lab, past)
+    assert len(text) < 2000000 and 1000 < text.count("<rect class='closed'") < 5000
+    assert "too near to others" in text and "10000 older ones" in text
+
+
+def test_files_that_are_damaged(lab, journal, tmp_path):
+    """What can be read is told, and that it is not all."""
+    def damage(content):
+        middle = bytearray(content)
+        for place in range(len(content) // 3, len(content) // 2, 64):
+            middle[place:place + 16] = b"\xff" * 16
+        return bytes(middle)
+
+    entries = [event(NOW - 50000 + i, OPENED, "ssh", f"198.51.100.{i % 250}") for i in range(20000)]
+    past = journal(entries[:10])
+    assert len(ask(lab, "--directory", past)) == 10
+    damaged = f"{past.removeprefix('/run/lab/')}/damaged.journal"
+    write_journal(str(tmp_path / "damaged.journal"), entries)
+    lab.file(damaged, damage((tmp_path / "damaged.journal").read_bytes()))
+    done = lab.knocktail("audit", "--directory", past)
+    assert done.returncode == 1 and "damaged" in done.stderr
+    assert 10 <= len(done.stdout.splitlines()) < 20010
+    os.unlink(lab.server.path(f"/run/lab/{damaged}"))
+    for name, content in (("short.journal", b"LPKSHHRH"), ("empty.journal~", b"")):
+        path = lab.file(f"{past.removeprefix('/run/lab/')}/{name}", content)
+        done = lab.knocktail("audit", "--directory", past)
+        assert done.returncode == 1 and f"{past}/{name}" in done.stderr
+        assert len(done.stdout.splitlines()) == 10
+        os.unlink(lab.server.path(path))
+    done = lab.knocktail("audit", "--directory", "/etc")
+    assert done.returncode == 1 and "no journal file in /etc" in done.stderr
 
 
 def test_text_that_would_steer_a_terminal(lab, past):
