@@ -47,6 +47,13 @@ enum status client_connect(const struct verb *verb, sd_bus **ret)
 	return STATUS_FAILED;
 }
 
+const char *client_address(const char *text, char canonical[static ADDRESS_TEXT_MAX])
+{
+	struct address address;
+
+	return address_parse(text, &address) == 0 ? address_format(&address, canonical) : text;
+}
+
 enum status client_garbled(const struct verb *verb, int error)
 {
 	fprintf(stderr, "knocktail %s: cannot make sense of knocktaild's answer: %s\n", verb->name,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/verb.h"
+#include "core/address.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +21,9 @@ enum status client_connect(const struct verb *verb, sd_bus **ret);
  * `ret_reply` may be NULL. */
 enum status client_call(const struct verb *verb, sd_bus *bus, sd_bus_message **ret_reply,
 			const char *member, const char *types, ...);
+
+/* The address as the daemon spells it; what is none, as it is. */
+const char *client_address(const char *text, char canonical[static ADDRESS_TEXT_MAX]);
 
 /* One property, as a variant. */
 enum status client_property(const struct verb *verb, sd_bus *bus, const char *name,

@@ -55,6 +55,8 @@ static enum status close_door(const char *door, const char *source, bool json)
 
 static enum status run(int argc, char *argv[])
 {
+	const char *source = NULL;
+	char address[ADDRESS_TEXT_MAX];
 	enum status status;
 	bool json;
 
@@ -69,7 +71,9 @@ static enum status run(int argc, char *argv[])
 		fputs("knocktail close: the address is empty\n", stderr);
 		return verb_misused(&verb_close);
 	}
-	return close_door(argv[optind], argv[optind + 1], json);
+	if (argc - optind == 2)
+		source = client_address(argv[optind + 1], address);
+	return close_door(argv[optind], source, json);
 }
 
 const struct verb verb_close = {

@@ -20,6 +20,7 @@ struct list {
 	uint64_t now_us;
 	struct table *table;
 	struct json_object *array; /* NULL: text is wanted */
+	bool found;		   /* there is such a door, open or not */
 };
 
 static uint64_t seconds_left(const struct list *list, const struct open_door *door)
@@ -66,7 +67,30 @@ static enum status add(void *userdata, const struct open_door *door)
 
 	if (list->door && strcmp(list->door, door->door) != 0)
 		return STATUS_OK;
+	list->found = true;
 	return list->array ? add_object(list, door) : add_row(list, door);
+}
+
+static enum status look_for_name(void *userdata, const char *name)
+{
+	struct list *list = userdata;
+
+	list->found |= strcmp(list->door, name) == 0;
+	return STATUS_OK;
+}
+
+/* A door that does not stand open may not even be there. */
+static enum status check_door(struct list *list, sd_bus *bus)
+{
+	enum status status = STATUS_OK;
+
+	if (list->door && !list->found)
+		status = client_each_door(&verb_list, bus, look_for_name, list);
+	if (status == STATUS_OK && list->door && !list->found) {
+		fprintf(stderr, "knocktail list: there is no door %s\n", list->door);
+		status = STATUS_FAILED;
+	}
+	return status;
 }
 
 static enum status list_open(sd_bus *bus, const char *door, bool json)
@@ -84,6 +108,8 @@ static enum status list_open(sd_bus *bus, const char *door, bool json)
 	if (!table || (json && !list.array))
 		return STATUS_FAILED;
 	status = client_each_open(&verb_list, bus, add, &list);
+	if (status == STATUS_OK)
+		status = check_door(&list, bus);
 	if (status != STATUS_OK)
 		json_object_put(list.array);
 	else if (json)
@@ -169,8 +195,8 @@ const struct verb verb_list = {
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 done, also if none is open, 1 knocktaild could not be asked, 2 "
-		"bad\n"
-		"usage, 3 it does not run.\n",
+		"Exit status: 0 done, also if none is open, 1 knocktaild could not be asked or "
+		"has\n"
+		"no such door, 2 bad usage, 3 it does not run.\n",
 	.run = run,
 };

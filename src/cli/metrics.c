@@ -24,17 +24,18 @@ static const char *const form_names[] = {"openmetrics", "prometheus", "json"};
 
 enum kind { GAUGE, COUNTER, SECONDS, INFO };
 
-struct family {
+struct metric_family {
 	const char *stat; /* as the daemon calls it; NULL: not one of its counters */
 	const char *name;
 	enum kind kind;
 	const char *help;
 };
 
-static const struct family up = {NULL, "knocktail_up", GAUGE, "Whether knocktaild runs."};
-static const struct family build = {NULL, "knocktail_build", INFO, "The running version."};
-static const struct family grants = {NULL, "knocktail_grants", GAUGE, "Doors that stand open."};
-static const struct family families[] = {
+static const struct metric_family up = {NULL, "knocktail_up", GAUGE, "Whether knocktaild runs."};
+static const struct metric_family build = {NULL, "knocktail_build", INFO, "The running version."};
+static const struct metric_family grants = {NULL, "knocktail_grants", GAUGE,
+					    "Doors that stand open."};
+static const struct metric_family families[] = {
 	{"since_us", "knocktail_start_time_seconds", SECONDS, "When knocktaild started."},
 	{"doors", "knocktail_doors", GAUGE, "Doors that are configured."},
 	{"records", "knocktail_records", COUNTER, "Kernel records that were read."},
@@ -79,12 +80,12 @@ struct metrics {
 	struct json_object *doors; /* name to the number of grants */
 };
 
-static const char *suffix_of(const struct family *family)
+static const char *suffix_of(const struct metric_family *family)
 {
 	return family->kind == COUNTER ? "_total" : family->kind == INFO ? "_info" : "";
 }
 
-static void print_head(const struct metrics *metrics, const struct family *family)
+static void print_head(const struct metrics *metrics, const struct metric_family *family)
 {
 	static const char *const types[] = {
 		[GAUGE] = "gauge",
@@ -105,7 +106,7 @@ static void print_head(const struct metrics *metrics, const struct family *famil
 		fprintf(metrics->file, "# UNIT %s seconds\n", family->name);
 }
 
-static void put_sample(const struct metrics *metrics, const struct family *family,
+static void put_sample(const struct metrics *metrics, const struct metric_family *family,
 		       const char *label, const char *label_value, uint64_t value)
 {
 	struct json_object *object = json_object_new_object();
@@ -125,7 +126,7 @@ static void put_sample(const struct metrics *metrics, const struct family *famil
 }
 
 /* The names of doors and versions hold nothing that would have to be escaped. */
-static void print_sample(const struct metrics *metrics, const struct family *family,
+static void print_sample(const struct metrics *metrics, const struct metric_family *family,
 			 const char *label, const char *label_value, uint64_t value)
 {
 	if (metrics->form == FORM_JSON) {

@@ -74,6 +74,7 @@ static enum status run(int argc, char *argv[])
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
+	char address[ADDRESS_TEXT_MAX];
 	uint32_t seconds = 0;
 	bool json = false;
 	int c;
@@ -99,7 +100,7 @@ static enum status run(int argc, char *argv[])
 		      stderr);
 		return verb_misused(&verb_open);
 	}
-	return open_door(argv[optind], argv[optind + 1], seconds, json);
+	return open_door(argv[optind], client_address(argv[optind + 1], address), seconds, json);
 }
 
 const struct verb verb_open = {

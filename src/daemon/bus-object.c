@@ -102,9 +102,15 @@ static void act_open(struct bus_object *object, struct call *call)
 	struct caller caller = {.source = call->source, .way = "hand"};
 	struct door door;
 
-	if (!configured) { /* a reload was faster */
-		sd_bus_reply_method_errorf(call->message, BUS_ERROR_NO_SUCH_DOOR,
-					   "there is no door %s", call->door);
+	/* Since it was asked for, there may have been a reload. */
+	if (!configured || !door_allows(configured, &call->source)) {
+		if (!configured)
+			sd_bus_reply_method_errorf(call->message, BUS_ERROR_NO_SUCH_DOOR,
+						   "there is no door %s", call->door);
+		else
+			sd_bus_reply_method_errorf(
+				call->message, BUS_ERROR_REFUSED,
+				"door %s was not opened: the source is not in allow", call->door);
 		call_done(call);
 		return;
 	}
@@ -251,14 +257,34 @@ static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *er
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "a door opens for %" PRIu64 " seconds at most",
 					 limit->max / US_PER_S);
-	if (!door_allows(config_find_door(get_config(object), name), &asked.source))
-		return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
-					 "door %s was not opened: the source is not in allow",
-					 name);
 	return take_on(object, message, &asked, error);
 }
 
-/* What is open may be of a door that the configuration no longer has, so any name will do. */
+struct search {
+	const char *door;
+	bool found;
+};
+
+static void find_grant(void *userdata, const struct grant_view *grant)
+{
+	struct search *search = userdata;
+
+	search->found |= strcmp(grant->door, search->door) == 0;
+}
+
+/* What is open may be of a door that the configuration no longer has. */
+static int find_closable(const struct bus_object *object, const char *name, struct call *ret,
+			 sd_bus_error *error)
+{
+	struct search search = {.door = name};
+
+	grants_each(doors_grants(object->doors), clock_us(CLOCK_BOOTTIME), find_grant, &search);
+	if (!search.found)
+		return find_door(object, name, ret, error);
+	memcpy(ret->door, name, strlen(name) + 1);
+	return 0;
+}
+
 static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct bus_object *object = userdata;
@@ -266,11 +292,10 @@ static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *e
 	const char *name, *source;
 	int r = sd_bus_message_read(message, "ss", &name, &source);
 
+	if (r >= 0)
+		r = find_closable(object, name, &asked, error);
 	if (r < 0)
 		return r;
-	if (strlen(name) > DOOR_NAME_MAX)
-		return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_DOOR, "there is no such door");
-	memcpy(asked.door, name, strlen(name) + 1);
 	asked.any_source = !*source;
 	if (*source)
 		r = parse_source(source, &asked, error);
@@ -357,6 +382,13 @@ int bus_object_export(struct bus_object *object, sd_bus *connection)
 	int r = sd_bus_add_object_vtable(connection, NULL, object_path, interface, vtable, object);
 
 	return r < 0 ? r : 0;
+}
+
+bool bus_object_steers(sd_bus_message *call)
+{
+	return sd_bus_message_is_method_call(call, interface, "Open") > 0 ||
+	       sd_bus_message_is_method_call(call, interface, "Close") > 0 ||
+	       sd_bus_message_is_method_call(call, interface, "Reload") > 0;
 }
 
 void bus_object_signal(sd_bus *connection, const struct grant_news *news, uint64_t deadline_us)

@@ -4,6 +4,7 @@
 #include "daemon/bus.h"
 #include "daemon/call.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
@@ -16,6 +17,9 @@ struct bus_object {
 
 /* Puts the object on a connection. 0 or a negative errno. */
 int bus_object_export(struct bus_object *object, sd_bus *connection);
+
+/* Whether a call is one of those that only root and the administrators may make. */
+bool bus_object_steers(sd_bus_message *call);
 
 /* Tells everybody what has happened to a grant, or that the doors are others now. */
 void bus_object_signal(sd_bus *connection, const struct grant_news *news, uint64_t deadline_us);

@@ -18,8 +18,9 @@ static const char default_address[] = "unix:path=/run/dbus/system_bus_socket";
 #define AGAIN_US  UINT64_C(1000000)
 #define DENIED_US UINT64_C(30000000)
 
-/* A bus that does not read is told nothing more: signals are worth no memory. */
-enum { QUEUE_MAX = 4096 };
+/* A bus that does not read is told nothing more: signals are worth no memory, and no more are
+ * answers. It does not read either while somebody asks and asks and does not take what comes. */
+enum { QUEUE_MAX = 4096, ANSWERS_MAX = 16 };
 
 struct bus {
 	struct bus_object object; /* first: it is what the methods get */
@@ -86,6 +87,23 @@ static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error 
 	return 0;
 }
 
+/* Sees each message first; what it returns 1 for goes no further. Who may steer is trusted, and
+ * there is a bound to that already. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus *bus = userdata;
+	uint64_t n_queued;
+
+	(void)error;
+	if (!sd_bus_message_is_method_call(message, NULL, NULL) || bus_object_steers(message) ||
+	    sd_bus_get_n_queued_write(bus->connection, &n_queued) < 0 || n_queued < ANSWERS_MAX)
+		return 0;
+	if (n_queued < QUEUE_MAX)
+		sd_bus_reply_method_errorf(message, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					   "too many answers wait to be taken");
+	return 1;
+}
+
 /* Answers come from the bus's own socket, so there is nothing to wait for here; and if the socket
  * is not there, sd-bus watches out for it. */
 static int start(struct bus *bus, sd_bus *connection)
@@ -103,6 +121,8 @@ static int start(struct bus *bus, sd_bus *connection)
 		r = sd_bus_match_signal(connection, NULL, NULL, "/org/freedesktop/DBus/Local",
 					"org.freedesktop.DBus.Local", "Disconnected",
 					on_disconnected, bus);
+	if (r >= 0)
+		r = sd_bus_add_filter(connection, NULL, on_message, bus);
 	if (r >= 0)
 		r = bus_object_export(&bus->object, connection);
 	if (r >= 0)

@@ -22,6 +22,8 @@ CONFIG = """\
   <type>system</type>
   <auth>EXTERNAL</auth>
   <listen>unix:path=%s</listen>
+  <!-- Little enough to be used up in a test. -->
+  <limit name="max_incoming_bytes">1000000</limit>
   <policy context="default">
     <allow user="*"/>
     <deny own="*"/>

@@ -87,6 +87,9 @@ def test_list(daemon, client, other, lab):
     assert set(told) == {("ssh", client.v4), ("web", other.v6)}
     assert 50 < told["ssh", client.v4]["seconds_left"] <= 60
     assert [item["door"] for item in ask(lab, "list", "web")] == ["web"]
+    for verb in ("list", "close"):
+        done = lab.knocktail(verb, "WEB")
+        assert done.returncode == 1 and "no door WEB" in done.stderr
     rows = [line.split("\t") for line in lab.knocktail("list").stdout.splitlines()]
     assert sorted(row[:3] for row in rows) == sorted([["ssh", client.v4, "-"],
                                                       ["web", other.v6, "-"]])
@@ -102,12 +105,13 @@ def test_open_and_close(version, daemon, client, lab):
     assert done.returncode == 0, done.stderr
     assert client.can_connect(version=version)
     assert daemon.messages("opened", SOURCE=address, KNOCK="hand")
-    done = lab.knocktail("close", "ssh", address)
+    done = lab.knocktail("close", "ssh", address.upper())
     assert (done.returncode, done.stdout) == (0, f"door ssh closed for {address}\n"), done.stderr
     assert not client.can_connect(version=version)
     assert daemon.messages("closed", SOURCE=address)
     assert lab.knocktail("close", "ssh", address).stdout == (
         f"door ssh was not open for {address}\n")
+    assert ask(lab, "open", "ssh", address.upper())["source"] == address
 
 
 def test_a_door_that_the_firewall_has_lost(start, bus, client, lab):
@@ -275,7 +279,8 @@ def test_bad_calls(daemon, bus):
                               ("Open", ("ssh", "::ffff:198.51.100.1", "0")),
                               ("Open", ("x" * 100, "198.51.100.1", "0")),
                               ("Open", ("ssh", "198.51.100.1", "4294967295")),
-                              ("Close", ("x" * 100, "")), ("Close", ("ssh", "x")),
+                              ("Close", ("x" * 100, "")), ("Close", ("", "")),
+                              ("Close", ("no\nsuch", "")), ("Close", ("ssh", "x")),
                               ("Open", ("ssh",)), ("Nonsense", ())):
         done = bus.call("root", member, *arguments)
         assert done.returncode != 0, (member, arguments, done.stdout)
@@ -331,3 +336,19 @@ def test_many_calls_at_once(start, bus, lab):
                           timeout=60)
     assert "too many calls wait" in done.stdout
     assert ask(lab, "status")["running"]
+
+
+def test_questions_whose_answers_nobody_takes(daemon, bus, client, lab):
+    """A bus that is full of them takes no more; the daemon keeps none for it, and works."""
+    def peak():
+        with open(f"/proc/{daemon.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmHWM:\s*(\d+) kB", file.read()).group(1))
+
+    before = peak()
+    lab.install(os.path.join(os.path.dirname(__file__), "ask_and_do_not_listen.py"), "ask.py")
+    done = bus.run_as(STRANGER, "/usr/bin/python3", "/run/lab/ask.py", "100", "120")
+    assert done.returncode == 0, done.stderr
+    assert peak() - before < 8000, (before, peak())
+    client.knock(7000, 8000, 9000)
+    client.wait_open()
+    wait_until(lambda: lab.knocktail("list").stdout.startswith("ssh"), 10, "it answers again")
