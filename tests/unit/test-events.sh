@@ -19,6 +19,13 @@ ids=$(cat "$srcdir"/src/audit/*.c | grep -o '"[0-9a-f]\{32\}"' | tr -d '"' | sor
 same 'MESSAGE_IDs' "$ids" "$catalog" "$(sed -n 's/^-- \([0-9a-f]*\)$/\1/p' "$catalog" | sort)"
 same 'MESSAGE_IDs' "$ids" "$page" "$(sed -n 's/^\.It Li \([0-9a-f]\{32\}\) .*/\1/p' "$page" | sort)"
 
+# Each with its priority and its words.
+said=$(tr -d '\n\t' <"$srcdir/src/audit/audit.c" |
+	grep -o '{"[0-9a-f]\{32\}", LOG_[A-Z]*, *"[^"]*"}' |
+	sed 's/{"\(.*\)", LOG_\([A-Z]*\), *"\(.*\)"}/\1 \2 \3/' | tr '[:upper:]' '[:lower:]' | sort)
+same 'priorities and words' "$said" "$page" \
+	"$(sed -n 's/^\.It Li \([0-9a-f]*\) Pq \([a-z]*\) , Dq \(.*\)$/\1 \2 \3/p' "$page" | sort)"
+
 fields=$(cat "$srcdir"/src/audit/*.c | grep -o '"KNOCKTAIL_[A-Z_]*=' | tr -d '"' | sort -u)
 same 'fields' "$fields" "$page" "$(sed -n 's/^\.It Ev \(KNOCKTAIL_[A-Z_]*=\)$/\1/p' "$page" | sort -u)"
 same 'fields' "$fields" "src/audit/audit.h" \
