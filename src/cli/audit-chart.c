@@ -16,9 +16,11 @@
 /* In units of the drawing, which the page scales. */
 enum {
 	WIDTH = 1120,
-	LEFT = 250, /* where time begins; the lanes' names stand before it */
+	LEFT_MIN = 250, /* where time begins; the lanes' names stand before it */
+	LEFT_MAX = 560,
+	LETTER = 7, /* the width of one, on average */
 	RIGHT = 16,
-	PLOT = WIDTH - LEFT - RIGHT,
+	SHOWN_MAX = 40, /* of a door, an address or a host; the rest is cut off */
 	TOP = 10,
 	LANE = 24,
 	BAR = 12,
@@ -45,6 +47,7 @@ struct chart {
 	struct lane lanes[LANES_MAX];
 	size_t n_lanes, n_left_out, n_covered;
 	bool hosts; /* there are several, and their names matter */
+	int left;   /* where time begins */
 };
 
 void html_text(FILE *file, const char *text)
@@ -72,11 +75,12 @@ void html_text(FILE *file, const char *text)
 static double x_of(const struct chart *chart, uint64_t time_us)
 {
 	if (time_us <= chart->start_us)
-		return LEFT;
+		return chart->left;
 	if (time_us >= chart->end_us)
-		return LEFT + PLOT;
-	return LEFT + (double)(time_us - chart->start_us) /
-			      (double)(chart->end_us - chart->start_us) * PLOT;
+		return WIDTH - RIGHT;
+	return chart->left + (double)(time_us - chart->start_us) /
+				     (double)(chart->end_us - chart->start_us) *
+				     (WIDTH - RIGHT - chart->left);
 }
 
 /* The lane of a visit, made if there is room; LANES_MAX if there is none. */
@@ -108,6 +112,26 @@ static void find_lanes(struct chart *chart, const struct audit_log *log)
 		if (strcmp(log->visits[i].host, log->visits[0].host) != 0)
 			chart->hosts = true;
 	}
+}
+
+static size_t name_length(const char *text)
+{
+	return strnlen(text, SHOWN_MAX) + 1;
+}
+
+/* Makes room for the longest name of a lane. */
+static void find_left(struct chart *chart)
+{
+	chart->left = LEFT_MIN;
+	for (size_t i = 0; i < chart->n_lanes; i++) {
+		const struct lane *lane = &chart->lanes[i];
+		size_t n = name_length(lane->door) + name_length(lane->source) +
+			   (chart->hosts ? name_length(lane->host) : 0);
+		int left = LETTER * (int)n + 12;
+
+		chart->left = left > chart->left ? left : chart->left;
+	}
+	chart->left = chart->left < LEFT_MAX ? chart->left : LEFT_MAX;
 }
 
 /* Round steps of time, so that there are 4 to 9 marks. */
@@ -155,6 +179,14 @@ static void draw_marks(const struct chart *chart, int bottom)
 	}
 }
 
+static void draw_name(const struct chart *chart, const char *text)
+{
+	char name[SHOWN_MAX + 1];
+
+	snprintf(name, sizeof name, "%s", text);
+	html_text(chart->file, name);
+}
+
 static void draw_lane_names(const struct chart *chart)
 {
 	for (size_t i = 0; i < chart->n_lanes; i++) {
@@ -167,12 +199,12 @@ static void draw_lane_names(const struct chart *chart)
 				WIDTH - RIGHT, LANE);
 		fprintf(chart->file, "<text class='lane' x='8' y='%d'><tspan class='door'>",
 			y + LANE / 2 + 4);
-		html_text(chart->file, lane->door);
+		draw_name(chart, lane->door);
 		fputs("</tspan> ", chart->file);
-		html_text(chart->file, lane->source);
+		draw_name(chart, lane->source);
 		if (chart->hosts) {
 			fputs(" <tspan class='quiet'>", chart->file);
-			html_text(chart->file, lane->host);
+			draw_name(chart, lane->host);
 			fputs("</tspan>", chart->file);
 		}
 		fputs("</text>\n", chart->file);
@@ -249,7 +281,7 @@ static void draw_visit(struct chart *chart, const struct visit *visit, size_t la
 static void draw_pressure(const struct chart *chart, const struct pressure *pressure, int top)
 {
 	uint64_t most = 1;
-	double width = (double)PLOT / PRESSURE_BINS;
+	double width = (double)(WIDTH - RIGHT - chart->left) / PRESSURE_BINS;
 
 	for (size_t i = 0; i < PRESSURE_BINS; i++)
 		most = pressure->bins[i] > most ? pressure->bins[i] : most;
@@ -258,8 +290,8 @@ static void draw_pressure(const struct chart *chart, const struct pressure *pres
 		"<text class='mark end' x='%d' y='%d'>%" PRIu64 "</text>"
 		"<text class='mark end' x='%d' y='%d'>0</text>"
 		"<line class='base' x1='%d' y1='%d' x2='%d' y2='%d'/>\n",
-		top + PRESSURE / 2, LEFT - 8, top + 10, most, LEFT - 8, top + PRESSURE, LEFT,
-		top + PRESSURE, LEFT + PLOT, top + PRESSURE);
+		top + PRESSURE / 2, chart->left - 8, top + 10, most, chart->left - 8,
+		top + PRESSURE, chart->left, top + PRESSURE, WIDTH - RIGHT, top + PRESSURE);
 	for (size_t i = 0; i < PRESSURE_BINS; i++) {
 		double height = (double)pressure->bins[i] / (double)most * PRESSURE;
 		uint64_t at_us =
@@ -272,8 +304,8 @@ static void draw_pressure(const struct chart *chart, const struct pressure *pres
 		fprintf(chart->file,
 			"<rect class='probes' x='%.1f' y='%.1f' width='%.1f' height='%.1f' rx='1'>"
 			"<title>%" PRIu64 " probes&#10;from %s</title></rect>\n",
-			LEFT + (double)i * width, top + PRESSURE - height, width - 1.5, height,
-			pressure->bins[i], output_time(at_us, when));
+			chart->left + (double)i * width, top + PRESSURE - height, width - 1.5,
+			height, pressure->bins[i], output_time(at_us, when));
 	}
 }
 
@@ -290,6 +322,7 @@ void audit_chart(FILE *file, const struct audit_log *log, const struct audit_que
 	chart->start_us = start_us;
 	chart->end_us = end_us > start_us ? end_us : start_us + US_PER_S;
 	find_lanes(chart, log);
+	find_left(chart);
 	lanes_end = TOP + (int)chart->n_lanes * LANE;
 	bottom = lanes_end + (pressure ? (chart->n_lanes ? GAP : 0) + PRESSURE : 6);
 	fprintf(file,

@@ -274,6 +274,17 @@ def test_the_pages_timeline(lab, past):
     assert re.search(r"<b>1000</b>probes", text) and "22/tcp" in text and "23/tcp" not in text
 
 
+def test_long_names_beside_the_timeline(lab, journal):
+    """They end before time begins."""
+    t = NOW - 1000
+    past = journal([event(t, OPENED, "d" * 32, "2001:db8:1111:2222:3333:4444:5555:6666"),
+                    event(t + 900, OPENED, "x" * 3000, "198.51.100.1")])
+    text = page_of(lab, past, "--since", f"@{t}")
+    first = min(float(x) for x in re.findall(r"<rect class='open' x='([0-9.]+)'", text))
+    assert first >= 8 + 6.9 * (32 + 1 + 38)
+    assert "x" * 41 not in re.search(r"<tspan class='door'>(x+)<", text).group(1)
+
+
 def test_a_page_of_an_empty_past(lab, past):
     page = Page(page_of(lab, past, "--since", "2001-01-01", "--until", "2001-01-02"))
     assert "svg" not in page.elements and not page.open
