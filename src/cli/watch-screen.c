@@ -70,9 +70,10 @@ __attribute__((format(printf, 3, 4))) static void draw(struct drawing *drawing, 
 	va_end(arguments);
 	if (drawing->row++ > 0)
 		fputs("\r\n", stdout);
-	printf("%s%.*s%s%s", colour == COLOUR_NONE ? "" : output_colour(colour),
-	       (int)drawing->columns, text, colour == COLOUR_NONE ? "" : output_colour(COLOUR_NONE),
-	       to_end_of_line);
+	/* Cleared before it is written: after a whole line that would take its last character. */
+	printf("%s%s%.*s%s", to_end_of_line, colour == COLOUR_NONE ? "" : output_colour(colour),
+	       (int)drawing->columns, text,
+	       colour == COLOUR_NONE ? "" : output_colour(COLOUR_NONE));
 }
 
 static void measure(struct drawing *drawing)
@@ -175,6 +176,7 @@ void screen_draw(const struct watch_model *model, uint64_t now_us)
 	draw_knocks(&drawing, model, now_us);
 	draw(&drawing, COLOUR_NONE, "%s", "");
 	draw_probes(&drawing, model);
-	fputs(to_end, stdout);
+	if (drawing.row < drawing.rows)
+		printf("\r\n%s", to_end);
 	fflush(stdout);
 }

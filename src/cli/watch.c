@@ -45,7 +45,6 @@ struct watch {
 	struct watch_bus *bus;
 	struct watch_model model;
 	struct watch_probe probe; /* the one being judged */
-	bool changed;
 	int error;
 };
 
@@ -142,7 +141,6 @@ static void on_change(void *userdata, enum watch_change change, const struct wat
 		watch_close_all(&watch->model);
 		break;
 	}
-	watch->changed = true;
 	if (watch->form != FORM_SCREEN)
 		print_change(watch, change, door);
 }
@@ -184,7 +182,6 @@ static void on_record(struct watch *watch, const struct record *record)
 	};
 	judge_progress(watch->judge, on_progress, watch);
 	watch_add_probe(&watch->model, &watch->probe);
-	watch->changed = true;
 	if (watch->form != FORM_SCREEN)
 		print_probe(watch, &watch->probe);
 }
@@ -224,7 +221,8 @@ static int on_draw(sd_event_source *timer, uint64_t time_us, void *userdata)
 	(void)time_us;
 	watch_expire(&watch->model, now_us - KNOCK_US);
 	screen_draw(&watch->model, now_us);
-	watch->changed = false;
+	if (ferror(stdout)) /* the terminal is gone, and there was no SIGHUP */
+		return sd_event_exit(watch->event, STATUS_FAILED);
 	sd_event_source_set_time_relative(timer, DRAW_US);
 	return sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }

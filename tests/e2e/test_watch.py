@@ -142,10 +142,12 @@ class Terminal:
 
     def frame(self):
         """The last whole picture, as lines."""
-        frames = re.split(r"\x1b\[H", self.read())
-        whole = [frame for frame in frames if "\x1b[J" in frame]
-        picture = whole[-1].split("\x1b[J")[0] if whole else ""
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", picture.replace("\r", "")).split("\n")
+        picture = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.picture().replace("\r", ""))
+        return picture.removesuffix("\n").split("\n")
+
+    def picture(self):
+        """The same as it came."""
+        return ["", "", *self.read().split("\x1b[H")[1:]][-2]
 
     def wait(self, pattern, timeout=5):
         """Waits until a line of the picture matches."""
@@ -200,6 +202,9 @@ def test_a_terminal_of_another_size(terminal, client):
         wait_until(lambda rows=rows: len(terminal.frame()) <= rows, 5, "it is no longer")
         wait_until(lambda columns=columns: max(map(len, terminal.frame())) <= columns, 5,
                    "it is no wider")
+        # After a line that fills the row, this would erase the row's last character.
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.picture())
+        assert not re.search(r"[^\n]\x1b\[[JK]", shown), shown
     terminal.wait(r"ssh +2/3")
 
 
@@ -212,6 +217,17 @@ def test_the_terminal_is_given_back(how, terminal):
         terminal.type(how)
     wait_until(lambda: terminal.read() and terminal.process.poll() is not None, 5, "it ends")
     wait_until(terminal.restored, 5, "the terminal is as it was")
+
+
+def test_a_terminal_that_vanishes(daemon, lab):
+    """Without being its controlling terminal, so that there is no SIGHUP."""
+    master, slave = pty.openpty()
+    process = lab.server.spawn(["env", "TERM=xterm", lab.cli_path, "watch", "-c", daemon.config],
+                               stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    os.close(slave)
+    assert select.select([master], [], [], 5)[0]
+    os.close(master)
+    assert process.wait(5) == 1
 
 
 def test_no_colours_if_they_are_not_wanted(daemon, lab):
