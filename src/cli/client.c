@@ -1,16 +1,21 @@
 #include "cli/client.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/output.h"
 
 static const char service[] = "org.knocktail";
 static const char object_path[] = "/org/knocktail";
 static const char manager[] = "org.knocktail.Manager1";
+
+/* Longer than a bus that is well needs to say hello. */
+#define HELLO_LIMIT_US UINT64_C(5000000)
 
 /* Longer than a door may take to open or close. */
 #define CALL_LIMIT_US UINT64_C(30000000)
@@ -36,12 +41,45 @@ bool client_options(const struct verb *verb, int argc, char *argv[], bool *ret_j
 	return true;
 }
 
+static uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* sd-bus itself would wait for a minute and a half. */
+static int wait_hello(sd_bus *bus)
+{
+	uint64_t until_us = monotonic_us() + HELLO_LIMIT_US;
+	int r;
+
+	while ((r = sd_bus_is_ready(bus)) == 0) {
+		uint64_t now_us = monotonic_us();
+
+		r = sd_bus_process(bus, NULL);
+		if (r == 0)
+			r = now_us < until_us ? sd_bus_wait(bus, until_us - now_us) : -ETIMEDOUT;
+		if (r < 0 && r != -EINTR)
+			return r;
+	}
+	return r < 0 ? r : 0;
+}
+
 enum status client_connect(const struct verb *verb, sd_bus **ret)
 {
-	int r = sd_bus_open_system(ret);
+	sd_bus *bus = NULL;
+	int r = sd_bus_open_system(&bus);
 
 	if (r >= 0)
+		r = wait_hello(bus);
+	if (r >= 0) {
+		*ret = bus;
 		return STATUS_OK;
+	}
+	/* Not flushed, as its callers would: that waits as long as sd-bus does. */
+	sd_bus_close_unref(bus);
 	fprintf(stderr, "knocktail %s: cannot reach the system bus: %s\n", verb->name,
 		strerror(-r));
 	return STATUS_FAILED;

@@ -313,6 +313,16 @@ def test_a_bus_that_is_restarted(daemon, bus, client, other, lab):
     other.wait_open()
 
 
+def test_a_verb_while_the_bus_hangs(lab, bus):
+    """It gives up within seconds."""
+    bus.signal(signal.SIGSTOP)
+    try:
+        done = lab.knocktail("status", timeout=15)
+    finally:
+        bus.signal(signal.SIGCONT)
+    assert done.returncode == 1 and "cannot reach the system bus" in done.stderr
+
+
 def test_a_bus_that_hangs(daemon, bus, client, other, lab):
     """Doors open and close as ever while nobody reads what the daemon tells."""
     bus.signal(signal.SIGSTOP)
