@@ -208,6 +208,12 @@ int watch_bus_new(sd_event *event, watch_bus_fn fn, void *userdata, struct watch
 	return 0;
 }
 
+void watch_bus_list(struct watch_bus *bus)
+{
+	if (bus->joined)
+		ask(bus);
+}
+
 struct watch_bus *watch_bus_free(struct watch_bus *bus)
 {
 	if (bus) {

@@ -223,6 +223,11 @@ static int on_draw(sd_event_source *timer, uint64_t time_us, void *userdata)
 	screen_draw(&watch->model, now_us);
 	if (ferror(stdout)) /* the terminal is gone, and there was no SIGHUP */
 		return sd_event_exit(watch->event, STATUS_FAILED);
+	/* Of a door that there is no room for, nobody knows whether it was opened or renewed. */
+	if (watch->model.n_doors_left_out > 0) {
+		watch_close_all(&watch->model);
+		watch_bus_list(watch->bus);
+	}
 	sd_event_source_set_time_relative(timer, DRAW_US);
 	return sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }

@@ -208,6 +208,19 @@ def test_a_terminal_of_another_size(terminal, client):
     terminal.wait(r"ssh +2/3")
 
 
+def test_more_doors_than_it_holds(terminal, lab):
+    """They are counted right, also when they are renewed, and shown when there is room."""
+    each = "for i in $(seq 100 229); do for n in 100 113; do %s; done; done"
+    opened = each % f"{lab.cli_path} open ssh 198.51.$n.$i >/dev/null || exit 1"
+    for _ in range(2):
+        lab.server.run("sh", "-c", opened, timeout=60)
+        terminal.wait(r"Open doors: 260$")
+    lab.server.run("sh", "-c", each.replace("100 113", "100") %
+                   f"{lab.cli_path} close ssh 198.51.$n.$i >/dev/null", timeout=60)
+    terminal.wait(r"Open doors: 130$")
+    terminal.wait(r"and 12\d more")
+
+
 @pytest.mark.parametrize("how", ["q", "\x03", "\x1c", "SIGTERM", "SIGHUP"])
 def test_the_terminal_is_given_back(how, terminal):
     terminal.wait(r"Open doors: 0")
