@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
 #include "audit/audit.h"
@@ -18,6 +17,7 @@
 #include "daemon/bus.h"
 #include "daemon/clock.h"
 #include "daemon/doors.h"
+#include "daemon/notifier.h"
 #include "daemon/stats.h"
 #include "daemon/tail.h"
 #include "daemon/trust.h"
@@ -33,6 +33,7 @@
 struct manager {
 	const char *config_path;
 	sd_event *event;
+	struct notifier *notifier;
 	struct config *config;
 	struct judge *judge;
 	struct burnt *burnt;
@@ -257,8 +258,9 @@ static int reload(struct manager *manager)
 	struct config *config;
 	int r;
 
-	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading %s",
-		   clock_us(CLOCK_MONOTONIC), manager->config_path);
+	notifier_say(manager->notifier,
+		     "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading %s",
+		     clock_us(CLOCK_MONOTONIC), manager->config_path);
 	r = load_config(manager->config_path, &config, NULL);
 	if (r == 0)
 		r = adopt(manager, config);
@@ -272,8 +274,8 @@ static int reload(struct manager *manager)
 			 manager->config->n_doors);
 	else
 		log_line(LOG_ERR, "the running configuration stays in force");
-	sd_notifyf(false, "READY=1\nSTATUS=Doors: %zu%s", manager->config->n_doors,
-		   r == 0 ? "" : "; the last reload failed");
+	notifier_say(manager->notifier, "READY=1\nSTATUS=Doors: %zu%s", manager->config->n_doors,
+		     r == 0 ? "" : "; the last reload failed");
 	if (r == 0 && manager->bus)
 		bus_reloaded(manager->bus);
 	return r;
@@ -313,8 +315,6 @@ static int watch_signals(struct manager *manager)
 		r = sd_event_add_signal(manager->event, NULL, SIGINT, on_stop, manager);
 	if (r >= 0)
 		r = sd_event_add_signal(manager->event, NULL, SIGHUP, on_reload, manager);
-	if (r >= 0)
-		r = sd_event_set_watchdog(manager->event, true);
 	return r < 0 ? r : 0;
 }
 
@@ -452,6 +452,8 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 	r = sd_event_new(&manager->event);
 	if (r >= 0)
 		r = watch_signals(manager);
+	if (r == 0)
+		r = notifier_new(manager->event, &manager->notifier);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot set up the event loop: %s", strerror(-r));
 		return r;
@@ -473,6 +475,7 @@ struct manager *manager_free(struct manager *manager)
 		judge_free(manager->judge);
 		burnt_free(manager->burnt);
 		config_free(manager->config);
+		notifier_free(manager->notifier);
 		sd_event_unref(manager->event);
 		free(manager);
 	}
@@ -483,7 +486,7 @@ static int stop(struct manager *manager)
 {
 	int r;
 
-	sd_notify(false, "STOPPING=1");
+	notifier_say(manager->notifier, "STOPPING=1");
 	tail_settle(manager->tail);
 	manager->tail = tail_free(manager->tail);
 	/* Nobody opens a door any more. */
@@ -500,7 +503,7 @@ static int stop(struct manager *manager)
 int manager_run(struct manager *manager)
 {
 	log_line(LOG_INFO, "following the journal: doors: %zu", manager->config->n_doors);
-	sd_notifyf(false, "READY=1\nSTATUS=Doors: %zu", manager->config->n_doors);
+	notifier_say(manager->notifier, "READY=1\nSTATUS=Doors: %zu", manager->config->n_doors);
 	while (!manager->stopping) {
 		int r = sd_event_run(manager->event, UINT64_MAX);
 

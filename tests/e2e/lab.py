@@ -187,6 +187,16 @@ class LogEverywhere:
                 os.close(self._lock)
 
 
+def fill_queue(path, datagram):
+    """Sends to a socket that nobody reads from until it takes no more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.connect(path)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(100000):
+                sock.send(datagram)
+
+
 class Notifications:
     """What a service says to its manager (sd_notify)."""
 
@@ -255,6 +265,20 @@ class Daemon:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.stderr()}") from None
         return self
+
+    def manager_hears(self, word, timeout, start=0):
+        """Waits for what the daemon says to its manager after the first `start` lines; returns the
+        count up to it."""
+        return self._notifications.wait(word, timeout, self._process, start)
+
+    @property
+    def manager_heard(self):
+        """What the manager has heard so far, line by line."""
+        return self._notifications.said
+
+    def hang_manager(self):
+        """The manager does not listen, and its queue is full, until it is asked what it hears."""
+        fill_queue(self.lab.server.path(self._notifications.address), b"STATUS=filling the queue")
 
     def stderr(self):
         """What the daemon has written to standard error."""
@@ -467,12 +491,8 @@ class Lab:
         """journald hangs, and its queue is full: whoever wants to be heard would have to wait."""
         os.kill(self._journald.inner, signal.SIGSTOP)
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.setblocking(False)
-                sock.connect(self.server.path("/run/systemd/journal/socket"))
-                with contextlib.suppress(BlockingIOError):
-                    for _ in range(100000):
-                        sock.send(b"MESSAGE=filling the queue\n")
+            fill_queue(self.server.path("/run/systemd/journal/socket"),
+                       b"MESSAGE=filling the queue\n")
             yield
         finally:
             os.kill(self._journald.inner, signal.SIGCONT)
