@@ -5,6 +5,7 @@ root is an overlay over a tree that debootstrap makes once and that stays as it 
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -26,6 +27,22 @@ while [ "$1" != -- ]; do
 done 2>/dev/null
 shift
 exec "$@"
+"""
+
+# Mounts a file system over a directory in a process's mount namespace, and answers nothing that it
+# is asked: whoever looks in there waits, until this ends.
+UNANSWERED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pid, path = sys.argv[1:]
+fuse = os.open("/dev/fuse", os.O_RDWR)
+namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0,allow_other"
+if (libc.setns(namespace, 0) < 0 or
+        libc.mount(b"silent", path.encode(), b"fuse", 0, options.encode()) < 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+print("ready", flush=True)
+sys.stdin.read()
 """
 
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "ipset", "iptables", "nftables",
@@ -206,6 +223,24 @@ class Machine:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(path, mode)
+
+    @contextlib.contextmanager
+    def unanswered(self, directory):
+        """Whoever looks into the directory hangs, also after it can be looked into again, which is
+        what calling the yielded function does."""
+        if not os.path.exists("/dev/fuse"):
+            raise Unavailable("there is no /dev/fuse")
+        with subprocess.Popen(
+                ["/usr/bin/python3", "-c", UNANSWERED, str(self._leader), directory],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            if process.stdout.readline() != "ready\n":
+                raise LabError(f"nothing can be mounted over {directory}")
+            detach = functools.partial(self.run, "umount", "--lazy", directory)
+            try:
+                yield detach
+            finally:
+                with contextlib.suppress(AssertionError):
+                    detach()
 
     def properties(self, unit):
         """What systemd knows of a unit."""

@@ -127,6 +127,8 @@ def test_it_runs_as_its_own_user_with_one_capability(service):
     for name in ("CapEff", "CapBnd", "CapPrm"):
         assert int(fields[name][0], 16) == 1 << 12, f"{name} is CAP_NET_ADMIN alone"
     assert fields["NoNewPrivs"] == ["1"]
+    limits = service.run("cat", f"/proc/{properties['MainPID']}/limits").stdout
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.M), "keys are in its memory"
     assert fields["Seccomp"] == ["2"]
     for directory in ("/run/knocktail", "/var/lib/knocktail"):
         listed = service.run("stat", "-c", "%U", directory, check=False).stdout.strip()
@@ -174,22 +176,51 @@ def test_it_comes_back_after_a_kill_and_closes_what_was_open(service, client, la
     knock_until_open(client, 7000, 8000, 9000)
 
 
-def test_systemd_replaces_a_daemon_that_hangs(service, client):
+@pytest.fixture
+def impatient(service):
+    """The service, and systemd does not wait long for a sign of life."""
     drop_in = "/run/systemd/system/knocktaild.service.d/watchdog.conf"
     service.run("mkdir", "-p", os.path.dirname(drop_in))
-    service.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=1s\\n' >{drop_in}")
+    service.run("sh", "-c",
+                f"printf '[Service]\\nWatchdogSec=1s\\nTimeoutAbortSec=1s\\n' >{drop_in}")
     service.run("systemctl", "daemon-reload")
     service.run("systemctl", "restart", UNIT)
     before = service.properties(UNIT)["MainPID"]
     service.run("sleep", "1.5")
     assert service.properties(UNIT)["MainPID"] == before, "it says in time that it is well"
-    service.run("systemctl", "kill", "--kill-whom=main", "-s", "STOP", UNIT)
+    yield service
+    service.run("rm", drop_in)
+    service.run("systemctl", "daemon-reload")
+
+
+def check_replaced(service, before, client):
+    """systemd has missed the signs of life, and there is another daemon, which works."""
     wait_until(lambda: service.properties(UNIT)["MainPID"] not in ("0", before), 15,
                "systemd starts it again")
     wait_until(lambda: service.properties(UNIT)["ActiveState"] == "active", 10, "it is ready")
+    assert "Watchdog timeout" in service.journal(UNIT)
     knock_until_open(client, 7000, 8000, 9000)
-    service.run("rm", drop_in)
-    service.run("systemctl", "daemon-reload")
+
+
+def test_systemd_replaces_a_daemon_that_is_stopped(impatient, client):
+    before = impatient.properties(UNIT)["MainPID"]
+    impatient.run("systemctl", "kill", "--kill-whom=main", "-s", "STOP", UNIT)
+    check_replaced(impatient, before, client)
+
+
+def test_systemd_replaces_a_daemon_that_hangs_in_its_loop(impatient, client):
+    """It waits for a file system that does not answer, in what it does for a SIGHUP."""
+    before = impatient.properties(UNIT)["MainPID"]
+    try:
+        silence = impatient.unanswered("/etc/knocktail")
+    except Unavailable as reason:
+        pytest.skip(f"cannot make it hang: {reason}")
+    with silence as detach:
+        impatient.run("systemctl", "kill", "--kill-whom=main", "-s", "HUP", UNIT)
+        wait_until(lambda: "fuse" in impatient.run("cat", f"/proc/{before}/wchan").stdout, 3,
+                   "it hangs")
+        detach()
+        check_replaced(impatient, before, client)
 
 
 def test_stop_closes_the_doors(service, client, lab):
