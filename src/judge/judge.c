@@ -279,7 +279,8 @@ static void use_stock(const struct feeding *feeding, struct stock *stock)
 	if (r < 0) {
 		snprintf(judge->problem, sizeof judge->problem,
 			 "its sequence cannot be marked as used: %s",
-			 r == -ESTALE ? "the file has changed; reload" : strerror(-r));
+			 r == -ESTALE || r == -EBADMSG ? "the file has changed; reload"
+						       : strerror(-r));
 		stock->match.problem = judge->problem;
 	}
 	feeding->fn(feeding->userdata, &stock->match);

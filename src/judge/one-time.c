@@ -14,7 +14,10 @@
 #include "util/cleanup.h"
 #include "util/file.h"
 
-enum { FILE_SIZE_MAX = 1 << 20, TEXT_MAX = 200 };
+enum { FILE_SIZE_MAX = 4 << 20, TEXT_MAX = 200 };
+
+/* How much longer a line becomes when it is used. */
+enum { MARK_MAX = 128 };
 
 struct line {
 	struct sequence sequence;
@@ -243,6 +246,18 @@ static int check_twice(struct reading *reading)
 	return 0;
 }
 
+/* What can be read now must be so when all of it has been used, too. */
+static void check_size(struct reading *reading, size_t size)
+{
+	size_t n_lines = reading->file->n_lines;
+
+	if (size + n_lines * MARK_MAX > FILE_SIZE_MAX)
+		tell(reading, 0, false,
+		     "the file is too large: it may have %d bytes, %d of them to spare for each "
+		     "sequence",
+		     FILE_SIZE_MAX, MARK_MAX);
+}
+
 static void check_lines(struct reading *reading)
 {
 	const struct one_time *file = reading->file;
@@ -286,6 +301,7 @@ static int load(struct reading *reading)
 	r = read_lines(reading, data, size);
 	if (r == 0)
 		r = check_twice(reading);
+	check_size(reading, size);
 	if (r == 0 && !reading->failed)
 		check_lines(reading);
 	return r;
@@ -370,14 +386,15 @@ static const char *find_current(const struct one_time *file, const char *data, s
 static int mark(const struct one_time *file, const char *data, size_t size, const char *line,
 		const char *remark)
 {
-	size_t before = (size_t)(line - data), length = strlen(remark), n_marked;
-	CLEANUP(cleanup_free) char *marked = malloc(size + length + sizeof "# : ");
+	size_t before = (size_t)(line - data), n_marked;
+	CLEANUP(cleanup_free) char *marked = malloc(size + MARK_MAX + 1);
+	int length;
 
 	if (!marked)
 		return -ENOMEM;
 	memcpy(marked, data, before);
-	n_marked = before + (size_t)snprintf(marked + before, length + sizeof "# : ", "# %s: ",
-					     remark);
+	length = snprintf(marked + before, MARK_MAX + 1, "# %.*s: ", MARK_MAX - 4, remark);
+	n_marked = before + (size_t)length;
 	memcpy(marked + n_marked, line, size - before);
 	return file_replace(file->directory_fd, file->name, marked, n_marked + size - before,
 			    file->mode);

@@ -34,6 +34,7 @@ const struct sequence *one_time_sequence(const struct one_time *file, size_t i);
 void one_time_advance(struct one_time *file);
 
 /* Marks the one in force as used, for good: the line becomes a comment that begins with `remark`
- * (no newline). Then it advances. 0; -ESTALE: the file is not what it was any more; another
- * negative errno. After an error it may have advanced or not; the use must have no effect. */
+ * (no newline; at most 124 bytes, the rest is cut off). Then it advances. 0; -ESTALE: the file is
+ * not what it was any more; another negative errno. After an error it may have advanced or not; the
+ * use must have no effect. */
 int one_time_use(struct one_time *file, const char *remark);

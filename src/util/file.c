@@ -47,13 +47,15 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
+/* What has the name already, of a writer that died, goes: it may be a pipe that nobody reads, or
+ * another file's second name. */
 static int write_new(int directory_fd, const char *name, const void *data, size_t size, mode_t mode)
 {
-	CLEANUP(cleanup_close)
-	int fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-			0600);
+	CLEANUP(cleanup_close) int fd = -1;
 	int r;
 
+	unlinkat(directory_fd, name, 0);
+	fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, data, size);

@@ -14,6 +14,7 @@
 
 #include "core/sequence.h"
 #include "support.h"
+#include "util/cleanup.h"
 
 /* A directory with one file in it, and what was said about that. */
 struct trial {
@@ -106,6 +107,62 @@ static void test_mode_is_kept_and_nothing_is_left_behind(void **state)
 	assert_false(support_exists(temporary));
 	check_text(&trial, "# used: 9, 7, 8\n");
 	free(temporary);
+	end(&trial);
+}
+
+/* What has the name of the new file is neither written to nor waited for. */
+static void test_whatever_is_in_the_way(void **state)
+{
+	struct trial trial;
+	char *temporary, *other;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n7, 9, 8\n8, 7, 9\n"), 0);
+	temporary = support_path(trial.directory, ".sequences.new");
+	other = support_path(trial.directory, "other");
+	support_write(other, "precious", 8);
+	assert_int_equal(symlink(other, temporary), 0);
+	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(link(other, temporary), 0);
+	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(mkfifo(temporary, 0600), 0);
+	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	check_text(&trial, "# used: 9, 7, 8\n# used: 7, 9, 8\n# used: 8, 7, 9\n");
+	free(trial.path);
+	trial.path = other;
+	check_text(&trial, "precious");
+	free(temporary);
+	end(&trial);
+}
+
+/* Lines grow when they are used: what was accepted stays so, to the last one. */
+static void test_a_file_of_the_greatest_size(void **state)
+{
+	enum { SIZE_MAX_ = 4 << 20, LINES = 100, PER_LINE = 128 };
+	CLEANUP(cleanup_free) char *text = malloc(SIZE_MAX_ + 1);
+	char remark[PER_LINE * 2];
+	struct trial trial;
+	size_t size = 0, fits;
+
+	(void)state;
+	assert_non_null(text);
+	for (int i = 0; i < LINES; i++)
+		size += (size_t)sprintf(text + size, "%d, 7, 8\n", 1000 + i);
+	fits = SIZE_MAX_ - LINES * PER_LINE;
+	while (size < fits + 1)
+		text[size++] = '\n';
+	text[size] = '\0';
+	assert_int_equal(begin(&trial, text), -EBADMSG);
+	assert_non_null(strstr(trial.said, "0: error: the file is too large"));
+	support_write(trial.path, text, fits);
+	assert_int_equal(open_again(&trial), 0);
+	memset(remark, 'x', sizeof remark);
+	remark[sizeof remark - 1] = '\0';
+	for (int i = 0; i < LINES; i++) {
+		assert_int_equal(one_time_use(trial.file, remark), 0);
+		assert_int_equal(open_again(&trial), 0);
+		assert_int_equal(one_time_count(trial.file), LINES - 1 - i);
+	}
 	end(&trial);
 }
 
@@ -267,6 +324,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines_are_used_one_after_the_other),
 		cmocka_unit_test(test_mode_is_kept_and_nothing_is_left_behind),
+		cmocka_unit_test(test_whatever_is_in_the_way),
+		cmocka_unit_test(test_a_file_of_the_greatest_size),
 		cmocka_unit_test(test_what_was_added_meanwhile_stays),
 		cmocka_unit_test(test_another_file_is_not_touched),
 		cmocka_unit_test(test_unusable_is_unused),
