@@ -33,6 +33,9 @@
 static const char *const homes[] = {"/run/log/journal", "/var/log/journal"};
 enum { N_HOMES = sizeof homes / sizeof homes[0] };
 
+/* After the journal was opened anew for a torn file: for how long it is not again. */
+#define BEAR_US UINT64_C(60000000)
+
 struct written {
 	char *path; /* or NULL: not known */
 	bool there;
@@ -53,6 +56,8 @@ struct live_source {
 	bool returning;	   /* entries may come that were read already */
 	bool superseded;   /* journald writes elsewhere: open it anew when all is read */
 	bool past;	   /* the place has not been passed yet */
+	bool torn;	   /* some of what is mapped reads as zeros */
+	uint64_t bear_us;  /* CLOCK_MONOTONIC: until when that is put up with */
 	sd_id128_t place_boot;
 	struct source_place place; /* where a predecessor stood */
 	struct source_counts counts;
@@ -238,6 +243,7 @@ static int open_again(struct live_source *self)
 				 : sd_journal_seek_realtime_usec(self->journal, self->start_us);
 	self->returning = true;
 	self->superseded = false;
+	self->torn = false;
 	if (r < 0)
 		close_journal(self);
 	return r < 0 ? r : 0;
@@ -328,15 +334,31 @@ static int live_next(struct source *source, struct record *ret_record)
 	return SOURCE_DRAINED;
 }
 
+/* A file may be torn for good, by a disk that has lost a part of it: whoever opened the journal
+ * anew for each time that it is met would do nothing else. The library leaves out such a file. */
+static bool must_bear(struct live_source *self)
+{
+	struct timespec now;
+	uint64_t now_us;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	if (now_us < self->bear_us)
+		return true;
+	self->bear_us = now_us + BEAR_US;
+	return false;
+}
+
 static int live_follow(struct source *source)
 {
 	struct live_source *self = (struct live_source *)source;
 	int r = 0;
 
-	if (torn_happened() && self->journal)
-		return lose(self, -EIO);
+	self->torn = torn_happened() || self->torn;
 	if (!self->journal)
 		return open_again(self);
+	if (self->torn && !must_bear(self))
+		return lose(self, -EIO);
 	switch (find_change(self)) {
 	case REPLACED:
 		self->superseded = true;

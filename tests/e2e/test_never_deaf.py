@@ -191,6 +191,23 @@ def test_a_full_disk(small_disk, straddle, clients, lab):
     straddle(lambda: None)
 
 
+def test_a_file_that_is_torn_for_good(small_disk, clients, start, lab):
+    """A part of an old file can never be read: it is not there, and there is no room for it. That is
+    told once, and then the file is done without."""
+    clients().hit(1)
+    lab.wait_logged("DPT=1 ")
+    lab.rotate_journal()
+    old = next(path for path in files(lab) if path != active(lab))
+    lab.server.run("fallocate", "--punch-hole", "--offset=4096", "--length=1GiB",
+                   f"{lab.journal_directory}/{os.path.basename(old)}")
+    fill(small_disk)
+    daemon = start(DOORS)
+    for _ in range(5):
+        client = clients()
+        client.wait_open(since=client.knock(*SENTINEL_KNOCK))
+    assert daemon.stderr().count("cannot read the journal") == 1
+
+
 def test_lost_kernel_messages_are_reported(client, other, clients, start, lab):
     """journald hangs while the kernel's ring overflows. What was read before is not forgotten."""
     daemon = start(DOORS)
