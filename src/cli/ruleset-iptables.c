@@ -48,15 +48,6 @@ static void split(char *line, struct reader *reader)
 	reader->words[reader->n] = NULL;
 }
 
-static struct condition *add(struct reader *reader, enum condition_kind kind)
-{
-	struct condition *condition = rule_add_condition(reader->rule, kind);
-
-	if (condition)
-		condition->negated = reader->negated;
-	return condition;
-}
-
 static const char *take(struct reader *reader)
 {
 	return reader->i < reader->n ? reader->words[reader->i++] : "";
@@ -64,21 +55,12 @@ static const char *take(struct reader *reader)
 
 static int add_number(struct reader *reader, enum condition_kind kind, uint32_t number)
 {
-	struct condition *condition = add(reader, kind);
-
-	if (condition)
-		condition->number = number;
-	return condition ? 0 : -ENOMEM;
+	return rule_add_number(reader->rule, kind, reader->negated, number);
 }
 
 static int add_text(struct reader *reader, enum condition_kind kind, const char *text)
 {
-	struct condition *condition = add(reader, kind);
-
-	if (!condition)
-		return -ENOMEM;
-	condition->text = strdup(text);
-	return condition->text ? 0 : -ENOMEM;
+	return rule_add_text(reader->rule, kind, reader->negated, text);
 }
 
 static int read_protocol(struct reader *reader)
@@ -118,7 +100,7 @@ static int read_target_network(struct reader *reader)
 
 static int read_ports(struct reader *reader)
 {
-	struct condition *condition = add(reader, CONDITION_PORTS);
+	struct condition *condition = rule_add(reader->rule, CONDITION_PORTS, reader->negated);
 	const char *text = take(reader);
 
 	if (!condition)
@@ -165,7 +147,7 @@ static uint32_t read_flag_names(const char *text)
 
 static int read_flags(struct reader *reader)
 {
-	struct condition *condition = add(reader, CONDITION_FLAGS);
+	struct condition *condition = rule_add(reader->rule, CONDITION_FLAGS, reader->negated);
 
 	if (!condition)
 		return -ENOMEM;
@@ -176,7 +158,7 @@ static int read_flags(struct reader *reader)
 
 static int read_syn(struct reader *reader)
 {
-	struct condition *condition = add(reader, CONDITION_FLAGS);
+	struct condition *condition = rule_add(reader->rule, CONDITION_FLAGS, reader->negated);
 
 	if (!condition)
 		return -ENOMEM;
@@ -190,7 +172,7 @@ static int read_state(struct reader *reader)
 	static const char *const names[] = {"NEW", "ESTABLISHED", "RELATED", "INVALID"};
 	static const uint32_t bits[] = {PACKET_NEW, PACKET_ESTABLISHED, PACKET_RELATED,
 					PACKET_INVALID};
-	struct condition *condition = add(reader, CONDITION_STATE);
+	struct condition *condition = rule_add(reader->rule, CONDITION_STATE, reader->negated);
 
 	if (!condition)
 		return -ENOMEM;

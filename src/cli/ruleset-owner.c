@@ -9,14 +9,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
-static struct json_object *get(struct json_object *object, const char *key)
-{
-	struct json_object *value = NULL;
-
-	if (json_object_is_type(object, json_type_object))
-		json_object_object_get_ex(object, key, &value);
-	return value;
-}
+#include "cli/nft-json.h"
 
 static bool is_text(struct json_object *object, const char *expected)
 {
@@ -35,10 +28,10 @@ static bool is_one_of(const char *word, const char *const words[])
  * and never looks anything up. */
 static bool is_match(struct json_object *match)
 {
-	struct json_object *left = get(match, "left"), *right = get(match, "right");
+	struct json_object *left = nft_get(match, "left"), *right = nft_get(match, "right");
 
-	return (get(left, "payload") || get(left, "meta") || get(left, "&")) &&
-	       !get(right, "set") &&
+	return (nft_get(left, "payload") || nft_get(left, "meta") || nft_get(left, "&")) &&
+	       !nft_get(right, "set") &&
 	       !(json_object_is_type(right, json_type_string) &&
 		 json_object_get_string(right)[0] == '@');
 }
@@ -69,22 +62,23 @@ static bool is_chain(struct json_object *chain)
 {
 	static const char *const names[] = {"PREROUTING", "INPUT",	 "FORWARD",
 					    "OUTPUT",	  "POSTROUTING", NULL};
-	struct json_object *name = get(chain, "name");
+	struct json_object *name = nft_get(chain, "name");
 
-	return !get(chain, "hook") || (json_object_is_type(name, json_type_string) &&
-				       is_one_of(json_object_get_string(name), names));
+	return !nft_get(chain, "hook") || (json_object_is_type(name, json_type_string) &&
+					   is_one_of(json_object_get_string(name), names));
 }
 
 static bool is_foreign(const char *kind, struct json_object *item)
 {
 	if (strcmp(kind, "rule") == 0)
-		return !is_rule(get(item, "expr"));
+		return !is_rule(nft_get(item, "expr"));
 	return strcmp(kind, "chain") != 0 || !is_chain(item);
 }
 
 bool ruleset_is_foreign(const char *json, const char *family, const char *name)
 {
-	struct json_object *document = json_tokener_parse(json), *items = get(document, "nftables");
+	struct json_object *document = json_tokener_parse(json),
+			   *items = nft_get(document, "nftables");
 	size_t n =
 		json_object_is_type(items, json_type_array) ? json_object_array_length(items) : 0;
 	bool foreign = false;
@@ -92,8 +86,8 @@ bool ruleset_is_foreign(const char *json, const char *family, const char *name)
 	for (size_t i = 0; i < n; i++) {
 		json_object_object_foreach(json_object_array_get_idx(items, i), kind, item)
 		{
-			if (is_text(get(item, "family"), family) &&
-			    is_text(get(item, "table"), name))
+			if (is_text(nft_get(item, "family"), family) &&
+			    is_text(nft_get(item, "table"), name))
 				foreign = foreign || is_foreign(kind, item);
 		}
 	}

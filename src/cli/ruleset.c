@@ -57,7 +57,7 @@ struct rule_view *chain_add_rule(struct chain_view *chain)
 	return &rules[chain->n_rules++];
 }
 
-struct condition *rule_add_condition(struct rule_view *rule, enum condition_kind kind)
+struct condition *rule_add(struct rule_view *rule, enum condition_kind kind, bool negated)
 {
 	struct condition *conditions =
 		reallocarray(rule->conditions, rule->n_conditions + 1, sizeof *conditions);
@@ -65,8 +65,24 @@ struct condition *rule_add_condition(struct rule_view *rule, enum condition_kind
 	if (!conditions)
 		return NULL;
 	rule->conditions = conditions;
-	conditions[rule->n_conditions] = (struct condition){.kind = kind};
+	conditions[rule->n_conditions] = (struct condition){.kind = kind, .negated = negated};
 	return &conditions[rule->n_conditions++];
+}
+
+int rule_add_number(struct rule_view *rule, enum condition_kind kind, bool negated, uint32_t number)
+{
+	struct condition *condition = rule_add(rule, kind, negated);
+
+	if (condition)
+		condition->number = number;
+	return condition ? 0 : -ENOMEM;
+}
+
+int rule_add_text(struct rule_view *rule, enum condition_kind kind, bool negated, const char *text)
+{
+	struct condition *condition = rule_add(rule, kind, negated);
+
+	return condition ? ruleset_set_text(&condition->text, text) : -ENOMEM;
 }
 
 int ruleset_set_text(char **field, const char *text)

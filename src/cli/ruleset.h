@@ -133,7 +133,12 @@ struct table_view *ruleset_add_table(struct ruleset *ruleset);
 struct chain_view *table_add_chain(struct table_view *table, const char *name);
 struct chain_view *table_find_chain(const struct table_view *table, const char *name);
 struct rule_view *chain_add_rule(struct chain_view *chain);
-struct condition *rule_add_condition(struct rule_view *rule, enum condition_kind kind);
+struct condition *rule_add(struct rule_view *rule, enum condition_kind kind, bool negated);
+
+/* The same with its number, or a copy of its text. 0 or -ENOMEM. */
+int rule_add_number(struct rule_view *rule, enum condition_kind kind, bool negated,
+		    uint32_t number);
+int rule_add_text(struct rule_view *rule, enum condition_kind kind, bool negated, const char *text);
 
 /* Puts a copy of the text there, in place of what was. 0 or -ENOMEM. */
 int ruleset_set_text(char **field, const char *text);

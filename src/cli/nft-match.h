@@ -1,0 +1,10 @@
+/* What a rule of nft's asks of a packet: its expressions `match`. */
+#pragma once
+
+struct json_object;
+struct rule_view;
+
+/* Adds to the rule what is asked, as one condition or several; what is not understood, as an
+ * unknown one. 0 or -ENOMEM. */
+int nft_add_match(struct rule_view *rule, struct json_object *left, const char *op,
+		  struct json_object *right);
