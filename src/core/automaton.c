@@ -9,7 +9,6 @@
 struct node {
 	uint32_t parent;
 	uint32_t symbol; /* on the edge from the parent */
-	uint32_t fail;	 /* the longest proper suffix that is a node too */
 	uint32_t
 		shorter; /* the nearest node on the chain of fails where a sequence ends, or NONE */
 	uint32_t ends;	 /* the first sequence that ends here, or NONE */
@@ -18,28 +17,26 @@ struct node {
 };
 
 struct edge {
-	uint64_t key; /* 0: free */
+	uint32_t from, symbol; /* the latter 0: free */
 	uint32_t to;
 };
 
+/* What each probe needs is apart from the rest, so that more of it stays in the cache. */
 struct automaton {
-	struct node *nodes;
-	size_t n_nodes;
 	struct edge *edges; /* open addressing; at most half full */
 	size_t edge_mask;
+	uint32_t *fails; /* by node: the longest proper suffix that is a node too */
+	uint8_t *ends;	 /* a bit for each node: some sequence ends there, or at a suffix */
+	struct node *nodes;
+	size_t n_nodes;
 	uint32_t *also; /* by sequence: the next one that ends at the same node, or NONE */
 	size_t depth;
 };
 
+/* Never 0. */
 static uint32_t symbol_of(const struct step *step)
 {
 	return (uint32_t)step->protocol << 16 | step->port;
-}
-
-/* Never 0, because no symbol is. */
-static uint64_t edge_key(uint32_t node, uint32_t symbol)
-{
-	return (uint64_t)node << 32 | symbol;
 }
 
 /* The finalizer of SplitMix64 (Steele, Lea, Flood 2014); the keys come from the configuration, so
@@ -51,22 +48,28 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-/* The slot that holds the key, or the free one where it belongs. */
-static struct edge *edge_slot(const struct automaton *automaton, uint64_t key)
+static size_t first_slot(const struct automaton *automaton, uint32_t from, uint32_t symbol)
 {
-	size_t i = mix(key) & automaton->edge_mask;
+	return mix((uint64_t)from << 32 | symbol) & automaton->edge_mask;
+}
 
-	while (automaton->edges[i].key && automaton->edges[i].key != key)
+/* The edge, or the free slot where it belongs. */
+static struct edge *edge_slot(const struct automaton *automaton, uint32_t from, uint32_t symbol)
+{
+	size_t i = first_slot(automaton, from, symbol);
+
+	while (automaton->edges[i].symbol &&
+	       (automaton->edges[i].symbol != symbol || automaton->edges[i].from != from))
 		i = (i + 1) & automaton->edge_mask;
 	return &automaton->edges[i];
 }
 
-static bool edge_find(const struct automaton *automaton, uint32_t node, uint32_t symbol,
+static bool edge_find(const struct automaton *automaton, uint32_t from, uint32_t symbol,
 		      uint32_t *ret_to)
 {
-	const struct edge *edge = edge_slot(automaton, edge_key(node, symbol));
+	const struct edge *edge = edge_slot(automaton, from, symbol);
 
-	if (!edge->key)
+	if (!edge->symbol)
 		return false;
 	*ret_to = edge->to;
 	return true;
@@ -79,7 +82,7 @@ static uint32_t step_from(const struct automaton *automaton, uint32_t node, uint
 	while (!edge_find(automaton, node, symbol, &to)) {
 		if (node == AUTOMATON_ROOT)
 			return AUTOMATON_ROOT;
-		node = automaton->nodes[node].fail;
+		node = automaton->fails[node];
 	}
 	return to;
 }
@@ -87,11 +90,10 @@ static uint32_t step_from(const struct automaton *automaton, uint32_t node, uint
 static uint32_t add_node(struct automaton *automaton, uint32_t parent, uint32_t symbol,
 			 uint32_t number)
 {
-	struct edge *edge = edge_slot(automaton, edge_key(parent, symbol));
+	struct edge *edge = edge_slot(automaton, parent, symbol);
 
-	if (!edge->key) {
-		edge->key = edge_key(parent, symbol);
-		edge->to = (uint32_t)automaton->n_nodes++;
+	if (!edge->symbol) {
+		*edge = (struct edge){parent, symbol, (uint32_t)automaton->n_nodes++};
 		automaton->nodes[edge->to] = (struct node){
 			.parent = parent,
 			.symbol = symbol,
@@ -123,16 +125,18 @@ static void link_fails(struct automaton *automaton)
 	for (size_t depth = 1; depth <= automaton->depth; depth++) {
 		for (size_t i = 1; i < automaton->n_nodes; i++) {
 			struct node *node = &automaton->nodes[i];
-			const struct node *fail;
+			uint32_t *fail = &automaton->fails[i];
 
 			if (node->depth != depth)
 				continue;
 			if (depth > 1)
-				node->fail =
-					step_from(automaton, automaton->nodes[node->parent].fail,
+				*fail = step_from(automaton, automaton->fails[node->parent],
 						  node->symbol);
-			fail = &automaton->nodes[node->fail];
-			node->shorter = fail->ends != AUTOMATON_NONE ? node->fail : fail->shorter;
+			node->shorter = automaton->nodes[*fail].ends != AUTOMATON_NONE
+						? *fail
+						: automaton->nodes[*fail].shorter;
+			if (node->ends != AUTOMATON_NONE || node->shorter != AUTOMATON_NONE)
+				automaton->ends[i / 8] |= (uint8_t)(1 << i % 8);
 		}
 	}
 }
@@ -145,9 +149,12 @@ static int allocate(struct automaton *automaton, size_t n_sequences, size_t n_st
 		n_edges *= 2;
 	automaton->edge_mask = n_edges - 1;
 	automaton->edges = calloc(n_edges, sizeof *automaton->edges);
+	automaton->fails = calloc(n_steps + 1, sizeof *automaton->fails);
 	automaton->nodes = calloc(n_steps + 1, sizeof *automaton->nodes);
 	automaton->also = calloc(n_sequences + 1, sizeof *automaton->also);
-	return automaton->edges && automaton->nodes && automaton->also ? 0 : -ENOMEM;
+	automaton->ends = calloc(n_steps / 8 + 1, sizeof *automaton->ends);
+	return automaton->edges && automaton->nodes && automaton->also && automaton->ends ? 0
+											  : -ENOMEM;
 }
 
 int automaton_new(const struct sequence *const *sequences, size_t n, struct automaton **ret)
@@ -185,6 +192,8 @@ struct automaton *automaton_free(struct automaton *automaton)
 		free(automaton->nodes);
 		free(automaton->edges);
 		free(automaton->also);
+		free(automaton->ends);
+		free(automaton->fails);
 		free(automaton);
 	}
 	return NULL;
@@ -198,6 +207,11 @@ size_t automaton_depth(const struct automaton *automaton)
 uint32_t automaton_next(const struct automaton *automaton, uint32_t node, const struct step *step)
 {
 	return step_from(automaton, node, symbol_of(step));
+}
+
+void automaton_expect(const struct automaton *automaton, uint32_t node, const struct step *step)
+{
+	__builtin_prefetch(&automaton->edges[first_slot(automaton, node, symbol_of(step))]);
 }
 
 size_t automaton_path(const struct automaton *automaton, uint32_t node, struct step *ret_steps)
@@ -225,8 +239,11 @@ static struct automaton_end end_at(const struct automaton *automaton, uint32_t n
 
 struct automaton_end automaton_first(const struct automaton *automaton, uint32_t node)
 {
-	struct automaton_end end = end_at(automaton, node);
+	struct automaton_end end;
 
+	if (!(automaton->ends[node / 8] >> node % 8 & 1))
+		return end_at(automaton, AUTOMATON_NONE);
+	end = end_at(automaton, node);
 	return end.sequence != AUTOMATON_NONE ? end
 					      : end_at(automaton, automaton->nodes[node].shorter);
 }

@@ -206,6 +206,20 @@ static struct address source_of(const struct engine *engine, const struct probe 
 		       : probe->source;
 }
 
+static void lane_expect(const struct lane *lane, const struct expected *expected,
+			const struct probe *probes)
+{
+	tracker_table_expect(lane->trackers, expected->hashes, expected->n);
+	for (size_t i = 0; i < expected->n; i++) {
+		const struct step step = {.port = probes[i].port, .protocol = probes[i].protocol};
+		const struct tracker *tracker = tracker_table_find(
+			lane->trackers, &expected->sources[i], expected->hashes[i]);
+
+		automaton_expect(lane->automaton, tracker ? tracker_node(tracker) : AUTOMATON_ROOT,
+				 &step);
+	}
+}
+
 void engine_expect(struct engine *engine, const struct probe *probes, size_t n)
 {
 	struct expected *expected = &engine->expected;
@@ -217,7 +231,7 @@ void engine_expect(struct engine *engine, const struct probe *probes, size_t n)
 		expected->hashes[i] = tracker_hash(engine->hash_key, &expected->sources[i]);
 	}
 	for (size_t i = 0; i < engine->n_lanes; i++)
-		tracker_table_expect(engine->lanes[i].trackers, expected->hashes, expected->n);
+		lane_expect(&engine->lanes[i], expected, probes);
 }
 
 static uint32_t hash_of(struct engine *engine, const struct address *source)
