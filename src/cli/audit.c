@@ -185,31 +185,11 @@ static enum status print_html(const struct audit_log *log, const struct options 
 	return write_page(options, text, size);
 }
 
-static void tell_unreadable(void *userdata, const char *path, int error)
-{
-	size_t *n_unreadable = userdata;
-
-	(*n_unreadable)++;
-	fprintf(stderr, "knocktail audit: cannot read %s: %s\n", path, strerror(-error));
-}
-
-/* Whether all of the directory's files could be opened. */
-static bool has_all_files(const char *directory)
-{
-	size_t n_files = 0, n_unreadable = 0;
-	int r = journal_files_check(directory, tell_unreadable, &n_unreadable, &n_files);
-
-	if (r < 0)
-		tell_unreadable(&n_unreadable, directory, r);
-	else if (n_files == 0)
-		fprintf(stderr, "knocktail audit: there is no journal file in %s\n", directory);
-	return n_files > 0 && n_unreadable == 0;
-}
-
 /* Reads the log. Whether that is all that there is; complains if not. */
 static bool read_log(const struct audit_query *query, struct audit_log *ret)
 {
 	int r = audit_log_read(query, ret);
+	bool whole;
 
 	if (r < 0)
 		fprintf(stderr, "knocktail audit: cannot read %s: %s\n",
@@ -222,7 +202,8 @@ static bool read_log(const struct audit_query *query, struct audit_log *ret)
 		fputs("knocktail audit: entries are missing here: a file of the journal is "
 		      "damaged, see journalctl --verify\n",
 		      stderr);
-	return r == 0 && !ret->incomplete && (!query->directory || has_all_files(query->directory));
+	whole = !query->directory || journal_files_check("audit", query->directory);
+	return r == 0 && !ret->incomplete && whole;
 }
 
 static enum status audit(const struct options *options)

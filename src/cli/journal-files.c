@@ -26,8 +26,18 @@ static int try_file(const char *path)
 	return r;
 }
 
-static int check_directory(const char *directory, bool below, journal_file_fn fn, void *userdata,
-			   size_t *n_files)
+struct check {
+	const char *verb;
+	size_t n_files, n_unreadable;
+};
+
+static void tell_unreadable(struct check *check, const char *path, int error)
+{
+	check->n_unreadable++;
+	fprintf(stderr, "knocktail %s: cannot read %s: %s\n", check->verb, path, strerror(-error));
+}
+
+static int check_directory(struct check *check, const char *directory, bool below)
 {
 	CLEANUP(cleanup_closedir) DIR *stream = opendir(directory);
 	const struct dirent *entry;
@@ -43,26 +53,27 @@ static int check_directory(const char *directory, bool below, journal_file_fn fn
 		if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
 			return -ENOMEM;
 		if (ends_with(entry->d_name, ".journal") || ends_with(entry->d_name, ".journal~")) {
-			(*n_files)++;
+			check->n_files++;
 			r = try_file(path);
 		} else if (!below) {
-			r = check_directory(path, true, fn, userdata, n_files);
+			r = check_directory(check, path, true);
 			if (r == -ENOTDIR)
 				r = 0;
 		}
 		if (r < 0)
-			fn(userdata, path, r);
+			tell_unreadable(check, path, r);
 	}
 	return 0;
 }
 
-int journal_files_check(const char *directory, journal_file_fn fn, void *userdata,
-			size_t *ret_n_files)
+bool journal_files_check(const char *verb, const char *directory)
 {
-	size_t n_files = 0;
-	int r = check_directory(directory, false, fn, userdata, &n_files);
+	struct check check = {.verb = verb};
+	int r = check_directory(&check, directory, false);
 
-	if (r == 0)
-		*ret_n_files = n_files;
-	return r;
+	if (r < 0)
+		tell_unreadable(&check, directory, r);
+	else if (check.n_files == 0)
+		fprintf(stderr, "knocktail %s: there is no journal file in %s\n", verb, directory);
+	return check.n_files > 0 && check.n_unreadable == 0;
 }

@@ -2,12 +2,8 @@
  * them. */
 #pragma once
 
-#include <stddef.h>
+#include <stdbool.h>
 
-/* Is told of each file that cannot be read; `error` is a negative errno. */
-typedef void (*journal_file_fn)(void *userdata, const char *path, int error);
-
-/* Tries all files of journald's in the directory and in those one level below. 0, and how many
- * there are; or a negative errno: the directory itself cannot be read. */
-int journal_files_check(const char *directory, journal_file_fn fn, void *userdata,
-			size_t *ret_n_files);
+/* Tries all files of journald's in the directory and in those one level below. False: some cannot
+ * be read, or there are none; and standard error has been told so, in the verb's name. */
+bool journal_files_check(const char *verb, const char *directory);

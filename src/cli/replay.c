@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/journal-files.h"
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/relay.h"
@@ -189,21 +190,34 @@ static int read_journal(struct replay *replay, struct source *source)
 	return r;
 }
 
-static enum status feed(struct replay *replay, struct source *source, bool is_text)
+/* Whether that is all that there is; complains if not. */
+static bool read_all(const struct options *options, struct source *source, int r)
 {
+	bool lost = source_lost(source), whole;
+
+	if (r < 0)
+		fprintf(stderr, "knocktail replay: stopped before the end: %s\n", strerror(-r));
+	if (lost)
+		fputs("knocktail replay: records are missing here: a file of the journal is "
+		      "damaged, see journalctl --verify\n",
+		      stderr);
+	whole = !options->directory || journal_files_check("replay", options->directory);
+	return r >= 0 && !lost && whole;
+}
+
+static enum status feed(struct replay *replay, const struct options *options, struct source *source)
+{
+	bool complete;
 	int r;
 
 	judge_set_stray(replay->judge, on_stray, replay);
-	r = is_text ? read_text(replay, source) : read_journal(replay, source);
-	if (r >= 0)
-		r = replay->error;
-	if (r < 0)
-		fprintf(stderr, "knocktail replay: stopped before the end: %s\n", strerror(-r));
+	r = options->text ? read_text(replay, source) : read_journal(replay, source);
+	complete = read_all(options, source, r < 0 ? r : replay->error);
 	if (replay->knocks)
 		print_json(replay, replay->judge);
 	else
 		print_summary(replay, replay->judge);
-	return r < 0 ? STATUS_FAILED : STATUS_OK;
+	return complete ? STATUS_OK : STATUS_FAILED;
 }
 
 static int open_source(const struct options *options, const struct config *config,
@@ -256,7 +270,7 @@ static enum status replay(const struct options *options)
 			.knocks = options->json ? json_object_new_array() : NULL,
 		};
 
-		status = feed(&state, source, options->text != NULL);
+		status = feed(&state, options, source);
 		tally_done(&state.tally);
 	}
 	source_free(source);

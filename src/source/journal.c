@@ -18,6 +18,7 @@ struct journal_source {
 	struct source base;
 	sd_journal *journal;
 	uint64_t since_us, until_us;
+	uint64_t size;	 /* of all files, in bytes */
 	bool is_matched; /* the library passes over what does not count */
 	uint64_t n_records, n_foreign;
 	struct entry_reader reader;
@@ -98,6 +99,16 @@ static bool journal_sees_files(struct source *source)
 	       sd_journal_has_persistent_files(journal) > 0;
 }
 
+/* sd-journal goes on without a file that it finds damaged, and says nothing; but then its files are
+ * smaller than they were. */
+static bool journal_lost(struct source *source)
+{
+	const struct journal_source *self = (struct journal_source *)source;
+	uint64_t size;
+
+	return sd_journal_get_usage(self->journal, &size) < 0 || size < self->size;
+}
+
 static int journal_listen(struct source *source, const struct origin *origins, size_t n)
 {
 	struct journal_source *self = (struct journal_source *)source;
@@ -112,6 +123,7 @@ static const struct source_ops journal_ops = {
 	.free = journal_free,
 	.listen = journal_listen,
 	.sees_files = journal_sees_files,
+	.lost = journal_lost,
 };
 
 static int open_files(const char *directory, const char *file, sd_journal **ret)
@@ -138,6 +150,8 @@ int source_new_journal(const char *directory, const char *file, uint64_t since_u
 	r = open_files(directory, file, &self->journal);
 	if (r >= 0)
 		r = sd_journal_set_data_threshold(self->journal, ENTRY_TEXT_MAX);
+	if (r >= 0)
+		r = sd_journal_get_usage(self->journal, &self->size);
 	if (r >= 0)
 		r = since_us > 0 ? sd_journal_seek_realtime_usec(self->journal, since_us)
 				 : sd_journal_seek_head(self->journal);

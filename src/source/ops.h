@@ -12,6 +12,8 @@ struct source_ops {
 	void (*free)(struct source *source);
 	/* Only of journals; otherwise NULL. */
 	bool (*sees_files)(struct source *source);
+	/* Only of files of the past; otherwise NULL. */
+	bool (*lost)(struct source *source);
 	/* Only where there are fields to match; otherwise NULL. */
 	int (*listen)(struct source *source, const struct origin *origins, size_t n);
 	/* Only where more may come; otherwise NULL. */

@@ -28,6 +28,11 @@ bool source_sees_files(struct source *source)
 	return source->ops->sees_files(source);
 }
 
+bool source_lost(struct source *source)
+{
+	return source->ops->lost && source->ops->lost(source);
+}
+
 int source_follow(struct source *source)
 {
 	assert(source->ops->follow);

@@ -61,6 +61,10 @@ int source_next(struct source *source, struct record *ret_record);
  * that. */
 bool source_sees_files(struct source *source);
 
+/* Of a drained source of journal files: whether some were found damaged on the way, so that records
+ * of theirs may be missing. */
+bool source_lost(struct source *source);
+
 /* The rest is for a live source alone. */
 
 /* Follows what journald does to its files; to be called each time before source_next() is. 0, or a

@@ -54,3 +54,11 @@ def write_journal(path, entries, clock=True):
                           input="\n".join(blocks) + "\n", text=True, capture_output=True,
                           timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def damage(path):
+    """Overwrites some of a journal file's middle."""
+    with open(path, "r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        for place in range(size // 3, size // 2, 64):
+            os.pwrite(file.fileno(), b"\xff" * 16, place)

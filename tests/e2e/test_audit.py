@@ -13,8 +13,8 @@ import pytest
 from doors import command_door, ipset_door
 from hosts import wait_until
 from lab import DAEMON_UID
-from synthetic import (ADOPTED, CLOSE_FAILED, CLOSED, OPENED, REFUSED, RENEWED, event, probe,
-                       write_journal)
+from synthetic import (ADOPTED, CLOSE_FAILED, CLOSED, OPENED, REFUSED, RENEWED, damage, event,
+                       probe, write_journal)
 
 NOW = int(time.time())
 MINE = ("--trust", f"_UID={DAEMON_UID}")
@@ -184,18 +184,13 @@ def test_a_long_past_makes_no_huge_page(lab, journal):
 
 def test_files_that_are_damaged(lab, journal, tmp_path):
     """What can be read is told, and that it is not all."""
-    def damage(content):
-        middle = bytearray(content)
-        for place in range(len(content) // 3, len(content) // 2, 64):
-            middle[place:place + 16] = b"\xff" * 16
-        return bytes(middle)
-
     entries = [event(NOW - 50000 + i, OPENED, "ssh", f"198.51.100.{i % 250}") for i in range(20000)]
     past = journal(entries[:10])
     assert len(ask(lab, "--directory", past)) == 10
     damaged = f"{past.removeprefix('/run/lab/')}/damaged.journal"
     write_journal(str(tmp_path / "damaged.journal"), entries)
-    lab.file(damaged, damage((tmp_path / "damaged.journal").read_bytes()))
+    damage(str(tmp_path / "damaged.journal"))
+    lab.file(damaged, (tmp_path / "damaged.journal").read_bytes())
     done = lab.knocktail("audit", "--directory", past)
     assert done.returncode == 1 and "damaged" in done.stderr
     assert 10 <= len(done.stdout.splitlines()) < 20010

@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import time
 
 import pytest
 
 from doors import ipset_door
 from hosts import wait_until
+from synthetic import damage, probe, write_journal
 
 DOORS = ipset_door() + ipset_door("udp", "7001/udp, 8001/udp", seq_timeout="1s")
 
@@ -78,6 +80,29 @@ def test_over_a_journal_file(lab, past):
     lab.server.run("sh", "-c", f"journalctl -D {lab.journal_directory} -o export | "
                    f"{remote} -o /run/lab/one.journal --split-mode=none -")
     check(lab.knocktail("replay", "-c", past["config"], "--file", "/run/lab/one.journal"), past)
+
+
+def test_over_files_that_are_damaged(lab, past, tmp_path):
+    """What can be read is judged, and it is said that it is not all."""
+    path = str(tmp_path / "damaged.journal")
+    write_journal(path, [probe(time.time() - 50000 + i, lab.prefix, f"198.51.100.{i % 250}", 7000)
+                         for i in range(20000)])
+    inside = "/run/lab/damaged"
+    os.mkdir(lab.server.path(inside))
+    for damaged in (False, True):
+        if damaged:
+            damage(path)
+        with open(path, "rb") as file:
+            lab.file("damaged/damaged.journal", file.read())
+        done = lab.knocktail("replay", "-c", past["config"], "--directory", inside)
+        assert done.returncode == int(damaged), done.stderr
+        assert ("a file of the journal is damaged" in done.stderr) == damaged
+        assert (" 20000 of them probes" in done.stdout) != damaged
+    lab.file("damaged/empty.journal", "")
+    done = lab.knocktail("replay", "-c", past["config"], "--directory", inside)
+    assert done.returncode == 1 and f"cannot read {inside}/empty.journal" in done.stderr
+    done = lab.knocktail("replay", "-c", past["config"], "--directory", "/etc")
+    assert done.returncode == 1 and "no journal file in /etc" in done.stderr
 
 
 @pytest.mark.parametrize("form", ["short", "short-iso", "short-iso-precise", "short-precise",
