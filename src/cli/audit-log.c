@@ -7,6 +7,7 @@
 #include <systemd/sd-journal.h>
 
 #include "util/cleanup.h"
+#include "util/file.h"
 #include "util/number.h"
 
 DEFINE_CLEANUP(sd_journal *, sd_journal_close)
@@ -291,26 +292,21 @@ static void keep_user(struct audit_log *log, const char *user)
 	log->n_visits = n;
 }
 
-/* sd-journal goes on without a file that it finds damaged, and says nothing; but then its files are
- * smaller than they were. */
+/* sd-journal goes on without a file that it finds damaged, and says nothing; but it closes it. */
 static int read_all(struct audit_log *log, sd_journal *journal, const struct audit_query *query)
 {
-	uint64_t size, size_after, time_us;
-	int r = sd_journal_get_usage(journal, &size);
+	size_t n_files = file_count_open(".journal");
+	uint64_t time_us;
+	int r = query->since_us > 0 ? sd_journal_seek_realtime_usec(journal, query->since_us)
+				    : sd_journal_seek_head(journal);
 
-	if (r >= 0)
-		r = query->since_us > 0 ? sd_journal_seek_realtime_usec(journal, query->since_us)
-					: sd_journal_seek_head(journal);
 	while (r >= 0 && (r = sd_journal_next(journal)) > 0) {
 		if (sd_journal_get_realtime_usec(journal, &time_us) < 0 ||
 		    time_us < query->since_us || time_us >= query->until_us)
 			continue;
 		r = read_entry(log, journal, time_us);
 	}
-	if (r >= 0)
-		r = sd_journal_get_usage(journal, &size_after);
-	if (r >= 0 && size_after < size)
-		log->incomplete = true;
+	log->incomplete = file_count_open(".journal") < n_files;
 	return r;
 }
 

@@ -10,6 +10,10 @@
 #include "source/entry.h"
 #include "source/ops.h"
 #include "util/cleanup.h"
+#include "util/file.h"
+
+/* Of all files of a journal, and of hardly any others. */
+#define FILE_NAME_PART ".journal"
 
 /* Before so many entries that do not count, nothing can be said of the journal. */
 enum { FOREIGN_MIN = 100 };
@@ -18,7 +22,7 @@ struct journal_source {
 	struct source base;
 	sd_journal *journal;
 	uint64_t since_us, until_us;
-	uint64_t size;	 /* of all files, in bytes */
+	size_t n_files;	 /* that are open */
 	bool is_matched; /* the library passes over what does not count */
 	uint64_t n_records, n_foreign;
 	struct entry_reader reader;
@@ -99,14 +103,10 @@ static bool journal_sees_files(struct source *source)
 	       sd_journal_has_persistent_files(journal) > 0;
 }
 
-/* sd-journal goes on without a file that it finds damaged, and says nothing; but then its files are
- * smaller than they were. */
+/* sd-journal goes on without a file that it finds damaged, and says nothing; but it closes it. */
 static bool journal_lost(struct source *source)
 {
-	const struct journal_source *self = (struct journal_source *)source;
-	uint64_t size;
-
-	return sd_journal_get_usage(self->journal, &size) < 0 || size < self->size;
+	return file_count_open(FILE_NAME_PART) < ((struct journal_source *)source)->n_files;
 }
 
 static int journal_listen(struct source *source, const struct origin *origins, size_t n)
@@ -151,12 +151,11 @@ int source_new_journal(const char *directory, const char *file, uint64_t since_u
 	if (r >= 0)
 		r = sd_journal_set_data_threshold(self->journal, ENTRY_TEXT_MAX);
 	if (r >= 0)
-		r = sd_journal_get_usage(self->journal, &self->size);
-	if (r >= 0)
 		r = since_us > 0 ? sd_journal_seek_realtime_usec(self->journal, since_us)
 				 : sd_journal_seek_head(self->journal);
 	if (r < 0)
 		return r;
+	self->n_files = file_count_open(FILE_NAME_PART);
 	*ret = &TAKE_PTR(self)->base;
 	return 0;
 }

@@ -1,10 +1,12 @@
 #include "util/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,4 +81,22 @@ int file_replace(int directory_fd, const char *name, const void *data, size_t si
 		return r;
 	}
 	return fsync(directory_fd) < 0 ? -errno : 0;
+}
+
+size_t file_count_open(const char *part)
+{
+	CLEANUP(cleanup_closedir) DIR *stream = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	size_t n = 0;
+
+	while (stream && (entry = readdir(stream))) {
+		char path[PATH_MAX];
+		ssize_t length = readlinkat(dirfd(stream), entry->d_name, path, sizeof path - 1);
+
+		if (length < 0)
+			continue;
+		path[length] = '\0';
+		n += strstr(path, part) != NULL;
+	}
+	return n;
 }

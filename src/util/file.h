@@ -14,3 +14,7 @@ int file_read(int fd, size_t max, char **ret_data, size_t *ret_size);
  * negative errno: the old file is in its place, or (only if that was the last thing to fail) the
  * new one. */
 int file_replace(int directory_fd, const char *name, const void *data, size_t size, mode_t mode);
+
+/* How many of this process's descriptors are files with this text in their paths; 0 where /proc
+ * does not tell. */
+size_t file_count_open(const char *part);
