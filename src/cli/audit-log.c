@@ -306,7 +306,8 @@ static int read_all(struct audit_log *log, sd_journal *journal, const struct aud
 			continue;
 		r = read_entry(log, journal, time_us);
 	}
-	log->incomplete = file_count_open(".journal") < n_files;
+	if (file_count_open(".journal") < n_files)
+		log->incomplete = true;
 	return r;
 }
 

@@ -153,8 +153,10 @@ static int allocate(struct automaton *automaton, size_t n_sequences, size_t n_st
 	automaton->nodes = calloc(n_steps + 1, sizeof *automaton->nodes);
 	automaton->also = calloc(n_sequences + 1, sizeof *automaton->also);
 	automaton->ends = calloc(n_steps / 8 + 1, sizeof *automaton->ends);
-	return automaton->edges && automaton->nodes && automaton->also && automaton->ends ? 0
-											  : -ENOMEM;
+	return automaton->edges && automaton->fails && automaton->ends && automaton->nodes &&
+			       automaton->also
+		       ? 0
+		       : -ENOMEM;
 }
 
 int automaton_new(const struct sequence *const *sequences, size_t n, struct automaton **ret)
