@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/json.h"
-#include "cli/output.h"
+#include "cli/common/json.h"
+#include "cli/common/output.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "firewall/firewall.h"
-#include "judge/load.h"
+#include "match/checked-config.h"
 #include "util/log.h"
 #include "util/number.h"
 

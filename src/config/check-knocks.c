@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "config/complaint.h"
-#include "config/ini.h"
-#include "core/engine.h"
+#include "config/ini/ini.h"
+#include "core/engine/engine.h"
 #include "core/spa.h"
 #include "util/cleanup.h"
 

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "config/complaint.h"
-#include "config/ini.h"
+#include "config/ini/ini.h"
 #include "config/listeners.h"
-#include "core/origin.h"
+#include "core/other-log.h"
 #include "util/cleanup.h"
 
 DEFINE_CLEANUP(struct listeners *, listeners_free)

@@ -8,8 +8,8 @@
 
 #include "config/complaint.h"
 #include "config/draft.h"
-#include "config/ini.h"
-#include "core/origin.h"
+#include "config/ini/ini.h"
+#include "core/other-log.h"
 #include "util/cleanup.h"
 
 enum { FILE_SIZE_MAX = 1 << 20 };

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "config/parse.h"
+#include "config/parse/parse.h"
 #include "config/text.h"
-#include "core/engine.h"
-#include "core/keyed.h"
-#include "core/origin.h"
+#include "core/engine/engine.h"
+#include "core/keyed/keyed.h"
+#include "core/other-log.h"
 
 #define US_PER_MS UINT64_C(1000)
 #define US_PER_S  (1000 * US_PER_MS)

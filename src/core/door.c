@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/command.h"
+#include "core/placeholder.h"
 
 void door_done(struct door *door)
 {

@@ -13,8 +13,8 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-#include "daemon/clock.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 enum { TEXT_MAX = 1024 };
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "source/source.h"
+#include "input/input.h"
 #include "util/cleanup.h"
 #include "util/number.h"
 

@@ -1,7 +1,7 @@
 /* Stats: what the daemon has counted since it started, as names and numbers. */
 #pragma once
 
-#include "grant/grant.h"
+#include "grant/grants.h"
 
 #include <stdint.h>
 

@@ -10,10 +10,10 @@
 #include <time.h>
 
 #include "core/record.h"
-#include "daemon/clock.h"
 #include "daemon/position.h"
-#include "source/source.h"
+#include "input/input.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 /* So many records at a time, so that deadlines and signals come in between. */

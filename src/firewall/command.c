@@ -3,9 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/caller.h"
-#include "core/command.h"
 #include "core/door.h"
+#include "core/placeholder.h"
+#include "core/visitor.h"
 #include "firewall/backend.h"
 #include "util/children.h"
 

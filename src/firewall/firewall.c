@@ -9,7 +9,7 @@
 #include "core/door.h"
 #include "firewall/backend.h"
 #include "firewall/ipset.h"
-#include "firewall/iptables.h"
+#include "firewall/iptables/iptables.h"
 #include "firewall/listing.h"
 #include "firewall/nft.h"
 #include "util/children.h"

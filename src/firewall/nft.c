@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/caller.h"
-#include "core/command.h"
 #include "core/door.h"
+#include "core/placeholder.h"
+#include "core/visitor.h"
 #include "firewall/backend.h"
 #include "firewall/listing.h"
 #include "firewall/set.h"

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/command.h"
 #include "core/door.h"
+#include "core/placeholder.h"
 #include "firewall/backend.h"
 #include "util/cleanup.h"
 

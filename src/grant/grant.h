@@ -1,120 +1,151 @@
-/* Grants: doors that stand open, each for one source, until a deadline.
- *
- * MUST: a grant is on record before the firewall changes and until it has changed back; it ends at
- * its deadline whatever else happens; there is one for a (door, source), and another knock moves
- * its deadline. Times are microseconds of CLOCK_BOOTTIME: neither a step of the wall clock nor a
- * suspend disturbs them. */
+/* One grant's life: opened, kept, renewed, closed. Within the layer only. */
 #pragma once
 
 #include "core/address.h"
+#include "core/door.h"
+#include "core/user.h"
+#include "core/visitor.h"
+#include "firewall/firewall.h"
+#include "grant/door-count.h"
+#include "grant/due-queue.h"
+#include "grant/grants.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct caller;
-struct door;
-struct firewall;
-struct grants;
+struct rule;
+struct store;
 
-enum grant_event {
-	GRANT_OPENED,
-	GRANT_RENEWED,
-	GRANT_CLOSED,
-	GRANT_REFUSED,	    /* could not be opened: `reason` */
-	GRANT_CLOSE_FAILED, /* could not be closed, will be tried again: `reason` */
-	GRANT_ADOPTED,	    /* a predecessor opened it, and it still runs */
-	GRANT_RESTORED,	    /* the firewall had lost it, and has it again */
-	GRANT_MISSING,	    /* the firewall has lost it and does not take it back: `reason` */
-	GRANT_LOST,  /* a file is no record: `reason` is its name. With a door, what its name says
-			may be open is closed; without, it was removed */
-	GRANT_STALE, /* it is closed, but its record cannot be removed: `reason` */
-	GRANT_UNREADABLE, /* a record cannot be read: `reason` is its name; no door */
+/* Doors that cannot be closed are opened so often again, and no more. */
+enum { GRANT_OPENED_MAX = 100 };
+
+enum { GRANTS_BUCKETS = 4096 };
+
+/* How many commands may run for one door, so that one whose commands hang leaves places to others.
+ */
+enum { GRANT_COMMANDS_MAX = 32 };
+
+enum grant_state {
+	WAITING, /* there was no place for the command that opens it; it is due for that */
+	OPENING, /* the command that opens it runs */
+	OPEN,
+	RENEWING, /* the command that tells the kernel of its deadline runs */
+	UNTOLD,	  /* the kernel has to be told of its deadline; it is due for that */
+	CLOSING,  /* the command that closes it runs */
+	UNCLOSED, /* closing has failed; it is due again */
 };
 
-struct grant_news {
-	enum grant_event event;
-	const char *door;
+/* Why the kernel is told of the deadline of an open grant, and so what becomes of it as news. */
+enum retelling {
+	RETOLD_RENEWED,	 /* somebody has knocked again */
+	RETOLD_ADOPTED,	 /* a predecessor has opened it */
+	RETOLD_RESTORED, /* the firewall has lost it */
+	RETOLD_ANYHOW,	 /* no news, if all is well: the kernel may have another deadline */
+};
+
+struct grant {
+	struct due due; /* first, so that the queue's items are grants */
+	struct grants *grants;
+	struct grant *next; /* in its bucket */
+	enum grant_state state;
+	char door[DOOR_NAME_MAX + 1];
 	struct address source;
-	const char *user;   /* whose key opened it; "": nobody's */
-	const char *way;    /* how its caller came; NULL: unknown */
-	uint64_t left_us;   /* until the deadline, of a door that is open */
-	const char *reason; /* or NULL */
+	const char *way;	      /* the last caller's, as in struct caller */
+	char user[USER_NAME_MAX + 1]; /* the last caller's; "": nobody's */
+	uint32_t seconds;	      /* that it was asked to stay open */
+	struct rule *rule;
+	uint64_t deadline_us;
+	uint64_t asked_us;   /* the deadline that the kernel was asked to keep last */
+	uint64_t kept_us;    /* the deadline that the kernel is known to keep */
+	unsigned failures;   /* to close it */
+	uint64_t n_opened;   /* how often it was opened since it was last known to be closed */
+	struct rule *wanted; /* what a knock while it was being closed wants open; or NULL */
+	bool runs;	     /* a command of its door */
+	bool unannounced;    /* nobody was told that it opened */
+	bool undone;	     /* what a failed command may have left is taken back, once */
+	enum retelling retelling;
+	bool adopted;	      /* from a predecessor, and nobody was told yet */
+	bool missing;	      /* the firewall does not have it, and that was told */
+	uint64_t told_us;     /* when the kernel was told of it last */
+	uint64_t surveyed_us; /* when the firewall was asked for it last */
+	bool surveying;	      /* and has not answered yet */
+	uint64_t resumed_us;  /* closed by grants_suspend(): the deadline to go on record; 0: it is
+			       * not
+			       */
 };
-typedef void (*grant_news_fn)(void *userdata, const struct grant_news *news);
 
-struct grants_options {
-	const char *directory; /* the records' home; made if it is not there */
-	const char *boot_id;   /* a record of another boot is overdue, whatever it says */
+struct grants {
+	struct firewall *firewall;
+	struct store *store;
 	grant_news_fn news;
 	void *userdata;
+	uint32_t max_open;
+	grants_find_fn find; /* the doors, for inherited grants; NULL: a sweep */
+	void *find_userdata;
+	uint64_t reread_us; /* when records are read that could not be before; UINT64_MAX: none */
+	uint64_t survey_us; /* when the firewall is asked next; UINT64_MAX: there is nothing to ask
+			     */
+	uint64_t survey_rest_us; /* not before this */
+	uint64_t survey_cost;	 /* of the last survey, and of late answers to it */
+	size_t n_grants;
+	size_t n_unread; /* records that could not be read */
+	struct queue queue;
+	struct crowds crowds;
+	struct grant *buckets[GRANTS_BUCKETS];
 };
 
-/* Copies what it needs. 0; -EBUSY: somebody else uses the directory; another negative errno. */
-int grants_new(const struct grants_options *options, struct grants **ret);
+/* Goes through all of them, none of which may come or go meanwhile. */
+#define FOR_EACH_GRANT(grants, grant)                                                              \
+	for (size_t bucket_ = 0; bucket_ < GRANTS_BUCKETS; bucket_++)                              \
+		for (struct grant *grant = (grants)->buckets[bucket_]; grant; grant = grant->next)
 
-/* Closes nothing: what is open stays, on record. */
-struct grants *grants_free(struct grants *grants);
+/* The grants of a source, and perhaps others. */
+struct grant **grants_bucket(struct grants *grants, const struct address *source);
 
-/* How many may be open at the same time, over all doors; those that are stay. */
-void grants_limit(struct grants *grants, uint32_t max_open);
+/* Who opened it. Good as long as the grant. */
+struct caller grant_caller(const struct grant *grant);
 
-/* How many there are in any state, and records that could not be read. */
-size_t grants_count(const struct grants *grants);
+/* It is this caller's from now on. */
+void grant_take_caller(struct grant *grant, const struct caller *caller);
 
-/* The firewall that they change, to check doors with. */
-struct firewall *grants_firewall(struct grants *grants);
+/* Takes the grant out of the world, its record included or not. */
+void grant_forget(struct grant *grant);
+void grant_forget_but_record(struct grant *grant);
 
-/* Opens the door for the caller's source, or moves the deadline, but never to an earlier time. The
- * last caller is whose grant it is. What comes of it is told as news, before or
- * after this returns. */
-void grants_open(struct grants *grants, const struct door *door, const struct caller *caller,
+/* Begins: on record first, then in the firewall. The grant may be gone when this returns, as with
+ * all of these. */
+void grant_start(struct grant *grant, uint64_t now_us);
+
+/* A predecessor has opened it. Unless it is overdue, the survey tells whether it still is. */
+void grant_adopt(struct grant *grant, uint64_t now_us);
+
+/* Whether the firewall should have it now, and for more than a moment. */
+bool grant_should_show(const struct grant *grant, uint64_t now_us);
+
+/* The firewall has been asked at `asked_us`, and this is its answer. */
+void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left_us,
+		 uint64_t asked_us, uint64_t now_us);
+
+/* Another knock: of an open one, which moves the deadline, or of one that is being closed, after
+ * which it is opened again as the door is now. */
+void grant_knock(struct grant *grant, const struct door *door, const struct caller *caller,
 		 uint64_t now_us);
 
-/* Closes the door for the source, or for all of them (`source` is NULL). Returns for how many it
- * was open. */
-size_t grants_close(struct grants *grants, const char *door, const struct address *source,
-		    uint64_t now_us);
+/* Its deadline is now; grants_run() closes it. */
+void grant_end(struct grant *grant, uint64_t now_us);
 
-/* Closes them all; what is still due stays on record, for a successor to open it again. */
-void grants_suspend(struct grants *grants, uint64_t now_us);
+/* The same for a clean stop: what is still due is left on record. */
+void grant_suspend(struct grant *grant, uint64_t now_us);
 
-/* One grant, as the outside sees it. */
-struct grant_view {
-	const char *door;
-	struct address source;
-	const char *user; /* whose key opened it; "": nobody's */
-	uint64_t left_us; /* until the deadline */
-	bool missing;	  /* the firewall has lost it and does not take it back */
-};
-typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);
+/* Opens again what grant_suspend() had closed. */
+void grant_resume(struct grant *grant, uint64_t now_us);
 
-/* Shows the open ones, in no order. */
-void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata);
+/* Whether it is open by all that is known. */
+bool grant_is_open(const struct grant *grant);
 
-/* Closes those that users have opened for whom `may` says no. */
-typedef bool (*grants_may_fn)(void *userdata, const char *user);
-void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us);
+/* What is due is done. */
+void grant_run(struct grant *grant, uint64_t now_us);
 
-/* The door of this name, if it is still there and the user ("": nobody) may open it. */
-typedef const struct door *(*grants_find_fn)(void *userdata, const char *name, const char *user);
-
-/* Closes those whose door is gone, or would now open something else, or not for that source or
- * user. */
-void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
-
-/* Takes over what a predecessor left on record: closes what is overdue, adopts what still runs (the
- * firewall is asked, and told what it lacks), and opens again what grants_suspend() has closed, if
- * its door still stands as it did. Keeps `find`: a record that cannot be read now is tried again
- * later. 0, or a negative errno: the records cannot be read. */
-int grants_inherit(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
-
-/* Only closes what a predecessor left and the kernel will not end by itself; what is still due
- * stays on record, for a successor to open again. */
-int grants_sweep(struct grants *grants, uint64_t now_us);
-
-/* For the event loop: call grants_run() when the descriptor is readable or the time has come; a
- * time that has passed already means that there is more to do. */
-int grants_fd(const struct grants *grants);
-uint64_t grants_next_us(const struct grants *grants);
-void grants_run(struct grants *grants, uint64_t now_us);
+/* A command has ended: firewall_done_fn, the owner being the grant. */
+void grant_done(void *owner, int error, const char *problem, uint64_t now_us);

@@ -1,4 +1,4 @@
-#include "grant/grant.h"
+#include "grant/grants.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -6,9 +6,9 @@
 
 #include "core/door.h"
 #include "firewall/firewall.h"
-#include "grant/life.h"
+#include "grant/grant.h"
+#include "grant/reconcile.h"
 #include "grant/store.h"
-#include "grant/survey.h"
 #include "util/cleanup.h"
 
 /* How many are closed in one go: when thousands are due in one second, records are judged in

@@ -5,7 +5,7 @@
  * of it. */
 #pragma once
 
-#include "core/clearance.h"
+#include "core/keyed/access.h"
 
 #include <stddef.h>
 #include <stdint.h>

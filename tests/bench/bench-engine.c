@@ -15,10 +15,10 @@
 
 #include "config/config.h"
 #include "core/door.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "core/probe.h"
 #include "core/record.h"
-#include "judge/judge.h"
+#include "match/matcher.h"
 
 enum { BATCH = ENGINE_EXPECTED_MAX };
 enum { N_STEPS = 3, SOURCES_MAX = 1000000, DOORS_MAX = 10000, ROUNDS = 5, N_COUNTS = 3 };

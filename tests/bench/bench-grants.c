@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/caller.h"
 #include "core/door.h"
-#include "grant/grant.h"
+#include "core/visitor.h"
+#include "grant/grants.h"
 #include "support.h"
 
 #define US_PER_S UINT64_C(1000000)

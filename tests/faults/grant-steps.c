@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "core/address.h"
-#include "core/caller.h"
 #include "core/door.h"
+#include "core/visitor.h"
 #include "firewall/firewall.h"
-#include "grant/grant.h"
+#include "grant/grants.h"
 
 #define S UINT64_C(1000000)
 

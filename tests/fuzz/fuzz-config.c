@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/engine.h"
-#include "core/keyed.h"
-#include "core/origin.h"
+#include "core/engine/engine.h"
+#include "core/keyed/keyed.h"
+#include "core/other-log.h"
 #include "core/user.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,7 +6,7 @@
 
 #include "core/probe.h"
 #include "core/record.h"
-#include "record/format.h"
+#include "format/format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

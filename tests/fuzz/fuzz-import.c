@@ -1,14 +1,14 @@
 /* Any bytes as a file of knockd's: what becomes of it passes the check, and each door is there, in
  * use or as a comment. */
-#include "cli/import-door.h"
+#include "cli/import/door.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "cli/knockd.h"
+#include "cli/import/knockd.h"
 #include "config/config.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

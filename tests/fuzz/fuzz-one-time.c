@@ -1,6 +1,6 @@
 /* Any bytes as a file of one-time sequences: what it holds is used up line by line, each use is
  * still there when the file is read again, and nothing else in it has changed. */
-#include "judge/one-time.h"
+#include "keys/one-time.h"
 
 #include <errno.h>
 #include <fcntl.h>

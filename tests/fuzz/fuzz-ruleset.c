@@ -1,6 +1,6 @@
 /* Any bytes as what iptables-save or nft prints: a packet gets through what is read of it, somehow.
  */
-#include "cli/ruleset.h"
+#include "ruleset/ruleset.h"
 
 #include <netinet/in.h>
 #include <stdint.h>

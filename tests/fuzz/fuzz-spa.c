@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clearance.h"
 #include "core/door.h"
-#include "core/keyed.h"
+#include "core/keyed/access.h"
+#include "core/keyed/keyed.h"
 #include "core/probe.h"
 #include "core/secret.h"
 #include "core/spa.h"

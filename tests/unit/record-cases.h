@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "core/probe.h"
-#include "record/format.h"
+#include "format/format.h"
 
 struct record_case {
 	char *file; /* its name without directories */

@@ -21,7 +21,7 @@
 #include <cmocka.h>
 
 #include "config/key.h"
-#include "core/origin.h"
+#include "core/other-log.h"
 #include "util/cleanup.h"
 #include "util/duration.h"
 

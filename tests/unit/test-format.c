@@ -1,4 +1,4 @@
-#include "record/format.h"
+#include "format/format.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* The life of grants, with commands that are real and a clock that is not. */
-#include "grant/grant.h"
+#include "grant/grants.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,8 +13,8 @@
 
 #include "cmocka-all.h"
 #include "core/address.h"
-#include "core/caller.h"
 #include "core/door.h"
+#include "core/visitor.h"
 #include "firewall/firewall.h"
 #include "support.h"
 

@@ -1,12 +1,12 @@
-#include "cli/import-door.h"
+#include "cli/import/door.h"
 
 #include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/import-command.h"
-#include "cli/knockd.h"
+#include "cli/import/command.h"
+#include "cli/import/knockd.h"
 #include "cmocka-all.h"
 #include "config/config.h"
 #include "core/sequence.h"

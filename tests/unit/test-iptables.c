@@ -17,8 +17,8 @@
 
 #include "cmocka-all.h"
 #include "core/address.h"
-#include "core/caller.h"
 #include "core/door.h"
+#include "core/visitor.h"
 #include "firewall/backend.h"
 #include "firewall/firewall.h"
 #include "support.h"

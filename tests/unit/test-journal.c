@@ -1,5 +1,5 @@
 /* Journal files, made by systemd-journal-remote from entries in the journal's export format. */
-#include "source/source.h"
+#include "input/input.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cmocka-all.h"
-#include "core/origin.h"
+#include "core/other-log.h"
 #include "core/record.h"
 #include "support.h"
 

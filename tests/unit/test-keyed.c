@@ -1,4 +1,4 @@
-#include "core/keyed.h"
+#include "core/keyed/keyed.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/budget.h"
-#include "core/clearance.h"
 #include "core/door.h"
+#include "core/keyed/access.h"
+#include "core/keyed/budget.h"
 #include "core/probe.h"
 #include "core/secret.h"
 #include "core/token.h"

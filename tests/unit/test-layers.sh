@@ -11,9 +11,13 @@ fail() {
 	failures=$((failures + 1))
 }
 
+files() {
+	find "$srcdir/src/$1" -name '*.[ch]' | sort
+}
+
 # may_include LAYER "LAYERS": the headers of the project that files of LAYER may include.
 may_include() {
-	for file in "$srcdir/src/$1"/*.[ch]; do
+	files "$1" | while read -r file; do
 		sed -n 's|^#include "\([^"]*\)".*|\1|p' "$file" | while read -r header; do
 			case " $1 $2 " in
 			*" ${header%%/*} "*) ;;
@@ -26,32 +30,35 @@ may_include() {
 check_includes() {
 	wrong=$(may_include "$1" "$2")
 	[ -z "$wrong" ] || fail "$wrong"
+	known="$known $1 "
 }
 
 # only_in "LAYERS" HEADER: a header of a library that no other layer may include.
 only_in() {
-	for file in "$srcdir"/src/*/*.[ch]; do
-		layer=$(basename "$(dirname "$file")")
+	for directory in "$srcdir"/src/*/; do
+		layer=$(basename "$directory")
 		case " $1 " in
 		*" $layer "*) continue ;;
 		esac
-		! grep -q "^#include <$2" "$file" || fail "$file includes <$2...>"
+		wrong=$(files "$layer" | xargs grep -l "^#include <$2")
+		[ -z "$wrong" ] || fail "<$2...> is included by $wrong"
 	done
 }
 
+known=""
 check_includes core ""
 check_includes util ""
-check_includes record "core util"
-check_includes source "core util"
+check_includes format "core util"
+check_includes input "core util"
 check_includes config "core util"
 check_includes firewall "core util"
+check_includes ruleset "core util"
 check_includes audit "core util"
-check_includes grant "core util firewall"
 check_includes keys "core util"
-check_includes judge "core util record config keys"
-check_includes daemon "core util record source config firewall grant audit keys judge"
-check_includes cli "core util record source config firewall grant audit keys judge"
-known=" core util record source config firewall audit grant keys judge daemon cli tap "
+check_includes grant "core util firewall"
+check_includes match "core util format config keys"
+check_includes daemon "core util format input config firewall grant audit keys match"
+check_includes cli "core util format input config firewall ruleset grant audit keys match"
 check_includes tap "core util"
 for directory in "$srcdir"/src/*/; do
 	case "$known" in
@@ -60,11 +67,11 @@ for directory in "$srcdir"/src/*/; do
 	esac
 done
 
-only_in "source daemon cli" systemd/
-only_in "record" pcre2.h
+only_in "input audit daemon cli" systemd/
+only_in "format" pcre2.h
 only_in "config" iniparser.h
 only_in "config" dictionary.h
-only_in "cli" json-c/
+only_in "cli ruleset" json-c/
 only_in "firewall" libipset/
 only_in "firewall" nftables/
 only_in "cli" qrencode.h

@@ -1,6 +1,6 @@
 /* The journal as it grows, in a directory of its own: systemd-journal-remote writes in journald's
  * place, and the test moves its files about as journald and others do. */
-#include "source/source.h"
+#include "input/input.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "cli/nft-age.h"
+#include "cli/rules/nft-age.h"
 
 #include <stdlib.h>
 

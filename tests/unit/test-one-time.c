@@ -1,4 +1,4 @@
-#include "judge/one-time.h"
+#include "keys/one-time.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -3,8 +3,8 @@
 
 #include "cmocka-all.h"
 
-#include "cli/json.h"
-#include "cli/output.h"
+#include "cli/common/json.h"
+#include "cli/common/output.h"
 
 static void test_spans(void **state)
 {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "cmocka-all.h"
-#include "source/source.h"
+#include "input/input.h"
 #include "support.h"
 
 #define BOOT   "11111111111111111111111111111111"

@@ -5,9 +5,9 @@
 
 #include "cmocka-all.h"
 #include "core/address.h"
-#include "core/caller.h"
-#include "core/command.h"
 #include "core/door.h"
+#include "core/placeholder.h"
+#include "core/visitor.h"
 #include "firewall/backend.h"
 #include "firewall/firewall.h"
 

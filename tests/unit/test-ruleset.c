@@ -1,4 +1,4 @@
-#include "cli/ruleset.h"
+#include "ruleset/ruleset.h"
 
 #include <errno.h>
 #include <netinet/in.h>

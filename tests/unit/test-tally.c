@@ -1,4 +1,4 @@
-#include "cli/tally.h"
+#include "cli/replay/tally.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "source/source.h"
+#include "input/input.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 
 #include "cmocka-all.h"
 
-#include "cli/watch-model.h"
+#include "cli/watch/model.h"
 
 static struct watch_probe probe_of(unsigned host, const char *door, unsigned n_steps,
 				   uint64_t at_us)

@@ -1,0 +1,387 @@
+/* knocktail audit: who was let in when, by which knock, and for how long. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/audit/html.h"
+#include "cli/audit/log.h"
+#include "cli/audit/probe-histogram.h"
+#include "cli/common/journal-files.h"
+#include "cli/common/json.h"
+#include "cli/common/output.h"
+#include "cli/common/timestamp.h"
+#include "cli/replace.h"
+#include "cli/verb.h"
+#include "config/config.h"
+#include "core/address.h"
+#include "match/checked-config.h"
+#include "util/cleanup.h"
+
+DEFINE_CLEANUP(struct table *, table_free)
+
+static const char default_trust[] = "_SYSTEMD_UNIT=knocktaild.service";
+
+static const char *const state_names[] = {
+	[VISIT_OPEN] = "open",
+	[VISIT_CLOSED] = "closed",
+	[VISIT_EXPIRED] = "expired",
+	[VISIT_REFUSED] = "refused",
+};
+
+struct options {
+	struct audit_query query;
+	char source[ADDRESS_TEXT_MAX];
+	const char *config;
+	bool config_given;
+	const char *html;
+	bool json;
+};
+
+static bool has_length(const struct visit *visit)
+{
+	return visit->state != VISIT_REFUSED && visit->opened_us > 0;
+}
+
+static struct json_object *to_json(const struct visit *visit, const struct audit_query *query)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_put_text(object, "host", visit->host);
+	json_put_text(object, "door", visit->door);
+	json_put_text(object, "source", visit->source);
+	json_put_text(object, "user", *visit->user ? visit->user : NULL);
+	json_put_text(object, "knock", *visit->knock ? visit->knock : NULL);
+	json_put_text(object, "state", state_names[visit->state]);
+	json_put_time(object, "opened", visit->opened_us);
+	json_put_time(object, visit->state == VISIT_REFUSED ? "refused" : "closed",
+		      visit->closed_us);
+	json_put_time(object, "deadline", visit->deadline_us);
+	json_put(object, "seconds",
+		 has_length(visit)
+			 ? json_object_new_double((double)(visit_length_us(visit, query)) / 1e6)
+			 : NULL);
+	json_put_number(object, "renewals", visit->n_renewals);
+	json_put_text(object, "reason", *visit->reason ? visit->reason : NULL);
+	return object;
+}
+
+static enum status print_json(const struct audit_log *log, const struct audit_query *query)
+{
+	for (size_t i = 0; i < log->n_visits; i++)
+		json_print_item(to_json(&log->visits[i], query), i);
+	json_print_end(log->n_visits);
+	return STATUS_OK;
+}
+
+static int add_row(struct table *table, const struct visit *visit, const struct audit_query *query)
+{
+	char opened[TIME_TEXT_MAX] = "before", closed[TIME_TEXT_MAX] = "open",
+	     length[TIME_TEXT_MAX];
+	char note[64] = "";
+	enum colour colour = COLOUR_NONE;
+
+	length[0] = '\0';
+	if (visit->opened_us > 0)
+		output_time(visit->opened_us, opened);
+	if (visit->closed_us > 0)
+		output_time(visit->closed_us, closed);
+	if (has_length(visit))
+		output_span(visit_length_us(visit, query), length);
+	if (visit->state == VISIT_REFUSED) {
+		snprintf(opened, sizeof opened, "%s", closed);
+		snprintf(closed, sizeof closed, "refused");
+		colour = COLOUR_BAD;
+	} else if (visit->state == VISIT_OPEN) {
+		colour = COLOUR_GOOD;
+	}
+	if (visit->n_renewals > 0)
+		snprintf(note, sizeof note, "renewed %u time%s", visit->n_renewals,
+			 visit->n_renewals == 1 ? "" : "s");
+	return table_add(table, colour,
+			 (const char *[]){opened, closed, length, visit->door, visit->source,
+					  visit->user, visit->knock, visit->host,
+					  *visit->reason ? visit->reason : note});
+}
+
+static enum status print_text(const struct audit_log *log, const struct audit_query *query)
+{
+	static const char *const headline[] = {"OPENED", "CLOSED", "FOR",  "DOOR", "SOURCE",
+					       "USER",	 "KNOCK",  "HOST", "NOTE"};
+	CLEANUP(cleanup_table_free) struct table *table = table_new(9, headline);
+	int r = table ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < log->n_visits && r == 0; i++)
+		r = add_row(table, &log->visits[i], query);
+	if (r < 0) {
+		fprintf(stderr, "knocktail audit: %s\n", strerror(-r));
+		return STATUS_FAILED;
+	}
+	table_print(table);
+	return STATUS_OK;
+}
+
+/* Without the configuration, or the journal of the kernel, there is a page without the pressure. */
+static struct pressure *read_pressure(const struct options *options, const struct audit_log *log,
+				      enum status *ret_status)
+{
+	const struct audit_query *query = &options->query;
+	uint64_t until_us = query->now_us < query->until_us ? query->now_us : query->until_us;
+	struct pressure *pressure = NULL;
+	struct config *config;
+	int r = load_config(options->config, &config, NULL);
+
+	if (r < 0) {
+		if (options->config_given)
+			*ret_status = STATUS_USAGE;
+		fputs("knocktail audit: without the configuration, nothing is known of probes\n",
+		      stderr);
+		return NULL;
+	}
+	r = pressure_read(config->log_prefix, query->directory, query->since_us, until_us,
+			  log->n_visits > 0 ? log->visits[0].first_us : until_us, &pressure);
+	if (r < 0)
+		fprintf(stderr, "knocktail audit: cannot count the probes: %s\n", strerror(-r));
+	config_free(config);
+	return pressure;
+}
+
+static enum status write_page(const struct options *options, const char *text, size_t size)
+{
+	int r;
+
+	if (strcmp(options->html, "-") == 0) {
+		fwrite(text, 1, size, stdout);
+		return STATUS_OK;
+	}
+	/* It tells who is let in from where: that is not for everybody. */
+	r = replace_file(options->html, text, size, 0600);
+	if (r < 0)
+		fprintf(stderr, "knocktail audit: cannot write %s: %s\n", options->html,
+			strerror(-r));
+	return r < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static enum status print_html(const struct audit_log *log, const struct options *options)
+{
+	CLEANUP(cleanup_free) struct pressure *pressure = NULL;
+	CLEANUP(cleanup_free) char *text = NULL;
+	enum status status = STATUS_OK;
+	size_t size = 0;
+	FILE *file;
+
+	pressure = read_pressure(options, log, &status);
+	if (status != STATUS_OK)
+		return status;
+	file = open_memstream(&text, &size);
+	if (!file)
+		return STATUS_FAILED;
+	audit_html(file, log, &options->query, pressure);
+	if (fclose(file) != 0)
+		return STATUS_FAILED;
+	return write_page(options, text, size);
+}
+
+/* Reads the log. Whether that is all that there is; complains if not. */
+static bool read_log(const struct audit_query *query, struct audit_log *ret)
+{
+	int r = audit_log_read(query, ret);
+	bool whole;
+
+	if (r < 0)
+		fprintf(stderr, "knocktail audit: cannot read %s: %s\n",
+			query->directory ? query->directory : "the journal", strerror(-r));
+	else if (!ret->sees_files)
+		fputs("knocktail audit: warning: no file of the journal can be read: is this user "
+		      "in the group systemd-journal?\n",
+		      stderr);
+	if (ret->incomplete)
+		fputs("knocktail audit: entries are missing here: a file of the journal is "
+		      "damaged, see journalctl --verify\n",
+		      stderr);
+	whole = !query->directory || journal_files_check("audit", query->directory);
+	return r == 0 && !ret->incomplete && whole;
+}
+
+static enum status audit(const struct options *options)
+{
+	struct audit_log log;
+	enum status status;
+	bool complete = read_log(&options->query, &log);
+
+	if (options->html)
+		status = print_html(&log, options);
+	else if (options->json)
+		status = print_json(&log, &options->query);
+	else
+		status = print_text(&log, &options->query);
+	audit_log_done(&log);
+	return complete ? status : STATUS_FAILED;
+}
+
+static int parse_when(const char *text, uint64_t now_us, uint64_t *ret_us)
+{
+	int r = when_parse(text, now_us, ret_us);
+
+	if (r < 0)
+		fprintf(stderr,
+			"knocktail audit: '%s' is no time such as \"2026-11-22 21:00\", "
+			"yesterday, @1700000000 or -2h\n",
+			text);
+	return r;
+}
+
+/* The journal has the canonical spelling. */
+static int parse_source(const char *text, struct options *options)
+{
+	struct address address;
+
+	if (address_parse(text, &address) < 0) {
+		fprintf(stderr, "knocktail audit: '%s' is no IP address\n", text);
+		return -EINVAL;
+	}
+	options->query.source = address_format(&address, options->source);
+	return 0;
+}
+
+static int parse_trust(const char *text, struct options *options)
+{
+	const char *equals = strchr(text, '=');
+
+	if (*text != '_' || !equals || !equals[1]) {
+		fprintf(stderr,
+			"knocktail audit: '%s' is no field that only journald can set, such as "
+			"%s\n",
+			text, default_trust);
+		return -EINVAL;
+	}
+	options->query.trust = text;
+	return 0;
+}
+
+static enum status check_options(const struct options *options)
+{
+	if (options->html && options->json) {
+		fputs("knocktail audit: --html and -o json exclude each other\n", stderr);
+		return verb_misused(&verb_audit);
+	}
+	if (options->query.since_us >= options->query.until_us) {
+		fputs("knocktail audit: --since is not before --until\n", stderr);
+		return verb_misused(&verb_audit);
+	}
+	return audit(options);
+}
+
+enum {
+	OPTION_DIRECTORY = 256,
+	OPTION_DOOR,
+	OPTION_HTML,
+	OPTION_SINCE,
+	OPTION_SOURCE,
+	OPTION_TRUST,
+	OPTION_UNTIL,
+	OPTION_USER,
+};
+
+/* 0; -EINVAL, after a complaint. */
+static int take_option(int c, const char *argument, struct options *options)
+{
+	struct audit_query *query = &options->query;
+
+	switch (c) {
+	case 'c':
+		options->config = argument;
+		options->config_given = true;
+		return 0;
+	case 'o':
+		return output_parse(&verb_audit, argument, &options->json);
+	case OPTION_DIRECTORY:
+		query->directory = argument;
+		return 0;
+	case OPTION_DOOR:
+		query->door = argument;
+		return 0;
+	case OPTION_HTML:
+		options->html = argument;
+		return 0;
+	case OPTION_SINCE:
+		return parse_when(argument, query->now_us, &query->since_us);
+	case OPTION_SOURCE:
+		return parse_source(argument, options);
+	case OPTION_TRUST:
+		return parse_trust(argument, options);
+	case OPTION_UNTIL:
+		return parse_when(argument, query->now_us, &query->until_us);
+	case OPTION_USER:
+		query->user = argument;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static enum status run(int argc, char *argv[])
+{
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"directory", required_argument, NULL, OPTION_DIRECTORY},
+		{"door", required_argument, NULL, OPTION_DOOR},
+		{"html", required_argument, NULL, OPTION_HTML},
+		{"since", required_argument, NULL, OPTION_SINCE},
+		{"source", required_argument, NULL, OPTION_SOURCE},
+		{"trust", required_argument, NULL, OPTION_TRUST},
+		{"until", required_argument, NULL, OPTION_UNTIL},
+		{"user", required_argument, NULL, OPTION_USER},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct options options = {
+		.query = {.trust = default_trust, .until_us = UINT64_MAX, .now_us = when_now_us()},
+		.config = KNOCKTAIL_CONF,
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
+		if (c == 'h')
+			return verb_help(&verb_audit);
+		if (take_option(c, optarg, &options) < 0)
+			return verb_misused(&verb_audit);
+	}
+	if (verb_check_end(&verb_audit, argc, argv) != STATUS_OK)
+		return STATUS_USAGE;
+	return check_options(&options);
+}
+
+const struct verb verb_audit = {
+	.name = "audit",
+	.summary = "tell who was let in when, by which knock, and for how long",
+	.help = "Usage: knocktail audit [--since TIME] [--until TIME] [--door DOOR]\n"
+		"                       [--source ADDRESS] [--user USER] [--directory DIR]\n"
+		"                       [--trust FIELD=VALUE] [-o text|json]\n"
+		"       knocktail audit --html FILE [-c FILE] [the same]\n"
+		"\n"
+		"Puts together from the journal who was let in, and who was refused.\n"
+		"\n"
+		"      --since TIME         leave out what is older: \"2026-11-22 21:00\", today,\n"
+		"      --until TIME         and what is not: yesterday, @1700000000, -2h\n"
+		"      --door DOOR          only this door\n"
+		"      --source ADDRESS     only this address\n"
+		"      --user USER          only the key of this user\n"
+		"      --directory DIR      read the journal files in DIR, also other hosts'\n"
+		"      --trust FIELD=VALUE  believe entries with this field of journald's, not\n"
+		"                           _SYSTEMD_UNIT=knocktaild.service\n"
+		"      --html FILE          write a page with a timeline, of probes too; - is\n"
+		"                           standard output\n"
+		"  -c, --config FILE        for --html, which probes count "
+		"(default: " KNOCKTAIL_CONF ")\n"
+		"  -o, --output FORM        text (default) or json\n"
+		"  -h, --help               print this\n"
+		"\n"
+		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or "
+		"configuration.\n",
+	.run = run,
+};

@@ -1,0 +1,343 @@
+#include "cli/audit/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-journal.h>
+
+#include "util/cleanup.h"
+#include "util/file.h"
+#include "util/number.h"
+
+DEFINE_CLEANUP(sd_journal *, sd_journal_close)
+
+/* No field of ours is longer. */
+enum { FIELD_MAX = 4096 };
+
+static void visit_done(struct visit *visit)
+{
+	free(visit->host);
+	free(visit->door);
+	free(visit->source);
+	free(visit->user);
+	free(visit->knock);
+	free(visit->reason);
+}
+
+void audit_log_done(struct audit_log *log)
+{
+	for (size_t i = 0; i < log->n_visits; i++)
+		visit_done(&log->visits[i]);
+	free(log->visits);
+	free(log->buckets);
+	*log = (struct audit_log){0};
+}
+
+/* A field as a text of its own; "" if the entry has no such field. NULL: no memory. */
+static char *read_field(struct audit_log *log, sd_journal *journal, const char *name)
+{
+	size_t skip = strlen(name) + 1, length = 0;
+	const void *data;
+	int r = sd_journal_get_data(journal, name, &data, &length);
+
+	if (r < 0 && r != -ENOENT)
+		log->incomplete = true;
+	if (r < 0 || length < skip)
+		return strdup("");
+	return strndup((const char *)data + skip, length - skip);
+}
+
+static uint64_t read_number(struct audit_log *log, sd_journal *journal, const char *name)
+{
+	CLEANUP(cleanup_free) char *text = read_field(log, journal, name);
+	uint64_t number;
+
+	return text && number_parse(text, strlen(text), &number) == 0 ? number : 0;
+}
+
+static int read_texts(struct audit_log *log, sd_journal *journal, struct visit *ret)
+{
+	ret->host = read_field(log, journal, "_HOSTNAME");
+	ret->door = read_field(log, journal, "KNOCKTAIL_DOOR");
+	ret->source = read_field(log, journal, "KNOCKTAIL_SOURCE");
+	ret->user = read_field(log, journal, "KNOCKTAIL_USER");
+	ret->knock = read_field(log, journal, "KNOCKTAIL_KNOCK");
+	ret->reason = read_field(log, journal, "KNOCKTAIL_REASON");
+	if (ret->host && ret->door && ret->source && ret->user && ret->knock && ret->reason)
+		return 0;
+	visit_done(ret);
+	*ret = (struct visit){0};
+	return -ENOMEM;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = (hash ^ (uint8_t)*text) * UINT64_C(1099511628211); /* FNV-1a */
+	return (hash ^ '/') * UINT64_C(1099511628211);
+}
+
+static size_t *bucket_of(const struct audit_log *log, const struct visit *visit)
+{
+	uint64_t hash = hash_text(UINT64_C(14695981039346656037), visit->source);
+
+	hash = hash_text(hash_text(hash, visit->door), visit->host);
+	return &log->buckets[(hash ^ hash >> 32) % log->n_buckets];
+}
+
+/* What leads to the open visit that an entry goes on with, or to 0. */
+static size_t *find_open(const struct audit_log *log, const struct visit *entry)
+{
+	size_t *link = bucket_of(log, entry);
+
+	for (; *link > 0; link = &log->visits[*link - 1].next) {
+		const struct visit *visit = &log->visits[*link - 1];
+
+		if (strcmp(visit->door, entry->door) == 0 &&
+		    strcmp(visit->source, entry->source) == 0 &&
+		    strcmp(visit->host, entry->host) == 0)
+			break;
+	}
+	return link;
+}
+
+static void put_open(struct audit_log *log, size_t i)
+{
+	size_t *bucket = bucket_of(log, &log->visits[i]);
+
+	log->visits[i].next = *bucket;
+	*bucket = i + 1;
+}
+
+/* As many chains as there are open visits, so that each is short however many there are. */
+static int reserve_open(struct audit_log *log)
+{
+	size_t n = log->n_buckets ? 2 * log->n_buckets : 64;
+	size_t *buckets;
+
+	if (log->n_open < log->n_buckets)
+		return 0;
+	buckets = calloc(n, sizeof *buckets);
+	if (!buckets)
+		return -ENOMEM;
+	free(log->buckets);
+	log->buckets = buckets;
+	log->n_buckets = n;
+	for (size_t i = 0; i < log->n_visits; i++)
+		if (log->visits[i].state == VISIT_OPEN)
+			put_open(log, i);
+	return 0;
+}
+
+/* Takes the visit over. */
+static int append(struct audit_log *log, struct visit *visit)
+{
+	if (log->n_visits == log->n_room) {
+		size_t n_room = log->n_room ? 2 * log->n_room : 64;
+		struct visit *visits = reallocarray(log->visits, n_room, sizeof *visits);
+
+		if (!visits)
+			return -ENOMEM;
+		log->visits = visits;
+		log->n_room = n_room;
+	}
+	log->visits[log->n_visits++] = *visit;
+	if (visit->state == VISIT_OPEN) {
+		put_open(log, log->n_visits - 1);
+		log->n_open++;
+	}
+	*visit = (struct visit){0};
+	return 0;
+}
+
+/* Ends the visit that the link leads to, and takes it out of its chain. */
+static void end_visit(struct audit_log *log, size_t *link, enum visit_state state, uint64_t end_us)
+{
+	struct visit *visit = &log->visits[*link - 1];
+
+	visit->state = state;
+	visit->closed_us = end_us;
+	*link = visit->next;
+	log->n_open--;
+}
+
+/* An opening begins a visit, and so does whatever else is said of one that nothing was known of. */
+static int add_entry(struct audit_log *log, enum audit_event event, struct visit *entry,
+		     uint64_t time_us)
+{
+	struct visit *visit;
+	size_t *link;
+
+	if (reserve_open(log) < 0)
+		return -ENOMEM;
+	link = find_open(log, entry);
+	if (event == AUDIT_OPENED && *link > 0) {
+		uint64_t deadline_us = log->visits[*link - 1].deadline_us;
+
+		end_visit(log, link, VISIT_EXPIRED,
+			  deadline_us > 0 && deadline_us < time_us ? deadline_us : time_us);
+		link = find_open(log, entry);
+	}
+	if (event == AUDIT_REFUSED || *link == 0) {
+		entry->state = event == AUDIT_REFUSED ? VISIT_REFUSED : VISIT_OPEN;
+		entry->first_us = time_us;
+		entry->opened_us = event == AUDIT_OPENED || event == AUDIT_RESTORED ? time_us : 0;
+		entry->closed_us = event == AUDIT_REFUSED ? time_us : 0;
+		if (append(log, entry) < 0)
+			return -ENOMEM;
+		visit = &log->visits[log->n_visits - 1];
+		link = bucket_of(log, visit); /* it is the first there, if it is open */
+	} else {
+		visit = &log->visits[*link - 1];
+		if (entry->deadline_us > 0)
+			visit->deadline_us = entry->deadline_us;
+	}
+	if (event == AUDIT_RENEWED)
+		visit->n_renewals++;
+	if (event == AUDIT_CLOSE_FAILED) {
+		visit->unclosed = true;
+		if (entry->reason && !*visit->reason) {
+			free(visit->reason);
+			visit->reason = TAKE_PTR(entry->reason);
+		}
+	}
+	if (event == AUDIT_CLOSED)
+		end_visit(log, link, VISIT_CLOSED, time_us);
+	return 0;
+}
+
+static int read_entry(struct audit_log *log, sd_journal *journal, uint64_t time_us)
+{
+	CLEANUP(cleanup_free) char *id = read_field(log, journal, "MESSAGE_ID");
+	struct visit entry = {0};
+	enum audit_event event;
+	int r;
+
+	if (!id)
+		return -ENOMEM;
+	event = audit_event_of(id, strlen(id));
+	if (event == AUDIT_N_EVENTS)
+		return 0;
+	r = read_texts(log, journal, &entry);
+	if (r == 0) {
+		entry.deadline_us = read_number(log, journal, "KNOCKTAIL_DEADLINE");
+		r = add_entry(log, event, &entry, time_us);
+	}
+	visit_done(&entry);
+	return r;
+}
+
+static int add_match(sd_journal *journal, const char *name, const char *value)
+{
+	CLEANUP(cleanup_free) char *match = NULL;
+
+	if (!value)
+		return 0;
+	if (asprintf(&match, "%s=%s", name, value) < 0)
+		return -ENOMEM;
+	return sd_journal_add_match(journal, match, 0);
+}
+
+static int open_journal(const struct audit_query *query, sd_journal **ret)
+{
+	CLEANUP(cleanup_sd_journal_close) sd_journal *journal = NULL;
+	int r;
+
+	if (query->directory)
+		r = sd_journal_open_directory(&journal, query->directory, 0);
+	else
+		r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+	if (r >= 0)
+		r = sd_journal_set_data_threshold(journal, FIELD_MAX);
+	if (r >= 0)
+		r = sd_journal_add_match(journal, query->trust, 0);
+	for (size_t i = 0; i < AUDIT_N_EVENTS && r >= 0; i++)
+		r = add_match(journal, "MESSAGE_ID", audit_message_id((enum audit_event)i));
+	if (r >= 0)
+		r = add_match(journal, "KNOCKTAIL_DOOR", query->door);
+	if (r >= 0)
+		r = add_match(journal, "KNOCKTAIL_SOURCE", query->source);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(journal);
+	return 0;
+}
+
+/* Closes what nobody has closed, now that all is read. */
+static void expire(struct audit_log *log, uint64_t now_us)
+{
+	for (size_t i = 0; i < log->n_visits; i++) {
+		struct visit *visit = &log->visits[i];
+
+		if (visit->state == VISIT_OPEN && visit->deadline_us > 0 &&
+		    visit->deadline_us <= now_us) {
+			visit->state = VISIT_EXPIRED;
+			visit->closed_us = visit->deadline_us;
+		}
+	}
+}
+
+/* A renewal does not say whose key it was; that is why users are sorted out only now. */
+static void keep_user(struct audit_log *log, const char *user)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < log->n_visits; i++) {
+		if (strcmp(log->visits[i].user, user) == 0)
+			log->visits[n++] = log->visits[i];
+		else
+			visit_done(&log->visits[i]);
+	}
+	log->n_visits = n;
+}
+
+/* sd-journal goes on without a file that it finds damaged, and says nothing; but it closes it. */
+static int read_all(struct audit_log *log, sd_journal *journal, const struct audit_query *query)
+{
+	size_t n_files = file_count_open(".journal");
+	uint64_t time_us;
+	int r = query->since_us > 0 ? sd_journal_seek_realtime_usec(journal, query->since_us)
+				    : sd_journal_seek_head(journal);
+
+	while (r >= 0 && (r = sd_journal_next(journal)) > 0) {
+		if (sd_journal_get_realtime_usec(journal, &time_us) < 0 ||
+		    time_us < query->since_us || time_us >= query->until_us)
+			continue;
+		r = read_entry(log, journal, time_us);
+	}
+	if (file_count_open(".journal") < n_files)
+		log->incomplete = true;
+	return r;
+}
+
+int audit_log_read(const struct audit_query *query, struct audit_log *ret)
+{
+	CLEANUP(cleanup_sd_journal_close) sd_journal *journal = NULL;
+	int r = open_journal(query, &journal);
+
+	*ret = (struct audit_log){0};
+	if (r < 0)
+		return r;
+	ret->sees_files = query->directory || sd_journal_has_runtime_files(journal) > 0 ||
+			  sd_journal_has_persistent_files(journal) > 0;
+	r = read_all(ret, journal, query);
+	expire(ret, query->now_us);
+	if (query->user)
+		keep_user(ret, query->user);
+	return r < 0 ? r : 0;
+}
+
+uint64_t visit_end_us(const struct visit *visit, const struct audit_query *query)
+{
+	uint64_t end_us = visit->closed_us;
+
+	if (visit->state == VISIT_OPEN)
+		end_us = query->now_us < query->until_us ? query->now_us : query->until_us;
+	return end_us > visit->first_us ? end_us : visit->first_us;
+}
+
+uint64_t visit_length_us(const struct visit *visit, const struct audit_query *query)
+{
+	return visit_end_us(visit, query) - visit->first_us;
+}

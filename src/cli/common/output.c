@@ -1,0 +1,222 @@
+#include "cli/common/output.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/verb.h"
+#include "util/cleanup.h"
+
+int output_parse(const struct verb *verb, const char *text, bool *ret_json)
+{
+	if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0) {
+		fprintf(stderr, "knocktail %s: '%s' is no form of output: text or json\n",
+			verb->name, text);
+		return -EINVAL;
+	}
+	*ret_json = strcmp(text, "json") == 0;
+	return 0;
+}
+
+bool output_is_terminal(FILE *file)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(fileno(file)) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+const char *output_colour(enum colour colour)
+{
+	static const char *const sequences[] = {
+		[COLOUR_NONE] = "\033[0m",  [COLOUR_BOLD] = "\033[1m", [COLOUR_DIM] = "\033[2m",
+		[COLOUR_GOOD] = "\033[32m", [COLOUR_BAD] = "\033[31m", [COLOUR_NOTE] = "\033[33m",
+	};
+	const char *no_color = getenv("NO_COLOR");
+
+	if ((no_color && *no_color) || !output_is_terminal(stdout))
+		return "";
+	return sequences[colour];
+}
+
+const char *output_time(uint64_t realtime_us, char text[static TIME_TEXT_MAX])
+{
+	time_t seconds = (time_t)(realtime_us / 1000000);
+	struct tm tm;
+
+	if (realtime_us == 0 || !localtime_r(&seconds, &tm) ||
+	    strftime(text, TIME_TEXT_MAX, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		snprintf(text, TIME_TEXT_MAX, "-");
+	return text;
+}
+
+const char *output_time_iso(uint64_t realtime_us, char text[static TIME_TEXT_MAX])
+{
+	time_t seconds = (time_t)(realtime_us / 1000000);
+	struct tm tm;
+	size_t n;
+
+	if (!gmtime_r(&seconds, &tm) ||
+	    (n = strftime(text, TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm)) == 0)
+		snprintf(text, TIME_TEXT_MAX, "-");
+	else
+		snprintf(text + n, TIME_TEXT_MAX - n, ".%06" PRIu64 "Z", realtime_us % 1000000);
+	return text;
+}
+
+const char *output_span(uint64_t us, char text[static TIME_TEXT_MAX])
+{
+	static const struct {
+		const char *name;
+		uint64_t seconds;
+	} units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+	uint64_t left = (us + 500000) / 1000000;
+	size_t i = 0;
+
+	while (i < 3 && left < units[i].seconds)
+		i++;
+	if (i == 3 || left % units[i].seconds / units[i + 1].seconds == 0)
+		snprintf(text, TIME_TEXT_MAX, "%" PRIu64 "%s", left / units[i].seconds,
+			 units[i].name);
+	else
+		snprintf(text, TIME_TEXT_MAX, "%" PRIu64 "%s %" PRIu64 "%s",
+			 left / units[i].seconds, units[i].name,
+			 left % units[i].seconds / units[i + 1].seconds, units[i + 1].name);
+	return text;
+}
+
+struct row {
+	enum colour colour;
+	char *cells[];
+};
+
+struct table {
+	size_t n_columns, n_rows, n_room;
+	struct row **rows;
+	size_t *widths; /* of the columns so far */
+	bool headed;	/* the first row is the headline */
+};
+
+DEFINE_CLEANUP(struct table *, table_free)
+
+static struct row *row_free(struct row *row, size_t n_columns)
+{
+	if (row) {
+		for (size_t i = 0; i < n_columns; i++)
+			free(row->cells[i]);
+		free(row);
+	}
+	return NULL;
+}
+
+struct table *table_new(size_t n_columns, const char *const headline[])
+{
+	CLEANUP(cleanup_table_free) struct table *table = calloc(1, sizeof *table);
+
+	if (!table)
+		return NULL;
+	table->widths = calloc(n_columns, sizeof *table->widths);
+	if (!table->widths)
+		return NULL;
+	table->n_columns = n_columns;
+	table->headed = headline != NULL;
+	if (headline && table_add(table, COLOUR_BOLD, headline) < 0)
+		return NULL;
+	return TAKE_PTR(table);
+}
+
+struct table *table_free(struct table *table)
+{
+	if (table) {
+		for (size_t i = 0; i < table->n_rows; i++)
+			row_free(table->rows[i], table->n_columns);
+		free(table->rows);
+		free(table->widths);
+		free(table);
+	}
+	return NULL;
+}
+
+/* Letters of other scripts may pass, what steers a terminal may not: C0, DEL and, in UTF-8, C1. */
+static void defuse(char *text)
+{
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
+		if (*c < ' ' || *c == 0x7f)
+			*c = '?';
+		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			c[0] = c[1] = '?';
+	}
+}
+
+/* Characters, not bytes: whatever begins none is not counted. */
+static size_t width_of(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+int table_add(struct table *table, enum colour colour, const char *const cells[])
+{
+	struct row *row;
+
+	if (table->n_rows == table->n_room) {
+		size_t n_room = table->n_room ? 2 * table->n_room : 16;
+		struct row **rows = reallocarray(table->rows, n_room, sizeof *rows);
+
+		if (!rows)
+			return -ENOMEM;
+		table->rows = rows;
+		table->n_room = n_room;
+	}
+	row = calloc(1, sizeof *row + table->n_columns * sizeof *row->cells);
+	if (!row)
+		return -ENOMEM;
+	row->colour = colour;
+	for (size_t i = 0; i < table->n_columns; i++) {
+		row->cells[i] = strdup(*cells[i] ? cells[i] : "-");
+		if (!row->cells[i]) {
+			row_free(row, table->n_columns);
+			return -ENOMEM;
+		}
+		defuse(row->cells[i]);
+	}
+	for (size_t i = 0; i < table->n_columns; i++) {
+		size_t width = width_of(row->cells[i]);
+
+		if (width > table->widths[i])
+			table->widths[i] = width;
+	}
+	table->rows[table->n_rows++] = row;
+	return 0;
+}
+
+static void print_row(const struct table *table, const struct row *row, bool terminal)
+{
+	if (row->colour != COLOUR_NONE)
+		fputs(output_colour(row->colour), stdout);
+	for (size_t i = 0; i < table->n_columns; i++) {
+		bool last = i + 1 == table->n_columns;
+
+		fputs(row->cells[i], stdout);
+		if (!last && !terminal)
+			putchar('\t');
+		else if (!last)
+			printf("%*s", (int)(table->widths[i] - width_of(row->cells[i]) + 2), "");
+	}
+	if (row->colour != COLOUR_NONE)
+		fputs(output_colour(COLOUR_NONE), stdout);
+	putchar('\n');
+}
+
+void table_print(const struct table *table)
+{
+	bool terminal = output_is_terminal(stdout);
+
+	for (size_t i = table->headed && !terminal ? 1 : 0; i < table->n_rows; i++)
+		print_row(table, table->rows[i], terminal);
+}

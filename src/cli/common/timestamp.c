@@ -1,0 +1,112 @@
+#include "cli/common/timestamp.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+#include "util/duration.h"
+#include "util/number.h"
+
+#define US_PER_S UINT64_C(1000000)
+
+static bool parse_as(const char *text, const char *format, struct tm *tm)
+{
+	const char *end = strptime(text, format, tm);
+
+	return end && !*end;
+}
+
+static int to_us(struct tm *tm, uint64_t *ret_us)
+{
+	int month_day = tm->tm_mday;
+	time_t t;
+
+	tm->tm_isdst = -1;
+	t = mktime(tm);
+	/* The 31st of a month that has none would be taken for the next month's first. */
+	if (t < 0 || (month_day > 0 && month_day <= 31 && tm->tm_mday != month_day))
+		return -EINVAL;
+	*ret_us = (uint64_t)t * US_PER_S;
+	return 0;
+}
+
+/* Midnight of a day near today. */
+static struct tm day(uint64_t now_us, int offset)
+{
+	time_t now = (time_t)(now_us / US_PER_S);
+	struct tm tm;
+
+	localtime_r(&now, &tm);
+	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+	tm.tm_mday += offset;
+	return tm;
+}
+
+static int parse_date(const char *text, uint64_t now_us, uint64_t *ret_us)
+{
+	static const char *const formats[] = {
+		"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
+		"%Y-%m-%dT%H:%M",    "%Y-%m-%d",
+	};
+	static const char *const clock_formats[] = {"%H:%M:%S", "%H:%M"};
+	struct tm tm;
+
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+		tm = (struct tm){0};
+		if (parse_as(text, formats[i], &tm))
+			return to_us(&tm, ret_us);
+	}
+	for (size_t i = 0; i < sizeof clock_formats / sizeof clock_formats[0]; i++) {
+		tm = day(now_us, 0);
+		if (parse_as(text, clock_formats[i], &tm))
+			return to_us(&tm, ret_us);
+	}
+	return -EINVAL;
+}
+
+static int parse_epoch(const char *text, uint64_t *ret_us)
+{
+	uint64_t seconds;
+
+	if (strlen(text) > 12 || number_parse(text, strlen(text), &seconds) < 0)
+		return -EINVAL;
+	*ret_us = seconds * US_PER_S;
+	return 0;
+}
+
+static int parse_ago(const char *text, uint64_t now_us, uint64_t *ret_us)
+{
+	uint64_t ago_us;
+
+	if (duration_parse(text, &ago_us) < 0)
+		return -EINVAL;
+	*ret_us = ago_us < now_us ? now_us - ago_us : 0;
+	return 0;
+}
+
+int when_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
+{
+	if (strcmp(text, "now") == 0) {
+		*ret_us = now_us;
+		return 0;
+	}
+	if (strcmp(text, "today") == 0 || strcmp(text, "yesterday") == 0) {
+		struct tm tm = day(now_us, *text == 'y' ? -1 : 0);
+
+		return to_us(&tm, ret_us);
+	}
+	if (*text == '@')
+		return parse_epoch(text + 1, ret_us);
+	if (*text == '-')
+		return parse_ago(text + 1, now_us, ret_us);
+	return parse_date(text, now_us, ret_us);
+}
+
+uint64_t when_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / 1000;
+}

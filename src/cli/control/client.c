@@ -1,0 +1,235 @@
+#include "cli/control/client.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/common/output.h"
+
+static const char service[] = "org.knocktail";
+static const char object_path[] = "/org/knocktail";
+static const char manager[] = "org.knocktail.Manager1";
+
+/* Longer than a bus that is well needs to say hello. */
+#define HELLO_LIMIT_US UINT64_C(5000000)
+
+/* Longer than a door may take to open or close. */
+#define CALL_LIMIT_US UINT64_C(30000000)
+
+bool client_options(const struct verb *verb, int argc, char *argv[], bool *ret_json,
+		    enum status *ret_status)
+{
+	static const struct option options[] = {
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	bool json = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+		if (c == 'o' && output_parse(verb, optarg, &json) == 0)
+			continue;
+		*ret_status = c == 'h' ? verb_help(verb) : verb_misused(verb);
+		return false;
+	}
+	*ret_json = json;
+	return true;
+}
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* sd-bus itself would wait for a minute and a half. */
+static int wait_hello(sd_bus *bus)
+{
+	uint64_t until_us = monotonic_us() + HELLO_LIMIT_US;
+	int r;
+
+	while ((r = sd_bus_is_ready(bus)) == 0) {
+		uint64_t now_us = monotonic_us();
+
+		r = sd_bus_process(bus, NULL);
+		if (r == 0)
+			r = now_us < until_us ? sd_bus_wait(bus, until_us - now_us) : -ETIMEDOUT;
+		if (r < 0 && r != -EINTR)
+			return r;
+	}
+	return r < 0 ? r : 0;
+}
+
+enum status client_connect(const struct verb *verb, sd_bus **ret)
+{
+	sd_bus *bus = NULL;
+	int r = sd_bus_open_system(&bus);
+
+	if (r >= 0)
+		r = wait_hello(bus);
+	if (r >= 0) {
+		*ret = bus;
+		return STATUS_OK;
+	}
+	/* Not flushed, as its callers would: that waits as long as sd-bus does. */
+	sd_bus_close_unref(bus);
+	fprintf(stderr, "knocktail %s: cannot reach the system bus: %s\n", verb->name,
+		strerror(-r));
+	return STATUS_FAILED;
+}
+
+const char *client_address(const char *text, char canonical[static ADDRESS_TEXT_MAX])
+{
+	struct address address;
+
+	return address_parse(text, &address) == 0 ? address_format(&address, canonical) : text;
+}
+
+enum status client_garbled(const struct verb *verb, int error)
+{
+	fprintf(stderr, "knocktail %s: cannot make sense of knocktaild's answer: %s\n", verb->name,
+		strerror(-error));
+	return STATUS_FAILED;
+}
+
+static enum status complain(const struct verb *verb, const sd_bus_error *error, int r)
+{
+	if (sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+	    sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN)) {
+		fprintf(stderr, "knocktail %s: knocktaild is not running, or not on the bus\n",
+			verb->name);
+		return STATUS_ABSENT;
+	}
+	if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED))
+		fprintf(stderr,
+			"knocktail %s: permission denied: this is for root and the group "
+			"knocktail-admin\n",
+			verb->name);
+	else
+		fprintf(stderr, "knocktail %s: %s\n", verb->name,
+			error->message ? error->message : strerror(-r));
+	return STATUS_FAILED;
+}
+
+static enum status send_call(const struct verb *verb, sd_bus *bus, sd_bus_message *call,
+			     sd_bus_message **ret_reply)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	enum status status = STATUS_OK;
+	int r = sd_bus_message_set_auto_start(call, false);
+
+	if (r >= 0)
+		r = sd_bus_call(bus, call, CALL_LIMIT_US, &error, &reply);
+	if (r < 0)
+		status = complain(verb, &error, r);
+	else if (ret_reply)
+		*ret_reply = sd_bus_message_ref(reply);
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&error);
+	return status;
+}
+
+enum status client_call(const struct verb *verb, sd_bus *bus, sd_bus_message **ret_reply,
+			const char *member, const char *types, ...)
+{
+	sd_bus_message *call = NULL;
+	enum status status = STATUS_FAILED;
+	va_list arguments;
+	int r = sd_bus_message_new_method_call(bus, &call, service, object_path, manager, member);
+
+	va_start(arguments, types);
+	if (r >= 0 && *types)
+		r = sd_bus_message_appendv(call, types, arguments);
+	va_end(arguments);
+	if (r < 0)
+		fprintf(stderr, "knocktail %s: cannot ask knocktaild: %s\n", verb->name,
+			strerror(-r));
+	else
+		status = send_call(verb, bus, call, ret_reply);
+	sd_bus_message_unref(call);
+	return status;
+}
+
+enum status client_property(const struct verb *verb, sd_bus *bus, const char *name,
+			    sd_bus_message **ret_reply)
+{
+	sd_bus_message *call = NULL;
+	enum status status = STATUS_FAILED;
+	int r = sd_bus_message_new_method_call(bus, &call, service, object_path,
+					       "org.freedesktop.DBus.Properties", "Get");
+
+	if (r >= 0)
+		r = sd_bus_message_append(call, "ss", manager, name);
+	if (r < 0)
+		fprintf(stderr, "knocktail %s: cannot ask knocktaild: %s\n", verb->name,
+			strerror(-r));
+	else
+		status = send_call(verb, bus, call, ret_reply);
+	sd_bus_message_unref(call);
+	return status;
+}
+
+enum status client_each_open(const struct verb *verb, sd_bus *bus, client_door_fn fn,
+			     void *userdata)
+{
+	sd_bus_message *reply = NULL;
+	struct open_door door;
+	enum status status = client_call(verb, bus, &reply, "List", "");
+	int r;
+
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_enter_container(reply, 'a', "(sssts)");
+	while (r >= 0 && status == STATUS_OK &&
+	       (r = sd_bus_message_read(reply, "(sssts)", &door.door, &door.source, &door.user,
+					&door.deadline_us, &door.state)) > 0)
+		status = fn(userdata, &door);
+	sd_bus_message_unref(reply);
+	return r < 0 ? client_garbled(verb, r) : status;
+}
+
+enum status client_each_stat(const struct verb *verb, sd_bus *bus, client_stat_fn fn,
+			     void *userdata)
+{
+	sd_bus_message *reply = NULL;
+	enum status status = client_call(verb, bus, &reply, "Stats", "");
+	const char *name;
+	uint64_t value;
+	int r;
+
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_enter_container(reply, 'a', "{st}");
+	while (r >= 0 && status == STATUS_OK &&
+	       (r = sd_bus_message_read(reply, "{st}", &name, &value)) > 0)
+		status = fn(userdata, name, value);
+	sd_bus_message_unref(reply);
+	return r < 0 ? client_garbled(verb, r) : status;
+}
+
+enum status client_each_door(const struct verb *verb, sd_bus *bus, client_name_fn fn,
+			     void *userdata)
+{
+	sd_bus_message *reply = NULL;
+	const char *name;
+	enum status status = client_property(verb, bus, "Doors", &reply);
+	int r;
+
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_enter_container(reply, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_enter_container(reply, 'a', "s");
+	while (r >= 0 && status == STATUS_OK && (r = sd_bus_message_read(reply, "s", &name)) > 0)
+		status = fn(userdata, name);
+	sd_bus_message_unref(reply);
+	return r < 0 ? client_garbled(verb, r) : status;
+}

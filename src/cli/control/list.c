@@ -1,0 +1,202 @@
+/* knocktail list: which doors are open, for whom, and until when. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/common/json.h"
+#include "cli/common/output.h"
+#include "cli/common/timestamp.h"
+#include "cli/control/client.h"
+#include "cli/verb.h"
+#include "util/cleanup.h"
+
+DEFINE_CLEANUP(struct table *, table_free)
+DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
+
+struct list {
+	const char *door; /* only this one; or NULL */
+	uint64_t now_us;
+	struct table *table;
+	struct json_object *array; /* NULL: text is wanted */
+	bool found;		   /* there is such a door, open or not */
+};
+
+static uint64_t seconds_left(const struct list *list, const struct open_door *door)
+{
+	if (door->deadline_us <= list->now_us)
+		return 0;
+	return (door->deadline_us - list->now_us + 999999) / 1000000;
+}
+
+static enum status add_object(struct list *list, const struct open_door *door)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_put_text(object, "door", door->door);
+	json_put_text(object, "source", door->source);
+	json_put_text(object, "user", *door->user ? door->user : NULL);
+	json_put_time(object, "until", door->deadline_us);
+	json_put_text(object, "state", door->state);
+	json_put_number(object, "seconds_left", seconds_left(list, door));
+	return json_object_array_add(list->array, object) < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static enum status add_row(struct list *list, const struct open_door *door)
+{
+	char until[TIME_TEXT_MAX], left[32];
+
+	snprintf(left, sizeof left, "%" PRIu64 "s", seconds_left(list, door));
+	return table_add(list->table, strcmp(door->state, "open") == 0 ? COLOUR_NONE : COLOUR_BAD,
+			 (const char *[]){
+				 door->door,
+				 door->source,
+				 door->user,
+				 output_time(door->deadline_us, until),
+				 left,
+				 door->state,
+			 }) < 0
+		       ? STATUS_FAILED
+		       : STATUS_OK;
+}
+
+static enum status add(void *userdata, const struct open_door *door)
+{
+	struct list *list = userdata;
+
+	if (list->door && strcmp(list->door, door->door) != 0)
+		return STATUS_OK;
+	list->found = true;
+	return list->array ? add_object(list, door) : add_row(list, door);
+}
+
+static enum status look_for_name(void *userdata, const char *name)
+{
+	struct list *list = userdata;
+
+	list->found |= strcmp(list->door, name) == 0;
+	return STATUS_OK;
+}
+
+/* A door that does not stand open may not even be there. */
+static enum status check_door(struct list *list, sd_bus *bus)
+{
+	enum status status = STATUS_OK;
+
+	if (list->door && !list->found)
+		status = client_each_door(&verb_list, bus, look_for_name, list);
+	if (status == STATUS_OK && list->door && !list->found) {
+		fprintf(stderr, "knocktail list: there is no door %s\n", list->door);
+		status = STATUS_FAILED;
+	}
+	return status;
+}
+
+static enum status list_open(sd_bus *bus, const char *door, bool json)
+{
+	static const char *const headline[] = {"DOOR", "SOURCE", "USER", "UNTIL", "LEFT", "STATE"};
+	CLEANUP(cleanup_table_free) struct table *table = table_new(6, headline);
+	struct list list = {
+		.door = door,
+		.now_us = when_now_us(),
+		.table = table,
+		.array = json ? json_object_new_array() : NULL,
+	};
+	enum status status;
+
+	if (!table || (json && !list.array))
+		return STATUS_FAILED;
+	status = client_each_open(&verb_list, bus, add, &list);
+	if (status == STATUS_OK)
+		status = check_door(&list, bus);
+	if (status != STATUS_OK)
+		json_object_put(list.array);
+	else if (json)
+		json_print(list.array);
+	else
+		table_print(table);
+	return status;
+}
+
+static enum status add_name(void *userdata, const char *name)
+{
+	struct json_object *array = userdata;
+
+	if (array)
+		json_object_array_add(array, json_object_new_string(name));
+	else
+		puts(name);
+	return STATUS_OK;
+}
+
+static enum status list_doors(sd_bus *bus, bool json)
+{
+	struct json_object *array = json ? json_object_new_array() : NULL;
+	enum status status = client_each_door(&verb_list, bus, add_name, array);
+
+	if (status == STATUS_OK && json)
+		json_print(array);
+	else
+		json_object_put(array);
+	return status;
+}
+
+static enum status run(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{"doors", no_argument, NULL, 'd'},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	CLEANUP(cleanup_sd_bus_flush_close_unref) sd_bus *bus = NULL;
+	const char *door = NULL;
+	bool json = false, doors = false;
+	enum status status;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "do:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'd':
+			doors = true;
+			break;
+		case 'o':
+			if (output_parse(&verb_list, optarg, &json) < 0)
+				return verb_misused(&verb_list);
+			break;
+		case 'h':
+			return verb_help(&verb_list);
+		default:
+			return verb_misused(&verb_list);
+		}
+	}
+	if (optind < argc && !doors)
+		door = argv[optind++];
+	if (verb_check_end(&verb_list, argc, argv) != STATUS_OK)
+		return STATUS_USAGE;
+	status = client_connect(&verb_list, &bus);
+	if (status != STATUS_OK)
+		return status;
+	return doors ? list_doors(bus, json) : list_open(bus, door, json);
+}
+
+const struct verb verb_list = {
+	.name = "list",
+	.summary = "list who is let in by which door, and until when",
+	.help = "Usage: knocktail list [DOOR] [-o text|json]\n"
+		"       knocktail list --doors [-o text|json]\n"
+		"\n"
+		"Lists the doors that stand open: the door, the address that it is open for, the\n"
+		"user whose key it was, until when, how long that is, and its state: open, or\n"
+		"missing if the firewall has lost it and does not take it back.\n"
+		"\n"
+		"  -d, --doors        list the doors that there are instead, open or not\n"
+		"  -o, --output FORM  text (default) or json\n"
+		"  -h, --help         print this\n"
+		"\n"
+		"Exit status: 0 done, also if none is open, 1 knocktaild could not be asked or "
+		"has\n"
+		"no such door, 2 bad usage, 3 it does not run.\n",
+	.run = run,
+};

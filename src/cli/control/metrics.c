@@ -1,0 +1,328 @@
+/* knocktail metrics: what the daemon has counted, for Prometheus. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/common/json.h"
+#include "cli/control/client.h"
+#include "cli/replace.h"
+#include "cli/verb.h"
+#include "util/cleanup.h"
+
+DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
+DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
+
+/* OpenMetrics names a family, and its counters' samples get a "_total"; Prometheus' older text,
+ * which is what node_exporter reads, has the samples' names alone. */
+enum form { FORM_OPENMETRICS, FORM_PROMETHEUS, FORM_JSON, N_FORMS };
+
+static const char *const form_names[] = {"openmetrics", "prometheus", "json"};
+
+enum kind { GAUGE, COUNTER, SECONDS, INFO };
+
+struct metric_family {
+	const char *stat; /* as the daemon calls it; NULL: not one of its counters */
+	const char *name;
+	enum kind kind;
+	const char *help;
+};
+
+static const struct metric_family up = {NULL, "knocktail_up", GAUGE, "Whether knocktaild runs."};
+static const struct metric_family build = {NULL, "knocktail_build", INFO, "The running version."};
+static const struct metric_family grants = {NULL, "knocktail_grants", GAUGE,
+					    "Doors that stand open."};
+static const struct metric_family families[] = {
+	{"since_us", "knocktail_start_time_seconds", SECONDS, "When knocktaild started."},
+	{"doors", "knocktail_doors", GAUGE, "Doors that are configured."},
+	{"records", "knocktail_records", COUNTER, "Kernel records that were read."},
+	{"probes", "knocktail_probes", COUNTER, "Records that are probes."},
+	{"damaged", "knocktail_damaged_records", COUNTER,
+	 "Records with the prefix that could not be read."},
+	{"missed", "knocktail_missed_messages", COUNTER,
+	 "Kernel messages that were lost before they could be read."},
+	{"gaps", "knocktail_journal_gaps", COUNTER,
+	 "Times the journal had to be opened anew after an error."},
+	{"last_probe_us", "knocktail_last_probe_timestamp_seconds", SECONDS,
+	 "When the last probe was logged."},
+	{"sources", "knocktail_sources", GAUGE, "Sources that are remembered."},
+	{"max_sources", "knocktail_sources_limit", GAUGE,
+	 "Sources that can be remembered for one filter."},
+	{"matches", "knocktail_matches", COUNTER, "Right knocks."},
+	{"opened", "knocktail_grants_opened", COUNTER, "Doors opened for a source."},
+	{"renewed", "knocktail_grants_renewed", COUNTER, "Deadlines moved by another knock."},
+	{"adopted", "knocktail_grants_adopted", COUNTER, "Open doors taken over at the start."},
+	{"restored", "knocktail_grants_restored", COUNTER,
+	 "Doors that the firewall had lost and has again."},
+	{"missing", "knocktail_grants_missing", COUNTER,
+	 "Doors that the firewall has lost and did not take back."},
+	{"closed", "knocktail_grants_closed", COUNTER, "Doors closed for a source."},
+	{"refused", "knocktail_grants_refused", COUNTER,
+	 "Right knocks that no door was opened for."},
+	{"close_failed", "knocktail_close_failures", COUNTER,
+	 "Attempts to close a door that failed."},
+	{"reloads", "knocktail_reloads", COUNTER, "Times the configuration was read again."},
+	{"failed_reloads", "knocktail_reload_failures", COUNTER,
+	 "Times the configuration could not be read again."},
+	{"last_reload_us", "knocktail_last_reload_timestamp_seconds", SECONDS,
+	 "When the configuration was read again."},
+};
+
+enum { N_FAMILIES_SHOWN = sizeof families / sizeof families[0] };
+
+struct metrics {
+	enum form form;
+	FILE *file;
+	struct json_object *samples;
+	struct json_object *doors; /* name to the number of grants */
+};
+
+static const char *suffix_of(const struct metric_family *family)
+{
+	return family->kind == COUNTER ? "_total" : family->kind == INFO ? "_info" : "";
+}
+
+static void print_head(const struct metrics *metrics, const struct metric_family *family)
+{
+	static const char *const types[] = {
+		[GAUGE] = "gauge",
+		[COUNTER] = "counter",
+		[SECONDS] = "gauge",
+		[INFO] = "info",
+	};
+	const char *suffix = metrics->form == FORM_PROMETHEUS ? suffix_of(family) : "";
+	const char *type = types[family->kind];
+
+	if (metrics->form == FORM_JSON)
+		return;
+	if (metrics->form == FORM_PROMETHEUS && family->kind == INFO)
+		type = "gauge";
+	fprintf(metrics->file, "# HELP %s%s %s\n", family->name, suffix, family->help);
+	fprintf(metrics->file, "# TYPE %s%s %s\n", family->name, suffix, type);
+	if (metrics->form == FORM_OPENMETRICS && family->kind == SECONDS)
+		fprintf(metrics->file, "# UNIT %s seconds\n", family->name);
+}
+
+static void put_sample(const struct metrics *metrics, const struct metric_family *family,
+		       const char *label, const char *label_value, uint64_t value)
+{
+	struct json_object *object = json_object_new_object();
+	char name[128];
+
+	snprintf(name, sizeof name, "%s%s", family->name, suffix_of(family));
+	json_put_text(object, "name", name);
+	json_put_text(object, "help", family->help);
+	if (label)
+		json_put_text(object, label, label_value);
+	if (family->kind == SECONDS)
+		json_put(object, "value", json_object_new_double((double)value / 1e6));
+	else
+		json_put_number(object, "value", value);
+	if (json_object_array_add(metrics->samples, object) < 0)
+		json_object_put(object);
+}
+
+/* The names of doors and versions hold nothing that would have to be escaped. */
+static void print_sample(const struct metrics *metrics, const struct metric_family *family,
+			 const char *label, const char *label_value, uint64_t value)
+{
+	if (metrics->form == FORM_JSON) {
+		put_sample(metrics, family, label, label_value, value);
+		return;
+	}
+	fprintf(metrics->file, "%s%s", family->name, suffix_of(family));
+	if (label)
+		fprintf(metrics->file, "{%s=\"%s\"}", label, label_value);
+	if (family->kind == SECONDS)
+		fprintf(metrics->file, " %" PRIu64 ".%06" PRIu64 "\n", value / 1000000,
+			value % 1000000);
+	else
+		fprintf(metrics->file, " %" PRIu64 "\n", value);
+}
+
+static enum status add_stat(void *userdata, const char *name, uint64_t value)
+{
+	for (size_t i = 0; i < N_FAMILIES_SHOWN; i++) {
+		if (strcmp(families[i].stat, name) != 0)
+			continue;
+		print_head(userdata, &families[i]);
+		print_sample(userdata, &families[i], NULL, NULL, value);
+	}
+	return STATUS_OK;
+}
+
+static enum status add_door(void *userdata, const char *name)
+{
+	struct metrics *metrics = userdata;
+
+	json_put_number(metrics->doors, name, 0);
+	return STATUS_OK;
+}
+
+/* A door that a reload took away counts until it is closed. */
+static enum status count_grant(void *userdata, const struct open_door *door)
+{
+	struct metrics *metrics = userdata;
+	struct json_object *n = NULL;
+
+	json_object_object_get_ex(metrics->doors, door->door, &n);
+	json_put_number(metrics->doors, door->door, json_object_get_uint64(n) + 1);
+	return STATUS_OK;
+}
+
+static enum status add_grants(struct metrics *metrics, sd_bus *bus)
+{
+	enum status status;
+
+	metrics->doors = json_object_new_object();
+	status = client_each_door(&verb_metrics, bus, add_door, metrics);
+	if (status == STATUS_OK)
+		status = client_each_open(&verb_metrics, bus, count_grant, metrics);
+	if (status == STATUS_OK) {
+		print_head(metrics, &grants);
+		json_object_object_foreach(metrics->doors, name, n)
+			print_sample(metrics, &grants, "door", name, json_object_get_uint64(n));
+	}
+	json_object_put(metrics->doors);
+	return status;
+}
+
+static enum status add_version(struct metrics *metrics, sd_bus *bus)
+{
+	CLEANUP(cleanup_sd_bus_message_unref) sd_bus_message *reply = NULL;
+	enum status status = client_property(&verb_metrics, bus, "Version", &reply);
+	const char *version;
+	int r;
+
+	if (status != STATUS_OK)
+		return status;
+	r = sd_bus_message_read(reply, "v", "s", &version);
+	if (r < 0)
+		return client_garbled(&verb_metrics, r);
+	print_head(metrics, &build);
+	print_sample(metrics, &build, "version", version, 1);
+	return STATUS_OK;
+}
+
+/* That the daemon does not run is an answer, too. */
+static enum status collect(struct metrics *metrics)
+{
+	CLEANUP(cleanup_sd_bus_flush_close_unref) sd_bus *bus = NULL;
+	enum status status = client_connect(&verb_metrics, &bus);
+
+	if (status == STATUS_OK)
+		status = add_version(metrics, bus);
+	if (status == STATUS_OK)
+		status = client_each_stat(&verb_metrics, bus, add_stat, metrics);
+	if (status == STATUS_OK)
+		status = add_grants(metrics, bus);
+	if (status == STATUS_OK || status == STATUS_ABSENT) {
+		print_head(metrics, &up);
+		print_sample(metrics, &up, NULL, NULL, status == STATUS_OK);
+		status = STATUS_OK;
+	}
+	if (metrics->form == FORM_OPENMETRICS)
+		fputs("# EOF\n", metrics->file);
+	return status;
+}
+
+static enum status metrics(const char *path, enum form form)
+{
+	CLEANUP(cleanup_free) char *text = NULL;
+	struct metrics state = {.form = form};
+	enum status status;
+	size_t size = 0;
+	int r = 0;
+
+	state.file = open_memstream(&text, &size);
+	if (!state.file)
+		return STATUS_FAILED;
+	state.samples = json_object_new_array();
+	status = collect(&state);
+	if (form == FORM_JSON)
+		fprintf(state.file, "%s\n",
+			json_object_to_json_string_ext(state.samples, JSON_C_TO_STRING_PRETTY));
+	json_object_put(state.samples);
+	if (fclose(state.file) != 0)
+		return STATUS_FAILED;
+	if (status != STATUS_OK)
+		return status;
+	if (path)
+		r = replace_file(path, text, size, 0644);
+	else
+		fwrite(text, 1, size, stdout);
+	if (r < 0)
+		fprintf(stderr, "knocktail metrics: cannot write %s: %s\n", path, strerror(-r));
+	return r < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static int parse_form(const char *text, enum form *ret)
+{
+	for (size_t i = 0; i < N_FORMS; i++) {
+		if (strcmp(text, form_names[i]) == 0) {
+			*ret = (enum form)i;
+			return 0;
+		}
+	}
+	fprintf(stderr,
+		"knocktail metrics: '%s' is no form of output: openmetrics, prometheus or json\n",
+		text);
+	return -EINVAL;
+}
+
+static enum status run(int argc, char *argv[])
+{
+	enum { OPTION_TEXTFILE = 256 };
+	static const struct option options[] = {
+		{"textfile", required_argument, NULL, OPTION_TEXTFILE},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	enum form form = N_FORMS;
+	const char *path = NULL;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+		switch (c) {
+		case OPTION_TEXTFILE:
+			path = optarg;
+			break;
+		case 'o':
+			if (parse_form(optarg, &form) < 0)
+				return verb_misused(&verb_metrics);
+			break;
+		case 'h':
+			return verb_help(&verb_metrics);
+		default:
+			return verb_misused(&verb_metrics);
+		}
+	}
+	if (verb_check_end(&verb_metrics, argc, argv) != STATUS_OK)
+		return STATUS_USAGE;
+	if (form == N_FORMS)
+		form = path ? FORM_PROMETHEUS : FORM_OPENMETRICS;
+	return metrics(path, form);
+}
+
+const struct verb verb_metrics = {
+	.name = "metrics",
+	.summary = "print what the daemon has counted, for Prometheus",
+	.help = "Usage: knocktail metrics [--textfile PATH] [-o openmetrics|prometheus|json]\n"
+		"\n"
+		"Prints the daemon's counters as OpenMetrics text. If it does not run, "
+		"knocktail_up "
+		"is 0.\n"
+		"\n"
+		"      --textfile PATH  replace this file instead, at one stroke, in the older "
+		"text\n"
+		"                       that node_exporter's textfile collector reads\n"
+		"  -o, --output FORM    openmetrics, prometheus (the older text) or json\n"
+		"  -h, --help           print this\n"
+		"\n"
+		"Exit status: 0 done, 1 the bus or the file cannot be reached, 2 bad usage.\n",
+	.run = run,
+};

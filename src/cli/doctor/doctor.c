@@ -1,0 +1,302 @@
+/* knocktail doctor: what could keep a knock from opening a door? */
+#include "cli/doctor/doctor.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/common/json.h"
+#include "cli/common/output.h"
+#include "cli/verb.h"
+#include "config/config.h"
+#include "keys/one-time.h"
+#include "match/checked-config.h"
+#include "util/cleanup.h"
+#include "util/duration.h"
+
+#define US_PER_S UINT64_C(1000000)
+
+const char *const doctor_family_names[N_FAMILIES] = {"IPv4", "IPv6"};
+
+/* In the order in which a knock travels: one that fails explains those that come after it. */
+static const struct check {
+	const char *name;
+	void (*run)(struct doctor *doctor);
+} checks[] = {
+	{"journal", doctor_check_journal},
+	{"journald", doctor_check_journald},
+	{"firewall", doctor_check_ruleset},
+	{"log", doctor_check_log},
+	{"limit", doctor_check_limit},
+	{"records", doctor_check_records},
+	{"daemon", doctor_check_daemon},
+	{"target", doctor_check_target},
+	{"accept", doctor_check_accept},
+	{"closed", doctor_check_closed},
+	{"established", doctor_check_established},
+	{"drop", doctor_check_drop},
+	{"keys", doctor_check_keys},
+	{"clock", doctor_check_clock},
+};
+
+static void put_finding(struct doctor *doctor, const char *level, const char *text,
+			const char *advice)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_put_text(object, "check", doctor->check);
+	json_put_text(object, "level", level);
+	json_put_text(object, "text", text);
+	json_put_text(object, "advice", advice);
+	if (json_object_array_add(doctor->findings, object) < 0)
+		json_object_put(object);
+}
+
+void doctor_say(struct doctor *doctor, enum finding finding, const char *advice, const char *format,
+		...)
+{
+	static const char *const words[] = {"ok", "warning", "problem"};
+	char *text CLEANUP(cleanup_free) = NULL;
+	va_list arguments;
+
+	if (doctor->is_terse && finding == FINDING_OK)
+		return;
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	va_end(arguments);
+	if (doctor->findings) {
+		put_finding(doctor, words[finding], text, advice);
+	} else {
+		printf("%-8s %-12s %s\n", words[finding], doctor->check, text ? text : "");
+		if (advice)
+			printf("%-21s -> %s\n", "", advice);
+	}
+	doctor->n_warnings += finding == FINDING_WARNING;
+	doctor->n_problems += finding == FINDING_PROBLEM;
+	doctor->n_said += finding != FINDING_OK;
+}
+
+static bool opens_for(const struct door *door, enum family family)
+{
+	return door->backend == BACKEND_IPTABLES || door->set[family] ||
+	       door->start_command[family];
+}
+
+void doctor_each_door(struct doctor *doctor, doctor_door_fn fn)
+{
+	for (size_t i = 0; i < doctor->config->n_doors; i++) {
+		const struct door *door = &doctor->config->doors[i];
+
+		if (doctor->only && doctor->only != door)
+			continue;
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			if (opens_for(door, family) && doctor->sides[family].is_there)
+				fn(doctor, door, family);
+	}
+}
+
+static void ignore_complaint(void *userdata, unsigned line, bool warning, const char *text)
+{
+	(void)userdata;
+	(void)line;
+	(void)warning;
+	(void)text; /* load_config() has said it */
+}
+
+bool doctor_find_sequence(const struct door *door, struct sequence *ret)
+{
+	struct one_time *file;
+	bool found;
+
+	*ret = door->knock.sequence;
+	if (ret->n_steps > 0 || !door->one_time_sequences)
+		return ret->n_steps > 0;
+	if (one_time_open(door->one_time_sequences, ignore_complaint, NULL, &file) < 0)
+		return false;
+	found = one_time_current(file) < one_time_count(file);
+	if (found)
+		*ret = *one_time_sequence(file, one_time_current(file));
+	one_time_free(file);
+	return found;
+}
+
+static void doctor_init(struct doctor *doctor)
+{
+	doctor->max_level = DOCTOR_LEVEL_MAX;
+	doctor->lacks_target = calloc(doctor->config->n_doors, sizeof doctor->lacks_target[0]);
+	doctor_look_at_network(doctor);
+}
+
+static void doctor_done(struct doctor *doctor)
+{
+	ruleset_done(&doctor->ruleset);
+	free(doctor->lacks_target);
+}
+
+static void run_check(struct doctor *doctor, const struct check *check)
+{
+	doctor->check = check->name;
+	doctor->n_said = 0;
+	check->run(doctor);
+}
+
+static void print_findings(const struct doctor *doctor)
+{
+	struct json_object *document = json_object_new_object();
+
+	json_put(document, "findings", doctor->findings);
+	json_put_number(document, "problems", doctor->n_problems);
+	json_put_number(document, "warnings", doctor->n_warnings);
+	json_print(document);
+}
+
+static enum status examine(const struct config *config, const struct door *only, bool json)
+{
+	struct doctor doctor = {.config = config, .only = only};
+
+	if (json)
+		doctor.findings = json_object_new_array();
+	if (json && !doctor.findings)
+		return STATUS_FAILED;
+	doctor_init(&doctor);
+	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
+		run_check(&doctor, &checks[i]);
+	doctor_done(&doctor);
+	if (json)
+		print_findings(&doctor);
+	else if (doctor.n_problems + doctor.n_warnings == 0)
+		puts("nothing is wrong");
+	else
+		printf("problems: %zu, warnings: %zu\n", doctor.n_problems, doctor.n_warnings);
+	return doctor.n_problems > 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+size_t doctor_examine_rules(const struct config *config)
+{
+	static const char *const names[] = {"firewall", "log",	  "limit",	 "target",
+					    "accept",	"closed", "established", "drop"};
+	struct doctor doctor = {.config = config, .is_terse = true};
+
+	doctor_init(&doctor);
+	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
+		for (size_t j = 0; j < sizeof names / sizeof names[0]; j++)
+			if (strcmp(checks[i].name, names[j]) == 0)
+				run_check(&doctor, &checks[i]);
+	doctor_done(&doctor);
+	return doctor.n_problems;
+}
+
+struct options {
+	const char *config, *door, *knock;
+	uint64_t timeout_us;
+	bool json;
+};
+
+static enum status doctor(const struct options *options)
+{
+	struct config *config;
+	struct address source;
+	const struct door *only = NULL;
+	enum status status = STATUS_USAGE;
+	int r;
+
+	if (options->knock && address_parse(options->knock, &source) < 0) {
+		fprintf(stderr, "knocktail doctor: '%s' is no address\n", options->knock);
+		return STATUS_USAGE;
+	}
+	r = load_config(options->config, &config, NULL);
+	if (r < 0)
+		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	if (options->door)
+		only = config_find_door(config, options->door);
+	if (options->door && !only) {
+		fprintf(stderr, "knocktail doctor: no door '%s'\n", options->door);
+	} else if (options->knock) {
+		r = doctor_watch(config, only, &source, options->timeout_us, options->json);
+		if (r < 0)
+			fprintf(stderr, "knocktail doctor: %s\n", strerror(-r));
+		status = r == 0 ? STATUS_OK : STATUS_FAILED;
+	} else {
+		status = examine(config, only, options->json);
+	}
+	config_free(config);
+	return status;
+}
+
+static int parse_timeout(const char *text, uint64_t *ret)
+{
+	if (duration_parse(text, ret) == 0 && *ret >= US_PER_S && *ret <= 3600 * US_PER_S)
+		return 0;
+	fprintf(stderr, "knocktail doctor: '%s' is no time span from 1s to 1h\n", text);
+	return -EINVAL;
+}
+
+static enum status run(int argc, char *argv[])
+{
+	enum { OPTION_KNOCK = 256, OPTION_TIMEOUT };
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"knock", required_argument, NULL, OPTION_KNOCK},
+		{"timeout", required_argument, NULL, OPTION_TIMEOUT},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct options options = {.config = KNOCKTAIL_CONF, .timeout_us = 60 * US_PER_S};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			options.config = optarg;
+			break;
+		case OPTION_KNOCK:
+			options.knock = optarg;
+			break;
+		case OPTION_TIMEOUT:
+			if (parse_timeout(optarg, &options.timeout_us) < 0)
+				return verb_misused(&verb_doctor);
+			break;
+		case 'o':
+			if (output_parse(&verb_doctor, optarg, &options.json) < 0)
+				return verb_misused(&verb_doctor);
+			break;
+		case 'h':
+			return verb_help(&verb_doctor);
+		default:
+			return verb_misused(&verb_doctor);
+		}
+	}
+	if (optind < argc)
+		options.door = argv[optind++];
+	if (verb_check_end(&verb_doctor, argc, argv) != STATUS_OK)
+		return STATUS_USAGE;
+	return doctor(&options);
+}
+
+const struct verb verb_doctor = {
+	.name = "doctor",
+	.summary = "find what could keep a knock from opening a door",
+	.help = "Usage: knocktail doctor [DOOR] [-c FILE] [-o text|json]\n"
+		"       knocktail doctor [DOOR] [-c FILE] [-o text|json] --knock ADDRESS "
+		"[--timeout SPAN]\n"
+		"\n"
+		"Checks the journal, the firewall and the daemon, in the order in which a knock "
+		"travels,\n"
+		"and says what to do. Needs root. Changes nothing.\n"
+		"\n"
+		"  -c, --config FILE    the configuration (default: " KNOCKTAIL_CONF ")\n"
+		"  -o, --output FORM    text (default) or json\n"
+		"      --knock ADDRESS  watch a knock of this address and tell where it ends\n"
+		"      --timeout SPAN   how long to wait for its end (default: 60s)\n"
+		"  -h, --help           print this\n"
+		"\n"
+		"Exit status: 0 no problem, or the knock has opened a door; 1 there is one, or it "
+		"has\n"
+		"not; 2 bad usage or configuration.\n",
+	.run = run,
+};

@@ -1,0 +1,314 @@
+/* The doctor's checks of what is not the firewall: the journal, the daemon, the clock. */
+#include "cli/doctor/doctor.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/timex.h>
+#include <time.h>
+
+#include "config/config.h"
+#include "core/probe.h"
+#include "core/record.h"
+#include "format/format.h"
+#include "input/input.h"
+#include "keys/keyring.h"
+#include "util/cleanup.h"
+#include "util/number.h"
+#include "util/program.h"
+
+DEFINE_CLEANUP(struct source *, source_free)
+DEFINE_CLEANUP(struct format *, format_free)
+
+/* As which the firewall logs, unless it is told otherwise. */
+enum { LEVEL_WARNING = 4 };
+
+#define US_PER_DAY UINT64_C(86400000000)
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void doctor_check_journal(struct doctor *doctor)
+{
+	CLEANUP(cleanup_source_free) struct source *source = NULL;
+	int r = source_new_journal(NULL, NULL, now_us(), UINT64_MAX, &source);
+
+	if (r < 0)
+		doctor_say(doctor, FINDING_PROBLEM, "is systemd-journald running?",
+			   "the journal cannot be opened: %s", strerror(-r));
+	else if (!source_sees_files(source))
+		doctor_say(doctor, FINDING_PROBLEM,
+			   "run this as root; the daemon's user has to be in the group "
+			   "systemd-journal",
+			   "no file of the journal can be read");
+	else
+		doctor_say(doctor, FINDING_OK, NULL, "its files can be read");
+}
+
+/* journald's settings, as far as they matter here. */
+struct journald {
+	bool stores, reads_kernel;
+	unsigned max_level;
+};
+
+static unsigned parse_level(const char *text)
+{
+	static const char *const names[] = {"emerg",   "alert",	 "crit", "err",
+					    "warning", "notice", "info", "debug"};
+
+	for (unsigned i = 0; i <= DOCTOR_LEVEL_MAX; i++)
+		if (strcmp(text, names[i]) == 0 || (text[0] == (char)('0' + i) && !text[1]))
+			return i;
+	return DOCTOR_LEVEL_MAX;
+}
+
+static bool parse_bool(const char *text)
+{
+	static const char *const noes[] = {"0", "no", "n", "false", "f", "off"};
+
+	for (size_t i = 0; i < sizeof noes / sizeof noes[0]; i++)
+		if (strcasecmp(text, noes[i]) == 0)
+			return false;
+	return true;
+}
+
+/* The text without the blanks around it, in place. */
+static char *trim(char *text)
+{
+	size_t length;
+
+	text += strspn(text, " \t");
+	length = strlen(text);
+	while (length > 0 && strchr(" \t\r", text[length - 1]))
+		text[--length] = '\0';
+	return text;
+}
+
+/* Later settings replace earlier ones. */
+static void read_settings(char *text, struct journald *ret)
+{
+	char *rest = NULL;
+
+	*ret = (struct journald){
+		.stores = true, .reads_kernel = true, .max_level = DOCTOR_LEVEL_MAX};
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		char *value = strchr(line, '=');
+
+		if (!value || line[0] == '#' || line[0] == ';')
+			continue;
+		*value++ = '\0';
+		line = trim(line);
+		value = trim(value);
+		if (strcmp(line, "Storage") == 0)
+			ret->stores = strcmp(value, "none") != 0;
+		else if (strcmp(line, "ReadKMsg") == 0 && *value)
+			ret->reads_kernel = parse_bool(value);
+		else if (strcmp(line, "MaxLevelStore") == 0 && *value)
+			ret->max_level = parse_level(value);
+	}
+}
+
+void doctor_check_journald(struct doctor *doctor)
+{
+	static const char *const argv[] = {"/usr/bin/systemd-analyze", "cat-config",
+					   "systemd/journald.conf", NULL};
+	static const char advice[] =
+		"change it in /etc/systemd/journald.conf and restart systemd-journald";
+	char *text CLEANUP(cleanup_free) = NULL, problem[PROGRAM_PROBLEM_MAX];
+	struct journald journald;
+
+	if (program_run(argv, NULL, &text, problem) != 0) {
+		doctor_say(doctor, FINDING_WARNING, NULL, "its settings cannot be read: %s",
+			   problem);
+		return;
+	}
+	read_settings(text, &journald);
+	/* Where nothing comes through, that is said here and not of each rule. */
+	if (journald.max_level >= LEVEL_WARNING)
+		doctor->max_level = journald.max_level;
+	if (!journald.stores)
+		doctor_say(doctor, FINDING_PROBLEM, advice, "Storage=none: it stores nothing");
+	if (!journald.reads_kernel)
+		doctor_say(doctor, FINDING_PROBLEM, advice,
+			   "ReadKMsg=no: it does not read what the kernel logs");
+	if (journald.max_level < LEVEL_WARNING)
+		doctor_say(doctor, FINDING_PROBLEM, advice,
+			   "MaxLevelStore=%u: it does not store warnings, as which the firewall "
+			   "logs",
+			   journald.max_level);
+	if (doctor->n_said == 0)
+		doctor_say(doctor, FINDING_OK, NULL, "it stores what the kernel logs");
+}
+
+void doctor_check_records(struct doctor *doctor)
+{
+	CLEANUP(cleanup_source_free) struct source *source = NULL;
+	CLEANUP(cleanup_format_free) struct format *format = NULL;
+	uint64_t n_probes = 0, n_damaged = 0;
+	struct record record;
+	struct probe probe;
+	int r = format_new_kernel(doctor->config->log_prefix, &format);
+
+	if (r == 0)
+		r = source_new_journal(NULL, NULL, now_us() - US_PER_DAY, UINT64_MAX, &source);
+	while (r >= 0 && (r = source_next(source, &record)) == SOURCE_RECORD) {
+		enum format_verdict verdict = format_parse(format, &record, &probe);
+
+		n_probes += verdict == FORMAT_PROBE;
+		n_damaged += verdict == FORMAT_DAMAGED;
+	}
+	if (r < 0)
+		doctor_say(doctor, FINDING_PROBLEM, NULL, "the journal cannot be read: %s",
+			   strerror(-r));
+	else if (!source_sees_files(source))
+		doctor_say(doctor, FINDING_OK, NULL,
+			   "not to be seen, as there is no journal to read");
+	else if (n_probes == 0)
+		doctor_say(doctor, FINDING_WARNING,
+			   "knock from elsewhere and watch: knocktail doctor --knock ADDRESS",
+			   "no probe with the prefix \"%s\" in the last 24 hours (damaged lines: "
+			   "%" PRIu64 ")",
+			   doctor->config->log_prefix, n_damaged);
+	else
+		doctor_say(doctor, FINDING_OK, NULL, "probes in the last 24 hours: %" PRIu64,
+			   n_probes);
+}
+
+static bool is_daemon(const char *pid)
+{
+	CLEANUP(cleanup_fclose) FILE *file = NULL;
+	char *path CLEANUP(cleanup_free) = NULL, name[32] = "";
+
+	if (asprintf(&path, "/proc/%s/comm", pid) < 0) {
+		path = NULL;
+		return false;
+	}
+	file = fopen(path, "re");
+	return file && fgets(name, sizeof name, file) && strcmp(name, "knocktaild\n") == 0;
+}
+
+void doctor_check_daemon(struct doctor *doctor)
+{
+	CLEANUP(cleanup_closedir) DIR *processes = opendir("/proc");
+	const struct dirent *entry;
+
+	while (processes && (entry = readdir(processes)))
+		if (isdigit((unsigned char)entry->d_name[0]) && is_daemon(entry->d_name)) {
+			doctor_say(doctor, FINDING_OK, NULL, "knocktaild runs as process %s",
+				   entry->d_name);
+			return;
+		}
+	doctor_say(doctor, FINDING_PROBLEM,
+		   "systemctl enable --now knocktaild; journalctl -u knocktaild says why it ended",
+		   "no knocktaild runs");
+}
+
+static void complain_key(void *userdata, const char *file, const char *text)
+{
+	struct doctor *doctor = userdata;
+
+	doctor_say(doctor, FINDING_PROBLEM, NULL, "%s%s%s: %s", doctor->config->keys,
+		   file ? "/" : "", file ? file : "", text);
+}
+
+static void check_users(struct doctor *doctor, const struct door *door,
+			const struct keyring *keyring)
+{
+	for (char *const *user = door->users; user && *user; user++)
+		if (strcmp(*user, "*") != 0 && keyring_find(keyring, *user) == SIZE_MAX)
+			doctor_say(doctor, FINDING_PROBLEM, "make one: knocktail keygen",
+				   "door %s: %s has no key", door->name, *user);
+}
+
+/* Whether the daemon, which is not root, cannot do this (of the bits S_IRWXO). */
+static bool is_for_root(const struct stat *status, mode_t bits)
+{
+	return status->st_uid == 0 && (status->st_mode & bits) != bits &&
+	       (status->st_gid == 0 || (status->st_mode >> 3 & bits) != bits);
+}
+
+static void say_for_root(struct doctor *doctor, const char *name)
+{
+	doctor_say(doctor, FINDING_PROBLEM,
+		   "chgrp knocktail and chmod g+rX the directory and the keys in it",
+		   "%s%s%s: only root can read it, as whom the daemon does not run",
+		   doctor->config->keys, *name ? "/" : "", name);
+}
+
+static void check_daemon_reads(struct doctor *doctor)
+{
+	CLEANUP(cleanup_closedir) DIR *keys = opendir(doctor->config->keys);
+	const struct dirent *entry;
+	struct stat status;
+
+	if (keys && fstat(dirfd(keys), &status) == 0 && is_for_root(&status, S_IROTH | S_IXOTH))
+		say_for_root(doctor, "");
+	while (keys && doctor->n_said == 0 && (entry = readdir(keys))) {
+		const char *end = strrchr(entry->d_name, '.');
+
+		if (end && strcmp(end, ".key") == 0 &&
+		    fstatat(dirfd(keys), entry->d_name, &status, 0) == 0 &&
+		    is_for_root(&status, S_IROTH))
+			say_for_root(doctor, entry->d_name);
+	}
+}
+
+static bool is_keyed(const struct doctor *doctor)
+{
+	for (size_t i = 0; i < doctor->config->n_doors; i++)
+		if (doctor->config->doors[i].auth & (AUTH_TOKEN | AUTH_SPA))
+			return true;
+	return false;
+}
+
+void doctor_check_keys(struct doctor *doctor)
+{
+	struct keyring *keyring = NULL;
+	int r;
+
+	if (!is_keyed(doctor)) {
+		doctor_say(doctor, FINDING_OK, NULL, "no door needs any");
+		return;
+	}
+	r = sodium_init() < 0 ? -EIO
+			      : keyring_load(doctor->config->keys, complain_key, doctor, &keyring);
+	if (r < 0 && doctor->n_said == 0)
+		doctor_say(doctor, FINDING_PROBLEM, NULL, "they cannot be read: %s", strerror(-r));
+	for (size_t i = 0; r >= 0 && i < doctor->config->n_doors; i++)
+		check_users(doctor, &doctor->config->doors[i], keyring);
+	keyring_free(keyring);
+	check_daemon_reads(doctor);
+	if (doctor->n_said == 0)
+		doctor_say(doctor, FINDING_OK, NULL,
+			   "each user has a key that nobody but the daemon can read");
+}
+
+void doctor_check_clock(struct doctor *doctor)
+{
+	struct timex timex = {0};
+	int state = adjtimex(&timex);
+
+	if (state < 0)
+		doctor_say(doctor, FINDING_WARNING, NULL, "the kernel does not tell its state: %s",
+			   strerror(errno));
+	else if (state != TIME_ERROR && !(timex.status & STA_UNSYNC))
+		doctor_say(doctor, FINDING_OK, NULL, "synchronised");
+	else if (is_keyed(doctor))
+		doctor_say(doctor, FINDING_WARNING, "timedatectl set-ntp true",
+			   "not synchronised: tokens and SPA knocks are refused when it is further "
+			   "off than clock_skew");
+	else
+		doctor_say(doctor, FINDING_OK, NULL, "not synchronised, and no door depends on it");
+}

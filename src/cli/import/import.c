@@ -1,0 +1,176 @@
+/* knocktail import: knockd's configuration as knocktail's.
+ *
+ * MUST: what is written passes `knocktail check`; a door of which that cannot be said is left out,
+ * as a comment. MUST: what means something else here is said, and no step of a sequence with it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/import/door.h"
+#include "cli/import/knockd.h"
+#include "cli/verb.h"
+#include "config/config.h"
+#include "util/cleanup.h"
+
+enum { FILE_SIZE_MAX = 1 << 20 };
+
+static int read_file(const char *path, char **ret_data, size_t *ret_size)
+{
+	CLEANUP(cleanup_fclose)
+	FILE *file = strcmp(path, "-") == 0 ? fdopen(dup(STDIN_FILENO), "re") : fopen(path, "re");
+	char *data;
+
+	if (!file)
+		return -errno;
+	data = malloc(FILE_SIZE_MAX + 1);
+	if (!data)
+		return -ENOMEM;
+	*ret_size = fread(data, 1, FILE_SIZE_MAX + 1, file);
+	if (ferror(file) || *ret_size > FILE_SIZE_MAX) {
+		int r = ferror(file) ? -errno : -EFBIG;
+
+		free(data);
+		return r;
+	}
+	*ret_data = data;
+	return 0;
+}
+
+/* Checks what the doors say together. */
+static enum status check(const char *text, size_t size)
+{
+	struct complaints complaints = {0};
+	struct config *config = NULL;
+	int r = config_load_bytes(text, size, NULL, &config, &complaints);
+
+	for (size_t i = 0; r == -EBADMSG && i < complaints.n_items; i++)
+		if (!complaints.items[i].warning)
+			fprintf(stderr, "knocktail import: the result is refused: %s\n",
+				complaints.items[i].text);
+	if (r < 0 && r != -EBADMSG)
+		fprintf(stderr, "knocktail import: %s\n", strerror(-r));
+	complaints_done(&complaints);
+	config_free(config);
+	return r < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+/* It holds secrets: nobody else reads it, and none that is there is lost. */
+static enum status write_result(const char *path, const char *text, size_t size)
+{
+	FILE *file;
+	int fd;
+
+	if (!path)
+		return fwrite(text, 1, size, stdout) == size ? STATUS_OK : STATUS_FAILED;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	file = fd < 0 ? NULL : fdopen(fd, "w");
+	if (file && fwrite(text, 1, size, file) == size && fclose(file) == 0)
+		return STATUS_OK;
+	fprintf(stderr, "knocktail import: cannot write %s: %s\n", path, strerror(errno));
+	if (fd >= 0)
+		unlink(path);
+	return STATUS_FAILED;
+}
+
+static enum status translate(const char *path, const struct knockd_file *file, const char *output)
+{
+	char *text CLEANUP(cleanup_free) = NULL;
+	struct import_result result;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	int r = stream ? import_doors(path, file, stream, stderr, &result) : -ENOMEM;
+
+	if (stream && fclose(stream) != 0 && r == 0)
+		r = -ENOMEM;
+	if (r < 0) {
+		fprintf(stderr, "knocktail import: %s\n", strerror(-r));
+		return STATUS_FAILED;
+	}
+	if (result.n_doors == 0) {
+		fprintf(stderr, "knocktail import: %s: no door could be carried over\n", path);
+		return STATUS_FAILED;
+	}
+	if (check(text, size) != STATUS_OK || write_result(output, text, size) != STATUS_OK)
+		return STATUS_FAILED;
+	return result.n_left_out > 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static enum status import(const char *path, const char *output)
+{
+	char *data CLEANUP(cleanup_free) = NULL;
+	struct knockd_file file = {0};
+	struct knockd_fault fault;
+	enum status status;
+	size_t size = 0;
+	int r = read_file(path, &data, &size);
+
+	if (r < 0) {
+		fprintf(stderr, "knocktail import: cannot read %s: %s\n", path, strerror(-r));
+		return STATUS_USAGE;
+	}
+	r = knockd_parse(data, size, &file, &fault);
+	if (r == -EBADMSG) {
+		fprintf(stderr, "%s:%u: error: %s\n", path, fault.line, fault.text);
+		return STATUS_USAGE;
+	}
+	if (r < 0) {
+		fprintf(stderr, "knocktail import: %s\n", strerror(-r));
+		return STATUS_FAILED;
+	}
+	status = translate(path, &file, output);
+	knockd_done(&file);
+	return status;
+}
+
+static enum status run(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	const char *output = NULL, *path;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			output = optarg;
+			break;
+		case 'h':
+			return verb_help(&verb_import);
+		default:
+			return verb_misused(&verb_import);
+		}
+	}
+	if (optind == argc) {
+		fputs("knocktail import: which file? (knockd has /etc/knockd.conf)\n", stderr);
+		return verb_misused(&verb_import);
+	}
+	path = argv[optind++];
+	if (verb_check_end(&verb_import, argc, argv) != STATUS_OK)
+		return STATUS_USAGE;
+	return import(path, output);
+}
+
+const struct verb verb_import = {
+	.name = "import",
+	.summary = "turn a configuration of knockd's into one of knocktail's",
+	.help = "Usage: knocktail import [-o FILE] KNOCKD.CONF\n"
+		"\n"
+		"Writes an equivalent knocktail.conf, and tells on standard error, line by line, "
+		"what\n"
+		"could not be carried over and what means something else here.\n"
+		"\n"
+		"  -o, --output FILE  write it there, if there is no such file yet (default:\n"
+		"                     standard output)\n"
+		"  -h, --help         print this\n"
+		"\n"
+		"Exit status: 0 every door was carried over, 1 one was not, 2 that is no file of "
+		"knockd's.\n",
+	.run = run,
+};

@@ -1,0 +1,385 @@
+/* knocktail replay: the engine over the past. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/common/journal-files.h"
+#include "cli/common/json.h"
+#include "cli/common/output.h"
+#include "cli/common/timestamp.h"
+#include "cli/replay/batches.h"
+#include "cli/replay/tally.h"
+#include "cli/verb.h"
+#include "config/config.h"
+#include "core/record.h"
+#include "input/input.h"
+#include "match/checked-config.h"
+#include "match/matcher.h"
+
+struct options {
+	const char *config, *directory, *file, *text;
+	uint64_t since_us, until_us;
+	bool json;
+};
+
+struct replay {
+	const struct config *config;
+	struct judge *judge;
+	struct tally tally;
+	struct json_object *knocks; /* NULL: text is wanted */
+	struct json_object *document;
+	int error;
+};
+
+/* The wall clock's time of the record; the kernel's since boot if the record has no date. */
+static void format_time(const struct record *record, char *text, size_t size)
+{
+	time_t seconds = (time_t)(record->realtime_us / 1000000);
+	struct tm tm;
+
+	if (record->realtime_us > 0 && localtime_r(&seconds, &tm))
+		strftime(text, size, "%Y-%m-%d %H:%M:%S", &tm);
+	else
+		snprintf(text, size, "[%12" PRIu64 ".%06" PRIu64 "]", record->kernel_us / 1000000,
+			 record->kernel_us % 1000000);
+}
+
+static void put_knock(struct replay *replay, const char *door, const char *source, const char *user,
+		      const char *problem)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_put_time(object, "time", judge_record(replay->judge)->realtime_us);
+	json_put_text(object, "door", door);
+	json_put_text(object, "source", source);
+	json_put_text(object, "user", user);
+	json_put_text(object, "refused", problem);
+	if (json_object_array_add(replay->knocks, object) < 0)
+		replay->error = -ENOMEM;
+}
+
+/* `door` is NULL: a request that names none. */
+static void tell_knock(struct replay *replay, const char *door, const struct address *from,
+		       const char *user, const char *problem)
+{
+	char when[40], source[ADDRESS_TEXT_MAX];
+
+	address_format(from, source);
+	if (replay->knocks) {
+		put_knock(replay, door, source, user, problem);
+		return;
+	}
+	format_time(judge_record(replay->judge), when, sizeof when);
+	printf("%s  %s%s  %s", when, door ? "door " : "no door", door ? door : "", source);
+	if (user)
+		printf(" (%s)", user);
+	if (problem)
+		printf("  refused: %s", problem);
+	putchar('\n');
+}
+
+static void on_match(void *userdata, const struct match *match)
+{
+	struct replay *replay = userdata;
+	const struct door *door = &replay->config->doors[match->knock];
+	const char *problem = match->problem;
+
+	if (!problem && !door_allows(door, &match->source))
+		problem = "the source is not in allow";
+	tell_knock(replay, door->name, &match->source, match->user, problem);
+	if (problem)
+		return;
+	if (tally_add(&replay->tally, match->knock, &match->source) < 0)
+		replay->error = -ENOMEM;
+}
+
+static void on_stray(void *userdata, const struct judge_stray *stray)
+{
+	tell_knock(userdata, NULL, &stray->source, stray->user, stray->reason);
+}
+
+static void print_opened(void *userdata, const struct tally_item *item, size_t n)
+{
+	const struct config *config = userdata;
+	char source[ADDRESS_TEXT_MAX];
+
+	printf("door %s would have opened for %s", config->doors[item->door].name,
+	       address_format(&item->source, source));
+	if (n > 1)
+		printf(" (%zu times)", n);
+	putchar('\n');
+}
+
+static void print_summary(struct replay *replay, const struct judge *judge)
+{
+	const struct judge_counts *counts = judge_counts(judge);
+
+	printf("%" PRIu64 " records read, %" PRIu64 " of them probes", counts->records,
+	       counts->probes);
+	if (counts->damaged > 0)
+		printf(", %" PRIu64 " damaged", counts->damaged);
+	putchar('\n');
+	if (replay->tally.n_items == 0)
+		puts("no door would have opened");
+	tally_each(&replay->tally, print_opened, (void *)replay->config);
+}
+
+static void put_opened(void *userdata, const struct tally_item *item, size_t n)
+{
+	const struct replay *replay = userdata;
+	struct json_object *object = json_object_new_object(), *opened = NULL;
+	char source[ADDRESS_TEXT_MAX];
+
+	json_put_text(object, "door", replay->config->doors[item->door].name);
+	json_put_text(object, "source", address_format(&item->source, source));
+	json_put_number(object, "times", n);
+	json_object_object_get_ex(replay->document, "opened", &opened);
+	if (!opened || json_object_array_add(opened, object) < 0)
+		json_object_put(object);
+}
+
+static void print_json(struct replay *replay, const struct judge *judge)
+{
+	const struct judge_counts *counts = judge_counts(judge);
+
+	replay->document = json_object_new_object();
+	json_put_number(replay->document, "records", counts->records);
+	json_put_number(replay->document, "probes", counts->probes);
+	json_put_number(replay->document, "damaged", counts->damaged);
+	json_put(replay->document, "knocks", replay->knocks);
+	json_put(replay->document, "opened", json_object_new_array());
+	tally_each(&replay->tally, put_opened, replay);
+	json_print(replay->document);
+}
+
+static void on_records(void *userdata, const struct record *records, size_t n)
+{
+	struct replay *replay = userdata;
+
+	if (replay->error == 0)
+		judge_feed_all(replay->judge, records, n, on_match, replay);
+}
+
+/* Text may come from a pipe, as it is written, and is judged line by line. */
+static int read_text(struct replay *replay, struct source *source)
+{
+	struct record record;
+	int r;
+
+	while ((r = source_next(source, &record)) == SOURCE_RECORD)
+		on_records(replay, &record, 1);
+	return r;
+}
+
+/* A journal is read as fast as the library can, and judged beside that. */
+static int read_journal(struct replay *replay, struct source *source)
+{
+	struct record record;
+	struct relay *relay;
+	int r = relay_new(on_records, replay, &relay);
+
+	if (r < 0)
+		return read_text(replay, source);
+	while ((r = source_next(source, &record)) == SOURCE_RECORD)
+		relay_put(relay, &record);
+	relay_free(relay);
+	return r;
+}
+
+/* Whether that is all that there is; complains if not. */
+static bool read_all(const struct options *options, struct source *source, int r)
+{
+	bool lost = source_lost(source), whole;
+
+	if (r < 0)
+		fprintf(stderr, "knocktail replay: stopped before the end: %s\n", strerror(-r));
+	if (lost)
+		fputs("knocktail replay: records are missing here: a file of the journal is "
+		      "damaged, see journalctl --verify\n",
+		      stderr);
+	whole = !options->directory || journal_files_check("replay", options->directory);
+	return r >= 0 && !lost && whole;
+}
+
+static enum status feed(struct replay *replay, const struct options *options, struct source *source)
+{
+	bool complete;
+	int r;
+
+	judge_set_stray(replay->judge, on_stray, replay);
+	r = options->text ? read_text(replay, source) : read_journal(replay, source);
+	complete = read_all(options, source, r < 0 ? r : replay->error);
+	if (replay->knocks)
+		print_json(replay, replay->judge);
+	else
+		print_summary(replay, replay->judge);
+	return complete ? STATUS_OK : STATUS_FAILED;
+}
+
+static int open_source(const struct options *options, const struct config *config,
+		       struct source **ret)
+{
+	const char *name = "the journal";
+	int r;
+
+	if (options->text) {
+		name = options->text;
+		r = source_new_text(name, options->since_us, options->until_us, ret);
+	} else {
+		if (options->directory)
+			name = options->directory;
+		if (options->file)
+			name = options->file;
+		r = source_new_journal(options->directory, options->file, options->since_us,
+				       options->until_us, ret);
+	}
+	if (r == 0)
+		r = source_listen(*ret, config->origins, config->n_origins);
+	if (r < 0)
+		fprintf(stderr, "knocktail replay: cannot read %s: %s\n", name, strerror(-r));
+	else if (!options->text && !options->directory && !options->file &&
+		 !source_sees_files(*ret))
+		fputs("knocktail replay: warning: no file of the journal can be read: is this user "
+		      "in "
+		      "the group systemd-journal?\n",
+		      stderr);
+	return r;
+}
+
+static enum status replay(const struct options *options)
+{
+	enum status status = STATUS_FAILED;
+	struct config *config = NULL;
+	struct judge *judge = NULL;
+	struct source *source = NULL;
+	int r = load_config(options->config, &config, NULL);
+
+	if (r < 0)
+		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	r = judge_new(config, JUDGE_REHEARSAL, NULL, &judge);
+	if (r < 0) {
+		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));
+	} else if (open_source(options, config, &source) == 0) {
+		struct replay state = {
+			.config = config,
+			.judge = judge,
+			.knocks = options->json ? json_object_new_array() : NULL,
+		};
+
+		status = feed(&state, options, source);
+		tally_done(&state.tally);
+	}
+	source_free(source);
+	judge_free(judge);
+	config_free(config);
+	return status;
+}
+
+static int parse_when(const char *text, uint64_t *ret_us)
+{
+	uint64_t now_us = (uint64_t)time(NULL) * 1000000;
+	int r = when_parse(text, now_us, ret_us);
+
+	if (r < 0)
+		fprintf(stderr,
+			"knocktail replay: '%s' is no time such as \"2026-11-22 21:00\", "
+			"yesterday, @1700000000 or -2h\n",
+			text);
+	return r;
+}
+
+static enum status check_options(const struct options *options)
+{
+	if ((options->directory != NULL) + (options->file != NULL) + (options->text != NULL) > 1) {
+		fputs("knocktail replay: --directory, --file and --text exclude each other\n",
+		      stderr);
+		return verb_misused(&verb_replay);
+	}
+	if (options->since_us >= options->until_us) {
+		fputs("knocktail replay: --since is not before --until\n", stderr);
+		return verb_misused(&verb_replay);
+	}
+	return STATUS_OK;
+}
+
+static enum status run(int argc, char *argv[])
+{
+	enum { OPTION_DIRECTORY = 256, OPTION_FILE, OPTION_TEXT, OPTION_SINCE, OPTION_UNTIL };
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"directory", required_argument, NULL, OPTION_DIRECTORY},
+		{"file", required_argument, NULL, OPTION_FILE},
+		{"text", required_argument, NULL, OPTION_TEXT},
+		{"since", required_argument, NULL, OPTION_SINCE},
+		{"until", required_argument, NULL, OPTION_UNTIL},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct options options = {.config = KNOCKTAIL_CONF, .until_us = UINT64_MAX};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			options.config = optarg;
+			break;
+		case 'o':
+			if (output_parse(&verb_replay, optarg, &options.json) < 0)
+				return verb_misused(&verb_replay);
+			break;
+		case OPTION_DIRECTORY:
+			options.directory = optarg;
+			break;
+		case OPTION_FILE:
+			options.file = optarg;
+			break;
+		case OPTION_TEXT:
+			options.text = optarg;
+			break;
+		case OPTION_SINCE:
+			if (parse_when(optarg, &options.since_us) < 0)
+				return verb_misused(&verb_replay);
+			break;
+		case OPTION_UNTIL:
+			if (parse_when(optarg, &options.until_us) < 0)
+				return verb_misused(&verb_replay);
+			break;
+		case 'h':
+			return verb_help(&verb_replay);
+		default:
+			return verb_misused(&verb_replay);
+		}
+	}
+	if (verb_check_end(&verb_replay, argc, argv) != STATUS_OK ||
+	    check_options(&options) != STATUS_OK)
+		return STATUS_USAGE;
+	return replay(&options);
+}
+
+const struct verb verb_replay = {
+	.name = "replay",
+	.summary = "run the knocks of the past through the configuration; opens nothing",
+	.help = "Usage: knocktail replay [-c FILE] [--directory DIR | --file FILE | --text FILE]\n"
+		"                        [--since TIME] [--until TIME] [-o text|json]\n"
+		"\n"
+		"Prints each knock that would have opened a door, and for whom. Changes nothing.\n"
+		"\n"
+		"  -c, --config FILE    the configuration (default: " KNOCKTAIL_CONF ")\n"
+		"      --directory DIR  read the journal files in DIR instead of this machine's\n"
+		"      --file FILE      read one journal file\n"
+		"      --text FILE      read lines of text: dmesg's, syslog's, or journalctl's\n"
+		"                       short forms; - is standard input\n"
+		"      --since TIME     leave out what is older: \"2026-11-22 21:00\", today,\n"
+		"      --until TIME     and what is not: yesterday, @1700000000, -2h\n"
+		"  -o, --output FORM    text (default) or json\n"
+		"  -h, --help           print this\n"
+		"\n"
+		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or "
+		"configuration.\n",
+	.run = run,
+};

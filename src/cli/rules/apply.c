@@ -1,0 +1,290 @@
+/* Loads rules and takes them back unless somebody confirms.
+ *
+ * MUST: whatever happens to this process and its terminal, from the first change on there is
+ * somebody who takes the rules back. That is the keeper: a child in a session of its own that no
+ * terminal can end. It makes the changes itself, and when the pipe to its parent closes without a
+ * word, it undoes them. If the keeper is killed, its parent does. What was there is noted before
+ * there are two of them, so that each can put it back.
+ *
+ * MUST: one at a time, for what the second one noted would be the first one's rules. */
+#include "cli/rules/apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-journal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/doctor/doctor.h"
+#include "cli/rules/transaction.h"
+#include "util/cleanup.h"
+#include "util/duration.h"
+
+#define LOCK_PATH RUNSTATEDIR "/knocktail-rules.lock"
+
+enum { KEEPER_LOADED = 'L', KEEPER_KEPT = 'K', KEEPER_UNDONE = 'U', KEEPER_FAILED = 'F' };
+enum { MESSAGE_MAX = PROGRAM_PROBLEM_MAX + 128 };
+
+/* How often taking back is tried, once a second: another program may have the tables locked. */
+enum { TRIES_MAX = 120 };
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* The keeper */
+
+__attribute__((format(printf, 3, 4))) static void say(int fd, char what, const char *format, ...)
+{
+	char message[MESSAGE_MAX];
+	va_list arguments;
+
+	message[0] = what;
+	va_start(arguments, format);
+	vsnprintf(message + 1, sizeof message - 1, format, arguments);
+	va_end(arguments);
+	/* Whoever is gone needs no answer. */
+	(void)!send(fd, message, strlen(message), MSG_NOSIGNAL);
+}
+
+static void ignore_signals(void)
+{
+	static const int signals[] = {SIGHUP,  SIGINT,	SIGQUIT, SIGTERM,
+				      SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
+
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		signal(signals[i], SIG_IGN);
+}
+
+static void detach(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	ignore_signals();
+	for (int i = 0; i < 3 && fd >= 0; i++)
+		dup2(fd, i);
+	if (chdir("/") < 0)
+		return; /* no harm done */
+}
+
+/* Whether the parent has said so before it went away and before the time was up. */
+static bool is_confirmed(int fd, uint64_t deadline_us)
+{
+	for (;;) {
+		uint64_t now = now_us();
+		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+		char word;
+		int n;
+
+		if (now >= deadline_us)
+			return false;
+		n = poll(&poll_fd, 1, (int)((deadline_us - now) / 1000 + 1));
+		if (n < 0 && errno != EINTR)
+			return false;
+		if (n > 0)
+			return recv(fd, &word, 1, 0) == 1 && word == KEEPER_KEPT;
+	}
+}
+
+static int restore(struct undo *undo)
+{
+	int r = undo_restore(undo);
+
+	for (unsigned tries = 1; r < 0 && tries < TRIES_MAX; tries++) {
+		poll(NULL, 0, 1000);
+		r = undo_restore(undo);
+	}
+	return r;
+}
+
+static void take_back(struct undo *undo, int fd, const char *why)
+{
+	if (restore(undo) < 0) {
+		say(fd, KEEPER_FAILED, "%s, and the rules could not be taken back: %s", why,
+		    undo_problem(undo));
+		sd_journal_print(LOG_CRIT, "firewall rules could not be taken back: %s",
+				 undo_problem(undo));
+		return;
+	}
+	say(fd, KEEPER_UNDONE, "%s", why);
+	sd_journal_print(LOG_WARNING, "firewall rules taken back: %s", why);
+}
+
+static void keep(struct undo *undo, uint64_t confirm_us, int fd)
+{
+	char why[MESSAGE_MAX];
+	int r = undo_load(undo);
+
+	if (r < 0) {
+		snprintf(why, sizeof why, "they cannot be loaded: %s",
+			 undo_problem(undo)[0] ? undo_problem(undo) : strerror(-r));
+		take_back(undo, fd, why);
+		return;
+	}
+	say(fd, KEEPER_LOADED, " ");
+	if (!is_confirmed(fd, now_us() + confirm_us))
+		take_back(undo, fd, "nobody confirmed them");
+	else if (undo_keep(undo) < 0)
+		say(fd, KEEPER_FAILED, "the rules are loaded, but not for the next start: %s",
+		    undo_problem(undo));
+	else
+		say(fd, KEEPER_KEPT, " ");
+}
+
+/* Whoever is asked */
+
+/* What the keeper says; 0: it is gone. */
+static char hear(int fd, char text[static MESSAGE_MAX])
+{
+	ssize_t n = recv(fd, text, MESSAGE_MAX - 1, 0);
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return text[0];
+}
+
+/* Waits for a line from the terminal or for the keeper's word. */
+static void ask(int fd, uint64_t confirm_us)
+{
+	struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+				{.fd = fd, .events = POLLIN}};
+	char text[DURATION_TEXT_MAX], line[16] = "";
+	ssize_t n = 0;
+
+	printf("The rules are loaded. From a second terminal, see whether you still get in.\n"
+	       "Type yes within %s to keep them; anything else takes them back: ",
+	       duration_format(confirm_us, text));
+	fflush(stdout);
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
+		;
+	if (fds[1].revents)
+		return;
+	n = read(STDIN_FILENO, line, sizeof line - 1);
+	if (n > 0 && (strcmp(line, "yes\n") == 0 || strcmp(line, "yes") == 0))
+		say(fd, KEEPER_KEPT, "%s", "");
+	else
+		shutdown(fd, SHUT_WR);
+}
+
+/* The keeper has been killed: there is nobody else left. */
+static void step_in(struct undo *undo)
+{
+	ignore_signals();
+	fputs("\nknocktail rules: the keeper of the rules is gone; taking them back\n", stderr);
+	if (restore(undo) < 0)
+		fprintf(stderr, "knocktail rules: the rules could not be taken back: %s\n",
+			undo_problem(undo));
+	else
+		puts("The rules have been taken back.");
+}
+
+static enum status talk(int fd, const struct plan *plan, struct undo *undo, uint64_t confirm_us)
+{
+	char text[MESSAGE_MAX];
+	char what = hear(fd, text);
+
+	if (what == KEEPER_LOADED) {
+		if (doctor_examine_rules(plan->config) > 0)
+			puts("With the rules that were there before, that is what comes of it.");
+		ask(fd, confirm_us);
+		what = hear(fd, text);
+	}
+	switch (what) {
+	case KEEPER_KEPT:
+		puts("The rules stay.");
+		return STATUS_OK;
+	case KEEPER_UNDONE:
+		printf("\nThe rules have been taken back: %s.\n", text + 1);
+		return STATUS_FAILED;
+	case KEEPER_FAILED:
+		fflush(stdout);
+		fprintf(stderr, "knocktail rules: %s\n", text + 1);
+		return STATUS_FAILED;
+	default:
+		step_in(undo);
+		return STATUS_FAILED;
+	}
+}
+
+static enum status load_and_ask(const struct plan *plan, struct undo *undo, uint64_t confirm_us)
+{
+	enum status status;
+	int fds[2];
+	pid_t pid;
+
+	fflush(stdout);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
+		fprintf(stderr, "knocktail rules: %s\n", strerror(errno));
+		return STATUS_FAILED;
+	}
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		/* What the keeper runs holds it, too: what it leaves behind still changes rules. */
+		fcntl(fds[1], F_SETFD, 0);
+		detach();
+		keep(undo, confirm_us, fds[1]);
+		_exit(0);
+	}
+	close(fds[1]);
+	if (pid < 0) {
+		fprintf(stderr, "knocktail rules: %s\n", strerror(errno));
+		close(fds[0]);
+		return STATUS_FAILED;
+	}
+	status = talk(fds[0], plan, undo, confirm_us);
+	close(fds[0]);
+	waitpid(pid, NULL, 0);
+	return status;
+}
+
+/* The keeper has it too, and nobody else until both are gone. */
+static int lock(void)
+{
+	int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	fprintf(stderr, "knocktail rules: %s: %s\n", LOCK_PATH,
+		errno == EWOULDBLOCK ? "others have been loaded and wait to be confirmed"
+				     : strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+enum status apply(const struct plan *plan, enum variant variant, uint64_t confirm_us)
+{
+	CLEANUP(cleanup_close) int lock_fd = lock();
+	char problem[PROGRAM_PROBLEM_MAX] = "";
+	enum status status;
+	struct undo *undo;
+	int r;
+
+	if (lock_fd < 0)
+		return STATUS_FAILED;
+	r = undo_new(plan, variant, &undo, problem);
+	if (r < 0) {
+		fprintf(stderr, "knocktail rules: nothing was changed: %s\n",
+			problem[0] ? problem : strerror(-r));
+		return STATUS_FAILED;
+	}
+	status = load_and_ask(plan, undo, confirm_us);
+	undo_free(undo);
+	return status;
+}

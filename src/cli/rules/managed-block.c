@@ -1,0 +1,97 @@
+#include "cli/rules/managed-block.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/file.h"
+
+static const char begin_mark[] = "# BEGIN knocktail";
+static const char end_mark[] = "# END knocktail";
+
+enum { FILE_SIZE_MAX = 4 << 20 };
+
+/* The whole file, to be freed. */
+static int read_file(const char *path, char **ret_text, mode_t *ret_mode)
+{
+	CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+	size_t size;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return -errno;
+	*ret_mode = status.st_mode & 07777;
+	return file_read(fd, FILE_SIZE_MAX, ret_text, &size);
+}
+
+/* Replaces the file, even if it is behind a link. */
+static int replace(const char *path, const char *text, size_t size, mode_t mode)
+{
+	char *real CLEANUP(cleanup_free) = realpath(path, NULL);
+	char *slash = real ? strrchr(real, '/') : NULL;
+	CLEANUP(cleanup_close) int directory = -1;
+
+	if (!slash)
+		return -errno;
+	*slash = '\0';
+	directory = open(slash == real ? "/" : real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	return file_replace(directory, slash + 1, text, size, mode);
+}
+
+static bool is_line(const char *line, size_t length, const char *expected)
+{
+	return length == strlen(expected) && memcmp(line, expected, length) == 0;
+}
+
+/* Copies the file's lines, with ours in their place; false: there is no place. */
+static bool merge(const char *old, const char *after, const char *before, const char *text,
+		  FILE *file)
+{
+	bool seen = false, done = false, ours = false;
+
+	while (*old) {
+		size_t length = strcspn(old, "\n");
+
+		seen = seen || is_line(old, length, after);
+		if (is_line(old, length, begin_mark))
+			ours = true;
+		if (!done && seen && is_line(old, length, before)) {
+			fprintf(file, "%s\n%s%s\n", begin_mark, text, end_mark);
+			done = true;
+		}
+		if (!ours)
+			fprintf(file, "%.*s\n", (int)length, old);
+		if (is_line(old, length, end_mark))
+			ours = false;
+		old += length + (old[length] == '\n');
+	}
+	return done && !ours;
+}
+
+int insert_lines(const char *path, const char *after, const char *before, const char *text)
+{
+	char *old CLEANUP(cleanup_free) = NULL, *merged CLEANUP(cleanup_free) = NULL;
+	size_t size;
+	mode_t mode = 0;
+	FILE *file;
+	bool done;
+	int r = read_file(path, &old, &mode);
+
+	if (r < 0)
+		return r;
+	file = open_memstream(&merged, &size);
+	if (!file)
+		return -ENOMEM;
+	done = merge(old, after, before, text, file);
+	if (fclose(file) != 0)
+		return -ENOMEM;
+	return done ? replace(path, merged, size, mode) : -ENOENT;
+}

@@ -1,0 +1,121 @@
+/* MUST: who was let in for a time is not let in for longer because a table is put back. */
+#include "cli/rules/nft-age.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char begin[] = "elements = { ";
+static const char expires[] = " expires ";
+
+/* The first such text outside of quotes before `end`; NULL: there is none. */
+static const char *find_plain(const char *text, const char *end, const char *wanted)
+{
+	size_t length = strlen(wanted);
+	bool quoted = false;
+
+	for (; text < end; text++) {
+		if (*text == '"')
+			quoted = !quoted;
+		else if (!quoted && strncmp(text, wanted, length) == 0)
+			return text;
+	}
+	return NULL;
+}
+
+/* The comma or brace that ends an element. */
+static const char *end_of_element(const char *text)
+{
+	bool quoted = false;
+
+	for (; *text && (quoted || (*text != ',' && *text != '}')); text++)
+		quoted = quoted != (*text == '"');
+	return text;
+}
+
+/* "1m59s984ms"; *end is what comes after it. */
+static uint64_t read_span(const char *text, const char **end)
+{
+	static const struct {
+		const char *name;
+		uint64_t us;
+	} units[] = {{"ms", 1000},
+		     {"s", 1000000},
+		     {"m", 60000000},
+		     {"h", 3600000000},
+		     {"d", 86400000000}};
+	uint64_t us = 0;
+
+	while (*text >= '0' && *text <= '9') {
+		char *rest;
+		uint64_t number = strtoull(text, &rest, 10);
+		size_t i = 0;
+
+		while (i < sizeof units / sizeof units[0] &&
+		       strncmp(rest, units[i].name, strlen(units[i].name)) != 0)
+			i++;
+		if (i == sizeof units / sizeof units[0])
+			break;
+		us += number * units[i].us;
+		text = rest + strlen(units[i].name);
+	}
+	*end = text;
+	return us;
+}
+
+static void put_element(const char *text, const char *end, uint64_t elapsed_us, bool *first,
+			FILE *file)
+{
+	const char *at = find_plain(text, end, expires), *rest = text;
+	uint64_t left_us = at ? read_span(at + strlen(expires), &rest) : 0;
+
+	if (at && left_us / 1000 <= elapsed_us / 1000)
+		return;
+	left_us -= elapsed_us;
+	fputs(*first ? begin : ",", file);
+	*first = false;
+	if (at)
+		fprintf(file, "%.*s%s%" PRIu64 "s%" PRIu64 "ms", (int)(at - text), text, expires,
+			left_us / 1000000, left_us / 1000 % 1000);
+	fprintf(file, "%.*s", (int)(end - rest), rest);
+}
+
+/* Takes the elements of one set; returns what comes after them. */
+static const char *put_elements(const char *text, uint64_t elapsed_us, FILE *file)
+{
+	bool first = true;
+
+	for (;;) {
+		const char *end = end_of_element(text);
+
+		put_element(text, end, elapsed_us, &first, file);
+		text = end + (*end != '\0');
+		if (*end != ',')
+			break;
+	}
+	if (!first)
+		fputc('}', file);
+	return text;
+}
+
+char *nft_age(const char *table, uint64_t elapsed_us)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+	const char *at, *end = table + strlen(table);
+
+	if (!file)
+		return NULL;
+	while ((at = find_plain(table, end, begin))) {
+		fprintf(file, "%.*s", (int)(at - table), table);
+		table = put_elements(at + strlen(begin), elapsed_us, file);
+	}
+	fputs(table, file);
+	if (fclose(file) == 0)
+		return text;
+	free(text);
+	return NULL;
+}

@@ -1,0 +1,273 @@
+/* Rules for iptables and ip6tables, with sets of ipset's; and the same within ufw. */
+#include "cli/rules/plan.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "config/config.h"
+
+/* Where things go: in a firewall of our own, or among ufw's chains. */
+struct place {
+	const char *prefix; /* of every rule: "-4 ", "-6 " or nothing */
+	const char *input;  /* the chain for what comes in */
+	const char *log;    /* the chain that logs */
+};
+
+static const char *const protocol_names[] = {[IPPROTO_TCP] = "tcp", [IPPROTO_UDP] = "udp"};
+
+static void put_quoted(const char *text, FILE *file)
+{
+	fputc('"', file);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', file);
+		fputc(*text, file);
+	}
+	fputc('"', file);
+}
+
+static bool has_port(const struct door *door)
+{
+	return strchr(door->entry, ',') != NULL;
+}
+
+static void put_accept(const struct plan *plan, const struct place *place, enum family family,
+		       FILE *file)
+{
+	for (size_t i = 0; i < plan->config->n_doors; i++) {
+		const struct door *door = &plan->config->doors[i];
+
+		if (door->backend != BACKEND_IPSET || !door->set[family])
+			continue;
+		if (has_port(door))
+			fprintf(file, "%s-A %s -m set --match-set %s src,dst -j ACCEPT\n",
+				place->prefix, place->input, door->set[family]);
+		for (size_t j = 0; !has_port(door) && j < door->ports.n_steps; j++)
+			fprintf(file,
+				"%s-A %s -p %s --dport %u -m set --match-set %s src -j ACCEPT\n",
+				place->prefix, place->input,
+				protocol_names[door->ports.steps[j].protocol],
+				door->ports.steps[j].port, door->set[family]);
+	}
+}
+
+/* Calls for each chain of the doors of the backend iptables once. */
+static void put_chains(const struct plan *plan, const char *before, const char *after, FILE *file)
+{
+	for (size_t i = 0; i < plan->config->n_doors; i++) {
+		const struct door *door = &plan->config->doors[i];
+		bool is_first = door->backend == BACKEND_IPTABLES;
+
+		for (size_t j = 0; j < i && is_first; j++)
+			is_first = !plan->config->doors[j].chain ||
+				   strcmp(plan->config->doors[j].chain, door->chain) != 0;
+		if (is_first)
+			fprintf(file, "%s%s%s\n", before, door->chain, after);
+	}
+}
+
+/* Packets that have to be logged for the sake of a door's flags, and that conntrack finds invalid:
+ * before those are dropped. */
+static void put_odd_flags(const struct plan *plan, const struct place *place, const char *how,
+			  FILE *file)
+{
+	for (size_t i = 0; i < plan->n_flags; i++) {
+		if (plan->flags[i].is_new)
+			continue;
+		fprintf(file, "%s%s %s -p tcp --tcp-flags ", place->prefix, how, place->input);
+		plan_put_flags(&plan->flags[i], file);
+		fprintf(file, " -m conntrack --ctstate NEW,INVALID -j %s\n", place->log);
+	}
+}
+
+static void put_log(const struct plan *plan, const struct place *place, enum family family,
+		    FILE *file)
+{
+	fprintf(file,
+		"%s-A %s -m hashlimit --hashlimit-name %s --hashlimit-mode srcip "
+		"%s--hashlimit-upto "
+		"" PLAN_RATE " --hashlimit-burst %d --hashlimit-htable-max 65536 "
+		"--hashlimit-htable-expire 120000 -j LOG --log-prefix ",
+		place->prefix, place->log, family == FAMILY_IPV6 ? "knocktail6" : "knocktail",
+		family == FAMILY_IPV6 ? "--hashlimit-srcmask 64 " : "", PLAN_BURST);
+	put_quoted(plan->config->log_prefix, file);
+	fputs(plan->log_options ? " --log-tcp-options\n" : "\n", file);
+}
+
+static void put_jumps(const struct plan *plan, const struct place *place, FILE *file)
+{
+	for (size_t i = 0; i < plan->n_flags; i++) {
+		if (!plan->flags[i].is_new)
+			continue;
+		fprintf(file, "%s-A %s -p tcp --tcp-flags ", place->prefix, place->input);
+		plan_put_flags(&plan->flags[i], file);
+		fprintf(file, " -j %s\n", place->log);
+	}
+	fprintf(file, "%s-A %s -p udp -j %s\n", place->prefix, place->input, place->log);
+}
+
+void plan_print_ipset(const struct plan *plan, FILE *file)
+{
+	fputs("# The sets that knocktail's doors open by. Load them before the rules, with\n"
+	      "#\n"
+	      "#\tknocktail rules ipset | ipset -exist restore\n"
+	      "#\n"
+	      "# which leaves sets that are there as they are.\n",
+	      file);
+	for (size_t i = 0; i < plan->config->n_doors; i++) {
+		const struct door *door = &plan->config->doors[i];
+
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			if (door->backend == BACKEND_IPSET && door->set[family] &&
+			    plan_is_first(plan, i, family))
+				fprintf(file, "create %s hash:ip%s family %s timeout 0\n",
+					door->set[family], has_port(door) ? ",port" : "",
+					family == FAMILY_IPV6 ? "inet6" : "inet");
+	}
+}
+
+#define INPUT PLAN_IPTABLES_INPUT
+#define LOG   "KNOCKTAIL_LOG"
+
+static const struct place own_places[N_FAMILIES] = {
+	[FAMILY_IPV4] = {"-4 ", INPUT, LOG},
+	[FAMILY_IPV6] = {"-6 ", INPUT, LOG},
+};
+static const struct place own_place = {"", INPUT, LOG};
+
+static const char own_head[] =
+	"# What knocktail needs of iptables and ip6tables, made by `knocktail rules iptables`. "
+	"Load it\n"
+	"# with\n"
+	"#\n"
+	"#\tknocktail rules iptables --apply\n"
+	"#\n"
+	"# which takes it back if you have locked yourself out, or, once, with\n"
+	"#\n"
+	"#\tiptables-restore --noflush FILE && ip6tables-restore --noflush FILE\n"
+	"#\n"
+	"# Rules that are there stay and come first. What none of them decides comes here, and "
+	"what is\n"
+	"# not accepted here is logged and then dropped by the policy of INPUT. The sets have to "
+	"be there\n"
+	"# before: `knocktail rules ipset`. The lines with -4 are for iptables alone, those with "
+	"-6 for\n"
+	"# ip6tables.\n"
+	"\n"
+	"*filter\n"
+	":INPUT DROP [0:0]\n"
+	":" INPUT " - [0:0]\n"
+	":" LOG " - [0:0]\n";
+
+static const char own_noise[] =
+	"-4 -A " INPUT " -p icmp --icmp-type echo-request -j ACCEPT\n"
+	"-4 -A " INPUT " -p icmp --icmp-type destination-unreachable -j ACCEPT\n"
+	"-4 -A " INPUT " -p icmp --icmp-type time-exceeded -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp --icmpv6-type neighbour-solicitation -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp --icmpv6-type neighbour-advertisement -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp --icmpv6-type router-advertisement -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp --icmpv6-type echo-request -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp --icmpv6-type destination-unreachable -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp --icmpv6-type packet-too-big -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp --icmpv6-type time-exceeded -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp --icmpv6-type parameter-problem -j ACCEPT\n"
+	"-6 -A " INPUT " -p ipv6-icmp -s fe80::/10 --icmpv6-type 130 -j ACCEPT\n"
+	"-6 -A " INPUT " -p udp -s fe80::/10 --dport 546 -j ACCEPT\n";
+
+static void put_open(const struct plan *plan, FILE *file)
+{
+	if (plan->open.n_steps > 0)
+		fputs("\n# What is open to everybody.\n", file);
+	for (size_t i = 0; i < plan->open.n_steps; i++)
+		fprintf(file, "-A " INPUT " -p %s --dport %u -j ACCEPT\n",
+			protocol_names[plan->open.steps[i].protocol], plan->open.steps[i].port);
+}
+
+void plan_print_iptables(const struct plan *plan, FILE *file)
+{
+	fputs(own_head, file);
+	put_chains(plan, ":", " - [0:0]", file);
+	fputs(PLAN_IPTABLES_JUMP "\n\n"
+				 "# First of all, so that no reload cuts off who is already in.\n"
+				 "-A " INPUT
+				 " -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n"
+				 "-A " INPUT " -i lo -j ACCEPT\n",
+	      file);
+	put_odd_flags(plan, &own_place, "-A", file);
+	fputs("-A " INPUT " -m conntrack --ctstate INVALID -j DROP\n\n"
+	      "# What keeps the network itself going.\n",
+	      file);
+	fputs(own_noise, file);
+	put_open(plan, file);
+	fputs("\n# What is open to those who have knocked.\n", file);
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		put_accept(plan, &own_places[family], family, file);
+	put_chains(plan, "-A " INPUT " -j ", "", file);
+	fputs("\n# Noise that is not worth a line in the log.\n"
+	      "-4 -A " INPUT " -m addrtype --dst-type BROADCAST -j DROP\n"
+	      "-A " INPUT " -m addrtype --dst-type MULTICAST -j DROP\n"
+	      "\n"
+	      "# The rest is logged, so many lines of each source; in IPv6 a /64 is one source.\n",
+	      file);
+	put_jumps(plan, &own_place, file);
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		put_log(plan, &own_places[family], family, file);
+	fputs("COMMIT\n", file);
+}
+
+#undef INPUT
+#undef LOG
+
+static const struct place ufw_places[N_UFW_PARTS][N_FAMILIES] = {
+	{{"", "ufw-before-input", "knocktail-log"}, {"", "ufw6-before-input", "knocktail-log"}},
+	{{"", "ufw-after-input", "knocktail-log"}, {"", "ufw6-after-input", "knocktail-log"}},
+};
+
+void plan_print_ufw_part(const struct plan *plan, enum ufw_part part, enum family family,
+			 FILE *file)
+{
+	const struct place *place = &ufw_places[part][family];
+
+	if (part == UFW_AFTER) {
+		put_jumps(plan, place, file);
+		return;
+	}
+	fprintf(file, ":%s - [0:0]\n", place->log);
+	put_chains(plan, ":", " - [0:0]", file);
+	put_log(plan, place, family, file);
+	put_odd_flags(plan, place, "-I", file);
+	put_accept(plan, place, family, file);
+	put_chains(plan,
+		   family == FAMILY_IPV6 ? "-A ufw6-before-input -j " : "-A ufw-before-input -j ",
+		   "", file);
+}
+
+void plan_print_ufw(const struct plan *plan, FILE *file)
+{
+	static const char *const files[N_UFW_PARTS][N_FAMILIES] = {
+		{"before.rules", "before6.rules"},
+		{"after.rules", "after6.rules"},
+	};
+
+	fputs("# What knocktail needs of ufw, made by `knocktail rules ufw`: lines for four files "
+	      "of ufw's,\n"
+	      "# in each of which they go right before the COMMIT of the table filter.\n"
+	      "#\n"
+	      "#\tknocktail rules ufw --apply\n"
+	      "#\n"
+	      "# loads them, takes them back if you have locked yourself out, and otherwise puts "
+	      "them into\n"
+	      "# the files. The sets have to be there before ufw starts: `knocktail rules ipset` "
+	      "in\n"
+	      "# /etc/ufw/before.init, or the package ipset-persistent. What is open to everybody "
+	      "is ufw's\n"
+	      "# own matter: `ufw allow`. ufw's own LOG rules are limited to a few lines a minute, "
+	      "in which\n"
+	      "# knocks vanish; these have a limit for each source.\n",
+	      file);
+	for (unsigned part = 0; part < N_UFW_PARTS; part++)
+		for (enum family family = 0; family < N_FAMILIES; family++) {
+			fprintf(file, "\n# In /etc/ufw/%s:\n", files[part][family]);
+			plan_print_ufw_part(plan, part, family, file);
+		}
+}

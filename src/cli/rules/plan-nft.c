@@ -1,0 +1,284 @@
+/* Rules for nft, in the table that the doors' sets are in. */
+#include "cli/rules/plan.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "core/probe.h"
+
+static const char *const protocol_names[] = {[IPPROTO_TCP] = "tcp", [IPPROTO_UDP] = "udp"};
+static const char *const family_words[] = {[FAMILY_IPV4] = "ip", [FAMILY_IPV6] = "ip6"};
+static const char *const address_types[] = {
+	[FAMILY_IPV4] = "ipv4_addr", [FAMILY_IPV6] = "ipv6_addr"};
+
+void plan_nft_table(const struct plan *plan, struct nft_name *ret)
+{
+	*ret = (struct nft_name){.family = "inet", .table = "knock"};
+	for (size_t i = 0; i < plan->config->n_doors; i++)
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			if (plan->config->doors[i].backend == BACKEND_NFT &&
+			    plan->config->doors[i].set[family])
+				nft_name_split(plan->config->doors[i].set[family], ret);
+}
+
+/* Writes one word for each part of an entry, with points in between: the type of the set, or what a
+ * rule has to look up in it. */
+static void put_parts(const struct door *door, enum family family, bool is_type, FILE *file)
+{
+	const char *text = door->entry, *between = "";
+
+	while (*text) {
+		size_t length = strcspn(text, " ");
+		const char *type, *key;
+
+		if (length == 4 && strncmp(text, "%IP%", 4) == 0) {
+			type = address_types[family];
+			key = family == FAMILY_IPV6 ? "ip6 saddr" : "ip saddr";
+		} else if (strspn(text, "0123456789") == length) {
+			type = "inet_service";
+			key = "th dport";
+		} else {
+			type = "inet_proto";
+			key = "meta l4proto";
+		}
+		if (length != 1 || *text != '.') {
+			fprintf(file, "%s%s", between, is_type ? type : key);
+			between = " . ";
+		}
+		text += length;
+		text += strspn(text, " ");
+	}
+}
+
+static void put_sets(const struct plan *plan, FILE *file)
+{
+	for (size_t i = 0; i < plan->config->n_doors; i++) {
+		const struct door *door = &plan->config->doors[i];
+		struct nft_name name;
+
+		for (enum family family = 0; family < N_FAMILIES; family++) {
+			if (door->backend != BACKEND_NFT || !door->set[family] ||
+			    !plan_is_first(plan, i, family))
+				continue;
+			nft_name_split(door->set[family], &name);
+			fprintf(file, "\tset %s {\n\t\ttype ", name.set);
+			put_parts(door, family, true, file);
+			fputs("\n\t\tflags timeout\n\t}\n", file);
+		}
+	}
+}
+
+static void put_accept(const struct plan *plan, FILE *file)
+{
+	for (size_t i = 0; i < plan->config->n_doors; i++) {
+		const struct door *door = &plan->config->doors[i];
+		struct nft_name name;
+
+		for (enum family family = 0; family < N_FAMILIES; family++) {
+			bool has_port = door->entry && strchr(door->entry, '.');
+
+			if (door->backend != BACKEND_NFT || !door->set[family])
+				continue;
+			nft_name_split(door->set[family], &name);
+			if (has_port) {
+				fputs("\t\t", file);
+				put_parts(door, family, false, file);
+				fprintf(file, " @%s accept\n", name.set);
+			}
+			for (size_t j = 0; !has_port && j < door->ports.n_steps; j++)
+				fprintf(file, "\t\t%s dport %u %s saddr @%s accept\n",
+					protocol_names[door->ports.steps[j].protocol],
+					door->ports.steps[j].port, family_words[family], name.set);
+		}
+	}
+}
+
+static void put_flag_names(uint8_t bits, FILE *file)
+{
+	static const char *const names[] = {"fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"};
+	const char *between = "";
+
+	if (bits == 0)
+		fputs("0", file);
+	for (unsigned i = 0; i < 8; i++) {
+		if (!(bits & 1U << i))
+			continue;
+		fprintf(file, "%s%s", between, names[i]);
+		between = " | ";
+	}
+}
+
+static void put_flags(const struct plan *plan, bool are_new, FILE *file)
+{
+	for (size_t i = 0; i < plan->n_flags; i++) {
+		const struct plan_flags *flags = &plan->flags[i];
+
+		if (flags->is_new != are_new)
+			continue;
+		fputs("\t\t", file);
+		if (!are_new)
+			fputs("ct state new,invalid ", file);
+		fputs("tcp flags & (", file);
+		put_flag_names(flags->set | flags->clear, file);
+		fputs(") == ", file);
+		put_flag_names(flags->set, file);
+		fputs(" jump knocktail_log\n", file);
+	}
+}
+
+static void put_log(const struct plan *plan, FILE *file)
+{
+	const char *flags = plan->log_options ? " flags tcp options" : "";
+	const char *prefix = plan->config->log_prefix;
+
+	fprintf(file,
+		"\tchain knocktail_log {\n"
+		"\t\tip saddr != 0.0.0.0 update @knocktail_logged { ip saddr limit rate " PLAN_RATE
+		" burst %d packets } log prefix \"%s\"%s\n"
+		"\t\tip6 saddr != :: update @knocktail_logged6 { ip6 saddr & ffff:ffff:ffff:ffff:: "
+		"limit rate " PLAN_RATE " burst %d packets } log prefix \"%s\"%s\n"
+		"\t}\n",
+		PLAN_BURST, prefix, flags, PLAN_BURST, prefix, flags);
+}
+
+static const char head[] =
+	"#!/usr/sbin/nft -f\n"
+	"# What knocktail needs of nft, made by `knocktail rules nft`. Load it with\n"
+	"#\n"
+	"#\tknocktail rules nft --apply\n"
+	"#\n"
+	"# which takes it back if you have locked yourself out, or with `nft -f FILE`, as often as "
+	"you\n"
+	"# like: it replaces its own two chains, and sets keep what is in them.\n"
+	"#\n"
+	"# Everything is dropped that is not accepted here, even if a chain of yours accepts it: "
+	"in nft an\n"
+	"# accept elsewhere does not save a packet from this drop. What shall be open to everybody "
+	"has to\n"
+	"# be said here, too: `knocktail rules nft --open 80,443`.\n"
+	"\n";
+
+static const char beside_head[] =
+	"#!/usr/sbin/nft -f\n"
+	"# What knocktail needs beside firewalld, made by `knocktail rules firewalld`: a table of "
+	"its own\n"
+	"# that stands before firewalld's, for a set of firewalld's cannot hold addresses for a "
+	"time. Load\n"
+	"# it with\n"
+	"#\n"
+	"#\tknocktail rules firewalld --apply\n"
+	"#\n"
+	"# which takes it back if you have locked yourself out, or with `nft -f FILE`, at each "
+	"start of\n"
+	"# the machine.\n"
+	"#\n"
+	"# Here the guarded ports are closed to who has not knocked. firewalld has to let them in\n"
+	"# (firewall-cmd --permanent --add-service=ssh), and decides on all others. What it opens "
+	"to\n"
+	"# everybody is said here, too, so that it is not logged: --open 80,443.\n"
+	"\n";
+
+static const char logged[] =
+	"\t# Who was logged lately, for the limit of each source; in IPv6 a /64 is one source.\n"
+	"\tset knocktail_logged {\n\t\ttype ipv4_addr\n\t\tsize 65535\n"
+	"\t\tflags dynamic,timeout\n\t\ttimeout 2m\n\t}\n"
+	"\tset knocktail_logged6 {\n\t\ttype ipv6_addr\n\t\tsize 65535\n"
+	"\t\tflags dynamic,timeout\n\t\ttimeout 2m\n\t}\n"
+	"\tchain knocktail_log {\n\t}\n"
+	"\tchain knocktail_input {\n"
+	"\t\ttype filter hook input priority %s;\n\t}\n}\n";
+
+static const char first_rules[] =
+	"\tchain knocktail_input {\n"
+	"\t\t# First of all, so that no reload cuts off who is already in.\n"
+	"\t\tct state established,related accept\n"
+	"\t\tiif \"lo\" accept\n";
+
+static const char network_rules[] =
+	"\n"
+	"\t\t# What keeps the network itself going.\n"
+	"\t\ticmp type { echo-request, destination-unreachable, time-exceeded } accept\n"
+	"\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert, "
+	"echo-request, "
+	"destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept\n"
+	"\t\tip6 saddr fe80::/10 icmpv6 type mld-listener-query accept\n"
+	"\t\tip6 saddr fe80::/10 udp dport 546 accept\n";
+
+/* The guarded ports are closed here; on all others firewalld decides. */
+static void put_closed(const struct plan *plan, FILE *file)
+{
+	fputs("\n\t\t# Closed to everybody else; firewalld decides on what is left.\n", file);
+	for (size_t i = 0; i < plan->config->n_doors; i++) {
+		const struct door *door = &plan->config->doors[i];
+		const char *port = door->entry ? door->entry : "";
+
+		for (size_t j = 0; j < door->ports.n_steps; j++)
+			fprintf(file, "\t\t%s dport %u drop\n",
+				protocol_names[door->ports.steps[j].protocol],
+				door->ports.steps[j].port);
+		/* The part of an entry that is a number. */
+		for (; door->backend == BACKEND_NFT && *port; port += strspn(port, " ")) {
+			size_t length = strcspn(port, " ");
+
+			if (strspn(port, "0123456789") == length)
+				fprintf(file, "\t\tmeta l4proto { tcp, udp } th dport %.*s drop\n",
+					(int)length, port);
+			port += length;
+		}
+	}
+}
+
+static void put_open(const struct plan *plan, FILE *file)
+{
+	if (plan->open.n_steps > 0)
+		fputs("\n\t\t# What is open to everybody.\n", file);
+	for (size_t i = 0; i < plan->open.n_steps; i++)
+		fprintf(file, "\t\t%s dport %u accept\n",
+			protocol_names[plan->open.steps[i].protocol], plan->open.steps[i].port);
+}
+
+static void put_tables(const struct plan *plan, bool beside, FILE *file)
+{
+	const char *noise = beside ? "accept" : "drop";
+	struct nft_name name;
+
+	plan_nft_table(plan, &name);
+	fprintf(file, "table inet %s {\n\t# Who has knocked.\n", name.table);
+	put_sets(plan, file);
+	fprintf(file, logged, beside ? "filter - 1; policy accept" : "filter; policy drop");
+	fprintf(file, "\nflush chain inet %s knocktail_input\nflush chain inet %s knocktail_log\n",
+		name.table, name.table);
+	fprintf(file, "\ntable inet %s {\n", name.table);
+	put_log(plan, file);
+	fputs(first_rules, file);
+	put_flags(plan, false, file);
+	fprintf(file, "\t\tct state invalid %s\n", noise);
+	if (!beside)
+		fputs(network_rules, file);
+	put_open(plan, file);
+	fputs("\n\t\t# What is open to those who have knocked.\n", file);
+	put_accept(plan, file);
+	fprintf(file,
+		"\n\t\t# Noise that is not worth a line in the log.\n"
+		"\t\tfib daddr type { broadcast, multicast, anycast } %s\n"
+		"\n\t\t# The rest is logged, so many lines of each source.\n",
+		noise);
+	put_flags(plan, true, file);
+	fputs("\t\tmeta l4proto udp jump knocktail_log\n", file);
+	if (beside)
+		put_closed(plan, file);
+	fputs("\t}\n}\n", file);
+}
+
+void plan_print_nft(const struct plan *plan, FILE *file)
+{
+	fputs(head, file);
+	put_tables(plan, false, file);
+}
+
+void plan_print_firewalld(const struct plan *plan, FILE *file)
+{
+	fputs(beside_head, file);
+	put_tables(plan, true, file);
+}

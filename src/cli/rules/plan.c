@@ -1,0 +1,190 @@
+#include "cli/rules/plan.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "core/probe.h"
+
+enum { IPTABLES_PREFIX_MAX = 29 };
+
+const char *const variant_names[] = {"ipset", "iptables", "ufw", "nft", "firewalld", NULL};
+
+/* Which backends' doors the rules of a variant can open. */
+static const unsigned backends[N_VARIANTS] = {
+	[VARIANT_IPSET] = 1U << BACKEND_IPSET | 1U << BACKEND_IPTABLES | 1U << BACKEND_COMMAND,
+	[VARIANT_IPTABLES] = 1U << BACKEND_IPSET | 1U << BACKEND_IPTABLES | 1U << BACKEND_COMMAND,
+	[VARIANT_UFW] = 1U << BACKEND_IPSET | 1U << BACKEND_IPTABLES | 1U << BACKEND_COMMAND,
+	[VARIANT_NFT] = 1U << BACKEND_NFT | 1U << BACKEND_COMMAND,
+	[VARIANT_FIREWALLD] = 1U << BACKEND_NFT | 1U << BACKEND_COMMAND,
+};
+
+__attribute__((format(printf, 2, 3))) static int refuse(const struct door *door, const char *format,
+							...)
+{
+	va_list arguments;
+
+	fputs("knocktail rules: ", stderr);
+	if (door)
+		fprintf(stderr, "door %s: ", door->name);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	return -EINVAL;
+}
+
+void nft_name_split(const char *set, struct nft_name *ret)
+{
+	*ret = (struct nft_name){0};
+	/* The configuration's parser has seen to three words. */
+	sscanf(set, "%7s %63s %63s", ret->family, ret->table, ret->set);
+}
+
+static const char *any_set(const struct door *door)
+{
+	return door->set[FAMILY_IPV4] ? door->set[FAMILY_IPV4] : door->set[FAMILY_IPV6];
+}
+
+/* All sets lie in one table, for a set can only be looked up from its own, and a table that accepts
+ * does not save a packet from another one. */
+static int check_tables(const struct config *config, enum variant variant)
+{
+	struct nft_name first = {0}, name;
+
+	for (size_t i = 0; i < config->n_doors; i++) {
+		const struct door *door = &config->doors[i];
+
+		for (enum family family = 0; family < N_FAMILIES; family++) {
+			if (door->backend != BACKEND_NFT || !door->set[family])
+				continue;
+			nft_name_split(door->set[family], &name);
+			if (variant == VARIANT_FIREWALLD && strcmp(name.table, "firewalld") == 0)
+				return refuse(
+					door,
+					"firewalld removes what others put into its table: use "
+					"one of knocktail's own, set = inet knock %s",
+					name.set);
+			if (strcmp(name.family, "inet") != 0)
+				return refuse(door,
+					      "its set is in a table of the family %s: put it "
+					      "into one of inet, which sees IPv4 and IPv6",
+					      name.family);
+			if (*first.table && strcmp(first.table, name.table) != 0)
+				return refuse(door,
+					      "its set is in the table %s and another door's "
+					      "in %s: put all into one",
+					      name.table, first.table);
+			first = name;
+		}
+	}
+	return 0;
+}
+
+/* Whether rules can be written that look an element such as the door's up. */
+static int check_entry(const struct door *door)
+{
+	bool has_port =
+		strchr(door->entry, ':') || strchr(door->entry, ',') || strchr(door->entry, '.');
+
+	if (door->backend == BACKEND_IPSET && has_port &&
+	    (strncmp(door->entry, "%IP%,", 5) != 0 || strchr(door->entry + 5, ',')))
+		return refuse(door, "which type of set its entry belongs to is not known here");
+	if (!has_port && door->ports.n_steps == 0)
+		return refuse(door, "which port it opens is not said: ports = 22/tcp for example");
+	return 0;
+}
+
+static int check_door(const struct door *door, enum variant variant)
+{
+	if (!(backends[variant] & 1U << door->backend))
+		return refuse(door, "rules of %s cannot look up what its backend %s opens",
+			      variant_names[variant],
+			      door->backend == BACKEND_IPSET	  ? "ipset"
+			      : door->backend == BACKEND_IPTABLES ? "iptables"
+								  : "nft");
+	if (door->backend == BACKEND_IPSET || door->backend == BACKEND_NFT)
+		return any_set(door) ? check_entry(door) : -EINVAL;
+	return 0;
+}
+
+static void add_flags(struct plan *plan, uint8_t set, uint8_t clear)
+{
+	bool is_new =
+		(set & TCP_FLAG_SYN) && !(set & ~(TCP_FLAG_SYN | TCP_FLAG_ECE | TCP_FLAG_CWR));
+
+	for (size_t i = 0; i < plan->n_flags; i++)
+		if (plan->flags[i].set == set && plan->flags[i].clear == clear)
+			return;
+	if (plan->n_flags < PLAN_FLAGS_MAX)
+		plan->flags[plan->n_flags++] = (struct plan_flags){set, clear, is_new};
+}
+
+int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
+	      struct plan *ret)
+{
+	struct plan plan = {.config = config, .open = *open};
+	bool is_nft = variant == VARIANT_NFT || variant == VARIANT_FIREWALLD;
+
+	if (!is_nft && variant != VARIANT_IPSET && strlen(config->log_prefix) > IPTABLES_PREFIX_MAX)
+		return refuse(NULL,
+			      "log_prefix is longer than the %d characters that iptables takes",
+			      IPTABLES_PREFIX_MAX);
+	if (is_nft && strpbrk(config->log_prefix, "\"$"))
+		return refuse(NULL, "nft takes no log_prefix that holds a '\"' or a '$'");
+	/* New connections are always logged: a SYN to a foreign port breaks a knock. */
+	add_flags(&plan, TCP_FLAG_SYN, TCP_FLAG_ACK);
+	for (size_t i = 0; i < config->n_doors; i++) {
+		const struct filter *filter = &config->doors[i].knock.filter;
+
+		if (check_door(&config->doors[i], variant) < 0)
+			return -EINVAL;
+		plan.log_options = plan.log_options || (config->doors[i].auth & AUTH_SPA);
+		/* "syn" alone: what comes first of all is a SYN without ACK. */
+		if (filter->flags_set != TCP_FLAG_SYN || (filter->flags_clear & ~TCP_FLAG_ACK))
+			add_flags(&plan, filter->flags_set, filter->flags_clear);
+	}
+	if (is_nft && check_tables(config, variant) < 0)
+		return -EINVAL;
+	*ret = plan;
+	return 0;
+}
+
+bool plan_is_first(const struct plan *plan, size_t door, enum family family)
+{
+	const char *set = plan->config->doors[door].set[family];
+
+	for (size_t i = 0; i < door; i++)
+		if (plan->config->doors[i].set[family] &&
+		    strcmp(plan->config->doors[i].set[family], set) == 0)
+			return false;
+	return true;
+}
+
+void plan_put_flags(const struct plan_flags *flags, FILE *file)
+{
+	static const struct {
+		uint8_t bit;
+		const char *name;
+	} names[] = {
+		{TCP_FLAG_FIN, "FIN"}, {TCP_FLAG_SYN, "SYN"}, {TCP_FLAG_RST, "RST"},
+		{TCP_FLAG_PSH, "PSH"}, {TCP_FLAG_ACK, "ACK"}, {TCP_FLAG_URG, "URG"},
+	};
+
+	for (unsigned part = 0; part < 2; part++) {
+		uint8_t bits = part == 0 ? flags->set | flags->clear : flags->set;
+		const char *between = "";
+
+		if (part == 1)
+			fputc(' ', file);
+		if (!(bits & 0x3f))
+			fputs("NONE", file);
+		for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+			if (!(bits & names[i].bit))
+				continue;
+			fprintf(file, "%s%s", between, names[i].name);
+			between = ",";
+		}
+	}
+}

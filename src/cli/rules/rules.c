@@ -1,0 +1,149 @@
+/* knocktail rules: what the firewall needs for the configuration. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/rules/apply.h"
+#include "cli/rules/plan.h"
+#include "cli/verb.h"
+#include "config/config.h"
+#include "match/checked-config.h"
+#include "util/cleanup.h"
+#include "util/duration.h"
+
+#define US_PER_S UINT64_C(1000000)
+
+struct options {
+	const char *config;
+	enum variant variant;
+	struct sequence open;
+	bool apply;
+	uint64_t confirm_us;
+};
+
+static void (*const printers[N_VARIANTS])(const struct plan *plan, FILE *file) = {
+	[VARIANT_IPSET] = plan_print_ipset,
+	[VARIANT_IPTABLES] = plan_print_iptables,
+	[VARIANT_UFW] = plan_print_ufw,
+	[VARIANT_NFT] = plan_print_nft,
+	[VARIANT_FIREWALLD] = plan_print_firewalld,
+};
+
+static enum status rules(const struct options *options)
+{
+	struct config *config;
+	enum status status = STATUS_OK;
+	struct plan plan;
+	int r = load_config(options->config, &config, NULL);
+
+	if (r < 0)
+		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	if (plan_make(config, &options->open, options->variant, &plan) < 0)
+		status = STATUS_FAILED;
+	else if (options->apply)
+		status = apply(&plan, options->variant, options->confirm_us);
+	else
+		printers[options->variant](&plan, stdout);
+	config_free(config);
+	return status;
+}
+
+static int parse_open(const char *text, struct sequence *ret)
+{
+	size_t step;
+
+	if (sequence_parse(text, ret, &step) == 0)
+		return 0;
+	fprintf(stderr, "knocktail rules: '%s' is no list of ports such as 80,443,51820/udp\n",
+		text);
+	return -EINVAL;
+}
+
+static int parse_confirm(const char *text, uint64_t *ret)
+{
+	if (duration_parse(text, ret) == 0 && *ret >= US_PER_S && *ret <= 3600 * US_PER_S)
+		return 0;
+	fprintf(stderr, "knocktail rules: '%s' is no time span from 1s to 1h\n", text);
+	return -EINVAL;
+}
+
+static enum status parse_variant(int argc, char *argv[], struct options *options)
+{
+	const char *name;
+
+	if (optind == argc) {
+		fputs("knocktail rules: for which firewall?\n", stderr);
+		return verb_misused(&verb_rules);
+	}
+	name = argv[optind++];
+	while (options->variant < N_VARIANTS && strcmp(variant_names[options->variant], name) != 0)
+		options->variant++;
+	if (options->variant == N_VARIANTS) {
+		fprintf(stderr, "knocktail rules: no rules for '%s'\n", name);
+		return verb_misused(&verb_rules);
+	}
+	return verb_check_end(&verb_rules, argc, argv);
+}
+
+static enum status run(int argc, char *argv[])
+{
+	enum { OPTION_OPEN = 256, OPTION_APPLY, OPTION_CONFIRM };
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"open", required_argument, NULL, OPTION_OPEN},
+		{"apply", no_argument, NULL, OPTION_APPLY},
+		{"confirm-within", required_argument, NULL, OPTION_CONFIRM},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct options options = {.config = KNOCKTAIL_CONF, .confirm_us = 60 * US_PER_S};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			options.config = optarg;
+			break;
+		case OPTION_OPEN:
+			if (parse_open(optarg, &options.open) < 0)
+				return verb_misused(&verb_rules);
+			break;
+		case OPTION_APPLY:
+			options.apply = true;
+			break;
+		case OPTION_CONFIRM:
+			if (parse_confirm(optarg, &options.confirm_us) < 0)
+				return verb_misused(&verb_rules);
+			break;
+		case 'h':
+			return verb_help(&verb_rules);
+		default:
+			return verb_misused(&verb_rules);
+		}
+	}
+	if (parse_variant(argc, argv, &options) != STATUS_OK)
+		return STATUS_USAGE;
+	return rules(&options);
+}
+
+const struct verb verb_rules = {
+	.name = "rules",
+	.summary = "print the firewall rules that the configuration needs, or load them",
+	.help = "Usage: knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] [--open PORTS]\n"
+		"                       [--apply [--confirm-within SPAN]]\n"
+		"\n"
+		"Prints the rules that log knocks and let in whoever has knocked, ready to load.\n"
+		"\n"
+		"  -c, --config FILE          the configuration (default: " KNOCKTAIL_CONF ")\n"
+		"      --open PORTS           what is open to everybody: 80,443,51820/udp\n"
+		"      --apply                load them, and take them back unless you confirm\n"
+		"      --confirm-within SPAN  how long that waits (default: 60s)\n"
+		"  -h, --help                 print this\n"
+		"\n"
+		"Exit status: 0 printed, or loaded and kept; 1 not, or taken back; 2 bad usage or\n"
+		"configuration.\n",
+	.run = run,
+};

@@ -1,0 +1,226 @@
+#include "cli/watch/bus.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <time.h>
+
+#include "cli/common/timestamp.h"
+#include "util/cleanup.h"
+
+static const char service[] = "org.knocktail";
+static const char object_path[] = "/org/knocktail";
+static const char interface[] = "org.knocktail.Manager1";
+
+/* How soon to look for a bus that has gone. */
+#define AGAIN_US UINT64_C(1000000)
+
+struct watch_bus {
+	sd_event *event;
+	sd_event_source *timer;
+	sd_bus *connection;
+	bool joined;
+	watch_bus_fn fn;
+	void *userdata;
+};
+
+DEFINE_CLEANUP(struct watch_bus *, watch_bus_free)
+
+static void tell(struct watch_bus *bus, enum watch_change change, const char *door,
+		 const char *source, const char *user, uint64_t deadline_us)
+{
+	struct watch_door told = {.opened_us = when_now_us(), .deadline_us = deadline_us};
+
+	snprintf(told.door, sizeof told.door, "%s", door);
+	snprintf(told.source, sizeof told.source, "%s", source);
+	snprintf(told.user, sizeof told.user, "%s", user);
+	bus->fn(bus->userdata, change, &told);
+}
+
+static void set_joined(struct watch_bus *bus, bool joined)
+{
+	if (joined != bus->joined)
+		bus->fn(bus->userdata, joined ? WATCH_JOINED : WATCH_LEFT, NULL);
+	bus->joined = joined;
+}
+
+static int on_list(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct watch_bus *bus = userdata;
+	const char *door, *source, *user, *state;
+	uint64_t deadline_us;
+
+	(void)error;
+	if (sd_bus_message_is_method_error(reply, NULL))
+		return 0;
+	set_joined(bus, true);
+	if (sd_bus_message_enter_container(reply, 'a', "(sssts)") < 0)
+		return 0;
+	while (sd_bus_message_read(reply, "(sssts)", &door, &source, &user, &deadline_us, &state) >
+	       0)
+		tell(bus, WATCH_LISTED, door, source, user, deadline_us);
+	return 0;
+}
+
+static void ask(struct watch_bus *bus)
+{
+	sd_bus_message *call = NULL;
+
+	if (sd_bus_message_new_method_call(bus->connection, &call, service, object_path, interface,
+					   "List") >= 0 &&
+	    sd_bus_message_set_auto_start(call, false) >= 0)
+		sd_bus_call_async(bus->connection, NULL, call, on_list, bus, 0);
+	sd_bus_message_unref(call);
+}
+
+static int on_opened(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	const char *door, *source, *user;
+	uint64_t deadline_us;
+
+	(void)error;
+	if (sd_bus_message_read(signal, "ssst", &door, &source, &user, &deadline_us) > 0)
+		tell(userdata, WATCH_OPENED, door, source, user, deadline_us);
+	return 0;
+}
+
+static int on_closed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	const char *door, *source;
+
+	(void)error;
+	if (sd_bus_message_read(signal, "ss", &door, &source) > 0)
+		tell(userdata, WATCH_CLOSED, door, source, "", 0);
+	return 0;
+}
+
+/* A daemon has come or gone. */
+static int on_owner(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	struct watch_bus *bus = userdata;
+	const char *name, *old, *new;
+
+	(void)error;
+	if (sd_bus_message_read(signal, "sss", &name, &old, &new) <= 0)
+		return 0;
+	if (*old)
+		set_joined(bus, false);
+	if (*new)
+		ask(bus);
+	return 0;
+}
+
+static void try_again(struct watch_bus *bus)
+{
+	uint64_t now_us;
+
+	sd_event_now(bus->event, CLOCK_MONOTONIC, &now_us);
+	sd_event_source_set_time(bus->timer, now_us + AGAIN_US);
+	sd_event_source_set_enabled(bus->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	struct watch_bus *bus = userdata;
+
+	(void)signal;
+	(void)error;
+	set_joined(bus, false);
+	try_again(bus);
+	return 0;
+}
+
+static void disconnect(struct watch_bus *bus)
+{
+	if (bus->connection)
+		sd_bus_detach_event(bus->connection);
+	bus->connection = sd_bus_close_unref(bus->connection);
+}
+
+/* The signals are asked for before the list, so that nothing falls between them. */
+static int start(struct watch_bus *bus)
+{
+	sd_bus *connection = bus->connection;
+	int r = sd_bus_match_signal_async(connection, NULL, service, object_path, interface,
+					  "Opened", on_opened, NULL, bus);
+
+	if (r >= 0)
+		r = sd_bus_match_signal_async(connection, NULL, service, object_path, interface,
+					      "Closed", on_closed, NULL, bus);
+	if (r >= 0)
+		r = sd_bus_add_match_async(
+			connection, NULL,
+			"type='signal',sender='org.freedesktop.DBus',"
+			"path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
+			"member='NameOwnerChanged',arg0='org.knocktail'",
+			on_owner, NULL, bus);
+	if (r >= 0)
+		r = sd_bus_match_signal(connection, NULL, NULL, "/org/freedesktop/DBus/Local",
+					"org.freedesktop.DBus.Local", "Disconnected",
+					on_disconnected, bus);
+	return r < 0 ? r : sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL);
+}
+
+static void connect_bus(struct watch_bus *bus)
+{
+	int r = sd_bus_open_system(&bus->connection);
+
+	if (r >= 0)
+		r = start(bus);
+	if (r >= 0) {
+		ask(bus);
+		return;
+	}
+	disconnect(bus);
+	try_again(bus);
+}
+
+static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
+{
+	struct watch_bus *bus = userdata;
+
+	(void)source;
+	(void)time_us;
+	disconnect(bus);
+	connect_bus(bus);
+	return 0;
+}
+
+int watch_bus_new(sd_event *event, watch_bus_fn fn, void *userdata, struct watch_bus **ret)
+{
+	CLEANUP(cleanup_watch_bus_free) struct watch_bus *bus = calloc(1, sizeof *bus);
+	int r;
+
+	if (!bus)
+		return -ENOMEM;
+	bus->event = sd_event_ref(event);
+	bus->fn = fn;
+	bus->userdata = userdata;
+	r = sd_event_add_time(event, &bus->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_time, bus);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	connect_bus(bus);
+	*ret = TAKE_PTR(bus);
+	return 0;
+}
+
+void watch_bus_list(struct watch_bus *bus)
+{
+	if (bus->joined)
+		ask(bus);
+}
+
+struct watch_bus *watch_bus_free(struct watch_bus *bus)
+{
+	if (bus) {
+		disconnect(bus);
+		sd_event_source_unref(bus->timer);
+		sd_event_unref(bus->event);
+		free(bus);
+	}
+	return NULL;
+}

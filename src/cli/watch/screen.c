@@ -1,0 +1,182 @@
+#include "cli/watch/screen.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/common/output.h"
+
+/* The alternate screen without a cursor, and back (ECMA-48 and xterm's control sequences). */
+static const char enter[] = "\033[?1049h\033[?25l";
+static const char leave[] = "\033[?25h\033[?1049l";
+static const char home[] = "\033[H";
+static const char to_end_of_line[] = "\033[K";
+static const char to_end[] = "\033[J";
+
+static struct termios before;
+static bool has_before, entered;
+
+void screen_enter(void)
+{
+	struct termios quiet;
+
+	if (entered)
+		return;
+	entered = true;
+	has_before = tcgetattr(STDIN_FILENO, &before) == 0;
+	if (has_before) {
+		/* What is typed shall not be seen, and 'q' be read at once. */
+		quiet = before;
+		quiet.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+		tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
+	}
+	fputs(enter, stdout);
+	fflush(stdout);
+}
+
+void screen_leave(void)
+{
+	if (!entered)
+		return;
+	entered = false;
+	fputs(leave, stdout);
+	fflush(stdout);
+	if (has_before)
+		tcsetattr(STDIN_FILENO, TCSANOW, &before);
+}
+
+struct drawing {
+	unsigned rows, columns;
+	unsigned row; /* the next */
+};
+
+/* One line, cut to the terminal's width, in one colour. Beyond the last row nothing is drawn. */
+__attribute__((format(printf, 3, 4))) static void draw(struct drawing *drawing, enum colour colour,
+						       const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+
+	if (drawing->row >= drawing->rows)
+		return;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	if (drawing->row++ > 0)
+		fputs("\r\n", stdout);
+	/* Cleared before it is written: after a whole line that would take its last character. */
+	printf("%s%s%.*s%s", to_end_of_line, colour == COLOUR_NONE ? "" : output_colour(colour),
+	       (int)drawing->columns, text,
+	       colour == COLOUR_NONE ? "" : output_colour(COLOUR_NONE));
+}
+
+static void measure(struct drawing *drawing)
+{
+	struct winsize size;
+
+	*drawing = (struct drawing){.rows = 24, .columns = 80};
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0) {
+		drawing->rows = size.ws_row;
+		drawing->columns = size.ws_col;
+	}
+}
+
+/* A bar that empties as time runs out. */
+static void fill_bar(char *bar, size_t length, uint64_t left_us, uint64_t whole_us)
+{
+	size_t full =
+		whole_us > 0 ? (size_t)((double)left_us / (double)whole_us * (double)length) : 0;
+
+	full = full > length ? length : full;
+	memset(bar, '#', full);
+	memset(bar + full, '.', length - full);
+	bar[length] = '\0';
+}
+
+/* Half of the screen at most; what does not fit is counted. */
+static void draw_doors(struct drawing *drawing, const struct watch_model *model, uint64_t now_us)
+{
+	size_t room = drawing->rows / 3, i;
+
+	draw(drawing, COLOUR_BOLD, "Open doors: %zu", model->n_doors + model->n_doors_left_out);
+	for (i = 0; i < model->n_doors && i < room; i++) {
+		const struct watch_door *door = &model->doors[i];
+		uint64_t left_us = door->deadline_us > now_us ? door->deadline_us - now_us : 0;
+		char left[TIME_TEXT_MAX], bar[24];
+
+		fill_bar(bar, 20, left_us, door->deadline_us - door->opened_us);
+		draw(drawing, left_us < 5000000 ? COLOUR_NOTE : COLOUR_GOOD,
+		     "  %-16s %-40s %-12s %10s %s", door->door, door->source, door->user,
+		     output_span((left_us + 999999) / 1000000 * 1000000, left), bar);
+	}
+	if (i < model->n_doors + model->n_doors_left_out)
+		draw(drawing, COLOUR_DIM, "  and %zu more",
+		     model->n_doors + model->n_doors_left_out - i);
+	if (!model->daemon)
+		draw(drawing, COLOUR_BAD, "  knocktaild is not on the bus");
+}
+
+static void draw_knocks(struct drawing *drawing, const struct watch_model *model, uint64_t now_us)
+{
+	size_t room = drawing->rows / 4;
+
+	draw(drawing, COLOUR_BOLD, "Knocking");
+	for (size_t i = 0; i < WATCH_KNOCKS && room > 0; i++) {
+		const struct watch_knock *knock = &model->knocks[i];
+		uint64_t ago_us = now_us > knock->at_us ? now_us - knock->at_us : 0;
+		char source[ADDRESS_TEXT_MAX], ago[TIME_TEXT_MAX], steps[40];
+
+		if (knock->at_us == 0)
+			continue;
+		snprintf(steps, sizeof steps, "%u/%u", knock->n_steps, knock->n_needed);
+		draw(drawing, knock->n_steps == knock->n_needed ? COLOUR_GOOD : COLOUR_NOTE,
+		     "  %-40s %-16s %7s %12s ago", address_format(&knock->source, source),
+		     knock->door, steps, output_span(ago_us, ago));
+		room--;
+	}
+}
+
+static void draw_probes(struct drawing *drawing, const struct watch_model *model)
+{
+	const struct watch_probe *probe;
+
+	draw(drawing, COLOUR_BOLD, "Probes: %" PRIu64, model->n_probes);
+	for (size_t i = 0; drawing->row < drawing->rows && (probe = watch_probe_at(model, i));
+	     i++) {
+		char source[ADDRESS_TEXT_MAX], when[TIME_TEXT_MAX], steps[64] = "", port[16];
+
+		if (*probe->door)
+			snprintf(steps, sizeof steps, "%s %u/%u", probe->door, probe->n_steps,
+				 probe->n_needed);
+		snprintf(port, sizeof port, "%u/%s", probe->port,
+			 probe->protocol == IPPROTO_UDP ? "udp" : "tcp");
+		draw(drawing, *probe->door ? COLOUR_NONE : COLOUR_DIM, "  %s  %-40s %-10s %s",
+		     output_time(probe->realtime_us, when) + strlen("2026-11-22 "),
+		     address_format(&probe->source, source), port, steps);
+	}
+}
+
+void screen_draw(const struct watch_model *model, uint64_t now_us)
+{
+	struct drawing drawing;
+	char now[TIME_TEXT_MAX];
+
+	measure(&drawing);
+	fputs(home, stdout);
+	draw(&drawing, COLOUR_BOLD, "knocktail watch   %s   q: quit", output_time(now_us, now));
+	draw(&drawing, COLOUR_NONE, "%s", "");
+	draw_doors(&drawing, model, now_us);
+	draw(&drawing, COLOUR_NONE, "%s", "");
+	draw_knocks(&drawing, model, now_us);
+	draw(&drawing, COLOUR_NONE, "%s", "");
+	draw_probes(&drawing, model);
+	if (drawing.row < drawing.rows)
+		printf("\r\n%s", to_end);
+	fflush(stdout);
+}

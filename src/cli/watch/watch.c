@@ -1,0 +1,437 @@
+/* knocktail watch: probes, knocks and doors as they come. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "cli/common/json.h"
+#include "cli/common/output.h"
+#include "cli/common/timestamp.h"
+#include "cli/verb.h"
+#include "cli/watch/bus.h"
+#include "cli/watch/model.h"
+#include "cli/watch/screen.h"
+#include "config/config.h"
+#include "core/probe.h"
+#include "core/record.h"
+#include "input/input.h"
+#include "match/checked-config.h"
+#include "match/matcher.h"
+#include "util/cleanup.h"
+
+/* How often to look into the journal, how many records at a time, and how often to draw. */
+#define LOOK_US UINT64_C(25000)
+#define DRAW_US UINT64_C(250000)
+enum { BATCH = 4096 };
+
+/* A knock without a further step is shown for so long. */
+#define KNOCK_US UINT64_C(30000000)
+
+enum form { FORM_SCREEN, FORM_LINES, FORM_JSON };
+
+struct watch {
+	enum form form;
+	sd_event *event;
+	const struct config *config;
+	struct judge *judge;
+	struct source *source;
+	struct watch_bus *bus;
+	struct watch_model model;
+	struct watch_probe probe; /* the one being judged */
+	int error;
+};
+
+/* Lines */
+
+static void print_json_line(struct json_object *object)
+{
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+static const char *protocol_name(const struct watch_probe *probe)
+{
+	return probe->protocol == IPPROTO_UDP ? "udp" : "tcp";
+}
+
+static void print_probe(const struct watch *watch, const struct watch_probe *probe)
+{
+	char source[ADDRESS_TEXT_MAX], when[TIME_TEXT_MAX];
+	struct json_object *object;
+
+	address_format(&probe->source, source);
+	if (watch->form == FORM_LINES) {
+		printf("%s\tprobe\t%s\t%u/%s", output_time(probe->realtime_us, when), source,
+		       probe->port, protocol_name(probe));
+		if (*probe->door)
+			printf("\t%s %u/%u", probe->door, probe->n_steps, probe->n_needed);
+		putchar('\n');
+		return;
+	}
+	object = json_object_new_object();
+	json_put_time(object, "time", probe->realtime_us);
+	json_put_text(object, "event", "probe");
+	json_put_text(object, "source", source);
+	json_put_number(object, "port", probe->port);
+	json_put_text(object, "protocol", protocol_name(probe));
+	if (*probe->door) {
+		json_put_text(object, "door", probe->door);
+		json_put_number(object, "step", probe->n_steps);
+		json_put_number(object, "steps", probe->n_needed);
+	}
+	print_json_line(object);
+}
+
+static const char *const change_names[] = {
+	[WATCH_LISTED] = "open",      [WATCH_OPENED] = "opened",    [WATCH_CLOSED] = "closed",
+	[WATCH_JOINED] = "daemon up", [WATCH_LEFT] = "daemon down",
+};
+
+static void print_change(const struct watch *watch, enum watch_change change,
+			 const struct watch_door *door)
+{
+	char when[TIME_TEXT_MAX], until[TIME_TEXT_MAX];
+	struct json_object *object;
+
+	if (watch->form == FORM_LINES) {
+		printf("%s\t%s", output_time(when_now_us(), when), change_names[change]);
+		if (door)
+			printf("\t%s\t%s", door->source, door->door);
+		if (door && door->deadline_us > 0)
+			printf("\tuntil %s", output_time(door->deadline_us, until));
+		putchar('\n');
+		return;
+	}
+	object = json_object_new_object();
+	json_put_time(object, "time", when_now_us());
+	json_put_text(object, "event", change_names[change]);
+	if (door) {
+		json_put_text(object, "door", door->door);
+		json_put_text(object, "source", door->source);
+		json_put_text(object, "user", *door->user ? door->user : NULL);
+		json_put_time(object, "until", door->deadline_us);
+	}
+	print_json_line(object);
+}
+
+/* What happens */
+
+static void on_change(void *userdata, enum watch_change change, const struct watch_door *door)
+{
+	struct watch *watch = userdata;
+
+	switch (change) {
+	case WATCH_LISTED:
+	case WATCH_OPENED:
+		watch_open(&watch->model, door);
+		break;
+	case WATCH_CLOSED:
+		watch_close(&watch->model, door->door, door->source);
+		break;
+	case WATCH_JOINED:
+	case WATCH_LEFT:
+		watch->model.daemon = change == WATCH_JOINED;
+		watch_close_all(&watch->model);
+		break;
+	}
+	if (watch->form != FORM_SCREEN)
+		print_change(watch, change, door);
+}
+
+static void on_progress(void *userdata, const struct progress *progress)
+{
+	struct watch *watch = userdata;
+	struct watch_probe *probe = &watch->probe;
+
+	/* With doors of several filters, the one that is nearest to being opened. */
+	if (*probe->door &&
+	    probe->n_steps * progress->n_needed >= progress->n_steps * probe->n_needed)
+		return;
+	memcpy(probe->door, watch->config->doors[progress->knock].name, sizeof probe->door);
+	probe->n_steps = (unsigned)progress->n_steps;
+	probe->n_needed = (unsigned)progress->n_needed;
+}
+
+/* The daemon says what comes of it. */
+static void on_match(void *userdata, const struct match *match)
+{
+	(void)userdata;
+	(void)match;
+}
+
+static void on_record(struct watch *watch, const struct record *record)
+{
+	const struct probe *probe;
+
+	judge_feed(watch->judge, record, on_match, NULL);
+	probe = judge_probe(watch->judge);
+	if (!probe)
+		return;
+	watch->probe = (struct watch_probe){
+		.realtime_us = record->realtime_us,
+		.source = probe->source,
+		.port = probe->port,
+		.protocol = probe->protocol,
+	};
+	judge_progress(watch->judge, on_progress, watch);
+	watch_add_probe(&watch->model, &watch->probe);
+	if (watch->form != FORM_SCREEN)
+		print_probe(watch, &watch->probe);
+}
+
+static int read_journal(struct watch *watch)
+{
+	struct record record;
+	int r = source_follow(watch->source);
+
+	for (int i = 0; i < BATCH && r >= 0; i++) {
+		r = source_next(watch->source, &record);
+		if (r != SOURCE_RECORD)
+			break;
+		on_record(watch, &record);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* An error of the journal mends itself: the source opens it anew. */
+static int on_look(sd_event_source *timer, uint64_t time_us, void *userdata)
+{
+	struct watch *watch = userdata;
+
+	(void)time_us;
+	read_journal(watch);
+	if (watch->form != FORM_SCREEN && (fflush(stdout) != 0 || ferror(stdout)))
+		return sd_event_exit(watch->event, STATUS_FAILED);
+	sd_event_source_set_time_relative(timer, LOOK_US);
+	return sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+static int on_draw(sd_event_source *timer, uint64_t time_us, void *userdata)
+{
+	struct watch *watch = userdata;
+	uint64_t now_us = when_now_us();
+
+	(void)time_us;
+	watch_expire(&watch->model, now_us - KNOCK_US);
+	screen_draw(&watch->model, now_us);
+	if (ferror(stdout)) /* the terminal is gone, and there was no SIGHUP */
+		return sd_event_exit(watch->event, STATUS_FAILED);
+	/* Of a door that there is no room for, nobody knows whether it was opened or renewed. */
+	if (watch->model.n_doors_left_out > 0) {
+		watch_close_all(&watch->model);
+		watch_bus_list(watch->bus);
+	}
+	sd_event_source_set_time_relative(timer, DRAW_US);
+	return sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	const struct watch *watch = userdata;
+
+	(void)source;
+	(void)info;
+	return sd_event_exit(watch->event, STATUS_OK);
+}
+
+static int on_resize(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	const struct watch *watch = userdata;
+
+	(void)source;
+	(void)info;
+	screen_draw(&watch->model, when_now_us());
+	return 0;
+}
+
+/* ^Z: the shell gets its terminal as it was. */
+static int on_suspend(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	(void)info;
+	screen_leave();
+	raise(SIGSTOP);
+	screen_enter();
+	return on_resize(source, NULL, userdata);
+}
+
+static int on_key(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	const struct watch *watch = userdata;
+	char key;
+
+	(void)events;
+	if (read(fd, &key, 1) != 1)
+		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	return key == 'q' ? sd_event_exit(watch->event, STATUS_OK) : 0;
+}
+
+/* Setting up */
+
+static int watch_signals(struct watch *watch)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	sigset_t signals;
+	int r = 0;
+
+	sigemptyset(&signals);
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		sigaddset(&signals, ends[i]);
+	if (watch->form == FORM_SCREEN) {
+		sigaddset(&signals, SIGWINCH);
+		sigaddset(&signals, SIGTSTP);
+	}
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0] && r >= 0; i++)
+		r = sd_event_add_signal(watch->event, NULL, ends[i], on_end, watch);
+	if (r >= 0 && watch->form == FORM_SCREEN)
+		r = sd_event_add_signal(watch->event, NULL, SIGWINCH, on_resize, watch);
+	if (r >= 0 && watch->form == FORM_SCREEN)
+		r = sd_event_add_signal(watch->event, NULL, SIGTSTP, on_suspend, watch);
+	return r;
+}
+
+static int set_up(struct watch *watch)
+{
+	int r = sd_event_new(&watch->event);
+
+	if (r >= 0)
+		r = watch_signals(watch);
+	if (r >= 0)
+		r = sd_event_add_time(watch->event, NULL, CLOCK_MONOTONIC, 0, 1000, on_look, watch);
+	if (r >= 0 && watch->form == FORM_SCREEN)
+		r = sd_event_add_time(watch->event, NULL, CLOCK_MONOTONIC, 0, 1000, on_draw, watch);
+	if (r >= 0 && watch->form == FORM_SCREEN) {
+		/* Whoever has closed standard input, or put a file there, has no keys. */
+		r = sd_event_add_io(watch->event, NULL, STDIN_FILENO, EPOLLIN, on_key, watch);
+		if (r == -EPERM || r == -EBADF)
+			r = 0;
+	}
+	if (r >= 0)
+		r = watch_bus_new(watch->event, on_change, watch, &watch->bus);
+	return r < 0 ? r : 0;
+}
+
+static int open_source(struct watch *watch)
+{
+	const struct source_live options = {0};
+	int r = source_new_live(&options, &watch->source);
+
+	if (r == 0)
+		r = source_listen(watch->source, watch->config->origins, watch->config->n_origins);
+	if (r < 0)
+		fprintf(stderr, "knocktail watch: cannot follow the journal: %s\n", strerror(-r));
+	else if (!source_sees_files(watch->source))
+		fputs("knocktail watch: warning: no file of the journal can be read: is this user "
+		      "in "
+		      "the group systemd-journal?\n",
+		      stderr);
+	return r;
+}
+
+static enum status run_loop(struct watch *watch)
+{
+	int r = set_up(watch);
+
+	if (r < 0) {
+		fprintf(stderr, "knocktail watch: cannot set up: %s\n", strerror(-r));
+		return STATUS_FAILED;
+	}
+	if (watch->form == FORM_SCREEN)
+		screen_enter();
+	r = sd_event_loop(watch->event);
+	screen_leave();
+	if (r < 0)
+		fprintf(stderr, "knocktail watch: %s\n", strerror(-r));
+	return r < 0 ? STATUS_FAILED : (enum status)r;
+}
+
+static enum status watch(const char *path, enum form form)
+{
+	struct watch *watch = calloc(1, sizeof *watch);
+	enum status status = STATUS_FAILED;
+	struct config *config = NULL;
+	int r;
+
+	if (!watch)
+		return STATUS_FAILED;
+	watch->form = form;
+	r = load_config(path, &config, NULL);
+	if (r < 0) {
+		free(watch);
+		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	}
+	watch->config = config;
+	r = judge_new(config, JUDGE_REHEARSAL, NULL, &watch->judge);
+	if (r < 0)
+		fprintf(stderr, "knocktail watch: cannot compile the doors: %s\n", strerror(-r));
+	else if (open_source(watch) == 0)
+		status = run_loop(watch);
+	watch_bus_free(watch->bus);
+	source_free(watch->source);
+	judge_free(watch->judge);
+	sd_event_unref(watch->event);
+	config_free(config);
+	free(watch);
+	return status;
+}
+
+static enum status run(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	enum form form = output_is_terminal(stdout) ? FORM_SCREEN : FORM_LINES;
+	const char *path = KNOCKTAIL_CONF;
+	bool json = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'o':
+			if (output_parse(&verb_watch, optarg, &json) < 0)
+				return verb_misused(&verb_watch);
+			form = json ? FORM_JSON : FORM_LINES;
+			break;
+		case 'h':
+			return verb_help(&verb_watch);
+		default:
+			return verb_misused(&verb_watch);
+		}
+	}
+	if (verb_check_end(&verb_watch, argc, argv) != STATUS_OK)
+		return STATUS_USAGE;
+	return watch(path, form);
+}
+
+const struct verb verb_watch = {
+	.name = "watch",
+	.summary = "show probes, knocks and doors as they come",
+	.help = "Usage: knocktail watch [-c FILE] [-o text|json]\n"
+		"\n"
+		"Shows the probes that the firewall logs, how far each source is with which door,\n"
+		"and the doors that stand open, with the time that is left. On a terminal it "
+		"takes\n"
+		"the whole screen until 'q' or ^C; otherwise, and with -o, it prints one line "
+		"each.\n"
+		"\n"
+		"  -c, --config FILE  the configuration (default: " KNOCKTAIL_CONF ")\n"
+		"  -o, --output FORM  text: lines on a terminal, too; json: a document a line\n"
+		"  -h, --help         print this\n"
+		"\n"
+		"Exit status: 0 it was ended, 1 something failed, 2 bad usage or configuration.\n",
+	.run = run,
+};

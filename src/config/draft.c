@@ -1,0 +1,318 @@
+#include "config/draft.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/complaint.h"
+#include "config/ini/ini.h"
+#include "config/ini/values.h"
+#include "config/key.h"
+#include "config/parse/parse.h"
+#include "config/text.h"
+#include "core/other-log.h"
+#include "util/cleanup.h"
+
+DEFINE_CLEANUP(struct values *, values_free)
+
+static const char *const places[] = {"[options]", "a [door NAME] section",
+				     "a [source NAME] section"};
+
+enum { WHERE_MAX = sizeof("door ") + DOOR_NAME_MAX };
+
+/* One section being read. */
+struct part {
+	enum section_kind kind;
+	struct ini_section *section;
+	const char *where;
+	void *object;		 /* struct config, door or origin */
+	const struct door *door; /* NULL if it is none */
+	const struct values *values;
+	struct complaints *complaints;
+};
+
+/* The section that a key is of; N_SECTION_KINDS: of none. */
+static enum section_kind find_owner(const char *key)
+{
+	enum section_kind kind = 0;
+
+	while (kind < N_SECTION_KINDS && !key_find(kind, key))
+		kind++;
+	return kind;
+}
+
+static void complain_unknown(const struct part *part, const struct ini_entry *entry)
+{
+	enum section_kind other = find_owner(entry->key);
+	const struct key *guess = key_guess(part->kind, entry->key);
+	char shown[TEXT_QUOTED_MAX];
+
+	text_quote_name(entry->key, shown);
+	if (other < N_SECTION_KINDS)
+		complain_error(part->complaints, entry->line, "%s: %s belongs in %s", part->where,
+			       entry->key, places[other]);
+	else if (guess)
+		complain_error(part->complaints, entry->line,
+			       "%s: unknown key %s: did you mean %s?", part->where, shown,
+			       guess->name);
+	else
+		complain_error(part->complaints, entry->line, "%s: unknown key %s", part->where,
+			       shown);
+}
+
+static void drop_unknown(const struct part *part)
+{
+	struct ini_section *section = part->section;
+
+	for (size_t i = 0; i < section->n_entries;) {
+		if (key_find(part->kind, section->entries[i].key)) {
+			i++;
+			continue;
+		}
+		complain_unknown(part, &section->entries[i]);
+		ini_drop(section, i);
+	}
+}
+
+static void complain_missing(const struct part *part, const struct key *key)
+{
+	char list[CHOICES_TEXT_MAX];
+
+	if (part->section->damaged)
+		return;
+	if (key->choices)
+		complain_error(part->complaints, part->section->line, "%s: %s is missing: %s",
+			       part->where, key->name, parse_list_choices(key->choices, list));
+	else
+		complain_error(part->complaints, part->section->line, "%s: %s is missing",
+			       part->where, key->name);
+}
+
+static void complain_foreign(const struct part *part, const struct key *key, unsigned line)
+{
+	const char *owners[N_BACKENDS + 1] = {NULL};
+	char list[CHOICES_TEXT_MAX];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < N_BACKENDS; i++)
+		if (key_backends(key) & 1U << i)
+			owners[n++] = backend_names[i];
+	complain_error(part->complaints, line, "%s: %s belongs to the backend %s, not to %s",
+		       part->where, key->name, parse_list_choices(owners, list),
+		       backend_names[part->door->backend]);
+}
+
+/* Whether the row is this door's; if no row of the key is, but it is given, with a complaint. */
+static bool belongs(const struct part *part, const struct key *key, const struct ini_entry *entry)
+{
+	unsigned backends = key_backends(key);
+
+	if (backends == 0)
+		return true;
+	/* Of an unknown backend: the text is judged all the same, if it can mean but one thing. */
+	if (part->door->backend == N_BACKENDS)
+		return entry && backends == key->backends;
+	if (key->backends & 1U << part->door->backend)
+		return true;
+	if (entry && !(backends & 1U << part->door->backend) &&
+	    key_find(part->kind, key->name) == key)
+		complain_foreign(part, key, entry->line);
+	return false;
+}
+
+static int read_key(const struct part *part, const struct key *key)
+{
+	const struct ini_entry *entry = ini_find(part->section, key->name);
+	const struct reading reading = {
+		.key = key,
+		.where = part->where,
+		.line = entry ? entry->line : part->section->line,
+		.complaints = part->complaints,
+	};
+	const char *text = entry ? values_get(part->values, key->name) : key->fallback;
+	int r;
+
+	if (!belongs(part, key, entry))
+		return 0;
+	if (!text) {
+		if (key->required)
+			complain_missing(part, key);
+		return 0;
+	}
+	r = key->parse(&reading, text, (char *)part->object + key->offset);
+	return r == -EBADMSG ? 0 : r;
+}
+
+static int read_part(struct part *part, struct values *values)
+{
+	int r;
+
+	drop_unknown(part);
+	r = values_load(values, part->section, part->complaints);
+	if (r < 0)
+		return r == -EBADMSG ? 0 : r;
+	part->values = values;
+	for (const struct key *key = keys; key->name; key++) {
+		if (key->section != part->kind)
+			continue;
+		r = read_key(part, key);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The name in a section's "KIND NAME", or an empty one, with a complaint; and "KIND NAME". */
+static void read_name(enum section_kind kind, const struct ini_section *section,
+		      struct complaints *complaints, char name[static DOOR_NAME_MAX + 1],
+		      char where[static WHERE_MAX])
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	static const char others[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+	const char *text = section->name + strlen(section_names[kind]);
+	size_t length = strlen(text += strspn(text, " "));
+	char quoted[TEXT_QUOTED_MAX];
+
+	if (length == 0 || length > DOOR_NAME_MAX || !strchr(first, text[0]) ||
+	    text[strspn(text, others)] != '\0') {
+		complain_error(complaints, section->line,
+			       "%s is not the name of a %s: 1 to %d of the characters a-z 0-9 _ "
+			       "-, the first a letter or a digit",
+			       text_quote(text, quoted), section_names[kind], DOOR_NAME_MAX);
+		text = "";
+		length = 0;
+	}
+	memcpy(name, text, length + 1);
+	snprintf(where, WHERE_MAX, "%s%s%s", section_names[kind], *name ? " " : "", name);
+}
+
+static int read_door(struct ini_section *section, struct values *values,
+		     struct complaints *complaints, struct draft *draft)
+{
+	size_t n = draft->config->n_doors++;
+	struct door *door = &draft->config->doors[n];
+	size_t n_errors = complaints->n_errors;
+	char where[WHERE_MAX];
+	struct part part = {SECTION_DOOR, section, where, door, door, NULL, complaints};
+	int r;
+
+	door->backend = N_BACKENDS;
+	read_name(SECTION_DOOR, section, complaints, door->name, where);
+	r = read_part(&part, values);
+	draft->doors[n].section = section;
+	draft->doors[n].whole = complaints->n_errors == n_errors && !section->damaged;
+	return r;
+}
+
+static int read_options(struct ini_section *section, struct values *values,
+			struct complaints *complaints, struct draft *draft)
+{
+	struct part part = {
+		SECTION_OPTIONS, section, section_names[SECTION_OPTIONS], draft->config, NULL, NULL,
+		complaints,
+	};
+
+	return read_part(&part, values);
+}
+
+static int read_source(struct ini_section *section, struct values *values,
+		       struct complaints *complaints, struct draft *draft)
+{
+	size_t n = draft->config->n_origins++, n_errors = complaints->n_errors;
+	struct origin *origin = &draft->config->origins[n];
+	const struct ini_entry *pattern = ini_find(section, "pattern");
+	char where[WHERE_MAX];
+	struct part part = {SECTION_SOURCE, section, where, origin, NULL, NULL, complaints};
+	int r;
+
+	if (n == ORIGINS_MAX)
+		complain_error(complaints, section->line,
+			       "there are more than %d [source] sections", ORIGINS_MAX);
+	read_name(SECTION_SOURCE, section, complaints, origin->name, where);
+	origin->line = pattern ? pattern->line : section->line;
+	r = read_part(&part, values);
+	if (r == 0 && complaints->n_errors == n_errors && !section->damaged)
+		origin_seal(origin);
+	return r;
+}
+
+static bool is_kind(const struct ini_section *section, enum section_kind kind)
+{
+	size_t length = strlen(section_names[kind]);
+
+	return strncmp(section->name, section_names[kind], length) == 0 &&
+	       (section->name[length] == ' ' || section->name[length] == '\0');
+}
+
+static void complain_section(const struct ini_section *section, struct complaints *complaints)
+{
+	char quoted[TEXT_QUOTED_MAX];
+
+	complain_error(complaints, section->line,
+		       "unknown section %s: there are [options], [door NAME] and [source NAME]",
+		       text_quote(section->name, quoted));
+}
+
+static int read_sections(struct ini *ini, struct values *values, struct complaints *complaints,
+			 struct draft *draft)
+{
+	bool has_options = false, has_unknown = ini->damaged;
+
+	for (size_t i = 0; i < ini->n_sections; i++) {
+		struct ini_section *section = &ini->sections[i];
+		int r = 0;
+
+		if (is_kind(section, SECTION_DOOR)) {
+			r = read_door(section, values, complaints, draft);
+		} else if (is_kind(section, SECTION_SOURCE)) {
+			r = read_source(section, values, complaints, draft);
+		} else if (strcmp(section->name, section_names[SECTION_OPTIONS]) == 0) {
+			has_options = true;
+			r = read_options(section, values, complaints, draft);
+		} else {
+			has_unknown = true;
+			complain_section(section, complaints);
+		}
+		if (r < 0)
+			return r;
+	}
+	if (!has_options && !has_unknown)
+		complain_error(complaints, 0, "the section [options] is missing");
+	if (draft->config->n_doors == 0 && !has_unknown)
+		complain_error(complaints, 0,
+			       "there is no door: add a [door NAME] section for each");
+	return 0;
+}
+
+int draft_build(struct ini *ini, struct complaints *complaints, struct draft *ret)
+{
+	struct draft draft CLEANUP(draft_done) = {0};
+	struct values *values CLEANUP(cleanup_values_free) = NULL;
+	int r;
+
+	draft.config = calloc(1, sizeof(*draft.config));
+	draft.doors = calloc(ini->n_sections + 1, sizeof(*draft.doors));
+	if (!draft.config || !draft.doors)
+		return -ENOMEM;
+	draft.config->doors = calloc(ini->n_sections + 1, sizeof(*draft.config->doors));
+	draft.config->origins = calloc(ini->n_sections + 1, sizeof(*draft.config->origins));
+	if (!draft.config->doors || !draft.config->origins)
+		return -ENOMEM;
+	r = values_new(&values);
+	if (r < 0)
+		return r;
+	r = read_sections(ini, values, complaints, &draft);
+	if (r < 0)
+		return r;
+	*ret = draft;
+	draft = (struct draft){0};
+	return 0;
+}
+
+void draft_done(struct draft *draft)
+{
+	draft->config = config_free(draft->config);
+	free(draft->doors);
+	draft->doors = NULL;
+}

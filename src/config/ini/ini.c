@@ -1,0 +1,341 @@
+#include "config/ini/ini.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/complaint.h"
+#include "config/ini/value.h"
+#include "config/text.h"
+#include "util/cleanup.h"
+
+/* A part of the data. */
+struct span {
+	const char *text;
+	size_t length;
+};
+
+struct scan {
+	struct complaints *complaints;
+	struct ini *ini;
+	unsigned line;
+	bool in_section;
+	bool skip; /* the section that the line belongs to is not kept */
+};
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static struct span trim(struct span span)
+{
+	while (span.length > 0 && is_blank(span.text[0])) {
+		span.text++;
+		span.length--;
+	}
+	while (span.length > 0 && is_blank(span.text[span.length - 1]))
+		span.length--;
+	return span;
+}
+
+/* A copy in lower case, with one blank for many; NULL if memory runs out. */
+static char *fold(struct span span)
+{
+	char *copy = malloc(span.length + 1), *to = copy;
+
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < span.length; i++) {
+		if (!is_blank(span.text[i]))
+			*to++ = (char)(isascii(span.text[i]) ? tolower(span.text[i])
+							     : span.text[i]);
+		else if (!is_blank(span.text[i - 1]))
+			*to++ = ' ';
+	}
+	*to = '\0';
+	return copy;
+}
+
+/* Room for one more item; the array doubles at the powers of two. NULL if memory runs out. */
+static void *grow(void **items, size_t n, size_t size)
+{
+	if ((n & (n - 1)) == 0) {
+		void *grown = reallocarray(*items, n > 0 ? 2 * n : 1, size);
+
+		if (!grown)
+			return NULL;
+		*items = grown;
+	}
+	return (char *)*items + n * size;
+}
+
+static struct ini_section *last_section(const struct scan *scan)
+{
+	return &scan->ini->sections[scan->ini->n_sections - 1];
+}
+
+static int add_section(struct scan *scan, struct span name)
+{
+	struct ini *ini = scan->ini;
+	struct ini_section *section =
+		grow((void **)&ini->sections, ini->n_sections, sizeof(*section));
+
+	if (!section)
+		return -ENOMEM;
+	*section = (struct ini_section){.name = fold(name), .line = scan->line};
+	if (!section->name)
+		return -ENOMEM;
+	ini->n_sections++;
+	scan->skip = false;
+	return 0;
+}
+
+static int scan_header(struct scan *scan, struct span line)
+{
+	const char *close = memchr(line.text, ']', line.length);
+	struct span name;
+
+	if (!close) {
+		complain_error(scan->complaints, scan->line, "the ']' of the section is missing");
+		return 0;
+	}
+	if (close != line.text + line.length - 1) {
+		complain_error(scan->complaints, scan->line,
+			       "text follows the ']' of the section: put a comment on a line of "
+			       "its own");
+		return 0;
+	}
+	name = trim((struct span){line.text + 1, line.length - 2});
+	if (name.length == 0) {
+		complain_error(scan->complaints, scan->line, "the section has no name");
+		return 0;
+	}
+	return add_section(scan, name);
+}
+
+static int add_entry(struct scan *scan, struct span key, struct span line)
+{
+	struct ini_section *section = last_section(scan);
+	struct ini_entry *entry;
+	const struct ini_entry *first;
+	char *name CLEANUP(cleanup_free) = fold(key), shown[TEXT_QUOTED_MAX];
+
+	if (!name)
+		return -ENOMEM;
+	first = ini_find(section, name);
+	if (first) {
+		complain_error(scan->complaints, scan->line,
+			       "%s: the key %s stands a second time, the first is in line %u",
+			       section->name, text_quote_name(name, shown), first->line);
+		return 0;
+	}
+	if (section->n_entries == INI_KEYS_MAX) {
+		complain_error(scan->complaints, scan->line, "%s: more than %d keys", section->name,
+			       INI_KEYS_MAX);
+		scan->skip = true;
+		return 0;
+	}
+	entry = grow((void **)&section->entries, section->n_entries, sizeof(*entry));
+	if (!entry)
+		return -ENOMEM;
+	*entry = (struct ini_entry){TAKE_PTR(name), scan->line, line.text, line.length};
+	section->n_entries++;
+	return 0;
+}
+
+static int refuse_value(const struct scan *scan, struct span key, const char *fault)
+{
+	char *name CLEANUP(cleanup_free) = fold(key), shown[TEXT_QUOTED_MAX];
+
+	if (!name)
+		return -ENOMEM;
+	text_quote_name(name, shown);
+	if (scan->skip)
+		complain_error(scan->complaints, scan->line, "the value of %s %s", shown, fault);
+	else
+		complain_error(scan->complaints, scan->line, "%s: the value of %s %s",
+			       last_section(scan)->name, shown, fault);
+	return 0;
+}
+
+/* Little of the line is shown: a slip may have put a sequence anywhere in it. */
+static int scan_entry(struct scan *scan, struct span line)
+{
+	const char *equals = memchr(line.text, '=', line.length), *fault;
+	struct span key;
+
+	if (!equals) {
+		complain_error(scan->complaints, scan->line,
+			       "neither \"key = value\" nor [section] nor a comment");
+		return 0;
+	}
+	key = trim((struct span){line.text, (size_t)(equals - line.text)});
+	if (key.length == 0) {
+		complain_error(scan->complaints, scan->line, "no key stands before the '='");
+		return 0;
+	}
+	fault = ini_value_fault(equals + 1, line.length - (size_t)(equals + 1 - line.text));
+	if (fault)
+		return refuse_value(scan, key, fault);
+	if (!scan->in_section)
+		complain_error(scan->complaints, scan->line, "a key before any [section]");
+	return scan->skip ? 0 : add_entry(scan, key, line);
+}
+
+/* What is wrong with the line whatever it says; false if nothing is. */
+static bool refuse_line(const struct scan *scan, struct span line)
+{
+	const char *fault = text_find_fault(line.text, line.length);
+	bool comment = line.length > 0 && (line.text[0] == ';' || line.text[0] == '#');
+
+	if (fault)
+		complain_error(scan->complaints, scan->line, "the line holds %s", fault);
+	else if (!comment && line.length > INI_LINE_MAX)
+		complain_error(scan->complaints, scan->line, "the line is longer than %d bytes",
+			       INI_LINE_MAX);
+	else if (!comment && line.length > 0 && line.text[line.length - 1] == '\\')
+		complain_error(scan->complaints, scan->line,
+			       "the line ends in a backslash, and lines cannot be continued");
+	else
+		return false;
+	return true;
+}
+
+static int scan_line(struct scan *scan, struct span line)
+{
+	line = trim(line);
+	if (line.length > 0 && line.text[0] == '[') {
+		/* Whatever becomes of it, what follows is not the section's before. */
+		scan->in_section = true;
+		scan->skip = true;
+	}
+	if (refuse_line(scan, line) || line.length == 0 || line.text[0] == ';' ||
+	    line.text[0] == '#')
+		return 0;
+	return line.text[0] == '[' ? scan_header(scan, line) : scan_entry(scan, line);
+}
+
+static int scan_lines(struct scan *scan, struct span data)
+{
+	static const char bom[] = "\xef\xbb\xbf";
+
+	if (data.length >= strlen(bom) && memcmp(data.text, bom, strlen(bom)) == 0) {
+		complain_error(scan->complaints, 1,
+			       "the file starts with a byte order mark: save it without");
+		data.text += strlen(bom);
+		data.length -= strlen(bom);
+	}
+	while (data.length > 0) {
+		const char *newline = memchr(data.text, '\n', data.length);
+		size_t length = newline ? (size_t)(newline - data.text) : data.length;
+		size_t n_errors = scan->complaints->n_errors;
+		int r;
+
+		scan->line++;
+		r = scan_line(scan, (struct span){data.text, length});
+		if (r < 0)
+			return r;
+		if (scan->complaints->n_errors > n_errors)
+			*(scan->skip ? &scan->ini->damaged : &last_section(scan)->damaged) = true;
+		length += newline ? 1 : 0;
+		data.text += length;
+		data.length -= length;
+	}
+	return 0;
+}
+
+static void section_done(struct ini_section *section)
+{
+	for (size_t i = 0; i < section->n_entries; i++)
+		free(section->entries[i].key);
+	free(section->entries);
+	free(section->name);
+}
+
+static int compare_sections(const void *a, const void *b)
+{
+	const struct ini_section *x = *(struct ini_section *const *)a;
+	const struct ini_section *y = *(struct ini_section *const *)b;
+	int order = strcmp(x->name, y->name);
+
+	return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Drops all but the first of equal sections, with a complaint. */
+static int drop_duplicates(struct ini *ini, struct complaints *complaints)
+{
+	struct ini_section **sorted CLEANUP(cleanup_free) = NULL;
+	const struct ini_section *first = NULL;
+	size_t n = 0;
+
+	sorted = calloc(ini->n_sections + 1, sizeof(struct ini_section *));
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < ini->n_sections; i++)
+		sorted[i] = &ini->sections[i];
+	qsort(sorted, ini->n_sections, sizeof(*sorted), compare_sections);
+	for (size_t i = 0; i < ini->n_sections; i++) {
+		if (!first || strcmp(first->name, sorted[i]->name) != 0) {
+			first = sorted[i];
+			continue;
+		}
+		complain_error(complaints, sorted[i]->line,
+			       "[%s] stands a second time, the first is in line %u", first->name,
+			       first->line);
+		sorted[i]->line = 0;
+	}
+	for (size_t i = 0; i < ini->n_sections; i++) {
+		if (ini->sections[i].line == 0)
+			section_done(&ini->sections[i]);
+		else
+			ini->sections[n++] = ini->sections[i];
+	}
+	ini->n_sections = n;
+	return 0;
+}
+
+int ini_scan(const char *data, size_t size, struct complaints *complaints, struct ini *ret)
+{
+	struct ini ini CLEANUP(ini_done) = {0};
+	struct scan scan = {.complaints = complaints, .ini = &ini, .skip = true};
+	int r;
+
+	r = scan_lines(&scan, (struct span){data, size});
+	if (r < 0)
+		return r;
+	r = drop_duplicates(&ini, complaints);
+	if (r < 0)
+		return r;
+	*ret = ini;
+	ini = (struct ini){0};
+	return 0;
+}
+
+void ini_done(struct ini *ini)
+{
+	for (size_t i = 0; i < ini->n_sections; i++)
+		section_done(&ini->sections[i]);
+	free(ini->sections);
+	*ini = (struct ini){0};
+}
+
+void ini_drop(struct ini_section *section, size_t entry)
+{
+	struct ini_entry *entries = section->entries;
+
+	free(entries[entry].key);
+	section->n_entries--;
+	memmove(entries + entry, entries + entry + 1,
+		(section->n_entries - entry) * sizeof(*entries));
+}
+
+const struct ini_entry *ini_find(const struct ini_section *section, const char *key)
+{
+	for (size_t i = 0; i < section->n_entries; i++)
+		if (strcmp(section->entries[i].key, key) == 0)
+			return &section->entries[i];
+	return NULL;
+}

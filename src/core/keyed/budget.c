@@ -1,0 +1,30 @@
+#include "core/keyed/budget.h"
+
+#include <sodium/crypto_shorthash.h>
+#include <string.h>
+
+#include "core/address.h"
+
+_Static_assert(BUDGET_KEY_BYTES == crypto_shorthash_KEYBYTES, "the hash's key");
+
+bool budget_take(struct budget *budget, const struct address *source, uint64_t now_us)
+{
+	struct address network = *source;
+	uint8_t hash[crypto_shorthash_BYTES];
+	uint64_t word, second = now_us / 1000000;
+
+	if (address_family(source) == FAMILY_IPV6)
+		network = address_masked(source, BUDGET_IPV6_PREFIX);
+	crypto_shorthash(hash, network.bytes, sizeof network.bytes, budget->key);
+	memcpy(&word, hash, sizeof word);
+	word %= BUDGET_PURSES;
+	/* A little earlier is out of order; much earlier is another boot. */
+	if (second > budget->purses[word].second || second + 1 < budget->purses[word].second) {
+		budget->purses[word].second = second;
+		budget->purses[word].spent = 0;
+	}
+	if (budget->purses[word].spent == BUDGET_A_SECOND)
+		return false;
+	budget->purses[word].spent++;
+	return true;
+}

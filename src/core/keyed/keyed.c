@@ -1,0 +1,118 @@
+#include "core/keyed/keyed.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/keyed/base.h"
+#include "core/probe.h"
+#include "core/token.h"
+
+struct keyed {
+	struct keyed_base base;
+	struct tokens *tokens;
+	struct requests *requests;
+	uint64_t step;
+};
+
+int keyed_new(const struct keyed_limits *limits, const struct door *doors, size_t n_doors,
+	      const struct key_holder *keys, size_t n_keys, struct keyed **ret)
+{
+	struct keyed *keyed = calloc(1, sizeof *keyed);
+	int r;
+
+	if (!keyed)
+		return -ENOMEM;
+	keyed->base.limits = *limits;
+	memcpy(keyed->base.budget.key, limits->hash_key, sizeof keyed->base.budget.key);
+	r = clearance_init(doors, n_doors, keys, n_keys, &keyed->base.clearance);
+	if (r == 0)
+		r = tokens_new(&keyed->base, &keyed->tokens);
+	if (r == 0)
+		r = requests_new(&keyed->base, &keyed->requests);
+	if (r < 0) {
+		keyed_free(keyed);
+		return r;
+	}
+	*ret = keyed;
+	return 0;
+}
+
+struct keyed *keyed_free(struct keyed *keyed)
+{
+	if (keyed) {
+		tokens_free(keyed->tokens);
+		requests_free(keyed->requests);
+		clearance_done(&keyed->base.clearance);
+		free(keyed);
+	}
+	return NULL;
+}
+
+void keyed_inherit(struct keyed *keyed, const struct keyed *other)
+{
+	keyed->base.counts = other->base.counts;
+	if (keyed->base.limits.ipv6_prefix == other->base.limits.ipv6_prefix)
+		tokens_inherit(keyed->tokens, other->tokens);
+}
+
+unsigned keyed_reach(const struct keyed_base *base)
+{
+	/* One more, for now may be a step ahead of the probe: see step_of(). */
+	return (base->limits.skew_s + TOKEN_STEP_S - 1) / TOKEN_STEP_S + 1;
+}
+
+unsigned keyed_margin(size_t n_rows)
+{
+	return n_rows <= KEYED_TELL_ROWS_MAX ? KEYED_TELL_STEPS : 1;
+}
+
+bool keyed_try(struct keyed_base *base, const struct probe *probe)
+{
+	if (!budget_take(&base->budget, &probe->source, probe->time_us)) {
+		base->counts.dropped++;
+		return false;
+	}
+	base->counts.tries++;
+	return true;
+}
+
+/* Records that are a little out of order must not turn the index back and forth. */
+static uint64_t step_of(struct keyed *keyed, uint64_t unix_s)
+{
+	uint64_t step = token_step(unix_s);
+
+	if (step + 1 != keyed->step)
+		keyed->step = step;
+	return keyed->step;
+}
+
+bool keyed_feed(struct keyed *keyed, const struct probe *probe, uint64_t unix_s, request_fn fn,
+		void *userdata)
+{
+	struct keyed_case one = {.probe = probe, .unix_s = unix_s, .fn = fn, .userdata = userdata};
+
+	if (unix_s == 0 || keyed->base.clearance.n_doors == 0)
+		return false;
+	one.step = step_of(keyed, unix_s);
+	requests_feed(keyed->requests, &one);
+	return tokens_feed(keyed->tokens, &one);
+}
+
+void keyed_tend(struct keyed *keyed, uint64_t unix_s)
+{
+	uint64_t step = step_of(keyed, unix_s);
+
+	requests_tend(keyed->requests, step);
+	tokens_tend(keyed->tokens, step);
+}
+
+void keyed_forget(struct keyed *keyed)
+{
+	tokens_forget(keyed->tokens);
+}
+
+const struct keyed_counts *keyed_counts(const struct keyed *keyed)
+{
+	return &keyed->base.counts;
+}

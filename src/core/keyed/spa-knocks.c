@@ -1,0 +1,220 @@
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/keyed/base.h"
+#include "core/keyed/selectors.h"
+#include "core/probe.h"
+#include "core/secret.h"
+#include "core/token.h"
+
+enum { ROWS_A_PROBE = 8, TENDINGS = TOKEN_STEP_S / 2 };
+
+struct requests {
+	struct keyed_base *base;
+	struct secret *keys; /* spa_key() of each key */
+	struct selectors *selectors;
+	bool is_wanted; /* some door takes them */
+};
+
+static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
+{
+	const struct requests *requests = userdata;
+
+	ret_ports[0] = spa_port(&requests->base->clearance.secrets[row], step);
+}
+
+static int compile(struct requests *requests)
+{
+	const struct clearance *clearance = &requests->base->clearance;
+	size_t n_keys;
+	int r;
+
+	for (size_t i = 0; i < clearance->n_doors; i++)
+		requests->is_wanted |= (clearance->doors[i].auth & AUTH_SPA) != 0;
+	n_keys = requests->is_wanted ? clearance->n_keys : 0;
+	if (n_keys > SELECTORS_ROWS_MAX)
+		return -E2BIG;
+	r = secrets_new(n_keys + 1, &requests->keys);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n_keys; i++)
+		spa_key(&clearance->secrets[i], &requests->keys[i]);
+	return selectors_new(
+		&(struct selectors_options){
+			.n_rows = n_keys,
+			.n_ports = 1,
+			.reach = keyed_reach(requests->base),
+			.margin = keyed_margin(n_keys),
+			.fill = fill,
+			.userdata = requests,
+		},
+		&requests->selectors);
+}
+
+int requests_new(struct keyed_base *base, struct requests **ret)
+{
+	struct requests *requests = calloc(1, sizeof *requests);
+	int r;
+
+	if (!requests)
+		return -ENOMEM;
+	requests->base = base;
+	r = compile(requests);
+	if (r < 0) {
+		requests_free(requests);
+		return r;
+	}
+	*ret = requests;
+	return 0;
+}
+
+struct requests *requests_free(struct requests *requests)
+{
+	if (requests) {
+		selectors_free(requests->selectors);
+		secrets_free(requests->keys);
+		free(requests);
+	}
+	return NULL;
+}
+
+void requests_tend(struct requests *requests, uint64_t step)
+{
+	if (requests->is_wanted)
+		selectors_move(requests->selectors, step,
+			       requests->base->clearance.n_keys / TENDINGS + 1);
+}
+
+/* The door that a request names and that takes such; NULL: none. */
+static const struct clearance_door *find_door(const struct clearance *clearance, uint16_t tag)
+{
+	for (size_t i = 0; i < clearance->n_doors; i++)
+		if (clearance->doors[i].auth & AUTH_SPA && clearance->doors[i].tag == tag)
+			return &clearance->doors[i];
+	return NULL;
+}
+
+/* A request that a key opens, or seems to. */
+struct opened {
+	struct spa_request plain;
+	size_t key;
+	enum { NAMES_NONE, NAMES_THIS, NAMES_OTHER } source;
+};
+
+static enum request_verdict judge(const struct keyed_base *base, const struct keyed_case *one,
+				  const struct opened *opened, const struct clearance_door *door,
+				  int64_t off)
+{
+	const struct clearance *clearance = &base->clearance;
+
+	if (!door)
+		return REQUEST_NO_DOOR;
+	if (opened->source == NAMES_OTHER)
+		return REQUEST_OTHER_SOURCE;
+	if (!clearance_holds(clearance, (size_t)(door - clearance->doors), opened->key))
+		return REQUEST_WRONG_USER;
+	if (!filter_passes(&door->filter, one->probe))
+		return REQUEST_WRONG_WAY;
+	if ((opened->source == NAMES_THIS) != door->bind_source)
+		return REQUEST_WRONG_SOURCE;
+	if (llabs(off) > base->limits.skew_s)
+		return REQUEST_STALE;
+	return REQUEST_GOOD;
+}
+
+static void report(const struct keyed_base *base, const struct keyed_case *one,
+		   const struct opened *opened)
+{
+	const struct clearance_door *door = find_door(&base->clearance, opened->plain.door);
+	int64_t off = (int64_t)one->unix_s - opened->plain.time_s;
+	struct request request = {
+		.kind = REQUEST_SPA,
+		.verdict = judge(base, one, opened, door, off),
+		.door = door ? door->number : REQUEST_NOBODY,
+		.key = opened->key,
+		.source = one->probe->source,
+		.off_s = off,
+		.time_s = opened->plain.time_s,
+		.seconds = opened->plain.seconds,
+	};
+
+	memcpy(request.nonce, spa_nonce(one->probe->options), sizeof request.nonce);
+	one->fn(one->userdata, &request);
+}
+
+/* Somebody's request that nobody could open. */
+static void report_unopened(const struct keyed_case *one, enum request_verdict verdict)
+{
+	one->fn(one->userdata, &(struct request){
+				       .kind = REQUEST_SPA,
+				       .verdict = verdict,
+				       .door = REQUEST_NOBODY,
+				       .key = REQUEST_NOBODY,
+				       .source = one->probe->source,
+			       });
+}
+
+/* Whether the time in it is the one that its port was chosen by: with another key than the one that
+ * it was made with, that happens once in many millions. */
+static bool is_plausible(const struct spa_request *plain, uint64_t step)
+{
+	uint64_t said = token_step(plain->time_s);
+
+	return said + 1 >= step && said <= step + 1;
+}
+
+/* With one key. 0; -EBADMSG: it is not this key's; -EAGAIN: not tried. */
+static int open_with(const struct requests *requests, const struct keyed_case *one, uint64_t step,
+		     struct opened *opened)
+{
+	const struct probe *probe = one->probe;
+	const struct secret *key = &requests->keys[opened->key];
+
+	if (!keyed_try(requests->base, probe))
+		return -EAGAIN;
+	opened->source = NAMES_NONE;
+	if (spa_open(key, probe->options, NULL, &opened->plain) == 0)
+		return 0;
+	spa_guess(key, probe->options, &opened->plain);
+	if (!is_plausible(&opened->plain, step))
+		return -EBADMSG;
+	if (!keyed_try(requests->base, probe))
+		return -EAGAIN;
+	opened->source = NAMES_THIS;
+	if (spa_open(key, probe->options, &probe->source, &opened->plain) == 0)
+		return 0;
+	opened->source = NAMES_OTHER;
+	return find_door(&requests->base->clearance, opened->plain.door) ? 0 : -EBADMSG;
+}
+
+static bool is_request(const struct probe *probe)
+{
+	return probe->protocol == IPPROTO_TCP && probe->tcp_flags & TCP_FLAG_SYN &&
+	       !(probe->tcp_flags & TCP_FLAG_ACK) &&
+	       spa_is_option(probe->options, probe->n_options);
+}
+
+void requests_feed(struct requests *requests, const struct keyed_case *one)
+{
+	struct opened opened;
+	uint32_t cell;
+	int r = -EBADMSG;
+
+	if (!requests->is_wanted || !is_request(one->probe))
+		return;
+	selectors_move(requests->selectors, one->step, ROWS_A_PROBE);
+	cell = selectors_first(requests->selectors, one->probe->port);
+	while (r == -EBADMSG && cell != SELECTORS_NONE) {
+		struct selector selector = selectors_get(requests->selectors, cell);
+
+		opened.key = selector.row;
+		r = open_with(requests, one, selector.step, &opened);
+		cell = selectors_next(requests->selectors, cell);
+	}
+	if (r == 0)
+		report(requests->base, one, &opened);
+	else
+		report_unopened(one, r == -EAGAIN ? REQUEST_DROPPED : REQUEST_NO_KEY);
+}

@@ -1,0 +1,442 @@
+#include <errno.h>
+#include <sodium/utils.h>
+#include <stdlib.h>
+
+#include "core/address.h"
+#include "core/keyed/base.h"
+#include "core/keyed/pending.h"
+#include "core/keyed/recent.h"
+#include "core/keyed/selectors.h"
+#include "core/probe.h"
+#include "core/secret.h"
+#include "core/token.h"
+
+/* A source's last probes are looked through for tokens if one of them selects some token and two of
+ * them are a pair of some token (core/pairs.h), which is rare but for those who knock. Of a token
+ * that names its source only the selector is known beforehand: once that has come it is computed,
+ * and then waits for the rest. */
+
+/* So many index rows are brought forward by a probe, and a share of all by each tending, so that
+ * all are within two thirds of a step. */
+enum { ROWS_A_PROBE = 8, TENDINGS = TOKEN_STEP_S * 2 / 3 };
+
+/* A door and a key. */
+struct pair {
+	uint32_t door, key; /* positions in the clearance */
+};
+
+/* The doors with one filter. */
+struct lane {
+	struct keyed_base *base;
+	struct filter filter;
+	struct recent_table *recent;
+	struct selectors *selectors;
+	struct pair *pairs; /* by the index's row; those with bind_source are the last */
+	size_t n_pairs, n_unbound;
+	struct awaited_table *awaited; /* NULL: no door here has bind_source */
+};
+
+struct tokens {
+	struct keyed_base *base;
+	struct lane *lanes;
+	size_t n_lanes;
+};
+
+static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
+{
+	const struct lane *lane = userdata;
+	const struct clearance *clearance = &lane->base->clearance;
+	const struct pair *pair = &lane->pairs[row];
+
+	token_ports(&clearance->secrets[pair->key], clearance->doors[pair->door].name, step, NULL,
+		    ret_ports);
+}
+
+static bool is_in(const struct lane *lane, const struct clearance_door *door)
+{
+	return door->auth & AUTH_TOKEN && filter_equal(&lane->filter, &door->filter);
+}
+
+/* The pairs of a key with a door that it may open, or of all keys with all doors, as long as the
+ * doors ask for the source or don't. */
+static size_t collect(const struct lane *lane, bool all, bool bound, struct pair *ret_pairs)
+{
+	const struct clearance *clearance = &lane->base->clearance;
+	size_t n = 0;
+
+	for (size_t door = 0; door < clearance->n_doors; door++) {
+		if (!is_in(lane, &clearance->doors[door]) ||
+		    clearance->doors[door].bind_source != bound)
+			continue;
+		for (size_t key = 0; key < clearance->n_keys; key++) {
+			if (!all && !clearance_holds(clearance, door, key))
+				continue;
+			if (ret_pairs)
+				ret_pairs[n] = (struct pair){(uint32_t)door, (uint32_t)key};
+			n++;
+		}
+	}
+	return n;
+}
+
+static void count_pairs(struct lane *lane, bool all)
+{
+	lane->n_unbound = collect(lane, all, false, NULL);
+	lane->n_pairs = lane->n_unbound + collect(lane, all, true, NULL);
+}
+
+/* Keys of others are looked for too while they are few, to tell whose they are. */
+static int find_pairs(struct lane *lane)
+{
+	bool all = true;
+
+	count_pairs(lane, all);
+	if (lane->n_pairs > KEYED_TELL_ROWS_MAX) {
+		all = false;
+		count_pairs(lane, all);
+	}
+	if (lane->n_pairs > SELECTORS_ROWS_MAX)
+		return -E2BIG;
+	lane->pairs = calloc(lane->n_pairs + 1, sizeof *lane->pairs);
+	if (!lane->pairs)
+		return -ENOMEM;
+	collect(lane, all, false, lane->pairs);
+	collect(lane, all, true, lane->pairs + lane->n_unbound);
+	return 0;
+}
+
+static int lane_compile(struct lane *lane)
+{
+	const struct keyed_base *base = lane->base;
+	int r = find_pairs(lane);
+
+	if (r == 0)
+		r = recent_table_new(base->limits.max_sources, base->limits.hash_key,
+				     &lane->recent);
+	if (r < 0)
+		return r;
+	if (lane->n_pairs > lane->n_unbound)
+		r = awaited_table_new(base->limits.hash_key, &lane->awaited);
+	if (r < 0)
+		return r;
+	return selectors_new(
+		&(struct selectors_options){
+			.n_rows = lane->n_pairs,
+			.n_ports = TOKEN_PORTS,
+			.reach = keyed_reach(base),
+			.margin = keyed_margin(lane->n_pairs),
+			.fill = fill,
+			.userdata = lane,
+		},
+		&lane->selectors);
+}
+
+static struct lane *find_lane(const struct tokens *tokens, const struct filter *filter)
+{
+	for (size_t i = 0; i < tokens->n_lanes; i++)
+		if (filter_equal(&tokens->lanes[i].filter, filter))
+			return &tokens->lanes[i];
+	return NULL;
+}
+
+int tokens_new(struct keyed_base *base, struct tokens **ret)
+{
+	const struct clearance *clearance = &base->clearance;
+	struct tokens *tokens = calloc(1, sizeof *tokens);
+	int r = 0;
+
+	if (!tokens)
+		return -ENOMEM;
+	tokens->base = base;
+	tokens->lanes = calloc(clearance->n_doors + 1, sizeof *tokens->lanes);
+	if (!tokens->lanes)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < clearance->n_doors; i++) {
+		const struct clearance_door *door = &clearance->doors[i];
+		struct lane *lane = &tokens->lanes[tokens->n_lanes];
+
+		if (!(door->auth & AUTH_TOKEN) || find_lane(tokens, &door->filter))
+			continue;
+		*lane = (struct lane){.base = base, .filter = door->filter};
+		tokens->n_lanes++;
+		r = lane_compile(lane);
+	}
+	if (r < 0) {
+		tokens_free(tokens);
+		return r;
+	}
+	*ret = tokens;
+	return 0;
+}
+
+static void lane_done(struct lane *lane)
+{
+	recent_table_free(lane->recent);
+	selectors_free(lane->selectors);
+	free(lane->pairs);
+	awaited_table_free(lane->awaited);
+}
+
+struct tokens *tokens_free(struct tokens *tokens)
+{
+	if (!tokens)
+		return NULL;
+	for (size_t i = 0; i < tokens->n_lanes; i++)
+		lane_done(&tokens->lanes[i]);
+	free(tokens->lanes);
+	free(tokens);
+	return NULL;
+}
+
+void tokens_inherit(struct tokens *tokens, const struct tokens *other)
+{
+	for (size_t i = 0; i < other->n_lanes; i++) {
+		struct lane *lane = find_lane(tokens, &other->lanes[i].filter);
+
+		if (lane)
+			recent_table_inherit(lane->recent, other->lanes[i].recent);
+	}
+}
+
+void tokens_forget(struct tokens *tokens)
+{
+	for (size_t i = 0; i < tokens->n_lanes; i++)
+		recent_table_clear(tokens->lanes[i].recent);
+}
+
+void tokens_tend(struct tokens *tokens, uint64_t step)
+{
+	for (size_t i = 0; i < tokens->n_lanes; i++)
+		selectors_move(tokens->lanes[i].selectors, step,
+			       tokens->lanes[i].n_pairs / TENDINGS + 1);
+}
+
+/* How far the step is from this time: 0 within it, negative before it. */
+static int64_t off_s(uint64_t step, uint64_t unix_s)
+{
+	int64_t into = (int64_t)unix_s - (int64_t)(step * TOKEN_STEP_S);
+
+	if (into < 0)
+		return into;
+	return into < TOKEN_STEP_S ? 0 : into - TOKEN_STEP_S + 1;
+}
+
+static enum request_verdict judge(const struct lane *lane, const struct pair *pair,
+				  bool names_source, int64_t off)
+{
+	const struct clearance *clearance = &lane->base->clearance;
+
+	if (!clearance_holds(clearance, pair->door, pair->key))
+		return REQUEST_WRONG_USER;
+	if (names_source != clearance->doors[pair->door].bind_source)
+		return REQUEST_WRONG_SOURCE;
+	if (llabs(off) > lane->base->limits.skew_s)
+		return REQUEST_STALE;
+	return REQUEST_GOOD;
+}
+
+static void report(const struct lane *lane, const struct keyed_case *one,
+		   const struct selector *selector, bool names_source)
+{
+	const struct pair *pair = &lane->pairs[selector->row];
+	int64_t off = off_s(selector->step, one->unix_s);
+
+	one->fn(one->userdata, &(struct request){
+				       .kind = REQUEST_TOKEN,
+				       .verdict = judge(lane, pair, names_source, off),
+				       .door = lane->base->clearance.doors[pair->door].number,
+				       .key = pair->key,
+				       .source = one->probe->source,
+				       .off_s = off,
+				       .step = selector->step,
+			       });
+}
+
+/* What a source has probed lately. */
+struct seen {
+	uint16_t ports[RECENT_PROBES];
+	size_t n;
+	uint64_t summary;
+};
+
+static struct seen see(const struct recent *recent)
+{
+	struct seen seen;
+
+	seen.n = recent_ports(recent, seen.ports);
+	seen.summary = selectors_summary(seen.ports, seen.n);
+	return seen;
+}
+
+/* Most tokens are ruled out by their summary alone. */
+static bool has_unbound(const struct seen *seen, const struct selector *selector)
+{
+	return (selector->summary & ~seen->summary) == 0 &&
+	       token_is_complete(selector->ports, seen->ports, seen->n);
+}
+
+/* Whether one of the tokens that the port selects is complete; if so, it is told and used up. */
+static bool try_port(const struct lane *lane, const struct keyed_case *one, uint16_t port,
+		     const struct seen *seen, struct recent *recent)
+{
+	uint32_t cell = selectors_first(lane->selectors, port);
+
+	for (; cell != SELECTORS_NONE; cell = selectors_next(lane->selectors, cell)) {
+		struct selector selector = selectors_get(lane->selectors, cell);
+
+		if (has_unbound(seen, &selector)) {
+			recent_spend(recent, selector.ports, TOKEN_PORTS);
+			report(lane, one, &selector, false);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void try_unbound(const struct lane *lane, const struct keyed_case *one,
+			struct recent *recent)
+{
+	uint32_t places = recent->marked & ~recent->spent;
+	struct seen seen = see(recent);
+
+	for (uint32_t left = places; left != 0; left &= left - 1)
+		selectors_prepare(lane->selectors,
+				  recent_port(recent, (unsigned)__builtin_ctz(left)));
+	for (uint32_t left = places; left != 0; left &= left - 1)
+		if (try_port(lane, one, recent_port(recent, (unsigned)__builtin_ctz(left)), &seen,
+			     recent))
+			seen = see(recent);
+}
+
+/* A computed token is told and used up if it is complete, else it waits for a port. */
+static void weigh(const struct lane *lane, const struct keyed_case *one, struct awaited *token,
+		  struct recent *recent)
+{
+	const struct selector selector = {.row = token->row, .step = token->step};
+	struct seen seen = see(recent);
+
+	if (token_is_complete(token->ports, seen.ports, seen.n)) {
+		recent_spend(recent, token->ports, TOKEN_PORTS);
+		report(lane, one, &selector, true);
+		return;
+	}
+	for (size_t i = 0; i < TOKEN_PORTS; i++) {
+		size_t j = 0;
+
+		while (j < seen.n && seen.ports[j] != token->ports[i])
+			j++;
+		if (j == seen.n)
+			token->port = token->ports[i];
+	}
+	recent->awaits = true;
+	awaited_table_put(lane->awaited, token);
+}
+
+/* Computes the tokens that name the probe's source and that the port at this place selects. False:
+ * the source has used up its share. */
+static bool compute(const struct lane *lane, const struct keyed_case *one, struct recent *recent,
+		    unsigned place)
+{
+	const struct clearance *clearance = &lane->base->clearance;
+	uint32_t cell = selectors_first(lane->selectors, recent_port(recent, place));
+
+	for (; cell != SELECTORS_NONE && selectors_row(lane->selectors, cell) >= lane->n_unbound;
+	     cell = selectors_next(lane->selectors, cell)) {
+		struct selector selector = selectors_get(lane->selectors, cell);
+		const struct pair *pair = &lane->pairs[selector.row];
+		struct awaited token = {.source = one->probe->source,
+					.step = selector.step,
+					.row = (uint32_t)selector.row};
+
+		if (!keyed_try(lane->base, one->probe))
+			return false;
+		token_ports(&clearance->secrets[pair->key], clearance->doors[pair->door].name,
+			    selector.step, &one->probe->source, token.ports);
+		weigh(lane, one, &token, recent);
+		sodium_memzero(&token, sizeof token);
+	}
+	recent->tried |= UINT32_C(1) << place;
+	return true;
+}
+
+/* What has waited for the probe. Once its port is used up, the others go on waiting. */
+static void end_waiting(const struct lane *lane, const struct keyed_case *one,
+			struct recent *recent)
+{
+	const struct probe *probe = one->probe;
+	struct awaited token;
+
+	while (!recent_is_spent(recent) &&
+	       awaited_table_take(lane->awaited, &probe->source, probe->port, &token))
+		if (selectors_has(lane->selectors, token.step))
+			weigh(lane, one, &token, recent);
+	sodium_memzero(&token, sizeof token);
+}
+
+static void try_bound(const struct lane *lane, const struct keyed_case *one, struct recent *recent)
+{
+	const struct probe *probe = one->probe;
+	uint64_t second = probe->time_us / 1000000 + 1; /* 0: none */
+	uint32_t left;
+
+	/* Where a network is one source, its tokens name one or the other of its addresses. */
+	if (!address_equal(&recent->tried_for, &probe->source)) {
+		recent->tried_for = probe->source;
+		recent->tried = 0;
+		recent->refused_s = 0;
+	}
+	left = recent->bound & ~recent->tried & ~recent->spent;
+	if (left != 0 && recent->refused_s == second) {
+		lane->base->counts.dropped++;
+		return;
+	}
+	for (; left != 0 && recent->refused_s != second; left &= left - 1)
+		if (!compute(lane, one, recent, (unsigned)__builtin_ctz(left)))
+			recent->refused_s = second;
+}
+
+/* Marks a probe whose port selects tokens. */
+static void mark(const struct lane *lane, struct recent *recent, uint16_t port)
+{
+	uint32_t cell = selectors_first(lane->selectors, port);
+
+	if (cell != SELECTORS_NONE)
+		recent_mark(recent, selectors_row(lane->selectors, cell) >= lane->n_unbound);
+}
+
+/* Whether a selector is among what the source has probed. */
+static bool lane_feed(struct lane *lane, const struct keyed_case *one, const struct address *source)
+{
+	const struct probe *probe = one->probe;
+	struct recent *recent = recent_table_get(lane->recent, source, probe->time_us);
+
+	selectors_move(lane->selectors, one->step, ROWS_A_PROBE);
+	if (!recent_add(recent, probe->source_port, probe->port))
+		return false;
+	mark(lane, recent, probe->port);
+	if (recent->awaits)
+		end_waiting(lane, one, recent);
+	if ((recent->marked & ~recent->spent) == 0)
+		return false;
+	if (recent_count(recent) < TOKEN_PORTS)
+		return true;
+	if (recent_has_pair(recent, selectors_pairs(lane->selectors)))
+		try_unbound(lane, one, recent);
+	if (lane->awaited)
+		try_bound(lane, one, recent);
+	return true;
+}
+
+bool tokens_feed(struct tokens *tokens, const struct keyed_case *one)
+{
+	struct address source = one->probe->source;
+	bool underway = false;
+
+	if (address_family(&source) == FAMILY_IPV6)
+		source = address_masked(&source, tokens->base->limits.ipv6_prefix);
+	for (size_t i = 0; i < tokens->n_lanes; i++)
+		if (filter_passes(&tokens->lanes[i].filter, one->probe) &&
+		    lane_feed(&tokens->lanes[i], one, &source))
+			underway = true;
+	return underway;
+}

@@ -1,0 +1,213 @@
+#include "daemon/bus/connection.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "daemon/bus/object.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+static const char bus_name[] = "org.knocktail";
+static const char default_address[] = "unix:path=/run/dbus/system_bus_socket";
+
+/* When to connect again after the bus has gone, and when after it would not have us. */
+#define AGAIN_US  UINT64_C(1000000)
+#define DENIED_US UINT64_C(30000000)
+
+/* A bus that does not read is told nothing more: signals are worth no memory, and no more are
+ * answers. It does not read either while somebody asks and asks and does not take what comes. */
+enum { QUEUE_MAX = 4096, ANSWERS_MAX = 16 };
+
+struct bus {
+	struct bus_object object; /* first: it is what the methods get */
+	sd_event *event;
+	sd_event_source *timer;
+	sd_bus *connection;
+	bool named;
+	bool complained; /* about this trouble, once */
+};
+
+DEFINE_CLEANUP(struct bus *, bus_free)
+
+static void disconnect(struct bus *bus)
+{
+	calls_done(&bus->object.calls);
+	if (bus->connection)
+		sd_bus_detach_event(bus->connection);
+	bus->connection = sd_bus_close_unref(bus->connection);
+	bus->named = false;
+}
+
+static void try_again(struct bus *bus, uint64_t wait_us)
+{
+	sd_event_source_set_time(bus->timer, clock_us(CLOCK_MONOTONIC) + wait_us);
+	sd_event_source_set_enabled(bus->timer, SD_EVENT_ONESHOT);
+}
+
+static void complain(struct bus *bus, int priority, const char *what, const char *why)
+{
+	if (!bus->complained)
+		log_line(priority, "%s: %s", what, why);
+	bus->complained = true;
+}
+
+static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *bus = userdata;
+	const sd_bus_error *failure = sd_bus_message_get_error(reply);
+
+	(void)error;
+	if (failure) {
+		complain(bus, LOG_WARNING, "cannot be org.knocktail on the system bus",
+			 failure->message ? failure->message : failure->name);
+		try_again(bus, DENIED_US);
+		return 0;
+	}
+	bus->named = true;
+	bus->complained = false;
+	log_line(LOG_INFO, "on the system bus as %s", bus_name);
+	return 0;
+}
+
+/* The connection is taken down later: now it is in use. */
+static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	struct bus *bus = userdata;
+
+	(void)signal;
+	(void)error;
+	if (bus->named)
+		log_line(LOG_INFO, "the system bus is gone; waiting for it to come back");
+	bus->named = false;
+	try_again(bus, AGAIN_US);
+	return 0;
+}
+
+/* Sees each message first; what it returns 1 for goes no further. Who may steer is trusted, and
+ * there is a bound to that already. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus *bus = userdata;
+	uint64_t n_queued;
+
+	(void)error;
+	if (!sd_bus_message_is_method_call(message, NULL, NULL) || bus_object_steers(message) ||
+	    sd_bus_get_n_queued_write(bus->connection, &n_queued) < 0 || n_queued < ANSWERS_MAX)
+		return 0;
+	if (n_queued < QUEUE_MAX)
+		sd_bus_reply_method_errorf(message, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					   "too many answers wait to be taken");
+	return 1;
+}
+
+/* Answers come from the bus's own socket, so there is nothing to wait for here; and if the socket
+ * is not there, sd-bus watches out for it. */
+static int start(struct bus *bus, sd_bus *connection)
+{
+	const char *address = secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
+	int r = sd_bus_set_address(connection, address ? address : default_address);
+
+	if (r >= 0)
+		r = sd_bus_set_bus_client(connection, true);
+	if (r >= 0)
+		r = sd_bus_set_watch_bind(connection, true);
+	if (r >= 0)
+		r = sd_bus_start(connection);
+	if (r >= 0)
+		r = sd_bus_match_signal(connection, NULL, NULL, "/org/freedesktop/DBus/Local",
+					"org.freedesktop.DBus.Local", "Disconnected",
+					on_disconnected, bus);
+	if (r >= 0)
+		r = sd_bus_add_filter(connection, NULL, on_message, bus);
+	if (r >= 0)
+		r = bus_object_export(&bus->object, connection);
+	if (r >= 0)
+		r = sd_bus_request_name_async(connection, NULL, bus_name, 0, on_name, bus);
+	/* Knocks come before questions. */
+	if (r >= 0)
+		r = sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL + 10);
+	return r < 0 ? r : 0;
+}
+
+static void connect_bus(struct bus *bus)
+{
+	int r = sd_bus_new(&bus->connection);
+
+	if (r >= 0)
+		r = start(bus, bus->connection);
+	if (r < 0) {
+		complain(bus, LOG_WARNING, "cannot connect to the system bus", strerror(-r));
+		disconnect(bus);
+		try_again(bus, AGAIN_US);
+	}
+}
+
+static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
+{
+	struct bus *bus = userdata;
+
+	(void)source;
+	(void)time_us;
+	disconnect(bus);
+	connect_bus(bus);
+	return 0;
+}
+
+int bus_new(sd_event *event, struct doors *doors, const struct bus_ops *ops, void *userdata,
+	    struct bus **ret)
+{
+	CLEANUP(cleanup_bus_free) struct bus *bus = calloc(1, sizeof *bus);
+	int r;
+
+	if (!bus)
+		return -ENOMEM;
+	bus->event = sd_event_ref(event);
+	bus->object.doors = doors;
+	bus->object.ops = ops;
+	bus->object.userdata = userdata;
+	r = sd_event_add_time(event, &bus->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_time, bus);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	connect_bus(bus);
+	*ret = TAKE_PTR(bus);
+	return 0;
+}
+
+struct bus *bus_free(struct bus *bus)
+{
+	if (bus) {
+		disconnect(bus);
+		sd_event_source_unref(bus->timer);
+		sd_event_unref(bus->event);
+		free(bus);
+	}
+	return NULL;
+}
+
+/* Who is not on the bus has nobody to tell; what waits there already is enough. */
+static bool can_tell(const struct bus *bus)
+{
+	uint64_t n_queued;
+
+	return bus->named && sd_bus_get_n_queued_write(bus->connection, &n_queued) >= 0 &&
+	       n_queued < QUEUE_MAX;
+}
+
+void bus_news(struct bus *bus, const struct grant_news *news, uint64_t deadline_us)
+{
+	calls_news(&bus->object.calls, news, deadline_us);
+	if (can_tell(bus))
+		bus_object_signal(bus->connection, news, deadline_us);
+}
+
+void bus_reloaded(struct bus *bus)
+{
+	if (can_tell(bus))
+		bus_object_signal_doors(bus->connection);
+}

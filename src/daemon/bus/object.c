@@ -1,0 +1,418 @@
+/* MUST: trust the bus for who may call what, and nothing that a caller sends: a door is one of the
+ * configuration's, an address is parsed, a time has bounds. */
+#include "daemon/bus/object.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "config/key.h"
+#include "core/door.h"
+#include "core/visitor.h"
+#include "daemon/bus/error.h"
+#include "daemon/grant-loop.h"
+#include "daemon/stats.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define US_PER_S UINT64_C(1000000)
+
+static const char object_path[] = "/org/knocktail";
+static const char interface[] = "org.knocktail.Manager1";
+
+static const struct config *get_config(const struct bus_object *object)
+{
+	return object->ops->config(object->userdata);
+}
+
+/* Looking */
+
+struct listing {
+	sd_bus_message *reply;
+	uint64_t now_us; /* wall clock */
+	int error;
+};
+
+static void list_grant(void *userdata, const struct grant_view *grant)
+{
+	struct listing *listing = userdata;
+	char source[ADDRESS_TEXT_MAX];
+
+	if (listing->error < 0)
+		return;
+	listing->error = sd_bus_message_append(
+		listing->reply, "(sssts)", grant->door, address_format(&grant->source, source),
+		grant->user, listing->now_us + grant->left_us, grant->missing ? "missing" : "open");
+}
+
+static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	struct listing listing = {.now_us = clock_us(CLOCK_REALTIME)};
+	int r = sd_bus_message_new_method_return(message, &listing.reply);
+
+	(void)error;
+	if (r >= 0)
+		r = sd_bus_message_open_container(listing.reply, 'a', "(sssts)");
+	if (r >= 0) {
+		grants_each(doors_grants(object->doors), clock_us(CLOCK_BOOTTIME), list_grant,
+			    &listing);
+		r = listing.error;
+	}
+	if (r >= 0)
+		r = sd_bus_message_close_container(listing.reply);
+	if (r >= 0)
+		r = sd_bus_send(NULL, listing.reply, NULL);
+	sd_bus_message_unref(listing.reply);
+	return r;
+}
+
+static int append_stat(void *userdata, const char *name, uint64_t value)
+{
+	return sd_bus_message_append(userdata, "{st}", name, value);
+}
+
+static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	sd_bus_message *reply = NULL;
+	struct stats stats = {0};
+	int r = sd_bus_message_new_method_return(message, &reply);
+
+	(void)error;
+	object->ops->stats(object->userdata, &stats);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "{st}");
+	if (r >= 0)
+		r = stats_each(&stats, append_stat, reply);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r >= 0)
+		r = sd_bus_send(NULL, reply, NULL);
+	sd_bus_message_unref(reply);
+	return r;
+}
+
+/* Steering: each call is checked, then the bus is asked who it is that calls, then it is done. */
+
+static void act_open(struct bus_object *object, struct call *call)
+{
+	const struct door *configured = config_find_door(get_config(object), call->door);
+	struct caller caller = {.source = call->source, .way = "hand"};
+	struct door door;
+
+	/* Since it was asked for, there may have been a reload. */
+	if (!configured || !door_allows(configured, &call->source)) {
+		if (!configured)
+			sd_bus_reply_method_errorf(call->message, BUS_ERROR_NO_SUCH_DOOR,
+						   "there is no door %s", call->door);
+		else
+			sd_bus_reply_method_errorf(
+				call->message, BUS_ERROR_REFUSED,
+				"door %s was not opened: the source is not in allow", call->door);
+		call_done(call);
+		return;
+	}
+	/* max_timeout is for those who knock. */
+	door = *configured;
+	if (call->timeout_us > 0)
+		door.timeout_us = call->timeout_us;
+	grants_open(doors_grants(object->doors), &door, &caller, clock_us(CLOCK_BOOTTIME));
+	doors_rearm(object->doors);
+}
+
+static void act_close(struct bus_object *object, struct call *call)
+{
+	size_t n;
+
+	/* What is closed at once is counted as news; how many there are to wait for is known then.
+	 * A failure has answered the call already. */
+	call->n_wanted = UINT32_MAX;
+	n = grants_close(doors_grants(object->doors), call->door,
+			 call->any_source ? NULL : &call->source, clock_us(CLOCK_BOOTTIME));
+	doors_rearm(object->doors);
+	if (call->kind == CALL_CLOSE)
+		call_expect(call, (uint32_t)n);
+}
+
+static void act_reload(struct bus_object *object, struct call *call)
+{
+	if (object->ops->reload(object->userdata) < 0)
+		sd_bus_reply_method_errorf(
+			call->message, BUS_ERROR_FAILED,
+			"the running configuration stays in force; the daemon's log says why");
+	else
+		sd_bus_reply_method_return(call->message, "");
+	call_done(call);
+}
+
+static void log_call(const struct call *call, uint32_t uid)
+{
+	char source[ADDRESS_TEXT_MAX] = "all sources";
+
+	if (!call->any_source)
+		address_format(&call->source, source);
+	switch (call->kind) {
+	case CALL_OPEN:
+		log_line(LOG_NOTICE, "user %" PRIu32 " opens door %s for %s", uid, call->door,
+			 source);
+		break;
+	case CALL_CLOSE:
+		log_line(LOG_NOTICE, "user %" PRIu32 " closes door %s for %s", uid, call->door,
+			 source);
+		break;
+	default:
+		log_line(LOG_NOTICE, "user %" PRIu32 " has the configuration read again", uid);
+	}
+}
+
+static int on_caller(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct call *call = userdata;
+	struct bus_object *object = call->owner;
+	uint32_t uid;
+
+	(void)error;
+	call->lookup = sd_bus_slot_unref(call->lookup);
+	if (sd_bus_message_is_method_error(reply, NULL) ||
+	    sd_bus_message_read(reply, "u", &uid) < 0) {
+		sd_bus_reply_method_errorf(call->message, SD_BUS_ERROR_ACCESS_DENIED,
+					   "the bus does not say who you are");
+		call_done(call);
+		return 0;
+	}
+	log_call(call, uid);
+	if (call->kind == CALL_OPEN)
+		act_open(object, call);
+	else if (call->kind == CALL_CLOSE)
+		act_close(object, call);
+	else
+		act_reload(object, call);
+	return 0;
+}
+
+/* Takes the call on; a place that cannot be used is given back. */
+static int take_on(struct bus_object *object, sd_bus_message *message, const struct call *asked,
+		   sd_bus_error *error)
+{
+	struct call *call =
+		calls_add(&object->calls, asked->kind, message, clock_us(CLOCK_BOOTTIME));
+	int r;
+
+	if (!call)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					 "too many calls wait for an answer");
+	call->owner = object;
+	memcpy(call->door, asked->door, sizeof call->door);
+	call->source = asked->source;
+	call->any_source = asked->any_source;
+	call->timeout_us = asked->timeout_us;
+	r = sd_bus_call_method_async(sd_bus_message_get_bus(message), &call->lookup,
+				     "org.freedesktop.DBus", "/org/freedesktop/DBus",
+				     "org.freedesktop.DBus", "GetConnectionUnixUser", on_caller,
+				     call, "s", sd_bus_message_get_sender(message));
+	if (r < 0) {
+		call_done(call);
+		return r;
+	}
+	return 1;
+}
+
+static int find_door(const struct bus_object *object, const char *name, struct call *ret,
+		     sd_bus_error *error)
+{
+	if (!config_find_door(get_config(object), name))
+		return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_DOOR, "there is no door %s",
+					 name);
+	memcpy(ret->door, name, strlen(name) + 1);
+	return 0;
+}
+
+static int parse_source(const char *text, struct call *ret, sd_bus_error *error)
+{
+	if (address_parse(text, &ret->source) < 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "'%s' is no IP address",
+					 text);
+	return 0;
+}
+
+static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	struct call asked = {.kind = CALL_OPEN};
+	const struct key *limit = key_find(SECTION_DOOR, "timeout");
+	const char *name, *source;
+	uint32_t seconds;
+	int r = sd_bus_message_read(message, "ssu", &name, &source, &seconds);
+
+	if (r >= 0)
+		r = find_door(object, name, &asked, error);
+	if (r >= 0)
+		r = parse_source(source, &asked, error);
+	if (r < 0)
+		return r;
+	asked.timeout_us = seconds * US_PER_S;
+	if (asked.timeout_us > limit->max)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "a door opens for %" PRIu64 " seconds at most",
+					 limit->max / US_PER_S);
+	return take_on(object, message, &asked, error);
+}
+
+struct search {
+	const char *door;
+	bool found;
+};
+
+static void find_grant(void *userdata, const struct grant_view *grant)
+{
+	struct search *search = userdata;
+
+	search->found |= strcmp(grant->door, search->door) == 0;
+}
+
+/* What is open may be of a door that the configuration no longer has. */
+static int find_closable(const struct bus_object *object, const char *name, struct call *ret,
+			 sd_bus_error *error)
+{
+	struct search search = {.door = name};
+
+	grants_each(doors_grants(object->doors), clock_us(CLOCK_BOOTTIME), find_grant, &search);
+	if (!search.found)
+		return find_door(object, name, ret, error);
+	memcpy(ret->door, name, strlen(name) + 1);
+	return 0;
+}
+
+static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	struct call asked = {.kind = CALL_CLOSE};
+	const char *name, *source;
+	int r = sd_bus_message_read(message, "ss", &name, &source);
+
+	if (r >= 0)
+		r = find_closable(object, name, &asked, error);
+	if (r < 0)
+		return r;
+	asked.any_source = !*source;
+	if (*source)
+		r = parse_source(source, &asked, error);
+	return r < 0 ? r : take_on(object, message, &asked, error);
+}
+
+static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	return take_on(userdata, message, &(struct call){.kind = CALL_RELOAD, .any_source = true},
+		       error);
+}
+
+/* Properties */
+
+static int get_version(sd_bus *bus, const char *path, const char *iface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	(void)bus, (void)path, (void)iface, (void)property, (void)userdata, (void)error;
+	return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
+}
+
+static int get_since(sd_bus *bus, const char *path, const char *iface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	struct stats stats = {0};
+
+	(void)bus, (void)path, (void)iface, (void)property, (void)error;
+	object->ops->stats(object->userdata, &stats);
+	return sd_bus_message_append(reply, "t", stats.since_us);
+}
+
+static int get_doors(sd_bus *bus, const char *path, const char *iface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+	const struct config *config = get_config(object);
+	int r = sd_bus_message_open_container(reply, 'a', "s");
+
+	(void)bus, (void)path, (void)iface, (void)property, (void)error;
+	for (size_t i = 0; i < config->n_doors && r >= 0; i++)
+		r = sd_bus_message_append(reply, "s", config->doors[i].name);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_grants(sd_bus *bus, const char *path, const char *iface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus_object *object = userdata;
+
+	(void)bus, (void)path, (void)iface, (void)property, (void)error;
+	return sd_bus_message_append(reply, "u",
+				     (uint32_t)grants_count(doors_grants(object->doors)));
+}
+
+/* Who may call what is the policy's business (dbus/org.knocktail.conf): to it every method is
+ * "unprivileged". */
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Since", "t", get_since, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Doors", "as", get_doors, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Grants", "u", get_grants, 0, 0),
+	SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssts)", grants),
+				method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Stats", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{st}", stats),
+				method_stats, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Open", SD_BUS_ARGS("s", door, "s", source, "u", seconds),
+				SD_BUS_RESULT("t", deadline), method_open,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_ARGS("s", door, "s", source),
+				SD_BUS_RESULT("u", closed), method_close,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL_WITH_ARGS("Opened",
+				SD_BUS_ARGS("s", door, "s", source, "s", user, "t", deadline), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("Closed", SD_BUS_ARGS("s", door, "s", source), 0),
+	SD_BUS_VTABLE_END,
+};
+
+int bus_object_export(struct bus_object *object, sd_bus *connection)
+{
+	int r = sd_bus_add_object_vtable(connection, NULL, object_path, interface, vtable, object);
+
+	return r < 0 ? r : 0;
+}
+
+bool bus_object_steers(sd_bus_message *call)
+{
+	return sd_bus_message_is_method_call(call, interface, "Open") > 0 ||
+	       sd_bus_message_is_method_call(call, interface, "Close") > 0 ||
+	       sd_bus_message_is_method_call(call, interface, "Reload") > 0;
+}
+
+void bus_object_signal(sd_bus *connection, const struct grant_news *news, uint64_t deadline_us)
+{
+	char source[ADDRESS_TEXT_MAX];
+
+	switch (news->event) {
+	case GRANT_OPENED:
+	case GRANT_RENEWED:
+	case GRANT_ADOPTED:
+	case GRANT_RESTORED:
+		sd_bus_emit_signal(connection, object_path, interface, "Opened", "ssst", news->door,
+				   address_format(&news->source, source), news->user, deadline_us);
+		break;
+	case GRANT_CLOSED:
+		sd_bus_emit_signal(connection, object_path, interface, "Closed", "ss", news->door,
+				   address_format(&news->source, source));
+		break;
+	default:
+		break;
+	}
+}
+
+void bus_object_signal_doors(sd_bus *connection)
+{
+	sd_bus_emit_properties_changed(connection, object_path, interface, "Doors", NULL);
+}

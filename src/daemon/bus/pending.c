@@ -1,0 +1,103 @@
+#include "daemon/bus/pending.h"
+
+#include <string.h>
+
+#include "daemon/bus/error.h"
+#include "grant/grants.h"
+
+/* Longer than a command may run; the caller has given up before. */
+#define CALL_LIMIT_US UINT64_C(60000000)
+
+void call_done(struct call *call)
+{
+	sd_bus_slot_unref(call->lookup);
+	sd_bus_message_unref(call->message);
+	*call = (struct call){0};
+}
+
+void calls_done(struct calls *calls)
+{
+	for (size_t i = 0; i < CALLS_MAX; i++)
+		call_done(&calls->items[i]);
+}
+
+struct call *calls_add(struct calls *calls, enum call_kind kind, sd_bus_message *message,
+		       uint64_t now_us)
+{
+	struct call *free_one = NULL;
+
+	for (size_t i = 0; i < CALLS_MAX; i++) {
+		struct call *call = &calls->items[i];
+
+		if (call->kind != CALL_NONE && call->until_us <= now_us) {
+			sd_bus_reply_method_errorf(call->message, BUS_ERROR_FAILED,
+						   "no answer in time");
+			call_done(call);
+		}
+		if (call->kind == CALL_NONE)
+			free_one = call;
+	}
+	if (free_one) {
+		free_one->kind = kind;
+		free_one->message = sd_bus_message_ref(message);
+		free_one->until_us = now_us + CALL_LIMIT_US;
+	}
+	return free_one;
+}
+
+static void news_to_open(struct call *call, const struct grant_news *news, uint64_t deadline_us)
+{
+	if (news->event == GRANT_OPENED || news->event == GRANT_RENEWED) {
+		sd_bus_reply_method_return(call->message, "t", deadline_us);
+		call_done(call);
+	} else if (news->event == GRANT_REFUSED) {
+		sd_bus_reply_method_errorf(call->message, BUS_ERROR_REFUSED,
+					   "door %s was not opened: %s", news->door,
+					   news->reason ? news->reason : "no reason is known");
+		call_done(call);
+	}
+}
+
+void call_expect(struct call *call, uint32_t n_wanted)
+{
+	call->n_wanted = n_wanted;
+	if (call->n_closed >= n_wanted) {
+		sd_bus_reply_method_return(call->message, "u", n_wanted);
+		call_done(call);
+	}
+}
+
+/* A door whose opening failed meanwhile is closed as well. */
+static void news_to_close(struct call *call, const struct grant_news *news)
+{
+	if (news->event == GRANT_CLOSED || news->event == GRANT_REFUSED)
+		call->n_closed++;
+	if (news->event == GRANT_CLOSE_FAILED) {
+		sd_bus_reply_method_errorf(call->message, BUS_ERROR_FAILED,
+					   "door %s could not be closed: %s", news->door,
+					   news->reason ? news->reason : "no reason is known");
+		call_done(call);
+	} else {
+		call_expect(call, call->n_wanted);
+	}
+}
+
+static bool is_about(const struct call *call, const struct grant_news *news)
+{
+	return !call->lookup && strcmp(call->door, news->door) == 0 &&
+	       (call->any_source || address_equal(&call->source, &news->source));
+}
+
+void calls_news(struct calls *calls, const struct grant_news *news, uint64_t deadline_us)
+{
+	if (!news->door)
+		return;
+	for (size_t i = 0; i < CALLS_MAX; i++) {
+		struct call *call = &calls->items[i];
+
+		if (call->kind == CALL_OPEN && is_about(call, news))
+			news_to_open(call, news, deadline_us);
+		else if (call->kind == CALL_CLOSE && is_about(call, news))
+			news_to_close(call, news);
+	}
+}

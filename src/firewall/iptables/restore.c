@@ -1,0 +1,222 @@
+#include "firewall/iptables/restore.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "firewall/backend.h"
+#include "firewall/iptables/iptables.h"
+#include "util/cleanup.h"
+
+char *iptables_spell_rules(const struct rule *rule, uint64_t deadline_s)
+{
+	char *text = NULL, until[32];
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+	time_t deadline = (time_t)deadline_s;
+	struct tm utc;
+
+	if (!file)
+		return NULL;
+	gmtime_r(&deadline, &utc);
+	strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%S", &utc);
+	for (char **ports = rule->ports; *ports; ports++)
+		fprintf(file,
+			"-A %s -s %s -p %.3s -m multiport --dports %s -m time --datestop %s "
+			"-m comment --comment \"%s:%" PRIu64 "\" -j ACCEPT\n",
+			rule->chain, rule->element, *ports, *ports + 4, until, rule->comment,
+			deadline_s);
+	if (fclose(file) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* What tells whose a rule is. The comment may go on behind `length`. */
+struct key {
+	struct address source;
+	const char *comment;
+	size_t length;
+};
+
+struct entry {
+	struct key key;
+	const struct iptables_request *request;
+	size_t number;
+};
+
+static int compare_keys(const struct key *a, const struct key *b)
+{
+	int order = memcmp(a->source.bytes, b->source.bytes, sizeof a->source.bytes);
+
+	if (order == 0 && a->length != b->length)
+		order = a->length < b->length ? -1 : 1;
+	return order != 0 ? order : memcmp(a->comment, b->comment, a->length);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct entry *first = a, *second = b;
+	int order = compare_keys(&first->key, &second->key);
+
+	return order != 0 ? order
+			  : (first->number > second->number) - (first->number < second->number);
+}
+
+static int compare_to_key(const void *key, const void *entry)
+{
+	return compare_keys(key, &((const struct entry *)entry)->key);
+}
+
+/* Sorted, one for each key. */
+static struct entry *make_index(const struct iptables_request *requests, size_t *ret_n)
+{
+	struct entry *entries;
+	size_t n = 0, n_kept = 0;
+
+	for (const struct iptables_request *request = requests; request; request = request->next)
+		n++;
+	entries = calloc(n, sizeof *entries);
+	if (!entries)
+		return NULL;
+	n = 0;
+	for (const struct iptables_request *request = requests; request; request = request->next) {
+		entries[n] = (struct entry){
+			{request->source, request->comment, strlen(request->comment)}, request, n};
+		n++;
+	}
+	qsort(entries, n, sizeof *entries, compare);
+	for (size_t i = 0; i < n; i++)
+		if (i + 1 == n || compare_keys(&entries[i].key, &entries[i + 1].key) != 0)
+			entries[n_kept++] = entries[i];
+	*ret_n = n_kept;
+	return entries;
+}
+
+/* Of a line "-A CHAIN -s ADDRESS/32 ... --comment \"knocktail:DOOR:DEADLINE\" ...". Whether it is
+ * one. */
+static bool read_key(const char *line, const char *chain, struct key *ret)
+{
+	const char *source = strstr(line, " -s "), *comment = strstr(line, " --comment "), *end;
+	size_t length = strlen(chain);
+	char text[ADDRESS_TEXT_MAX];
+
+	if (strncmp(line, "-A ", 3) != 0 || strncmp(line + 3, chain, length) != 0 ||
+	    line[3 + length] != ' ' || !source || !comment)
+		return false;
+	source += strlen(" -s ");
+	length = strcspn(source, "/ ");
+	if (length >= sizeof text)
+		return false;
+	memcpy(text, source, length);
+	text[length] = '\0';
+	comment += strlen(" --comment ");
+	comment += *comment == '"';
+	if (strncmp(comment, "knocktail:", strlen("knocktail:")) != 0)
+		return false;
+	end = strchr(comment + strlen("knocktail:"), ':');
+	if (!end || address_parse(text, &ret->source) < 0)
+		return false;
+	ret->comment = comment;
+	ret->length = (size_t)(end + 1 - comment);
+	return true;
+}
+
+/* In the order of the listing: the program looks for each from the beginning of the chain. */
+static size_t write_deletions(FILE *file, const char *chain, char *listing,
+			      const struct entry *entries, size_t n)
+{
+	char *rest = NULL;
+	size_t n_deleted = 0;
+
+	for (char *line = strtok_r(listing, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		struct key key;
+
+		if (!read_key(line, chain, &key) ||
+		    !bsearch(&key, entries, n, sizeof *entries, compare_to_key))
+			continue;
+		fprintf(file, "-D%s\n", line + 2);
+		n_deleted++;
+	}
+	return n_deleted;
+}
+
+/* In the order of the requests, so that the first to end are the first in the chain. */
+static size_t write_rules(FILE *file, const struct iptables_request *requests,
+			  const struct entry *entries, size_t n)
+{
+	size_t n_added = 0;
+
+	for (const struct iptables_request *request = requests; request; request = request->next) {
+		struct key key = {request->source, request->comment, strlen(request->comment)};
+		const struct entry *entry =
+			bsearch(&key, entries, n, sizeof *entries, compare_to_key);
+
+		if (!request->rules || entry->request != request)
+			continue;
+		fputs(request->rules, file);
+		n_added++;
+	}
+	return n_added;
+}
+
+static bool has_rules(const struct entry *entries, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (entries[i].request->rules)
+			return true;
+	return false;
+}
+
+int iptables_compile(const char *chain, const struct iptables_request *requests, char *listing,
+		     char **ret)
+{
+	CLEANUP(cleanup_free) struct entry *entries = NULL;
+	CLEANUP(cleanup_free) char *text = NULL;
+	size_t size, n, n_changes = 0;
+	FILE *file;
+
+	entries = make_index(requests, &n);
+	file = entries ? open_memstream(&text, &size) : NULL;
+	if (!file)
+		return -ENOMEM;
+	fputs("*filter\n", file);
+	/* "-N", other than ":CHAIN", fails if there is one, and flushes nothing. */
+	if (listing)
+		n_changes = write_deletions(file, chain, listing, entries, n);
+	else if (has_rules(entries, n))
+		fprintf(file, "-N %s\n-I INPUT 1 -j %s\n", chain, chain);
+	else
+		fprintf(file, "-N %s\n-X %s\n", chain, chain);
+	n_changes += write_rules(file, requests, entries, n);
+	fputs("COMMIT\n", file);
+	if (fclose(file) != 0)
+		return -ENOMEM;
+	*ret = !listing || n_changes > 0 ? TAKE_PTR(text) : NULL;
+	return 0;
+}
+
+char *iptables_compile_test(const char *chain, const struct iptables_request *requests)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		return NULL;
+	fprintf(file, "*filter\n:%s - [0:0]\n", chain);
+	for (const struct iptables_request *request = requests; request; request = request->next)
+		fputs(request->rules, file);
+	fputs("COMMIT\n", file);
+	if (fclose(file) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

@@ -1,0 +1,85 @@
+#include "grant/due-queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void queue_done(struct queue *queue)
+{
+	free(queue->items);
+	*queue = (struct queue){0};
+}
+
+static void put(struct queue *queue, size_t position, struct due *due)
+{
+	queue->items[position] = due;
+	due->position = position;
+}
+
+static void sift_up(struct queue *queue, size_t position)
+{
+	struct due *due = queue->items[position];
+
+	while (position > 0 && due->at_us < queue->items[(position - 1) / 2]->at_us) {
+		put(queue, position, queue->items[(position - 1) / 2]);
+		position = (position - 1) / 2;
+	}
+	put(queue, position, due);
+}
+
+static void sift_down(struct queue *queue, size_t position)
+{
+	struct due *due = queue->items[position];
+
+	for (;;) {
+		size_t child = 2 * position + 1;
+
+		if (child + 1 < queue->n_items &&
+		    queue->items[child + 1]->at_us < queue->items[child]->at_us)
+			child++;
+		if (child >= queue->n_items || queue->items[child]->at_us >= due->at_us)
+			break;
+		put(queue, position, queue->items[child]);
+		position = child;
+	}
+	put(queue, position, due);
+}
+
+int queue_add(struct queue *queue, struct due *due)
+{
+	if (queue->n_items == queue->n_room) {
+		size_t n_room = queue->n_room ? 2 * queue->n_room : 16;
+		struct due **items = realloc(queue->items, n_room * sizeof(struct due *));
+
+		if (!items)
+			return -ENOMEM;
+		queue->items = items;
+		queue->n_room = n_room;
+	}
+	put(queue, queue->n_items++, due);
+	sift_up(queue, due->position);
+	return 0;
+}
+
+void queue_remove(struct queue *queue, struct due *due)
+{
+	size_t position = due->position;
+	struct due *last = queue->items[--queue->n_items];
+
+	if (last == due)
+		return;
+	put(queue, position, last);
+	sift_up(queue, position);
+	sift_down(queue, last->position);
+}
+
+void queue_move(struct queue *queue, struct due *due, uint64_t at_us)
+{
+	due->at_us = at_us;
+	sift_up(queue, due->position);
+	sift_down(queue, due->position);
+}
+
+struct due *queue_first(const struct queue *queue)
+{
+	return queue->n_items > 0 ? queue->items[0] : NULL;
+}

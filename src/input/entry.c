@@ -1,0 +1,192 @@
+#include "input/entry.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "input/log-match.h"
+#include "util/number.h"
+
+/* How journald tells that the kernel's ring has overflowed: SD_MESSAGE_JOURNAL_MISSED of
+ * sd-messages.h. */
+static const char missed_id[] = "e9bf28e6e834481bb6f48f548ad13606";
+static const char missed_text[] = "Missed ";
+
+/* What has been read of an entry. */
+struct fields {
+	bool from_kernel, from_driver, kernel_facility, missed;
+	bool has_time, has_text;
+	uint64_t kernel_us;
+	size_t length; /* of the text */
+};
+
+static bool equals(const char *value, size_t length, const char *expected)
+{
+	return length == strlen(expected) && memcmp(value, expected, length) == 0;
+}
+
+/* The value, if the data is "NAME=VALUE" with this name and the equals sign. */
+static const char *value_of(const char *data, size_t length, const char *name, size_t n_name)
+{
+	return length >= n_name && memcmp(data, name, n_name) == 0 ? data + n_name : NULL;
+}
+
+#define VALUE_OF(name)	value_of(data, length, name "=", sizeof name)
+#define LENGTH_OF(name) (length - sizeof name)
+
+/* False: the entry is of no use, whatever else is in it. */
+static bool read_field(struct entry_reader *reader, const char *data, size_t length,
+		       struct fields *fields)
+{
+	const char *value;
+
+	if (reader->claims)
+		claims_show(reader->claims, data, length);
+	if ((value = VALUE_OF("_TRANSPORT"))) {
+		fields->from_kernel = equals(value, LENGTH_OF("_TRANSPORT"), "kernel");
+		fields->from_driver = equals(value, LENGTH_OF("_TRANSPORT"), "driver");
+		return fields->from_kernel || fields->from_driver || reader->claims;
+	}
+	if ((value = VALUE_OF("SYSLOG_FACILITY"))) {
+		fields->kernel_facility = equals(value, LENGTH_OF("SYSLOG_FACILITY"), "0");
+	} else if ((value = VALUE_OF("_SOURCE_MONOTONIC_TIMESTAMP"))) {
+		fields->has_time = number_parse(value, LENGTH_OF("_SOURCE_MONOTONIC_TIMESTAMP"),
+						&fields->kernel_us) == 0;
+	} else if ((value = VALUE_OF("MESSAGE"))) {
+		fields->has_text = true;
+		fields->length = LENGTH_OF("MESSAGE");
+		if (fields->length > sizeof reader->text)
+			fields->length = sizeof reader->text;
+		memcpy(reader->text, value, fields->length);
+	} else if ((value = VALUE_OF("MESSAGE_ID"))) {
+		fields->missed = equals(value, LENGTH_OF("MESSAGE_ID"), missed_id);
+	}
+	return true;
+}
+
+/* All fields in one go: that costs half of asking for each by its name, and no more than having the
+ * library match them. */
+static int read_fields(struct entry_reader *reader, sd_journal *journal, struct fields *ret)
+{
+	struct fields fields = {0};
+	const void *data;
+	size_t length;
+	int r;
+
+	if (reader->claims)
+		claims_start(reader->claims);
+	sd_journal_restart_data(journal);
+	while ((r = sd_journal_enumerate_available_data(journal, &data, &length)) > 0)
+		if (!read_field(reader, data, length, &fields))
+			break;
+	if (r < 0)
+		return r;
+	*ret = fields;
+	return 0;
+}
+
+/* "Missed 12 kernel messages" */
+static uint64_t count_missed(const char *text, size_t length)
+{
+	size_t skip = sizeof missed_text - 1, n_digits = 0;
+	uint64_t missed;
+
+	if (length < skip || memcmp(text, missed_text, skip) != 0)
+		return 1;
+	while (skip + n_digits < length && isdigit((unsigned char)text[skip + n_digits]))
+		n_digits++;
+	return number_parse(text + skip, n_digits, &missed) == 0 ? missed : 1;
+}
+
+/* When it was stored, and in which boot. */
+static int read_times(struct entry_reader *reader, sd_journal *journal, struct record *ret)
+{
+	uint64_t stored_us;
+	sd_id128_t boot;
+	int r;
+
+	r = sd_journal_get_realtime_usec(journal, &ret->realtime_us);
+	if (r >= 0)
+		r = sd_journal_get_monotonic_usec(journal, &stored_us, &boot);
+	if (r < 0)
+		return r;
+	if (!sd_id128_equal(boot, reader->last_boot)) {
+		reader->last_boot = boot;
+		reader->boot++;
+	}
+	reader->last_us = stored_us;
+	ret->boot = reader->boot;
+	if (sd_id128_equal(boot, reader->this_boot))
+		ret->monotonic_us = stored_us;
+	return 0;
+}
+
+bool entry_again(struct entry_reader *reader, struct record *ret_record)
+{
+	uint32_t origin = 0;
+
+	if (reader->claimed == 0)
+		return false;
+	while (!(reader->claimed & UINT32_C(1) << origin))
+		origin++;
+	reader->claimed &= ~(UINT32_C(1) << origin);
+	*ret_record = reader->record;
+	ret_record->origin = origin + 1;
+	return true;
+}
+
+int entry_listen(struct entry_reader *reader, const struct origin *origins, size_t n)
+{
+	struct claims *claims = NULL;
+	int r = n > 0 ? claims_new(origins, n, &claims) : 0;
+
+	if (r < 0)
+		return r;
+	claims_free(reader->claims);
+	reader->claims = claims;
+	reader->claimed = 0;
+	return 0;
+}
+
+void entry_done(struct entry_reader *reader)
+{
+	reader->claims = claims_free(reader->claims);
+}
+
+int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *ret_record,
+	       uint64_t *ret_missed)
+{
+	struct record record = {0};
+	struct fields fields;
+	int r;
+
+	reader->claimed = 0;
+	r = read_times(reader, journal, &record);
+	if (r == 0)
+		r = read_fields(reader, journal, &fields);
+	if (r < 0)
+		return r;
+	if (fields.from_driver && fields.missed) {
+		*ret_missed = count_missed(reader->text, fields.length);
+		return ENTRY_MISSED;
+	}
+	record.kernel_us =
+		fields.from_kernel && fields.has_time ? fields.kernel_us : reader->last_us;
+	record.text = reader->text;
+	record.length = fields.length;
+	if (!fields.has_text || (fields.from_kernel && !fields.kernel_facility))
+		return ENTRY_FOREIGN;
+	if (!fields.from_kernel) {
+		reader->claimed = reader->claims ? claims_result(reader->claims) : 0;
+		reader->record = record;
+		return entry_again(reader, ret_record) ? ENTRY_RECORD : ENTRY_FOREIGN;
+	}
+	*ret_record = record;
+	return ENTRY_RECORD;
+}
+
+bool entry_is_lost(int r)
+{
+	return r == -ENOENT || r == -EBADMSG || r == -E2BIG || r == -ENOBUFS ||
+	       r == -EADDRNOTAVAIL || r == -EPROTONOSUPPORT;
+}

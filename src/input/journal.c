@@ -1,0 +1,161 @@
+/* Records from journal files. */
+#include "input/input.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <systemd/sd-journal.h>
+
+#include "core/record.h"
+#include "input/entry.h"
+#include "input/log-match.h"
+#include "input/ops.h"
+#include "util/cleanup.h"
+#include "util/file.h"
+
+/* Of all files of a journal, and of hardly any others. */
+#define FILE_NAME_PART ".journal"
+
+/* Before so many entries that do not count, nothing can be said of the journal. */
+enum { FOREIGN_MIN = 100 };
+
+struct journal_source {
+	struct source base;
+	sd_journal *journal;
+	uint64_t since_us, until_us;
+	size_t n_files;	 /* that are open */
+	bool is_matched; /* the library passes over what does not count */
+	uint64_t n_records, n_foreign;
+	struct entry_reader reader;
+};
+
+static struct journal_source *journal_source_free(struct journal_source *self)
+{
+	if (self) {
+		sd_journal_close(self->journal);
+		entry_done(&self->reader);
+		free(self);
+	}
+	return NULL;
+}
+
+DEFINE_CLEANUP(struct journal_source *, journal_source_free)
+
+static void journal_free(struct source *source)
+{
+	journal_source_free((struct journal_source *)source);
+}
+
+/* From now on the library passes over what does not count. One match does nearly that for the
+ * kernel's, and costs half of two. */
+static int match(struct journal_source *self)
+{
+	int r = sd_journal_add_match(self->journal, "_TRANSPORT=kernel", 0);
+
+	if (r >= 0 && self->reader.claims)
+		r = claims_match(self->reader.claims, self->journal);
+	self->is_matched = true;
+	return r;
+}
+
+/* A match makes each entry dearer by a fourth of what it costs to read one and see that it does not
+ * count: it pays in the journal of a whole machine, and not in one of probes. */
+static int match_if_it_pays(struct journal_source *self)
+{
+	bool pays = self->n_foreign > FOREIGN_MIN && self->n_foreign > self->n_records / 4;
+
+	return pays && !self->is_matched ? match(self) : 0;
+}
+
+static int journal_next(struct source *source, struct record *ret_record)
+{
+	struct journal_source *self = (struct journal_source *)source;
+
+	if (entry_again(&self->reader, ret_record))
+		return SOURCE_RECORD;
+	for (;;) {
+		uint64_t missed;
+		int r = sd_journal_next(self->journal);
+
+		if (r < 0)
+			return r;
+		if (r == 0)
+			return SOURCE_DRAINED;
+		r = entry_read(&self->reader, self->journal, ret_record, &missed);
+		if (r < 0 && !entry_is_lost(r))
+			return r;
+		if (r == ENTRY_RECORD && ret_record->realtime_us >= self->since_us) {
+			self->n_records++;
+			return ret_record->realtime_us < self->until_us ? SOURCE_RECORD
+									: SOURCE_DRAINED;
+		}
+		self->n_foreign++;
+		r = match_if_it_pays(self);
+		if (r < 0)
+			return r;
+	}
+}
+
+static bool journal_sees_files(struct source *source)
+{
+	sd_journal *journal = ((struct journal_source *)source)->journal;
+
+	return sd_journal_has_runtime_files(journal) > 0 ||
+	       sd_journal_has_persistent_files(journal) > 0;
+}
+
+/* sd-journal goes on without a file that it finds damaged, and says nothing; but it closes it. */
+static bool journal_lost(struct source *source)
+{
+	return file_count_open(FILE_NAME_PART) < ((struct journal_source *)source)->n_files;
+}
+
+static int journal_listen(struct source *source, const struct origin *origins, size_t n)
+{
+	struct journal_source *self = (struct journal_source *)source;
+
+	sd_journal_flush_matches(self->journal);
+	self->is_matched = false;
+	return entry_listen(&self->reader, origins, n);
+}
+
+static const struct source_ops journal_ops = {
+	.next = journal_next,
+	.free = journal_free,
+	.listen = journal_listen,
+	.sees_files = journal_sees_files,
+	.lost = journal_lost,
+};
+
+static int open_files(const char *directory, const char *file, sd_journal **ret)
+{
+	if (file)
+		return sd_journal_open_files(ret, (const char *[]){file, NULL}, 0);
+	if (directory)
+		return sd_journal_open_directory(ret, directory, 0);
+	return sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+}
+
+int source_new_journal(const char *directory, const char *file, uint64_t since_us,
+		       uint64_t until_us, struct source **ret)
+{
+	CLEANUP(cleanup_journal_source_free)
+	struct journal_source *self = calloc(1, sizeof *self);
+	int r;
+
+	if (!self)
+		return -ENOMEM;
+	self->base.ops = &journal_ops;
+	self->since_us = since_us;
+	self->until_us = until_us;
+	r = open_files(directory, file, &self->journal);
+	if (r >= 0)
+		r = sd_journal_set_data_threshold(self->journal, ENTRY_TEXT_MAX);
+	if (r >= 0)
+		r = since_us > 0 ? sd_journal_seek_realtime_usec(self->journal, since_us)
+				 : sd_journal_seek_head(self->journal);
+	if (r < 0)
+		return r;
+	self->n_files = file_count_open(FILE_NAME_PART);
+	*ret = &TAKE_PTR(self)->base;
+	return 0;
+}

@@ -1,0 +1,455 @@
+/* Records from the journal as it grows.
+ *
+ * MUST: believe only what entry.h says. MUST: never go deaf: journald renames, deletes and copies
+ * its files, and so do others behind its back.
+ *
+ * journald appends to one file, system.journal. When that name belongs to another file, what was
+ * read so far is read to its end, and then the journal is opened anew. When the name is gone,
+ * somebody has deleted the file; journald notices that within some seconds and goes on writing to
+ * it until then. So the journal that is open, which still has it, is not told of it: it would let
+ * go of the file.
+ *
+ * The library is not asked to match entries: while journald adds one, it counts it before it links
+ * it to its fields. Whoever looks for a field at that moment does not find the entry, and is not
+ * told of it again before another one comes. */
+#include "input/input.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
+#include <time.h>
+
+#include "core/record.h"
+#include "input/entry.h"
+#include "input/ops.h"
+#include "input/sigbus.h"
+#include "util/cleanup.h"
+
+/* Where journald keeps its files, under the machine's id: with and without a disk. */
+static const char *const homes[] = {"/run/log/journal", "/var/log/journal"};
+enum { N_HOMES = sizeof homes / sizeof homes[0] };
+
+/* After the journal was opened anew for a torn file: for how long it is not again. */
+#define BEAR_US UINT64_C(60000000)
+
+struct written {
+	char *path; /* or NULL: not known */
+	bool there;
+	dev_t device;
+	ino_t inode;
+};
+
+struct live_source {
+	struct source base;
+	char *directory;
+	sd_journal *journal; /* NULL: lost, to be opened again */
+	struct entry_reader reader;
+	struct written written[N_HOMES];
+	char *cursor; /* of an entry that was read, if not the last then one shortly before; or NULL
+		       */
+	uint64_t start_us; /* without a cursor: from where on to read, on the wall clock */
+	bool moved;	   /* beyond the cursor */
+	bool returning;	   /* entries may come that were read already */
+	bool superseded;   /* journald writes elsewhere: open it anew when all is read */
+	bool past;	   /* the place has not been passed yet */
+	bool torn;	   /* some of what is mapped reads as zeros */
+	uint64_t bear_us;  /* CLOCK_MONOTONIC: until when that is put up with */
+	sd_id128_t place_boot;
+	struct source_place place; /* where a predecessor stood */
+	struct source_counts counts;
+};
+
+static void close_journal(struct live_source *self)
+{
+	sd_journal_close(self->journal);
+	self->journal = NULL;
+}
+
+static struct live_source *live_source_free(struct live_source *self)
+{
+	if (self) {
+		close_journal(self);
+		entry_done(&self->reader);
+		for (size_t i = 0; i < N_HOMES; i++)
+			free(self->written[i].path);
+		free(self->directory);
+		free(self->cursor);
+		free(self);
+	}
+	return NULL;
+}
+
+DEFINE_CLEANUP(struct live_source *, live_source_free)
+
+static void live_free(struct source *source)
+{
+	live_source_free((struct live_source *)source);
+}
+
+/* The files that journald writes to. */
+
+static int name_written(struct live_source *self)
+{
+	char machine[SD_ID128_STRING_MAX];
+	sd_id128_t id;
+
+	if (self->directory)
+		return asprintf(&self->written[0].path, "%s/system.journal", self->directory) < 0
+			       ? -ENOMEM
+			       : 0;
+	if (sd_id128_get_machine(&id) < 0)
+		return 0;
+	sd_id128_to_string(id, machine);
+	for (size_t i = 0; i < N_HOMES; i++)
+		if (asprintf(&self->written[i].path, "%s/%s/system.journal", homes[i], machine) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+static struct written look_at(const struct written *written)
+{
+	struct stat status;
+
+	if (!written->path || stat(written->path, &status) < 0)
+		return (struct written){.path = written->path};
+	return (struct written){
+		.path = written->path,
+		.there = true,
+		.device = status.st_dev,
+		.inode = status.st_ino,
+	};
+}
+
+enum change { SAME, REPLACED, GONE };
+
+static enum change find_change(const struct live_source *self)
+{
+	bool gone = false, any = false;
+
+	for (size_t i = 0; i < N_HOMES; i++) {
+		const struct written *was = &self->written[i];
+		struct written is = look_at(was);
+
+		if (is.there && (!was->there || is.device != was->device || is.inode != was->inode))
+			return REPLACED;
+		any = any || is.there;
+		gone = gone || (was->there && !is.there);
+	}
+	if (!gone)
+		return SAME;
+	return any ? REPLACED : GONE;
+}
+
+/* Opening, and standing somewhere. */
+
+static int open_journal(struct live_source *self)
+{
+	int r;
+
+	for (size_t i = 0; i < N_HOMES; i++)
+		self->written[i] = look_at(&self->written[i]);
+	if (self->directory)
+		r = sd_journal_open_directory(&self->journal, self->directory, 0);
+	else
+		r = sd_journal_open(&self->journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+	/* The watch comes before the seek, so that nothing falls between them. */
+	if (r >= 0)
+		r = sd_journal_get_fd(self->journal);
+	if (r >= 0)
+		r = sd_journal_set_data_threshold(self->journal, ENTRY_TEXT_MAX);
+	return r < 0 ? r : 0;
+}
+
+/* Notes where the source stands, while the entry is still there to be asked. */
+static void remember(struct live_source *self)
+{
+	char *cursor;
+
+	if (sd_journal_get_cursor(self->journal, &cursor) < 0)
+		return;
+	free(self->cursor);
+	self->cursor = cursor;
+	self->moved = false;
+}
+
+/* Takes the entry that the journal stands on for one that was read. */
+static void stand_here(struct live_source *self)
+{
+	uint64_t stored_us;
+	sd_id128_t boot;
+
+	if (sd_journal_get_monotonic_usec(self->journal, &stored_us, &boot) < 0)
+		return;
+	self->reader.last_boot = boot;
+	self->reader.last_us = stored_us;
+	remember(self);
+}
+
+/* Stands behind the newest entry, or before the first if there is none: a seek to the tail of
+ * nothing would never see anything. */
+static int seek_now(struct live_source *self)
+{
+	int r = sd_journal_seek_tail(self->journal);
+
+	if (r >= 0)
+		r = sd_journal_previous(self->journal);
+	if (r == 0)
+		return sd_journal_seek_head(self->journal);
+	if (r > 0)
+		stand_here(self);
+	return r < 0 ? r : 0;
+}
+
+/* Whether the entry is of the place's boot and was stored at that time or later. */
+static bool is_since(const struct live_source *self, uint64_t since_us)
+{
+	uint64_t stored_us;
+	sd_id128_t boot;
+
+	return sd_journal_get_monotonic_usec(self->journal, &stored_us, &boot) >= 0 &&
+	       sd_id128_equal(boot, self->place_boot) && stored_us >= since_us;
+}
+
+/* Stands before all that was stored since then, but not further back than so many entries. */
+static int seek_back(struct live_source *self, uint64_t since_us, size_t n_max)
+{
+	int r = sd_journal_seek_tail(self->journal);
+
+	if (r >= 0)
+		r = sd_journal_previous(self->journal);
+	if (r > 0 && !is_since(self, 0))
+		return -ESTALE;
+	for (size_t n = 0; r > 0 && n < n_max && is_since(self, since_us); n++)
+		r = sd_journal_previous(self->journal);
+	if (r == 0) {
+		self->start_us = 0;
+		return sd_journal_seek_head(self->journal);
+	}
+	if (r > 0)
+		stand_here(self);
+	return r < 0 ? r : 0;
+}
+
+static int open_again(struct live_source *self)
+{
+	int r = open_journal(self);
+
+	if (r == 0)
+		r = self->cursor ? sd_journal_seek_cursor(self->journal, self->cursor)
+				 : sd_journal_seek_realtime_usec(self->journal, self->start_us);
+	self->returning = true;
+	self->superseded = false;
+	self->torn = false;
+	if (r < 0)
+		close_journal(self);
+	return r < 0 ? r : 0;
+}
+
+static int lose(struct live_source *self, int error)
+{
+	close_journal(self);
+	self->counts.gaps++;
+	return error;
+}
+
+/* Reading. */
+
+/* After a return: everything up to the time of the last entry that was read is known. */
+static bool was_read(struct live_source *self)
+{
+	uint64_t stored_us;
+	sd_id128_t boot;
+
+	if (sd_journal_get_monotonic_usec(self->journal, &stored_us, &boot) < 0)
+		return false;
+	self->returning =
+		sd_id128_equal(boot, self->reader.last_boot) && stored_us <= self->reader.last_us;
+	return self->returning;
+}
+
+/* The place itself is past, and so is whatever was stored before it. */
+static bool is_past(struct live_source *self)
+{
+	if (!self->past)
+		return false;
+	if (!sd_id128_equal(self->reader.last_boot, self->place_boot) ||
+	    self->reader.last_us > self->place.monotonic_us)
+		return self->past = false;
+	if (self->reader.last_us == self->place.monotonic_us &&
+	    sd_journal_test_cursor(self->journal, self->place.cursor) > 0)
+		self->past = false;
+	return true;
+}
+
+/* SOURCE_RECORD; SOURCE_DRAINED: this entry is none; a negative errno. */
+static int read_here(struct live_source *self, struct record *ret_record)
+{
+	uint64_t missed;
+	bool past;
+	int r;
+
+	self->moved = true;
+	if (self->returning && was_read(self))
+		return SOURCE_DRAINED;
+	r = entry_read(&self->reader, self->journal, ret_record, &missed);
+	if (r < 0)
+		return entry_is_lost(r) ? SOURCE_DRAINED : r;
+	past = is_past(self);
+	if (r == ENTRY_MISSED && !past)
+		self->counts.missed += missed;
+	if (r != ENTRY_RECORD)
+		return SOURCE_DRAINED;
+	ret_record->past = self->reader.record.past = past;
+	return SOURCE_RECORD;
+}
+
+static int live_next(struct source *source, struct record *ret_record)
+{
+	struct live_source *self = (struct live_source *)source;
+
+	if (entry_again(&self->reader, ret_record))
+		return SOURCE_RECORD;
+	while (self->journal) {
+		int r = sd_journal_next(self->journal);
+
+		if (r > 0) {
+			r = read_here(self, ret_record);
+			if (r == SOURCE_RECORD)
+				return r;
+		} else if (r == 0) {
+			if (self->moved)
+				remember(self);
+			if (!self->superseded)
+				return SOURCE_DRAINED;
+			close_journal(self);
+			r = open_again(self);
+		}
+		if (r < 0)
+			return lose(self, r);
+	}
+	return SOURCE_DRAINED;
+}
+
+/* A file may be torn for good, by a disk that has lost a part of it: whoever opened the journal
+ * anew for each time that it is met would do nothing else. The library leaves out such a file. */
+static bool must_bear(struct live_source *self)
+{
+	struct timespec now;
+	uint64_t now_us;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	if (now_us < self->bear_us)
+		return true;
+	self->bear_us = now_us + BEAR_US;
+	return false;
+}
+
+static int live_follow(struct source *source)
+{
+	struct live_source *self = (struct live_source *)source;
+	int r = 0;
+
+	self->torn = torn_happened() || self->torn;
+	if (!self->journal)
+		return open_again(self);
+	if (self->torn && !must_bear(self))
+		return lose(self, -EIO);
+	switch (find_change(self)) {
+	case REPLACED:
+		self->superseded = true;
+		break;
+	case GONE:
+		break;
+	case SAME:
+		r = sd_journal_process(self->journal);
+		break;
+	}
+	return r < 0 ? lose(self, r) : 0;
+}
+
+static bool live_place(struct source *source, struct source_place *ret)
+{
+	struct live_source *self = (struct live_source *)source;
+
+	if (self->past) {
+		*ret = self->place;
+		return true;
+	}
+	if (self->journal && self->moved)
+		remember(self);
+	if (!self->cursor || strlen(self->cursor) >= sizeof ret->cursor)
+		return false;
+	memcpy(ret->cursor, self->cursor, strlen(self->cursor) + 1);
+	sd_id128_to_string(self->reader.last_boot, ret->boot);
+	ret->monotonic_us = self->reader.last_us;
+	return true;
+}
+
+static int live_listen(struct source *source, const struct origin *origins, size_t n)
+{
+	return entry_listen(&((struct live_source *)source)->reader, origins, n);
+}
+
+static const struct source_counts *live_counts(const struct source *source)
+{
+	return &((const struct live_source *)source)->counts;
+}
+
+static bool live_sees_files(struct source *source)
+{
+	sd_journal *journal = ((struct live_source *)source)->journal;
+
+	return journal && (sd_journal_has_runtime_files(journal) > 0 ||
+			   sd_journal_has_persistent_files(journal) > 0);
+}
+
+static const struct source_ops live_ops = {
+	.next = live_next,
+	.free = live_free,
+	.sees_files = live_sees_files,
+	.listen = live_listen,
+	.follow = live_follow,
+	.place = live_place,
+	.counts = live_counts,
+};
+
+static int resume(struct live_source *self, const struct source_live *options)
+{
+	self->place = *options->place;
+	if (sd_id128_from_string(self->place.boot, &self->place_boot) < 0)
+		return -ESTALE;
+	self->past = true;
+	return seek_back(self, options->since_us, options->n_max);
+}
+
+int source_new_live(const struct source_live *options, struct source **ret)
+{
+	CLEANUP(cleanup_live_source_free) struct live_source *self = calloc(1, sizeof *self);
+	int r;
+
+	if (!self)
+		return -ENOMEM;
+	self->base.ops = &live_ops;
+	self->start_us = (uint64_t)time(NULL) * 1000000;
+	if (options->directory) {
+		self->directory = strdup(options->directory);
+		if (!self->directory)
+			return -ENOMEM;
+	}
+	sd_id128_get_boot(&self->reader.this_boot);
+	torn_watch();
+	r = name_written(self);
+	if (r == 0)
+		r = open_journal(self);
+	if (r == 0)
+		r = options->place ? resume(self, options) : seek_now(self);
+	if (r < 0)
+		return r;
+	*ret = &TAKE_PTR(self)->base;
+	return 0;
+}

@@ -1,0 +1,116 @@
+/* Records from lines of text. */
+#include "input/input.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/record.h"
+#include "input/ops.h"
+#include "input/text-header.h"
+#include "util/cleanup.h"
+
+/* Longer than any kernel line; what is beyond is dropped, and the line is too long to count then.
+ */
+enum { LINE_MAX_BYTES = 8192 };
+
+struct text_source {
+	struct source base;
+	FILE *file;
+	uint64_t since_us, until_us, now_us;
+	uint64_t last_kernel_us;
+	uint32_t boot;
+	char line[LINE_MAX_BYTES + 1];
+};
+
+static struct text_source *text_source_free(struct text_source *self)
+{
+	if (self && self->file && self->file != stdin)
+		fclose(self->file);
+	free(self);
+	return NULL;
+}
+
+DEFINE_CLEANUP(struct text_source *, text_source_free)
+
+static void text_free(struct source *source)
+{
+	text_source_free((struct text_source *)source);
+}
+
+/* Reads one line without its end. False at the end of the file. */
+static bool read_line(struct text_source *self, size_t *ret_length)
+{
+	size_t length = 0;
+	int c;
+
+	for (c = getc_unlocked(self->file); c != EOF && c != '\n'; c = getc_unlocked(self->file))
+		if (length < LINE_MAX_BYTES)
+			self->line[length++] = (char)c;
+	if (length > 0 && self->line[length - 1] == '\r')
+		length--;
+	self->line[length] = '\0';
+	*ret_length = length;
+	return c != EOF || length > 0;
+}
+
+/* Where the kernel's clock starts anew, another boot begins. */
+static void follow_boot(struct text_source *self, uint64_t kernel_us)
+{
+	if (kernel_us + 1000000 < self->last_kernel_us)
+		self->boot++;
+	self->last_kernel_us = kernel_us;
+}
+
+static int text_next(struct source *source, struct record *ret_record)
+{
+	struct text_source *self = (struct text_source *)source;
+	bool bounded = self->since_us > 0 || self->until_us < UINT64_MAX;
+	size_t length;
+
+	while (read_line(self, &length)) {
+		struct stamp stamp;
+		const char *message = stamp_parse(self->line, self->now_us, &stamp);
+
+		if (bounded && (stamp.realtime_us == 0 || stamp.realtime_us < self->since_us ||
+				stamp.realtime_us >= self->until_us))
+			continue;
+		if (stamp.has_kernel_us)
+			follow_boot(self, stamp.kernel_us);
+		else
+			stamp.kernel_us = stamp.realtime_us;
+		*ret_record = (struct record){
+			.text = message,
+			.length = (size_t)(self->line + length - message),
+			.kernel_us = stamp.kernel_us,
+			.realtime_us = stamp.realtime_us,
+			.boot = self->boot,
+		};
+		return SOURCE_RECORD;
+	}
+	return ferror(self->file) ? -EIO : SOURCE_DRAINED;
+}
+
+static const struct source_ops text_ops = {
+	.next = text_next,
+	.free = text_free,
+};
+
+int source_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct source **ret)
+{
+	CLEANUP(cleanup_text_source_free) struct text_source *self = calloc(1, sizeof *self);
+
+	if (!self)
+		return -ENOMEM;
+	self->base.ops = &text_ops;
+	self->since_us = since_us;
+	self->until_us = until_us;
+	self->now_us = (uint64_t)time(NULL) * 1000000;
+	self->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	if (!self->file)
+		return -errno;
+	*ret = &TAKE_PTR(self)->base;
+	return 0;
+}

@@ -1,0 +1,425 @@
+#include "keys/one-time.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/sequence.h"
+#include "util/cleanup.h"
+#include "util/file.h"
+
+enum { FILE_SIZE_MAX = 4 << 20, TEXT_MAX = 200 };
+
+/* How much longer a line becomes when it is used. */
+enum { MARK_MAX = 128 };
+
+struct line {
+	struct sequence sequence;
+	unsigned number;
+};
+
+struct one_time {
+	int directory_fd;
+	char *path;
+	const char *name; /* the last part of the path */
+	dev_t device;
+	ino_t inode;
+	mode_t mode;
+	struct line *lines; /* unused when the file was opened, in their order */
+	size_t n_lines;
+	size_t current;
+};
+
+DEFINE_CLEANUP(struct one_time *, one_time_free)
+
+struct one_time *one_time_free(struct one_time *file)
+{
+	if (!file)
+		return NULL;
+	cleanup_close(&file->directory_fd);
+	free(file->path);
+	free(file->lines);
+	free(file);
+	return NULL;
+}
+
+/* A file being read, and who hears what is wrong with it. */
+struct reading {
+	struct one_time *file;
+	one_time_complain_fn complain;
+	void *userdata;
+	bool failed;
+};
+
+__attribute__((format(printf, 4, 5))) static void tell(struct reading *reading, unsigned line,
+						       bool warning, const char *format, ...)
+{
+	char text[TEXT_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	reading->complain(reading->userdata, line, warning, text);
+	reading->failed |= !warning;
+}
+
+static int open_directory(struct one_time *file)
+{
+	char *slash = strrchr(file->path, '/');
+
+	file->name = slash + 1;
+	*slash = '\0';
+	file->directory_fd =
+		open(slash == file->path ? "/" : file->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*slash = '/';
+	return file->directory_fd < 0 ? -errno : 0;
+}
+
+/* Another name of the file would keep what was in it: a link must not be marked. */
+static void check_status(struct reading *reading, const struct stat *status)
+{
+	mode_t mode = status->st_mode & 07777;
+
+	if (!S_ISREG(status->st_mode))
+		tell(reading, 0, false, "it is not a regular file");
+	else if (status->st_nlink > 1)
+		tell(reading, 0, false, "the file has %ju names, and must have one",
+		     (uintmax_t)status->st_nlink);
+	else if (mode & (S_IWGRP | S_IRWXO))
+		tell(reading, 0, false,
+		     "the file's mode is %04o, so that others than its owner may write it, or "
+		     "others than its group read it: chmod g-w,o= %s",
+		     mode, reading->file->path);
+}
+
+/* 0; -EBADMSG: *ret_status was complained about; another negative errno. */
+static int open_file(struct reading *reading, struct stat *ret_status, int *ret_fd)
+{
+	const struct one_time *file = reading->file;
+	int fd = openat(file->directory_fd, file->name,
+			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, ret_status) < 0) {
+		close(fd);
+		return -errno;
+	}
+	check_status(reading, ret_status);
+	if (reading->failed) {
+		close(fd);
+		return -EBADMSG;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* One line of the file's bytes, without its end; false: there is no more. */
+struct cursor {
+	const char *at, *end;
+	const char *line;
+	size_t length;
+	unsigned number;
+};
+
+static bool next_line(struct cursor *cursor)
+{
+	size_t left = (size_t)(cursor->end - cursor->at);
+	const char *newline = left > 0 ? memchr(cursor->at, '\n', left) : NULL;
+
+	if (left == 0)
+		return false;
+	cursor->line = cursor->at;
+	cursor->length = newline ? (size_t)(newline - cursor->at) : left;
+	cursor->at += cursor->length + (newline ? 1 : 0);
+	cursor->number++;
+	if (cursor->length > 0 && cursor->line[cursor->length - 1] == '\r')
+		cursor->length--;
+	return true;
+}
+
+enum { LINE_TEXT_MAX = 1000 };
+
+enum line_kind { LINE_SEQUENCE, LINE_EMPTY, LINE_WRONG };
+
+/* What the line is; *ret_fault says why it is wrong. */
+static enum line_kind read_line(const struct cursor *cursor, struct sequence *ret,
+				char fault[static TEXT_MAX])
+{
+	char text[LINE_TEXT_MAX + 1];
+	size_t step = 0, blanks;
+	int r;
+
+	if (cursor->length > 0 && cursor->line[strspn(cursor->line, " \t")] == '#')
+		return LINE_EMPTY;
+	snprintf(fault, TEXT_MAX, "the line is longer than %d bytes or has a NUL byte in it",
+		 LINE_TEXT_MAX);
+	if (cursor->length > LINE_TEXT_MAX || memchr(cursor->line, '\0', cursor->length))
+		return LINE_WRONG;
+	memcpy(text, cursor->line, cursor->length);
+	text[cursor->length] = '\0';
+	blanks = strspn(text, " \t");
+	if (text[blanks] == '\0')
+		return LINE_EMPTY;
+	r = sequence_parse(text, ret, &step);
+	if (r == -E2BIG)
+		snprintf(fault, TEXT_MAX, "the sequence has more than %d steps",
+			 SEQUENCE_STEPS_MAX);
+	else if (step == 0)
+		snprintf(fault, TEXT_MAX, "the line has no step");
+	else
+		snprintf(fault, TEXT_MAX,
+			 "step %zu is not PORT, PORT/tcp or PORT/udp with a port from 1 to 65535",
+			 step);
+	return r < 0 ? LINE_WRONG : LINE_SEQUENCE;
+}
+
+static int read_lines(struct reading *reading, const char *data, size_t size)
+{
+	struct one_time *file = reading->file;
+	struct cursor cursor = {.at = data, .end = data + size};
+	size_t n_room = 0;
+
+	while (next_line(&cursor)) {
+		struct sequence sequence;
+		char fault[TEXT_MAX];
+		enum line_kind kind = read_line(&cursor, &sequence, fault);
+
+		if (kind == LINE_WRONG)
+			tell(reading, cursor.number, false, "%s", fault);
+		if (kind != LINE_SEQUENCE)
+			continue;
+		if (file->n_lines == n_room) {
+			struct line *lines;
+
+			n_room = 2 * n_room + 16;
+			lines = reallocarray(file->lines, n_room, sizeof *lines);
+			if (!lines)
+				return -ENOMEM;
+			file->lines = lines;
+		}
+		file->lines[file->n_lines++] = (struct line){sequence, cursor.number};
+	}
+	return 0;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	const struct line *x = *(const struct line *const *)a, *y = *(const struct line *const *)b;
+	int order = (x->sequence.n_steps > y->sequence.n_steps) -
+		    (x->sequence.n_steps < y->sequence.n_steps);
+
+	for (size_t i = 0; order == 0 && i < x->sequence.n_steps; i++) {
+		const struct step *p = &x->sequence.steps[i], *q = &y->sequence.steps[i];
+
+		order = (p->port > q->port) - (p->port < q->port);
+		if (order == 0)
+			order = (p->protocol > q->protocol) - (p->protocol < q->protocol);
+	}
+	return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+/* A sequence that stands twice is good for whoever has seen it the first time. */
+static int check_twice(struct reading *reading)
+{
+	const struct one_time *file = reading->file;
+	CLEANUP(cleanup_free) const struct line **sorted = NULL;
+
+	sorted = calloc(file->n_lines + 1, sizeof *sorted);
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < file->n_lines; i++)
+		sorted[i] = &file->lines[i];
+	qsort(sorted, file->n_lines, sizeof *sorted, compare_lines);
+	for (size_t i = 1; i < file->n_lines; i++)
+		if (sequence_equal(&sorted[i]->sequence, &sorted[i - 1]->sequence))
+			tell(reading, sorted[i]->number, false,
+			     "the sequence stands in line %u already: each is good for one knock",
+			     sorted[i - 1]->number);
+	return 0;
+}
+
+/* What can be read now must be so when all of it has been used, too. */
+static void check_size(struct reading *reading, size_t size)
+{
+	size_t n_lines = reading->file->n_lines;
+
+	if (size + n_lines * MARK_MAX > FILE_SIZE_MAX)
+		tell(reading, 0, false,
+		     "the file is too large: it may have %d bytes, %d of them to spare for each "
+		     "sequence",
+		     FILE_SIZE_MAX, MARK_MAX);
+}
+
+static void check_lines(struct reading *reading)
+{
+	const struct one_time *file = reading->file;
+
+	for (size_t i = 0; i < file->n_lines; i++) {
+		const struct line *line = &file->lines[i];
+
+		if (line->sequence.n_steps == 1)
+			tell(reading, line->number, true,
+			     "the sequence has one step: any port scan opens the door");
+		else if (sequence_ascends(&line->sequence))
+			tell(reading, line->number, true,
+			     "the ports of the sequence ascend: a scan of just these ports in "
+			     "their order opens the door");
+	}
+	if (file->n_lines == 0)
+		tell(reading, 0, true, "no sequence is left: its doors stay shut");
+}
+
+static int load(struct reading *reading)
+{
+	struct one_time *file = reading->file;
+	CLEANUP(cleanup_free) char *data = NULL;
+	CLEANUP(cleanup_close) int fd = -1;
+	struct stat status;
+	size_t size;
+	int r;
+
+	r = open_directory(file);
+	if (r == 0)
+		r = open_file(reading, &status, &fd);
+	if (r == 0)
+		r = file_read(fd, FILE_SIZE_MAX, &data, &size);
+	if (r < 0 && r != -EBADMSG)
+		tell(reading, 0, false, "cannot read it: %s", strerror(-r));
+	if (r < 0)
+		return r == -ENOMEM ? r : -EBADMSG;
+	file->device = status.st_dev;
+	file->inode = status.st_ino;
+	file->mode = status.st_mode & 07777;
+	r = read_lines(reading, data, size);
+	if (r == 0)
+		r = check_twice(reading);
+	check_size(reading, size);
+	if (r == 0 && !reading->failed)
+		check_lines(reading);
+	return r;
+}
+
+int one_time_open(const char *path, one_time_complain_fn complain, void *userdata,
+		  struct one_time **ret)
+{
+	CLEANUP(cleanup_one_time_free) struct one_time *file = calloc(1, sizeof *file);
+	struct reading reading = {file, complain, userdata, false};
+	int r;
+
+	if (!file)
+		return -ENOMEM;
+	file->directory_fd = -1;
+	file->path = strdup(path);
+	if (!file->path)
+		return -ENOMEM;
+	r = load(&reading);
+	if (r < 0)
+		return r;
+	if (reading.failed)
+		return -EBADMSG;
+	*ret = TAKE_PTR(file);
+	return 0;
+}
+
+bool one_time_same(const struct one_time *a, const struct one_time *b)
+{
+	return a->device == b->device && a->inode == b->inode;
+}
+
+size_t one_time_count(const struct one_time *file)
+{
+	return file->n_lines;
+}
+
+size_t one_time_current(const struct one_time *file)
+{
+	return file->current;
+}
+
+const struct sequence *one_time_sequence(const struct one_time *file, size_t i)
+{
+	return &file->lines[i].sequence;
+}
+
+void one_time_advance(struct one_time *file)
+{
+	file->current++;
+}
+
+static void ignore_complaint(void *userdata, unsigned line, bool warning, const char *text)
+{
+	(void)userdata;
+	(void)line;
+	(void)warning;
+	(void)text;
+}
+
+/* The first sequence of the file as it is now, if that is the one in force; else NULL. */
+static const char *find_current(const struct one_time *file, const char *data, size_t size)
+{
+	struct cursor cursor = {.at = data, .end = data + size};
+
+	while (next_line(&cursor)) {
+		const struct line *line = &file->lines[file->current];
+		struct sequence sequence;
+		char fault[TEXT_MAX];
+		enum line_kind kind = read_line(&cursor, &sequence, fault);
+
+		if (kind == LINE_EMPTY)
+			continue;
+		return kind == LINE_SEQUENCE && sequence_equal(&sequence, &line->sequence)
+			       ? cursor.line
+			       : NULL;
+	}
+	return NULL;
+}
+
+/* The file's bytes with the mark before one line. */
+static int mark(const struct one_time *file, const char *data, size_t size, const char *line,
+		const char *remark)
+{
+	size_t before = (size_t)(line - data), n_marked;
+	CLEANUP(cleanup_free) char *marked = malloc(size + MARK_MAX + 1);
+	int length;
+
+	if (!marked)
+		return -ENOMEM;
+	memcpy(marked, data, before);
+	length = snprintf(marked + before, MARK_MAX + 1, "# %.*s: ", MARK_MAX - 4, remark);
+	n_marked = before + (size_t)length;
+	memcpy(marked + n_marked, line, size - before);
+	return file_replace(file->directory_fd, file->name, marked, n_marked + size - before,
+			    file->mode);
+}
+
+int one_time_use(struct one_time *file, const char *remark)
+{
+	struct reading reading = {file, ignore_complaint, NULL, false};
+	CLEANUP(cleanup_free) char *data = NULL;
+	CLEANUP(cleanup_close) int fd = -1;
+	struct stat status;
+	const char *line;
+	size_t size;
+	int r;
+
+	r = open_file(&reading, &status, &fd);
+	if (r == 0)
+		r = file_read(fd, FILE_SIZE_MAX, &data, &size);
+	if (r < 0)
+		return r;
+	line = find_current(file, data, size);
+	if (!line)
+		return -ESTALE;
+	r = mark(file, data, size, line, remark);
+	if (r == 0)
+		one_time_advance(file);
+	return r;
+}

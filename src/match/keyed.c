@@ -1,0 +1,242 @@
+#include "match/keyed.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "core/keyed/keyed.h"
+#include "keys/burnt.h"
+#include "keys/keyring.h"
+#include "util/cleanup.h"
+
+enum { REASON_MAX = 160 };
+
+struct keyed_doors {
+	struct keyring *keyring;
+	struct keyed *keyed;
+	struct burnt *own; /* for a rehearsal */
+	struct burnt *burnt;
+	char (*names)[DOOR_NAME_MAX + 1]; /* by the door's number */
+};
+
+DEFINE_CLEANUP(struct keyed_doors *, keyed_doors_free)
+
+static void ignore_complaint(void *userdata, const char *file, const char *text)
+{
+	(void)userdata;
+	(void)file;
+	(void)text;
+}
+
+static int copy_names(struct keyed_doors *doors, const struct config *config)
+{
+	doors->names = calloc(config->n_doors + 1, sizeof *doors->names);
+	if (!doors->names)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_doors; i++)
+		memcpy(doors->names[i], config->doors[i].name, sizeof *doors->names);
+	return 0;
+}
+
+static bool needs_keys(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_doors; i++)
+		if (config->doors[i].auth & (AUTH_TOKEN | AUTH_SPA))
+			return true;
+	return false;
+}
+
+static int compile(struct keyed_doors *doors, const struct config *config)
+{
+	struct keyed_limits limits = {
+		.max_sources = config->max_sources,
+		.ipv6_prefix = config->ipv6_prefix,
+		.skew_s = (uint32_t)(config->clock_skew_us / 1000000),
+	};
+	int r = copy_names(doors, config);
+
+	if (r == 0 && needs_keys(config))
+		r = keyring_load(config->keys, ignore_complaint, NULL, &doors->keyring);
+	else if (r == 0)
+		r = keyring_new(&doors->keyring);
+	if (r == 0)
+		r = burnt_new(NULL, limits.skew_s, &doors->own);
+	if (r < 0)
+		return r;
+	doors->burnt = doors->own;
+	randombytes_buf(limits.hash_key, sizeof limits.hash_key);
+	return keyed_new(&limits, config->doors, config->n_doors, doors->keyring->holders,
+			 doors->keyring->n, &doors->keyed);
+}
+
+int keyed_doors_new(const struct config *config, const struct keyed_doors *predecessor,
+		    struct keyed_doors **ret)
+{
+	CLEANUP(cleanup_keyed_doors_free) struct keyed_doors *doors = calloc(1, sizeof *doors);
+	int r;
+
+	if (!doors)
+		return -ENOMEM;
+	r = compile(doors, config);
+	if (r < 0)
+		return r;
+	if (predecessor)
+		keyed_inherit(doors->keyed, predecessor->keyed);
+	*ret = TAKE_PTR(doors);
+	return 0;
+}
+
+struct keyed_doors *keyed_doors_free(struct keyed_doors *doors)
+{
+	if (doors) {
+		keyed_free(doors->keyed);
+		keyring_free(doors->keyring);
+		burnt_free(doors->own);
+		free(doors->names);
+		free(doors);
+	}
+	return NULL;
+}
+
+void keyed_doors_burn_in(struct keyed_doors *doors, struct burnt *burnt)
+{
+	doors->burnt = burnt;
+}
+
+/* One probe on its way. */
+struct feeding {
+	struct keyed_doors *doors;
+	uint64_t unix_s;
+	bool is_past;
+	keyed_answer_fn fn;
+	void *userdata;
+};
+
+/* What is authentic and could be good yet, where or when somebody who has seen it sends it again:
+ * what is good, and what comes too early or in another way. */
+static bool must_burn(const struct request *request)
+{
+	return request->verdict == REQUEST_GOOD || request->verdict == REQUEST_WRONG_WAY ||
+	       (request->verdict == REQUEST_STALE && request->off_s < 0);
+}
+
+static int burn(const struct feeding *feeding, const struct request *request)
+{
+	const struct keyed_doors *doors = feeding->doors;
+	const struct key_id *id = &doors->keyring->ids[request->key];
+	const char *door = doors->names[request->door];
+
+	if (request->kind == REQUEST_SPA)
+		return burnt_nonce(doors->burnt, id, request->nonce, request->time_s,
+				   feeding->unix_s);
+	if (request->verdict == REQUEST_STALE)
+		return burnt_token_ahead(doors->burnt, id, door, request->step, feeding->unix_s);
+	return burnt_token(doors->burnt, id, door, request->step, feeding->unix_s);
+}
+
+static const char *explain_burnt(int error, char text[static REASON_MAX])
+{
+	switch (error) {
+	case 0:
+		return NULL;
+	case -EALREADY:
+		return "replayed: it was used before";
+	case -ESTALE:
+		return "replayed or stale: a later one was used before";
+	case -EBADMSG:
+		return "the record of what this key was used for is damaged, and it may be among "
+		       "that: knock again in some minutes";
+	case -ENOBUFS:
+		return "too many requests with this key";
+	default:
+		snprintf(text, REASON_MAX, "it cannot be recorded as used: %s", strerror(-error));
+		return text;
+	}
+}
+
+static const char *explain(const struct request *request, char text[static REASON_MAX])
+{
+	switch (request->verdict) {
+	case REQUEST_GOOD:
+		return NULL;
+	case REQUEST_STALE:
+		snprintf(text, REASON_MAX, "%s by %" PRId64 " s: its clock is off",
+			 request->off_s > 0 ? "stale" : "too early",
+			 request->off_s > 0 ? request->off_s : -request->off_s);
+		return text;
+	case REQUEST_WRONG_SOURCE:
+		return "wrong source: it names no address, or one where it must not";
+	case REQUEST_OTHER_SOURCE:
+		return "wrong source: it names another address, or was altered on its way";
+	case REQUEST_WRONG_USER:
+		return "not this user's door";
+	case REQUEST_WRONG_WAY:
+		return "it came in where the door does not look";
+	case REQUEST_NO_DOOR:
+		return "unknown door, or one that takes no SPA knocks";
+	case REQUEST_NO_KEY:
+		return "unknown key, or damaged";
+	case REQUEST_DROPPED:
+		return "not looked at: too many from this source or network";
+	}
+	return "unknown";
+}
+
+static void on_request(void *userdata, const struct request *request)
+{
+	const struct feeding *feeding = userdata;
+	const struct keyed_doors *doors = feeding->doors;
+	struct keyed_answer answer = {.request = request};
+	char text[REASON_MAX], burnt_text[REASON_MAX];
+	const char *burnt_reason = NULL;
+
+	if (feeding->is_past)
+		return;
+	if (request->key != REQUEST_NOBODY)
+		answer.user = doors->keyring->holders[request->key].user;
+	answer.reason = explain(request, text);
+	if (must_burn(request))
+		burnt_reason = explain_burnt(burn(feeding, request), burnt_text);
+	if (!answer.reason)
+		answer.reason = burnt_reason;
+	feeding->fn(feeding->userdata, &answer);
+}
+
+bool keyed_doors_feed(struct keyed_doors *doors, const struct probe *probe, uint64_t unix_s,
+		      bool is_past, keyed_answer_fn fn, void *userdata)
+{
+	struct feeding feeding = {doors, unix_s, is_past, fn, userdata};
+
+	return keyed_feed(doors->keyed, probe, unix_s, on_request, &feeding);
+}
+
+void keyed_doors_tend(struct keyed_doors *doors, uint64_t unix_s)
+{
+	keyed_tend(doors->keyed, unix_s);
+}
+
+void keyed_doors_forget(struct keyed_doors *doors)
+{
+	keyed_forget(doors->keyed);
+}
+
+bool keyed_doors_know(const struct keyed_doors *doors, const struct keyed_doors *predecessor,
+		      const char *user)
+{
+	size_t i = keyring_find(doors->keyring, user), old;
+
+	if (i == SIZE_MAX || !predecessor)
+		return i != SIZE_MAX;
+	old = keyring_find(predecessor->keyring, user);
+	return old == SIZE_MAX || memcmp(&predecessor->keyring->ids[old], &doors->keyring->ids[i],
+					 sizeof(struct key_id)) == 0;
+}
+
+const struct keyed_counts *keyed_doors_counts(const struct keyed_doors *doors)
+{
+	return keyed_counts(doors->keyed);
+}

@@ -1,0 +1,54 @@
+/* Keyed doors: tokens and SPA knocks from the keys directory to a verdict, those that were used
+ * before left out.
+ *
+ * MUST: a request is burnt (keys/burnt.h) before it is told as good. Whatever comes of it then, it
+ * was seen on the wire and is good no more. */
+#pragma once
+
+#include "core/keyed/request.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct burnt;
+struct config;
+struct keyed_counts;
+struct keyed_doors;
+struct probe;
+
+/* What became of a request. */
+struct keyed_answer {
+	const struct request *request;
+	const char *user;   /* whose key it is; NULL: nobody's */
+	const char *reason; /* why it must open nothing; NULL: it may open its door */
+};
+typedef void (*keyed_answer_fn)(void *userdata, const struct keyed_answer *answer);
+
+/* Reads the keys, saying nothing of those that are refused, and compiles; used knocks are known to
+ * this process only until keyed_doors_burn_in(). What a predecessor (or NULL) remembers of each
+ * source is taken over. 0; -ENOMEM; -E2BIG: too many keys for so many doors. */
+int keyed_doors_new(const struct config *config, const struct keyed_doors *predecessor,
+		    struct keyed_doors **ret);
+struct keyed_doors *keyed_doors_free(struct keyed_doors *doors);
+
+/* From now on, used knocks are burnt there. It is borrowed. */
+void keyed_doors_burn_in(struct keyed_doors *doors, struct burnt *burnt);
+
+/* Feeds a probe that was logged at this Unix time. `fn` is called before it returns, once for each
+ * request; not at all if `is_past`, for what a predecessor has judged is burnt. True: the source
+ * may be in the middle of a token. */
+bool keyed_doors_feed(struct keyed_doors *doors, const struct probe *probe, uint64_t unix_s,
+		      bool is_past, keyed_answer_fn fn, void *userdata);
+
+/* To be called about every second. */
+void keyed_doors_tend(struct keyed_doors *doors, uint64_t unix_s);
+
+/* Another boot. */
+void keyed_doors_forget(struct keyed_doors *doors);
+
+/* Whether the user has a key, and the same one as with a predecessor (NULL: any). */
+bool keyed_doors_know(const struct keyed_doors *doors, const struct keyed_doors *predecessor,
+		      const char *user);
+
+const struct keyed_counts *keyed_doors_counts(const struct keyed_doors *doors);

@@ -1,0 +1,111 @@
+/* Asks the programs of both firewalls what is loaded. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ruleset/ruleset.h"
+#include "util/cleanup.h"
+#include "util/program.h"
+
+static const char *const programs[N_FAMILIES] = {"/usr/sbin/iptables-save",
+						 "/usr/sbin/ip6tables-save"};
+static const char *const nft_programs[N_FAMILIES] = {"/usr/sbin/iptables-nft-save",
+						     "/usr/sbin/ip6tables-nft-save"};
+static const char *const legacy_programs[N_FAMILIES] = {"/usr/sbin/iptables-legacy-save",
+							"/usr/sbin/ip6tables-legacy-save"};
+static const char *const legacy_lists[N_FAMILIES] = {"/proc/net/ip_tables_names",
+						     "/proc/net/ip6_tables_names"};
+static const char *const names[N_FAMILIES] = {"iptables", "ip6tables"};
+static const char *const legacy_names[N_FAMILIES] = {"iptables-legacy", "ip6tables-legacy"};
+
+/* Runs a program that prints a ruleset. 0; -ENOENT: there is no such program. */
+static int print(const char *const argv[], char **ret, char *problem)
+{
+	int r;
+
+	if (access(argv[0], X_OK) < 0)
+		return -ENOENT;
+	r = program_run(argv, NULL, ret, problem);
+	return r > 0 ? -EIO : r;
+}
+
+/* Whether the old kind of tables is in use: asking its program would make it so. */
+static bool has_legacy(enum family family)
+{
+	CLEANUP(cleanup_fclose) FILE *file = fopen(legacy_lists[family], "re");
+	char line[64];
+
+	return file && fgets(line, sizeof line, file);
+}
+
+/* What the program prints, if that is of the kind that is asked for: the old one, or nft's. */
+static int add_saved(struct ruleset *ruleset, enum family family, const char *program,
+		     const char *name, bool legacy, char *problem)
+{
+	char *text CLEANUP(cleanup_free) = NULL;
+	int r = print((const char *const[]){program, NULL}, &text, problem);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (strstr(text, "*") && !strstr(text, "(nf_tables)") != legacy)
+		return 0;
+	return ruleset_add_iptables(ruleset, family, name, text);
+}
+
+/* The program's usual name may stand for either kind. */
+static const char *choose(const char *program, enum family family)
+{
+	return access(program, X_OK) == 0 ? program : programs[family];
+}
+
+/* Both kinds may be in use. */
+static int add_iptables(struct ruleset *ruleset, enum family family, bool is_foreign, char *problem)
+{
+	int r = 0;
+
+	if (!is_foreign)
+		r = add_saved(ruleset, family, choose(nft_programs[family], family), names[family],
+			      false, problem);
+	if (r == 0 && has_legacy(family))
+		r = add_saved(ruleset, family, choose(legacy_programs[family], family),
+			      legacy_names[family], true, problem);
+	return r;
+}
+
+/* Whether one of the tables that iptables has is nft's. */
+static bool is_foreign(const char *json, enum family family)
+{
+	for (size_t i = 0; i < N_IPTABLES_TABLES; i++)
+		if (ruleset_is_foreign(json, family == FAMILY_IPV6 ? "ip6" : "ip",
+				       ruleset_iptables_tables[i].name))
+			return true;
+	return false;
+}
+
+int ruleset_read(struct ruleset *ret, char problem[static RULESET_PROBLEM_MAX])
+{
+	static const char *const nft[] = {"/usr/sbin/nft", "-j", "list", "ruleset", NULL};
+	struct ruleset ruleset CLEANUP(ruleset_done) = {0};
+	char *json CLEANUP(cleanup_free) = NULL;
+	bool skip[N_FAMILIES];
+	int r;
+
+	problem[0] = '\0';
+	r = print(nft, &json, problem);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	for (enum family family = 0; family < N_FAMILIES; family++) {
+		skip[family] = access(choose(nft_programs[family], family), X_OK) == 0 &&
+			       !(json && is_foreign(json, family));
+		r = add_iptables(&ruleset, family, !skip[family], problem);
+		if (r < 0)
+			return r;
+	}
+	r = json ? ruleset_add_nft(&ruleset, json, skip) : 0;
+	if (r < 0)
+		return r;
+	*ret = ruleset;
+	ruleset = (struct ruleset){0};
+	return 0;
+}

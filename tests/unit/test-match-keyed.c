@@ -1,0 +1,272 @@
+/* From the keys directory to a verdict, through the judge. */
+#include "match/matcher.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "core/record.h"
+#include "core/secret.h"
+#include "core/spa.h"
+#include "core/token.h"
+#include "keys/burnt.h"
+#include "support.h"
+
+#include "cmocka-all.h"
+
+#define NOW UINT64_C(1795384800)
+
+static const struct secret secret = {"alice's key"};
+
+struct trial {
+	char *directory, *burnt_directory;
+	struct burnt *burnt;
+	struct judge *judge;
+	uint64_t now_us;
+	unsigned source_port;
+	const char *interface;
+	size_t n_told, n_strays;
+	char problem[200], user[40];
+};
+
+static void on_match(void *userdata, const struct match *match)
+{
+	struct trial *trial = userdata;
+
+	trial->n_told++;
+	assert_int_equal(match->knock, 1);
+	snprintf(trial->problem, sizeof trial->problem, "%s", match->problem ? match->problem : "");
+	snprintf(trial->user, sizeof trial->user, "%s", match->user);
+}
+
+static void on_stray(void *userdata, const struct judge_stray *stray)
+{
+	struct trial *trial = userdata;
+
+	trial->n_strays++;
+	snprintf(trial->problem, sizeof trial->problem, "%s", stray->reason);
+}
+
+static void compile(struct trial *trial)
+{
+	struct complaints complaints = {0};
+	struct config *config = NULL;
+	struct judge *judge = NULL;
+	char *text;
+
+	assert_true(
+		asprintf(&text,
+			 "[options]\nlog_prefix = '[knock] '\nkeys = %s\n"
+			 "[door web]\nsequence = 9, 7, 8\nbackend = ipset\nset = web\n"
+			 "[door ssh]\nauth = token, spa\nusers = *\nbackend = ipset\nset = ssh\n"
+			 "interface = eth0\n",
+			 trial->directory) > 0);
+	assert_int_equal(config_load_bytes(text, strlen(text), NULL, &config, &complaints), 0);
+	complaints_done(&complaints);
+	free(text);
+	assert_int_equal(judge_new(config, JUDGE_IN_EARNEST, trial->judge, &judge), 0);
+	config_free(config);
+	judge_free(trial->judge);
+	trial->judge = judge;
+	judge_burn_in(judge, trial->burnt);
+}
+
+static struct trial begin(void)
+{
+	struct trial trial = {
+		.directory = support_directory(), .source_port = 40000, .interface = "eth0"};
+	char line[SECRET_TEXT_SIZE + 1], *path = support_path(trial.directory, "alice.key");
+
+	secret_format(&secret, line);
+	support_write(path, line, strlen(line));
+	assert_int_equal(chmod(path, 0600), 0);
+	free(path);
+	trial.burnt_directory = support_path(trial.directory, "burnt");
+	assert_int_equal(burnt_new(trial.burnt_directory, 30, &trial.burnt), 0);
+	compile(&trial);
+	return trial;
+}
+
+static void end(struct trial *trial)
+{
+	judge_free(trial->judge);
+	burnt_free(trial->burnt);
+	free(trial->burnt_directory);
+	support_remove(trial->directory);
+}
+
+static void feed(struct trial *trial, const char *protocol, unsigned port, const char *options,
+		 bool past)
+{
+	char line[500];
+	struct record record = {
+		.text = line,
+		.kernel_us = trial->now_us += 1000,
+		.realtime_us = NOW * 1000000,
+		.past = past,
+	};
+	bool tcp = strcmp(protocol, "TCP") == 0;
+
+	snprintf(line, sizeof line,
+		 "[knock] IN=%s OUT= MAC= SRC=203.0.113.9 DST=192.0.2.1 LEN=80 TOS=0x00 "
+		 "PREC=0x00 TTL=64 ID=1 DF PROTO=%s SPT=%u DPT=%u %s%s",
+		 trial->interface, protocol, trial->source_port++, port,
+		 tcp ? "WINDOW=64240 RES=0x00 SYN URGP=0 " : "LEN=8 ", options);
+	record.length = strlen(line);
+	judge_feed(trial->judge, &record, on_match, trial);
+}
+
+static void send_token(struct trial *trial, bool past)
+{
+	uint16_t ports[TOKEN_PORTS];
+
+	token_ports(&secret, "ssh", token_step(NOW), NULL, ports);
+	for (size_t i = 0; i < TOKEN_PORTS; i++)
+		feed(trial, "UDP", ports[i], "", past);
+}
+
+/* `spoil` is what the byte `at` of the option is changed by. */
+static void send_spa(struct trial *trial, const char *door, uint8_t spoil, size_t at, bool past)
+{
+	const struct spa_request request = {.time_s = NOW, .door = spa_door(door)};
+	uint8_t option[SPA_OPTION_SIZE];
+	char hex[2 * SPA_OPTION_SIZE + 1], text[100];
+	struct secret key;
+
+	spa_key(&secret, &key);
+	spa_seal(&key, &request, NULL, (const uint8_t *)"always alike", option);
+	option[at] ^= spoil;
+	sodium_bin2hex(hex, sizeof hex, option, sizeof option);
+	snprintf(text, sizeof text, "OPT (%s) ", hex);
+	feed(trial, "TCP", spa_port(&secret, token_step(NOW)), text, past);
+}
+
+static void expect(struct trial *trial, size_t n_told, size_t n_strays, const char *problem)
+{
+	assert_int_equal(trial->n_told, n_told);
+	assert_int_equal(trial->n_strays, n_strays);
+	if (n_told + n_strays > 0 &&
+	    (*problem ? !strstr(trial->problem, problem) : trial->problem[0] != '\0'))
+		fail_msg("%s", trial->problem);
+	trial->n_told = trial->n_strays = 0;
+}
+
+static void test_good_once(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	assert_string_equal(trial.user, "alice");
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "replayed");
+	/* For the next judge, and for the next daemon, too. */
+	compile(&trial);
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed");
+	burnt_free(trial.burnt);
+	assert_int_equal(burnt_new(trial.burnt_directory, 30, &trial.burnt), 0);
+	compile(&trial);
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "replayed");
+	end(&trial);
+}
+
+static void test_strays(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	judge_set_stray(trial.judge, on_stray, &trial);
+	send_spa(&trial, "web", 0, 0, false);
+	expect(&trial, 0, 1, "unknown door");
+	send_spa(&trial, "ssh", 1, 20, false);
+	expect(&trial, 0, 1, "unknown key");
+	judge_set_stray(trial.judge, NULL, NULL);
+	send_spa(&trial, "ssh", 1, 20, false);
+	expect(&trial, 0, 0, "");
+	/* Whose it is and where to can still be read, but is not to be relied on. */
+	send_spa(&trial, "ssh", 1, 39, false);
+	expect(&trial, 1, 0, "wrong source");
+	assert_string_equal(trial.user, "alice");
+	assert_false(support_exists(trial.burnt_directory));
+	end(&trial);
+}
+
+/* Seen where the door does not look, it must not be good where it does. */
+static void test_the_other_way(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	trial.interface = "eth1";
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "it came in where the door does not look");
+	trial.interface = "eth0";
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "replayed");
+	end(&trial);
+}
+
+/* What a predecessor has judged is neither told nor burnt once more. */
+static void test_the_past(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	judge_set_stray(trial.judge, on_stray, &trial);
+	send_token(&trial, true);
+	send_spa(&trial, "ssh", 0, 0, true);
+	send_spa(&trial, "ssh", 1, 20, true);
+	expect(&trial, 0, 0, "");
+	assert_false(support_exists(trial.burnt_directory));
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	end(&trial);
+}
+
+static void test_whose_key(void **state)
+{
+	struct trial trial = begin();
+	struct judge *first = trial.judge;
+	char *path = support_path(trial.directory, "alice.key");
+
+	(void)state;
+	assert_true(judge_knows(first, NULL, "alice"));
+	assert_false(judge_knows(first, NULL, "bob"));
+	assert_true(judge_knows(first, first, "alice"));
+	trial.judge = NULL;
+	assert_int_equal(unlink(path), 0);
+	compile(&trial);
+	assert_false(judge_knows(trial.judge, first, "alice"));
+	support_write(path, "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=", 44);
+	assert_int_equal(chmod(path, 0600), 0);
+	compile(&trial);
+	assert_true(judge_knows(trial.judge, NULL, "alice"));
+	assert_false(judge_knows(trial.judge, first, "alice"));
+	free(path);
+	judge_free(first);
+	end(&trial);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good_once),     cmocka_unit_test(test_strays),
+		cmocka_unit_test(test_the_other_way), cmocka_unit_test(test_the_past),
+		cmocka_unit_test(test_whose_key),
+	};
+
+	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,287 @@
+#include "input/text-header.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cmocka-all.h"
+
+#define S UINT64_C(1000000)
+
+static const char berlin[] = "CET-1CEST,M3.5.0,M10.5.0/3";
+
+/* 2026-11-22 21:00:00 in Berlin. */
+#define THEN_S UINT64_C(1795377600)
+#define NOW_US ((THEN_S + 3600) * S)
+
+/* Twelve months back, and a summer. */
+#define LAST_NOVEMBER_S UINT64_C(1763928000) /* 2025-11-23 21:00:00 */
+#define JULY_S		UINT64_C(1783623600) /* 2026-07-09 21:00:00 */
+
+#define MESSAGE "[knock] IN=eth0 SRC=192.0.2.1"
+
+struct stamp_case {
+	const char *head; /* what stands before the message */
+	uint64_t realtime_us, kernel_us;
+};
+
+/* Heads that are read to their end. */
+static const struct stamp_case heads[] = {
+	/* none */
+	{"", 0, 0},
+	/* dmesg, dmesg -r, dmesg -x, dmesg -T, dmesg -x -T, dmesg --time-format=iso */
+	{"[    0.000000] ", 0, 0},
+	{"[   12.345678] ", 0, 12345678},
+	{"[12345.678901] ", 0, 12345678901},
+	{"[123456789.000001] ", 0, 123456789000001},
+	{"<4>[   12.345678] ", 0, 12345678},
+	{"<0>[   12.345678] ", 0, 12345678},
+	{"<7>[   12.345678] ", 0, 12345678},
+	{"kern  :warn  : [   12.345678] ", 0, 12345678},
+	{"kern  :info  : [   12.345678] ", 0, 12345678},
+	{"kern  :emerg : [   12.345678] ", 0, 12345678},
+	{"[Sun Nov 22 21:00:00 2026] ", THEN_S *S, 0},
+	{"[Thu Jul  9 21:00:00 2026] ", JULY_S *S, 0},
+	{"kern  :warn  : [Sun Nov 22 21:00:00 2026] ", THEN_S *S, 0},
+	{"2026-11-22T21:00:00,123456+01:00 ", THEN_S *S + 123456, 0},
+	{"kern  :warn  : 2026-11-22T21:00:00,123456+01:00 ", THEN_S *S + 123456, 0},
+	/* RFC 3339, as rsyslog writes it, with and without the kernel's own time */
+	{"2026-11-22T21:00:00+01:00 host kernel: ", THEN_S *S, 0},
+	{"2026-11-22T20:00:00Z host kernel: ", THEN_S *S, 0},
+	{"2026-11-22T14:30:00.5-05:30 host kernel: ", THEN_S *S + 500000, 0},
+	{"2026-11-22T21:00:00.123456+01:00 host kernel: ", THEN_S *S + 123456, 0},
+	{"2026-11-22T21:00:00.123456789+01:00 host kernel: ", THEN_S *S + 123456, 0},
+	{"2026-11-22T21:00:00.123456+01:00 host kernel: [   12.345678] ", THEN_S *S + 123456,
+	 12345678},
+	/* RFC 3164 */
+	{"Nov 22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"Nov 22 21:00:00 host kernel: [   12.345678] ", THEN_S *S, 12345678},
+	{"<4>Nov 22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"Jul  9 21:00:00 host kernel: ", JULY_S *S, 0},
+	{"Nov 23 21:00:00 host kernel: ", THEN_S *S + 86400 * S, 0},
+	{"Nov 24 21:00:00 host kernel: ", (LAST_NOVEMBER_S + 86400) * S, 0},
+	{"Nov 22 21:00:00 2001:db8::1 kernel: ", THEN_S *S, 0},
+	/* journalctl -o short-precise, short-iso, short-iso-precise (old and new zones) */
+	{"Nov 22 21:00:00.123456 host kernel: ", THEN_S *S + 123456, 0},
+	{"2026-11-22T21:00:00+0100 host kernel: ", THEN_S *S, 0},
+	{"2026-11-22T21:00:00.123456+0100 host kernel: ", THEN_S *S + 123456, 0},
+	{"2026-11-22T20:00:00.123456-0000 host kernel: ", THEN_S *S + 123456, 0},
+	/* short-full: the zone is a name, or a number where it has none */
+	{"Sun 2026-11-22 20:00:00 UTC host kernel: ", THEN_S *S, 0},
+	{"Sun 2026-11-22 21:00:00 CET host kernel: ", THEN_S *S, 0},
+	{"Thu 2026-07-09 21:00:00 CEST host kernel: ", JULY_S *S, 0},
+	{"Sun 2026-11-22 17:00:00 -03 host kernel: ", THEN_S *S, 0},
+	{"Mon 2026-11-23 01:45:00 +0545 host kernel: ", THEN_S *S, 0},
+	/* short-monotonic, short-unix */
+	{"[   12.345678] host kernel: ", 0, 12345678},
+	{"1795377600.123456 host kernel: ", THEN_S *S + 123456, 0},
+	{"1795377600.123456 host kernel: [   12.345678] ", THEN_S *S + 123456, 12345678},
+	/* local time without a zone */
+	{"2026-11-22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"2026-11-22T21:00:00.25 host kernel: ", THEN_S *S + 250000, 0},
+};
+
+static void test_heads(void **state)
+{
+	size_t n_failed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		char line[256];
+		struct stamp stamp;
+		const char *message;
+
+		strcpy(line, heads[i].head);
+		strcat(line, MESSAGE);
+		message = stamp_parse(line, NOW_US, &stamp);
+		if (strcmp(message, MESSAGE) == 0 && stamp.realtime_us == heads[i].realtime_us &&
+		    stamp.kernel_us == heads[i].kernel_us)
+			continue;
+		n_failed++;
+		print_message("\"%s\": %" PRIu64 " us, %" PRIu64 " us, \"%s\"\n", heads[i].head,
+			      stamp.realtime_us, stamp.kernel_us, message);
+	}
+	assert_int_equal(n_failed, 0);
+}
+
+/* Lines that are not what the kernel wrote: whatever of the head is taken away, no prefix of a LOG
+ * rule must come to stand first. */
+static const char *const strangers[] = {
+	"Nov 22 21:00:00 host sshd[1]: " MESSAGE,
+	"Nov 22 21:00:00 host kernel[1]: " MESSAGE,
+	"Nov 22 21:00:00 host Kernel: " MESSAGE,
+	"Nov 22 21:00:00 host su: kernel: " MESSAGE,
+	"2026-11-22T21:00:00+01:00 host audit: " MESSAGE,
+	"1795377600.123456 host logger: " MESSAGE,
+	"[   12.345678] host logger: " MESSAGE,
+	"[   12.345678] systemd[1]: " MESSAGE,
+	"user  :warn  : [   12.345678] " MESSAGE,
+	"daemon:info  : [   12.345678] " MESSAGE,
+	"kernel:warn  : [   12.345678] " MESSAGE,
+	/* dmesg -r: any facility but the kernel's is a process that wrote to /dev/kmsg */
+	"<12>[   12.345678] " MESSAGE,
+	"<8>" MESSAGE,
+	"<30>[   12.345678] " MESSAGE,
+	"<99999999999999999999>[   12.345678] " MESSAGE,
+	"-- Boot 0123456789abcdef0123456789abcdef --",
+	"x" MESSAGE,
+	" " MESSAGE,
+};
+
+static void test_strangers(void **state)
+{
+	size_t n_failed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
+		struct stamp stamp;
+		const char *message = stamp_parse(strangers[i], NOW_US, &stamp);
+
+		if (strncmp(message, MESSAGE, strlen(MESSAGE)) != 0)
+			continue;
+		n_failed++;
+		print_message("\"%s\" was believed\n", strangers[i]);
+	}
+	assert_int_equal(n_failed, 0);
+}
+
+/* Messages that look nearly as a time: nothing of them is lost, and no time comes of it. */
+static void test_no_head(void **state)
+{
+	static const char *const lines[] = {
+		"[",
+		"[]",
+		"[ ]",
+		"[12]",
+		"[12.]",
+		"[.5] x",
+		"[12.5 x",
+		"[-1.5] x",
+		"[1e3.5] x",
+		"[1234567890123.5] x",
+		"[knock] IN=",
+		"12 x",
+		"12. x",
+		"1234567890123.5 x",
+		".5 x",
+		"<",
+		"<>",
+		"<4",
+		"<x>y",
+		"<-1>x",
+		"< 4>x",
+		"kern",
+		"kern x",
+		"kern :x",
+		"kern  :warn",
+		"kern  :WARN : x",
+		"Nov",
+		"Nov 22",
+		"Nov 22 21:00",
+		"Nov 32 21:00:00 x",
+		"Nov 22 25:00:00 x",
+		"Foo 22 21:00:00 x",
+		"2026-11-22",
+		"2026-13-22T21:00:00 x",
+		"2026-11-22T21:00 x",
+		"Sun 22 Nov 2026 21:00:00 x",
+		"[Sun Nov 22 21:00:00] x",
+		"[Sun Nov 22 21:00:00 2026",
+		" host kernel: x",
+		"\xff\xfe",
+		"\x01",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct stamp stamp;
+		const char *message = stamp_parse(lines[i], NOW_US, &stamp);
+
+		if (message != lines[i] || stamp.realtime_us != 0 || stamp.kernel_us != 0)
+			fail_msg("\"%s\": %" PRIu64 " us, %" PRIu64 " us, \"%s\"", lines[i],
+				 stamp.realtime_us, stamp.kernel_us, message);
+	}
+}
+
+/* A year that is not in the line is that of the last twelve months, on both sides of a new year. */
+static void test_year(void **state)
+{
+	static const struct {
+		const char *line;
+		uint64_t now_s, realtime_s;
+	} cases[] = {
+		{"Dec 31 23:59:59 host kernel: x", 1798758000, 1798757999},
+		{"Jan  1 00:00:00 host kernel: x", 1798758000, 1798758000},
+		{"Jan  1 00:00:00 host kernel: x", 1798757999, 1767222000},
+		{"Feb 29 12:00:00 host kernel: x", 1709204400 + 86400, 1709204400},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct stamp stamp;
+
+		stamp_parse(cases[i].line, cases[i].now_s * S, &stamp);
+		if (stamp.realtime_us != cases[i].realtime_s * S)
+			fail_msg("\"%s\": %" PRIu64, cases[i].line, stamp.realtime_us / S);
+	}
+}
+
+/* Every head, cut off anywhere: nothing beyond the line's end is read (a sanitizer looks). */
+static void test_truncated(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		size_t length = strlen(heads[i].head);
+
+		for (size_t n = 0; n <= length; n++) {
+			char *line = strndup(heads[i].head, n);
+			struct stamp stamp;
+			const char *message;
+
+			assert_non_null(line);
+			message = stamp_parse(line, NOW_US, &stamp);
+			assert_true(message >= line && message <= line + n);
+			free(line);
+		}
+	}
+}
+
+/* And with any one byte replaced by another. */
+static void test_damaged(void **state)
+{
+	static const char bytes[] = " []<>:.,-+Z09aA\xff\x01";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		size_t length = strlen(heads[i].head);
+
+		for (size_t n = 0; n < length; n++) {
+			char *line = strdup(heads[i].head);
+
+			assert_non_null(line);
+			for (const char *byte = bytes; *byte; byte++) {
+				struct stamp stamp;
+				const char *message;
+
+				line[n] = *byte;
+				message = stamp_parse(line, NOW_US, &stamp);
+				assert_true(message >= line && message <= line + length);
+			}
+			free(line);
+		}
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_heads),	  cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_no_head),	  cmocka_unit_test(test_year),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_damaged),
+	};
+
+	setenv("TZ", berlin, 1);
+	tzset();
+	return cmocka_run_group_tests_name("stamp", tests, NULL, NULL);
+}
