@@ -243,6 +243,25 @@ static void test_damage_passes(void **state)
 	end(&trial);
 }
 
+/* Up to the very second, and step, for which something may have been used, the damage is the reason;
+ * beyond it there is none. */
+static void test_damage_is_the_reason_to_the_last_second(void **state)
+{
+	const uint64_t until = NOW + SKEW + 6 * TOKEN_STEP_S;
+	struct trial trial = begin();
+
+	(void)state;
+	assert_int_equal(token(&trial, &alice, "ssh", STEP), 0);
+	support_write(trial.file, "x", 1);
+	date(trial.file, 1000);
+	restart(&trial);
+	assert_int_equal(burnt_nonce(trial.burnt, &alice, one, (uint32_t)until, NOW), -EBADMSG);
+	assert_int_equal(burnt_nonce(trial.burnt, &alice, one, (uint32_t)until + 1, NOW), 0);
+	assert_int_equal(token(&trial, &alice, "ssh", until / TOKEN_STEP_S), -EBADMSG);
+	assert_int_equal(token(&trial, &alice, "ssh", until / TOKEN_STEP_S + 1), 0);
+	end(&trial);
+}
+
 static void test_what_cannot_be_written_is_refused(void **state)
 {
 	struct trial trial = begin();
@@ -341,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_files_have_a_bound),
 		cmocka_unit_test(test_a_damaged_file_refuses),
 		cmocka_unit_test(test_damage_passes),
+		cmocka_unit_test(test_damage_is_the_reason_to_the_last_second),
 		cmocka_unit_test(test_what_cannot_be_written_is_refused),
 		cmocka_unit_test(test_a_directory_that_vanishes),
 		cmocka_unit_test(test_nothing_but_memory),

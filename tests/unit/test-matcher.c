@@ -278,6 +278,7 @@ struct told {
 	size_t n;
 	size_t door;
 	bool problem;
+	char reason[200]; /* of the last problem */
 };
 
 static void on_told(void *userdata, const struct match *match)
@@ -287,6 +288,8 @@ static void on_told(void *userdata, const struct match *match)
 	told->n++;
 	told->door = match->knock;
 	told->problem = match->problem != NULL;
+	if (told->problem)
+		snprintf(told->reason, sizeof told->reason, "%s", match->problem);
 }
 
 struct stock {
@@ -426,6 +429,28 @@ static void test_unmarked_line_opens_nothing(void **state)
 	stock_end(&stock);
 }
 
+/* What the administrator reads is what has to be done about it. */
+static void test_reason_why_a_line_is_not_marked(void **state)
+{
+	struct stock stock = stock_begin(1, "9, 7\n", JUDGE_IN_EARNEST);
+
+	(void)state;
+	support_write(stock.path, "8, 6\n", 5);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 1);
+	assert_string_equal(stock.told.reason,
+			    "its sequence cannot be marked as used: the file has changed; reload");
+	assert_int_equal(chmod(stock.path, 0604), 0);
+	stock.told.reason[0] = '\0';
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 1);
+	assert_string_equal(stock.told.reason,
+			    "its sequence cannot be marked as used: the file has changed; reload");
+	assert_int_equal(unlink(stock.path), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 1);
+	assert_string_equal(stock.told.reason,
+			    "its sequence cannot be marked as used: No such file or directory");
+	stock_end(&stock);
+}
+
 static void die(void *userdata, const struct match *match)
 {
 	(void)userdata;
@@ -535,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_doors_share_a_file),
 		cmocka_unit_test(test_rehearsal_uses_nothing_up),
 		cmocka_unit_test(test_unmarked_line_opens_nothing),
+		cmocka_unit_test(test_reason_why_a_line_is_not_marked),
 		cmocka_unit_test(test_crash_before_the_door_loses_the_knock),
 		cmocka_unit_test(test_sources_are_never_mixed),
 		cmocka_unit_test(test_records_become_matches),
