@@ -1,0 +1,281 @@
+/* What the firewall answers about an open grant, and what becomes of it. Nothing here needs a
+ * firewall: the answers are made up. */
+#include "grant/grant.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka-all.h"
+#include "firewall/firewall.h"
+#include "support.h"
+
+#define S  UINT64_C(1000000)
+#define T0 (1000 * S)
+
+/* The grants of these tests are due at, and the kernel was told so at T0. */
+#define DEADLINE (T0 + 30 * S)
+
+struct fixture {
+	char *directory, *records;
+	struct grants *grants;
+	struct grant *grant; /* one that is open */
+	char news[200];	     /* since the last look */
+};
+
+static void on_news(void *userdata, const struct grant_news *news)
+{
+	static const char *const names[] = {
+		[GRANT_ADOPTED] = "adopted",
+		[GRANT_RESTORED] = "restored",
+		[GRANT_RENEWED] = "renewed",
+		[GRANT_CLOSED] = "closed",
+	};
+	struct fixture *fixture = userdata;
+	size_t length = strlen(fixture->news);
+
+	snprintf(fixture->news + length, sizeof fixture->news - length, "%s ", names[news->event]);
+}
+
+static struct rule *make_rule(const struct caller *caller)
+{
+	const struct door door = {
+		.name = "ip",
+		.backend = BACKEND_IPSET,
+		.set = {(char *)"kt"},
+		.entry = (char *)"%IP%",
+	};
+	struct rule *rule;
+
+	assert_int_equal(rule_new(&door, caller, &rule), 0);
+	return rule;
+}
+
+/* An open grant of a door whose rules the kernel itself ends. */
+static struct grant *put_grant(struct grants *grants, const char *door)
+{
+	struct grant *grant = calloc(1, sizeof *grant), **bucket;
+	struct caller caller = {0};
+
+	assert_non_null(grant);
+	assert_int_equal(address_parse("192.0.2.1", &caller.source), 0);
+	strcpy(grant->door, door);
+	grant->grants = grants;
+	grant->source = caller.source;
+	grant->state = OPEN;
+	grant->rule = make_rule(&caller);
+	grant->n_opened = 1;
+	grant->told_us = T0;
+	grant->deadline_us = grant->asked_us = grant->kept_us = grant->due.at_us = DEADLINE;
+	assert_int_equal(crowd_join(&grants->crowds, door), 0);
+	assert_int_equal(queue_add(&grants->queue, &grant->due), 0);
+	bucket = grants_bucket(grants, &grant->source);
+	grant->next = *bucket;
+	*bucket = grant;
+	grants->n_grants++;
+	return grant;
+}
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+	struct grants_options options = {
+		.boot_id = "11111111111111111111111111111111",
+		.news = on_news,
+		.userdata = &fixture,
+	};
+
+	fixture = (struct fixture){.directory = support_directory()};
+	fixture.records = support_path(fixture.directory, "grants");
+	options.directory = fixture.records;
+	assert_int_equal(grants_new(&options, &fixture.grants), 0);
+	fixture.grant = put_grant(fixture.grants, "ip");
+	*state = &fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	grants_free(fixture->grants);
+	free(fixture->records);
+	support_remove(fixture->directory);
+	return 0;
+}
+
+/* The answer, to what was asked at `asked_us`. Whether the kernel is to be told once more. */
+static bool is_retold(struct fixture *fixture, enum firewall_answer answer, uint64_t left_us,
+		      uint64_t asked_us)
+{
+	struct grant *grant = fixture->grant;
+	bool retold;
+
+	fixture->news[0] = '\0';
+	grant_found(grant, answer, left_us, asked_us, asked_us);
+	retold = grant->state == UNTOLD;
+	if (retold)
+		assert_true(grants_next_us(fixture->grants) == asked_us);
+	grant->state = OPEN;
+	queue_move(&fixture->grants->queue, &grant->due, grant->deadline_us);
+	return retold;
+}
+
+/* Kernels count in whole seconds: less than two more or less are the same. */
+static void test_how_far_the_kernel_may_be_off(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 20 * S, T0 + 10 * S));
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 22 * S - 1, T0 + 10 * S));
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 18 * S + 1, T0 + 10 * S));
+	assert_string_equal(fixture->news, "");
+	assert_true(is_retold(fixture, FIREWALL_PRESENT, 22 * S, T0 + 10 * S));
+	assert_true(is_retold(fixture, FIREWALL_PRESENT, 18 * S, T0 + 10 * S));
+	assert_true(is_retold(fixture, FIREWALL_PRESENT, 0, T0 + 10 * S));
+	assert_true(is_retold(fixture, FIREWALL_PRESENT, UINT32_MAX * S, T0 + 10 * S));
+	assert_string_equal(fixture->news, "");
+	assert_int_equal(fixture->grant->retelling, RETOLD_ANYHOW);
+}
+
+/* What was asked before the kernel was told says nothing of what it was told. */
+static void test_an_answer_that_is_older_than_the_truth(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_false(is_retold(fixture, FIREWALL_ABSENT, 0, T0 - 1));
+	assert_true(is_retold(fixture, FIREWALL_ABSENT, 0, T0));
+	assert_int_equal(fixture->grant->retelling, RETOLD_RESTORED);
+	assert_true(is_retold(fixture, FIREWALL_ABSENT, 0, T0 + 1));
+}
+
+/* In its last second, while it is closed, and when it is to be opened as another, nobody asks. */
+static void test_when_there_is_nothing_to_ask(void **state)
+{
+	struct fixture *fixture = *state;
+	struct grant *grant = fixture->grant;
+
+	assert_true(grant_should_show(grant, DEADLINE - S - 1));
+	assert_false(grant_should_show(grant, DEADLINE - S));
+	assert_false(grant_should_show(grant, DEADLINE + S));
+	assert_false(is_retold(fixture, FIREWALL_ABSENT, 0, DEADLINE - S));
+	assert_false(is_retold(fixture, FIREWALL_ABSENT, 0, DEADLINE + 99 * S));
+	for (enum grant_state s = WAITING; s <= UNCLOSED; s++) {
+		grant->state = s;
+		assert_true(grant_should_show(grant, T0) == (s == OPEN));
+	}
+	grant->state = OPEN;
+	grant->wanted = make_rule(&(struct caller){.source = grant->source});
+	assert_false(grant_should_show(grant, T0));
+}
+
+/* A spelling that hides how long it lasts is believed, unless the grant is a predecessor's, who may
+ * have died before the kernel knew. */
+static void test_a_spelling_that_hides_the_time(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_false(is_retold(fixture, FIREWALL_SPELLED, 0, T0 + S));
+	assert_string_equal(fixture->news, "");
+	fixture->grant->adopted = true;
+	assert_true(is_retold(fixture, FIREWALL_SPELLED, 0, T0 + S));
+	assert_int_equal(fixture->grant->retelling, RETOLD_ADOPTED);
+	assert_false(fixture->grant->adopted);
+	fixture->grant->adopted = true;
+	assert_false(is_retold(fixture, FIREWALL_SPELLED, 29 * S, T0 + S));
+	assert_string_equal(fixture->news, "adopted ");
+}
+
+/* A firewall that says nothing is told again, and nobody is told of that. */
+static void test_silence(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_true(is_retold(fixture, FIREWALL_SILENT, 29 * S, T0 + S));
+	assert_int_equal(fixture->grant->retelling, RETOLD_ANYHOW);
+	assert_string_equal(fixture->news, "");
+}
+
+/* A predecessor's grant is told of once, as soon as the firewall is known to have it. */
+static void test_a_predecessors_grant_is_told_of_once(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->grant->adopted = true;
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 29 * S, T0 + S));
+	assert_string_equal(fixture->news, "adopted ");
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 28 * S, T0 + 2 * S));
+	assert_string_equal(fixture->news, "");
+
+	/* What it has lost meanwhile is restored, rather than adopted. */
+	fixture->grant->adopted = true;
+	assert_true(is_retold(fixture, FIREWALL_ABSENT, 0, T0 + S));
+	assert_int_equal(fixture->grant->retelling, RETOLD_RESTORED);
+	assert_false(fixture->grant->adopted);
+}
+
+/* That it was lost and not taken back was told once, and so is that it is back. */
+static void test_what_comes_back_is_told_of_once(void **state)
+{
+	struct fixture *fixture = *state;
+	struct grant *grant = fixture->grant;
+
+	grant->missing = true;
+	assert_true(is_retold(fixture, FIREWALL_ABSENT, 0, T0 + S));
+	assert_int_equal(grant->retelling, RETOLD_ANYHOW);
+	assert_true(grant->missing);
+	assert_string_equal(fixture->news, "");
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 28 * S, T0 + 2 * S));
+	assert_false(grant->missing);
+	assert_string_equal(fixture->news, "restored ");
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 27 * S, T0 + 3 * S));
+	assert_string_equal(fixture->news, "");
+}
+
+/* Two doors share a set: the kernel has to keep the element for the one that lasts longer. */
+static void test_a_twin_that_lasts_longer(void **state)
+{
+	struct fixture *fixture = *state;
+	struct grant *twin = put_grant(fixture->grants, "twin");
+
+	twin->deadline_us = DEADLINE + 30 * S;
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 59 * S, T0 + S));
+	assert_true(is_retold(fixture, FIREWALL_PRESENT, 29 * S, T0 + S));
+	twin->state = UNTOLD;
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 59 * S, T0 + S));
+	twin->state = RENEWING;
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 59 * S, T0 + S));
+	/* One that is not open any more, or was never, does not count. */
+	for (enum grant_state s = WAITING; s <= UNCLOSED; s++) {
+		twin->state = s;
+		assert_true(grant_is_open(twin) == (s == OPEN || s == RENEWING || s == UNTOLD));
+		assert_true(is_retold(fixture, FIREWALL_PRESENT, 29 * S, T0 + S) ==
+			    grant_is_open(twin));
+	}
+	twin->state = OPEN;
+	twin->deadline_us = DEADLINE - 10 * S;
+	assert_false(is_retold(fixture, FIREWALL_PRESENT, 29 * S, T0 + S));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_how_far_the_kernel_may_be_off, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_an_answer_that_is_older_than_the_truth, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_when_there_is_nothing_to_ask, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_spelling_that_hides_the_time, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_silence, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_predecessors_grant_is_told_of_once, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_what_comes_back_is_told_of_once, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_twin_that_lasts_longer, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
