@@ -28,7 +28,6 @@ struct part {
 	const char *where;
 	void *object;		 /* struct config, door or origin */
 	const struct door *door; /* NULL if it is none */
-	const struct values *values;
 	struct complaints *complaints;
 };
 
@@ -121,7 +120,7 @@ static bool belongs(const struct part *part, const struct key *key, const struct
 	return false;
 }
 
-static int read_key(const struct part *part, const struct key *key)
+static int read_key(const struct part *part, const struct values *values, const struct key *key)
 {
 	const struct ini_entry *entry = ini_find(part->section, key->name);
 	const struct reading reading = {
@@ -130,7 +129,7 @@ static int read_key(const struct part *part, const struct key *key)
 		.line = entry ? entry->line : part->section->line,
 		.complaints = part->complaints,
 	};
-	const char *text = entry ? values_get(part->values, key->name) : key->fallback;
+	const char *text = entry ? values_get(values, key->name) : key->fallback;
 	int r;
 
 	if (!belongs(part, key, entry))
@@ -144,19 +143,19 @@ static int read_key(const struct part *part, const struct key *key)
 	return r == -EBADMSG ? 0 : r;
 }
 
-static int read_part(struct part *part, struct values *values)
+static int read_part(struct part *part)
 {
+	struct values *values CLEANUP(cleanup_values_free) = NULL;
 	int r;
 
 	drop_unknown(part);
-	r = values_load(values, part->section, part->complaints);
+	r = values_new(part->section, part->complaints, &values);
 	if (r < 0)
 		return r == -EBADMSG ? 0 : r;
-	part->values = values;
 	for (const struct key *key = keys; key->name; key++) {
 		if (key->section != part->kind)
 			continue;
-		r = read_key(part, key);
+		r = read_key(part, values, key);
 		if (r < 0)
 			return r;
 	}
@@ -187,43 +186,43 @@ static void read_name(enum section_kind kind, const struct ini_section *section,
 	snprintf(where, WHERE_MAX, "%s%s%s", section_names[kind], *name ? " " : "", name);
 }
 
-static int read_door(struct ini_section *section, struct values *values,
-		     struct complaints *complaints, struct draft *draft)
+static int read_door(struct ini_section *section, struct complaints *complaints,
+		     struct draft *draft)
 {
 	size_t n = draft->config->n_doors++;
 	struct door *door = &draft->config->doors[n];
 	size_t n_errors = complaints->n_errors;
 	char where[WHERE_MAX];
-	struct part part = {SECTION_DOOR, section, where, door, door, NULL, complaints};
+	struct part part = {SECTION_DOOR, section, where, door, door, complaints};
 	int r;
 
 	door->backend = N_BACKENDS;
 	read_name(SECTION_DOOR, section, complaints, door->name, where);
-	r = read_part(&part, values);
+	r = read_part(&part);
 	draft->doors[n].section = section;
 	draft->doors[n].whole = complaints->n_errors == n_errors && !section->damaged;
 	return r;
 }
 
-static int read_options(struct ini_section *section, struct values *values,
-			struct complaints *complaints, struct draft *draft)
+static int read_options(struct ini_section *section, struct complaints *complaints,
+			struct draft *draft)
 {
 	struct part part = {
-		SECTION_OPTIONS, section, section_names[SECTION_OPTIONS], draft->config, NULL, NULL,
-		complaints,
+		SECTION_OPTIONS, section, section_names[SECTION_OPTIONS],
+		draft->config,	 NULL,	  complaints,
 	};
 
-	return read_part(&part, values);
+	return read_part(&part);
 }
 
-static int read_source(struct ini_section *section, struct values *values,
-		       struct complaints *complaints, struct draft *draft)
+static int read_source(struct ini_section *section, struct complaints *complaints,
+		       struct draft *draft)
 {
 	size_t n = draft->config->n_origins++, n_errors = complaints->n_errors;
 	struct origin *origin = &draft->config->origins[n];
 	const struct ini_entry *pattern = ini_find(section, "pattern");
 	char where[WHERE_MAX];
-	struct part part = {SECTION_SOURCE, section, where, origin, NULL, NULL, complaints};
+	struct part part = {SECTION_SOURCE, section, where, origin, NULL, complaints};
 	int r;
 
 	if (n == ORIGINS_MAX)
@@ -231,7 +230,7 @@ static int read_source(struct ini_section *section, struct values *values,
 			       "there are more than %d [source] sections", ORIGINS_MAX);
 	read_name(SECTION_SOURCE, section, complaints, origin->name, where);
 	origin->line = pattern ? pattern->line : section->line;
-	r = read_part(&part, values);
+	r = read_part(&part);
 	if (r == 0 && complaints->n_errors == n_errors && !section->damaged)
 		origin_seal(origin);
 	return r;
@@ -254,8 +253,7 @@ static void complain_section(const struct ini_section *section, struct complaint
 		       text_quote(section->name, quoted));
 }
 
-static int read_sections(struct ini *ini, struct values *values, struct complaints *complaints,
-			 struct draft *draft)
+static int read_sections(struct ini *ini, struct complaints *complaints, struct draft *draft)
 {
 	bool has_options = false, has_unknown = ini->damaged;
 
@@ -264,12 +262,12 @@ static int read_sections(struct ini *ini, struct values *values, struct complain
 		int r = 0;
 
 		if (is_kind(section, SECTION_DOOR)) {
-			r = read_door(section, values, complaints, draft);
+			r = read_door(section, complaints, draft);
 		} else if (is_kind(section, SECTION_SOURCE)) {
-			r = read_source(section, values, complaints, draft);
+			r = read_source(section, complaints, draft);
 		} else if (strcmp(section->name, section_names[SECTION_OPTIONS]) == 0) {
 			has_options = true;
-			r = read_options(section, values, complaints, draft);
+			r = read_options(section, complaints, draft);
 		} else {
 			has_unknown = true;
 			complain_section(section, complaints);
@@ -288,7 +286,6 @@ static int read_sections(struct ini *ini, struct values *values, struct complain
 int draft_build(struct ini *ini, struct complaints *complaints, struct draft *ret)
 {
 	struct draft draft CLEANUP(draft_done) = {0};
-	struct values *values CLEANUP(cleanup_values_free) = NULL;
 	int r;
 
 	draft.config = calloc(1, sizeof(*draft.config));
@@ -299,10 +296,7 @@ int draft_build(struct ini *ini, struct complaints *complaints, struct draft *re
 	draft.config->origins = calloc(ini->n_sections + 1, sizeof(*draft.config->origins));
 	if (!draft.config->doors || !draft.config->origins)
 		return -ENOMEM;
-	r = values_new(&values);
-	if (r < 0)
-		return r;
-	r = read_sections(ini, values, complaints, &draft);
+	r = read_sections(ini, complaints, &draft);
 	if (r < 0)
 		return r;
 	*ret = draft;

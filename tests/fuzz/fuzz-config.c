@@ -1,12 +1,17 @@
 /* Any bytes as a configuration file: either it is refused with a reason, or whatever loads keeps
- * the promises of config.h and of the core's headers. */
+ * the promises of config.h and of the core's headers. And each value that is found is the one that
+ * an expression finds in the line, which is another way to say what knocktail.conf(5) says. */
 #include "config/config.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/complaint.h"
+#include "config/ini/ini.h"
+#include "config/ini/values.h"
 #include "core/engine/engine.h"
 #include "core/keyed/keyed.h"
 #include "core/other-log.h"
@@ -20,12 +25,78 @@ static void require(bool holds)
 		abort();
 }
 
-/* A line that our scan approves of and iniparser reads otherwise: the scan is too generous. */
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n_text = strlen(text), n_end = strlen(end);
+/* In double quotes, in single quotes, in none, or nothing but a comment at most. */
+static const char line_expression[] = "^[^=]*=[ \t]*("
+				      "\"([^\"]*)\"[ \t]*([;#].*)?|"
+				      "'([^']*)'[ \t]*([;#].*)?|"
+				      "([^;#\"' \t\r]([^;#]*[^;# \t\r])?)([ \t]+[;#].*)?|"
+				      "([;#].*)?)[ \t\r]*$";
 
-	return n_text >= n_end && strcmp(text + n_text - n_end, end) == 0;
+static const int value_parts[] = {2, 4, 6};
+
+static void check_value(const char *line, const char *value)
+{
+	static regex_t expression;
+	static bool compiled;
+	regmatch_t parts[10];
+	const char *wanted = "";
+	size_t length = 0;
+
+	if (!compiled)
+		require(regcomp(&expression, line_expression, REG_EXTENDED) == 0);
+	compiled = true;
+	require(regexec(&expression, line, 10, parts, 0) == 0);
+	for (size_t i = 0; i < 3; i++) {
+		const regmatch_t *part = &parts[value_parts[i]];
+
+		if (part->rm_so < 0)
+			continue;
+		wanted = line + part->rm_so;
+		length = (size_t)(part->rm_eo - part->rm_so);
+	}
+	require(strlen(value) == length && memcmp(value, wanted, length) == 0);
+}
+
+/* The line of this number, to be freed. */
+static char *copy_line(const uint8_t *data, size_t size, unsigned line)
+{
+	const char *text = (const char *)data, *end = text + size, *newline;
+	char *copy;
+
+	while (--line > 0)
+		text = (const char *)memchr(text, '\n', (size_t)(end - text)) + 1;
+	newline = memchr(text, '\n', (size_t)(end - text));
+	copy = strndup(text, (size_t)((newline ? newline : end) - text));
+	require(copy != NULL);
+	return copy;
+}
+
+static void check_values(const uint8_t *data, size_t size, const struct ini_section *section)
+{
+	struct complaints complaints = {0};
+	struct values *values = NULL;
+
+	require(values_new(section, &complaints, &values) == 0 && complaints.n_items == 0);
+	for (size_t i = 0; i < section->n_entries; i++) {
+		char *line = copy_line(data, size, section->entries[i].line);
+
+		check_value(line, values_get(values, section->entries[i].key));
+		free(line);
+	}
+	values_free(values);
+	complaints_done(&complaints);
+}
+
+static void check_scan(const uint8_t *data, size_t size)
+{
+	struct complaints complaints = {0};
+	struct ini ini;
+
+	require(ini_scan((const char *)data, size, &complaints, &ini) == 0);
+	for (size_t i = 0; i < ini.n_sections; i++)
+		check_values(data, size, &ini.sections[i]);
+	ini_done(&ini);
+	complaints_done(&complaints);
 }
 
 static void check_command(char *const *argv)
@@ -123,12 +194,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct complaints complaints;
 	int r = config_load_bytes((const char *)data, size, NULL, &config, &complaints);
 
+	check_scan(data, size);
 	require(r == 0 || r == -EBADMSG);
 	require((r == 0) == (config != NULL) && (r == 0) == (complaints.n_errors == 0));
 	for (size_t i = 0; i < complaints.n_items; i++) {
 		require(i == 0 || complaints.items[i - 1].line <= complaints.items[i].line);
 		require(!strpbrk(complaints.items[i].text, "\n\r\t\x1b"));
-		require(!ends_with(complaints.items[i].text, "not understood"));
 	}
 	if (config)
 		check_config(config);

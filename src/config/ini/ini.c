@@ -116,7 +116,7 @@ static int scan_header(struct scan *scan, struct span line)
 	return add_section(scan, name);
 }
 
-static int add_entry(struct scan *scan, struct span key, struct span line)
+static int add_entry(struct scan *scan, struct span key, struct span value)
 {
 	struct ini_section *section = last_section(scan);
 	struct ini_entry *entry;
@@ -141,7 +141,7 @@ static int add_entry(struct scan *scan, struct span key, struct span line)
 	entry = grow((void **)&section->entries, section->n_entries, sizeof(*entry));
 	if (!entry)
 		return -ENOMEM;
-	*entry = (struct ini_entry){TAKE_PTR(name), scan->line, line.text, line.length};
+	*entry = (struct ini_entry){TAKE_PTR(name), scan->line, value.text, value.length};
 	section->n_entries++;
 	return 0;
 }
@@ -165,7 +165,7 @@ static int refuse_value(const struct scan *scan, struct span key, const char *fa
 static int scan_entry(struct scan *scan, struct span line)
 {
 	const char *equals = memchr(line.text, '=', line.length), *fault;
-	struct span key;
+	struct span key, value;
 
 	if (!equals) {
 		complain_error(scan->complaints, scan->line,
@@ -177,12 +177,13 @@ static int scan_entry(struct scan *scan, struct span line)
 		complain_error(scan->complaints, scan->line, "no key stands before the '='");
 		return 0;
 	}
-	fault = ini_value_fault(equals + 1, line.length - (size_t)(equals + 1 - line.text));
+	fault = ini_value_find(equals + 1, line.length - (size_t)(equals + 1 - line.text),
+			       &value.text, &value.length);
 	if (fault)
 		return refuse_value(scan, key, fault);
 	if (!scan->in_section)
 		complain_error(scan->complaints, scan->line, "a key before any [section]");
-	return scan->skip ? 0 : add_entry(scan, key, line);
+	return scan->skip ? 0 : add_entry(scan, key, value);
 }
 
 /* What is wrong with the line whatever it says; false if nothing is. */

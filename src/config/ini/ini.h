@@ -1,4 +1,4 @@
-/* Where things stand in an INI file: what iniparser does not tell. */
+/* What an INI file says, and where: sections, keys and values. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,13 +6,14 @@
 
 struct complaints;
 
-/* So long may a line be that is no comment, and so many keys may a section have. */
+/* So long may a line be that is no comment, and so many keys may a section have. iniparser keeps
+ * 1,024 bytes of a value and of a key. */
 enum { INI_LINE_MAX = 1000, INI_KEYS_MAX = 64 };
 
 struct ini_entry {
 	char *key; /* lower case */
 	unsigned line;
-	const char *text; /* the line as it stands; the caller's bytes */
+	const char *value; /* without quotes and comment; the caller's bytes */
 	size_t length;
 };
 
@@ -30,9 +31,9 @@ struct ini {
 	bool damaged; /* the same of lines in no section that was kept */
 };
 
-/* Finds the sections and keys of a file and complains about every line that is not INI, that two
- * readers could understand differently, or whose section or key stood before. What is found is what
- * is left. 0, or -ENOMEM. */
+/* Finds the sections, keys and values of a file and complains about every line that is not INI,
+ * that two readers could understand differently, or whose section or key stood before. What is
+ * found is what is left. 0, or -ENOMEM. */
 int ini_scan(const char *data, size_t size, struct complaints *complaints, struct ini *ret);
 
 /* Takes one entry out. */

@@ -13,17 +13,21 @@ static bool is_comment(char c)
 	return c == ';' || c == '#';
 }
 
-static const char *quoted_fault(const char *text, size_t length)
+/* Nothing is escaped: the next quote of the same kind ends the value. */
+static const char *find_quoted(const char *text, size_t length, const char **ret_value,
+			       size_t *ret_length)
 {
-	const char *end = text + length;
+	const char *end = text + length, *behind;
 	const char *close = memchr(text + 1, text[0], length - 1);
 
 	if (!close)
 		return "opens a quote that is never closed";
-	for (close++; close < end && is_blank(*close); close++)
+	for (behind = close + 1; behind < end && is_blank(*behind); behind++)
 		;
-	if (close < end && !is_comment(*close))
+	if (behind < end && !is_comment(*behind))
 		return "goes on after its closing quote: put all of it in quotes of the other kind";
+	*ret_value = text + 1;
+	*ret_length = (size_t)(close - *ret_value);
 	return NULL;
 }
 
@@ -43,8 +47,9 @@ static bool ends_in_quotes(const char *text, size_t length)
 	return quote != '\0';
 }
 
-/* iniparser ends an unquoted value at the first ';' or '#', wherever it stands. */
-static const char *unquoted_fault(const char *text, size_t length)
+/* A ';' or '#' without a blank before it may be meant as text, or as a comment: it is neither. */
+static const char *find_unquoted(const char *text, size_t length, const char **ret_value,
+				 size_t *ret_length)
 {
 	size_t end = 0;
 
@@ -56,16 +61,21 @@ static const char *unquoted_fault(const char *text, size_t length)
 	if (ends_in_quotes(text, end))
 		return "holds a quote that is never closed: put all of it in quotes of the other "
 		       "kind";
+	while (end > 0 && is_blank(text[end - 1]))
+		end--;
+	*ret_value = text;
+	*ret_length = end;
 	return NULL;
 }
 
-const char *ini_value_fault(const char *text, size_t length)
+const char *ini_value_find(const char *text, size_t length, const char **ret_value,
+			   size_t *ret_length)
 {
 	while (length > 0 && is_blank(*text)) {
 		text++;
 		length--;
 	}
 	if (length > 0 && (text[0] == '"' || text[0] == '\''))
-		return quoted_fault(text, length);
-	return unquoted_fault(text, length);
+		return find_quoted(text, length, ret_value, ret_length);
+	return find_unquoted(text, length, ret_value, ret_length);
 }

@@ -1,8 +1,10 @@
-/* What a value of an INI file must look like for every reader to read the same. */
+/* What the text after "=" in an INI file means: knocktail.conf(5) decides, and no library. */
 #pragma once
 
 #include <stddef.h>
 
-/* Why the text after "=" is no clear value, as the rest of a sentence that starts with "the value";
- * NULL if it is one. */
-const char *ini_value_fault(const char *text, size_t length);
+/* Finds the value in the text: without the blanks around it, the quotes that it is put in, and the
+ * comment behind it. NULL; or why it is no clear value, as the rest of a sentence that starts with
+ * "the value", and nothing is set. */
+const char *ini_value_find(const char *text, size_t length, const char **ret_value,
+			   size_t *ret_length);
