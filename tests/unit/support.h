@@ -30,5 +30,9 @@ int support_run(char *const argv[], const char *input, const char *output);
  * permitted. */
 bool support_private_network(void);
 
+/* Gives the process a view of the files of its own, in which it may mount what it likes. False: not
+ * permitted, or "/" is not a mount point, as in a plain chroot. */
+bool support_private_mounts(void);
+
 /* Runs ipset(8) with the words of one line and returns its exit status. */
 int support_ipset(const char *line);
