@@ -2,7 +2,11 @@
  *
  * After an error a session of libipset 7.17 may answer "Internal protocol error" to a right
  * command, or do nothing and say that it did; so no session outlives an error. And a command that
- * failed can return 0: what counts is whether libipset called one of the two error functions. */
+ * failed can return 0: what counts is whether libipset called one of the two error functions.
+ *
+ * libipset 7.22 reads 32 bytes from where the name of a set begins, however short it is. That does
+ * no harm here, where it takes the words of a line apart on the heap; see util/children.c for
+ * commands, where it does. */
 #include "firewall/ipset.h"
 
 #include <errno.h>

@@ -124,8 +124,9 @@ static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attri
 }
 
 /* MUST: there are 256 bytes and more behind the arguments. ipset(8) 7.22, in Debian 13, reads so
- * many from where an argument begins, however short it is, and dies where its memory ends before;
- * 7.17, in Debian 12, does not. What lies there is the environment. */
+ * many from where a comment begins, however short it is, and 32 from where the name of a set does,
+ * and dies where its memory ends before; 7.17, in Debian 12, does not. What lies there is the
+ * environment. */
 #define DOTS_64 "................................................................"
 
 static int spawn(char *const argv[], const struct child_files *files, int output_fd, pid_t *ret)

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -316,6 +318,43 @@ static void test_file_kind(void **state)
 	assert_null(config);
 }
 
+/* Neither /proc nor a place for other files is needed. */
+static void test_bare_root(void **state)
+{
+	enum { NOT_PERMITTED = 77 };
+	char directory[] = "/tmp/test-config.XXXXXX", path[64];
+	FILE *file;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/conf", directory);
+	file = fopen(path, "wex");
+	assert_non_null(file);
+	assert_true(fputs(good, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(chmod(path, 0400), 0);
+	assert_int_equal(chmod(directory, 0500), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct config *config = NULL;
+		struct complaints complaints;
+
+		if (chroot(directory) < 0 || chdir("/") < 0)
+			_exit(NOT_PERMITTED);
+		_exit(config_load("/conf", &config, &complaints) == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(directory), 0);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == NOT_PERMITTED)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static struct config *load_text(const char *text, size_t size)
 {
 	struct config *config = NULL;
@@ -379,9 +418,10 @@ static int is_case(const struct dirent *entry)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_file_mode), cmocka_unit_test(test_file_size),
-		cmocka_unit_test(test_file_kind), cmocka_unit_test(test_cut_off),
-		cmocka_unit_test(test_find_door), cmocka_unit_test(test_many_complaints),
+		cmocka_unit_test(test_file_mode),	cmocka_unit_test(test_file_size),
+		cmocka_unit_test(test_file_kind),	cmocka_unit_test(test_bare_root),
+		cmocka_unit_test(test_cut_off),		cmocka_unit_test(test_find_door),
+		cmocka_unit_test(test_many_complaints),
 	};
 	struct dirent **names = NULL;
 	struct CMUnitTest *cases CLEANUP(cleanup_free) = NULL;
