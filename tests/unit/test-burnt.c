@@ -243,8 +243,8 @@ static void test_damage_passes(void **state)
 	end(&trial);
 }
 
-/* Up to the very second, and step, for which something may have been used, the damage is the reason;
- * beyond it there is none. */
+/* Up to the very second, and step, for which something may have been used, the damage is the
+ * reason; beyond it there is none. */
 static void test_damage_is_the_reason_to_the_last_second(void **state)
 {
 	const uint64_t until = NOW + SKEW + 6 * TOKEN_STEP_S;
@@ -259,6 +259,34 @@ static void test_damage_is_the_reason_to_the_last_second(void **state)
 	assert_int_equal(burnt_nonce(trial.burnt, &alice, one, (uint32_t)until + 1, NOW), 0);
 	assert_int_equal(token(&trial, &alice, "ssh", until / TOKEN_STEP_S), -EBADMSG);
 	assert_int_equal(token(&trial, &alice, "ssh", until / TOKEN_STEP_S + 1), 0);
+	end(&trial);
+}
+
+static unsigned mode_of(const char *path)
+{
+	struct stat status;
+
+	assert_int_equal(stat(path, &status), 0);
+	return status.st_mode & 07777;
+}
+
+/* Who knocks where, and when, is nobody's business. */
+static void test_others_cannot_read_it(void **state)
+{
+	mode_t umask_before = umask(0);
+	struct trial trial = begin();
+
+	(void)state;
+	assert_int_equal(token(&trial, &alice, "ssh", STEP), 0);
+	assert_int_equal(mode_of(trial.directory), 0700);
+	assert_int_equal(mode_of(trial.file), 0600);
+	/* Nor when somebody has removed the directory. */
+	assert_int_equal(unlink(trial.file), 0);
+	assert_int_equal(rmdir(trial.directory), 0);
+	assert_int_equal(token(&trial, &alice, "ssh", STEP + 1), 0);
+	assert_int_equal(mode_of(trial.directory), 0700);
+	assert_int_equal(mode_of(trial.file), 0600);
+	umask(umask_before);
 	end(&trial);
 }
 
@@ -361,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_file_refuses),
 		cmocka_unit_test(test_damage_passes),
 		cmocka_unit_test(test_damage_is_the_reason_to_the_last_second),
+		cmocka_unit_test(test_others_cannot_read_it),
 		cmocka_unit_test(test_what_cannot_be_written_is_refused),
 		cmocka_unit_test(test_a_directory_that_vanishes),
 		cmocka_unit_test(test_nothing_but_memory),
