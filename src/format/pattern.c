@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -79,6 +80,65 @@ struct pattern *pattern_free(struct pattern *pattern)
 	return NULL;
 }
 
+/* The byte behind a character class, which begins at `text`. */
+static const char *skip_class(const char *text)
+{
+	text += text[1] == '^' ? 2 : 1;
+	for (const char *first = text; *text && (*text != ']' || text == first); text++) {
+		const char *end = text[0] == '[' && text[1] == ':' ? strstr(text + 2, ":]") : NULL;
+
+		if (end)
+			text = end + 1;
+		else if (text[0] == '\\' && text[1])
+			text++;
+	}
+	return *text ? text + 1 : text;
+}
+
+/* "{,3}" and "{ 1, 3 }": a repetition to PCRE2 10.43 and later (Debian 13), text to those before
+ * (10.42, Debian 12). */
+static bool is_ambiguous(const char *brace)
+{
+	size_t length = strspn(brace + 1, "0123456789, \t");
+	const char *text = brace + 1, *digit = strpbrk(text, "0123456789");
+
+	if (text[length] != '}' || !digit || digit > text + length)
+		return false;
+	return text[0] == ',' || memchr(text, ' ', length) || memchr(text, '\t', length);
+}
+
+/* The first such brace; NULL: none. */
+static const char *find_ambiguous(const char *text)
+{
+	while (*text) {
+		if (text[0] == '\\' && text[1] == 'Q') {
+			text = strstr(text, "\\E");
+			if (!text)
+				return NULL;
+		}
+		if (text[0] == '{' && is_ambiguous(text))
+			return text;
+		if (text[0] == '[')
+			text = skip_class(text);
+		else
+			text += text[0] == '\\' && text[1] ? 2 : 1;
+	}
+	return NULL;
+}
+
+static int refuse_ambiguous(const char *expression, struct pattern_error *error)
+{
+	const char *found = find_ambiguous(expression);
+
+	if (!found)
+		return 0;
+	error->offset = (size_t)(found - expression);
+	snprintf(error->text, sizeof error->text,
+		 "'{' is text to PCRE2 before 10.43 here, and a repetition since: write {0,3}, "
+		 "{1,3} or \\{");
+	return -EINVAL;
+}
+
 static int compile(struct pattern *pattern, const char *expression, struct pattern_error *error)
 {
 	int code;
@@ -142,7 +202,9 @@ int pattern_new(const char *expression, const char *const *names, struct pattern
 
 	if (!pattern)
 		return -ENOMEM;
-	r = compile(pattern, expression, &error);
+	r = refuse_ambiguous(expression, &error);
+	if (r == 0)
+		r = compile(pattern, expression, &error);
 	if (r == 0)
 		r = number_groups(pattern, names, &error);
 	if (r == 0)

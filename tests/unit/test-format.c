@@ -472,6 +472,59 @@ static void test_custom_lines_with_nul(void **state)
 			 FORMAT_DAMAGED);
 }
 
+/* What versions of PCRE2 read differently is refused, and nothing else is. */
+static void test_custom_braces(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		size_t offset;
+	} braces[] = {
+		{"a{,3}", -EINVAL, 1},
+		{"a{ 1,2}", -EINVAL, 1},
+		{"a{1, 2}", -EINVAL, 1},
+		{"a{1 }", -EINVAL, 1},
+		{"a{1\t}", -EINVAL, 1},
+		{"[{]a{1,2 }", -EINVAL, 4},
+		{"[]]a{,3}", -EINVAL, 4},
+		{"\\\\{,3}", -EINVAL, 2},
+		{"\\Q{,3}\\E{,3}", -EINVAL, 8},
+		{"a{3}", 0, 0},
+		{"a{0,3}", 0, 0},
+		{"a{3,}", 0, 0},
+		{"a{,}", 0, 0},
+		{"a{ }", 0, 0},
+		{"a{b 1}", 0, 0},
+		{"a{b}1 }", 0, 0},
+		{"a\\{,3}", 0, 0},
+		{"[a{,3}]", 0, 0},
+		{"[^]{,3}]", 0, 0},
+		{"[[:alpha:]{,3}]", 0, 0},
+		{"[\\]{,3}]", 0, 0},
+		{"\\Q{,3}\\E", 0, 0},
+		{"\\Q{,3}", 0, 0},
+		{"a{", 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(braces) / sizeof(braces[0]); i++) {
+		static const char head[] = "(?<SRC>\\S+) (?<DPT>\\S+) ";
+		char expression[100], at[40];
+		struct format_error error = {""};
+		struct format *custom = NULL;
+		int r;
+
+		snprintf(expression, sizeof(expression), "%s%s", head, braces[i].text);
+		snprintf(at, sizeof(at), "at offset %zu", strlen(head) + braces[i].offset);
+		r = format_new_custom(expression, &error, &custom);
+		if (r != braces[i].result)
+			fail_msg("%s: %d, \"%s\"", braces[i].text, r, error.text);
+		if (r < 0 && (!strstr(error.text, "10.43") || !strstr(error.text, at)))
+			fail_msg("%s: \"%s\"", braces[i].text, error.text);
+		format_free(custom);
+	}
+}
+
 static void test_custom_pattern_that_explodes(void **state)
 {
 	static const char *const expressions[] = {
@@ -507,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_only_a_printable_prefix_is_taken),
 		cmocka_unit_test(test_custom_lines),
 		cmocka_unit_test(test_custom_lines_with_nul),
+		cmocka_unit_test(test_custom_braces),
 		cmocka_unit_test(test_custom_pattern_that_explodes),
 	};
 
