@@ -7,8 +7,8 @@ static uint32_t hash_text(uint32_t hash, const char *text)
 	return (hash ^ '/') * 16777619u;
 }
 
-bool limit_take(struct limit *limit, const char *door, const char *user, uint64_t now_us,
-		uint64_t *ret_dropped)
+bool ratelimit_take(struct ratelimit *limit, const char *door, const char *user, uint64_t now_us,
+		    uint64_t *ret_dropped)
 {
 	uint32_t hash = hash_text(hash_text(2166136261u, door), user);
 	uint64_t n;

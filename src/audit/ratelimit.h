@@ -12,7 +12,7 @@ enum {
 #define LIMIT_REFILL_US UINT64_C(10000000) /* for one more */
 
 /* All zero at first. */
-struct limit {
+struct ratelimit {
 	struct {
 		uint64_t since_us; /* when it was refilled last */
 		uint32_t spent;
@@ -22,5 +22,5 @@ struct limit {
 
 /* Whether one more event may be told of this door and user ("" each: none). If so, *ret_dropped is
  * how many were not since the last. */
-bool limit_take(struct limit *limit, const char *door, const char *user, uint64_t now_us,
-		uint64_t *ret_dropped);
+bool ratelimit_take(struct ratelimit *limit, const char *door, const char *user, uint64_t now_us,
+		    uint64_t *ret_dropped);

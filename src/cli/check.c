@@ -22,7 +22,8 @@ static void never_done(void *owner, int error, const char *problem, uint64_t now
 	(void)now_us;
 }
 
-/* A line as load_config() writes it, "FILE:LINE: error: WHAT" or without a line, as an object. */
+/* A line as checked_config_load() writes it, "FILE:LINE: error: WHAT" or without a line, as an
+ * object. */
 static void put_complaint(void *userdata, int priority, const char *text)
 {
 	const char *kind = priority == LOG_WARNING ? "warning" : "error";
@@ -92,7 +93,7 @@ static enum status check(const char *path, bool live)
 	struct config *config;
 	enum status status;
 	size_t n_warnings;
-	int r = load_config(path, &config, &n_warnings);
+	int r = checked_config_load(path, &config, &n_warnings);
 
 	if (r < 0)
 		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
@@ -113,7 +114,7 @@ static enum status check_json(const char *path, bool live)
 	int r;
 
 	log_divert(put_complaint, complaints);
-	r = load_config(path, &config, NULL);
+	r = checked_config_load(path, &config, NULL);
 	log_divert(NULL, NULL);
 	if (r < 0)
 		status = r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;

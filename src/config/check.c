@@ -217,11 +217,11 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 	}
 }
 
-static struct origin *find_origin(const struct config *config, const char *name)
+static struct other_log *find_log(const struct config *config, const char *name)
 {
-	for (size_t i = 0; i < config->n_origins; i++)
-		if (strcmp(config->origins[i].name, name) == 0)
-			return &config->origins[i];
+	for (size_t i = 0; i < config->n_logs; i++)
+		if (strcmp(config->logs[i].name, name) == 0)
+			return &config->logs[i];
 	return NULL;
 }
 
@@ -230,11 +230,11 @@ void draft_link_sources(struct draft *draft, struct complaints *complaints)
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
 		struct door *door = &draft->config->doors[i];
 		struct check check = check_of(draft, i, complaints);
-		const struct origin *origin;
+		const struct other_log *origin;
 
 		if (!door->source)
 			continue;
-		origin = find_origin(draft->config, door->source);
+		origin = find_log(draft->config, door->source);
 		if (origin)
 			door->knock.filter.origin = origin->id;
 		else

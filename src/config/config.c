@@ -154,9 +154,9 @@ struct config *config_free(struct config *config)
 		return NULL;
 	for (size_t i = 0; i < config->n_doors; i++)
 		door_done(&config->doors[i]);
-	for (size_t i = 0; i < config->n_origins; i++)
-		origin_done(&config->origins[i]);
-	free(config->origins);
+	for (size_t i = 0; i < config->n_logs; i++)
+		other_log_done(&config->logs[i]);
+	free(config->logs);
 	free(config->doors);
 	free(config->log_prefix);
 	free(config->keys);

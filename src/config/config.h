@@ -39,8 +39,8 @@ struct config {
 	char *keys;		/* the directory of the keys */
 	struct door *doors;	/* in the order of the file */
 	size_t n_doors;
-	struct origin *origins; /* the [source NAME] sections, in their order */
-	size_t n_origins;
+	struct other_log *logs; /* the [source NAME] sections, in their order */
+	size_t n_logs;
 };
 
 /* Reads `path`. 0: *ret_config is whole, and *ret_complaints may hold warnings. -EBADMSG: the file

@@ -218,21 +218,21 @@ static int read_options(struct ini_section *section, struct complaints *complain
 static int read_source(struct ini_section *section, struct complaints *complaints,
 		       struct draft *draft)
 {
-	size_t n = draft->config->n_origins++, n_errors = complaints->n_errors;
-	struct origin *origin = &draft->config->origins[n];
+	size_t n = draft->config->n_logs++, n_errors = complaints->n_errors;
+	struct other_log *origin = &draft->config->logs[n];
 	const struct ini_entry *pattern = ini_find(section, "pattern");
 	char where[WHERE_MAX];
 	struct part part = {SECTION_SOURCE, section, where, origin, NULL, complaints};
 	int r;
 
-	if (n == ORIGINS_MAX)
+	if (n == OTHER_LOGS_MAX)
 		complain_error(complaints, section->line,
-			       "there are more than %d [source] sections", ORIGINS_MAX);
+			       "there are more than %d [source] sections", OTHER_LOGS_MAX);
 	read_name(SECTION_SOURCE, section, complaints, origin->name, where);
 	origin->line = pattern ? pattern->line : section->line;
 	r = read_part(&part);
 	if (r == 0 && complaints->n_errors == n_errors && !section->damaged)
-		origin_seal(origin);
+		other_log_seal(origin);
 	return r;
 }
 
@@ -293,8 +293,8 @@ int draft_build(struct ini *ini, struct complaints *complaints, struct draft *re
 	if (!draft.config || !draft.doors)
 		return -ENOMEM;
 	draft.config->doors = calloc(ini->n_sections + 1, sizeof(*draft.config->doors));
-	draft.config->origins = calloc(ini->n_sections + 1, sizeof(*draft.config->origins));
-	if (!draft.config->doors || !draft.config->origins)
+	draft.config->logs = calloc(ini->n_sections + 1, sizeof(*draft.config->logs));
+	if (!draft.config->doors || !draft.config->logs)
 		return -ENOMEM;
 	r = read_sections(ini, complaints, &draft);
 	if (r < 0)

@@ -14,7 +14,7 @@
 
 #define OPTION(field) .section = SECTION_OPTIONS, .offset = offsetof(struct config, field)
 #define DOOR(field)   .section = SECTION_DOOR, .offset = offsetof(struct door, field)
-#define SOURCE(field) .section = SECTION_SOURCE, .offset = offsetof(struct origin, field)
+#define SOURCE(field) .section = SECTION_SOURCE, .offset = offsetof(struct other_log, field)
 #define WHOLE_DOOR    .section = SECTION_DOOR
 #define ONLY(backend) .backends = 1U << BACKEND_##backend
 

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/placeholder.h"
+#include "core/strv.h"
 
 void door_done(struct door *door)
 {
-	command_free(door->users);
+	strv_free(door->users);
 	free(door->allow);
 	free(door->one_time_sequences);
 	free(door->source);
@@ -15,8 +15,8 @@ void door_done(struct door *door)
 	free(door->chain);
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		free(door->set[family]);
-		command_free(door->start_command[family]);
-		command_free(door->stop_command[family]);
+		strv_free(door->start_command[family]);
+		strv_free(door->stop_command[family]);
 	}
 	*door = (struct door){0};
 }

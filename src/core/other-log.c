@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "core/placeholder.h"
+#include "core/strv.h"
 
 /* FNV-1a, the text's NUL included. */
 static uint64_t add_text(uint64_t hash, const char *text)
@@ -13,19 +13,19 @@ static uint64_t add_text(uint64_t hash, const char *text)
 	return hash;
 }
 
-void origin_seal(struct origin *origin)
+void other_log_seal(struct other_log *origin)
 {
 	uint64_t hash = add_text(UINT64_C(14695981039346656037), origin->name);
 
 	for (char **match = origin->matches; *match; match++)
 		hash = add_text(hash, *match);
 	hash = add_text(hash, origin->pattern);
-	origin->id = hash != ORIGIN_KERNEL ? hash : 1;
+	origin->id = hash != OTHER_LOG_KERNEL ? hash : 1;
 }
 
-void origin_done(struct origin *origin)
+void other_log_done(struct other_log *origin)
 {
-	command_free(origin->matches);
+	strv_free(origin->matches);
 	free(origin->pattern);
-	*origin = (struct origin){0};
+	*origin = (struct other_log){0};
 }

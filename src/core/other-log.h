@@ -6,22 +6,22 @@
 
 #include <stdint.h>
 
-enum { ORIGINS_MAX = 16 };
+enum { OTHER_LOGS_MAX = 16 };
 
 /* The kernel's own log, which is no section's. */
-enum { ORIGIN_KERNEL = 0 };
+enum { OTHER_LOG_KERNEL = 0 };
 
 /* All pointers belong to the origin. */
-struct origin {
+struct other_log {
 	char name[DOOR_NAME_MAX + 1];
 	char **matches; /* "FIELD=value"; ends in NULL. One of each field must hold */
 	char *pattern;	/* a regular expression */
 	unsigned line;	/* of the configuration: where the pattern stands */
-	uint64_t id;	/* of all that is above but the line; never ORIGIN_KERNEL */
+	uint64_t id;	/* of all that is above but the line; never OTHER_LOG_KERNEL */
 };
 
 /* Gives the origin its id. */
-void origin_seal(struct origin *origin);
+void other_log_seal(struct other_log *origin);
 
 /* Frees what it owns, not the origin itself. */
-void origin_done(struct origin *origin);
+void other_log_done(struct other_log *origin);

@@ -6,29 +6,30 @@
 
 #include "core/address.h"
 #include "core/door.h"
+#include "core/strv.h"
 #include "core/user.h"
 #include "core/visitor.h"
 
-/* Room for any token's value and its NUL. */
+/* Room for any placeholder's value and its NUL. */
 enum { VALUE_MAX = 64 };
 _Static_assert((int)USER_NAME_MAX < VALUE_MAX && (int)DOOR_NAME_MAX < VALUE_MAX,
 	       "there is room for names");
 
-static void put_address(const struct door *door, const struct caller *caller, char *value)
+static void put_address(const struct door *door, const struct visitor *visitor, char *value)
 {
 	(void)door;
-	address_format(&caller->source, value);
+	address_format(&visitor->source, value);
 }
 
-static void put_door(const struct door *door, const struct caller *caller, char *value)
+static void put_door(const struct door *door, const struct visitor *visitor, char *value)
 {
-	(void)caller;
+	(void)visitor;
 	memcpy(value, door->name, strlen(door->name) + 1);
 }
 
-static void put_timeout(const struct door *door, const struct caller *caller, char *value)
+static void put_timeout(const struct door *door, const struct visitor *visitor, char *value)
 {
-	uint64_t seconds = door_timeout_us(door, caller->seconds) / 1000000;
+	uint64_t seconds = door_timeout_us(door, visitor->seconds) / 1000000;
 	size_t n_digits = 1;
 
 	for (uint64_t rest = seconds; rest >= 10; rest /= 10)
@@ -38,58 +39,58 @@ static void put_timeout(const struct door *door, const struct caller *caller, ch
 		value[--n_digits] = (char)('0' + seconds % 10);
 }
 
-static void put_user(const struct door *door, const struct caller *caller, char *value)
+static void put_user(const struct door *door, const struct visitor *visitor, char *value)
 {
-	const char *user = caller->user ? caller->user : "";
+	const char *user = visitor->user ? visitor->user : "";
 
 	(void)door;
 	memcpy(value, user, strlen(user) + 1);
 }
 
-static void put_percent(const struct door *door, const struct caller *caller, char *value)
+static void put_percent(const struct door *door, const struct visitor *visitor, char *value)
 {
 	(void)door;
-	(void)caller;
+	(void)visitor;
 	memcpy(value, "%", 2);
 }
 
-static const struct token {
+static const struct placeholder {
 	const char *text;
-	void (*put)(const struct door *door, const struct caller *caller, char *value);
-} tokens[] = {
+	void (*put)(const struct door *door, const struct visitor *visitor, char *value);
+} placeholders[] = {
 	{"%IP%", put_address}, {"%DOOR%", put_door}, {"%TIMEOUT%", put_timeout},
 	{"%USER%", put_user},  {"%%", put_percent},
 };
 
-static const struct token *find_token(const char *text)
+static const struct placeholder *find_placeholder(const char *text)
 {
-	for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++)
-		if (strncmp(text, tokens[i].text, strlen(tokens[i].text)) == 0)
-			return &tokens[i];
+	for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++)
+		if (strncmp(text, placeholders[i].text, strlen(placeholders[i].text)) == 0)
+			return &placeholders[i];
 	return NULL;
 }
 
-size_t token_length(const char *text)
+size_t placeholder_length(const char *text)
 {
-	const struct token *token = find_token(text);
+	const struct placeholder *placeholder = find_placeholder(text);
 
-	return token ? strlen(token->text) : 0;
+	return placeholder ? strlen(placeholder->text) : 0;
 }
 
-char *token_expand(const char *text, const struct door *door, const struct caller *caller)
+char *placeholder_expand(const char *text, const struct door *door, const struct visitor *visitor)
 {
-	/* No token is shorter than two bytes, so half of them may grow to VALUE_MAX. */
+	/* No placeholder is shorter than two bytes, so half of them may grow to VALUE_MAX. */
 	char *expanded = malloc(strlen(text) / 2 * VALUE_MAX + 2), *end = expanded;
 
 	if (!expanded)
 		return NULL;
 	while (*text) {
-		const struct token *token = find_token(text);
+		const struct placeholder *placeholder = find_placeholder(text);
 
-		if (token) {
-			token->put(door, caller, end);
+		if (placeholder) {
+			placeholder->put(door, visitor, end);
 			end += strlen(end);
-			text += strlen(token->text);
+			text += strlen(placeholder->text);
 		} else {
 			*end++ = *text++;
 		}
@@ -98,27 +99,8 @@ char *token_expand(const char *text, const struct door *door, const struct calle
 	return expanded;
 }
 
-char **command_free(char **argv)
-{
-	if (!argv)
-		return NULL;
-	for (char **argument = argv; *argument; argument++)
-		free(*argument);
-	free(argv);
-	return NULL;
-}
-
-bool command_equal(char *const *a, char *const *b)
-{
-	if (!a || !b)
-		return a == b;
-	for (; *a && *b; a++, b++)
-		if (strcmp(*a, *b) != 0)
-			return false;
-	return *a == *b;
-}
-
-char **command_expand(char *const *argv, const struct door *door, const struct caller *caller)
+char **placeholder_expand_all(char *const *argv, const struct door *door,
+			      const struct visitor *visitor)
 {
 	size_t n = 0;
 	char **expanded;
@@ -127,9 +109,9 @@ char **command_expand(char *const *argv, const struct door *door, const struct c
 		n++;
 	expanded = calloc(n + 1, sizeof *expanded);
 	for (size_t i = 0; expanded && i < n; i++) {
-		expanded[i] = token_expand(argv[i], door, caller);
+		expanded[i] = placeholder_expand(argv[i], door, visitor);
 		if (!expanded[i])
-			return command_free(expanded);
+			return strv_free(expanded);
 	}
 	return expanded;
 }

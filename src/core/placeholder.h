@@ -1,28 +1,22 @@
-/* Commands: argument vectors that end in NULL, and the tokens in them. */
+/* Placeholders: %IP% and the like in the arguments of a command and in the entry of a set. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
-struct caller;
+struct visitor;
 struct door;
 
-/* Frees the vector and its strings, and returns NULL. */
-char **command_free(char **argv);
+/* The placeholders, as messages name them. */
+#define PLACEHOLDERS_TEXT "%IP%, %DOOR%, %TIMEOUT% and %USER%"
 
-/* Whether both hold the same arguments, or both are NULL. */
-bool command_equal(char *const *a, char *const *b);
+/* How long the placeholder is that the text starts with: %IP%, %DOOR%, %TIMEOUT%, %USER%, or %%,
+ * which stands for a percent sign. 0: it starts with none. */
+size_t placeholder_length(const char *text);
 
-/* The tokens, as people are told of them. */
-#define TOKENS_TEXT "%IP%, %DOOR%, %TIMEOUT% and %USER%"
-
-/* How long the token is that the text starts with: %IP%, %DOOR%, %TIMEOUT%, %USER%, or %%, which
- * stands for a percent sign. 0: it starts with none. */
-size_t token_length(const char *text);
-
-/* The text with its tokens replaced: the canonical address, the door's name, how long it stays
- * open in seconds, the user's name or nothing. To be freed; NULL: no memory. */
-char *token_expand(const char *text, const struct door *door, const struct caller *caller);
+/* The text with its placeholders replaced: the canonical address, the door's name, how long it
+ * stays open in seconds, the user's name or nothing. To be freed; NULL: no memory. */
+char *placeholder_expand(const char *text, const struct door *door, const struct visitor *visitor);
 
 /* The same for each argument. */
-char **command_expand(char *const *argv, const struct door *door, const struct caller *caller);
+char **placeholder_expand_all(char *const *argv, const struct door *door,
+			      const struct visitor *visitor);

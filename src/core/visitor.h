@@ -1,11 +1,11 @@
-/* A caller: for whom a door is opened, as far as it is known. */
+/* A visitor: for whom a door is opened, as far as it is known. */
 #pragma once
 
 #include "core/address.h"
 
 #include <stdint.h>
 
-struct caller {
+struct visitor {
 	struct address source;
 	const char *user; /* whose key it was; NULL or "": nobody's */
 	const char *way;  /* "sequence", "token", "spa", "hand": how he came; NULL: unknown. It is

@@ -23,15 +23,15 @@
 /* How long a predecessor may take to be gone. */
 #define PATIENCE_US UINT64_C(1000000)
 
-struct doors {
+struct grant_loop {
 	sd_event *event;
 	sd_event_source *timer, *commands;
 	struct grants *grants;
-	doors_news_fn news;
+	grant_loop_news_fn news;
 	void *userdata; /* of `news` */
 };
 
-DEFINE_CLEANUP(struct doors *, doors_free)
+DEFINE_CLEANUP(struct grant_loop *, grant_loop_free)
 
 /* What is wrong with a record concerns no door. Whether the news was of that kind. */
 static bool log_record(const struct grant_news *news)
@@ -73,7 +73,7 @@ static void on_news(void *userdata, const struct grant_news *news)
 		[GRANT_RESTORED] = AUDIT_RESTORED,
 		[GRANT_MISSING] = AUDIT_MISSING,
 	};
-	const struct doors *doors = userdata;
+	const struct grant_loop *doors = userdata;
 	uint64_t deadline_us = news->left_us > 0 ? clock_us(CLOCK_REALTIME) + news->left_us : 0;
 
 	if (log_record(news))
@@ -91,13 +91,13 @@ static void on_news(void *userdata, const struct grant_news *news)
 		doors->news(doors->userdata, news, deadline_us);
 }
 
-void doors_listen(struct doors *doors, doors_news_fn fn, void *userdata)
+void grant_loop_listen(struct grant_loop *doors, grant_loop_news_fn fn, void *userdata)
 {
 	doors->news = fn;
 	doors->userdata = userdata;
 }
 
-void doors_rearm(struct doors *doors)
+void grant_loop_rearm(struct grant_loop *doors)
 {
 	uint64_t next_us = grants_next_us(doors->grants);
 	uint64_t soon_us = clock_us(CLOCK_BOOTTIME) + BREATH_US;
@@ -109,10 +109,10 @@ void doors_rearm(struct doors *doors)
 				    next_us < UINT64_MAX ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
-static void run(struct doors *doors)
+static void run(struct grant_loop *doors)
 {
 	grants_run(doors->grants, clock_us(CLOCK_BOOTTIME));
-	doors_rearm(doors);
+	grant_loop_rearm(doors);
 }
 
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
@@ -133,7 +133,7 @@ static int on_command(sd_event_source *source, int fd, uint32_t events, void *us
 }
 
 /* Deadlines come before records: a flood of records must not hold a door open. */
-static int attach(struct doors *doors)
+static int attach(struct grant_loop *doors)
 {
 	int r;
 
@@ -148,7 +148,7 @@ static int attach(struct doors *doors)
 		r = sd_event_source_set_priority(doors->commands, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r < 0)
 		return r;
-	doors_rearm(doors);
+	grant_loop_rearm(doors);
 	return 0;
 }
 
@@ -164,9 +164,9 @@ static int take_records(const struct grants_options *options, struct grants **re
 	return r;
 }
 
-int doors_new(sd_event *event, const char *runtime_directory, struct doors **ret)
+int grant_loop_new(sd_event *event, const char *runtime_directory, struct grant_loop **ret)
 {
-	CLEANUP(cleanup_doors_free) struct doors *doors = calloc(1, sizeof *doors);
+	CLEANUP(cleanup_grant_loop_free) struct grant_loop *doors = calloc(1, sizeof *doors);
 	CLEANUP(cleanup_free) char *directory = NULL;
 	char boot_id[SD_ID128_STRING_MAX] = "unknown";
 	sd_id128_t boot;
@@ -199,7 +199,7 @@ int doors_new(sd_event *event, const char *runtime_directory, struct doors **ret
 	return 0;
 }
 
-struct doors *doors_free(struct doors *doors)
+struct grant_loop *grant_loop_free(struct grant_loop *doors)
 {
 	if (doors) {
 		sd_event_source_unref(doors->timer);
@@ -211,12 +211,12 @@ struct doors *doors_free(struct doors *doors)
 	return NULL;
 }
 
-struct grants *doors_grants(struct doors *doors)
+struct grants *grant_loop_grants(struct grant_loop *doors)
 {
 	return doors->grants;
 }
 
-int doors_wait_empty(struct doors *doors)
+int grant_loop_wait_empty(struct grant_loop *doors)
 {
 	uint64_t start_us = clock_us(CLOCK_BOOTTIME), now_us = start_us;
 
@@ -230,9 +230,9 @@ int doors_wait_empty(struct doors *doors)
 	return grants_count(doors->grants) == 0 ? 0 : -ETIMEDOUT;
 }
 
-int doors_suspend(struct doors *doors)
+int grant_loop_suspend(struct grant_loop *doors)
 {
 	grants_suspend(doors->grants, clock_us(CLOCK_BOOTTIME));
-	doors_rearm(doors);
-	return doors_wait_empty(doors);
+	grant_loop_rearm(doors);
+	return grant_loop_wait_empty(doors);
 }

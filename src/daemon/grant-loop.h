@@ -5,25 +5,26 @@
 
 #include <systemd/sd-event.h>
 
-struct doors;
+struct grant_loop;
 
 /* Grants on record under `runtime_directory`, driven by the event loop. 0, or a negative errno
  * after a line in the log. */
-int doors_new(sd_event *event, const char *runtime_directory, struct doors **ret);
-struct doors *doors_free(struct doors *doors);
+int grant_loop_new(sd_event *event, const char *runtime_directory, struct grant_loop **ret);
+struct grant_loop *grant_loop_free(struct grant_loop *doors);
 
-struct grants *doors_grants(struct doors *doors);
+struct grants *grant_loop_grants(struct grant_loop *doors);
 
 /* Has `fn` told of all news, after the journal. `deadline_us` is on the wall clock; 0: none. */
-typedef void (*doors_news_fn)(void *userdata, const struct grant_news *news, uint64_t deadline_us);
-void doors_listen(struct doors *doors, doors_news_fn fn, void *userdata);
+typedef void (*grant_loop_news_fn)(void *userdata, const struct grant_news *news,
+				   uint64_t deadline_us);
+void grant_loop_listen(struct grant_loop *doors, grant_loop_news_fn fn, void *userdata);
 
 /* To be called after grants_open() and the like: what is due may have changed. */
-void doors_rearm(struct doors *doors);
+void grant_loop_rearm(struct grant_loop *doors);
 
 /* Closes them all, for a successor to open again what is still due, and runs the loop until that is
  * done, but not for ever. 0 or -ETIMEDOUT. */
-int doors_suspend(struct doors *doors);
+int grant_loop_suspend(struct grant_loop *doors);
 
 /* Runs the loop until no grant is left, but not for ever. 0 or -ETIMEDOUT. */
-int doors_wait_empty(struct doors *doors);
+int grant_loop_wait_empty(struct grant_loop *doors);

@@ -35,15 +35,15 @@ struct manager {
 	sd_event *event;
 	struct notifier *notifier;
 	struct config *config;
-	struct judge *judge;
+	struct matcher *matcher;
 	struct burnt *burnt;
-	struct doors *doors;
+	struct grant_loop *doors;
 	struct tail *tail;
 	struct bus *bus;
 	struct stats stats;
 	const struct record *record; /* the one being judged */
 	bool settled;		     /* it is acted on, and the position is behind it */
-	struct limit limit;
+	struct ratelimit refusals;
 	sd_event_source *tending;
 	bool stopping;
 };
@@ -65,13 +65,13 @@ static void on_trouble(void *userdata, const char *door, const char *problem)
  */
 static void check_doors(struct manager *manager)
 {
-	struct firewall *firewall = grants_firewall(doors_grants(manager->doors));
+	struct firewall *firewall = grants_firewall(grant_loop_grants(manager->doors));
 
 	firewall_forget_ready(firewall);
 	for (size_t i = 0; i < manager->config->n_doors; i++)
 		firewall_make_ready(firewall, &manager->config->doors[i], clock_us(CLOCK_BOOTTIME),
 				    on_trouble, NULL);
-	doors_rearm(manager->doors);
+	grant_loop_rearm(manager->doors);
 }
 
 /* Knocks that are refused can be sent as often as somebody likes. */
@@ -82,8 +82,8 @@ static void refuse(struct manager *manager, const struct audit_entry *entry)
 	uint64_t n_dropped;
 
 	stats_count(&manager->stats, GRANT_REFUSED);
-	if (!limit_take(&manager->limit, entry->door, entry->user ? entry->user : "",
-			clock_us(CLOCK_MONOTONIC), &n_dropped))
+	if (!ratelimit_take(&manager->refusals, entry->door, entry->user ? entry->user : "",
+			    clock_us(CLOCK_MONOTONIC), &n_dropped))
 		return;
 	limited.event = AUDIT_REFUSED;
 	if (n_dropped > 0) {
@@ -106,7 +106,7 @@ static void refuse_match(struct manager *manager, const struct match *match, con
 }
 
 /* A request that names no door. */
-static void on_stray(void *userdata, const struct judge_stray *stray)
+static void on_stray(void *userdata, const struct matcher_stray *stray)
 {
 	refuse(userdata, &(struct audit_entry){
 				 .door = "",
@@ -134,7 +134,7 @@ static uint64_t age_us(const struct record *record)
 /* A door whose sequences are used up one after the other. */
 static void warn_if_last(const struct manager *manager, size_t number)
 {
-	const struct one_time *file = judge_one_time(manager->judge, number);
+	const struct one_time *file = matcher_one_time(manager->matcher, number);
 	const struct door *door = &manager->config->doors[number];
 
 	if (file && one_time_current(file) == one_time_count(file))
@@ -165,8 +165,8 @@ static void on_match(void *userdata, const struct match *match)
 		refuse_match(manager, match, "the source is not in allow");
 	else
 		grants_open(
-			doors_grants(manager->doors), door,
-			&(struct caller){match->source, match->user, match->way, match->seconds},
+			grant_loop_grants(manager->doors), door,
+			&(struct visitor){match->source, match->user, match->way, match->seconds},
 			clock_us(CLOCK_BOOTTIME));
 	warn_if_last(manager, match->knock);
 }
@@ -174,17 +174,17 @@ static void on_match(void *userdata, const struct match *match)
 static void on_record(void *userdata, const struct record *record)
 {
 	struct manager *manager = userdata;
-	uint64_t n_probes = judge_counts(manager->judge)->probes;
+	uint64_t n_probes = matcher_counts(manager->matcher)->probes;
 
 	manager->record = record;
 	manager->settled = false;
-	if (judge_feed(manager->judge, record, on_match, manager) == ENGINE_UNDERWAY &&
+	if (matcher_feed(manager->matcher, record, on_match, manager) == ENGINE_UNDERWAY &&
 	    !record->past)
 		tail_hurry(manager->tail);
-	if (judge_counts(manager->judge)->probes > n_probes)
+	if (matcher_counts(manager->matcher)->probes > n_probes)
 		manager->stats.last_probe_us = record->realtime_us;
 	if (manager->settled)
-		doors_rearm(manager->doors);
+		grant_loop_rearm(manager->doors);
 }
 
 static void on_news(void *userdata, const struct grant_news *news, uint64_t deadline_us)
@@ -201,55 +201,55 @@ static const struct door *find_door(void *userdata, const char *name, const char
 {
 	const struct manager *manager = userdata;
 
-	if (user[0] && !judge_knows(manager->judge, NULL, user))
+	if (user[0] && !matcher_knows(manager->matcher, NULL, user))
 		return NULL;
 	return config_find_door(manager->config, name);
 }
 
 /* A judge and the one before it. */
-struct reign {
-	const struct judge *judge, *predecessor;
+struct handover {
+	const struct matcher *matcher, *predecessor;
 };
 
 /* A user with another key than before is another user. */
 static bool has_same_key(void *userdata, const char *user)
 {
-	const struct reign *reign = userdata;
+	const struct handover *handover = userdata;
 
-	return judge_knows(reign->judge, reign->predecessor, user);
+	return matcher_knows(handover->matcher, handover->predecessor, user);
 }
 
 /* Puts a configuration in force. */
 static int adopt(struct manager *manager, struct config *config)
 {
-	struct grants *grants = doors_grants(manager->doors);
-	struct judge *judge = NULL;
-	int r = judge_new(config, JUDGE_IN_EARNEST, manager->judge, &judge);
+	struct grants *grants = grant_loop_grants(manager->doors);
+	struct matcher *matcher = NULL;
+	int r = matcher_new(config, MATCH_LIVE, manager->matcher, &matcher);
 
 	if (r == 0 && manager->tail)
-		r = tail_listen(manager->tail, config->origins, config->n_origins);
+		r = tail_listen(manager->tail, config->logs, config->n_logs);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));
-		judge_free(judge);
+		matcher_free(matcher);
 		config_free(config);
 		return r;
 	}
 	/* What one configuration has judged is not for another to judge. */
 	if (manager->tail)
 		tail_settle(manager->tail);
-	judge_burn_in(judge, manager->burnt);
-	judge_set_stray(judge, on_stray, manager);
+	matcher_set_burnt(matcher, manager->burnt);
+	matcher_set_stray(matcher, on_stray, manager);
 	burnt_set_skew(manager->burnt, (uint32_t)(config->clock_skew_us / 1000000));
-	if (manager->judge)
-		grants_expel(grants, has_same_key, &(struct reign){judge, manager->judge},
+	if (manager->matcher)
+		grants_expel(grants, has_same_key, &(struct handover){matcher, manager->matcher},
 			     clock_us(CLOCK_BOOTTIME));
-	judge_free(manager->judge);
-	manager->judge = judge;
+	matcher_free(manager->matcher);
+	manager->matcher = matcher;
 	config_free(manager->config);
 	manager->config = config;
 	grants_limit(grants, config->max_open);
 	grants_review(grants, find_door, manager, clock_us(CLOCK_BOOTTIME));
-	doors_rearm(manager->doors);
+	grant_loop_rearm(manager->doors);
 	return 0;
 }
 
@@ -261,7 +261,7 @@ static int reload(struct manager *manager)
 	notifier_say(manager->notifier,
 		     "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading %s",
 		     clock_us(CLOCK_MONOTONIC), manager->config_path);
-	r = load_config(manager->config_path, &config, NULL);
+	r = checked_config_load(manager->config_path, &config, NULL);
 	if (r == 0)
 		r = adopt(manager, config);
 	if (r == 0)
@@ -322,7 +322,7 @@ static int on_tend(sd_event_source *source, uint64_t time_us, void *userdata)
 {
 	struct manager *manager = userdata;
 
-	judge_tend(manager->judge, clock_us(CLOCK_REALTIME));
+	matcher_tend(manager->matcher, clock_us(CLOCK_REALTIME));
 	sd_event_source_set_time(source, time_us + TEND_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -361,19 +361,19 @@ static const struct config *get_config(void *userdata)
 static void get_stats(void *userdata, struct stats *ret)
 {
 	const struct manager *manager = userdata;
-	const struct judge_counts *counts = judge_counts(manager->judge);
-	const struct source_counts *source_counts = tail_counts(manager->tail);
+	const struct matcher_counts *counts = matcher_counts(manager->matcher);
+	const struct input_counts *input_counts = tail_counts(manager->tail);
 
 	*ret = manager->stats;
 	ret->records = counts->records;
 	ret->probes = counts->probes;
 	ret->damaged = counts->damaged;
-	ret->sources = judge_sources(manager->judge);
+	ret->sources = matcher_sources(manager->matcher);
 	ret->max_sources = manager->config->max_sources;
-	ret->grants = grants_count(doors_grants(manager->doors));
+	ret->grants = grants_count(grant_loop_grants(manager->doors));
 	ret->doors = manager->config->n_doors;
-	ret->missed = source_counts->missed;
-	ret->gaps = source_counts->gaps;
+	ret->missed = input_counts->missed;
+	ret->gaps = input_counts->gaps;
 }
 
 static int on_bus_reload(void *userdata)
@@ -400,12 +400,12 @@ static int start(struct manager *manager, const struct manager_options *options)
 	struct config *config = NULL;
 	int r;
 
-	r = load_config(options->config_path, &config, NULL);
+	r = checked_config_load(options->config_path, &config, NULL);
 	if (r < 0)
 		return r;
 	r = keep_burnt(manager, options);
 	if (r == 0)
-		r = doors_new(manager->event, options->runtime_directory, &manager->doors);
+		r = grant_loop_new(manager->event, options->runtime_directory, &manager->doors);
 	if (r < 0) {
 		config_free(config);
 		return r;
@@ -416,16 +416,17 @@ static int start(struct manager *manager, const struct manager_options *options)
 				      clock_us(CLOCK_MONOTONIC), 0, on_tend, manager);
 	if (r < 0)
 		return r;
-	doors_listen(manager->doors, on_news, manager);
-	r = grants_inherit(doors_grants(manager->doors), find_door, manager,
+	grant_loop_listen(manager->doors, on_news, manager);
+	r = grants_inherit(grant_loop_grants(manager->doors), find_door, manager,
 			   clock_us(CLOCK_BOOTTIME));
 	if (r < 0)
 		log_line(LOG_ERR, "cannot read the records of grants, and will try again: %s",
 			 strerror(-r));
-	grants_review(doors_grants(manager->doors), find_door, manager, clock_us(CLOCK_BOOTTIME));
-	doors_rearm(manager->doors);
+	grants_review(grant_loop_grants(manager->doors), find_door, manager,
+		      clock_us(CLOCK_BOOTTIME));
+	grant_loop_rearm(manager->doors);
 	check_doors(manager);
-	trust_check();
+	nf_log_check();
 	join_bus(manager);
 	r = tail_new(manager->event,
 		     &(struct tail_options){
@@ -436,8 +437,7 @@ static int start(struct manager *manager, const struct manager_options *options)
 		     },
 		     &manager->tail);
 	return r < 0 ? r
-		     : tail_listen(manager->tail, manager->config->origins,
-				   manager->config->n_origins);
+		     : tail_listen(manager->tail, manager->config->logs, manager->config->n_logs);
 }
 
 int manager_new(const struct manager_options *options, struct manager **ret)
@@ -471,8 +471,8 @@ struct manager *manager_free(struct manager *manager)
 		tail_free(manager->tail);
 		sd_event_source_unref(manager->tending);
 		bus_free(manager->bus);
-		doors_free(manager->doors);
-		judge_free(manager->judge);
+		grant_loop_free(manager->doors);
+		matcher_free(manager->matcher);
 		burnt_free(manager->burnt);
 		config_free(manager->config);
 		notifier_free(manager->notifier);
@@ -493,10 +493,10 @@ static int stop(struct manager *manager)
 	manager->bus = bus_free(manager->bus);
 	if (manager->config->on_stop == ON_STOP_KEEP)
 		return 0;
-	r = doors_suspend(manager->doors);
+	r = grant_loop_suspend(manager->doors);
 	if (r < 0)
 		log_line(LOG_ERR, "doors that could not be closed: %zu",
-			 grants_count(doors_grants(manager->doors)));
+			 grants_count(grant_loop_grants(manager->doors)));
 	return r;
 }
 
@@ -515,35 +515,35 @@ int manager_run(struct manager *manager)
 	return stop(manager);
 }
 
-static int sweep(struct doors *doors)
+static int sweep(struct grant_loop *doors)
 {
-	int r = grants_sweep(doors_grants(doors), clock_us(CLOCK_BOOTTIME));
+	int r = grants_sweep(grant_loop_grants(doors), clock_us(CLOCK_BOOTTIME));
 	int left;
 
 	if (r < 0)
 		log_line(LOG_ERR, "cannot read the records of grants: %s", strerror(-r));
-	doors_rearm(doors);
-	left = doors_wait_empty(doors);
+	grant_loop_rearm(doors);
+	left = grant_loop_wait_empty(doors);
 	return r < 0 ? r : left;
 }
 
 int manager_sweep(const struct manager_options *options)
 {
-	struct doors *doors = NULL;
+	struct grant_loop *doors = NULL;
 	sd_event *event = NULL;
 	int r;
 
 	r = sd_event_new(&event);
 	if (r < 0)
 		return r;
-	r = doors_new(event, options->runtime_directory, &doors);
+	r = grant_loop_new(event, options->runtime_directory, &doors);
 	if (r == 0) {
 		r = sweep(doors);
 		if (r < 0)
 			log_line(LOG_ERR, "doors that could not be closed: %zu",
-				 grants_count(doors_grants(doors)));
+				 grants_count(grant_loop_grants(doors)));
 	}
-	doors_free(doors);
+	grant_loop_free(doors);
 	sd_event_unref(event);
 	return r;
 }

@@ -10,7 +10,7 @@
  * kernel log any packet with any prefix, and nothing tells that line from a real one. */
 static const char all_netns[] = "/proc/sys/net/netfilter/nf_log_all_netns";
 
-void trust_check(void)
+void nf_log_check(void)
 {
 	CLEANUP(cleanup_fclose) FILE *file = fopen(all_netns, "re");
 

@@ -2,4 +2,4 @@
 #pragma once
 
 /* Warns, once, in the log. */
-void trust_check(void);
+void nf_log_check(void);

@@ -64,7 +64,7 @@ enum {
 };
 
 struct reading {
-	struct source_place place;
+	struct input_position place;
 	unsigned lines;
 	bool other_boot;
 };
@@ -122,7 +122,7 @@ static int read_line(const struct position *position, char *line, struct reading
 	}
 }
 
-int position_read(const struct position *position, struct source_place *ret)
+int position_read(const struct position *position, struct input_position *ret)
 {
 	CLEANUP(cleanup_fclose) FILE *file = NULL;
 	struct reading reading = {0};
@@ -156,7 +156,7 @@ int position_read(const struct position *position, struct source_place *ret)
 	return 0;
 }
 
-static int write_file(const struct position *position, const struct source_place *place)
+static int write_file(const struct position *position, const struct input_position *place)
 {
 	bool failed;
 	FILE *file;
@@ -184,7 +184,7 @@ static int write_file(const struct position *position, const struct source_place
 }
 
 /* Nothing is synced: a power cut ends the boot that the position is of. */
-int position_write(struct position *position, const struct source_place *place)
+int position_write(struct position *position, const struct input_position *place)
 {
 	int r = write_file(position, place);
 

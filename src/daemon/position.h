@@ -6,7 +6,7 @@
 #pragma once
 
 struct position;
-struct source_place;
+struct input_position;
 
 /* The position in that directory, which is made if it is not there. Copies the boot's id. 0 or a
  * negative errno. */
@@ -15,8 +15,8 @@ struct position *position_free(struct position *position);
 
 /* What a predecessor has written. 0; -ENOENT: nothing; -ESTALE: in another boot; -EBADMSG: it is
  * not a position; another negative errno. */
-int position_read(const struct position *position, struct source_place *ret);
+int position_read(const struct position *position, struct input_position *ret);
 
 /* Replaces it as a whole. After a negative errno there is none at all, so that no successor takes
  * an old one for the last. */
-int position_write(struct position *position, const struct source_place *place);
+int position_write(struct position *position, const struct input_position *place);

@@ -42,7 +42,7 @@ enum { PAST_MAX = 200000 };
 
 struct tail {
 	sd_event *event;
-	struct source *source;
+	struct input *input;
 	struct position *position; /* NULL: there is no room for it */
 	sd_event_source *timer, *more;
 	uint64_t hurry_until_us;
@@ -63,7 +63,7 @@ static void look_in(struct tail *tail, uint64_t us)
 
 static void report_missed(struct tail *tail)
 {
-	uint64_t missed = source_counts(tail->source)->missed, now_us;
+	uint64_t missed = input_counts(tail->input)->missed, now_us;
 
 	if (missed == tail->missed_told)
 		return;
@@ -97,18 +97,18 @@ static void lose(struct tail *tail, int error)
 
 static void read_batch(struct tail *tail)
 {
-	int r = SOURCE_RECORD;
+	int r = INPUT_RECORD;
 
 	for (int i = 0; i < BATCH; i++) {
 		struct record record;
 
-		r = source_next(tail->source, &record);
-		if (r != SOURCE_RECORD)
+		r = input_next(tail->input, &record);
+		if (r != INPUT_RECORD)
 			break;
 		tail->n_found++;
 		tail->fn(tail->userdata, &record);
 	}
-	if (r == SOURCE_RECORD)
+	if (r == INPUT_RECORD)
 		sd_event_source_set_enabled(tail->more, SD_EVENT_ONESHOT);
 	else if (r < 0)
 		lose(tail, r);
@@ -119,7 +119,7 @@ static void read_batch(struct tail *tail)
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 {
 	struct tail *tail = userdata;
-	int r = source_follow(tail->source);
+	int r = input_follow(tail->input);
 
 	(void)source;
 	(void)time_us;
@@ -167,7 +167,7 @@ static void open_position(struct tail *tail, const char *directory)
 
 /* Where a predecessor stood. False, and a line in the log if something is amiss: nowhere that
  * counts. */
-static bool find_place(const struct tail *tail, struct source_place *ret)
+static bool find_place(const struct tail *tail, struct input_position *ret)
 {
 	int r = tail->position ? position_read(tail->position, ret) : -ENOENT;
 
@@ -184,8 +184,8 @@ static bool find_place(const struct tail *tail, struct source_place *ret)
 static int open_source(struct tail *tail, uint64_t reach_us)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
-	struct source_place place;
-	struct source_live live = {
+	struct input_position place;
+	struct input_live live = {
 		.since_us = now_us > reach_us ? now_us - reach_us : 0,
 		.n_max = PAST_MAX,
 	};
@@ -193,13 +193,13 @@ static int open_source(struct tail *tail, uint64_t reach_us)
 
 	if (find_place(tail, &place)) {
 		live.place = &place;
-		r = source_new_live(&live, &tail->source);
+		r = input_new_live(&live, &tail->input);
 		if (r == -ESTALE)
 			log_line(LOG_WARNING, "the position is not in this journal; following it "
 					      "from now");
 		live.place = NULL;
 	}
-	return r == -ESTALE ? source_new_live(&live, &tail->source) : r;
+	return r == -ESTALE ? input_new_live(&live, &tail->input) : r;
 }
 
 int tail_new(sd_event *event, const struct tail_options *options, struct tail **ret)
@@ -218,7 +218,7 @@ int tail_new(sd_event *event, const struct tail_options *options, struct tail **
 		log_line(LOG_ERR, "cannot follow the journal: %s", strerror(-r));
 		return r;
 	}
-	if (!source_sees_files(tail->source))
+	if (!input_sees_files(tail->input))
 		log_line(LOG_WARNING, "no file of the journal can be read: is systemd-journald "
 				      "running, and this user in the group systemd-journal?");
 	tail_settle(tail);
@@ -231,9 +231,9 @@ int tail_new(sd_event *event, const struct tail_options *options, struct tail **
 	return 0;
 }
 
-int tail_listen(struct tail *tail, const struct origin *origins, size_t n)
+int tail_listen(struct tail *tail, const struct other_log *logs, size_t n)
 {
-	return source_listen(tail->source, origins, n);
+	return input_listen(tail->input, logs, n);
 }
 
 void tail_hurry(struct tail *tail)
@@ -243,10 +243,10 @@ void tail_hurry(struct tail *tail)
 
 void tail_settle(struct tail *tail)
 {
-	struct source_place place;
+	struct input_position place;
 	int r;
 
-	if (!tail->position || !source_place(tail->source, &place))
+	if (!tail->position || !input_position(tail->input, &place))
 		return;
 	r = position_write(tail->position, &place);
 	if (r < 0 && !tail->unsettled)
@@ -255,15 +255,15 @@ void tail_settle(struct tail *tail)
 	tail->unsettled = r < 0;
 }
 
-const struct source_counts *tail_counts(const struct tail *tail)
+const struct input_counts *tail_counts(const struct tail *tail)
 {
-	return source_counts(tail->source);
+	return input_counts(tail->input);
 }
 
 struct tail *tail_free(struct tail *tail)
 {
 	if (tail) {
-		source_free(tail->source);
+		input_free(tail->input);
 		position_free(tail->position);
 		sd_event_source_unref(tail->timer);
 		sd_event_source_unref(tail->more);

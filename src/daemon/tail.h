@@ -4,9 +4,9 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-struct origin;
+struct other_log;
 struct record;
-struct source_counts;
+struct input_counts;
 struct tail;
 
 typedef void (*tail_record_fn)(void *userdata, const struct record *record);
@@ -24,8 +24,8 @@ struct tail_options {
 int tail_new(sd_event *event, const struct tail_options *options, struct tail **ret);
 struct tail *tail_free(struct tail *tail);
 
-/* What these origins (copied) say is handed on as well, and of no others. 0 or -ENOMEM. */
-int tail_listen(struct tail *tail, const struct origin *origins, size_t n);
+/* What these logs (copied) say is handed on as well, and of no others. 0 or -ENOMEM. */
+int tail_listen(struct tail *tail, const struct other_log *logs, size_t n);
 
 /* Somebody is knocking: looks for records more often for a while. */
 void tail_hurry(struct tail *tail);
@@ -34,4 +34,4 @@ void tail_hurry(struct tail *tail);
  * acted on. What goes wrong is logged. */
 void tail_settle(struct tail *tail);
 
-const struct source_counts *tail_counts(const struct tail *tail);
+const struct input_counts *tail_counts(const struct tail *tail);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct children;
-struct caller;
+struct visitor;
 struct door;
 struct ipset_client;
 struct iptables;
@@ -28,7 +28,7 @@ struct firewall {
 	char problem[PROBLEM_MAX];
 };
 
-struct rule {
+struct passage {
 	const struct backend *backend;
 	char *set;     /* ipset, nft */
 	char *element; /* ipset, nft; iptables: the address */
@@ -43,7 +43,8 @@ struct backend {
 	const char *name;
 	bool expires; /* the kernel keeps the deadline */
 	/* Fills in the rule's fields. 0, -ENOMEM, -EAFNOSUPPORT. */
-	int (*spell)(const struct door *door, const struct caller *caller, struct rule *rule);
+	int (*spell)(const struct door *door, const struct visitor *visitor,
+		     struct passage *passage);
 	/* As firewall.h has it, with what comes before check(). 0 or a negative errno: `fn` will
 	 * not be called for what that says. NULL: check() will do, which waits for nobody. */
 	int (*ready)(struct firewall *firewall, const struct door *door, uint64_t now_us,
@@ -51,29 +52,29 @@ struct backend {
 	/* As firewall.h has them; `problem` is written on error. One family is checked at a time.
 	 */
 	int (*check)(struct firewall *firewall, const struct door *door, enum family family);
-	int (*open)(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
+	int (*open)(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 		    uint64_t now_us, void *owner);
-	int (*close)(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+	int (*close)(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 		     void *owner);
 	/* Fills in the listing of the rule's place, whose error is -ENOENT if there is no such
 	 * place, and sorts it. FIREWALL_DONE, or FIREWALL_PENDING: the backend has taken the
 	 * listing over; or a negative errno. NULL: what is open cannot be asked. */
-	int (*list)(struct firewall *firewall, const struct rule *rule, struct listing *listing,
-		    uint64_t now_us);
+	int (*list)(struct firewall *firewall, const struct passage *passage,
+		    struct listing *listing, uint64_t now_us);
 	/* What the listing says; PRESENT, SPELLED or ABSENT. */
-	enum firewall_answer (*find)(const struct listing *listing, const struct rule *rule,
+	enum firewall_answer (*find)(const struct listing *listing, const struct passage *passage,
 				     uint64_t *ret_left_us);
 	/* Whether a listing that lacks the rule tells that it is not there: it would be shown by
 	 * that name. NULL: always. */
-	bool (*knows)(const struct listing *listing, const struct rule *rule);
+	bool (*knows)(const struct listing *listing, const struct passage *passage);
 	/* Whether it is in the firewall after all, though no listing shows it by that name. NULL: a
 	 * listing tells all. */
-	bool (*holds)(struct firewall *firewall, const struct rule *rule);
-	bool (*is_whole)(const struct rule *rule);
+	bool (*holds)(struct firewall *firewall, const struct passage *passage);
+	bool (*is_whole)(const struct passage *passage);
 };
 
 /* A rule that has no more than what tells its place. 0 or -ENOMEM. */
-int rule_new_place(const struct rule *rule, struct rule **ret);
+int passage_new_place(const struct passage *passage, struct passage **ret);
 
 extern const struct backend backend_ipset, backend_nft, backend_iptables, backend_command;
 

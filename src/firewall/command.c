@@ -9,18 +9,19 @@
 #include "firewall/backend.h"
 #include "util/children.h"
 
-static int command_spell(const struct door *door, const struct caller *caller, struct rule *rule)
+static int command_spell(const struct door *door, const struct visitor *visitor,
+			 struct passage *passage)
 {
-	enum family family = address_family(&caller->source);
+	enum family family = address_family(&visitor->source);
 
 	if (!door->start_command[family])
 		return -EAFNOSUPPORT;
-	rule->start = command_expand(door->start_command[family], door, caller);
-	if (!rule->start)
+	passage->start = placeholder_expand_all(door->start_command[family], door, visitor);
+	if (!passage->start)
 		return -ENOMEM;
 	if (door->stop_command[family]) {
-		rule->stop = command_expand(door->stop_command[family], door, caller);
-		if (!rule->stop)
+		passage->stop = placeholder_expand_all(door->stop_command[family], door, visitor);
+		if (!passage->stop)
 			return -ENOMEM;
 	}
 	return 0;
@@ -38,19 +39,19 @@ static int run(struct firewall *firewall, char **argv, uint64_t now_us, void *ow
 	return FIREWALL_PENDING;
 }
 
-static int command_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
+static int command_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 			uint64_t now_us, void *owner)
 {
 	(void)left_us;
 	if (children_count(firewall->children) >= FIREWALL_OPENING_MAX)
 		return firewall_fail(firewall, -EAGAIN, "too many commands run");
-	return run(firewall, rule->start, now_us, owner);
+	return run(firewall, passage->start, now_us, owner);
 }
 
-static int command_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+static int command_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 			 void *owner)
 {
-	return run(firewall, rule->stop, now_us, owner);
+	return run(firewall, passage->stop, now_us, owner);
 }
 
 static int command_check(struct firewall *firewall, const struct door *door, enum family family)
@@ -67,9 +68,9 @@ static int command_check(struct firewall *firewall, const struct door *door, enu
 	return 0;
 }
 
-static bool command_is_whole(const struct rule *rule)
+static bool command_is_whole(const struct passage *passage)
 {
-	(void)rule; /* a door without a stop_command has nothing to close with */
+	(void)passage; /* a door without a stop_command has nothing to close with */
 	return true;
 }
 

@@ -88,31 +88,32 @@ void firewall_forget_ready(struct firewall *firewall)
 	iptables_forget_ready(firewall);
 }
 
-int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
+int firewall_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 		  uint64_t now_us, void *owner)
 {
-	return rule->backend->open(firewall, rule, left_us, now_us, owner);
+	return passage->backend->open(firewall, passage, left_us, now_us, owner);
 }
 
-int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us, void *owner)
+int firewall_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
+		   void *owner)
 {
-	return rule->backend->close(firewall, rule, now_us, owner);
+	return passage->backend->close(firewall, passage, now_us, owner);
 }
 
-int firewall_list(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+int firewall_list(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 		  firewall_listed_fn fn, void *userdata)
 {
 	struct listing *listing;
 	int r;
 
-	if (!rule->backend->list)
+	if (!passage->backend->list)
 		return -EOPNOTSUPP;
-	r = listing_new(rule, &listing);
+	r = listing_new(passage, &listing);
 	if (r < 0)
 		return r;
 	listing->fn = fn;
 	listing->userdata = userdata;
-	r = rule->backend->list(firewall, rule, listing, now_us);
+	r = passage->backend->list(firewall, passage, listing, now_us);
 	if (r == FIREWALL_DONE)
 		listing_tell(listing, now_us);
 	else if (r < 0)
@@ -121,21 +122,21 @@ int firewall_list(struct firewall *firewall, const struct rule *rule, uint64_t n
 }
 
 enum firewall_answer firewall_ask(struct firewall *firewall, struct listing *listing,
-				  const struct rule *rule, uint64_t *ret_left_us)
+				  const struct passage *passage, uint64_t *ret_left_us)
 {
-	const struct backend *backend = rule->backend;
+	const struct backend *backend = passage->backend;
 	enum firewall_answer answer;
 
 	if (listing->error < 0 && listing->error != -ENOENT)
 		return FIREWALL_SILENT;
-	answer = backend->find(listing, rule, ret_left_us);
+	answer = backend->find(listing, passage, ret_left_us);
 	if (answer != FIREWALL_ABSENT || listing->error < 0 || !backend->holds ||
-	    (backend->knows && backend->knows(listing, rule)))
+	    (backend->knows && backend->knows(listing, passage)))
 		return answer;
 	if (listing->n_asked == HOLDS_MAX)
 		return FIREWALL_SILENT;
 	listing->n_asked++;
-	return backend->holds(firewall, rule) ? FIREWALL_SPELLED : FIREWALL_ABSENT;
+	return backend->holds(firewall, passage) ? FIREWALL_SPELLED : FIREWALL_ABSENT;
 }
 
 uint64_t listing_cost(const struct listing *listing)
@@ -143,9 +144,9 @@ uint64_t listing_cost(const struct listing *listing)
 	return listing->n_items;
 }
 
-bool listing_covers(const struct listing *listing, const struct rule *rule)
+bool listing_covers(const struct listing *listing, const struct passage *passage)
 {
-	return rule_shares_place(listing->place, rule);
+	return passage_shares_place(listing->place, passage);
 }
 
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us)

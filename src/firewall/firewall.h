@@ -12,10 +12,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-struct caller;
+struct visitor;
 struct door;
 struct firewall;
-struct rule;
+struct passage;
 
 /* How long a command may run. */
 #define FIREWALL_COMMAND_LIMIT_US UINT64_C(10000000)
@@ -53,9 +53,9 @@ void firewall_forget_ready(struct firewall *firewall);
  * than a second longer. An owner has one of them under way at a time. A
  * firewall_progress, or a negative errno: nothing was changed. -EAGAIN: too many commands run, try
  * again. */
-int firewall_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
+int firewall_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 		  uint64_t now_us, void *owner);
-int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+int firewall_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 		   void *owner);
 
 /* Asks what is open in the place that the rule belongs to: its set, its chain. `fn` is called once,
@@ -63,7 +63,7 @@ int firewall_close(struct firewall *firewall, const struct rule *rule, uint64_t 
  * -EOPNOTSUPP: nothing can be asked about such rules; another negative errno: try again. */
 struct listing;
 typedef void (*firewall_listed_fn)(void *userdata, struct listing *listing, uint64_t now_us);
-int firewall_list(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+int firewall_list(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 		  firewall_listed_fn fn, void *userdata);
 
 enum firewall_answer {
@@ -75,13 +75,13 @@ enum firewall_answer {
 
 /* What the listing says of a rule, whose place it has to be the listing of. */
 enum firewall_answer firewall_ask(struct firewall *firewall, struct listing *listing,
-				  const struct rule *rule, uint64_t *ret_left_us);
+				  const struct passage *passage, uint64_t *ret_left_us);
 
 /* How much it was to ask: how many things were shown. */
 uint64_t listing_cost(const struct listing *listing);
 
 /* Whether the listing is of the place that the rule belongs to. */
-bool listing_covers(const struct listing *listing, const struct rule *rule);
+bool listing_covers(const struct listing *listing, const struct passage *passage);
 
 /* Gives a running command of this owner only until then. */
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us);
@@ -96,24 +96,24 @@ void firewall_process(struct firewall *firewall, uint64_t now_us);
  * configuration that it came from. */
 
 /* 0; -ENOMEM; -EAFNOSUPPORT: the door has nothing for the address's family. */
-int rule_new(const struct door *door, const struct caller *caller, struct rule **ret);
-struct rule *rule_free(struct rule *rule);
+int passage_new(const struct door *door, const struct visitor *visitor, struct passage **ret);
+struct passage *passage_free(struct passage *passage);
 
 /* Whether the kernel itself ends it after the time given to firewall_open(). */
-bool rule_expires(const struct rule *rule);
+bool passage_expires(const struct passage *passage);
 
 /* Whether both are closed in the same way. */
-bool rule_equal(const struct rule *a, const struct rule *b);
+bool passage_equal(const struct passage *a, const struct passage *b);
 
 /* Whether both belong to one set or chain, which one listing shows. */
-bool rule_shares_place(const struct rule *a, const struct rule *b);
+bool passage_shares_place(const struct passage *a, const struct passage *b);
 
-/* As lines of KEY=VALUE, for people and for rule_read_line(). */
-void rule_write(const struct rule *rule, FILE *file);
+/* As lines of KEY=VALUE, for people and for passage_read_line(). */
+void passage_write(const struct passage *passage, FILE *file);
 
 /* Reads one such line into *rule, which starts as NULL. 0; -ENOENT: no key of a rule; -EINVAL: not
- * as rule_write() writes it. */
-int rule_read_line(const char *key, const char *value, struct rule **rule);
+ * as passage_write() writes it. */
+int passage_read_line(const char *key, const char *value, struct passage **passage);
 
 /* Whether all has been read that the rule's backend needs to close it. */
-bool rule_is_whole(const struct rule *rule);
+bool passage_is_whole(const struct passage *passage);

@@ -176,21 +176,21 @@ __attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, 
 	return 0;
 }
 
-static int ipset_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
+static int ipset_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 		      uint64_t now_us, void *owner)
 {
 	(void)now_us;
 	(void)owner;
-	return run(firewall, rule->set, "add %s %s timeout %llu -exist", rule->set, rule->element,
-		   (unsigned long long)set_timeout_s(left_us));
+	return run(firewall, passage->set, "add %s %s timeout %llu -exist", passage->set,
+		   passage->element, (unsigned long long)set_timeout_s(left_us));
 }
 
-static int ipset_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+static int ipset_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 		       void *owner)
 {
 	(void)now_us;
 	(void)owner;
-	return run(firewall, rule->set, "del %s %s -exist", rule->set, rule->element);
+	return run(firewall, passage->set, "del %s %s -exist", passage->set, passage->element);
 }
 
 /* "192.0.2.1 timeout 24", and perhaps more. */
@@ -211,14 +211,14 @@ static int add_member(struct listing *listing, const char *line)
 	return listing_add(listing, line, length, left_us);
 }
 
-static int ipset_list(struct firewall *firewall, const struct rule *rule, struct listing *listing,
-		      uint64_t now_us)
+static int ipset_list(struct firewall *firewall, const struct passage *passage,
+		      struct listing *listing, uint64_t now_us)
 {
 	static const char members[] = "\nMembers:\n";
 	const char *line;
 
 	(void)now_us;
-	listing->error = run(firewall, rule->set, "list %s", rule->set);
+	listing->error = run(firewall, passage->set, "list %s", passage->set);
 	line = listing->error == 0 && firewall->ipset->output
 		       ? strstr(firewall->ipset->output, members)
 		       : NULL;
@@ -231,9 +231,9 @@ static int ipset_list(struct firewall *firewall, const struct rule *rule, struct
 	return FIREWALL_DONE;
 }
 
-static bool ipset_holds(struct firewall *firewall, const struct rule *rule)
+static bool ipset_holds(struct firewall *firewall, const struct passage *passage)
 {
-	return run(firewall, rule->set, "test %s %s", rule->set, rule->element) == 0;
+	return run(firewall, passage->set, "test %s %s", passage->set, passage->element) == 0;
 }
 
 static size_t count(const char *text, char c)

@@ -7,14 +7,14 @@
 #include "firewall/backend.h"
 #include "firewall/spelling.h"
 
-int listing_new(const struct rule *rule, struct listing **ret)
+int listing_new(const struct passage *passage, struct listing **ret)
 {
 	struct listing *listing = calloc(1, sizeof *listing);
 
 	if (!listing)
 		return -ENOMEM;
 	listing->spelling = calloc(1, sizeof *listing->spelling);
-	if (!listing->spelling || rule_new_place(rule, &listing->place) < 0) {
+	if (!listing->spelling || passage_new_place(passage, &listing->place) < 0) {
 		listing_free(listing);
 		return -ENOMEM;
 	}
@@ -28,7 +28,7 @@ struct listing *listing_free(struct listing *listing)
 		for (size_t i = 0; i < listing->n_items; i++)
 			free(listing->items[i].key);
 		free(listing->items);
-		rule_free(listing->place);
+		passage_free(listing->place);
 		if (listing->spelling)
 			spelling_done(listing->spelling);
 		free(listing->spelling);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct rule;
+struct passage;
 struct spelling;
 
 struct listing_item {
@@ -16,7 +16,7 @@ struct listing_item {
 };
 
 struct listing {
-	struct rule *place; /* some rule of this place */
+	struct passage *place; /* some rule of this place */
 	firewall_listed_fn fn;
 	void *userdata;
 	int error; /* 0, or why the firewall could not be asked: a negative errno */
@@ -27,7 +27,7 @@ struct listing {
 };
 
 /* An empty one, of the place that the rule belongs to. 0 or -ENOMEM. */
-int listing_new(const struct rule *rule, struct listing **ret);
+int listing_new(const struct passage *passage, struct listing **ret);
 struct listing *listing_free(struct listing *listing);
 
 /* Adds what is open for another `left_us` (UINT64_MAX: no end is known). 0 or -ENOMEM. */

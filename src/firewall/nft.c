@@ -155,29 +155,30 @@ static int add(struct firewall *firewall, const char *set, const char *element, 
 		   set, element, timeout_s, set, element, set, element, timeout_s);
 }
 
-static int nft_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
+static int nft_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 		    uint64_t now_us, void *owner)
 {
 	(void)now_us;
 	(void)owner;
-	return add(firewall, rule->set, rule->element, set_timeout_s(left_us));
+	return add(firewall, passage->set, passage->element, set_timeout_s(left_us));
 }
 
-static int nft_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+static int nft_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 		     void *owner)
 {
 	int r;
 
 	(void)now_us;
 	(void)owner;
-	r = run(firewall, rule->set,
+	r = run(firewall, passage->set,
 		"add element %s { %s timeout 1s }\n"
 		"delete element %s { %s }\n",
-		rule->set, rule->element, rule->set, rule->element);
+		passage->set, passage->element, passage->set, passage->element);
 	if (r != -ENOSPC)
 		return r;
 	/* Others have filled the set, which is there: what is not found now is gone. */
-	r = run(firewall, rule->set, "delete element %s { %s }\n", rule->set, rule->element);
+	r = run(firewall, passage->set, "delete element %s { %s }\n", passage->set,
+		passage->element);
 	return r == -ENOENT ? FIREWALL_DONE : r;
 }
 
@@ -253,14 +254,14 @@ static int add_elements(struct listing *listing, const char *output)
 	return r;
 }
 
-static int nft_list(struct firewall *firewall, const struct rule *rule, struct listing *listing,
-		    uint64_t now_us)
+static int nft_list(struct firewall *firewall, const struct passage *passage,
+		    struct listing *listing, uint64_t now_us)
 {
 	(void)now_us;
-	listing->error = prepare_client(firewall, rule->set);
+	listing->error = prepare_client(firewall, passage->set);
 	if (listing->error == 0) {
 		nft_ctx_output_set_flags(firewall->nft->context, 0);
-		listing->error = run(firewall, rule->set, "list set %s\n", rule->set);
+		listing->error = run(firewall, passage->set, "list set %s\n", passage->set);
 	}
 	if (listing->error == 0) {
 		nft_ctx_output_set_flags(firewall->nft->context, NFT_CTX_OUTPUT_TERSE);
@@ -271,21 +272,22 @@ static int nft_list(struct firewall *firewall, const struct rule *rule, struct l
 	return FIREWALL_DONE;
 }
 
-static bool nft_holds(struct firewall *firewall, const struct rule *rule)
+static bool nft_holds(struct firewall *firewall, const struct passage *passage)
 {
-	return ask(firewall, rule->set, "get element %s { %s }\n", rule->set, rule->element) == 0;
+	return ask(firewall, passage->set, "get element %s { %s }\n", passage->set,
+		   passage->element) == 0;
 }
 
 /* Goes through the whole of an opening but for the end, which would make it so. */
 static int rehearse(struct firewall *firewall, const struct door *door, enum family family)
 {
 	static const char *const examples[N_FAMILIES] = {"192.0.2.1", "2001:db8::1"};
-	struct caller caller = {.user = NULL};
+	struct visitor visitor = {.user = NULL};
 	char *element;
 	int r;
 
-	address_parse(examples[family], &caller.source);
-	element = token_expand(door->entry, door, &caller);
+	address_parse(examples[family], &visitor.source);
+	element = placeholder_expand(door->entry, door, &visitor);
 	if (!element)
 		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", door->set[family]);
 	nft_ctx_set_dry_run(firewall->nft->context, true);

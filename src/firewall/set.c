@@ -12,20 +12,20 @@
 
 #define US_PER_S UINT64_C(1000000)
 
-int set_spell(const struct door *door, const struct caller *caller, struct rule *rule)
+int set_spell(const struct door *door, const struct visitor *visitor, struct passage *passage)
 {
-	const char *set = door->set[address_family(&caller->source)];
+	const char *set = door->set[address_family(&visitor->source)];
 
 	if (!set)
 		return -EAFNOSUPPORT;
-	rule->set = strdup(set);
-	rule->element = token_expand(door->entry, door, caller);
-	return rule->set && rule->element ? 0 : -ENOMEM;
+	passage->set = strdup(set);
+	passage->element = placeholder_expand(door->entry, door, visitor);
+	return passage->set && passage->element ? 0 : -ENOMEM;
 }
 
-bool set_is_whole(const struct rule *rule)
+bool set_is_whole(const struct passage *passage)
 {
-	return rule->set && rule->element;
+	return passage->set && passage->element;
 }
 
 /* Only for what is not found as it is spelled: who has flushed a set has made this cheap. */
@@ -48,7 +48,7 @@ static bool is_covered(const struct listing *listing, const char *element)
 	return false;
 }
 
-enum firewall_answer set_find(const struct listing *listing, const struct rule *rule,
+enum firewall_answer set_find(const struct listing *listing, const struct passage *passage,
 			      uint64_t *ret_left_us)
 {
 	char guess[SPELLING_MAX];
@@ -56,23 +56,23 @@ enum firewall_answer set_find(const struct listing *listing, const struct rule *
 
 	if (listing->n_items == 0)
 		return FIREWALL_ABSENT;
-	if (listing_find(listing, rule->element, ret_left_us))
+	if (listing_find(listing, passage->element, ret_left_us))
 		return FIREWALL_PRESENT;
-	guessed = spelling_guess(listing->spelling, rule->element, guess);
+	guessed = spelling_guess(listing->spelling, passage->element, guess);
 	if (guessed && listing_find(listing, guess, ret_left_us))
 		return FIREWALL_PRESENT;
-	return is_covered(listing, rule->element) || (guessed && is_covered(listing, guess))
+	return is_covered(listing, passage->element) || (guessed && is_covered(listing, guess))
 		       ? FIREWALL_SPELLED
 		       : FIREWALL_ABSENT;
 }
 
-bool set_knows(const struct listing *listing, const struct rule *rule)
+bool set_knows(const struct listing *listing, const struct passage *passage)
 {
 	char guess[SPELLING_MAX];
 
-	if (listing->n_items == 0 || spelling_is_known(note_spelling(listing), rule->element))
+	if (listing->n_items == 0 || spelling_is_known(note_spelling(listing), passage->element))
 		return true;
-	return spelling_guess(listing->spelling, rule->element, guess) &&
+	return spelling_guess(listing->spelling, passage->element, guess) &&
 	       spelling_is_known(listing->spelling, guess);
 }
 

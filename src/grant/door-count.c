@@ -8,49 +8,49 @@
 
 #include "core/door.h"
 
-struct crowd {
-	struct crowd *next;
+struct door_count {
+	struct door_count *next;
 	size_t n, n_running;
 	char door[DOOR_NAME_MAX + 1];
 };
 
-void crowds_done(struct crowds *crowds)
+void door_counts_done(struct door_counts *door_counts)
 {
-	for (size_t i = 0; i < CROWD_BUCKETS; i++) {
-		while (crowds->buckets[i]) {
-			struct crowd *crowd = crowds->buckets[i];
+	for (size_t i = 0; i < DOOR_COUNT_BUCKETS; i++) {
+		while (door_counts->buckets[i]) {
+			struct door_count *count = door_counts->buckets[i];
 
-			crowds->buckets[i] = crowd->next;
-			free(crowd);
+			door_counts->buckets[i] = count->next;
+			free(count);
 		}
 	}
 }
 
 /* The link to the door's crowd, or to nothing. The names are the configuration's: FNV-1a will do.
  */
-static struct crowd **find(const struct crowds *crowds, const char *door)
+static struct door_count **find(const struct door_counts *door_counts, const char *door)
 {
 	uint32_t hash = 2166136261u;
-	struct crowd **link;
+	struct door_count **link;
 
 	for (const char *c = door; *c; c++)
 		hash = (hash ^ (unsigned char)*c) * 16777619u;
-	link = (struct crowd **)&crowds->buckets[hash % CROWD_BUCKETS];
+	link = (struct door_count **)&door_counts->buckets[hash % DOOR_COUNT_BUCKETS];
 	while (*link && strcmp((*link)->door, door) != 0)
 		link = &(*link)->next;
 	return link;
 }
 
-size_t crowd_size(const struct crowds *crowds, const char *door)
+size_t door_count_size(const struct door_counts *door_counts, const char *door)
 {
-	const struct crowd *crowd = *find(crowds, door);
+	const struct door_count *count = *find(door_counts, door);
 
-	return crowd ? crowd->n : 0;
+	return count ? count->n : 0;
 }
 
-int crowd_join(struct crowds *crowds, const char *door)
+int door_count_join(struct door_counts *door_counts, const char *door)
 {
-	struct crowd **link = find(crowds, door);
+	struct door_count **link = find(door_counts, door);
 
 	if (!*link) {
 		*link = calloc(1, sizeof **link);
@@ -62,30 +62,30 @@ int crowd_join(struct crowds *crowds, const char *door)
 	return 0;
 }
 
-void crowd_leave(struct crowds *crowds, const char *door)
+void door_count_leave(struct door_counts *door_counts, const char *door)
 {
-	struct crowd **link = find(crowds, door), *crowd = *link;
+	struct door_count **link = find(door_counts, door), *count = *link;
 
-	assert(crowd);
-	if (--crowd->n == 0) {
-		*link = crowd->next;
-		free(crowd);
+	assert(count);
+	if (--count->n == 0) {
+		*link = count->next;
+		free(count);
 	}
 }
 
-size_t crowd_running(const struct crowds *crowds, const char *door)
+size_t door_count_running(const struct door_counts *door_counts, const char *door)
 {
-	const struct crowd *crowd = *find(crowds, door);
+	const struct door_count *count = *find(door_counts, door);
 
-	return crowd ? crowd->n_running : 0;
+	return count ? count->n_running : 0;
 }
 
-void crowd_begin(struct crowds *crowds, const char *door)
+void door_count_begin(struct door_counts *door_counts, const char *door)
 {
-	(*find(crowds, door))->n_running++;
+	(*find(door_counts, door))->n_running++;
 }
 
-void crowd_end(struct crowds *crowds, const char *door)
+void door_count_end(struct door_counts *door_counts, const char *door)
 {
-	(*find(crowds, door))->n_running--;
+	(*find(door_counts, door))->n_running--;
 }

@@ -4,25 +4,25 @@
 
 #include <stddef.h>
 
-struct crowd;
+struct door_count;
 
-enum { CROWD_BUCKETS = 1024 };
+enum { DOOR_COUNT_BUCKETS = 1024 };
 
-struct crowds {
-	struct crowd *buckets[CROWD_BUCKETS];
+struct door_counts {
+	struct door_count *buckets[DOOR_COUNT_BUCKETS];
 };
 
-void crowds_done(struct crowds *crowds);
+void door_counts_done(struct door_counts *door_counts);
 
-size_t crowd_size(const struct crowds *crowds, const char *door);
+size_t door_count_size(const struct door_counts *door_counts, const char *door);
 
 /* One more; 0 or -ENOMEM. */
-int crowd_join(struct crowds *crowds, const char *door);
+int door_count_join(struct door_counts *door_counts, const char *door);
 
 /* One less, of a door that has one. */
-void crowd_leave(struct crowds *crowds, const char *door);
+void door_count_leave(struct door_counts *door_counts, const char *door);
 
 /* How many commands run for the door, and one more or less, of a door that has a grant. */
-size_t crowd_running(const struct crowds *crowds, const char *door);
-void crowd_begin(struct crowds *crowds, const char *door);
-void crowd_end(struct crowds *crowds, const char *door);
+size_t door_count_running(const struct door_counts *door_counts, const char *door);
+void door_count_begin(struct door_counts *door_counts, const char *door);
+void door_count_end(struct door_counts *door_counts, const char *door);

@@ -3,19 +3,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void queue_done(struct queue *queue)
+void due_queue_done(struct due_queue *queue)
 {
 	free(queue->items);
-	*queue = (struct queue){0};
+	*queue = (struct due_queue){0};
 }
 
-static void put(struct queue *queue, size_t position, struct due *due)
+static void put(struct due_queue *queue, size_t position, struct due *due)
 {
 	queue->items[position] = due;
 	due->position = position;
 }
 
-static void sift_up(struct queue *queue, size_t position)
+static void sift_up(struct due_queue *queue, size_t position)
 {
 	struct due *due = queue->items[position];
 
@@ -26,7 +26,7 @@ static void sift_up(struct queue *queue, size_t position)
 	put(queue, position, due);
 }
 
-static void sift_down(struct queue *queue, size_t position)
+static void sift_down(struct due_queue *queue, size_t position)
 {
 	struct due *due = queue->items[position];
 
@@ -44,7 +44,7 @@ static void sift_down(struct queue *queue, size_t position)
 	put(queue, position, due);
 }
 
-int queue_add(struct queue *queue, struct due *due)
+int due_queue_add(struct due_queue *queue, struct due *due)
 {
 	if (queue->n_items == queue->n_room) {
 		size_t n_room = queue->n_room ? 2 * queue->n_room : 16;
@@ -60,7 +60,7 @@ int queue_add(struct queue *queue, struct due *due)
 	return 0;
 }
 
-void queue_remove(struct queue *queue, struct due *due)
+void due_queue_remove(struct due_queue *queue, struct due *due)
 {
 	size_t position = due->position;
 	struct due *last = queue->items[--queue->n_items];
@@ -72,14 +72,14 @@ void queue_remove(struct queue *queue, struct due *due)
 	sift_down(queue, last->position);
 }
 
-void queue_move(struct queue *queue, struct due *due, uint64_t at_us)
+void due_queue_move(struct due_queue *queue, struct due *due, uint64_t at_us)
 {
 	due->at_us = at_us;
 	sift_up(queue, due->position);
 	sift_down(queue, due->position);
 }
 
-struct due *queue_first(const struct queue *queue)
+struct due *due_queue_first(const struct due_queue *queue)
 {
 	return queue->n_items > 0 ? queue->items[0] : NULL;
 }

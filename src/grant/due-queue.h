@@ -10,19 +10,19 @@ struct due {
 	size_t position;
 };
 
-struct queue {
+struct due_queue {
 	struct due **items;
 	size_t n_items, n_room;
 };
 
-void queue_done(struct queue *queue);
+void due_queue_done(struct due_queue *queue);
 
 /* 0 or -ENOMEM. */
-int queue_add(struct queue *queue, struct due *due);
-void queue_remove(struct queue *queue, struct due *due);
+int due_queue_add(struct due_queue *queue, struct due *due);
+void due_queue_remove(struct due_queue *queue, struct due *due);
 
 /* Gives an item that is in the queue another time. */
-void queue_move(struct queue *queue, struct due *due, uint64_t at_us);
+void due_queue_move(struct due_queue *queue, struct due *due, uint64_t at_us);
 
 /* The earliest, or NULL. */
-struct due *queue_first(const struct queue *queue);
+struct due *due_queue_first(const struct due_queue *queue);

@@ -37,9 +37,9 @@ static void tell(const struct grant *grant, enum grant_event event, const char *
 		     });
 }
 
-struct caller grant_caller(const struct grant *grant)
+struct visitor grant_visitor(const struct grant *grant)
 {
-	return (struct caller){
+	return (struct visitor){
 		.source = grant->source,
 		.user = grant->user,
 		.way = grant->way,
@@ -47,18 +47,18 @@ struct caller grant_caller(const struct grant *grant)
 	};
 }
 
-void grant_take_caller(struct grant *grant, const struct caller *caller)
+void grant_take_visitor(struct grant *grant, const struct visitor *visitor)
 {
-	const char *user = caller->user ? caller->user : "";
+	const char *user = visitor->user ? visitor->user : "";
 
 	memmove(grant->user, user, strlen(user) + 1);
-	grant->way = caller->way;
-	grant->seconds = caller->seconds;
+	grant->way = visitor->way;
+	grant->seconds = visitor->seconds;
 }
 
 static void set_due(struct grant *grant, uint64_t at_us)
 {
-	queue_move(&grant->grants->queue, &grant->due, at_us);
+	due_queue_move(&grant->grants->queue, &grant->due, at_us);
 }
 
 static uint64_t time_left(const struct grant *grant, uint64_t now_us)
@@ -77,12 +77,12 @@ static const struct grant *find_twin(const struct grant *grant)
 {
 	const struct grant *other = *grants_bucket(grant->grants, &grant->source), *twin = NULL;
 
-	if (!rule_expires(grant->rule))
+	if (!passage_expires(grant->passage))
 		return NULL;
 	for (; other; other = other->next)
 		if (other != grant && grant_is_open(other) &&
 		    address_equal(&other->source, &grant->source) &&
-		    rule_equal(other->rule, grant->rule) &&
+		    passage_equal(other->passage, grant->passage) &&
 		    (!twin || other->deadline_us > twin->deadline_us))
 			twin = other;
 	return twin;
@@ -104,7 +104,7 @@ static int record(const struct grant *grant)
 		.deadline_us = grant->deadline_us,
 		.state = is_opening ? STORED_OPENING : STORED_OPEN,
 		.n_opened = grant->n_opened + is_opening,
-		.rule = grant->rule,
+		.passage = grant->passage,
 		.seconds = grant->seconds,
 	};
 
@@ -115,16 +115,16 @@ static int record(const struct grant *grant)
 
 static int began(struct grant *grant, int r)
 {
-	grant->runs = r == FIREWALL_PENDING && !rule_expires(grant->rule);
+	grant->runs = r == FIREWALL_PENDING && !passage_expires(grant->passage);
 	if (grant->runs)
-		crowd_begin(&grant->grants->crowds, grant->door);
+		door_count_begin(&grant->grants->door_counts, grant->door);
 	return r;
 }
 
 static bool is_crowded(const struct grant *grant)
 {
-	return !rule_expires(grant->rule) &&
-	       crowd_running(&grant->grants->crowds, grant->door) >= GRANT_COMMANDS_MAX;
+	return !passage_expires(grant->passage) &&
+	       door_count_running(&grant->grants->door_counts, grant->door) >= GRANT_COMMANDS_MAX;
 }
 
 /* As firewall_open() and firewall_close(). */
@@ -134,7 +134,7 @@ static int begin_open(struct grant *grant, uint64_t left_us, uint64_t now_us)
 
 	if (is_crowded(grant))
 		return -EAGAIN;
-	return began(grant, firewall_open(firewall, grant->rule, left_us, now_us, grant));
+	return began(grant, firewall_open(firewall, grant->passage, left_us, now_us, grant));
 }
 
 static int begin_close(struct grant *grant, uint64_t now_us)
@@ -143,7 +143,7 @@ static int begin_close(struct grant *grant, uint64_t now_us)
 
 	if (is_crowded(grant))
 		return -EAGAIN;
-	return began(grant, firewall_close(firewall, grant->rule, now_us, grant));
+	return began(grant, firewall_close(firewall, grant->passage, now_us, grant));
 }
 
 /* What could not be renewed keeps its old deadline, on record, too. What the firewall has lost and
@@ -224,9 +224,9 @@ static void keep(struct grant *grant, enum retelling retelling, uint64_t now_us)
 static void opened(struct grant *grant, uint64_t now_us)
 {
 	grant->state = OPEN;
-	grant->n_opened = rule_expires(grant->rule) ? 1 : grant->n_opened + 1;
+	grant->n_opened = passage_expires(grant->passage) ? 1 : grant->n_opened + 1;
 	/* Where a command has opened it, a successor has to know that it did. */
-	if (!rule_expires(grant->rule))
+	if (!passage_expires(grant->passage))
 		record(grant);
 	grant->kept_us = grant->asked_us;
 	grant->told_us = now_us;
@@ -236,10 +236,10 @@ static void opened(struct grant *grant, uint64_t now_us)
 	else
 		tell(grant, GRANT_OPENED, NULL, now_us);
 	grant->adopted = false;
-	if (rule_expires(grant->rule))
+	if (passage_expires(grant->passage))
 		survey_by(grant->grants, now_us + SURVEY_US);
-	if (rule_expires(grant->rule) && !grant->wanted && grant->deadline_us != grant->asked_us &&
-	    grant->deadline_us > now_us)
+	if (passage_expires(grant->passage) && !grant->wanted &&
+	    grant->deadline_us != grant->asked_us && grant->deadline_us > now_us)
 		keep(grant, RETOLD_RENEWED, now_us);
 }
 
@@ -291,8 +291,8 @@ void grant_start(struct grant *grant, uint64_t now_us)
 /* Opens what was knocked for meanwhile. */
 static void reopen(struct grant *grant, uint64_t now_us)
 {
-	rule_free(grant->rule);
-	grant->rule = TAKE_PTR(grant->wanted);
+	passage_free(grant->passage);
+	grant->passage = TAKE_PTR(grant->wanted);
 	grant->undone = false;
 	grant->failures = 0;
 	if (grant->deadline_us > now_us)
@@ -308,7 +308,7 @@ static void leave(struct grant *grant, uint64_t now_us)
 		.source = grant->source,
 		.deadline_us = grant->resumed_us,
 		.state = STORED_CLOSED,
-		.rule = grant->rule,
+		.passage = grant->passage,
 		.seconds = grant->seconds,
 	};
 
@@ -346,18 +346,18 @@ static void close_failed(struct grant *grant, int error, const char *problem, ui
 {
 	unsigned wait_s = 1u << (grant->failures < 6 ? grant->failures : 6);
 
-	if (grant->undone || (rule_expires(grant->rule) && error == -ENOENT)) {
+	if (grant->undone || (passage_expires(grant->passage) && error == -ENOENT)) {
 		grant->n_opened = 0;
 		closed(grant, now_us);
 		return;
 	}
 	tell(grant, GRANT_CLOSE_FAILED, problem, now_us);
-	if (rule_expires(grant->rule) && grant->kept_us + US_PER_S <= now_us) {
+	if (passage_expires(grant->passage) && grant->kept_us + US_PER_S <= now_us) {
 		grant->n_opened = 0;
 		closed(grant, now_us);
 		return;
 	}
-	if (grant->wanted && rule_equal(grant->wanted, grant->rule) &&
+	if (grant->wanted && passage_equal(grant->wanted, grant->passage) &&
 	    grant->n_opened < GRANT_OPENED_MAX) {
 		reopen(grant, now_us);
 		return;
@@ -416,7 +416,7 @@ void grant_done(void *owner, int error, const char *problem, uint64_t now_us)
 	struct grant *grant = owner;
 
 	if (grant->runs)
-		crowd_end(&grant->grants->crowds, grant->door);
+		door_count_end(&grant->grants->door_counts, grant->door);
 	grant->runs = false;
 	if (grant->state == OPENING && error == 0)
 		opened(grant, now_us);
@@ -443,7 +443,7 @@ static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 		grant->deadline_us = old_deadline_us;
 		record(grant);
 		tell(grant, GRANT_REFUSED, "its record cannot be written", now_us);
-	} else if (rule_expires(grant->rule) && is_idle) {
+	} else if (passage_expires(grant->passage) && is_idle) {
 		keep(grant, RETOLD_RENEWED, now_us);
 	} else if (grant->state != WAITING) {
 		set_due(grant, deadline_us);
@@ -453,20 +453,20 @@ static void renew(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 }
 
 /* A knock while it is being closed: it is opened again after that, as the door is now. */
-static void knock_again(struct grant *grant, const struct door *door, const struct caller *caller,
+static void knock_again(struct grant *grant, const struct door *door, const struct visitor *visitor,
 			uint64_t now_us)
 {
-	struct rule *wanted;
-	int r = rule_new(door, caller, &wanted);
+	struct passage *wanted;
+	int r = passage_new(door, visitor, &wanted);
 
 	if (r < 0) {
 		tell(grant, GRANT_REFUSED, strerror(-r), now_us);
 		return;
 	}
-	rule_free(grant->wanted);
+	passage_free(grant->wanted);
 	grant->wanted = wanted;
-	grant_take_caller(grant, caller);
-	grant->deadline_us = now_us + door_timeout_us(door, caller->seconds);
+	grant_take_visitor(grant, visitor);
+	grant->deadline_us = now_us + door_timeout_us(door, visitor->seconds);
 	if (grant->state == UNCLOSED)
 		set_due(grant, now_us);
 }
@@ -487,7 +487,7 @@ void grant_resume(struct grant *grant, uint64_t now_us)
 /* A command that is opening it may finish first: then the deadline has come. */
 void grant_end(struct grant *grant, uint64_t now_us)
 {
-	grant->wanted = rule_free(grant->wanted);
+	grant->wanted = passage_free(grant->wanted);
 	grant->deadline_us = now_us;
 	if (grant->state != OPENING && grant->state != RENEWING && grant->state != CLOSING)
 		set_due(grant, now_us);
@@ -499,7 +499,7 @@ void grant_adopt(struct grant *grant, uint64_t now_us)
 	grant->kept_us = grant->deadline_us;
 	if (grant->deadline_us <= now_us)
 		return;
-	if (rule_expires(grant->rule)) {
+	if (passage_expires(grant->passage)) {
 		grant->adopted = true;
 		survey_by(grant->grants, now_us);
 	} else {
@@ -509,7 +509,7 @@ void grant_adopt(struct grant *grant, uint64_t now_us)
 
 bool grant_should_show(const struct grant *grant, uint64_t now_us)
 {
-	return grant->state == OPEN && !grant->wanted && rule_expires(grant->rule) &&
+	return grant->state == OPEN && !grant->wanted && passage_expires(grant->passage) &&
 	       time_left(grant, now_us) > US_PER_S;
 }
 
@@ -540,27 +540,28 @@ void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left
 }
 
 /* Whose grant it is matters to what closes it: then it stays who opened it. */
-static void change_caller(struct grant *grant, const struct door *door, const struct caller *caller)
+static void change_visitor(struct grant *grant, const struct door *door,
+			   const struct visitor *visitor)
 {
-	struct rule *rule;
+	struct passage *passage;
 
-	if (rule_new(door, caller, &rule) < 0)
+	if (passage_new(door, visitor, &passage) < 0)
 		return;
-	if (rule_equal(rule, grant->rule))
-		grant_take_caller(grant, caller);
-	rule_free(rule);
+	if (passage_equal(passage, grant->passage))
+		grant_take_visitor(grant, visitor);
+	passage_free(passage);
 }
 
-void grant_knock(struct grant *grant, const struct door *door, const struct caller *caller,
+void grant_knock(struct grant *grant, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us)
 {
-	uint64_t deadline_us = now_us + door_timeout_us(door, caller->seconds);
+	uint64_t deadline_us = now_us + door_timeout_us(door, visitor->seconds);
 
 	if (grant->state == CLOSING || grant->state == UNCLOSED || grant->deadline_us <= now_us) {
-		knock_again(grant, door, caller, now_us);
+		knock_again(grant, door, visitor, now_us);
 		return;
 	}
-	change_caller(grant, door, caller);
+	change_visitor(grant, door, visitor);
 	renew(grant, deadline_us > grant->deadline_us ? deadline_us : grant->deadline_us, now_us);
 }
 

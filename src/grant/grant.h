@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct rule;
+struct passage;
 struct store;
 
 /* Doors that cannot be closed are opened so often again, and no more. */
@@ -51,19 +51,19 @@ struct grant {
 	enum grant_state state;
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
-	const char *way;	      /* the last caller's, as in struct caller */
+	const char *way;	      /* the last caller's, as in struct visitor */
 	char user[USER_NAME_MAX + 1]; /* the last caller's; "": nobody's */
 	uint32_t seconds;	      /* that it was asked to stay open */
-	struct rule *rule;
+	struct passage *passage;
 	uint64_t deadline_us;
-	uint64_t asked_us;   /* the deadline that the kernel was asked to keep last */
-	uint64_t kept_us;    /* the deadline that the kernel is known to keep */
-	unsigned failures;   /* to close it */
-	uint64_t n_opened;   /* how often it was opened since it was last known to be closed */
-	struct rule *wanted; /* what a knock while it was being closed wants open; or NULL */
-	bool runs;	     /* a command of its door */
-	bool unannounced;    /* nobody was told that it opened */
-	bool undone;	     /* what a failed command may have left is taken back, once */
+	uint64_t asked_us;	/* the deadline that the kernel was asked to keep last */
+	uint64_t kept_us;	/* the deadline that the kernel is known to keep */
+	unsigned failures;	/* to close it */
+	uint64_t n_opened;	/* how often it was opened since it was last known to be closed */
+	struct passage *wanted; /* what a knock while it was being closed wants open; or NULL */
+	bool runs;		/* a command of its door */
+	bool unannounced;	/* nobody was told that it opened */
+	bool undone;		/* what a failed command may have left is taken back, once */
 	enum retelling retelling;
 	bool adopted;	      /* from a predecessor, and nobody was told yet */
 	bool missing;	      /* the firewall does not have it, and that was told */
@@ -90,8 +90,8 @@ struct grants {
 	uint64_t survey_cost;	 /* of the last survey, and of late answers to it */
 	size_t n_grants;
 	size_t n_unread; /* records that could not be read */
-	struct queue queue;
-	struct crowds crowds;
+	struct due_queue queue;
+	struct door_counts door_counts;
 	struct grant *buckets[GRANTS_BUCKETS];
 };
 
@@ -104,10 +104,10 @@ struct grants {
 struct grant **grants_bucket(struct grants *grants, const struct address *source);
 
 /* Who opened it. Good as long as the grant. */
-struct caller grant_caller(const struct grant *grant);
+struct visitor grant_visitor(const struct grant *grant);
 
 /* It is this caller's from now on. */
-void grant_take_caller(struct grant *grant, const struct caller *caller);
+void grant_take_visitor(struct grant *grant, const struct visitor *visitor);
 
 /* Takes the grant out of the world, its record included or not. */
 void grant_forget(struct grant *grant);
@@ -129,7 +129,7 @@ void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left
 
 /* Another knock: of an open one, which moves the deadline, or of one that is being closed, after
  * which it is opened again as the door is now. */
-void grant_knock(struct grant *grant, const struct door *door, const struct caller *caller,
+void grant_knock(struct grant *grant, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us);
 
 /* Its deadline is now; grants_run() closes it. */

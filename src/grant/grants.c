@@ -44,8 +44,8 @@ int grants_new(const struct grants_options *options, struct grants **ret)
 
 static void grant_free(struct grant *grant)
 {
-	rule_free(grant->rule);
-	rule_free(grant->wanted);
+	passage_free(grant->passage);
+	passage_free(grant->wanted);
 	free(grant);
 }
 
@@ -55,14 +55,14 @@ struct grants *grants_free(struct grants *grants)
 		return NULL;
 	firewall_free(grants->firewall);
 	store_free(grants->store);
-	while (queue_first(&grants->queue)) {
-		struct due *due = queue_first(&grants->queue);
+	while (due_queue_first(&grants->queue)) {
+		struct due *due = due_queue_first(&grants->queue);
 
-		queue_remove(&grants->queue, due);
+		due_queue_remove(&grants->queue, due);
 		grant_free((struct grant *)due);
 	}
-	queue_done(&grants->queue);
-	crowds_done(&grants->crowds);
+	due_queue_done(&grants->queue);
+	door_counts_done(&grants->door_counts);
 	free(grants);
 	return NULL;
 }
@@ -102,10 +102,10 @@ static struct grant *find(struct grants *grants, const char *door, const struct 
 	return grant;
 }
 
-static int grant_new(struct grants *grants, const char *door, const struct caller *caller,
-		     struct rule *rule, uint64_t deadline_us, struct grant **ret)
+static int grant_new(struct grants *grants, const char *door, const struct visitor *visitor,
+		     struct passage *passage, uint64_t deadline_us, struct grant **ret)
 {
-	struct grant **bucket = grants_bucket(grants, &caller->source);
+	struct grant **bucket = grants_bucket(grants, &visitor->source);
 	struct grant *grant = calloc(1, sizeof *grant);
 
 	if (!grant)
@@ -113,19 +113,19 @@ static int grant_new(struct grants *grants, const char *door, const struct calle
 	grant->grants = grants;
 	grant->state = OPENING;
 	memcpy(grant->door, door, strlen(door) + 1);
-	grant->source = caller->source;
-	grant_take_caller(grant, caller);
+	grant->source = visitor->source;
+	grant_take_visitor(grant, visitor);
 	grant->deadline_us = grant->due.at_us = deadline_us;
-	if (crowd_join(&grants->crowds, door) < 0) {
+	if (door_count_join(&grants->door_counts, door) < 0) {
 		free(grant);
 		return -ENOMEM;
 	}
-	if (queue_add(&grants->queue, &grant->due) < 0) {
-		crowd_leave(&grants->crowds, door);
+	if (due_queue_add(&grants->queue, &grant->due) < 0) {
+		door_count_leave(&grants->door_counts, door);
 		free(grant);
 		return -ENOMEM;
 	}
-	grant->rule = rule;
+	grant->passage = passage;
 	grant->next = *bucket;
 	*bucket = grant;
 	grants->n_grants++;
@@ -141,8 +141,8 @@ void grant_forget_but_record(struct grant *grant)
 	while (*link != grant)
 		link = &(*link)->next;
 	*link = grant->next;
-	queue_remove(&grants->queue, &grant->due);
-	crowd_leave(&grants->crowds, grant->door);
+	due_queue_remove(&grants->queue, &grant->due);
+	door_count_leave(&grants->door_counts, grant->door);
 	grants->n_grants--;
 	grant_free(grant);
 }
@@ -162,60 +162,60 @@ void grant_forget(struct grant *grant)
 	grant_forget_but_record(grant);
 }
 
-static void refuse(struct grants *grants, const struct door *door, const struct caller *caller,
+static void refuse(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		   const char *reason)
 {
 	grants->news(grants->userdata, &(struct grant_news){
 					       .event = GRANT_REFUSED,
 					       .door = door->name,
-					       .source = caller->source,
-					       .user = caller->user ? caller->user : "",
-					       .way = caller->way,
+					       .source = visitor->source,
+					       .user = visitor->user ? visitor->user : "",
+					       .way = visitor->way,
 					       .reason = reason,
 				       });
 }
 
-static void open_new(struct grants *grants, const struct door *door, const struct caller *caller,
+static void open_new(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		     uint64_t now_us)
 {
-	uint64_t deadline_us = now_us + door_timeout_us(door, caller->seconds);
-	struct rule *rule = NULL;
+	uint64_t deadline_us = now_us + door_timeout_us(door, visitor->seconds);
+	struct passage *passage = NULL;
 	struct grant *grant;
 	int r;
 
 	if (grants->n_grants >= grants->max_open) {
-		refuse(grants, door, caller, "max_open doors are open");
+		refuse(grants, door, visitor, "max_open doors are open");
 		return;
 	}
-	if (crowd_size(&grants->crowds, door->name) >= door->max_open) {
-		refuse(grants, door, caller, "the door is open for max_open sources");
+	if (door_count_size(&grants->door_counts, door->name) >= door->max_open) {
+		refuse(grants, door, visitor, "the door is open for max_open sources");
 		return;
 	}
-	r = rule_new(door, caller, &rule);
+	r = passage_new(door, visitor, &passage);
 	if (r == 0)
-		r = grant_new(grants, door->name, caller, rule, deadline_us, &grant);
+		r = grant_new(grants, door->name, visitor, passage, deadline_us, &grant);
 	if (r == -EAFNOSUPPORT) {
-		refuse(grants, door, caller,
-		       address_family(&caller->source) == FAMILY_IPV6
+		refuse(grants, door, visitor,
+		       address_family(&visitor->source) == FAMILY_IPV6
 			       ? "the door has no set_6 or start_command_6"
 			       : "the door has no set or start_command");
 	} else if (r < 0) {
-		rule_free(rule);
-		refuse(grants, door, caller, strerror(-r));
+		passage_free(passage);
+		refuse(grants, door, visitor, strerror(-r));
 	} else {
 		grant_start(grant, now_us);
 	}
 }
 
-void grants_open(struct grants *grants, const struct door *door, const struct caller *caller,
+void grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us)
 {
-	struct grant *grant = find(grants, door->name, &caller->source);
+	struct grant *grant = find(grants, door->name, &visitor->source);
 
 	if (grant)
-		grant_knock(grant, door, caller, now_us);
+		grant_knock(grant, door, visitor, now_us);
 	else
-		open_new(grants, door, caller, now_us);
+		open_new(grants, door, visitor, now_us);
 }
 
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
@@ -258,26 +258,28 @@ void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn
 	}
 }
 
-static bool stands(const struct door *door, const struct caller *caller, const struct rule *rule)
+static bool stands(const struct door *door, const struct visitor *visitor,
+		   const struct passage *passage)
 {
-	struct rule *now;
+	struct passage *now;
 	bool same;
 
-	if (!door || !door_allows(door, &caller->source) ||
-	    (caller->user[0] && !door_has_user(door, caller->user)) ||
-	    rule_new(door, caller, &now) < 0)
+	if (!door || !door_allows(door, &visitor->source) ||
+	    (visitor->user[0] && !door_has_user(door, visitor->user)) ||
+	    passage_new(door, visitor, &now) < 0)
 		return false;
-	same = rule_equal(now, rule);
-	rule_free(now);
+	same = passage_equal(now, passage);
+	passage_free(now);
 	return same;
 }
 
 void grants_review(struct grants *grants, grants_find_fn find_door, void *userdata, uint64_t now_us)
 {
 	FOR_EACH_GRANT (grants, grant) {
-		struct caller caller = grant_caller(grant);
+		struct visitor visitor = grant_visitor(grant);
 
-		if (!stands(find_door(userdata, grant->door, grant->user), &caller, grant->rule))
+		if (!stands(find_door(userdata, grant->door, grant->user), &visitor,
+			    grant->passage))
 			grant_end(grant, now_us);
 	}
 	grants_run(grants, now_us);
@@ -298,9 +300,9 @@ struct inheritance {
 };
 
 /* Good as long as what is stored. */
-static struct caller caller_of(const struct stored_grant *stored)
+static struct visitor visitor_of(const struct stored_grant *stored)
 {
-	return (struct caller){
+	return (struct visitor){
 		.source = stored->source,
 		.user = stored->user,
 		.seconds = stored->seconds,
@@ -310,12 +312,12 @@ static struct caller caller_of(const struct stored_grant *stored)
 /* Takes the rule. */
 static void take(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
-	const struct caller caller = caller_of(stored);
+	const struct visitor visitor = visitor_of(stored);
 	struct grant *grant;
 
-	if (grant_new(grants, stored->door, &caller, stored->rule, stored->deadline_us, &grant) <
-	    0) {
-		rule_free(stored->rule);
+	if (grant_new(grants, stored->door, &visitor, stored->passage, stored->deadline_us,
+		      &grant) < 0) {
+		passage_free(stored->passage);
 	} else if (stored->state == STORED_CLOSED) {
 		grant_resume(grant, now_us);
 	} else {
@@ -329,12 +331,12 @@ static void take(struct grants *grants, struct stored_grant *stored, uint64_t no
 static bool renew_rule(const struct grants *grants, struct stored_grant *stored)
 {
 	const struct door *door = grants->find(grants->find_userdata, stored->door, stored->user);
-	const struct caller caller = caller_of(stored);
+	const struct visitor visitor = visitor_of(stored);
 
-	if (!stands(door, &caller, stored->rule))
+	if (!stands(door, &visitor, stored->passage))
 		return false;
-	stored->rule = rule_free(stored->rule);
-	return rule_new(door, &caller, &stored->rule) == 0;
+	stored->passage = passage_free(stored->passage);
+	return passage_new(door, &visitor, &stored->passage) == 0;
 }
 
 static void inherit_closed(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
@@ -347,13 +349,13 @@ static void inherit_closed(struct grants *grants, struct stored_grant *stored, u
 	}
 	if (!is_due || grants->find)
 		store_remove(grants->store, stored->door, &stored->source);
-	rule_free(stored->rule);
+	passage_free(stored->passage);
 }
 
 static void inherit_open(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
 	/* A command that may or may not have run is undone; whoever knocks again gets in. */
-	if (stored->state == STORED_OPENING && !rule_expires(stored->rule))
+	if (stored->state == STORED_OPENING && !passage_expires(stored->passage))
 		stored->deadline_us = 0;
 	take(grants, stored, now_us);
 }
@@ -365,8 +367,8 @@ static void sweep(struct grants *grants, struct stored_grant *stored, uint64_t n
 	uint64_t resumed_us = stored->state == STORED_OPEN ? stored->deadline_us : 0;
 	struct grant *grant;
 
-	if (rule_expires(stored->rule)) {
-		rule_free(stored->rule);
+	if (passage_expires(stored->passage)) {
+		passage_free(stored->passage);
 		return;
 	}
 	if (stored->deadline_us > now_us)
@@ -383,8 +385,8 @@ static void inherit_damaged(struct grants *grants, const char *name, struct stor
 {
 	const struct door *door =
 		grants->find ? grants->find(grants->find_userdata, stored->door, "") : NULL;
-	const struct caller caller = caller_of(stored);
-	bool is_closed = door && rule_new(door, &caller, &stored->rule) == 0;
+	const struct visitor visitor = visitor_of(stored);
+	bool is_closed = door && passage_new(door, &visitor, &stored->passage) == 0;
 
 	stored->n_opened = 1;
 	grants->news(grants->userdata, &(struct grant_news){
@@ -420,7 +422,7 @@ static void inherit(void *userdata, const char *name, struct stored_grant *store
 		grants->n_unread += error != -EINVAL;
 		report(inheritance, name, error);
 	} else if (find(grants, stored->door, &stored->source)) {
-		rule_free(stored->rule); /* our own */
+		passage_free(stored->passage); /* our own */
 	} else if (stored->state == STORED_DAMAGED) {
 		inherit_damaged(grants, name, stored, inheritance->now_us);
 	} else if (stored->state == STORED_CLOSED) {
@@ -468,7 +470,7 @@ int grants_fd(const struct grants *grants)
 
 uint64_t grants_next_us(const struct grants *grants)
 {
-	const struct due *first = queue_first(&grants->queue);
+	const struct due *first = due_queue_first(&grants->queue);
 	uint64_t next_us = firewall_next_us(grants->firewall);
 
 	if (grants->survey_us < next_us)
@@ -482,7 +484,7 @@ uint64_t grants_next_us(const struct grants *grants)
 static void run_due(struct grants *grants, int *budget, uint64_t now_us)
 {
 	while (*budget > 0) {
-		struct due *due = queue_first(&grants->queue);
+		struct due *due = due_queue_first(&grants->queue);
 		struct grant *grant = (struct grant *)due;
 
 		if (!due || due->at_us > now_us)

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct caller;
+struct visitor;
 struct door;
 struct firewall;
 struct grants;
@@ -68,7 +68,7 @@ struct firewall *grants_firewall(struct grants *grants);
 /* Opens the door for the caller's source, or moves the deadline, but never to an earlier time. The
  * last caller is whose grant it is. What comes of it is told as news, before or
  * after this returns. */
-void grants_open(struct grants *grants, const struct door *door, const struct caller *caller,
+void grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us);
 
 /* Closes the door for the source, or for all of them (`source` is NULL). Returns for how many it

@@ -29,39 +29,41 @@ static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 		enum firewall_answer answer;
 		uint64_t left_us = 0;
 
-		if (!grant->surveying || !listing_covers(listing, grant->rule))
+		if (!grant->surveying || !listing_covers(listing, grant->passage))
 			continue;
 		grant->surveying = false;
-		answer = firewall_ask(grants->firewall, listing, grant->rule, &left_us);
+		answer = firewall_ask(grants->firewall, listing, grant->passage, &left_us);
 		grant_found(grant, answer, left_us, grant->surveyed_us, now_us);
 	}
 }
 
-static bool is_being_asked(struct grants *grants, const struct rule *rule)
+static bool is_being_asked(struct grants *grants, const struct passage *passage)
 {
 	FOR_EACH_GRANT (grants, grant)
-		if (grant->surveying && rule_shares_place(grant->rule, rule))
+		if (grant->surveying && passage_shares_place(grant->passage, passage))
 			return true;
 	return false;
 }
 
-static void mark(struct grants *grants, const struct rule *rule, bool surveying, uint64_t now_us)
+static void mark(struct grants *grants, const struct passage *passage, bool surveying,
+		 uint64_t now_us)
 {
 	FOR_EACH_GRANT (grants, grant) {
-		if (!grant_should_show(grant, now_us) || !rule_shares_place(grant->rule, rule))
+		if (!grant_should_show(grant, now_us) ||
+		    !passage_shares_place(grant->passage, passage))
 			continue;
 		grant->surveying = surveying;
 		grant->surveyed_us = now_us;
 	}
 }
 
-static void ask(struct grants *grants, const struct rule *rule, uint64_t now_us)
+static void ask(struct grants *grants, const struct passage *passage, uint64_t now_us)
 {
-	if (is_being_asked(grants, rule))
+	if (is_being_asked(grants, passage))
 		return;
-	mark(grants, rule, true, now_us);
-	if (firewall_list(grants->firewall, rule, now_us, on_listed, grants) < 0)
-		mark(grants, rule, false, now_us);
+	mark(grants, passage, true, now_us);
+	if (firewall_list(grants->firewall, passage, now_us, on_listed, grants) < 0)
+		mark(grants, passage, false, now_us);
 }
 
 /* Until the next survey, whose cost is taken to be the last one's. */
@@ -82,9 +84,9 @@ void survey_run(struct grants *grants, uint64_t now_us)
 	if (grants->survey_us > now_us)
 		return;
 	FOR_EACH_GRANT (grants, grant) {
-		is_needed = is_needed || rule_expires(grant->rule);
+		is_needed = is_needed || passage_expires(grant->passage);
 		if (grant->surveyed_us < now_us && grant_should_show(grant, now_us))
-			ask(grants, grant->rule, now_us);
+			ask(grants, grant->passage, now_us);
 	}
 	grants->survey_us = UINT64_MAX;
 	grants->survey_rest_us = now_us + take_period(grants);

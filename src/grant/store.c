@@ -88,7 +88,7 @@ static int write_file(int fd, const struct store *store, const struct stored_gra
 		fprintf(file, "user=%s\n", stored->user);
 	if (stored->seconds > 0)
 		fprintf(file, "seconds=%" PRIu32 "\n", stored->seconds);
-	rule_write(stored->rule, file);
+	passage_write(stored->passage, file);
 	fprintf(file, "end=yes\n");
 	failed = ferror(file);
 	if (fclose(file) != 0)
@@ -230,7 +230,7 @@ static int read_line(const struct store *store, char *line, struct reading *read
 	case LINE_SECONDS:
 		return read_seconds(value, &reading->stored.seconds);
 	default:
-		return rule_read_line(line, value, &reading->stored.rule);
+		return passage_read_line(line, value, &reading->stored.passage);
 	}
 }
 
@@ -269,11 +269,11 @@ static int read_record(const struct store *store, const char *name, struct store
 	}
 	r = read_lines(store, file, &reading);
 	name_of(reading.stored.door, &reading.stored.source, own_name);
-	if (r == 0 && ((reading.lines & LINES) != LINES || !rule_is_whole(reading.stored.rule) ||
-		       strcmp(name, own_name) != 0))
+	if (r == 0 && ((reading.lines & LINES) != LINES ||
+		       !passage_is_whole(reading.stored.passage) || strcmp(name, own_name) != 0))
 		r = -EINVAL;
 	if (r < 0) {
-		rule_free(reading.stored.rule);
+		passage_free(reading.stored.passage);
 		return r == -ENOENT ? -EINVAL : r; /* a key that no rule has */
 	}
 	if (reading.other_boot)

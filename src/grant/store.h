@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-struct rule;
+struct passage;
 struct store;
 
 enum stored_state {
@@ -29,8 +29,8 @@ struct stored_grant {
 	uint32_t seconds;	      /* that it was asked to stay open; 0: none in particular */
 	uint64_t deadline_us;	      /* CLOCK_BOOTTIME; 0: of an earlier boot */
 	enum stored_state state;
-	uint64_t n_opened; /* how often it was opened without having been closed */
-	struct rule *rule; /* the reader's to free */
+	uint64_t n_opened;	 /* how often it was opened without having been closed */
+	struct passage *passage; /* the reader's to free */
 };
 
 /* Uses the directory, which it makes if need be. 0; -EBUSY: somebody else uses it; another negative

@@ -40,12 +40,12 @@ static bool read_field(struct entry_reader *reader, const char *data, size_t len
 {
 	const char *value;
 
-	if (reader->claims)
-		claims_show(reader->claims, data, length);
+	if (reader->log_match)
+		log_match_show(reader->log_match, data, length);
 	if ((value = VALUE_OF("_TRANSPORT"))) {
 		fields->from_kernel = equals(value, LENGTH_OF("_TRANSPORT"), "kernel");
 		fields->from_driver = equals(value, LENGTH_OF("_TRANSPORT"), "driver");
-		return fields->from_kernel || fields->from_driver || reader->claims;
+		return fields->from_kernel || fields->from_driver || reader->log_match;
 	}
 	if ((value = VALUE_OF("SYSLOG_FACILITY"))) {
 		fields->kernel_facility = equals(value, LENGTH_OF("SYSLOG_FACILITY"), "0");
@@ -73,8 +73,8 @@ static int read_fields(struct entry_reader *reader, sd_journal *journal, struct 
 	size_t length;
 	int r;
 
-	if (reader->claims)
-		claims_start(reader->claims);
+	if (reader->log_match)
+		log_match_start(reader->log_match);
 	sd_journal_restart_data(journal);
 	while ((r = sd_journal_enumerate_available_data(journal, &data, &length)) > 0)
 		if (!read_field(reader, data, length, &fields))
@@ -135,22 +135,22 @@ bool entry_again(struct entry_reader *reader, struct record *ret_record)
 	return true;
 }
 
-int entry_listen(struct entry_reader *reader, const struct origin *origins, size_t n)
+int entry_listen(struct entry_reader *reader, const struct other_log *logs, size_t n)
 {
-	struct claims *claims = NULL;
-	int r = n > 0 ? claims_new(origins, n, &claims) : 0;
+	struct log_match *log_match = NULL;
+	int r = n > 0 ? log_match_new(logs, n, &log_match) : 0;
 
 	if (r < 0)
 		return r;
-	claims_free(reader->claims);
-	reader->claims = claims;
+	log_match_free(reader->log_match);
+	reader->log_match = log_match;
 	reader->claimed = 0;
 	return 0;
 }
 
 void entry_done(struct entry_reader *reader)
 {
-	reader->claims = claims_free(reader->claims);
+	reader->log_match = log_match_free(reader->log_match);
 }
 
 int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *ret_record,
@@ -177,7 +177,7 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *
 	if (!fields.has_text || (fields.from_kernel && !fields.kernel_facility))
 		return ENTRY_FOREIGN;
 	if (!fields.from_kernel) {
-		reader->claimed = reader->claims ? claims_result(reader->claims) : 0;
+		reader->claimed = reader->log_match ? log_match_result(reader->log_match) : 0;
 		reader->record = record;
 		return entry_again(reader, ret_record) ? ENTRY_RECORD : ENTRY_FOREIGN;
 	}

@@ -13,21 +13,22 @@
 
 #include "core/record.h"
 
-struct claims;
-struct origin;
+struct log_match;
+struct other_log;
 
 /* A kernel line is at most about 1 KiB; what is beyond this is dropped, and the line is too long to
  * count then. */
 enum { ENTRY_TEXT_MAX = 4096 };
 
 struct entry_reader {
-	sd_id128_t this_boot;  /* the machine's; null: none is */
-	sd_id128_t last_boot;  /* the last entry's */
-	uint64_t last_us;      /* when it was stored, on its boot's CLOCK_MONOTONIC */
-	uint32_t boot;	       /* counts the changes of last_boot */
-	struct claims *claims; /* of origins beside the kernel; the reader's own; NULL: of none */
-	uint32_t claimed;      /* by these, as bits, and not handed on to yet */
-	struct record record;  /* what was claimed */
+	sd_id128_t this_boot; /* the machine's; null: none is */
+	sd_id128_t last_boot; /* the last entry's */
+	uint64_t last_us;     /* when it was stored, on its boot's CLOCK_MONOTONIC */
+	uint32_t boot;	      /* counts the changes of last_boot */
+	struct log_match
+		*log_match;   /* of logs beside the kernel; the reader's own; NULL: of none */
+	uint32_t claimed;     /* by these, as bits, and not handed on to yet */
+	struct record record; /* what was claimed */
 	char text[ENTRY_TEXT_MAX];
 };
 
@@ -45,8 +46,8 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *
  * it is not. */
 bool entry_again(struct entry_reader *reader, struct record *ret_record);
 
-/* From now on these origins (copied) lay their claims, and no others. 0 or -ENOMEM. */
-int entry_listen(struct entry_reader *reader, const struct origin *origins, size_t n);
+/* From now on these logs (copied) lay their claims, and no others. 0 or -ENOMEM. */
+int entry_listen(struct entry_reader *reader, const struct other_log *logs, size_t n);
 
 /* Frees what the reader owns. */
 void entry_done(struct entry_reader *reader);

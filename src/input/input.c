@@ -5,48 +5,48 @@
 
 #include "input/ops.h"
 
-struct source *source_free(struct source *source)
+struct input *input_free(struct input *input)
 {
-	if (source)
-		source->ops->free(source);
+	if (input)
+		input->ops->free(input);
 	return NULL;
 }
 
-int source_listen(struct source *source, const struct origin *origins, size_t n)
+int input_listen(struct input *input, const struct other_log *logs, size_t n)
 {
-	return source->ops->listen ? source->ops->listen(source, origins, n) : 0;
+	return input->ops->listen ? input->ops->listen(input, logs, n) : 0;
 }
 
-int source_next(struct source *source, struct record *ret_record)
+int input_next(struct input *input, struct record *ret_record)
 {
-	return source->ops->next(source, ret_record);
+	return input->ops->next(input, ret_record);
 }
 
-bool source_sees_files(struct source *source)
+bool input_sees_files(struct input *input)
 {
-	assert(source->ops->sees_files);
-	return source->ops->sees_files(source);
+	assert(input->ops->sees_files);
+	return input->ops->sees_files(input);
 }
 
-bool source_lost(struct source *source)
+bool input_lost(struct input *input)
 {
-	return source->ops->lost && source->ops->lost(source);
+	return input->ops->lost && input->ops->lost(input);
 }
 
-int source_follow(struct source *source)
+int input_follow(struct input *input)
 {
-	assert(source->ops->follow);
-	return source->ops->follow(source);
+	assert(input->ops->follow);
+	return input->ops->follow(input);
 }
 
-bool source_place(struct source *source, struct source_place *ret)
+bool input_position(struct input *input, struct input_position *ret)
 {
-	assert(source->ops->place);
-	return source->ops->place(source, ret);
+	assert(input->ops->place);
+	return input->ops->place(input, ret);
 }
 
-const struct source_counts *source_counts(const struct source *source)
+const struct input_counts *input_counts(const struct input *input)
 {
-	assert(source->ops->counts);
-	return source->ops->counts(source);
+	assert(input->ops->counts);
+	return input->ops->counts(input);
 }

@@ -5,80 +5,80 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct origin;
+struct other_log;
 struct record;
-struct source;
+struct input;
 
 /* One entry of the journal, as it can be found again. */
 enum { SOURCE_BOOT_MAX = 33, SOURCE_CURSOR_MAX = 256 };
-struct source_place {
+struct input_position {
 	char boot[SOURCE_BOOT_MAX];	/* the entry's, in hexadecimal digits */
 	uint64_t monotonic_us;		/* when it was stored, on that boot's CLOCK_MONOTONIC */
 	char cursor[SOURCE_CURSOR_MAX]; /* its name, as journalctl --after-cursor= takes it */
 };
 
-struct source_live {
+struct input_live {
 	const char *directory; /* where journald writes; NULL: this machine's journal */
 	/* What a predecessor has read up to, or NULL: all that is there is old. With a place,
 	 * records stored at `since_us` (CLOCK_MONOTONIC) or later are read once more, `n_max` of
 	 * them at most; those up to the place are marked as past. */
-	const struct source_place *place;
+	const struct input_position *place;
 	uint64_t since_us;
 	size_t n_max;
 };
 
 /* The live journal: only what the kernel itself logged. 0; -ESTALE: the place is not of the boot
  * that the journal is at; another negative errno. */
-int source_new_live(const struct source_live *options, struct source **ret);
+int input_new_live(const struct input_live *options, struct input **ret);
 
 /* Journal files, oldest record first: of this machine (`directory` and `file` NULL), of one
  * directory, or one file. Only what a kernel logged, and what was stored in [since_us, until_us) of
  * the wall clock. */
-int source_new_journal(const char *directory, const char *file, uint64_t since_us,
-		       uint64_t until_us, struct source **ret);
+int input_new_journal(const char *directory, const char *file, uint64_t since_us, uint64_t until_us,
+		      struct input **ret);
 
 /* Lines of text from a file, or from standard input if `path` is "-": bare messages, dmesg's,
  * syslog's or journalctl's short forms. The kernel's own time counts where a line has it. With a
  * bound on the time, a line without a date is left out. */
-int source_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct source **ret);
+int input_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct input **ret);
 
-/* Has the source hand on what these origins (copied) say as well, each record marked with whose it
+/* Has the source hand on what these logs (copied) say as well, each record marked with whose it
  * is; instead of any that it was told before. An entry that is several's comes once for each. What
  * the kernel logs is never another's. Lines of text are all the kernel's. 0 or a negative errno. */
-int source_listen(struct source *source, const struct origin *origins, size_t n);
+int input_listen(struct input *input, const struct other_log *logs, size_t n);
 
-struct source *source_free(struct source *source);
+struct input *input_free(struct input *input);
 
-enum source_step {
-	SOURCE_DRAINED, /* nothing more: for good, or (live) for now */
-	SOURCE_RECORD,	/* *ret_record is the next one, valid until the next call */
+enum input_step {
+	INPUT_DRAINED, /* nothing more: for good, or (live) for now */
+	INPUT_RECORD,  /* *ret_record is the next one, valid until the next call */
 };
 
 /* A source_step, or a negative errno. */
-int source_next(struct source *source, struct record *ret_record);
+int input_next(struct input *input, struct record *ret_record);
 
 /* Whether there is any file of this machine's journal that this user may read; of sources that read
  * that. */
-bool source_sees_files(struct source *source);
+bool input_sees_files(struct input *input);
 
 /* Of a drained source of journal files: whether some were found damaged on the way, so that records
  * of theirs may be missing. */
-bool source_lost(struct source *source);
+bool input_lost(struct input *input);
 
 /* The rest is for a live source alone. */
 
-/* Follows what journald does to its files; to be called each time before source_next() is. 0, or a
- * negative errno: the journal cannot be read now. Then, and after an error of source_next(), the
+/* Follows what journald does to its files; to be called each time before input_next() is. 0, or a
+ * negative errno: the journal cannot be read now. Then, and after an error of input_next(), the
  * next call opens it anew, and reading goes on where it stood. */
-int source_follow(struct source *source);
+int input_follow(struct input *input);
 
 /* The entry of the last record, or the place that it started with until that is passed. False:
  * there was none yet. */
-bool source_place(struct source *source, struct source_place *ret);
+bool input_position(struct input *input, struct input_position *ret);
 
-struct source_counts {
+struct input_counts {
 	uint64_t missed; /* kernel messages that journald says were overwritten before it read them
 			  */
 	uint64_t gaps;	 /* how often the journal had to be opened anew after an error */
 };
-const struct source_counts *source_counts(const struct source *source);
+const struct input_counts *input_counts(const struct input *input);

@@ -18,8 +18,8 @@
 /* Before so many entries that do not count, nothing can be said of the journal. */
 enum { FOREIGN_MIN = 100 };
 
-struct journal_source {
-	struct source base;
+struct journal_input {
+	struct input base;
 	sd_journal *journal;
 	uint64_t since_us, until_us;
 	size_t n_files;	 /* that are open */
@@ -28,7 +28,7 @@ struct journal_source {
 	struct entry_reader reader;
 };
 
-static struct journal_source *journal_source_free(struct journal_source *self)
+static struct journal_input *journal_input_free(struct journal_input *self)
 {
 	if (self) {
 		sd_journal_close(self->journal);
@@ -38,40 +38,40 @@ static struct journal_source *journal_source_free(struct journal_source *self)
 	return NULL;
 }
 
-DEFINE_CLEANUP(struct journal_source *, journal_source_free)
+DEFINE_CLEANUP(struct journal_input *, journal_input_free)
 
-static void journal_free(struct source *source)
+static void journal_free(struct input *input)
 {
-	journal_source_free((struct journal_source *)source);
+	journal_input_free((struct journal_input *)input);
 }
 
 /* From now on the library passes over what does not count. One match does nearly that for the
  * kernel's, and costs half of two. */
-static int match(struct journal_source *self)
+static int match(struct journal_input *self)
 {
 	int r = sd_journal_add_match(self->journal, "_TRANSPORT=kernel", 0);
 
-	if (r >= 0 && self->reader.claims)
-		r = claims_match(self->reader.claims, self->journal);
+	if (r >= 0 && self->reader.log_match)
+		r = log_match_match(self->reader.log_match, self->journal);
 	self->is_matched = true;
 	return r;
 }
 
 /* A match makes each entry dearer by a fourth of what it costs to read one and see that it does not
  * count: it pays in the journal of a whole machine, and not in one of probes. */
-static int match_if_it_pays(struct journal_source *self)
+static int match_if_it_pays(struct journal_input *self)
 {
 	bool pays = self->n_foreign > FOREIGN_MIN && self->n_foreign > self->n_records / 4;
 
 	return pays && !self->is_matched ? match(self) : 0;
 }
 
-static int journal_next(struct source *source, struct record *ret_record)
+static int journal_next(struct input *input, struct record *ret_record)
 {
-	struct journal_source *self = (struct journal_source *)source;
+	struct journal_input *self = (struct journal_input *)input;
 
 	if (entry_again(&self->reader, ret_record))
-		return SOURCE_RECORD;
+		return INPUT_RECORD;
 	for (;;) {
 		uint64_t missed;
 		int r = sd_journal_next(self->journal);
@@ -79,14 +79,14 @@ static int journal_next(struct source *source, struct record *ret_record)
 		if (r < 0)
 			return r;
 		if (r == 0)
-			return SOURCE_DRAINED;
+			return INPUT_DRAINED;
 		r = entry_read(&self->reader, self->journal, ret_record, &missed);
 		if (r < 0 && !entry_is_lost(r))
 			return r;
 		if (r == ENTRY_RECORD && ret_record->realtime_us >= self->since_us) {
 			self->n_records++;
-			return ret_record->realtime_us < self->until_us ? SOURCE_RECORD
-									: SOURCE_DRAINED;
+			return ret_record->realtime_us < self->until_us ? INPUT_RECORD
+									: INPUT_DRAINED;
 		}
 		self->n_foreign++;
 		r = match_if_it_pays(self);
@@ -95,30 +95,30 @@ static int journal_next(struct source *source, struct record *ret_record)
 	}
 }
 
-static bool journal_sees_files(struct source *source)
+static bool journal_sees_files(struct input *input)
 {
-	sd_journal *journal = ((struct journal_source *)source)->journal;
+	sd_journal *journal = ((struct journal_input *)input)->journal;
 
 	return sd_journal_has_runtime_files(journal) > 0 ||
 	       sd_journal_has_persistent_files(journal) > 0;
 }
 
 /* sd-journal goes on without a file that it finds damaged, and says nothing; but it closes it. */
-static bool journal_lost(struct source *source)
+static bool journal_lost(struct input *input)
 {
-	return file_count_open(FILE_NAME_PART) < ((struct journal_source *)source)->n_files;
+	return file_count_open(FILE_NAME_PART) < ((struct journal_input *)input)->n_files;
 }
 
-static int journal_listen(struct source *source, const struct origin *origins, size_t n)
+static int journal_listen(struct input *input, const struct other_log *logs, size_t n)
 {
-	struct journal_source *self = (struct journal_source *)source;
+	struct journal_input *self = (struct journal_input *)input;
 
 	sd_journal_flush_matches(self->journal);
 	self->is_matched = false;
-	return entry_listen(&self->reader, origins, n);
+	return entry_listen(&self->reader, logs, n);
 }
 
-static const struct source_ops journal_ops = {
+static const struct input_ops journal_ops = {
 	.next = journal_next,
 	.free = journal_free,
 	.listen = journal_listen,
@@ -135,11 +135,11 @@ static int open_files(const char *directory, const char *file, sd_journal **ret)
 	return sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
 }
 
-int source_new_journal(const char *directory, const char *file, uint64_t since_us,
-		       uint64_t until_us, struct source **ret)
+int input_new_journal(const char *directory, const char *file, uint64_t since_us, uint64_t until_us,
+		      struct input **ret)
 {
-	CLEANUP(cleanup_journal_source_free)
-	struct journal_source *self = calloc(1, sizeof *self);
+	CLEANUP(cleanup_journal_input_free)
+	struct journal_input *self = calloc(1, sizeof *self);
 	int r;
 
 	if (!self)

@@ -43,8 +43,8 @@ struct written {
 	ino_t inode;
 };
 
-struct live_source {
-	struct source base;
+struct live_input {
+	struct input base;
 	char *directory;
 	sd_journal *journal; /* NULL: lost, to be opened again */
 	struct entry_reader reader;
@@ -56,20 +56,20 @@ struct live_source {
 	bool returning;	   /* entries may come that were read already */
 	bool superseded;   /* journald writes elsewhere: open it anew when all is read */
 	bool past;	   /* the place has not been passed yet */
-	bool torn;	   /* some of what is mapped reads as zeros */
+	bool sigbus;	   /* some of what is mapped reads as zeros */
 	uint64_t bear_us;  /* CLOCK_MONOTONIC: until when that is put up with */
 	sd_id128_t place_boot;
-	struct source_place place; /* where a predecessor stood */
-	struct source_counts counts;
+	struct input_position place; /* where a predecessor stood */
+	struct input_counts counts;
 };
 
-static void close_journal(struct live_source *self)
+static void close_journal(struct live_input *self)
 {
 	sd_journal_close(self->journal);
 	self->journal = NULL;
 }
 
-static struct live_source *live_source_free(struct live_source *self)
+static struct live_input *live_input_free(struct live_input *self)
 {
 	if (self) {
 		close_journal(self);
@@ -83,16 +83,16 @@ static struct live_source *live_source_free(struct live_source *self)
 	return NULL;
 }
 
-DEFINE_CLEANUP(struct live_source *, live_source_free)
+DEFINE_CLEANUP(struct live_input *, live_input_free)
 
-static void live_free(struct source *source)
+static void live_free(struct input *input)
 {
-	live_source_free((struct live_source *)source);
+	live_input_free((struct live_input *)input);
 }
 
 /* The files that journald writes to. */
 
-static int name_written(struct live_source *self)
+static int name_written(struct live_input *self)
 {
 	char machine[SD_ID128_STRING_MAX];
 	sd_id128_t id;
@@ -126,7 +126,7 @@ static struct written look_at(const struct written *written)
 
 enum change { SAME, REPLACED, GONE };
 
-static enum change find_change(const struct live_source *self)
+static enum change find_change(const struct live_input *self)
 {
 	bool gone = false, any = false;
 
@@ -146,7 +146,7 @@ static enum change find_change(const struct live_source *self)
 
 /* Opening, and standing somewhere. */
 
-static int open_journal(struct live_source *self)
+static int open_journal(struct live_input *self)
 {
 	int r;
 
@@ -165,7 +165,7 @@ static int open_journal(struct live_source *self)
 }
 
 /* Notes where the source stands, while the entry is still there to be asked. */
-static void remember(struct live_source *self)
+static void remember(struct live_input *self)
 {
 	char *cursor;
 
@@ -177,7 +177,7 @@ static void remember(struct live_source *self)
 }
 
 /* Takes the entry that the journal stands on for one that was read. */
-static void stand_here(struct live_source *self)
+static void stand_here(struct live_input *self)
 {
 	uint64_t stored_us;
 	sd_id128_t boot;
@@ -191,7 +191,7 @@ static void stand_here(struct live_source *self)
 
 /* Stands behind the newest entry, or before the first if there is none: a seek to the tail of
  * nothing would never see anything. */
-static int seek_now(struct live_source *self)
+static int seek_now(struct live_input *self)
 {
 	int r = sd_journal_seek_tail(self->journal);
 
@@ -205,7 +205,7 @@ static int seek_now(struct live_source *self)
 }
 
 /* Whether the entry is of the place's boot and was stored at that time or later. */
-static bool is_since(const struct live_source *self, uint64_t since_us)
+static bool is_since(const struct live_input *self, uint64_t since_us)
 {
 	uint64_t stored_us;
 	sd_id128_t boot;
@@ -215,7 +215,7 @@ static bool is_since(const struct live_source *self, uint64_t since_us)
 }
 
 /* Stands before all that was stored since then, but not further back than so many entries. */
-static int seek_back(struct live_source *self, uint64_t since_us, size_t n_max)
+static int seek_back(struct live_input *self, uint64_t since_us, size_t n_max)
 {
 	int r = sd_journal_seek_tail(self->journal);
 
@@ -234,7 +234,7 @@ static int seek_back(struct live_source *self, uint64_t since_us, size_t n_max)
 	return r < 0 ? r : 0;
 }
 
-static int open_again(struct live_source *self)
+static int open_again(struct live_input *self)
 {
 	int r = open_journal(self);
 
@@ -243,13 +243,13 @@ static int open_again(struct live_source *self)
 				 : sd_journal_seek_realtime_usec(self->journal, self->start_us);
 	self->returning = true;
 	self->superseded = false;
-	self->torn = false;
+	self->sigbus = false;
 	if (r < 0)
 		close_journal(self);
 	return r < 0 ? r : 0;
 }
 
-static int lose(struct live_source *self, int error)
+static int lose(struct live_input *self, int error)
 {
 	close_journal(self);
 	self->counts.gaps++;
@@ -259,7 +259,7 @@ static int lose(struct live_source *self, int error)
 /* Reading. */
 
 /* After a return: everything up to the time of the last entry that was read is known. */
-static bool was_read(struct live_source *self)
+static bool was_read(struct live_input *self)
 {
 	uint64_t stored_us;
 	sd_id128_t boot;
@@ -272,7 +272,7 @@ static bool was_read(struct live_source *self)
 }
 
 /* The place itself is past, and so is whatever was stored before it. */
-static bool is_past(struct live_source *self)
+static bool is_past(struct live_input *self)
 {
 	if (!self->past)
 		return false;
@@ -285,8 +285,8 @@ static bool is_past(struct live_source *self)
 	return true;
 }
 
-/* SOURCE_RECORD; SOURCE_DRAINED: this entry is none; a negative errno. */
-static int read_here(struct live_source *self, struct record *ret_record)
+/* INPUT_RECORD; INPUT_DRAINED: this entry is none; a negative errno. */
+static int read_here(struct live_input *self, struct record *ret_record)
 {
 	uint64_t missed;
 	bool past;
@@ -294,49 +294,49 @@ static int read_here(struct live_source *self, struct record *ret_record)
 
 	self->moved = true;
 	if (self->returning && was_read(self))
-		return SOURCE_DRAINED;
+		return INPUT_DRAINED;
 	r = entry_read(&self->reader, self->journal, ret_record, &missed);
 	if (r < 0)
-		return entry_is_lost(r) ? SOURCE_DRAINED : r;
+		return entry_is_lost(r) ? INPUT_DRAINED : r;
 	past = is_past(self);
 	if (r == ENTRY_MISSED && !past)
 		self->counts.missed += missed;
 	if (r != ENTRY_RECORD)
-		return SOURCE_DRAINED;
+		return INPUT_DRAINED;
 	ret_record->past = self->reader.record.past = past;
-	return SOURCE_RECORD;
+	return INPUT_RECORD;
 }
 
-static int live_next(struct source *source, struct record *ret_record)
+static int live_next(struct input *input, struct record *ret_record)
 {
-	struct live_source *self = (struct live_source *)source;
+	struct live_input *self = (struct live_input *)input;
 
 	if (entry_again(&self->reader, ret_record))
-		return SOURCE_RECORD;
+		return INPUT_RECORD;
 	while (self->journal) {
 		int r = sd_journal_next(self->journal);
 
 		if (r > 0) {
 			r = read_here(self, ret_record);
-			if (r == SOURCE_RECORD)
+			if (r == INPUT_RECORD)
 				return r;
 		} else if (r == 0) {
 			if (self->moved)
 				remember(self);
 			if (!self->superseded)
-				return SOURCE_DRAINED;
+				return INPUT_DRAINED;
 			close_journal(self);
 			r = open_again(self);
 		}
 		if (r < 0)
 			return lose(self, r);
 	}
-	return SOURCE_DRAINED;
+	return INPUT_DRAINED;
 }
 
 /* A file may be torn for good, by a disk that has lost a part of it: whoever opened the journal
  * anew for each time that it is met would do nothing else. The library leaves out such a file. */
-static bool must_bear(struct live_source *self)
+static bool must_bear(struct live_input *self)
 {
 	struct timespec now;
 	uint64_t now_us;
@@ -349,15 +349,15 @@ static bool must_bear(struct live_source *self)
 	return false;
 }
 
-static int live_follow(struct source *source)
+static int live_follow(struct input *input)
 {
-	struct live_source *self = (struct live_source *)source;
+	struct live_input *self = (struct live_input *)input;
 	int r = 0;
 
-	self->torn = torn_happened() || self->torn;
+	self->sigbus = sigbus_happened() || self->sigbus;
 	if (!self->journal)
 		return open_again(self);
-	if (self->torn && !must_bear(self))
+	if (self->sigbus && !must_bear(self))
 		return lose(self, -EIO);
 	switch (find_change(self)) {
 	case REPLACED:
@@ -372,9 +372,9 @@ static int live_follow(struct source *source)
 	return r < 0 ? lose(self, r) : 0;
 }
 
-static bool live_place(struct source *source, struct source_place *ret)
+static bool live_place(struct input *input, struct input_position *ret)
 {
-	struct live_source *self = (struct live_source *)source;
+	struct live_input *self = (struct live_input *)input;
 
 	if (self->past) {
 		*ret = self->place;
@@ -390,25 +390,25 @@ static bool live_place(struct source *source, struct source_place *ret)
 	return true;
 }
 
-static int live_listen(struct source *source, const struct origin *origins, size_t n)
+static int live_listen(struct input *input, const struct other_log *logs, size_t n)
 {
-	return entry_listen(&((struct live_source *)source)->reader, origins, n);
+	return entry_listen(&((struct live_input *)input)->reader, logs, n);
 }
 
-static const struct source_counts *live_counts(const struct source *source)
+static const struct input_counts *live_counts(const struct input *input)
 {
-	return &((const struct live_source *)source)->counts;
+	return &((const struct live_input *)input)->counts;
 }
 
-static bool live_sees_files(struct source *source)
+static bool live_sees_files(struct input *input)
 {
-	sd_journal *journal = ((struct live_source *)source)->journal;
+	sd_journal *journal = ((struct live_input *)input)->journal;
 
 	return journal && (sd_journal_has_runtime_files(journal) > 0 ||
 			   sd_journal_has_persistent_files(journal) > 0);
 }
 
-static const struct source_ops live_ops = {
+static const struct input_ops live_ops = {
 	.next = live_next,
 	.free = live_free,
 	.sees_files = live_sees_files,
@@ -418,7 +418,7 @@ static const struct source_ops live_ops = {
 	.counts = live_counts,
 };
 
-static int resume(struct live_source *self, const struct source_live *options)
+static int resume(struct live_input *self, const struct input_live *options)
 {
 	self->place = *options->place;
 	if (sd_id128_from_string(self->place.boot, &self->place_boot) < 0)
@@ -427,9 +427,9 @@ static int resume(struct live_source *self, const struct source_live *options)
 	return seek_back(self, options->since_us, options->n_max);
 }
 
-int source_new_live(const struct source_live *options, struct source **ret)
+int input_new_live(const struct input_live *options, struct input **ret)
 {
-	CLEANUP(cleanup_live_source_free) struct live_source *self = calloc(1, sizeof *self);
+	CLEANUP(cleanup_live_input_free) struct live_input *self = calloc(1, sizeof *self);
 	int r;
 
 	if (!self)
@@ -442,7 +442,7 @@ int source_new_live(const struct source_live *options, struct source **ret)
 			return -ENOMEM;
 	}
 	sd_id128_get_boot(&self->reader.this_boot);
-	torn_watch();
+	sigbus_watch();
 	r = name_written(self);
 	if (r == 0)
 		r = open_journal(self);

@@ -1,25 +1,25 @@
-/* Claims: which origins an entry of the journal belongs to. Within the layer only. */
+/* Claims: which logs an entry of the journal belongs to. Within the layer only. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-journal.h>
 
-struct claims;
-struct origin;
+struct log_match;
+struct other_log;
 
-/* Copies what it needs of the origins, at most ORIGINS_MAX. 0 or -ENOMEM. */
-int claims_new(const struct origin *origins, size_t n, struct claims **ret);
-struct claims *claims_free(struct claims *claims);
+/* Copies what it needs of the logs, at most OTHER_LOGS_MAX. 0 or -ENOMEM. */
+int log_match_new(const struct other_log *logs, size_t n, struct log_match **ret);
+struct log_match *log_match_free(struct log_match *log_match);
 
 /* To be shown an entry's data, each "FIELD=value", after the start. */
-void claims_start(struct claims *claims);
-void claims_show(struct claims *claims, const char *data, size_t length);
+void log_match_start(struct log_match *log_match);
+void log_match_show(struct log_match *log_match, const char *data, size_t length);
 
-/* The origins whose matches all hold, as bits: 1 << 0 for the first. Of several matches of one
+/* The logs whose matches all hold, as bits: 1 << 0 for the first. Of several matches of one
  * field one has to. */
-uint32_t claims_result(const struct claims *claims);
+uint32_t log_match_result(const struct log_match *log_match);
 
-/* Lets the journal show what the origins claim, beside what it shows by its matches. 0 or a
+/* Lets the journal show what the logs claim, beside what it shows by its matches. 0 or a
  * negative errno. */
-int claims_match(const struct claims *claims, sd_journal *journal);
+int log_match_match(const struct log_match *log_match, sd_journal *journal);

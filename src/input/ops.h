@@ -7,22 +7,22 @@
 
 struct record;
 
-struct source_ops {
-	int (*next)(struct source *source, struct record *ret_record);
-	void (*free)(struct source *source);
+struct input_ops {
+	int (*next)(struct input *input, struct record *ret_record);
+	void (*free)(struct input *input);
 	/* Only of journals; otherwise NULL. */
-	bool (*sees_files)(struct source *source);
+	bool (*sees_files)(struct input *input);
 	/* Only of files of the past; otherwise NULL. */
-	bool (*lost)(struct source *source);
+	bool (*lost)(struct input *input);
 	/* Only where there are fields to match; otherwise NULL. */
-	int (*listen)(struct source *source, const struct origin *origins, size_t n);
+	int (*listen)(struct input *input, const struct other_log *logs, size_t n);
 	/* Only where more may come; otherwise NULL. */
-	int (*follow)(struct source *source);
-	bool (*place)(struct source *source, struct source_place *ret);
-	const struct source_counts *(*counts)(const struct source *source);
+	int (*follow)(struct input *input);
+	bool (*place)(struct input *input, struct input_position *ret);
+	const struct input_counts *(*counts)(const struct input *input);
 };
 
 /* The first member of every kind. */
-struct source {
-	const struct source_ops *ops;
+struct input {
+	const struct input_ops *ops;
 };

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t torn;
+static volatile sig_atomic_t sigbus;
 static uintptr_t page_mask;
 
 /* Puts a page of zeros where the file has none any more. Only calls that a handler may make. */
@@ -17,14 +17,14 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 	if (info->si_code == BUS_ADRERR &&
 	    mmap(page, ~page_mask + 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
 		    MAP_FAILED) {
-		torn = 1;
+		sigbus = 1;
 		return;
 	}
 	/* Something else: it comes again when this returns, and ends the program. */
 	signal(number, SIG_DFL);
 }
 
-void torn_watch(void)
+void sigbus_watch(void)
 {
 	struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
 
@@ -33,10 +33,10 @@ void torn_watch(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-bool torn_happened(void)
+bool sigbus_happened(void)
 {
-	bool happened = torn;
+	bool happened = sigbus;
 
-	torn = 0;
+	sigbus = 0;
 	return happened;
 }

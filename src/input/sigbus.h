@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 /* From now on, for the whole program. May be called again. */
-void torn_watch(void);
+void sigbus_watch(void);
 
 /* Whether it has happened since the last call: what is mapped is to be given up. */
-bool torn_happened(void);
+bool sigbus_happened(void);

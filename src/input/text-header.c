@@ -36,7 +36,7 @@ static const char *parse_seconds(const char *at, uint64_t *ret_us)
 }
 
 /* "[   12.345678]": printk's time. */
-static const char *parse_kernel_time(const char *at, struct stamp *stamp)
+static const char *parse_kernel_time(const char *at, struct text_header *header)
 {
 	uint64_t us;
 
@@ -45,8 +45,8 @@ static const char *parse_kernel_time(const char *at, struct stamp *stamp)
 	at = parse_seconds(at + 1 + strspn(at + 1, " "), &us);
 	if (!at || *at != ']')
 		return NULL;
-	stamp->kernel_us = us;
-	stamp->has_kernel_us = true;
+	header->kernel_us = us;
+	header->has_kernel_us = true;
 	return at + 1;
 }
 
@@ -188,11 +188,11 @@ static const char *skip_blank(const char *at)
 	return *at == ' ' ? at + 1 : at;
 }
 
-const char *stamp_parse(const char *line, uint64_t now_us, struct stamp *ret)
+const char *text_header_parse(const char *line, uint64_t now_us, struct text_header *ret)
 {
 	const char *at = skip_priority(line), *end;
 
-	*ret = (struct stamp){0};
+	*ret = (struct text_header){0};
 	end = parse_kernel_time(at, ret);
 	if (!end)
 		end = parse_ctime(at, &ret->realtime_us);

@@ -16,8 +16,8 @@
  */
 enum { LINE_MAX_BYTES = 8192 };
 
-struct text_source {
-	struct source base;
+struct text_input {
+	struct input base;
 	FILE *file;
 	uint64_t since_us, until_us, now_us;
 	uint64_t last_kernel_us;
@@ -25,7 +25,7 @@ struct text_source {
 	char line[LINE_MAX_BYTES + 1];
 };
 
-static struct text_source *text_source_free(struct text_source *self)
+static struct text_input *text_input_free(struct text_input *self)
 {
 	if (self && self->file && self->file != stdin)
 		fclose(self->file);
@@ -33,15 +33,15 @@ static struct text_source *text_source_free(struct text_source *self)
 	return NULL;
 }
 
-DEFINE_CLEANUP(struct text_source *, text_source_free)
+DEFINE_CLEANUP(struct text_input *, text_input_free)
 
-static void text_free(struct source *source)
+static void text_free(struct input *input)
 {
-	text_source_free((struct text_source *)source);
+	text_input_free((struct text_input *)input);
 }
 
 /* Reads one line without its end. False at the end of the file. */
-static bool read_line(struct text_source *self, size_t *ret_length)
+static bool read_line(struct text_input *self, size_t *ret_length)
 {
 	size_t length = 0;
 	int c;
@@ -57,50 +57,50 @@ static bool read_line(struct text_source *self, size_t *ret_length)
 }
 
 /* Where the kernel's clock starts anew, another boot begins. */
-static void follow_boot(struct text_source *self, uint64_t kernel_us)
+static void follow_boot(struct text_input *self, uint64_t kernel_us)
 {
 	if (kernel_us + 1000000 < self->last_kernel_us)
 		self->boot++;
 	self->last_kernel_us = kernel_us;
 }
 
-static int text_next(struct source *source, struct record *ret_record)
+static int text_next(struct input *input, struct record *ret_record)
 {
-	struct text_source *self = (struct text_source *)source;
+	struct text_input *self = (struct text_input *)input;
 	bool bounded = self->since_us > 0 || self->until_us < UINT64_MAX;
 	size_t length;
 
 	while (read_line(self, &length)) {
-		struct stamp stamp;
-		const char *message = stamp_parse(self->line, self->now_us, &stamp);
+		struct text_header header;
+		const char *message = text_header_parse(self->line, self->now_us, &header);
 
-		if (bounded && (stamp.realtime_us == 0 || stamp.realtime_us < self->since_us ||
-				stamp.realtime_us >= self->until_us))
+		if (bounded && (header.realtime_us == 0 || header.realtime_us < self->since_us ||
+				header.realtime_us >= self->until_us))
 			continue;
-		if (stamp.has_kernel_us)
-			follow_boot(self, stamp.kernel_us);
+		if (header.has_kernel_us)
+			follow_boot(self, header.kernel_us);
 		else
-			stamp.kernel_us = stamp.realtime_us;
+			header.kernel_us = header.realtime_us;
 		*ret_record = (struct record){
 			.text = message,
 			.length = (size_t)(self->line + length - message),
-			.kernel_us = stamp.kernel_us,
-			.realtime_us = stamp.realtime_us,
+			.kernel_us = header.kernel_us,
+			.realtime_us = header.realtime_us,
 			.boot = self->boot,
 		};
-		return SOURCE_RECORD;
+		return INPUT_RECORD;
 	}
-	return ferror(self->file) ? -EIO : SOURCE_DRAINED;
+	return ferror(self->file) ? -EIO : INPUT_DRAINED;
 }
 
-static const struct source_ops text_ops = {
+static const struct input_ops text_ops = {
 	.next = text_next,
 	.free = text_free,
 };
 
-int source_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct source **ret)
+int input_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct input **ret)
 {
-	CLEANUP(cleanup_text_source_free) struct text_source *self = calloc(1, sizeof *self);
+	CLEANUP(cleanup_text_input_free) struct text_input *self = calloc(1, sizeof *self);
 
 	if (!self)
 		return -ENOMEM;

@@ -255,7 +255,7 @@ static bool is_ahead(const struct burnt_door *door, uint64_t step)
 }
 
 /* Whether a token of this step is good. */
-static int judge_step(const struct burnt_key *key, const struct burnt_door *door, uint64_t step)
+static int matcher_step(const struct burnt_key *key, const struct burnt_door *door, uint64_t step)
 {
 	if (step <= token_step(key->damaged_s) && key->damaged_s > 0)
 		return -EBADMSG;
@@ -289,7 +289,7 @@ static int burn_token(struct burnt *burnt, const struct key_id *id, const char *
 	door = find_door(key, name);
 	if (!door)
 		return -ENOMEM;
-	r = judge_step(key, door, step);
+	r = matcher_step(key, door, step);
 	if (r < 0)
 		return r;
 	if (ahead && door->n_ahead < BURNT_AHEAD_MAX)

@@ -57,7 +57,7 @@ complain_error(struct loading *loading, unsigned line, const char *format, ...)
 
 /* A door that asks for what the pattern of its source does not find would never open. */
 static void check_listeners(struct loading *loading, const struct config *config,
-			    const struct origin *origin, const struct format *format)
+			    const struct other_log *origin, const struct format *format)
 {
 	for (size_t i = 0; i < config->n_doors; i++) {
 		const struct door *door = &config->doors[i];
@@ -80,8 +80,8 @@ static void check_listeners(struct loading *loading, const struct config *config
 
 static int check_patterns(struct loading *loading, const struct config *config)
 {
-	for (size_t i = 0; i < config->n_origins; i++) {
-		const struct origin *origin = &config->origins[i];
+	for (size_t i = 0; i < config->n_logs; i++) {
+		const struct other_log *origin = &config->logs[i];
 		struct format_error error;
 		struct format *format;
 		int r = format_new_custom(origin->pattern, &error, &format);
@@ -182,7 +182,7 @@ static int check_rest(struct loading *loading, const struct config *config)
 	return r < 0 ? r : check_one_time(loading, config);
 }
 
-int load_config(const char *path, struct config **ret_config, size_t *ret_warnings)
+int checked_config_load(const char *path, struct config **ret_config, size_t *ret_warnings)
 {
 	struct loading loading = {.path = path};
 	struct complaints complaints = {0};

@@ -7,4 +7,4 @@ struct config;
 
 /* 0; -ENOMEM; -EBADMSG: it is wrong or cannot be read, and every complaint has been printed as
  * "FILE:LINE: error: ...". *ret_warnings (may be NULL) counts the warnings. */
-int load_config(const char *path, struct config **ret_config, size_t *ret_warnings);
+int checked_config_load(const char *path, struct config **ret_config, size_t *ret_warnings);

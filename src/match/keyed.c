@@ -15,7 +15,7 @@
 
 enum { REASON_MAX = 160 };
 
-struct keyed_doors {
+struct keyed_matcher {
 	struct keyring *keyring;
 	struct keyed *keyed;
 	struct burnt *own; /* for a rehearsal */
@@ -23,7 +23,7 @@ struct keyed_doors {
 	char (*names)[DOOR_NAME_MAX + 1]; /* by the door's number */
 };
 
-DEFINE_CLEANUP(struct keyed_doors *, keyed_doors_free)
+DEFINE_CLEANUP(struct keyed_matcher *, keyed_matcher_free)
 
 static void ignore_complaint(void *userdata, const char *file, const char *text)
 {
@@ -32,7 +32,7 @@ static void ignore_complaint(void *userdata, const char *file, const char *text)
 	(void)text;
 }
 
-static int copy_names(struct keyed_doors *doors, const struct config *config)
+static int copy_names(struct keyed_matcher *doors, const struct config *config)
 {
 	doors->names = calloc(config->n_doors + 1, sizeof *doors->names);
 	if (!doors->names)
@@ -50,7 +50,7 @@ static bool needs_keys(const struct config *config)
 	return false;
 }
 
-static int compile(struct keyed_doors *doors, const struct config *config)
+static int compile(struct keyed_matcher *doors, const struct config *config)
 {
 	struct keyed_limits limits = {
 		.max_sources = config->max_sources,
@@ -73,10 +73,10 @@ static int compile(struct keyed_doors *doors, const struct config *config)
 			 doors->keyring->n, &doors->keyed);
 }
 
-int keyed_doors_new(const struct config *config, const struct keyed_doors *predecessor,
-		    struct keyed_doors **ret)
+int keyed_matcher_new(const struct config *config, const struct keyed_matcher *predecessor,
+		      struct keyed_matcher **ret)
 {
-	CLEANUP(cleanup_keyed_doors_free) struct keyed_doors *doors = calloc(1, sizeof *doors);
+	CLEANUP(cleanup_keyed_matcher_free) struct keyed_matcher *doors = calloc(1, sizeof *doors);
 	int r;
 
 	if (!doors)
@@ -90,7 +90,7 @@ int keyed_doors_new(const struct config *config, const struct keyed_doors *prede
 	return 0;
 }
 
-struct keyed_doors *keyed_doors_free(struct keyed_doors *doors)
+struct keyed_matcher *keyed_matcher_free(struct keyed_matcher *doors)
 {
 	if (doors) {
 		keyed_free(doors->keyed);
@@ -102,14 +102,14 @@ struct keyed_doors *keyed_doors_free(struct keyed_doors *doors)
 	return NULL;
 }
 
-void keyed_doors_burn_in(struct keyed_doors *doors, struct burnt *burnt)
+void keyed_matcher_set_burnt(struct keyed_matcher *doors, struct burnt *burnt)
 {
 	doors->burnt = burnt;
 }
 
 /* One probe on its way. */
 struct feeding {
-	struct keyed_doors *doors;
+	struct keyed_matcher *doors;
 	uint64_t unix_s;
 	bool is_past;
 	keyed_answer_fn fn;
@@ -126,7 +126,7 @@ static bool must_burn(const struct request *request)
 
 static int burn(const struct feeding *feeding, const struct request *request)
 {
-	const struct keyed_doors *doors = feeding->doors;
+	const struct keyed_matcher *doors = feeding->doors;
 	const struct key_id *id = &doors->keyring->ids[request->key];
 	const char *door = doors->names[request->door];
 
@@ -189,7 +189,7 @@ static const char *explain(const struct request *request, char text[static REASO
 static void on_request(void *userdata, const struct request *request)
 {
 	const struct feeding *feeding = userdata;
-	const struct keyed_doors *doors = feeding->doors;
+	const struct keyed_matcher *doors = feeding->doors;
 	struct keyed_answer answer = {.request = request};
 	char text[REASON_MAX], burnt_text[REASON_MAX];
 	const char *burnt_reason = NULL;
@@ -206,26 +206,26 @@ static void on_request(void *userdata, const struct request *request)
 	feeding->fn(feeding->userdata, &answer);
 }
 
-bool keyed_doors_feed(struct keyed_doors *doors, const struct probe *probe, uint64_t unix_s,
-		      bool is_past, keyed_answer_fn fn, void *userdata)
+bool keyed_matcher_feed(struct keyed_matcher *doors, const struct probe *probe, uint64_t unix_s,
+			bool is_past, keyed_answer_fn fn, void *userdata)
 {
 	struct feeding feeding = {doors, unix_s, is_past, fn, userdata};
 
 	return keyed_feed(doors->keyed, probe, unix_s, on_request, &feeding);
 }
 
-void keyed_doors_tend(struct keyed_doors *doors, uint64_t unix_s)
+void keyed_matcher_tend(struct keyed_matcher *doors, uint64_t unix_s)
 {
 	keyed_tend(doors->keyed, unix_s);
 }
 
-void keyed_doors_forget(struct keyed_doors *doors)
+void keyed_matcher_forget(struct keyed_matcher *doors)
 {
 	keyed_forget(doors->keyed);
 }
 
-bool keyed_doors_know(const struct keyed_doors *doors, const struct keyed_doors *predecessor,
-		      const char *user)
+bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_matcher *predecessor,
+			const char *user)
 {
 	size_t i = keyring_find(doors->keyring, user), old;
 
@@ -236,7 +236,7 @@ bool keyed_doors_know(const struct keyed_doors *doors, const struct keyed_doors 
 					 sizeof(struct key_id)) == 0;
 }
 
-const struct keyed_counts *keyed_doors_counts(const struct keyed_doors *doors)
+const struct keyed_counts *keyed_matcher_counts(const struct keyed_matcher *doors)
 {
 	return keyed_counts(doors->keyed);
 }

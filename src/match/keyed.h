@@ -14,7 +14,7 @@
 struct burnt;
 struct config;
 struct keyed_counts;
-struct keyed_doors;
+struct keyed_matcher;
 struct probe;
 
 /* What became of a request. */
@@ -26,29 +26,29 @@ struct keyed_answer {
 typedef void (*keyed_answer_fn)(void *userdata, const struct keyed_answer *answer);
 
 /* Reads the keys, saying nothing of those that are refused, and compiles; used knocks are known to
- * this process only until keyed_doors_burn_in(). What a predecessor (or NULL) remembers of each
+ * this process only until keyed_matcher_set_burnt(). What a predecessor (or NULL) remembers of each
  * source is taken over. 0; -ENOMEM; -E2BIG: too many keys for so many doors. */
-int keyed_doors_new(const struct config *config, const struct keyed_doors *predecessor,
-		    struct keyed_doors **ret);
-struct keyed_doors *keyed_doors_free(struct keyed_doors *doors);
+int keyed_matcher_new(const struct config *config, const struct keyed_matcher *predecessor,
+		      struct keyed_matcher **ret);
+struct keyed_matcher *keyed_matcher_free(struct keyed_matcher *doors);
 
 /* From now on, used knocks are burnt there. It is borrowed. */
-void keyed_doors_burn_in(struct keyed_doors *doors, struct burnt *burnt);
+void keyed_matcher_set_burnt(struct keyed_matcher *doors, struct burnt *burnt);
 
 /* Feeds a probe that was logged at this Unix time. `fn` is called before it returns, once for each
  * request; not at all if `is_past`, for what a predecessor has judged is burnt. True: the source
  * may be in the middle of a token. */
-bool keyed_doors_feed(struct keyed_doors *doors, const struct probe *probe, uint64_t unix_s,
-		      bool is_past, keyed_answer_fn fn, void *userdata);
+bool keyed_matcher_feed(struct keyed_matcher *doors, const struct probe *probe, uint64_t unix_s,
+			bool is_past, keyed_answer_fn fn, void *userdata);
 
 /* To be called about every second. */
-void keyed_doors_tend(struct keyed_doors *doors, uint64_t unix_s);
+void keyed_matcher_tend(struct keyed_matcher *doors, uint64_t unix_s);
 
 /* Another boot. */
-void keyed_doors_forget(struct keyed_doors *doors);
+void keyed_matcher_forget(struct keyed_matcher *doors);
 
 /* Whether the user has a key, and the same one as with a predecessor (NULL: any). */
-bool keyed_doors_know(const struct keyed_doors *doors, const struct keyed_doors *predecessor,
-		      const char *user);
+bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_matcher *predecessor,
+			const char *user);
 
-const struct keyed_counts *keyed_doors_counts(const struct keyed_doors *doors);
+const struct keyed_counts *keyed_matcher_counts(const struct keyed_matcher *doors);

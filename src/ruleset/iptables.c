@@ -55,12 +55,12 @@ static const char *take(struct reader *reader)
 
 static int add_number(struct reader *reader, enum condition_kind kind, uint32_t number)
 {
-	return rule_add_number(reader->rule, kind, reader->negated, number);
+	return rule_view_add_number(reader->rule, kind, reader->negated, number);
 }
 
 static int add_text(struct reader *reader, enum condition_kind kind, const char *text)
 {
-	return rule_add_text(reader->rule, kind, reader->negated, text);
+	return rule_view_add_text(reader->rule, kind, reader->negated, text);
 }
 
 static int read_protocol(struct reader *reader)
@@ -100,7 +100,7 @@ static int read_target_network(struct reader *reader)
 
 static int read_ports(struct reader *reader)
 {
-	struct condition *condition = rule_add(reader->rule, CONDITION_PORTS, reader->negated);
+	struct condition *condition = rule_view_add(reader->rule, CONDITION_PORTS, reader->negated);
 	const char *text = take(reader);
 
 	if (!condition)
@@ -147,7 +147,7 @@ static uint32_t read_flag_names(const char *text)
 
 static int read_flags(struct reader *reader)
 {
-	struct condition *condition = rule_add(reader->rule, CONDITION_FLAGS, reader->negated);
+	struct condition *condition = rule_view_add(reader->rule, CONDITION_FLAGS, reader->negated);
 
 	if (!condition)
 		return -ENOMEM;
@@ -158,7 +158,7 @@ static int read_flags(struct reader *reader)
 
 static int read_syn(struct reader *reader)
 {
-	struct condition *condition = rule_add(reader->rule, CONDITION_FLAGS, reader->negated);
+	struct condition *condition = rule_view_add(reader->rule, CONDITION_FLAGS, reader->negated);
 
 	if (!condition)
 		return -ENOMEM;
@@ -172,7 +172,7 @@ static int read_state(struct reader *reader)
 	static const char *const names[] = {"NEW", "ESTABLISHED", "RELATED", "INVALID"};
 	static const uint32_t bits[] = {PACKET_NEW, PACKET_ESTABLISHED, PACKET_RELATED,
 					PACKET_INVALID};
-	struct condition *condition = rule_add(reader->rule, CONDITION_STATE, reader->negated);
+	struct condition *condition = rule_view_add(reader->rule, CONDITION_STATE, reader->negated);
 
 	if (!condition)
 		return -ENOMEM;
@@ -204,10 +204,10 @@ static uint64_t per_hour(const char *text)
 	return number;
 }
 
-static struct limit *limit_of(struct reader *reader)
+static struct log_limit *limit_of(struct reader *reader)
 {
 	if (!reader->rule->limit.is_there)
-		reader->rule->limit = (struct limit){.is_there = true, .burst = 5};
+		reader->rule->limit = (struct log_limit){.is_there = true, .burst = 5};
 	return &reader->rule->limit;
 }
 

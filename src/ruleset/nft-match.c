@@ -56,19 +56,20 @@ static int add_protocols(struct rule_view *rule, bool negated, struct json_objec
 	bool tcp = false, udp = false;
 
 	if (!set)
-		return rule_add_number(rule, CONDITION_PROTOCOL, negated,
-				       (uint32_t)protocol_number(nft_text(right)));
+		return rule_view_add_number(rule, CONDITION_PROTOCOL, negated,
+					    (uint32_t)protocol_number(nft_text(right)));
 	for (size_t i = 0; i < nft_count(set); i++) {
 		tcp = tcp || protocol_number(nft_text(nft_item(set, i))) == IPPROTO_TCP;
 		udp = udp || protocol_number(nft_text(nft_item(set, i))) == IPPROTO_UDP;
 	}
 	/* Probes are of one or the other. */
 	if (tcp && udp)
-		return negated ? rule_add_number(rule, CONDITION_PROTOCOL, false, IPPROTO_RAW) : 0;
-	return rule_add_number(rule, CONDITION_PROTOCOL, negated,
-			       tcp   ? IPPROTO_TCP
-			       : udp ? IPPROTO_UDP
-				     : IPPROTO_RAW);
+		return negated ? rule_view_add_number(rule, CONDITION_PROTOCOL, false, IPPROTO_RAW)
+			       : 0;
+	return rule_view_add_number(rule, CONDITION_PROTOCOL, negated,
+				    tcp	  ? IPPROTO_TCP
+				    : udp ? IPPROTO_UDP
+					  : IPPROTO_RAW);
 }
 
 static int add_ports(struct rule_view *rule, bool negated, struct json_object *right)
@@ -77,9 +78,9 @@ static int add_ports(struct rule_view *rule, bool negated, struct json_object *r
 	struct condition *condition;
 
 	if (json_object_is_type(right, json_type_string))
-		return rule_add_number(rule, CONDITION_UNKNOWN, false,
-				       0); /* a named set of ports */
-	condition = rule_add(rule, CONDITION_PORTS, negated);
+		return rule_view_add_number(rule, CONDITION_UNKNOWN, false,
+					    0); /* a named set of ports */
+	condition = rule_view_add(rule, CONDITION_PORTS, negated);
 	if (!condition)
 		return -ENOMEM;
 	condition->number = nft_count(list) > RANGES_MAX;
@@ -105,7 +106,7 @@ static int add_interface(struct rule_view *rule, bool negated, struct json_objec
 	FILE *file;
 
 	if (nft_text(right)[0] == '@')
-		return rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
+		return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 	file = open_memstream(&names, &size);
 	if (!file)
 		return -ENOMEM;
@@ -113,7 +114,7 @@ static int add_interface(struct rule_view *rule, bool negated, struct json_objec
 		fprintf(file, "%s%s", i > 0 ? " " : "", nft_text(nft_item(list, i)));
 	if (fclose(file) != 0)
 		return -ENOMEM;
-	return rule_add_text(rule, CONDITION_INTERFACE, negated, names);
+	return rule_view_add_text(rule, CONDITION_INTERFACE, negated, names);
 }
 
 static int add_meta(struct rule_view *rule, const char *key, bool negated,
@@ -124,14 +125,14 @@ static int add_meta(struct rule_view *rule, const char *key, bool negated,
 	if (strcmp(key, "iif") == 0 || strcmp(key, "iifname") == 0)
 		return add_interface(rule, negated, right);
 	if (strcmp(key, "nfproto") == 0)
-		return rule_add_number(rule, CONDITION_FAMILY, negated,
-				       strcmp(nft_text(right), "ipv6") == 0 ? FAMILY_IPV6
-									    : FAMILY_IPV4);
+		return rule_view_add_number(rule, CONDITION_FAMILY, negated,
+					    strcmp(nft_text(right), "ipv6") == 0 ? FAMILY_IPV6
+										 : FAMILY_IPV4);
 	if (strcmp(key, "pkttype") == 0)
-		return rule_add_number(rule, CONDITION_STRANGER, negated,
-				       strcmp(nft_text(right), "host") == 0 ||
-					       strcmp(nft_text(right), "unicast") == 0);
-	return rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
+		return rule_view_add_number(rule, CONDITION_STRANGER, negated,
+					    strcmp(nft_text(right), "host") == 0 ||
+						    strcmp(nft_text(right), "unicast") == 0);
+	return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 }
 
 /* An address: of a set, or somebody's in particular. */
@@ -140,8 +141,8 @@ static int add_source(struct rule_view *rule, bool negated, struct json_object *
 	const char *text = nft_text(right);
 
 	if (text[0] == '@')
-		return rule_add_text(rule, CONDITION_SET, negated, text + 1);
-	return rule_add_number(rule, CONDITION_STRANGER, negated, 0);
+		return rule_view_add_text(rule, CONDITION_SET, negated, text + 1);
+	return rule_view_add_number(rule, CONDITION_STRANGER, negated, 0);
 }
 
 /* The network of an address, a set or a range of which is not understood. */
@@ -155,7 +156,8 @@ static int add_target(struct rule_view *rule, bool negated, struct json_object *
 		network = NULL;
 		return -ENOMEM;
 	}
-	return rule_add_text(rule, CONDITION_TARGET, negated, network ? network : nft_text(right));
+	return rule_view_add_text(rule, CONDITION_TARGET, negated,
+				  network ? network : nft_text(right));
 }
 
 static int add_payload(struct rule_view *rule, struct json_object *payload, bool negated,
@@ -167,11 +169,11 @@ static int add_payload(struct rule_view *rule, struct json_object *payload, bool
 	int r = 0;
 
 	if (is_ip6 || strcmp(protocol, "ip") == 0)
-		r = rule_add_number(rule, CONDITION_FAMILY, false,
-				    is_ip6 ? FAMILY_IPV6 : FAMILY_IPV4);
+		r = rule_view_add_number(rule, CONDITION_FAMILY, false,
+					 is_ip6 ? FAMILY_IPV6 : FAMILY_IPV4);
 	else if (strcmp(protocol, "th") != 0)
-		r = rule_add_number(rule, CONDITION_PROTOCOL, false,
-				    (uint32_t)protocol_number(protocol));
+		r = rule_view_add_number(rule, CONDITION_PROTOCOL, false,
+					 (uint32_t)protocol_number(protocol));
 	if (r < 0)
 		return r;
 	if (strcmp(field, "dport") == 0)
@@ -184,7 +186,7 @@ static int add_payload(struct rule_view *rule, struct json_object *payload, bool
 		return add_protocols(rule, negated, right);
 	if (strcmp(field, "flags") == 0) {
 		struct condition *condition =
-			rule_add(rule, is_in ? CONDITION_ANY_FLAGS : CONDITION_FLAGS, negated);
+			rule_view_add(rule, is_in ? CONDITION_ANY_FLAGS : CONDITION_FLAGS, negated);
 
 		if (!condition)
 			return -ENOMEM;
@@ -192,7 +194,7 @@ static int add_payload(struct rule_view *rule, struct json_object *payload, bool
 		condition->mask = is_in ? condition->number : 0xff;
 		return 0;
 	}
-	return rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
+	return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 }
 
 /* tcp flags & (...) == ... */
@@ -203,8 +205,8 @@ static int add_masked(struct rule_view *rule, struct json_object *both, bool neg
 	struct condition *condition;
 
 	if (nft_count(both) != 2 || strcmp(nft_get_text(payload, "field"), "flags") != 0)
-		return rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
-	condition = rule_add(rule, CONDITION_FLAGS, negated);
+		return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
+	condition = rule_view_add(rule, CONDITION_FLAGS, negated);
 	if (!condition)
 		return -ENOMEM;
 	condition->mask = flags_of(nft_item(both, 1));
@@ -222,9 +224,9 @@ static int add_concatenation(struct rule_view *rule, struct json_object *parts, 
 		struct json_object *payload = nft_get(nft_item(parts, i), "payload");
 
 		if (strcmp(nft_get_text(payload, "field"), "saddr") == 0)
-			return rule_add_text(rule, CONDITION_SET, negated, set + 1);
+			return rule_view_add_text(rule, CONDITION_SET, negated, set + 1);
 	}
-	return rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
+	return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 }
 
 static int add_address_type(struct rule_view *rule, bool negated, struct json_object *right)
@@ -234,7 +236,7 @@ static int add_address_type(struct rule_view *rule, bool negated, struct json_ob
 
 	for (size_t i = 0; i < nft_count(list); i++)
 		is_local = is_local || strcmp(nft_text(nft_item(list, i)), "local") == 0;
-	return rule_add_number(rule, CONDITION_STRANGER, negated, is_local);
+	return rule_view_add_number(rule, CONDITION_STRANGER, negated, is_local);
 }
 
 int nft_add_match(struct rule_view *rule, struct json_object *left, const char *op,
@@ -243,7 +245,7 @@ int nft_add_match(struct rule_view *rule, struct json_object *left, const char *
 	bool negated = strcmp(op, "!=") == 0, is_in = strcmp(op, "in") == 0;
 
 	if (!negated && !is_in && strcmp(op, "==") != 0)
-		return rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
+		return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 	if (nft_get(left, "payload"))
 		return add_payload(rule, nft_get(left, "payload"), negated, is_in, right);
 	if (nft_get(left, "meta"))
@@ -256,11 +258,11 @@ int nft_add_match(struct rule_view *rule, struct json_object *left, const char *
 	    strcmp(nft_get_text(nft_get(left, "fib"), "result"), "type") == 0)
 		return add_address_type(rule, negated, right);
 	if (nft_get(left, "ct") && strcmp(nft_get_text(nft_get(left, "ct"), "key"), "state") == 0) {
-		struct condition *condition = rule_add(rule, CONDITION_STATE, negated);
+		struct condition *condition = rule_view_add(rule, CONDITION_STATE, negated);
 
 		if (condition)
 			condition->mask = states_of(right);
 		return condition ? 0 : -ENOMEM;
 	}
-	return rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
+	return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 }

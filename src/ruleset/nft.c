@@ -20,7 +20,7 @@ static void read_limit(struct rule_view *rule, struct json_object *limit, bool p
 	const char *per = nft_get_text(limit, "per");
 	uint64_t rate = (uint64_t)json_object_get_int64(nft_get(limit, "rate"));
 
-	rule->limit = (struct limit){
+	rule->limit = (struct log_limit){
 		.is_there = true,
 		.per_source = per_source,
 		.is_over = json_object_get_boolean(nft_get(limit, "inv")),
@@ -39,8 +39,8 @@ static int add_family_of(struct rule_view *rule, const char *protocol)
 {
 	if (strcmp(protocol, "ip") != 0 && strcmp(protocol, "ip6") != 0)
 		return 0;
-	return rule_add_number(rule, CONDITION_FAMILY, false,
-			       protocol[2] ? FAMILY_IPV6 : FAMILY_IPV4);
+	return rule_view_add_number(rule, CONDITION_FAMILY, false,
+				    protocol[2] ? FAMILY_IPV6 : FAMILY_IPV4);
 }
 
 /* An update of a dynamic set by the source's address, with a limit for each; a meter is the same by
@@ -97,8 +97,8 @@ static int read_reject(struct rule_view *rule, struct json_object *reject)
 
 	rule->verdict = VERDICT_DROP;
 	if (strcmp(type, "icmp") == 0 || strcmp(type, "icmpv6") == 0)
-		return rule_add_number(rule, CONDITION_FAMILY, false,
-				       type[4] ? FAMILY_IPV6 : FAMILY_IPV4);
+		return rule_view_add_number(rule, CONDITION_FAMILY, false,
+					    type[4] ? FAMILY_IPV6 : FAMILY_IPV4);
 	return 0;
 }
 
@@ -139,7 +139,7 @@ static int read_statement(struct rule_view *rule, const char *kind, struct json_
 	else if (is_one_of(kind, away, sizeof away / sizeof away[0]))
 		rule->verdict = VERDICT_AWAY;
 	else if (!is_one_of(kind, harmless, sizeof harmless / sizeof harmless[0]))
-		return rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
+		return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 	return 0;
 }
 
@@ -220,7 +220,7 @@ static int read_rule(const struct table_view *table, struct json_object *json)
 	if (r == 0)
 		r = read_statements(rule, expressions, nft_count(expressions));
 	if (r == 0 && map)
-		r = rule_add_number(rule, CONDITION_UNKNOWN, false, 0);
+		r = rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 	return r;
 }
 

@@ -57,7 +57,7 @@ struct rule_view *chain_add_rule(struct chain_view *chain)
 	return &rules[chain->n_rules++];
 }
 
-struct condition *rule_add(struct rule_view *rule, enum condition_kind kind, bool negated)
+struct condition *rule_view_add(struct rule_view *rule, enum condition_kind kind, bool negated)
 {
 	struct condition *conditions =
 		reallocarray(rule->conditions, rule->n_conditions + 1, sizeof *conditions);
@@ -69,18 +69,20 @@ struct condition *rule_add(struct rule_view *rule, enum condition_kind kind, boo
 	return &conditions[rule->n_conditions++];
 }
 
-int rule_add_number(struct rule_view *rule, enum condition_kind kind, bool negated, uint32_t number)
+int rule_view_add_number(struct rule_view *rule, enum condition_kind kind, bool negated,
+			 uint32_t number)
 {
-	struct condition *condition = rule_add(rule, kind, negated);
+	struct condition *condition = rule_view_add(rule, kind, negated);
 
 	if (condition)
 		condition->number = number;
 	return condition ? 0 : -ENOMEM;
 }
 
-int rule_add_text(struct rule_view *rule, enum condition_kind kind, bool negated, const char *text)
+int rule_view_add_text(struct rule_view *rule, enum condition_kind kind, bool negated,
+		       const char *text)
 {
-	struct condition *condition = rule_add(rule, kind, negated);
+	struct condition *condition = rule_view_add(rule, kind, negated);
 
 	return condition ? ruleset_set_text(&condition->text, text) : -ENOMEM;
 }
@@ -92,7 +94,7 @@ int ruleset_set_text(char **field, const char *text)
 	return *field ? 0 : -ENOMEM;
 }
 
-static void rule_done(struct rule_view *rule)
+static void passage_done(struct rule_view *rule)
 {
 	for (size_t i = 0; i < rule->n_conditions; i++)
 		free(rule->conditions[i].text);
@@ -109,7 +111,7 @@ void ruleset_done(struct ruleset *ruleset)
 
 		for (size_t j = 0; j < table->n_chains; j++) {
 			for (size_t k = 0; k < table->chains[j].n_rules; k++)
-				rule_done(&table->chains[j].rules[k]);
+				passage_done(&table->chains[j].rules[k]);
 			free(table->chains[j].rules);
 			free(table->chains[j].name);
 		}
@@ -247,7 +249,7 @@ static enum answer answer(const struct way *way, const struct rule_view *rule)
 }
 
 static void note_log(struct way *way, const struct rule_view *rule, enum answer certainty,
-		     const struct limit *limit)
+		     const struct log_limit *limit)
 {
 	bool better = !way->walk->logged || (way->walk->maybe_logged && certainty == ANSWER_YES);
 
@@ -259,12 +261,12 @@ static void note_log(struct way *way, const struct rule_view *rule, enum answer 
 }
 
 static enum verdict walk_chain(struct way *way, const struct chain_view *chain,
-			       enum answer certainty, const struct limit *inherited,
+			       enum answer certainty, const struct log_limit *inherited,
 			       unsigned depth);
 
 /* What a jump leads to; VERDICT_NONE: back again. */
 static enum verdict follow(struct way *way, const struct rule_view *rule, enum answer certainty,
-			   const struct limit *limit, unsigned depth)
+			   const struct log_limit *limit, unsigned depth)
 {
 	const struct chain_view *chain = table_find_chain(way->table, rule->target);
 	enum verdict verdict;
@@ -282,9 +284,9 @@ static enum verdict follow(struct way *way, const struct rule_view *rule, enum a
 }
 
 static enum verdict apply_rule(struct way *way, const struct rule_view *rule, enum answer certainty,
-			       const struct limit *inherited, unsigned depth)
+			       const struct log_limit *inherited, unsigned depth)
 {
-	const struct limit *limit = rule->limit.is_there ? &rule->limit : inherited;
+	const struct log_limit *limit = rule->limit.is_there ? &rule->limit : inherited;
 
 	note_log(way, rule, certainty, limit);
 	if (rule->verdict == VERDICT_JUMP || rule->verdict == VERDICT_GOTO)
@@ -312,7 +314,8 @@ static bool is_limit_of_the_rest(const struct rule_view *rule)
 
 /* Accept, drop, away, or VERDICT_NONE: the end was reached. */
 static enum verdict walk_chain(struct way *way, const struct chain_view *chain,
-			       enum answer certainty, const struct limit *inherited, unsigned depth)
+			       enum answer certainty, const struct log_limit *inherited,
+			       unsigned depth)
 {
 	for (size_t i = 0; i < chain->n_rules && way->n_steps < STEPS_MAX; i++) {
 		enum answer matches = answer(way, &chain->rules[i]);
@@ -380,7 +383,7 @@ void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,
 		enum verdict verdict;
 
 		ret->by = NULL;
-		verdict = walk_chain(&way, chain, ANSWER_YES, &(struct limit){0}, 0);
+		verdict = walk_chain(&way, chain, ANSWER_YES, &(struct log_limit){0}, 0);
 		if (verdict == VERDICT_NONE) {
 			verdict = chain->policy;
 			ret->by = NULL;

@@ -58,7 +58,7 @@ enum verdict {
 	VERDICT_AWAY, /* it goes on to another port or machine, and is not followed there */
 };
 
-struct limit {
+struct log_limit {
 	bool is_there, per_source;
 	bool is_over; /* what is beyond it matches, not what is within */
 	uint64_t per_hour;
@@ -68,7 +68,7 @@ struct limit {
 struct rule_view {
 	struct condition *conditions;
 	size_t n_conditions;
-	struct limit limit;
+	struct log_limit limit;
 	char *log_prefix; /* NULL: it does not log to the kernel's log */
 	bool log_options; /* with the options of TCP */
 	unsigned log_level;
@@ -133,12 +133,13 @@ struct table_view *ruleset_add_table(struct ruleset *ruleset);
 struct chain_view *table_add_chain(struct table_view *table, const char *name);
 struct chain_view *table_find_chain(const struct table_view *table, const char *name);
 struct rule_view *chain_add_rule(struct chain_view *chain);
-struct condition *rule_add(struct rule_view *rule, enum condition_kind kind, bool negated);
+struct condition *rule_view_add(struct rule_view *rule, enum condition_kind kind, bool negated);
 
 /* The same with its number, or a copy of its text. 0 or -ENOMEM. */
-int rule_add_number(struct rule_view *rule, enum condition_kind kind, bool negated,
-		    uint32_t number);
-int rule_add_text(struct rule_view *rule, enum condition_kind kind, bool negated, const char *text);
+int rule_view_add_number(struct rule_view *rule, enum condition_kind kind, bool negated,
+			 uint32_t number);
+int rule_view_add_text(struct rule_view *rule, enum condition_kind kind, bool negated,
+		       const char *text);
 
 /* Puts a copy of the text there, in place of what was. 0 or -ENOMEM. */
 int ruleset_set_text(char **field, const char *text);
@@ -162,7 +163,7 @@ struct walk {
 	const struct chain_view *chain; /* that chain, or NULL */
 	const struct rule_view *logged; /* the first that logged it with the prefix; NULL: none */
 	bool maybe_logged;		/* `logged` asks something that is not understood */
-	struct limit limit;		/* of that, or of what led to it */
+	struct log_limit limit;		/* of that, or of what led to it */
 	const struct rule_view *maybe;	/* a rule that may have decided otherwise; NULL: none */
 };
 void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,

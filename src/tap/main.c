@@ -39,31 +39,32 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 }
 
 /* Fills in what follows from the rest, and tells what is missing. */
-static enum status complete(struct errand *errand)
+static enum status complete(struct command_line *command_line)
 {
-	struct settings *settings = &errand->settings;
-	bool key_given = errand->given & UINT32_C(1) << SETTING_KEY;
+	struct settings *settings = &command_line->settings;
+	bool key_given = command_line->given & UINT32_C(1) << SETTING_KEY;
 
-	if (hosts_apply(errand->profile, errand->name, settings) < 0)
+	if (hosts_apply(command_line->profile, command_line->name, settings) < 0)
 		return STATUS_USAGE;
 	if (!settings_has(settings, SETTING_HOST_NAME))
-		settings_set(settings, SETTING_HOST_NAME, errand->name);
+		settings_set(settings, SETTING_HOST_NAME, command_line->name);
 	if (!settings_has(settings, SETTING_KNOCK))
 		settings->knock =
 			settings_has(settings, SETTING_KEY) ? KNOCK_TOKEN : KNOCK_SEQUENCE;
 	/* Who names a key does not want a sequence to be sent in its place. */
-	if (key_given && !(errand->given & UINT32_C(1) << SETTING_KNOCK) &&
+	if (key_given && !(command_line->given & UINT32_C(1) << SETTING_KNOCK) &&
 	    settings->knock == KNOCK_SEQUENCE)
 		settings->knock = KNOCK_TOKEN;
 
 	if (settings->knock == KNOCK_SEQUENCE && !settings_has(settings, SETTING_SEQUENCE))
-		say("%s: no ports to knock at, on the command line or in a profile", errand->name);
+		say("%s: no ports to knock at, on the command line or in a profile",
+		    command_line->name);
 	else if (settings->knock != KNOCK_SEQUENCE && !settings_has(settings, SETTING_KEY))
-		say("%s: no key (--key FILE)", errand->name);
+		say("%s: no key (--key FILE)", command_line->name);
 	else if (settings->knock != KNOCK_SEQUENCE && !settings_has(settings, SETTING_DOOR))
-		say("%s: no door (--door NAME)", errand->name);
+		say("%s: no door (--door NAME)", command_line->name);
 	else
-		return options_have_use(errand) ? STATUS_OK : STATUS_USAGE;
+		return options_have_use(command_line) ? STATUS_OK : STATUS_USAGE;
 	return STATUS_USAGE;
 }
 
@@ -78,12 +79,13 @@ static enum status resolve(const char *host, int family, struct destinations *re
 }
 
 /* Where to knock and where to connect: the same, unless -W names another host than the profile. */
-static enum status resolve_all(const struct errand *errand, struct destinations *ret_knock,
-			       struct destinations *ret_connect)
+static enum status resolve_all(const struct command_line *command_line,
+			       struct destinations *ret_knock, struct destinations *ret_connect)
 {
-	const struct settings *settings = &errand->settings;
-	const char *host = errand->relays && errand->name != errand->relay_host ? errand->relay_host
-										: settings->host;
+	const struct settings *settings = &command_line->settings;
+	const char *host = command_line->relays && command_line->name != command_line->relay_host
+				   ? command_line->relay_host
+				   : settings->host;
 	enum status status = resolve(host, settings->family, ret_connect);
 
 	if (status != STATUS_OK)
@@ -126,8 +128,8 @@ static enum status prepare(const struct settings *settings, int family, struct k
 }
 
 /* At all of them; one that cannot be reached from here does not keep the others from it. */
-static enum status knock_all(const struct errand *errand, const struct knock_means *means,
-			     const struct destinations *to)
+static enum status knock_all(const struct command_line *command_line,
+			     const struct knock_means *means, const struct destinations *to)
 {
 	static const char *const kinds[] = {[KNOCK_SEQUENCE] = "a sequence",
 					    [KNOCK_TOKEN] = "a token",
@@ -137,24 +139,24 @@ static enum status knock_all(const struct errand *errand, const struct knock_mea
 	for (size_t i = 0; i < to->n; i++) {
 		struct address address = destination_address(&to->items[i]);
 		char text[ADDRESS_TEXT_MAX];
-		int r = knock(&errand->settings, means, &to->items[i]);
+		int r = knock(&command_line->settings, means, &to->items[i]);
 
 		address_format(&address, text);
 		if (r < 0)
 			say("cannot knock at %s: %s", text, strerror(-r));
 		else
 			status = STATUS_OK;
-		if (r == 0 && errand->verbose)
-			say("sent %s to %s", kinds[errand->settings.knock], text);
+		if (r == 0 && command_line->verbose)
+			say("sent %s to %s", kinds[command_line->settings.knock], text);
 	}
 	return status;
 }
 
 /* --wait and -W. */
-static enum status go_in(const struct errand *errand, const struct destinations *to)
+static enum status go_in(const struct command_line *command_line, const struct destinations *to)
 {
-	const struct settings *settings = &errand->settings;
-	uint16_t port = errand->relays ? errand->relay_port : settings->wait_port;
+	const struct settings *settings = &command_line->settings;
+	uint16_t port = command_line->relays ? command_line->relay_port : settings->wait_port;
 	int fd, r;
 
 	/* The connection's SYN must not overtake the last of the knock. */
@@ -162,12 +164,13 @@ static enum status go_in(const struct errand *errand, const struct destinations 
 	r = connect_patiently(to, port, settings->timeout_us, &fd);
 	if (r < 0) {
 		say("%s: port %u does not accept: %s",
-		    errand->relays ? errand->relay_host : settings->host, port, strerror(-r));
+		    command_line->relays ? command_line->relay_host : settings->host, port,
+		    strerror(-r));
 		return STATUS_FAILED;
 	}
-	if (errand->verbose)
+	if (command_line->verbose)
 		say("port %u accepts", port);
-	if (!errand->relays) {
+	if (!command_line->relays) {
 		close(fd);
 		return STATUS_OK;
 	}
@@ -179,31 +182,32 @@ static enum status go_in(const struct errand *errand, const struct destinations 
 }
 
 /* Key and raw socket are gone when the knock is over. */
-static enum status prepare_and_knock(const struct errand *errand, const struct destinations *to)
+static enum status prepare_and_knock(const struct command_line *command_line,
+				     const struct destinations *to)
 {
 	CLEANUP(cleanup_secrets_free) struct secret *secrets = NULL;
 	CLEANUP(cleanup_close) int raw_fd = -1;
 	struct knock_means means = {.raw_fd = -1};
-	enum status status = prepare(&errand->settings, destinations_family(to), &means);
+	enum status status = prepare(&command_line->settings, destinations_family(to), &means);
 
 	secrets = means.secrets;
 	raw_fd = means.raw_fd;
 	means.now_s = (uint64_t)time(NULL);
-	return status == STATUS_OK ? knock_all(errand, &means, to) : status;
+	return status == STATUS_OK ? knock_all(command_line, &means, to) : status;
 }
 
-static enum status run(struct errand *errand)
+static enum status run(struct command_line *command_line)
 {
 	struct destinations knock_at, connect_to;
-	enum status status = complete(errand);
+	enum status status = complete(command_line);
 
 	if (status == STATUS_OK)
-		status = resolve_all(errand, &knock_at, &connect_to);
+		status = resolve_all(command_line, &knock_at, &connect_to);
 	if (status == STATUS_OK)
-		status = prepare_and_knock(errand, &knock_at);
+		status = prepare_and_knock(command_line, &knock_at);
 	if (status == STATUS_OK &&
-	    (errand->relays || settings_has(&errand->settings, SETTING_WAIT)))
-		status = go_in(errand, &connect_to);
+	    (command_line->relays || settings_has(&command_line->settings, SETTING_WAIT)))
+		status = go_in(command_line, &connect_to);
 	return status;
 }
 
@@ -224,7 +228,7 @@ static int fill_standard_files(void)
 
 int main(int argc, char *argv[])
 {
-	struct errand errand;
+	struct command_line command_line;
 
 	if (fill_standard_files() < 0)
 		return STATUS_FAILED;
@@ -234,7 +238,7 @@ int main(int argc, char *argv[])
 		return STATUS_USAGE;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	switch (options_parse(argc, argv, &errand)) {
+	switch (options_parse(argc, argv, &command_line)) {
 	case OPTIONS_WRONG:
 		return STATUS_USAGE;
 	case OPTIONS_DONE:
@@ -246,5 +250,5 @@ int main(int argc, char *argv[])
 		say("libsodium does not start");
 		return STATUS_FAILED;
 	}
-	return run(&errand);
+	return run(&command_line);
 }

@@ -90,21 +90,21 @@ static enum options_result misused(void)
 }
 
 /* On the command line the last one counts. */
-static int give(struct errand *errand, enum setting setting, const char *value)
+static int give(struct command_line *command_line, enum setting setting, const char *value)
 {
 	uint32_t bit = UINT32_C(1) << setting;
 	int r;
 
-	errand->settings.set &= ~bit;
-	r = settings_set(&errand->settings, setting, value);
+	command_line->settings.set &= ~bit;
+	r = settings_set(&command_line->settings, setting, value);
 	if (r < 0)
 		return r;
-	errand->given |= bit;
+	command_line->given |= bit;
 	return 0;
 }
 
 /* knockd's -d is in milliseconds. */
-static int give_delay(struct errand *errand, const char *value)
+static int give_delay(struct command_line *command_line, const char *value)
 {
 	uint64_t ms;
 	char span[32];
@@ -112,10 +112,11 @@ static int give_delay(struct errand *errand, const char *value)
 	if (number_parse(value, strlen(value), &ms) < 0)
 		return -EINVAL;
 	snprintf(span, sizeof span, "%sms", value);
-	return give(errand, SETTING_DELAY, span);
+	return give(command_line, SETTING_DELAY, span);
 }
 
-static enum options_result take_setting(struct errand *errand, int option, const char *value)
+static enum options_result take_setting(struct command_line *command_line, int option,
+					const char *value)
 {
 	size_t i = 0;
 
@@ -124,31 +125,31 @@ static enum options_result take_setting(struct errand *errand, int option, const
 	if (i == N_SETTING_OPTIONS)
 		return misused();
 	if (option == 'd') {
-		if (give_delay(errand, value) == 0)
+		if (give_delay(command_line, value) == 0)
 			return OPTIONS_GO;
 		fprintf(stderr, "knocktap: --delay %s: expected milliseconds, 60000 at most\n",
 			value);
 		return OPTIONS_WRONG;
 	}
-	if (give(errand, setting_options[i].setting, value) == 0)
+	if (give(command_line, setting_options[i].setting, value) == 0)
 		return OPTIONS_GO;
 	fprintf(stderr, "knocktap: %s %s: expected %s\n", setting_options[i].name, value,
 		setting_expected(setting_options[i].setting));
 	return OPTIONS_WRONG;
 }
 
-static enum options_result take_relay(struct errand *errand, const char *value)
+static enum options_result take_batches(struct command_line *command_line, const char *value)
 {
-	if (endpoint_parse(value, errand->relay_host, sizeof(errand->relay_host),
-			   &errand->relay_port) < 0) {
+	if (endpoint_parse(value, command_line->relay_host, sizeof(command_line->relay_host),
+			   &command_line->relay_port) < 0) {
 		fprintf(stderr, "knocktap: -W %s: expected HOST:PORT\n", value);
 		return OPTIONS_WRONG;
 	}
-	errand->relays = true;
+	command_line->relays = true;
 	return OPTIONS_GO;
 }
 
-static enum options_result take_option(struct errand *errand, int option, bool *udp)
+static enum options_result take_option(struct command_line *command_line, int option, bool *udp)
 {
 	switch (option) {
 	case 'u':
@@ -156,18 +157,18 @@ static enum options_result take_option(struct errand *errand, int option, bool *
 		return OPTIONS_GO;
 	case '4':
 	case '6':
-		give(errand, SETTING_ADDRESS_FAMILY, option == '4' ? "inet" : "inet6");
+		give(command_line, SETTING_ADDRESS_FAMILY, option == '4' ? "inet" : "inet6");
 		return OPTIONS_GO;
 	case OPTION_SPA:
-		give(errand, SETTING_KNOCK, "spa");
+		give(command_line, SETTING_KNOCK, "spa");
 		return OPTIONS_GO;
 	case 'F':
-		errand->profile = optarg;
+		command_line->profile = optarg;
 		return OPTIONS_GO;
 	case 'W':
-		return take_relay(errand, optarg);
+		return take_batches(command_line, optarg);
 	case 'v':
-		errand->verbose = true;
+		command_line->verbose = true;
 		return OPTIONS_GO;
 	case 'h':
 		fputs(help, stdout);
@@ -176,12 +177,13 @@ static enum options_result take_option(struct errand *errand, int option, bool *
 		puts("knocktap " PACKAGE_VERSION);
 		return OPTIONS_DONE;
 	default:
-		return take_setting(errand, option, optarg);
+		return take_setting(command_line, option, optarg);
 	}
 }
 
 /* The ports, as one text with all protocols spelled out. */
-static enum options_result take_ports(struct errand *errand, int n, char *ports[], bool udp)
+static enum options_result take_ports(struct command_line *command_line, int n, char *ports[],
+				      bool udp)
 {
 	char text[SEQUENCE_STEPS_MAX * sizeof "65535/udp,"] = "";
 	size_t length = 0;
@@ -203,32 +205,33 @@ static enum options_result take_ports(struct errand *errand, int n, char *ports[
 		length += (size_t)snprintf(text + length, sizeof text - length, "%u/%s,", step.port,
 					   step.protocol == IPPROTO_UDP ? "udp" : "tcp");
 	}
-	give(errand, SETTING_SEQUENCE, text);
-	if (errand->given & UINT32_C(1) << SETTING_KNOCK) {
+	give(command_line, SETTING_SEQUENCE, text);
+	if (command_line->given & UINT32_C(1) << SETTING_KNOCK) {
 		fputs("knocktap: ports and --spa: which of them?\n", stderr);
 		return OPTIONS_WRONG;
 	}
-	give(errand, SETTING_KNOCK, "sequence");
+	give(command_line, SETTING_KNOCK, "sequence");
 	return OPTIONS_GO;
 }
 
-static enum options_result take_arguments(struct errand *errand, int n, char *arguments[], bool udp)
+static enum options_result take_arguments(struct command_line *command_line, int n,
+					  char *arguments[], bool udp)
 {
 	if (n > 0)
-		errand->name = arguments[0];
-	else if (errand->relays)
-		errand->name = errand->relay_host;
-	if (!errand->name) {
+		command_line->name = arguments[0];
+	else if (command_line->relays)
+		command_line->name = command_line->relay_host;
+	if (!command_line->name) {
 		fputs("knocktap: no host\n", stderr);
 		return misused();
 	}
-	if (strlen(errand->name) > SETTINGS_HOST_MAX || !*errand->name) {
+	if (strlen(command_line->name) > SETTINGS_HOST_MAX || !*command_line->name) {
 		fprintf(stderr, "knocktap: expected the name of a host, not '%.300s'\n",
-			errand->name);
+			command_line->name);
 		return OPTIONS_WRONG;
 	}
 	if (n > 1)
-		return take_ports(errand, n - 1, arguments + 1, udp);
+		return take_ports(command_line, n - 1, arguments + 1, udp);
 	if (udp) {
 		fputs("knocktap: --udp without ports does nothing\n", stderr);
 		return OPTIONS_WRONG;
@@ -236,24 +239,24 @@ static enum options_result take_arguments(struct errand *errand, int n, char *ar
 	return OPTIONS_GO;
 }
 
-enum options_result options_parse(int argc, char *argv[], struct errand *ret)
+enum options_result options_parse(int argc, char *argv[], struct command_line *ret)
 {
-	struct errand errand = {0};
+	struct command_line command_line = {0};
 	enum options_result result = OPTIONS_GO;
 	bool udp = false;
 	int option;
 
-	settings_init(&errand.settings);
+	settings_init(&command_line.settings);
 	while (result == OPTIONS_GO &&
 	       (option = getopt_long(argc, argv, "d:u46k:W:F:vhV", long_options, NULL)) != -1)
-		result = take_option(&errand, option, &udp);
+		result = take_option(&command_line, option, &udp);
 	if (result == OPTIONS_GO)
-		result = take_arguments(&errand, argc - optind, argv + optind, udp);
+		result = take_arguments(&command_line, argc - optind, argv + optind, udp);
 	/* The name may be our own copy of -W's. */
 	if (result == OPTIONS_GO) {
-		bool own = errand.name == errand.relay_host;
+		bool own = command_line.name == command_line.relay_host;
 
-		*ret = errand;
+		*ret = command_line;
 		if (own)
 			ret->name = ret->relay_host;
 	}
@@ -261,9 +264,9 @@ enum options_result options_parse(int argc, char *argv[], struct errand *ret)
 }
 
 /* What an option is good for. */
-static bool has_use(const struct errand *errand, enum setting setting)
+static bool has_use(const struct command_line *command_line, enum setting setting)
 {
-	const struct settings *settings = &errand->settings;
+	const struct settings *settings = &command_line->settings;
 
 	switch (setting) {
 	case SETTING_KEY:
@@ -275,20 +278,21 @@ static bool has_use(const struct errand *errand, enum setting setting)
 	case SETTING_DELAY:
 		return settings->knock != KNOCK_SPA;
 	case SETTING_WAIT:
-		return !errand->relays;
+		return !command_line->relays;
 	case SETTING_TIMEOUT:
-		return errand->relays || settings_has(settings, SETTING_WAIT);
+		return command_line->relays || settings_has(settings, SETTING_WAIT);
 	default:
 		return true;
 	}
 }
 
-bool options_have_use(const struct errand *errand)
+bool options_have_use(const struct command_line *command_line)
 {
 	for (size_t i = 0; i < N_SETTING_OPTIONS; i++) {
 		enum setting setting = setting_options[i].setting;
 
-		if (errand->given & UINT32_C(1) << setting && !has_use(errand, setting)) {
+		if (command_line->given & UINT32_C(1) << setting &&
+		    !has_use(command_line, setting)) {
 			fprintf(stderr, "knocktap: %s does nothing here\n",
 				setting_options[i].name);
 			return false;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* What is to be done. */
-struct errand {
+struct command_line {
 	struct settings settings;
 	uint32_t given;	     /* the settings that come from the command line, one bit each */
 	const char *name;    /* of the profile, and of the host unless the profile says otherwise */
@@ -21,8 +21,8 @@ struct errand {
 enum options_result { OPTIONS_GO, OPTIONS_DONE, OPTIONS_WRONG };
 
 /* Prints what is wrong, or what was asked for with --help or --version. */
-enum options_result options_parse(int argc, char *argv[], struct errand *ret);
+enum options_result options_parse(int argc, char *argv[], struct command_line *ret);
 
 /* Whether every option of the command line has something to do, now that the profiles have been
  * read too. Prints which one has not. */
-bool options_have_use(const struct errand *errand);
+bool options_have_use(const struct command_line *command_line);

@@ -24,7 +24,7 @@ enum { BATCH = ENGINE_EXPECTED_MAX };
 enum { N_STEPS = 3, SOURCES_MAX = 1000000, DOORS_MAX = 10000, ROUNDS = 5, N_COUNTS = 3 };
 
 static const unsigned door_counts[N_COUNTS] = {1, 100, DOORS_MAX};
-static const unsigned source_counts[N_COUNTS] = {1, 1000, SOURCES_MAX};
+static const unsigned input_counts[N_COUNTS] = {1, 1000, SOURCES_MAX};
 
 /* What is fed, without what all probes have in common. */
 struct shot {
@@ -168,7 +168,7 @@ static void write_line(char *line, const struct shot *shot)
 	write_digits(line + dpt, shot->port, 5);
 }
 
-static void feed_judge(void *judge, const struct shot *some, size_t n)
+static void feed_matcher(void *matcher, const struct shot *some, size_t n)
 {
 	static char lines[BATCH][sizeof form];
 	struct record records[BATCH];
@@ -181,9 +181,9 @@ static void feed_judge(void *judge, const struct shot *some, size_t n)
 			.text = lines[i], .length = sizeof form - 1, .kernel_us = now_us++};
 	}
 	if (n > 1)
-		judge_feed_all(judge, records, n, count_match, NULL);
+		matcher_feed_all(matcher, records, n, count_match, NULL);
 	else
-		judge_feed(judge, records, count_match, NULL);
+		matcher_feed(matcher, records, count_match, NULL);
 }
 
 static struct engine *make_engine(unsigned n_doors, unsigned n_steps, uint32_t max_sources)
@@ -208,11 +208,11 @@ static struct engine *make_engine(unsigned n_doors, unsigned n_steps, uint32_t m
 	return engine;
 }
 
-static struct judge *make_judge(unsigned n_doors, uint32_t max_sources)
+static struct matcher *make_matcher(unsigned n_doors, uint32_t max_sources)
 {
 	struct complaints complaints;
 	struct config *config;
-	struct judge *judge;
+	struct matcher *matcher;
 	size_t size = 0;
 	char *text = NULL;
 	FILE *file = open_memstream(&text, &size);
@@ -224,12 +224,12 @@ static struct judge *make_judge(unsigned n_doors, uint32_t max_sources)
 		fprintf(file, "[door d%u]\nsequence = %u, %u, %u\nbackend = ipset\nset = s\n", i,
 			port_of(i, 0), port_of(i, 1), port_of(i, 2));
 	if (fclose(file) != 0 || config_load_bytes(text, size, NULL, &config, &complaints) < 0 ||
-	    judge_new(config, JUDGE_IN_EARNEST, NULL, &judge) < 0)
+	    matcher_new(config, MATCH_LIVE, NULL, &matcher) < 0)
 		abort();
 	complaints_done(&complaints);
 	config_free(config);
 	free(text);
-	return judge;
+	return matcher;
 }
 
 /* Every source is there before the clock starts. */
@@ -263,10 +263,10 @@ static double measure_one(const struct way *way, unsigned n_doors, unsigned n_so
 
 	aim(n_doors, n_sources);
 	if (way->from_text) {
-		struct judge *judge = make_judge(n_doors, max_sources);
+		struct matcher *matcher = make_matcher(n_doors, max_sources);
 
-		nanoseconds = measure(feed_judge, judge, n_sources, way->batch);
-		judge_free(judge);
+		nanoseconds = measure(feed_matcher, matcher, n_sources, way->batch);
+		matcher_free(matcher);
 	} else {
 		struct engine *engine = make_engine(n_doors, N_STEPS, max_sources);
 
@@ -282,11 +282,11 @@ static void print_times(const struct way *way)
 
 	printf("nanoseconds a probe, %s:\n\n%16s", way->name, "");
 	for (int j = 0; j < N_COUNTS; j++)
-		printf("%9u sources", source_counts[j]);
+		printf("%9u sources", input_counts[j]);
 	for (int i = 0; i < N_COUNTS; i++) {
 		printf("\n%10u doors", door_counts[i]);
 		for (int j = 0; j < N_COUNTS; j++) {
-			double time = measure_one(way, door_counts[i], source_counts[j]);
+			double time = measure_one(way, door_counts[i], input_counts[j]);
 
 			printf("%17.0f", time);
 			fflush(stdout);

@@ -44,7 +44,7 @@ static void knock_all(struct grants *grants, const struct door *door, unsigned n
 
 		snprintf(text, sizeof text, "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
 		if (address_parse(text, &source) == 0)
-			grants_open(grants, door, &(struct caller){.source = source}, now_us);
+			grants_open(grants, door, &(struct visitor){.source = source}, now_us);
 	}
 }
 
@@ -170,7 +170,7 @@ static bool make_sets(void)
 }
 
 /* With many elements that are none of ours. */
-static bool crowd_sets(const char *directory)
+static bool door_count_sets(const char *directory)
 {
 	enum { N = 60000 };
 	char *path = support_path(directory, "commands");
@@ -231,7 +231,7 @@ int main(int argc, char *argv[])
 		run(cases[i].name, &door, n, cases[i].flush);
 	}
 	directory = support_directory();
-	if (!crowd_sets(directory))
+	if (!door_count_sets(directory))
 		fputs("bench-grants: cannot fill the sets\n", stderr);
 	puts("one grant among 60000 other elements");
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i += 2) {

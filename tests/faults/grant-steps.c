@@ -90,19 +90,19 @@ static void wait_empty(struct grants *grants, uint64_t now_us)
 
 static void run_step(struct grants *grants, const char *step, uint64_t t0_us)
 {
-	const struct caller caller = {.source = source};
+	const struct visitor visitor = {.source = source};
 	static uint64_t deadline_us;
 
 	if (deadline_us == 0)
 		deadline_us = t0_us + door.timeout_us;
 	if (strcmp(step, "open") == 0) {
-		grants_open(grants, &door, &caller, t0_us);
+		grants_open(grants, &door, &visitor, t0_us);
 		settle(grants, t0_us);
 	} else if (strcmp(step, "inherit") == 0) {
 		grants_inherit(grants, find_door, NULL, t0_us + S);
 		settle(grants, t0_us + S);
 	} else if (strcmp(step, "renew") == 0) {
-		grants_open(grants, &door, &caller, t0_us + 2 * S);
+		grants_open(grants, &door, &visitor, t0_us + 2 * S);
 		deadline_us += 2 * S;
 		settle(grants, t0_us + 2 * S);
 	} else if (strcmp(step, "survey") == 0) {

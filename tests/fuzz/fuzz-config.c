@@ -141,7 +141,7 @@ static void check_door(const struct config *config, const struct door *door)
 	check_knock(&door->knock);
 	check_auth(door);
 	require(!door->one_time_sequences || door->one_time_sequences[0] == '/');
-	require((door->source == NULL) == (door->knock.filter.origin == ORIGIN_KERNEL));
+	require((door->source == NULL) == (door->knock.filter.origin == OTHER_LOG_KERNEL));
 	require(door->timeout_us >= 1000000 && door->timeout_us % 1000000 == 0);
 	require(door->max_open > 0);
 	require(door->backend < N_BACKENDS);
@@ -159,10 +159,10 @@ static void check_door(const struct config *config, const struct door *door)
 		(door->entry != NULL));
 }
 
-static void check_origin(const struct origin *origin)
+static void check_log_section(const struct other_log *origin)
 {
 	require(origin->name[0] != '\0' && memchr(origin->name, '\0', sizeof(origin->name)));
-	require(origin->id != ORIGIN_KERNEL);
+	require(origin->id != OTHER_LOG_KERNEL);
 	require(origin->matches[0] && origin->pattern[0]);
 	for (char **match = origin->matches; *match; match++)
 		require(strchr(*match, '=') && strcmp(*match, "_TRANSPORT=kernel") != 0);
@@ -183,9 +183,9 @@ static void check_config(const struct config *config)
 	require(config->n_doors > 0);
 	for (size_t i = 0; i < config->n_doors; i++)
 		check_door(config, &config->doors[i]);
-	require(config->n_origins <= ORIGINS_MAX);
-	for (size_t i = 0; i < config->n_origins; i++)
-		check_origin(&config->origins[i]);
+	require(config->n_logs <= OTHER_LOGS_MAX);
+	for (size_t i = 0; i < config->n_logs; i++)
+		check_log_section(&config->logs[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

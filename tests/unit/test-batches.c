@@ -44,10 +44,10 @@ static void test_all_come_in_their_order(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++) {
 		struct count count = {0};
-		struct relay *relay;
+		struct batches *batches;
 		char text[8192];
 
-		assert_int_equal(relay_new(on_records, &count, &relay), 0);
+		assert_int_equal(batches_new(on_records, &count, &batches), 0);
 		for (uint64_t n = 0; n < amounts[i]; n++) {
 			struct record record = {
 				.text = text,
@@ -55,14 +55,14 @@ static void test_all_come_in_their_order(void **state)
 				.kernel_us = n,
 			};
 
-			relay_put(relay, &record);
+			batches_put(batches, &record);
 		}
 		memset(text, 0, sizeof text);
-		assert_null(relay_free(relay));
+		assert_null(batches_free(batches));
 		assert_true(count.n == amounts[i]);
 		assert_false(count.wrong);
 	}
-	assert_null(relay_free(NULL));
+	assert_null(batches_free(NULL));
 }
 
 int main(void)

@@ -127,7 +127,7 @@ static void dump_door(FILE *out, const struct door *door)
 	dump_command(out, door->name, "stop_command_6", door->stop_command[FAMILY_IPV6]);
 }
 
-static void dump_source(FILE *out, const struct origin *origin)
+static void dump_source(FILE *out, const struct other_log *origin)
 {
 	dump_command(out, origin->name, "match", origin->matches);
 	fprintf(out, "%s.pattern=%s\n", origin->name, origin->pattern);
@@ -155,9 +155,9 @@ static char *dump(const struct config *config)
 		fprintf(out, "options.doors=%zu\n", config->n_doors);
 		for (size_t i = 0; i < config->n_doors; i++)
 			dump_door(out, &config->doors[i]);
-		fprintf(out, "options.sources=%zu\n", config->n_origins);
-		for (size_t i = 0; i < config->n_origins; i++)
-			dump_source(out, &config->origins[i]);
+		fprintf(out, "options.sources=%zu\n", config->n_logs);
+		for (size_t i = 0; i < config->n_logs; i++)
+			dump_source(out, &config->logs[i]);
 	}
 	fclose(out);
 	return text;

@@ -7,7 +7,7 @@
 enum { N = 300 };
 
 /* Every item knows its place, and none is due before its parent. */
-static void check(const struct queue *queue)
+static void check(const struct due_queue *queue)
 {
 	for (size_t i = 0; i < queue->n_items; i++) {
 		assert_int_equal(queue->items[i]->position, i);
@@ -23,53 +23,53 @@ static uint64_t draw(uint64_t *seed)
 
 static void test_empty(void **state)
 {
-	struct queue queue = {0};
+	struct due_queue queue = {0};
 
 	(void)state;
-	assert_null(queue_first(&queue));
-	queue_done(&queue);
-	queue_done(&queue);
+	assert_null(due_queue_first(&queue));
+	due_queue_done(&queue);
+	due_queue_done(&queue);
 }
 
 static void test_one(void **state)
 {
 	struct due due = {.at_us = UINT64_MAX};
-	struct queue queue = {0};
+	struct due_queue queue = {0};
 
 	(void)state;
-	assert_int_equal(queue_add(&queue, &due), 0);
-	assert_ptr_equal(queue_first(&queue), &due);
-	queue_move(&queue, &due, 0);
-	assert_ptr_equal(queue_first(&queue), &due);
+	assert_int_equal(due_queue_add(&queue, &due), 0);
+	assert_ptr_equal(due_queue_first(&queue), &due);
+	due_queue_move(&queue, &due, 0);
+	assert_ptr_equal(due_queue_first(&queue), &due);
 	assert_int_equal(due.at_us, 0);
-	queue_remove(&queue, &due);
-	assert_null(queue_first(&queue));
-	queue_done(&queue);
+	due_queue_remove(&queue, &due);
+	assert_null(due_queue_first(&queue));
+	due_queue_done(&queue);
 }
 
 static void test_drains_in_order(void **state)
 {
 	struct due items[N];
-	struct queue queue = {0};
+	struct due_queue queue = {0};
 	uint64_t seed = 1, last_us = 0;
 
 	(void)state;
 	for (size_t i = 0; i < N; i++) {
 		items[i] = (struct due){.at_us = draw(&seed) % 100};
-		assert_int_equal(queue_add(&queue, &items[i]), 0);
+		assert_int_equal(due_queue_add(&queue, &items[i]), 0);
 		check(&queue);
 	}
 	for (size_t i = 0; i < N; i++) {
-		struct due *due = queue_first(&queue);
+		struct due *due = due_queue_first(&queue);
 
 		assert_non_null(due);
 		assert_true(due->at_us >= last_us);
 		last_us = due->at_us;
-		queue_remove(&queue, due);
+		due_queue_remove(&queue, due);
 		check(&queue);
 	}
-	assert_null(queue_first(&queue));
-	queue_done(&queue);
+	assert_null(due_queue_first(&queue));
+	due_queue_done(&queue);
 }
 
 /* Adds, moves and removes at random; a plain search must find the same minimum. */
@@ -77,7 +77,7 @@ static void test_against_a_search(void **state)
 {
 	struct due items[N];
 	int in_queue[N] = {0};
-	struct queue queue = {0};
+	struct due_queue queue = {0};
 	uint64_t seed = 7;
 
 	(void)state;
@@ -87,13 +87,13 @@ static void test_against_a_search(void **state)
 
 		if (!in_queue[i]) {
 			items[i] = (struct due){.at_us = at_us};
-			assert_int_equal(queue_add(&queue, &items[i]), 0);
+			assert_int_equal(due_queue_add(&queue, &items[i]), 0);
 			in_queue[i] = 1;
 		} else if (draw(&seed) % 2) {
-			queue_move(&queue, &items[i], at_us);
+			due_queue_move(&queue, &items[i], at_us);
 			assert_true(items[i].at_us == at_us);
 		} else {
-			queue_remove(&queue, &items[i]);
+			due_queue_remove(&queue, &items[i]);
 			in_queue[i] = 0;
 		}
 		check(&queue);
@@ -105,9 +105,10 @@ static void test_against_a_search(void **state)
 				first_us = items[k].at_us;
 		}
 		assert_int_equal(queue.n_items, n);
-		assert_true(n == 0 ? !queue_first(&queue) : queue_first(&queue)->at_us == first_us);
+		assert_true(n == 0 ? !due_queue_first(&queue)
+				   : due_queue_first(&queue)->at_us == first_us);
 	}
-	queue_done(&queue);
+	due_queue_done(&queue);
 }
 
 int main(void)

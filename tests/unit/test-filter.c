@@ -85,7 +85,7 @@ static void test_wanted_and_unwanted_flags(void **state)
 }
 
 /* One log's probes are never another's. */
-static void test_origin(void **state)
+static void test_other_log(void **state)
 {
 	struct filter kernels = filter_default, edges = filter_default;
 	struct probe probe = tcp(TCP_FLAG_SYN);
@@ -137,7 +137,7 @@ int main(void)
 		cmocka_unit_test(test_refuses_wrong_flags),
 		cmocka_unit_test(test_default_takes_the_first_syn),
 		cmocka_unit_test(test_wanted_and_unwanted_flags),
-		cmocka_unit_test(test_origin),
+		cmocka_unit_test(test_other_log),
 		cmocka_unit_test(test_interface_and_target),
 	};
 

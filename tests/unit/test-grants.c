@@ -153,7 +153,7 @@ static struct door mark_door(const struct fixture *fixture, uint64_t timeout_s)
 static void open_door(struct fixture *fixture, const struct door *door, const char *source,
 		      uint64_t now_us)
 {
-	grants_open(fixture->grants, door, &(struct caller){.source = address(source)}, now_us);
+	grants_open(fixture->grants, door, &(struct visitor){.source = address(source)}, now_us);
 }
 
 /* All the news since the last time. A pattern's last line may end in "..." for any reason. */
@@ -238,7 +238,7 @@ static size_t count_starts(const struct fixture *fixture)
 	return length;
 }
 
-struct doors {
+struct grant_loop {
 	const struct door *doors;
 	size_t n;
 };
@@ -246,7 +246,7 @@ struct doors {
 /* Users whose names begin with x may open nothing any more. */
 static const struct door *find_door(void *userdata, const char *name, const char *user)
 {
-	const struct doors *doors = userdata;
+	const struct grant_loop *doors = userdata;
 
 	if (user[0] == 'x')
 		return NULL;
@@ -259,7 +259,7 @@ static const struct door *find_door(void *userdata, const char *name, const char
 /* Takes over what is on record, with no door in the configuration. */
 static int inherit(struct grants *grants, uint64_t now_us)
 {
-	return grants_inherit(grants, find_door, &(struct doors){NULL, 0}, now_us);
+	return grants_inherit(grants, find_door, &(struct grant_loop){NULL, 0}, now_us);
 }
 
 static void test_nothing(void **state)
@@ -881,9 +881,9 @@ static void test_suspend_and_resume(void **state)
 	assert_false(has_record(fixture, "over@192.0.2.1"));
 
 	doors[1].stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/false"));
-	assert_int_equal(
-		grants_inherit(fixture->grants, find_door, &(struct doors){doors, 2}, T0 + 10 * S),
-		0);
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct grant_loop){doors, 2},
+					T0 + 10 * S),
+			 0);
 	await_news(fixture, 1, T0 + 10 * S);
 	expect_news(fixture, "restored mark 192.0.2.1 20: a clean stop had closed it\n");
 	assert_int_equal(grants_count(fixture->grants), 1);
@@ -909,8 +909,8 @@ static void test_no_resume_after_a_reboot(void **state)
 	await_count(fixture, 0, T0 + S);
 	grants_free(fixture->grants);
 	make_grants(fixture, "22222222222222222222222222222222");
-	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct doors){&door, 1}, S),
-			 0);
+	assert_int_equal(
+		grants_inherit(fixture->grants, find_door, &(struct grant_loop){&door, 1}, S), 0);
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_false(has_record(fixture, "mark@192.0.2.1"));
 	assert_false(support_exists(fixture->mark));
@@ -1048,7 +1048,7 @@ static void test_review(void **state)
 	doors[3].n_allow = 1;
 	doors[4].start_command[FAMILY_IPV4] = NULL;
 	strcpy(doors[1].name, "another");
-	grants_review(fixture->grants, find_door, &(struct doors){doors, 5}, T0 + S);
+	grants_review(fixture->grants, find_door, &(struct grant_loop){doors, 5}, T0 + S);
 	assert_true(grants_next_us(fixture->grants) > T0 + S);
 	await_count(fixture, 1, T0 + S);
 	assert_non_null(strstr(fixture->news, "closed gone 192.0.2.1 0\n"));
@@ -1057,7 +1057,7 @@ static void test_review(void **state)
 	assert_non_null(strstr(fixture->news, "closed family 192.0.2.1 0\n"));
 	assert_null(strstr(fixture->news, "same"));
 	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
-	grants_review(fixture->grants, find_door, &(struct doors){NULL, 0}, T0 + 2 * S);
+	grants_review(fixture->grants, find_door, &(struct grant_loop){NULL, 0}, T0 + 2 * S);
 	await_count(fixture, 0, T0 + 2 * S);
 }
 
@@ -1070,7 +1070,7 @@ static void test_review_closes_the_old_way(void **state)
 	open_door(fixture, &door, A, T0);
 	await_news(fixture, 1, T0);
 	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/true"));
-	grants_review(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + S);
+	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + S);
 	await_news(fixture, 2, T0 + S);
 	expect_news(fixture, "opened mark 192.0.2.1 30\nclosed mark 192.0.2.1 0\n");
 	assert_false(support_exists(fixture->mark));
@@ -1092,7 +1092,7 @@ static void test_adopts(void **state)
 	expect_news(fixture, "opened mark 192.0.2.1 30\nadopted mark 192.0.2.1 20\n");
 	assert_int_equal(grants_count(fixture->grants), 1);
 	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
-	grants_review(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + 10 * S);
+	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + 10 * S);
 	expect_news(fixture, "");
 	open_door(fixture, &door, A, T0 + 15 * S);
 	expect_news(fixture, "renewed mark 192.0.2.1 30\n");
@@ -1109,7 +1109,7 @@ static void call(struct fixture *fixture, const struct door *door, const char *u
 		 uint32_t seconds, uint64_t now_us)
 {
 	grants_open(fixture->grants, door,
-		    &(struct caller){.source = address(A), .user = user, .seconds = seconds},
+		    &(struct visitor){.source = address(A), .user = user, .seconds = seconds},
 		    now_us);
 	while (fixture->news[0] == '\0')
 		await_news(fixture, 1, now_us);
@@ -1168,15 +1168,16 @@ static void test_a_user_is_on_record(void **state)
 	make_grants(fixture, boot_id);
 	fixture->news[0] = '\0';
 	assert_int_equal(
-		grants_inherit(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + S), 0);
+		grants_inherit(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + S),
+		0);
 	expect_news(fixture, "adopted mark 192.0.2.1 59\n");
 	grants_each(fixture->grants, T0 + S, show_user, seen);
 	assert_string_equal(seen, "bob 59");
 	/* Nobody who is not one of the door's users keeps it open. */
-	grants_review(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + 2 * S);
+	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + 2 * S);
 	expect_news(fixture, "");
 	door.users = NULL;
-	grants_review(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + 2 * S);
+	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + 2 * S);
 	await_news(fixture, 1, T0 + 2 * S);
 	expect_news(fixture, "closed mark 192.0.2.1 0\n");
 }
@@ -1230,9 +1231,9 @@ static void test_sweeps(void **state)
 	grants_free(fixture->grants);
 
 	make_grants(fixture, boot_id);
-	assert_int_equal(
-		grants_inherit(fixture->grants, find_door, &(struct doors){&door, 1}, T0 + 2 * S),
-		0);
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct grant_loop){&door, 1},
+					T0 + 2 * S),
+			 0);
 	await_news(fixture, 1, T0 + 2 * S);
 	expect_news(fixture, "restored mark 192.0.2.1 28: a clean stop had closed it\n");
 	assert_true(support_exists(fixture->mark));
@@ -1274,8 +1275,8 @@ static void test_inherits_garbage(void **state)
 	fixture->news[0] = '\0';
 
 	/* The name says which door may be open for whom; what opened it may not be known. */
-	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct doors){&door, 1}, T0),
-			 0);
+	assert_int_equal(
+		grants_inherit(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0), 0);
 	await_count(fixture, 0, T0);
 	assert_non_null(strstr(fixture->news, "lost: gone@192.0.2.1\n"));
 	assert_non_null(strstr(fixture->news, "lost: mark@192.0.2.2\n"));
@@ -1441,7 +1442,7 @@ static void test_review_while_opening(void **state)
 	struct door door = mark_door(fixture, 30);
 
 	open_door(fixture, &door, A, T0);
-	grants_review(fixture->grants, find_door, &(struct doors){NULL, 0}, T0);
+	grants_review(fixture->grants, find_door, &(struct grant_loop){NULL, 0}, T0);
 	door.start_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), other);
 	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/rm"), other);
 	open_door(fixture, &door, A, T0 + S);

@@ -81,7 +81,7 @@ static struct fixture *needed(void **state)
 	return *state;
 }
 
-static struct rule *new_rule(const char *set, const char *entry, const char *source)
+static struct passage *new_rule(const char *set, const char *entry, const char *source)
 {
 	const struct door door = {
 		.name = "ssh",
@@ -91,11 +91,11 @@ static struct rule *new_rule(const char *set, const char *entry, const char *sou
 		.entry = TEXT(entry),
 	};
 	struct address address;
-	struct rule *rule;
+	struct passage *passage;
 
 	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(rule_new(&door, &(struct caller){.source = address}, &rule), 0);
-	return rule;
+	assert_int_equal(passage_new(&door, &(struct visitor){.source = address}, &passage), 0);
+	return passage;
 }
 
 /* The seconds left of an element, by ipset(8) itself; -1: it is not in the set. */
@@ -118,14 +118,14 @@ static long left(struct fixture *fixture, const char *set, const char *element)
 	return seconds;
 }
 
-static int open_rule(struct fixture *fixture, const struct rule *rule, uint64_t seconds)
+static int open_rule(struct fixture *fixture, const struct passage *passage, uint64_t seconds)
 {
-	return firewall_open(fixture->firewall, rule, seconds * 1000000, 0, NULL);
+	return firewall_open(fixture->firewall, passage, seconds * 1000000, 0, NULL);
 }
 
-static int close_rule(struct fixture *fixture, const struct rule *rule)
+static int close_rule(struct fixture *fixture, const struct passage *passage)
 {
-	return firewall_close(fixture->firewall, rule, 0, NULL);
+	return firewall_close(fixture->firewall, passage, 0, NULL);
 }
 
 static void test_opens_and_closes(void **state)
@@ -145,14 +145,14 @@ static void test_opens_and_closes(void **state)
 	struct fixture *fixture = needed(state);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		struct passage *passage = new_rule(cases[i].set, cases[i].entry, cases[i].source);
 
-		if (open_rule(fixture, rule, 100) != FIREWALL_DONE)
+		if (open_rule(fixture, passage, 100) != FIREWALL_DONE)
 			fail_msg("%s: %s", cases[i].entry, firewall_problem(fixture->firewall));
 		assert_in_range(left(fixture, cases[i].set, cases[i].element), 90, 100);
-		assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+		assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
 		assert_int_equal(left(fixture, cases[i].set, cases[i].element), -1);
-		rule_free(rule);
+		passage_free(passage);
 	}
 }
 
@@ -160,49 +160,49 @@ static void test_opens_and_closes(void **state)
 static void test_renews(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
 
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
-	assert_int_equal(open_rule(fixture, rule, 1000), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 1000), FIREWALL_DONE);
 	assert_in_range(left(fixture, "ip", "192.0.2.1"), 990, 1000);
-	assert_int_equal(open_rule(fixture, rule, 50), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 50), FIREWALL_DONE);
 	assert_in_range(left(fixture, "ip", "192.0.2.1"), 40, 50);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 static void test_close_twice(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
 
-	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
-	rule_free(rule);
+	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
+	passage_free(passage);
 }
 
 static void test_longest_timeout(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
 
-	assert_int_equal(open_rule(fixture, rule, 2147483), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 2147483), FIREWALL_DONE);
 	assert_in_range(left(fixture, "ip", "192.0.2.1"), 2147400, 2147483);
-	assert_true(open_rule(fixture, rule, UINT64_MAX) < 0);
+	assert_true(open_rule(fixture, passage, UINT64_MAX) < 0);
 	assert_in_range(left(fixture, "ip", "192.0.2.1"), 2147400, 2147483);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* To ipset a timeout of 0 means for ever, which is the last thing that a grant may be. */
 static void test_no_time_is_not_for_ever(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
 
-	open_rule(fixture, rule, 0);
+	open_rule(fixture, passage, 0);
 	assert_int_not_equal(left(fixture, "ip", "192.0.2.1"), 0);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* Every one is told in words, and the next right command works. */
@@ -222,14 +222,14 @@ static void test_errors(void **state)
 		{"bits", "%IP%", "198.51.100.1", "ipset bits: "},
 	};
 	struct fixture *fixture = needed(state);
-	struct rule *right = new_rule("ip", "%IP%", "192.0.2.99");
+	struct passage *right = new_rule("ip", "%IP%", "192.0.2.99");
 
 	assert_int_equal(support_ipset("add one 192.0.2.77"), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		struct passage *passage = new_rule(cases[i].set, cases[i].entry, cases[i].source);
 		const char *problem;
 
-		if (open_rule(fixture, rule, 100) != (i == 0 ? -ENOENT : -EIO))
+		if (open_rule(fixture, passage, 100) != (i == 0 ? -ENOENT : -EIO))
 			fail_msg("%s in %s was taken", cases[i].source, cases[i].set);
 		problem = firewall_problem(fixture->firewall);
 		if (strncmp(problem, cases[i].problem, strlen(cases[i].problem)) != 0 ||
@@ -239,45 +239,45 @@ static void test_errors(void **state)
 		assert_in_range(left(fixture, "ip", "192.0.2.99"), 90, 100);
 		assert_int_equal(close_rule(fixture, right), FIREWALL_DONE);
 		assert_int_equal(left(fixture, "ip", "192.0.2.99"), -1);
-		rule_free(rule);
+		passage_free(passage);
 	}
-	rule_free(right);
+	passage_free(right);
 }
 
 static void test_long_element(void **state)
 {
 	struct fixture *fixture = needed(state);
 	char entry[600];
-	struct rule *rule;
+	struct passage *passage;
 
 	memset(entry, 'x', sizeof entry - 1);
 	entry[sizeof entry - 1] = '\0';
-	rule = new_rule("ip", entry, "192.0.2.1");
-	assert_int_equal(open_rule(fixture, rule, 100), -E2BIG);
+	passage = new_rule("ip", entry, "192.0.2.1");
+	assert_int_equal(open_rule(fixture, passage, 100), -E2BIG);
 	assert_non_null(strstr(firewall_problem(fixture->firewall), "ipset ip: "));
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* A set may be made anew while the daemon runs. */
 static void test_set_comes_and_goes(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
 
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
 	assert_int_equal(support_ipset("destroy ip"), 0);
-	assert_true(open_rule(fixture, rule, 100) < 0);
-	assert_true(close_rule(fixture, rule) < 0);
+	assert_true(open_rule(fixture, passage, 100) < 0);
+	assert_true(close_rule(fixture, passage) < 0);
 	assert_int_equal(support_ipset("create ip hash:ip timeout 0"), 0);
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
 	assert_in_range(left(fixture, "ip", "192.0.2.1"), 90, 100);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* The answer about a rule, which is given at once, and the seconds that are left of it. */
 struct answer {
 	struct firewall *firewall;
-	const struct rule *rule, *stranger;
+	const struct passage *passage, *stranger;
 	enum firewall_answer answer;
 	uint64_t left_us;
 	bool listed;
@@ -290,19 +290,21 @@ static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 	assert_true(now_us == 7);
 	assert_false(answer->listed);
 	answer->listed = true;
-	assert_true(listing_covers(listing, answer->rule));
+	assert_true(listing_covers(listing, answer->passage));
 	assert_false(listing_covers(listing, answer->stranger));
-	answer->answer = firewall_ask(answer->firewall, listing, answer->rule, &answer->left_us);
+	answer->answer = firewall_ask(answer->firewall, listing, answer->passage, &answer->left_us);
 }
 
-static enum firewall_answer ask(struct fixture *fixture, const struct rule *rule, unsigned *seconds)
+static enum firewall_answer ask(struct fixture *fixture, const struct passage *passage,
+				unsigned *seconds)
 {
-	struct rule *stranger = new_rule("other", "%IP%", "192.0.2.1");
-	struct answer answer = {.firewall = fixture->firewall, .rule = rule, .stranger = stranger};
+	struct passage *stranger = new_rule("other", "%IP%", "192.0.2.1");
+	struct answer answer = {
+		.firewall = fixture->firewall, .passage = passage, .stranger = stranger};
 
-	assert_int_equal(firewall_list(fixture->firewall, rule, 7, on_listed, &answer), 0);
+	assert_int_equal(firewall_list(fixture->firewall, passage, 7, on_listed, &answer), 0);
 	assert_true(answer.listed);
-	rule_free(stranger);
+	passage_free(stranger);
 	*seconds = (unsigned)(answer.left_us / 1000000);
 	return answer.answer;
 }
@@ -372,16 +374,16 @@ static void test_lists(void **state)
 		assert_int_equal(support_ipset(lines[i]), 0);
 	run_command(comment);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		struct passage *passage = new_rule(cases[i].set, cases[i].entry, cases[i].source);
 		unsigned seconds;
-		enum firewall_answer answer = ask(fixture, rule, &seconds);
+		enum firewall_answer answer = ask(fixture, passage, &seconds);
 
 		if (answer != cases[i].answer)
 			fail_msg("case %zu: answer %d", i, answer);
 		if (answer == FIREWALL_PRESENT && cases[i].seconds < UINT_MAX &&
 		    (seconds > cases[i].seconds || seconds + 10 < cases[i].seconds))
 			fail_msg("case %zu: %u s are left", i, seconds);
-		rule_free(rule);
+		passage_free(passage);
 	}
 }
 
@@ -439,14 +441,14 @@ static void test_leaves_others_alone(void **state)
 		.entry = TEXT("%IP%"),
 	};
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("ip", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
 
 	assert_int_equal(support_ipset("add ip 192.0.2.2 timeout 5000"), 0);
 	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
 	assert_in_range(left(fixture, "ip", "192.0.2.2"), 4900, 5000);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 int main(void)

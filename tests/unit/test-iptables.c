@@ -48,22 +48,22 @@ static void on_done(void *owner, int error, const char *problem, uint64_t now_us
 	snprintf(done_problem, sizeof done_problem, "%s", problem ? problem : "");
 }
 
-static int restore(const struct fixture *fixture, const char *program, const char *rules)
+static int restore(const struct fixture *fixture, const char *program, const char *passages)
 {
 	char *const argv[] = {TEXT(program), NULL};
 
-	support_write(fixture->input, rules, strlen(rules));
+	support_write(fixture->input, passages, strlen(passages));
 	return support_run(argv, fixture->input, fixture->listing);
 }
 
 static int set_up(void **state)
 {
-	static const char rules[] = "*filter\n:INPUT ACCEPT [0:0]\n"
-				    "-A INPUT -i lo -j ACCEPT\n"
-				    "-A INPUT -p tcp --dport 25 -j ACCEPT\n"
-				    "-A INPUT -p tcp --dport 26 -j DROP\n"
-				    "-A INPUT -p tcp --dport 27 -j ACCEPT\n"
-				    "COMMIT\n";
+	static const char passages[] = "*filter\n:INPUT ACCEPT [0:0]\n"
+				       "-A INPUT -i lo -j ACCEPT\n"
+				       "-A INPUT -p tcp --dport 25 -j ACCEPT\n"
+				       "-A INPUT -p tcp --dport 26 -j DROP\n"
+				       "-A INPUT -p tcp --dport 27 -j ACCEPT\n"
+				       "COMMIT\n";
 	static struct fixture fixture;
 
 	if (!permitted)
@@ -72,8 +72,8 @@ static int set_up(void **state)
 	fixture.input = support_path(fixture.directory, "input");
 	fixture.listing = support_path(fixture.directory, "list");
 	*state = &fixture;
-	if (restore(&fixture, "/usr/sbin/iptables-restore", rules) != 0 ||
-	    restore(&fixture, "/usr/sbin/ip6tables-restore", rules) != 0)
+	if (restore(&fixture, "/usr/sbin/iptables-restore", passages) != 0 ||
+	    restore(&fixture, "/usr/sbin/ip6tables-restore", passages) != 0)
 		return -1;
 	return firewall_new(on_done, &fixture.firewall);
 }
@@ -112,14 +112,14 @@ static const struct door web = {
 	.chain = TEXT("KNOCKTAIL"),
 };
 
-static struct rule *new_rule(const struct door *door, const char *source)
+static struct passage *new_rule(const struct door *door, const char *source)
 {
 	struct address address;
-	struct rule *rule;
+	struct passage *passage;
 
 	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(rule_new(door, &(struct caller){.source = address}, &rule), 0);
-	return rule;
+	assert_int_equal(passage_new(door, &(struct visitor){.source = address}, &passage), 0);
+	return passage;
 }
 
 /* Waits for `n` ends, which must be good. */
@@ -133,18 +133,18 @@ static void await(struct fixture *fixture, unsigned n)
 		fail_msg("%s", done_problem);
 }
 
-static void open_rule(struct fixture *fixture, const struct rule *rule, uint64_t left_us)
+static void open_rule(struct fixture *fixture, const struct passage *passage, uint64_t left_us)
 {
 	n_done = 0;
-	assert_int_equal(firewall_open(fixture->firewall, rule, left_us, 0, (void *)rule),
+	assert_int_equal(firewall_open(fixture->firewall, passage, left_us, 0, (void *)passage),
 			 FIREWALL_PENDING);
 	await(fixture, 1);
 }
 
-static void close_rule(struct fixture *fixture, const struct rule *rule)
+static void close_rule(struct fixture *fixture, const struct passage *passage)
 {
 	n_done = 0;
-	assert_int_equal(firewall_close(fixture->firewall, rule, 0, (void *)rule),
+	assert_int_equal(firewall_close(fixture->firewall, passage, 0, (void *)passage),
 			 FIREWALL_PENDING);
 	await(fixture, 1);
 }
@@ -249,18 +249,18 @@ static void test_opens_and_closes(void **state)
 	struct fixture *fixture = needed(state);
 
 	for (size_t i = 0; i < 2; i++) {
-		struct rule *rule = new_rule(&ssh, sources[i]);
+		struct passage *passage = new_rule(&ssh, sources[i]);
 
-		open_rule(fixture, rule, 100 * S);
+		open_rule(fixture, passage, 100 * S);
 		assert_int_equal(count(fixture, "-N KNOCKTAIL\n"), i + 1);
 		assert_int_equal(count(fixture, "\"knocktail:ssh:"), 2);
 		assert_int_equal(count(fixture, sources[i]), 2);
 		assert_int_equal(count(fixture, "-p tcp -m multiport --dports 22,443 -m time "), 1);
 		assert_int_equal(count(fixture, "-p udp -m multiport --dports 53 -m time "), 1);
-		close_rule(fixture, rule);
+		close_rule(fixture, passage);
 		assert_int_equal(count(fixture, "knocktail:"), 0);
-		close_rule(fixture, rule);
-		rule_free(rule);
+		close_rule(fixture, passage);
+		passage_free(passage);
 	}
 	assert_int_equal(count(fixture, "-j KNOCKTAIL\n"), 2);
 }
@@ -270,38 +270,38 @@ static void test_renews(void **state)
 {
 	static const uint64_t left_s[] = {100, 1000, 50, 1};
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule(&web, "192.0.2.1");
+	struct passage *passage = new_rule(&web, "192.0.2.1");
 
 	for (size_t i = 0; i < sizeof(left_s) / sizeof(left_s[0]); i++) {
 		char early[64], late[64];
 
 		until(early, left_s[i]);
-		open_rule(fixture, rule, left_s[i] * S);
+		open_rule(fixture, passage, left_s[i] * S);
 		until(late, left_s[i]);
 		assert_int_equal(count(fixture, "knocktail:ssh-web:"), 1);
 		assert_true(count(fixture, early) == 1 || count(fixture, late) == 1);
 	}
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* Rules of other doors and sources, and of other people, stay. */
 static void test_leaves_others_alone(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rules[] = {new_rule(&ssh, "192.0.2.1"), new_rule(&web, "192.0.2.1"),
-				new_rule(&ssh, "192.0.2.11"), new_rule(&ssh, "2001:db8::1")};
+	struct passage *passages[] = {new_rule(&ssh, "192.0.2.1"), new_rule(&web, "192.0.2.1"),
+				      new_rule(&ssh, "192.0.2.11"), new_rule(&ssh, "2001:db8::1")};
 
 	for (size_t i = 0; i < 4; i++)
-		open_rule(fixture, rules[i], 100 * S);
+		open_rule(fixture, passages[i], 100 * S);
 	assert_int_equal(count(fixture, "knocktail:"), 7);
 	assert_int_equal(count(fixture, "--dport 2"), 6);
-	close_rule(fixture, rules[0]);
+	close_rule(fixture, passages[0]);
 	assert_int_equal(count(fixture, "knocktail:"), 5);
 	assert_int_equal(count(fixture, "-s 192.0.2.1/32 "), 1);
 	assert_int_equal(count(fixture, "--dport 2"), 6);
 	for (size_t i = 0; i < 4; i++) {
-		close_rule(fixture, rules[i]);
-		rule_free(rules[i]);
+		close_rule(fixture, passages[i]);
+		passage_free(passages[i]);
 	}
 	assert_int_equal(count(fixture, "knocktail:"), 0);
 }
@@ -312,33 +312,33 @@ static void test_replaces_what_it_finds(void **state)
 	static const char line[] = "-A KNOCKTAIL -s 192.0.2.1/32 -p tcp -m multiport --dports 80 "
 				   "-m comment --comment \"knocktail:ssh-web:1\" -j ACCEPT\n";
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule(&web, "192.0.2.1");
+	struct passage *passage = new_rule(&web, "192.0.2.1");
 	char text[1024];
 
 	snprintf(text, sizeof text, "*filter\n:KNOCKTAIL - [0:0]\n%s%sCOMMIT\n", line, line);
 	assert_int_equal(restore(fixture, "/usr/sbin/iptables-restore", text), 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 2);
-	open_rule(fixture, rule, 100 * S);
+	open_rule(fixture, passage, 100 * S);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 1);
 	assert_int_equal(count(fixture, "--datestop"), 1);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* The table may be loaded anew while the daemon runs. */
 static void test_table_comes_and_goes(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule(&web, "192.0.2.1");
+	struct passage *passage = new_rule(&web, "192.0.2.1");
 
-	open_rule(fixture, rule, 100 * S);
+	open_rule(fixture, passage, 100 * S);
 	assert_int_equal(restore(fixture, "/usr/sbin/iptables-restore", "*filter\nCOMMIT\n"), 0);
 	assert_int_equal(count(fixture, "KNOCKTAIL"), 0);
-	close_rule(fixture, rule);
+	close_rule(fixture, passage);
 	assert_int_equal(count(fixture, "KNOCKTAIL"), 0);
-	open_rule(fixture, rule, 100 * S);
+	open_rule(fixture, passage, 100 * S);
 	assert_int_equal(count(fixture, "-A INPUT -j KNOCKTAIL"), 1);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 1);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* Many at the same time do not disturb one another. */
@@ -346,52 +346,54 @@ static void test_many(void **state)
 {
 	enum { N = 40 };
 	struct fixture *fixture = needed(state);
-	struct rule *rules[N];
+	struct passage *passages[N];
 
 	n_done = 0;
 	for (unsigned i = 0; i < N; i++) {
 		char source[32];
 
 		snprintf(source, sizeof source, "192.0.2.%u", i + 1);
-		rules[i] = new_rule(&web, source);
-		assert_int_equal(firewall_open(fixture->firewall, rules[i], 100 * S, 0, rules[i]),
-				 FIREWALL_PENDING);
+		passages[i] = new_rule(&web, source);
+		assert_int_equal(
+			firewall_open(fixture->firewall, passages[i], 100 * S, 0, passages[i]),
+			FIREWALL_PENDING);
 	}
 	await(fixture, N);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
 	assert_int_equal(count(fixture, "-j KNOCKTAIL\n"), 1);
 	n_done = 0;
 	for (unsigned i = 0; i < N; i++)
-		firewall_close(fixture->firewall, rules[i], 0, rules[i]);
+		firewall_close(fixture->firewall, passages[i], 0, passages[i]);
 	await(fixture, N);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 0);
 	for (unsigned i = 0; i < N; i++)
-		rule_free(rules[i]);
+		passage_free(passages[i]);
 }
 
 /* New rules of one door for as many sources. */
-static void new_rules(struct rule **rules, unsigned n)
+static void new_rules(struct passage **passages, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		char source[32];
 
 		snprintf(source, sizeof source, "10.0.%u.%u", i >> 8, i & 255);
-		rules[i] = new_rule(&web, source);
+		passages[i] = new_rule(&web, source);
 	}
 }
 
-static void open_all(struct fixture *fixture, struct rule *const *rules, unsigned n)
+static void open_all(struct fixture *fixture, struct passage *const *passages, unsigned n)
 {
 	n_done = n_failed = 0;
 	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(firewall_open(fixture->firewall, rules[i], 100 * S, 0, rules[i]),
-				 FIREWALL_PENDING);
+		assert_int_equal(
+			firewall_open(fixture->firewall, passages[i], 100 * S, 0, passages[i]),
+			FIREWALL_PENDING);
 }
 
-static void free_all(struct rule **rules, unsigned n)
+static void free_all(struct passage **passages, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		rule_free(rules[i]);
+		passage_free(passages[i]);
 }
 
 /* What waits for the first one is done in one go: two children for it, two for all the others. */
@@ -399,27 +401,27 @@ static void test_a_thousand(void **state)
 {
 	enum { N = 1000 };
 	struct fixture *fixture = needed(state);
-	struct rule *rules[N];
+	struct passage *passages[N];
 
-	new_rules(rules, N);
-	open_all(fixture, rules, N);
+	new_rules(passages, N);
+	open_all(fixture, passages, N);
 	assert_in_range(settle(fixture), 0, 40);
 	assert_int_equal(n_done, N);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
 	assert_int_equal(count(fixture, "-j KNOCKTAIL\n"), 1);
-	open_all(fixture, rules, N);
+	open_all(fixture, passages, N);
 	assert_in_range(settle(fixture), 0, 40);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
 	n_done = 0;
 	for (unsigned i = 0; i < N; i++)
-		firewall_close(fixture->firewall, rules[i], 0, rules[i]);
+		firewall_close(fixture->firewall, passages[i], 0, passages[i]);
 	assert_in_range(settle(fixture), 0, 40);
 	assert_int_equal(n_done, N);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 0);
-	free_all(rules, N);
+	free_all(passages, N);
 }
 
 /* Nobody waits for long while many are told of their end. */
@@ -427,11 +429,11 @@ static void test_tells_in_steps(void **state)
 {
 	enum { N = 600 };
 	struct fixture *fixture = needed(state);
-	struct rule *rules[N];
+	struct passage *passages[N];
 	unsigned n_most = 0;
 
-	new_rules(rules, N);
-	open_all(fixture, rules, N);
+	new_rules(passages, N);
+	open_all(fixture, passages, N);
 	while (n_done < N) {
 		unsigned n_before = n_done;
 
@@ -441,7 +443,7 @@ static void test_tells_in_steps(void **state)
 			support_wait(firewall_fd(fixture->firewall));
 	}
 	assert_in_range(n_most, 100, 300);
-	free_all(rules, N);
+	free_all(passages, N);
 }
 
 /* One that the kernel does not take fails, and no other. */
@@ -449,48 +451,48 @@ static void test_one_is_wrong(void **state)
 {
 	enum { N = 40, WRONG = 29 };
 	struct fixture *fixture = needed(state);
-	struct rule *rules[N];
+	struct passage *passages[N];
 
-	new_rules(rules, N);
-	strcpy(rules[WRONG]->ports[0], "tcp x");
-	open_all(fixture, rules, N);
+	new_rules(passages, N);
+	strcpy(passages[WRONG]->ports[0], "tcp x");
+	open_all(fixture, passages, N);
 	settle(fixture);
 	assert_int_equal(n_done, N);
 	assert_int_equal(n_failed, 1);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N - 1);
 	assert_int_equal(count(fixture, "-s 10.0.0.29/32"), 0);
 	/* Later ones are gathered again. */
-	free_all(rules, N);
-	new_rules(rules, N);
-	open_all(fixture, rules, N);
+	free_all(passages, N);
+	new_rules(passages, N);
+	open_all(fixture, passages, N);
 	assert_in_range(settle(fixture), 0, 20);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N);
-	free_all(rules, N);
+	free_all(passages, N);
 }
 
 /* The second is what shall be, even if the first has not been begun. */
 static void test_two_wishes(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *first = new_rule(&web, "192.0.2.1"), *rule = new_rule(&web, "192.0.2.2");
+	struct passage *first = new_rule(&web, "192.0.2.1"), *passage = new_rule(&web, "192.0.2.2");
 	int owners[2];
 
 	n_done = n_failed = 0;
 	firewall_open(fixture->firewall, first, 100 * S, 0, first);
-	firewall_open(fixture->firewall, rule, 100 * S, 0, &owners[0]);
-	firewall_close(fixture->firewall, rule, 0, &owners[1]);
+	firewall_open(fixture->firewall, passage, 100 * S, 0, &owners[0]);
+	firewall_close(fixture->firewall, passage, 0, &owners[1]);
 	settle(fixture);
 	assert_int_equal(n_done, 3);
 	assert_int_equal(n_failed, 0);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 1);
 	firewall_open(fixture->firewall, first, 100 * S, 0, first);
-	firewall_close(fixture->firewall, rule, 0, &owners[0]);
-	firewall_open(fixture->firewall, rule, 100 * S, 0, &owners[1]);
+	firewall_close(fixture->firewall, passage, 0, &owners[0]);
+	firewall_open(fixture->firewall, passage, 100 * S, 0, &owners[1]);
 	settle(fixture);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), 2);
-	rule_free(first);
-	rule_free(rule);
+	passage_free(first);
+	passage_free(passage);
 }
 
 /* Whose time is up is told so, and nobody else suffers. */
@@ -498,11 +500,11 @@ static void test_hurries_one_of_many(void **state)
 {
 	enum { N = 10 };
 	struct fixture *fixture = needed(state);
-	struct rule *rules[N];
+	struct passage *passages[N];
 
-	new_rules(rules, N);
-	open_all(fixture, rules, N);
-	firewall_hurry(fixture->firewall, rules[5], 1);
+	new_rules(passages, N);
+	open_all(fixture, passages, N);
+	firewall_hurry(fixture->firewall, passages[5], 1);
 	assert_true(firewall_next_us(fixture->firewall) == 1);
 	firewall_process(fixture->firewall, 1);
 	/* Perhaps the first has come to its end by now. */
@@ -515,13 +517,13 @@ static void test_hurries_one_of_many(void **state)
 	assert_int_equal(n_failed, 1);
 	assert_int_equal(count(fixture, "knocktail:ssh-web:"), N - 1);
 	assert_int_equal(count(fixture, "-s 10.0.0.5/32"), 0);
-	free_all(rules, N);
+	free_all(passages, N);
 }
 
 struct answer {
 	unsigned n;
 	struct firewall *firewall;
-	const struct rule *rule;
+	const struct passage *passage;
 	enum firewall_answer answer;
 	uint64_t left_us;
 };
@@ -532,15 +534,15 @@ static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 
 	(void)now_us;
 	answer->n++;
-	answer->answer = firewall_ask(answer->firewall, listing, answer->rule, &answer->left_us);
+	answer->answer = firewall_ask(answer->firewall, listing, answer->passage, &answer->left_us);
 }
 
-static enum firewall_answer look_for(struct firewall *firewall, const struct rule *rule,
+static enum firewall_answer look_for(struct firewall *firewall, const struct passage *passage,
 				     uint64_t *ret_left_us)
 {
-	struct answer answer = {.firewall = firewall, .rule = rule};
+	struct answer answer = {.firewall = firewall, .passage = passage};
 
-	assert_int_equal(firewall_list(firewall, rule, 0, on_listed, &answer), 0);
+	assert_int_equal(firewall_list(firewall, passage, 0, on_listed, &answer), 0);
 	while (answer.n == 0) {
 		firewall_process(firewall, 0);
 		if (answer.n == 0)
@@ -553,13 +555,13 @@ static enum firewall_answer look_for(struct firewall *firewall, const struct rul
 static void test_lists(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule(&ssh, "192.0.2.1"), *other = new_rule(&web, "192.0.2.1");
+	struct passage *passage = new_rule(&ssh, "192.0.2.1"), *other = new_rule(&web, "192.0.2.1");
 	char *text, *line, again[1024];
 	uint64_t left_us;
 
-	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_ABSENT);
-	open_rule(fixture, rule, 100 * S);
-	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_PRESENT);
+	assert_int_equal(look_for(fixture->firewall, passage, &left_us), FIREWALL_ABSENT);
+	open_rule(fixture, passage, 100 * S);
+	assert_int_equal(look_for(fixture->firewall, passage, &left_us), FIREWALL_PRESENT);
 	assert_in_range(left_us, 95 * S, 101 * S);
 	assert_int_equal(look_for(fixture->firewall, other, &left_us), FIREWALL_ABSENT);
 
@@ -575,10 +577,10 @@ static void test_lists(void **state)
 			    fixture->input, NULL),
 		0);
 	free(text);
-	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_PRESENT);
+	assert_int_equal(look_for(fixture->firewall, passage, &left_us), FIREWALL_PRESENT);
 	assert_true(left_us == UINT64_MAX);
-	open_rule(fixture, rule, 100 * S);
-	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_PRESENT);
+	open_rule(fixture, passage, 100 * S);
+	assert_int_equal(look_for(fixture->firewall, passage, &left_us), FIREWALL_PRESENT);
 	assert_in_range(left_us, 95 * S, 101 * S);
 
 	/* Nothing jumps there, so nothing is open; then something does. */
@@ -586,14 +588,15 @@ static void test_lists(void **state)
 		support_run((char *[]){TEXT("/usr/sbin/iptables"), TEXT("-F"), TEXT("INPUT"), NULL},
 			    NULL, NULL),
 		0);
-	assert_int_equal(look_for(fixture->firewall, rule, &left_us), FIREWALL_ABSENT);
+	assert_int_equal(look_for(fixture->firewall, passage, &left_us), FIREWALL_ABSENT);
 	assert_int_equal(count(fixture, "-A INPUT -j KNOCKTAIL\n"), 1);
-	rule_free(rule);
-	rule_free(other);
+	passage_free(passage);
+	passage_free(other);
 }
 
 /* Runs `try` in a process that may do things to itself; returns its exit status. */
-static int run_apart(bool (*try)(const struct rule *), const struct rule *rule, bool with_mounts)
+static int run_apart(bool (*try)(const struct passage *), const struct passage *passage,
+		     bool with_mounts)
 {
 	pid_t pid = fork();
 	int status;
@@ -602,20 +605,20 @@ static int run_apart(bool (*try)(const struct rule *), const struct rule *rule, 
 	if (pid == 0) {
 		if (with_mounts && !support_private_mounts())
 			_exit(NO_MOUNTS);
-		_exit(try(rule) ? 0 : 1);
+		_exit(try(passage) ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
 
-static void fork_for(bool (*try)(const struct rule *), const struct rule *rule)
+static void fork_for(bool (*try)(const struct passage *), const struct passage *passage)
 {
-	assert_int_equal(run_apart(try, rule, false), 0);
+	assert_int_equal(run_apart(try, passage, false), 0);
 }
 
 /* With a view of the files of its own, which cannot be had everywhere. */
-static void fork_with_mounts(bool (*try)(const struct rule *))
+static void fork_with_mounts(bool (*try)(const struct passage *))
 {
 	int status = run_apart(try, NULL, true);
 
@@ -627,9 +630,9 @@ static void fork_with_mounts(bool (*try)(const struct rule *))
 }
 
 /* Closes the rule, and returns how that ended. */
-static int try_to_close(struct firewall *firewall, const struct rule *rule)
+static int try_to_close(struct firewall *firewall, const struct passage *passage)
 {
-	int r = firewall_close(firewall, rule, 0, (void *)rule);
+	int r = firewall_close(firewall, passage, 0, (void *)passage);
 
 	if (r < 0)
 		return r;
@@ -642,7 +645,7 @@ static int try_to_close(struct firewall *firewall, const struct rule *rule)
 }
 
 /* The program says that it may not; not that there is nothing. */
-static bool fails_without_permission(const struct rule *rule)
+static bool fails_without_permission(const struct passage *passage)
 {
 	struct firewall *firewall;
 	uint64_t left_us;
@@ -650,13 +653,13 @@ static bool fails_without_permission(const struct rule *rule)
 	if (prctl(PR_CAPBSET_DROP, CAP_NET_ADMIN, 0, 0, 0) < 0 ||
 	    firewall_new(on_done, &firewall) < 0)
 		return false;
-	return try_to_close(firewall, rule) == -EIO &&
+	return try_to_close(firewall, passage) == -EIO &&
 	       strstr(done_problem, "ermission denied") != NULL &&
-	       look_for(firewall, rule, &left_us) == FIREWALL_SILENT;
+	       look_for(firewall, passage, &left_us) == FIREWALL_SILENT;
 }
 
 /* It is killed while it lists. */
-static bool fails_when_killed(const struct rule *rule)
+static bool fails_when_killed(const struct passage *passage)
 {
 	struct firewall *firewall;
 	uint64_t left_us;
@@ -664,21 +667,21 @@ static bool fails_when_killed(const struct rule *rule)
 	if (setrlimit(RLIMIT_FSIZE, &(struct rlimit){1, 1}) < 0 ||
 	    firewall_new(on_done, &firewall) < 0)
 		return false;
-	return try_to_close(firewall, rule) == -ETIMEDOUT &&
-	       look_for(firewall, rule, &left_us) == FIREWALL_SILENT;
+	return try_to_close(firewall, passage) == -ETIMEDOUT &&
+	       look_for(firewall, passage, &left_us) == FIREWALL_SILENT;
 }
 
 /* It is not there. */
-static bool fails_without_the_program(const struct rule *unused)
+static bool fails_without_the_program(const struct passage *unused)
 {
-	struct rule *rule = new_rule(&ssh, "192.0.2.1");
+	struct passage *passage = new_rule(&ssh, "192.0.2.1");
 	struct firewall *firewall;
 
 	(void)unused;
 	if (mount("none", "/usr/sbin", "tmpfs", 0, NULL) < 0 ||
 	    firewall_new(on_done, &firewall) < 0)
 		return false;
-	return try_to_close(firewall, rule) == -EIO &&
+	return try_to_close(firewall, passage) == -EIO &&
 	       strstr(firewall_problem(firewall), "cannot run /usr/sbin/iptables: ") != NULL;
 }
 
@@ -686,13 +689,13 @@ static bool fails_without_the_program(const struct rule *unused)
 static void test_listing_that_fails(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule(&ssh, "192.0.2.1");
+	struct passage *passage = new_rule(&ssh, "192.0.2.1");
 
-	open_rule(fixture, rule, 100 * S);
-	fork_for(fails_without_permission, rule);
-	fork_for(fails_when_killed, rule);
+	open_rule(fixture, passage, 100 * S);
+	fork_for(fails_without_permission, passage);
+	fork_for(fails_when_killed, passage);
 	assert_int_equal(count(fixture, "\"knocktail:ssh:"), 2);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 static void test_no_program(void **state)
@@ -702,7 +705,7 @@ static void test_no_program(void **state)
 }
 
 /* The programs hang, for as long as anybody looks. */
-static bool hangs_at_no_cost(const struct rule *unused)
+static bool hangs_at_no_cost(const struct passage *unused)
 {
 	enum { N = 300 };
 	static const char script[] = "#!/bin/sh\nexec sleep 1000\n";
@@ -791,45 +794,45 @@ static void test_check(void **state)
 static void test_check_changes_nothing(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule(&ssh, "192.0.2.1");
+	struct passage *passage = new_rule(&ssh, "192.0.2.1");
 	char *before, *after;
 
-	open_rule(fixture, rule, 100 * S);
+	open_rule(fixture, passage, 100 * S);
 	before = list(fixture, "/usr/sbin/iptables");
 	assert_int_equal(firewall_check(fixture->firewall, &ssh), 0);
 	after = list(fixture, "/usr/sbin/iptables");
 	assert_string_equal(before, after);
 	free(before);
 	free(after);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 static void test_free_in_mid_change(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule(&ssh, "192.0.2.1");
+	struct passage *passage = new_rule(&ssh, "192.0.2.1");
 
-	assert_int_equal(firewall_open(fixture->firewall, rule, 100 * S, 0, rule),
+	assert_int_equal(firewall_open(fixture->firewall, passage, 100 * S, 0, passage),
 			 FIREWALL_PENDING);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 static void test_too_slow(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule(&ssh, "192.0.2.1");
+	struct passage *passage = new_rule(&ssh, "192.0.2.1");
 
 	n_done = 0;
-	assert_int_equal(firewall_open(fixture->firewall, rule, 100 * S, 0, rule),
+	assert_int_equal(firewall_open(fixture->firewall, passage, 100 * S, 0, passage),
 			 FIREWALL_PENDING);
-	firewall_hurry(fixture->firewall, rule, 0);
+	firewall_hurry(fixture->firewall, passage, 0);
 	while (n_done == 0) {
 		firewall_process(fixture->firewall, 1);
 		if (n_done == 0)
 			support_wait(firewall_fd(fixture->firewall));
 	}
 	assert_true(done_error == -ETIMEDOUT || done_error == 0);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 static bool has_iptables(void)

@@ -93,26 +93,25 @@ static void write_journal(struct fixture *fixture)
 	assert_true(support_exists(fixture->journal));
 }
 
-static struct source *open_bounded(struct fixture *fixture, uint64_t since_us, uint64_t until_us)
+static struct input *open_bounded(struct fixture *fixture, uint64_t since_us, uint64_t until_us)
 {
-	struct source *source = NULL;
+	struct input *input = NULL;
 
 	if (fixture->file)
 		write_journal(fixture);
-	assert_int_equal(source_new_journal(NULL, fixture->journal, since_us, until_us, &source),
-			 0);
-	return source;
+	assert_int_equal(input_new_journal(NULL, fixture->journal, since_us, until_us, &input), 0);
+	return input;
 }
 
 /* The messages of all records, a blank between them. */
-static void expect_messages(struct source *source, const char *expected)
+static void expect_messages(struct input *input, const char *expected)
 {
 	char messages[1024] = "";
 	struct record record;
 	size_t length = 0;
 	int r;
 
-	while ((r = source_next(source, &record)) == SOURCE_RECORD) {
+	while ((r = input_next(input, &record)) == INPUT_RECORD) {
 		assert_true(length + record.length + 2 < sizeof messages);
 		if (length > 0)
 			messages[length++] = ' ';
@@ -120,29 +119,29 @@ static void expect_messages(struct source *source, const char *expected)
 		length += record.length;
 		messages[length] = '\0';
 	}
-	assert_int_equal(r, SOURCE_DRAINED);
-	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
+	assert_int_equal(r, INPUT_DRAINED);
+	assert_int_equal(input_next(input, &record), INPUT_DRAINED);
 	assert_string_equal(messages, expected);
-	source_free(source);
+	input_free(input);
 }
 
 static void test_fields(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct source *source;
+	struct input *input;
 	struct record record;
 
 	add(fixture, BOOT_1, 5,
 	    KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=5900000\nMESSAGE=[knock] IN=\n");
-	source = open_bounded(fixture, 0, UINT64_MAX);
-	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	input = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(input_next(input, &record), INPUT_RECORD);
 	assert_int_equal(record.length, strlen("[knock] IN="));
 	assert_memory_equal(record.text, "[knock] IN=", record.length);
 	assert_true(record.kernel_us == 5900000);
 	assert_true(record.realtime_us == T0 + 5 * S);
 	assert_true(record.monotonic_us == 0);
-	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
-	source_free(source);
+	assert_int_equal(input_next(input, &record), INPUT_DRAINED);
+	input_free(input);
 }
 
 /* Only what journald itself has from the kernel, and the kernel from nobody else. */
@@ -182,31 +181,31 @@ static void test_among_many_others(void **state)
 {
 	struct fixture *fixture = needed(state);
 	struct record record;
-	struct source *source;
+	struct input *input;
 
 	for (uint64_t i = 0; i < 600; i++)
 		add(fixture, BOOT_1, i,
 		    i % 3 == 0 ? KERNEL "MESSAGE=probe\n" : "_TRANSPORT=syslog\nMESSAGE=other\n");
-	source = open_bounded(fixture, T0 + 30 * S, T0 + 570 * S);
+	input = open_bounded(fixture, T0 + 30 * S, T0 + 570 * S);
 	for (uint64_t i = 30; i < 570; i += 3) {
-		assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+		assert_int_equal(input_next(input, &record), INPUT_RECORD);
 		assert_true(record.realtime_us == T0 + i * S);
 	}
-	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
-	source_free(source);
+	assert_int_equal(input_next(input, &record), INPUT_DRAINED);
+	input_free(input);
 }
 
-/* Entries of other origins, each with whose it is, and never one of the kernel's; the same when the
+/* Entries of other logs, each with whose it is, and never one of the kernel's; the same when the
  * library passes over those that are nobody's, which it does after some rounds. */
-static void test_other_origins(void **state)
+static void test_other_logs(void **state)
 {
 	static const char *const a[] = {"_UID=1", "TAG=x", "TAG=y", NULL};
 	static const char *const b[] = {"TAG=x", NULL};
 	static const char *const c[] = {"PRIORITY=4", "SYSLOG_FACILITY=0", NULL};
-	const struct origin origins[] = {
+	const struct other_log logs[] = {
 		{.matches = (char **)a}, {.matches = (char **)b}, {.matches = (char **)c}};
 	static const struct {
-		const char *fields, *origins;
+		const char *fields, *logs;
 	} cases[] = {
 		{KERNEL "_UID=1\nTAG=x\nPRIORITY=4\n", "0"},
 		{"_TRANSPORT=kernel\nSYSLOG_FACILITY=1\n_UID=1\nTAG=x\nPRIORITY=4\n", ""},
@@ -222,7 +221,7 @@ static void test_other_origins(void **state)
 	};
 	enum { ROUNDS = 60, N_CASES = sizeof(cases) / sizeof(cases[0]) };
 	struct fixture *fixture = needed(state);
-	struct source *source;
+	struct input *input;
 	struct record record;
 
 	for (size_t i = 0; i < ROUNDS * N_CASES; i++) {
@@ -231,22 +230,22 @@ static void test_other_origins(void **state)
 		snprintf(fields, sizeof fields, "%sMESSAGE=%zu\n", cases[i % N_CASES].fields, i);
 		add(fixture, BOOT_1, i, fields);
 	}
-	source = open_bounded(fixture, 0, UINT64_MAX);
-	assert_int_equal(source_listen(source, origins, 3), 0);
+	input = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(input_listen(input, logs, 3), 0);
 	for (size_t i = 0; i < ROUNDS * N_CASES; i++) {
-		for (const char *origin = cases[i % N_CASES].origins; *origin; origin++) {
+		for (const char *origin = cases[i % N_CASES].logs; *origin; origin++) {
 			char message[8];
 
 			snprintf(message, sizeof message, "%zu", i);
-			assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+			assert_int_equal(input_next(input, &record), INPUT_RECORD);
 			assert_int_equal(record.origin, *origin - '0');
 			assert_int_equal(record.length, strlen(message));
 			assert_memory_equal(record.text, message, record.length);
 			assert_true(record.kernel_us == (1 + i) * S);
 		}
 	}
-	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
-	source_free(source);
+	assert_int_equal(input_next(input, &record), INPUT_DRAINED);
+	input_free(input);
 }
 
 /* printk's clock, or journald's where that is missing or no number. */
@@ -266,18 +265,18 @@ static void test_kernel_time(void **state)
 		{KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=1234567890123456789\nMESSAGE=x\n", 7 * S},
 	};
 	struct fixture *fixture = needed(state);
-	struct source *source;
+	struct input *input;
 	struct record record;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		add(fixture, BOOT_1, i, cases[i].fields);
-	source = open_bounded(fixture, 0, UINT64_MAX);
+	input = open_bounded(fixture, 0, UINT64_MAX);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+		assert_int_equal(input_next(input, &record), INPUT_RECORD);
 		if (record.kernel_us != cases[i].kernel_us)
 			fail_msg("case %zu: %" PRIu64, i, record.kernel_us);
 	}
-	source_free(source);
+	input_free(input);
 }
 
 /* Whatever is in a message, and entries that have none. */
@@ -287,7 +286,7 @@ static void test_messages(void **state)
 	const uint8_t binary_length[8] = {sizeof binary - 1};
 	struct fixture *fixture = needed(state);
 	char *long_message = malloc(1 << 20);
-	struct source *source;
+	struct input *input;
 	struct record record;
 
 	assert_non_null(long_message);
@@ -309,35 +308,35 @@ static void test_messages(void **state)
 	add(fixture, BOOT_1, 4, KERNEL "MESSAGE=last\n");
 	free(long_message);
 
-	source = open_bounded(fixture, 0, UINT64_MAX);
-	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	input = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(input_next(input, &record), INPUT_RECORD);
 	assert_int_equal(record.length, 0);
-	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	assert_int_equal(input_next(input, &record), INPUT_RECORD);
 	assert_in_range(record.length, 4000, 1 << 21);
 	assert_memory_equal(record.text, "[knock] xxx", 11);
-	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	assert_int_equal(input_next(input, &record), INPUT_RECORD);
 	assert_int_equal(record.length, sizeof binary - 1);
 	assert_memory_equal(record.text, binary, sizeof binary - 1);
-	expect_messages(source, "last");
+	expect_messages(input, "last");
 }
 
 static void test_boots(void **state)
 {
 	struct fixture *fixture = needed(state);
 	struct record records[4];
-	struct source *source;
+	struct input *input;
 
 	add(fixture, BOOT_1, 0, KERNEL "MESSAGE=a\n");
 	add(fixture, BOOT_1, 1, KERNEL "MESSAGE=b\n");
 	add(fixture, BOOT_2, 2, KERNEL "MESSAGE=c\n");
 	add(fixture, BOOT_2, 3, KERNEL "MESSAGE=d\n");
-	source = open_bounded(fixture, 0, UINT64_MAX);
+	input = open_bounded(fixture, 0, UINT64_MAX);
 	for (size_t i = 0; i < 4; i++)
-		assert_int_equal(source_next(source, &records[i]), SOURCE_RECORD);
+		assert_int_equal(input_next(input, &records[i]), INPUT_RECORD);
 	assert_int_equal(records[0].boot, records[1].boot);
 	assert_int_not_equal(records[1].boot, records[2].boot);
 	assert_int_equal(records[2].boot, records[3].boot);
-	source_free(source);
+	input_free(input);
 }
 
 static void test_bounds(void **state)
@@ -374,31 +373,29 @@ static void test_bounds(void **state)
 static void test_directory(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct source *source = NULL;
+	struct input *input = NULL;
 
 	add(fixture, BOOT_1, 0, KERNEL "MESSAGE=x\n");
 	write_journal(fixture);
-	assert_int_equal(source_new_journal(fixture->directory, NULL, 0, UINT64_MAX, &source), 0);
-	expect_messages(source, "x");
+	assert_int_equal(input_new_journal(fixture->directory, NULL, 0, UINT64_MAX, &input), 0);
+	expect_messages(input, "x");
 }
 
 static void test_no_journal(void **state)
 {
 	struct fixture *fixture = needed(state);
 	char *text = support_path(fixture->directory, "text");
-	struct source *source = NULL;
+	struct input *input = NULL;
 
-	assert_int_equal(source_new_journal(NULL, fixture->journal, 0, UINT64_MAX, &source),
-			 -ENOENT);
-	assert_int_equal(source_new_journal(fixture->journal, NULL, 0, UINT64_MAX, &source),
-			 -ENOENT);
+	assert_int_equal(input_new_journal(NULL, fixture->journal, 0, UINT64_MAX, &input), -ENOENT);
+	assert_int_equal(input_new_journal(fixture->journal, NULL, 0, UINT64_MAX, &input), -ENOENT);
 	support_write(text, "[knock] IN=eth0\n", 16);
-	assert_true(source_new_journal(NULL, text, 0, UINT64_MAX, &source) < 0);
+	assert_true(input_new_journal(NULL, text, 0, UINT64_MAX, &input) < 0);
 	support_write(text, "", 0);
-	assert_true(source_new_journal(NULL, text, 0, UINT64_MAX, &source) < 0);
-	assert_null(source);
-	assert_int_equal(source_new_journal(fixture->directory, NULL, 0, UINT64_MAX, &source), 0);
-	expect_messages(source, "");
+	assert_true(input_new_journal(NULL, text, 0, UINT64_MAX, &input) < 0);
+	assert_null(input);
+	assert_int_equal(input_new_journal(fixture->directory, NULL, 0, UINT64_MAX, &input), 0);
+	expect_messages(input, "");
 	free(text);
 }
 
@@ -420,17 +417,17 @@ static void add_many(struct fixture *fixture)
 /* Reads what there is and looks at every byte of it. Returns the number of records. */
 static size_t read_damaged(const struct fixture *fixture, uint64_t since_us)
 {
-	struct source *source = NULL;
+	struct input *input = NULL;
 	unsigned sum = 0;
 	struct record record;
 	size_t n = 0;
 
 	alarm(30); /* it may hang, too */
-	if (source_new_journal(NULL, fixture->journal, since_us, UINT64_MAX, &source) == 0) {
-		for (; n <= 10 * N_ENTRIES && source_next(source, &record) == SOURCE_RECORD; n++)
+	if (input_new_journal(NULL, fixture->journal, since_us, UINT64_MAX, &input) == 0) {
+		for (; n <= 10 * N_ENTRIES && input_next(input, &record) == INPUT_RECORD; n++)
 			for (size_t i = 0; i < record.length; i++)
 				sum += (unsigned char)record.text[i];
-		source_free(source);
+		input_free(input);
 	}
 	alarm(0);
 	assert_true(sum < UINT32_MAX);
@@ -498,10 +495,10 @@ static void test_corrupted(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_fields),	  TEST(test_belief),	  TEST(test_among_many_others),
-		TEST(test_other_origins), TEST(test_kernel_time), TEST(test_messages),
-		TEST(test_boots),	  TEST(test_bounds),	  TEST(test_directory),
-		TEST(test_no_journal),	  TEST(test_truncated),	  TEST(test_corrupted),
+		TEST(test_fields),     TEST(test_belief),      TEST(test_among_many_others),
+		TEST(test_other_logs), TEST(test_kernel_time), TEST(test_messages),
+		TEST(test_boots),      TEST(test_bounds),      TEST(test_directory),
+		TEST(test_no_journal), TEST(test_truncated),   TEST(test_corrupted),
 	};
 
 	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)

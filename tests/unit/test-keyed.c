@@ -534,7 +534,7 @@ static void test_a_flood_from_everywhere_is_bounded(void **state)
 		randombytes_buf(trial.source.bytes + 12, 4);
 		feed_forged(&trial);
 	}
-	assert_int_equal(counts->tries, BUDGET_PURSES * BUDGET_A_SECOND);
+	assert_int_equal(counts->tries, BUDGET_SLOTS * BUDGET_A_SECOND);
 	trial.time_us += 1000000;
 	assert_int_equal(verdict(&trial), SEVERAL);
 	assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, NULL, -1), REQUEST_GOOD);

@@ -35,7 +35,7 @@ static const char *writer;
 
 struct fixture {
 	char *directory, *journal;
-	struct source *source;
+	struct input *input;
 	FILE *pipe; /* to a writer that runs */
 	pid_t pid;
 };
@@ -59,7 +59,7 @@ static int tear_down(void **state)
 
 	if (!fixture)
 		return 0;
-	source_free(fixture->source);
+	input_free(fixture->input);
 	if (fixture->pipe)
 		fclose(fixture->pipe); /* which ends the writer */
 	if (fixture->pid > 0)
@@ -138,22 +138,22 @@ static void add_past(struct fixture *fixture, uint64_t first_s, uint64_t last_s)
 
 static void open_now(struct fixture *fixture)
 {
-	assert_int_equal(source_new_live(&(struct source_live){.directory = fixture->directory},
-					 &fixture->source),
+	assert_int_equal(input_new_live(&(struct input_live){.directory = fixture->directory},
+					&fixture->input),
 			 0);
 }
 
-static int resume(struct fixture *fixture, const struct source_place *place, uint64_t since_us,
+static int resume(struct fixture *fixture, const struct input_position *place, uint64_t since_us,
 		  size_t n_max)
 {
-	return source_new_live(
-		&(struct source_live){
+	return input_new_live(
+		&(struct input_live){
 			.directory = fixture->directory,
 			.place = place,
 			.since_us = since_us,
 			.n_max = n_max,
 		},
-		&fixture->source);
+		&fixture->input);
 }
 
 static double seconds(void)
@@ -176,28 +176,28 @@ static void expect(struct fixture *fixture, const char *expected)
 		struct record record;
 		int r;
 
-		assert_int_equal(source_follow(fixture->source), 0);
-		while ((r = source_next(fixture->source, &record)) == SOURCE_RECORD)
+		assert_int_equal(input_follow(fixture->input), 0);
+		while ((r = input_next(fixture->input, &record)) == INPUT_RECORD)
 			length += (size_t)snprintf(messages + length, sizeof messages - length,
 						   "%s%s%.*s", length > 0 ? " " : "",
 						   record.past ? "-" : "", (int)record.length,
 						   record.text);
-		assert_int_equal(r, SOURCE_DRAINED);
+		assert_int_equal(r, INPUT_DRAINED);
 	} while (length < strlen(expected) && seconds() < end);
 	assert_string_equal(messages, expected);
 }
 
-static struct source_place place_of(struct fixture *fixture)
+static struct input_position place_of(struct fixture *fixture)
 {
-	struct source_place place;
+	struct input_position place;
 
-	assert_true(source_place(fixture->source, &place));
+	assert_true(input_position(fixture->input, &place));
 	return place;
 }
 
-static struct source_place place_at(uint64_t s)
+static struct input_position place_at(uint64_t s)
 {
-	return (struct source_place){.boot = BOOT_1, .monotonic_us = s * S, .cursor = "none"};
+	return (struct input_position){.boot = BOOT_1, .monotonic_us = s * S, .cursor = "none"};
 }
 
 static void move_away(struct fixture *fixture, const char *name)
@@ -211,7 +211,7 @@ static void move_away(struct fixture *fixture, const char *name)
 static void test_from_now_on(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct source_place place;
+	struct input_position place;
 
 	add_past(fixture, 1, 2);
 	open_now(fixture);
@@ -246,11 +246,11 @@ static void test_each_entry_is_seen(void **state)
 static void test_no_journal_yet(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct source_place place;
+	struct input_position place;
 
 	open_now(fixture);
-	assert_false(source_sees_files(fixture->source));
-	assert_false(source_place(fixture->source, &place));
+	assert_false(input_sees_files(fixture->input));
+	assert_false(input_position(fixture->input, &place));
 	expect(fixture, "");
 	add(fixture, 1);
 	expect(fixture, "m1");
@@ -274,7 +274,7 @@ static void test_rotation(void **state)
 	stop_writer(fixture);
 	add(fixture, 5);
 	expect(fixture, "m4 m5");
-	assert_true(source_counts(fixture->source)->gaps == 0);
+	assert_true(input_counts(fixture->input)->gaps == 0);
 }
 
 /* Several times between two looks. */
@@ -308,7 +308,7 @@ static void test_deletion(void **state)
 	stop_writer(fixture);
 	add(fixture, 5);
 	expect(fixture, "m4 m5");
-	assert_true(source_counts(fixture->source)->gaps == 0);
+	assert_true(input_counts(fixture->input)->gaps == 0);
 }
 
 /* All of it between two looks: what was written to the deleted file is not lost. */
@@ -346,14 +346,14 @@ static void test_copies(void **state)
 static void test_resumption(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct source_place place;
+	struct input_position place;
 
 	add_past(fixture, 1, 3);
 	open_now(fixture);
 	add(fixture, 4);
 	expect(fixture, "m4");
 	place = place_of(fixture);
-	fixture->source = source_free(fixture->source);
+	fixture->input = input_free(fixture->input);
 	add(fixture, 5);
 	stop_writer(fixture);
 
@@ -368,16 +368,16 @@ static void test_resumption(void **state)
 static void test_the_place_does_not_go_back(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct source_place place = place_at(3);
+	struct input_position place = place_at(3);
 	struct record record;
 
 	add_past(fixture, 1, 4);
 	assert_int_equal(resume(fixture, &place, 0, 100), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_true(place_of(fixture).monotonic_us == 3 * S);
-		assert_int_equal(source_next(fixture->source, &record), SOURCE_RECORD);
+		assert_int_equal(input_next(fixture->input, &record), INPUT_RECORD);
 	}
-	assert_int_equal(source_next(fixture->source, &record), SOURCE_RECORD);
+	assert_int_equal(input_next(fixture->input, &record), INPUT_RECORD);
 	assert_false(record.past);
 	assert_true(place_of(fixture).monotonic_us == 4 * S);
 }
@@ -401,11 +401,11 @@ static void test_a_resumption_is_bounded(void **state)
 
 	add_past(fixture, 1, 5);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct source_place place = place_at(cases[i].place_s);
+		struct input_position place = place_at(cases[i].place_s);
 
 		assert_int_equal(resume(fixture, &place, cases[i].since_s * S, cases[i].n_max), 0);
 		expect(fixture, cases[i].messages);
-		fixture->source = source_free(fixture->source);
+		fixture->input = input_free(fixture->input);
 	}
 }
 
@@ -413,14 +413,14 @@ static void test_a_resumption_is_bounded(void **state)
 static void test_the_place_among_equals(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct source_place place;
+	struct input_position place;
 
 	add_past(fixture, 1, 1);
 	open_now(fixture);
 	add_fields(fixture, BOOT_1, 2, KERNEL "MESSAGE=a\n");
 	expect(fixture, "a");
 	place = place_of(fixture);
-	fixture->source = source_free(fixture->source);
+	fixture->input = input_free(fixture->input);
 	add_fields(fixture, BOOT_1, 2, KERNEL "MESSAGE=b\n");
 	stop_writer(fixture);
 	assert_int_equal(resume(fixture, &place, 0, 100), 0);
@@ -430,7 +430,7 @@ static void test_the_place_among_equals(void **state)
 static void test_another_boot(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct source_place place = place_at(1), nonsense = {.boot = "x"};
+	struct input_position place = place_at(1), nonsense = {.boot = "x"};
 
 	add(fixture, 1);
 	add_fields(fixture, BOOT_2, 2, KERNEL "MESSAGE=other\n");
@@ -470,7 +470,7 @@ static void test_missed(void **state)
 		add(fixture, 3 + 2 * i);
 		expect(fixture, expected);
 		sum += cases[i].missed;
-		assert_true(source_counts(fixture->source)->missed == sum);
+		assert_true(input_counts(fixture->input)->missed == sum);
 	}
 }
 
@@ -488,16 +488,16 @@ static void test_truncation(void **state)
 	stop_writer(fixture);
 	assert_int_equal(truncate(fixture->journal, 0), 0);
 	for (int i = 0; i < 3 && r == 0; i++) {
-		r = source_follow(fixture->source);
+		r = input_follow(fixture->input);
 		if (r == 0)
-			r = source_next(fixture->source, &record);
+			r = input_next(fixture->input, &record);
 	}
 	assert_true(r < 0);
-	assert_true(source_counts(fixture->source)->gaps == 1);
+	assert_true(input_counts(fixture->input)->gaps == 1);
 	expect(fixture, "");
 	add(fixture, 3);
 	expect(fixture, "m3");
-	assert_true(source_counts(fixture->source)->gaps == 1);
+	assert_true(input_counts(fixture->input)->gaps == 1);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

@@ -25,7 +25,7 @@ static const struct secret secret = {"alice's key"};
 struct trial {
 	char *directory, *burnt_directory;
 	struct burnt *burnt;
-	struct judge *judge;
+	struct matcher *matcher;
 	uint64_t now_us;
 	unsigned source_port;
 	const char *interface;
@@ -43,7 +43,7 @@ static void on_match(void *userdata, const struct match *match)
 	snprintf(trial->user, sizeof trial->user, "%s", match->user);
 }
 
-static void on_stray(void *userdata, const struct judge_stray *stray)
+static void on_stray(void *userdata, const struct matcher_stray *stray)
 {
 	struct trial *trial = userdata;
 
@@ -55,7 +55,7 @@ static void compile(struct trial *trial)
 {
 	struct complaints complaints = {0};
 	struct config *config = NULL;
-	struct judge *judge = NULL;
+	struct matcher *matcher = NULL;
 	char *text;
 
 	assert_true(
@@ -68,11 +68,11 @@ static void compile(struct trial *trial)
 	assert_int_equal(config_load_bytes(text, strlen(text), NULL, &config, &complaints), 0);
 	complaints_done(&complaints);
 	free(text);
-	assert_int_equal(judge_new(config, JUDGE_IN_EARNEST, trial->judge, &judge), 0);
+	assert_int_equal(matcher_new(config, MATCH_LIVE, trial->matcher, &matcher), 0);
 	config_free(config);
-	judge_free(trial->judge);
-	trial->judge = judge;
-	judge_burn_in(judge, trial->burnt);
+	matcher_free(trial->matcher);
+	trial->matcher = matcher;
+	matcher_set_burnt(matcher, trial->burnt);
 }
 
 static struct trial begin(void)
@@ -93,7 +93,7 @@ static struct trial begin(void)
 
 static void end(struct trial *trial)
 {
-	judge_free(trial->judge);
+	matcher_free(trial->matcher);
 	burnt_free(trial->burnt);
 	free(trial->burnt_directory);
 	support_remove(trial->directory);
@@ -117,7 +117,7 @@ static void feed(struct trial *trial, const char *protocol, unsigned port, const
 		 trial->interface, protocol, trial->source_port++, port,
 		 tcp ? "WINDOW=64240 RES=0x00 SYN URGP=0 " : "LEN=8 ", options);
 	record.length = strlen(line);
-	judge_feed(trial->judge, &record, on_match, trial);
+	matcher_feed(trial->matcher, &record, on_match, trial);
 }
 
 static void send_token(struct trial *trial, bool past)
@@ -188,12 +188,12 @@ static void test_strays(void **state)
 	struct trial trial = begin();
 
 	(void)state;
-	judge_set_stray(trial.judge, on_stray, &trial);
+	matcher_set_stray(trial.matcher, on_stray, &trial);
 	send_spa(&trial, "web", 0, 0, false);
 	expect(&trial, 0, 1, "unknown door");
 	send_spa(&trial, "ssh", 1, 20, false);
 	expect(&trial, 0, 1, "unknown key");
-	judge_set_stray(trial.judge, NULL, NULL);
+	matcher_set_stray(trial.matcher, NULL, NULL);
 	send_spa(&trial, "ssh", 1, 20, false);
 	expect(&trial, 0, 0, "");
 	/* Whose it is and where to can still be read, but is not to be relied on. */
@@ -225,7 +225,7 @@ static void test_the_past(void **state)
 	struct trial trial = begin();
 
 	(void)state;
-	judge_set_stray(trial.judge, on_stray, &trial);
+	matcher_set_stray(trial.matcher, on_stray, &trial);
 	send_token(&trial, true);
 	send_spa(&trial, "ssh", 0, 0, true);
 	send_spa(&trial, "ssh", 1, 20, true);
@@ -239,24 +239,24 @@ static void test_the_past(void **state)
 static void test_whose_key(void **state)
 {
 	struct trial trial = begin();
-	struct judge *first = trial.judge;
+	struct matcher *first = trial.matcher;
 	char *path = support_path(trial.directory, "alice.key");
 
 	(void)state;
-	assert_true(judge_knows(first, NULL, "alice"));
-	assert_false(judge_knows(first, NULL, "bob"));
-	assert_true(judge_knows(first, first, "alice"));
-	trial.judge = NULL;
+	assert_true(matcher_knows(first, NULL, "alice"));
+	assert_false(matcher_knows(first, NULL, "bob"));
+	assert_true(matcher_knows(first, first, "alice"));
+	trial.matcher = NULL;
 	assert_int_equal(unlink(path), 0);
 	compile(&trial);
-	assert_false(judge_knows(trial.judge, first, "alice"));
+	assert_false(matcher_knows(trial.matcher, first, "alice"));
 	support_write(path, "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=", 44);
 	assert_int_equal(chmod(path, 0600), 0);
 	compile(&trial);
-	assert_true(judge_knows(trial.judge, NULL, "alice"));
-	assert_false(judge_knows(trial.judge, first, "alice"));
+	assert_true(matcher_knows(trial.matcher, NULL, "alice"));
+	assert_false(matcher_knows(trial.matcher, first, "alice"));
 	free(path);
-	judge_free(first);
+	matcher_free(first);
 	end(&trial);
 }
 

@@ -46,7 +46,7 @@ static void on_match(void *userdata, const struct match *match)
 }
 
 struct trial {
-	struct judge *judge;
+	struct matcher *matcher;
 	uint64_t now_us;
 	uint32_t boot;
 	size_t n_matches;
@@ -61,7 +61,7 @@ static void feed(struct trial *trial, const char *line)
 		.boot = trial->boot,
 	};
 
-	judge_feed(trial->judge, &record, on_match, &trial->n_matches);
+	matcher_feed(trial->matcher, &record, on_match, &trial->n_matches);
 }
 
 static void probe(struct trial *trial, int source_port, int port)
@@ -81,7 +81,7 @@ static struct trial begin(void)
 	struct config *config = load(text);
 	struct trial trial = {.boot = 1};
 
-	assert_int_equal(judge_new(config, JUDGE_IN_EARNEST, NULL, &trial.judge), 0);
+	assert_int_equal(matcher_new(config, MATCH_LIVE, NULL, &trial.matcher), 0);
 	config_free(config); /* it is not kept */
 	return trial;
 }
@@ -89,7 +89,7 @@ static struct trial begin(void)
 static void test_records_become_matches(void **state)
 {
 	struct trial trial = begin();
-	const struct judge_counts *counts = judge_counts(trial.judge);
+	const struct matcher_counts *counts = matcher_counts(trial.matcher);
 
 	(void)state;
 	probe(&trial, 40000, 7000);
@@ -102,7 +102,7 @@ static void test_records_become_matches(void **state)
 	assert_int_equal(counts->records, 5);
 	assert_int_equal(counts->probes, 3);
 	assert_int_equal(counts->damaged, 1);
-	judge_free(trial.judge);
+	matcher_free(trial.matcher);
 }
 
 static void test_reboot_ends_a_knock(void **state)
@@ -115,12 +115,12 @@ static void test_reboot_ends_a_knock(void **state)
 	trial.boot = 2;
 	probe(&trial, 40002, 8000);
 	assert_int_equal(trial.n_matches, 0);
-	judge_free(trial.judge);
+	matcher_free(trial.matcher);
 }
 
 /* What was said of which record. */
 struct log {
-	const struct judge *judge;
+	const struct matcher *matcher;
 	uint64_t n, sum;
 };
 
@@ -129,7 +129,8 @@ static void write_log(void *userdata, const struct match *match)
 	struct log *log = userdata;
 
 	log->n++;
-	log->sum = log->sum * 31 + judge_record(log->judge)->kernel_us + match->source.bytes[15];
+	log->sum =
+		log->sum * 31 + matcher_record(log->matcher)->kernel_us + match->source.bytes[15];
 }
 
 enum { LINE_BYTES = 200 };
@@ -173,8 +174,8 @@ static void test_many_at_a_time(void **state)
 {
 	enum { N_MAX = 50, ROUNDS = 2000 };
 	static char lines[N_MAX][LINE_BYTES];
-	struct judge *one = begin().judge, *all = begin().judge;
-	struct log log_one = {.judge = one}, log_all = {.judge = all};
+	struct matcher *one = begin().matcher, *all = begin().matcher;
+	struct log log_one = {.matcher = one}, log_all = {.matcher = all};
 	struct record records[N_MAX];
 
 	(void)state;
@@ -185,20 +186,20 @@ static void test_many_at_a_time(void **state)
 
 		write_random_records(lines, records, n);
 		for (size_t i = 0; i < n; i++)
-			state_one = judge_feed(one, &records[i], write_log, &log_one);
+			state_one = matcher_feed(one, &records[i], write_log, &log_one);
 		if (round % 3 == 0)
 			for (size_t i = 0; i < n; i++)
-				judge_feed(all, &records[i], write_log, &log_all);
+				matcher_feed(all, &records[i], write_log, &log_all);
 		else
-			assert_int_equal(judge_feed_all(all, records, n, write_log, &log_all),
+			assert_int_equal(matcher_feed_all(all, records, n, write_log, &log_all),
 					 state_one);
 		assert_true(log_all.n == log_one.n && log_all.sum == log_one.sum);
-		assert_memory_equal(judge_counts(all), judge_counts(one),
-				    sizeof(struct judge_counts));
+		assert_memory_equal(matcher_counts(all), matcher_counts(one),
+				    sizeof(struct matcher_counts));
 	}
 	assert_true(log_one.n > 500);
-	judge_free(one);
-	judge_free(all);
+	matcher_free(one);
+	matcher_free(all);
 }
 
 static void test_knock_goes_on_with_another_configuration(void **state)
@@ -209,19 +210,19 @@ static void test_knock_goes_on_with_another_configuration(void **state)
 				     "backend = ipset\nset = other\n"
 				     "[door web]\nsequence = 7000, 9000, 8001\n"
 				     "backend = ipset\nset = web\n");
-	struct judge *judge;
+	struct matcher *matcher;
 
 	(void)state;
 	probe(&trial, 40000, 7000);
 	probe(&trial, 40001, 9000);
-	assert_int_equal(judge_new(config, JUDGE_IN_EARNEST, trial.judge, &judge), 0);
+	assert_int_equal(matcher_new(config, MATCH_LIVE, trial.matcher, &matcher), 0);
 	config_free(config);
-	judge_free(trial.judge);
-	trial.judge = judge;
+	matcher_free(trial.matcher);
+	trial.matcher = matcher;
 	probe(&trial, 40002, 8000);
 	assert_int_equal(trial.n_matches, 1);
-	assert_int_equal(judge_counts(judge)->probes, 3);
-	judge_free(judge);
+	assert_int_equal(matcher_counts(matcher)->probes, 3);
+	matcher_free(matcher);
 }
 
 /* Every kind of line: knocks, other probes, nonsense, and what makes the pattern work hardest. */
@@ -294,7 +295,7 @@ static void on_told(void *userdata, const struct match *match)
 
 struct stock {
 	char *directory, *path;
-	struct judge *judge;
+	struct matcher *matcher;
 	engine_match_fn fn;
 	struct told told;
 	uint64_t now_us;
@@ -302,9 +303,9 @@ struct stock {
 };
 
 /* One or two doors that have the file; the second one wants probes that came in at eth1. */
-static void stock_compile(struct stock *stock, int n_doors, enum judge_mode mode)
+static void stock_compile(struct stock *stock, int n_doors, enum matcher_mode mode)
 {
-	struct judge *judge;
+	struct matcher *matcher;
 	struct config *config;
 	char *written;
 
@@ -318,14 +319,14 @@ static void stock_compile(struct stock *stock, int n_doors, enum judge_mode mode
 			     strrchr(stock->directory, '/') + 1, n_doors > 1 ? "" : ";") > 0);
 	config = load(written);
 	assert_non_null(config);
-	assert_int_equal(judge_new(config, mode, stock->judge, &judge), 0);
-	judge_free(stock->judge);
-	stock->judge = judge;
+	assert_int_equal(matcher_new(config, mode, stock->matcher, &matcher), 0);
+	matcher_free(stock->matcher);
+	stock->matcher = matcher;
 	config_free(config);
 	free(written);
 }
 
-static struct stock stock_begin(int n_doors, const char *lines, enum judge_mode mode)
+static struct stock stock_begin(int n_doors, const char *lines, enum matcher_mode mode)
 {
 	struct stock stock = {
 		.directory = support_directory(),
@@ -342,7 +343,7 @@ static struct stock stock_begin(int n_doors, const char *lines, enum judge_mode 
 
 static void stock_end(struct stock *stock)
 {
-	judge_free(stock->judge);
+	matcher_free(stock->matcher);
 	support_remove(stock->directory);
 	free(stock->path);
 }
@@ -362,14 +363,14 @@ static size_t stock_knock(struct stock *stock, const char *interface, int a, int
 			 "SYN URGP=0 ",
 			 interface, stock->source_port++, i == 0 ? a : b);
 		record.length = strlen(line);
-		judge_feed(stock->judge, &record, stock->fn, &stock->told);
+		matcher_feed(stock->matcher, &record, stock->fn, &stock->told);
 	}
 	return stock->told.n - before;
 }
 
 static void test_line_is_good_for_one_knock(void **state)
 {
-	struct stock stock = stock_begin(1, "9, 7\n8, 6\n9, 5\n", JUDGE_IN_EARNEST);
+	struct stock stock = stock_begin(1, "9, 7\n8, 6\n9, 5\n", MATCH_LIVE);
 
 	(void)state;
 	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 0); /* not in force yet */
@@ -378,18 +379,18 @@ static void test_line_is_good_for_one_knock(void **state)
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 0);
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 5), 0);
 	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
-	stock_compile(&stock, 1, JUDGE_IN_EARNEST);
+	stock_compile(&stock, 1, MATCH_LIVE);
 	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 0);
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 5), 1);
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 5), 0);
-	assert_int_equal(one_time_count(judge_one_time(stock.judge, 0)),
-			 one_time_current(judge_one_time(stock.judge, 0)));
+	assert_int_equal(one_time_count(matcher_one_time(stock.matcher, 0)),
+			 one_time_current(matcher_one_time(stock.matcher, 0)));
 	stock_end(&stock);
 }
 
 static void test_doors_share_a_file(void **state)
 {
-	struct stock stock = stock_begin(2, "9, 7\n8, 6\n", JUDGE_IN_EARNEST);
+	struct stock stock = stock_begin(2, "9, 7\n8, 6\n", MATCH_LIVE);
 
 	(void)state;
 	assert_int_equal(stock_knock(&stock, "eth1", 9, 7), 1);
@@ -402,7 +403,7 @@ static void test_doors_share_a_file(void **state)
 
 static void test_rehearsal_uses_nothing_up(void **state)
 {
-	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", JUDGE_REHEARSAL);
+	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", MATCH_DRY_RUN);
 	char *left;
 
 	(void)state;
@@ -417,7 +418,7 @@ static void test_rehearsal_uses_nothing_up(void **state)
 
 static void test_unmarked_line_opens_nothing(void **state)
 {
-	struct stock stock = stock_begin(1, "9, 7\n", JUDGE_IN_EARNEST);
+	struct stock stock = stock_begin(1, "9, 7\n", MATCH_LIVE);
 
 	(void)state;
 	assert_int_equal(chmod(stock.path, 0604), 0);
@@ -461,7 +462,7 @@ static void die(void *userdata, const struct match *match)
 /* Killed between the mark and the door: the knock is lost, and stays so. */
 static void test_crash_before_the_door_loses_the_knock(void **state)
 {
-	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", JUDGE_IN_EARNEST);
+	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", MATCH_LIVE);
 	pid_t child = fork();
 	int status;
 
@@ -474,7 +475,7 @@ static void test_crash_before_the_door_loses_the_knock(void **state)
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	stock_compile(&stock, 1, JUDGE_IN_EARNEST);
+	stock_compile(&stock, 1, MATCH_LIVE);
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 0);
 	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
 	stock_end(&stock);
@@ -496,7 +497,7 @@ static const char two_sources[] =
 	"pattern = DROP (?<SRC>[0-9.]+) (?<DPT>[0-9]+)(?: (?<SPT>[0-9]+))?\n"
 	"[door edge]\nsequence = 7000, 9000, 8000\nsource = edge\nbackend = ipset\nset = a\n";
 
-static void feed_from(struct judge *judge, uint32_t origin, uint64_t now_us, const char *line,
+static void feed_from(struct matcher *matcher, uint32_t origin, uint64_t now_us, const char *line,
 		      struct told *told)
 {
 	struct record record = {
@@ -506,7 +507,7 @@ static void feed_from(struct judge *judge, uint32_t origin, uint64_t now_us, con
 		.origin = origin,
 	};
 
-	judge_feed(judge, &record, on_told, told);
+	matcher_feed(matcher, &record, on_told, told);
 }
 
 static void test_sources_are_never_mixed(void **state)
@@ -516,20 +517,20 @@ static void test_sources_are_never_mixed(void **state)
 	struct config *config = load(two_sources);
 	struct progress progress = {.n_steps = 99};
 	struct told told = {0};
-	struct judge *judge;
+	struct matcher *matcher;
 	char line[300];
 
 	(void)state;
 	assert_non_null(config);
-	assert_int_equal(judge_new(config, JUDGE_IN_EARNEST, NULL, &judge), 0);
+	assert_int_equal(matcher_new(config, MATCH_LIVE, NULL, &matcher), 0);
 	config_free(config);
 	for (uint64_t i = 0; i < 3; i++) {
 		assert_int_equal(told.n, 0);
-		feed_from(judge, 0, i, lines[i], &told); /* as the kernel's it is nothing */
-		feed_from(judge, 2, i, lines[i], &told); /* nor of a source that there is not */
+		feed_from(matcher, 0, i, lines[i], &told); /* as the kernel's it is nothing */
+		feed_from(matcher, 2, i, lines[i], &told); /* nor of a source that there is not */
 		assert_int_equal(told.n, 0);
-		feed_from(judge, 1, i, lines[i], &told);
-		judge_progress(judge, on_progress, &progress);
+		feed_from(matcher, 1, i, lines[i], &told);
+		matcher_progress(matcher, on_progress, &progress);
 		assert_int_equal(progress.n_steps, i + 1);
 		assert_int_equal(progress.n_needed, 3);
 		assert_int_equal(progress.knock, 1);
@@ -546,10 +547,10 @@ static void test_sources_are_never_mixed(void **state)
 			 7000 + (i == 1	  ? 2000
 				 : i == 2 ? 1000
 					  : 0));
-		feed_from(judge, 1, 10, line, &told);
+		feed_from(matcher, 1, 10, line, &told);
 	}
 	assert_int_equal(told.n, 1);
-	judge_free(judge);
+	matcher_free(matcher);
 }
 
 int main(void)

@@ -108,15 +108,15 @@ static struct door nft_door(const char *set, const char *set_6, const char *entr
 	};
 }
 
-static struct rule *new_rule(const char *set, const char *entry, const char *source)
+static struct passage *new_rule(const char *set, const char *entry, const char *source)
 {
 	const struct door door = nft_door(set, set, entry);
 	struct address address;
-	struct rule *rule;
+	struct passage *passage;
 
 	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(rule_new(&door, &(struct caller){.source = address}, &rule), 0);
-	return rule;
+	assert_int_equal(passage_new(&door, &(struct visitor){.source = address}, &passage), 0);
+	return passage;
 }
 
 /* A number of seconds as nft writes it: 1d2h3m4s500ms, milliseconds left out. */
@@ -169,14 +169,14 @@ static long left(struct fixture *fixture, const char *set, const char *element)
 	return seconds;
 }
 
-static int open_rule(struct fixture *fixture, const struct rule *rule, uint64_t seconds)
+static int open_rule(struct fixture *fixture, const struct passage *passage, uint64_t seconds)
 {
-	return firewall_open(fixture->firewall, rule, seconds * 1000000, 0, NULL);
+	return firewall_open(fixture->firewall, passage, seconds * 1000000, 0, NULL);
 }
 
-static int close_rule(struct fixture *fixture, const struct rule *rule)
+static int close_rule(struct fixture *fixture, const struct passage *passage)
 {
-	return firewall_close(fixture->firewall, rule, 0, NULL);
+	return firewall_close(fixture->firewall, passage, 0, NULL);
 }
 
 static void test_opens_and_closes(void **state)
@@ -199,18 +199,18 @@ static void test_opens_and_closes(void **state)
 	struct fixture *fixture = needed(state);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		struct passage *passage = new_rule(cases[i].set, cases[i].entry, cases[i].source);
 
 		for (uint64_t seconds = 100; seconds > 0; seconds = seconds == 100 ? 1000 : 0) {
-			if (open_rule(fixture, rule, seconds) != FIREWALL_DONE)
+			if (open_rule(fixture, passage, seconds) != FIREWALL_DONE)
 				fail_msg("%s: %s", cases[i].entry,
 					 firewall_problem(fixture->firewall));
 			assert_in_range(left(fixture, cases[i].set, cases[i].element), seconds - 10,
 					seconds);
 		}
-		assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+		assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
 		assert_int_equal(left(fixture, cases[i].set, cases[i].element), -1);
-		rule_free(rule);
+		passage_free(passage);
 	}
 }
 
@@ -218,53 +218,53 @@ static void test_opens_and_closes(void **state)
 static void test_renews(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
 
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
-	assert_int_equal(open_rule(fixture, rule, 1000), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 1000), FIREWALL_DONE);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 990, 1000);
-	assert_int_equal(open_rule(fixture, rule, 50), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 50), FIREWALL_DONE);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 40, 50);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 static void test_close_twice(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
 
-	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
-	rule_free(rule);
+	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
+	passage_free(passage);
 }
 
 static void test_longest_timeout(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
 
-	assert_int_equal(open_rule(fixture, rule, 2147483), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 2147483), FIREWALL_DONE);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 2147400, 2147483);
-	assert_int_equal(open_rule(fixture, rule, UINT64_MAX), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, UINT64_MAX), FIREWALL_DONE);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 2147400, 2147483);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* No time at all is not for ever, which is the last thing that a grant may be. */
 static void test_no_time_is_not_for_ever(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
 	char *listing;
 
-	assert_int_equal(open_rule(fixture, rule, 0), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 0), FIREWALL_DONE);
 	left(fixture, "inet t four", "192.0.2.1");
 	listing = support_read(fixture->listing, NULL);
 	assert_true(!strstr(listing, "192.0.2.1") || strstr(listing, "timeout 1s expires "));
 	free(listing);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* Every one is told in words, and the next right command works. */
@@ -288,12 +288,12 @@ static void test_errors(void **state)
 		{"inet t counter", "%IP%", "192.0.2.1", "syntax error", -EIO},
 	};
 	struct fixture *fixture = needed(state);
-	struct rule *right = new_rule("inet t four", "%IP%", "192.0.2.99");
+	struct passage *right = new_rule("inet t four", "%IP%", "192.0.2.99");
 
 	assert_int_equal(run_nft(fixture, "add element inet t one { 192.0.2.77 }\n"), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
-		int r = open_rule(fixture, rule, 100);
+		struct passage *passage = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		int r = open_rule(fixture, passage, 100);
 		const char *problem = firewall_problem(fixture->firewall);
 		char head[64];
 
@@ -307,17 +307,17 @@ static void test_errors(void **state)
 		assert_in_range(left(fixture, "inet t four", "192.0.2.99"), 90, 100);
 		assert_int_equal(close_rule(fixture, right), FIREWALL_DONE);
 		assert_int_equal(left(fixture, "inet t four", "192.0.2.99"), -1);
-		rule_free(rule);
+		passage_free(passage);
 	}
-	rule_free(right);
+	passage_free(right);
 }
 
 /* Who is in a full set can be renewed and let out. */
 static void test_full_set(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *in = new_rule("inet t one", "%IP%", "192.0.2.1");
-	struct rule *out = new_rule("inet t one", "%IP%", "192.0.2.2");
+	struct passage *in = new_rule("inet t one", "%IP%", "192.0.2.1");
+	struct passage *out = new_rule("inet t one", "%IP%", "192.0.2.2");
 
 	assert_int_equal(open_rule(fixture, in, 100), FIREWALL_DONE);
 	assert_int_equal(open_rule(fixture, out, 100), -ENOSPC);
@@ -326,17 +326,17 @@ static void test_full_set(void **state)
 	assert_int_equal(close_rule(fixture, in), FIREWALL_DONE);
 	assert_int_equal(open_rule(fixture, out, 100), FIREWALL_DONE);
 	assert_in_range(left(fixture, "inet t one", "192.0.2.2"), 90, 100);
-	rule_free(in);
-	rule_free(out);
+	passage_free(in);
+	passage_free(out);
 }
 
 /* Somebody else has taken the place of one that the kernel has ended: nothing is left to close. */
 static void test_close_where_others_fill_the_set(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *gone = new_rule("inet t one", "%IP%", "192.0.2.1");
-	struct rule *there = new_rule("inet t one", "%IP%", "192.0.2.2");
-	struct rule *elsewhere = new_rule("inet t absent", "%IP%", "192.0.2.1");
+	struct passage *gone = new_rule("inet t one", "%IP%", "192.0.2.1");
+	struct passage *there = new_rule("inet t one", "%IP%", "192.0.2.2");
+	struct passage *elsewhere = new_rule("inet t absent", "%IP%", "192.0.2.1");
 
 	assert_int_equal(open_rule(fixture, there, 100), FIREWALL_DONE);
 	assert_int_equal(close_rule(fixture, gone), FIREWALL_DONE);
@@ -344,48 +344,48 @@ static void test_close_where_others_fill_the_set(void **state)
 	assert_int_equal(close_rule(fixture, there), FIREWALL_DONE);
 	assert_int_equal(left(fixture, "inet t one", "192.0.2.2"), -1);
 	assert_int_equal(close_rule(fixture, elsewhere), -ENOENT);
-	rule_free(gone);
-	rule_free(there);
-	rule_free(elsewhere);
+	passage_free(gone);
+	passage_free(there);
+	passage_free(elsewhere);
 }
 
 static void test_long_element(void **state)
 {
 	struct fixture *fixture = needed(state);
 	char entry[2000];
-	struct rule *rule;
+	struct passage *passage;
 
 	memset(entry, 'x', sizeof entry - 1);
 	entry[sizeof entry - 1] = '\0';
-	rule = new_rule("inet t four", entry, "192.0.2.1");
-	assert_int_equal(open_rule(fixture, rule, 100), -E2BIG);
+	passage = new_rule("inet t four", entry, "192.0.2.1");
+	assert_int_equal(open_rule(fixture, passage, 100), -E2BIG);
 	assert_non_null(strstr(firewall_problem(fixture->firewall), "nft inet t four: "));
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* The ruleset may be loaded anew while the daemon runs. */
 static void test_set_comes_and_goes(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
 
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
 	assert_int_equal(run_nft(fixture, "flush ruleset\n"), 0);
-	assert_int_equal(open_rule(fixture, rule, 100), -ENOENT);
-	assert_int_equal(close_rule(fixture, rule), -ENOENT);
+	assert_int_equal(open_rule(fixture, passage, 100), -ENOENT);
+	assert_int_equal(close_rule(fixture, passage), -ENOENT);
 	assert_int_equal(run_nft(fixture,
 				 "table inet t { set four { type ipv4_addr; flags timeout; }; "
 				 "}\n"),
 			 0);
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 90, 100);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 /* The answer about a rule, which is given at once, and the seconds that are left of it. */
 struct answer {
 	struct firewall *firewall;
-	const struct rule *rule, *stranger;
+	const struct passage *passage, *stranger;
 	enum firewall_answer answer;
 	uint64_t left_us;
 	bool listed;
@@ -398,19 +398,21 @@ static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
 	assert_true(now_us == 7);
 	assert_false(answer->listed);
 	answer->listed = true;
-	assert_true(listing_covers(listing, answer->rule));
+	assert_true(listing_covers(listing, answer->passage));
 	assert_false(listing_covers(listing, answer->stranger));
-	answer->answer = firewall_ask(answer->firewall, listing, answer->rule, &answer->left_us);
+	answer->answer = firewall_ask(answer->firewall, listing, answer->passage, &answer->left_us);
 }
 
-static enum firewall_answer ask(struct fixture *fixture, const struct rule *rule, unsigned *seconds)
+static enum firewall_answer ask(struct fixture *fixture, const struct passage *passage,
+				unsigned *seconds)
 {
-	struct rule *stranger = new_rule("inet t other", "%IP%", "192.0.2.1");
-	struct answer answer = {.firewall = fixture->firewall, .rule = rule, .stranger = stranger};
+	struct passage *stranger = new_rule("inet t other", "%IP%", "192.0.2.1");
+	struct answer answer = {
+		.firewall = fixture->firewall, .passage = passage, .stranger = stranger};
 
-	assert_int_equal(firewall_list(fixture->firewall, rule, 7, on_listed, &answer), 0);
+	assert_int_equal(firewall_list(fixture->firewall, passage, 7, on_listed, &answer), 0);
 	assert_true(answer.listed);
-	rule_free(stranger);
+	passage_free(stranger);
 	*seconds = (unsigned)(answer.left_us / 1000000);
 	return answer.answer;
 }
@@ -467,16 +469,16 @@ static void test_lists(void **state)
 			"add element inet t ranges { 198.51.100.7 timeout 50s }\n"),
 		0);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct rule *rule = new_rule(cases[i].set, cases[i].entry, cases[i].source);
+		struct passage *passage = new_rule(cases[i].set, cases[i].entry, cases[i].source);
 		unsigned seconds;
-		enum firewall_answer answer = ask(fixture, rule, &seconds);
+		enum firewall_answer answer = ask(fixture, passage, &seconds);
 
 		if (answer != cases[i].answer)
 			fail_msg("case %zu: answer %d", i, answer);
 		if (answer == FIREWALL_PRESENT &&
 		    (seconds > cases[i].seconds || seconds + 10 < cases[i].seconds))
 			fail_msg("case %zu: %u s are left", i, seconds);
-		rule_free(rule);
+		passage_free(passage);
 	}
 }
 
@@ -485,21 +487,22 @@ static void test_lists(void **state)
 static void on_listed_odd(void *userdata, struct listing *listing, uint64_t now_us)
 {
 	struct fixture *fixture = userdata;
-	struct rule *rule = new_rule("inet t protocols", "%IP% . 17", "192.0.2.1");
+	struct passage *passage = new_rule("inet t protocols", "%IP% . 17", "192.0.2.1");
 	uint64_t left_us;
 
 	assert_true(now_us == 7);
 	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(firewall_ask(fixture->firewall, listing, rule, &left_us),
+		assert_int_equal(firewall_ask(fixture->firewall, listing, passage, &left_us),
 				 FIREWALL_ABSENT);
-	assert_int_equal(firewall_ask(fixture->firewall, listing, rule, &left_us), FIREWALL_SILENT);
-	rule_free(rule);
+	assert_int_equal(firewall_ask(fixture->firewall, listing, passage, &left_us),
+			 FIREWALL_SILENT);
+	passage_free(passage);
 }
 
 static void test_odd_spellings(void **state)
 {
 	struct fixture *fixture = needed(state);
-	struct rule *odd = new_rule("inet t protocols", "%IP% . 17", "192.0.2.1");
+	struct passage *odd = new_rule("inet t protocols", "%IP% . 17", "192.0.2.1");
 
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(
@@ -512,7 +515,7 @@ static void test_odd_spellings(void **state)
 		assert_int_equal(close_rule(fixture, odd), FIREWALL_DONE);
 		assert_int_equal(left(fixture, "inet t protocols", "192.0.2.1 . udp"), -1);
 	}
-	rule_free(odd);
+	passage_free(odd);
 }
 
 static void test_check(void **state)
@@ -584,18 +587,18 @@ static void test_leaves_others_alone(void **state)
 {
 	const struct door door = nft_door("inet t four", NULL, "%IP%");
 	struct fixture *fixture = needed(state);
-	struct rule *rule = new_rule("inet t four", "%IP%", "192.0.2.1");
+	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
 
 	assert_int_equal(run_nft(fixture, "add element inet t four { 192.0.2.9 timeout 5000s }\n"),
 			 0);
-	assert_int_equal(open_rule(fixture, rule, 100), FIREWALL_DONE);
+	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
 	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 90, 100);
-	assert_int_equal(close_rule(fixture, rule), FIREWALL_DONE);
+	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
 	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
 	assert_int_equal(left(fixture, "inet t four", "192.0.2.1"), -1);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.9"), 4900, 5000);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 static bool has_nft(void)

@@ -17,7 +17,7 @@
 
 #define LINES "boot=" BOOT "\njournal_boot=" OTHER "\nmonotonic_us=77\ncursor=" CURSOR "\n"
 
-static const struct source_place place = {
+static const struct input_position place = {
 	.boot = OTHER,
 	.monotonic_us = 77,
 	.cursor = CURSOR,
@@ -53,7 +53,7 @@ static int tear_down(void **state)
 static void test_what_is_written_is_read(void **state)
 {
 	struct fixture *fixture = *state;
-	struct source_place read = {0};
+	struct input_position read = {0};
 	struct stat status;
 	char *text;
 
@@ -74,7 +74,7 @@ static void test_what_is_written_is_read(void **state)
 static void test_the_longest_cursor(void **state)
 {
 	struct fixture *fixture = *state;
-	struct source_place longest = place, read;
+	struct input_position longest = place, read;
 
 	memset(longest.cursor, 'x', sizeof longest.cursor - 1);
 	assert_int_equal(position_write(fixture->position, &longest), 0);
@@ -86,7 +86,7 @@ static void test_it_ends_with_the_boot(void **state)
 {
 	struct fixture *fixture = *state;
 	struct position *successor;
-	struct source_place read;
+	struct input_position read;
 
 	assert_int_equal(position_write(fixture->position, &place), 0);
 	assert_int_equal(position_new(fixture->directory, OTHER, &successor), 0);
@@ -115,7 +115,7 @@ static void test_damage(void **state)
 		"boot=" BOOT "\njournal_boot=" OTHER "3\nmonotonic_us=7\ncursor=c\nend=yes\n",
 	};
 	struct fixture *fixture = *state;
-	struct source_place read;
+	struct input_position read;
 	char longer[SOURCE_CURSOR_MAX + 200];
 
 	for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
@@ -134,7 +134,7 @@ static void test_damage(void **state)
 static void test_no_file_at_all(void **state)
 {
 	struct fixture *fixture = *state;
-	struct source_place read;
+	struct input_position read;
 
 	assert_int_equal(mkdir(fixture->file, 0700), 0);
 	assert_true(position_read(fixture->position, &read) < 0);
@@ -151,7 +151,7 @@ static void test_what_cannot_be_replaced_goes(void **state)
 {
 	struct fixture *fixture = *state;
 	char *temporary = support_path(fixture->directory, ".position.new");
-	struct source_place read;
+	struct input_position read;
 
 	assert_int_equal(position_write(fixture->position, &place), 0);
 	assert_int_equal(mkdir(temporary, 0700), 0);
@@ -168,7 +168,7 @@ static void test_what_stands_in_the_way(void **state)
 {
 	struct fixture *fixture = *state;
 	char *temporary = support_path(fixture->directory, ".position.new");
-	struct source_place read;
+	struct input_position read;
 
 	support_write(temporary, "half a posi", 11);
 	assert_int_equal(position_write(fixture->position, &place), 0);

@@ -8,40 +8,40 @@
 
 static void test_a_few_at_once_and_then_now_and_then(void **state)
 {
-	struct limit limit = {0};
+	struct ratelimit limit = {0};
 	uint64_t dropped = 99;
 
 	(void)state;
 	for (int i = 0; i < LIMIT_BURST; i++) {
-		assert_true(limit_take(&limit, "ssh", "alice", T0, &dropped));
+		assert_true(ratelimit_take(&limit, "ssh", "alice", T0, &dropped));
 		assert_int_equal(dropped, 0);
 	}
 	for (int i = 0; i < 1000; i++)
 		assert_false(
-			limit_take(&limit, "ssh", "alice", T0 + LIMIT_REFILL_US - 1, &dropped));
+			ratelimit_take(&limit, "ssh", "alice", T0 + LIMIT_REFILL_US - 1, &dropped));
 	/* What others cause is counted for itself. */
-	assert_true(limit_take(&limit, "ssh", "bob", T0, &dropped));
-	assert_true(limit_take(&limit, "web", "alice", T0, &dropped));
-	assert_true(limit_take(&limit, "", "", T0, &dropped));
+	assert_true(ratelimit_take(&limit, "ssh", "bob", T0, &dropped));
+	assert_true(ratelimit_take(&limit, "web", "alice", T0, &dropped));
+	assert_true(ratelimit_take(&limit, "", "", T0, &dropped));
 	assert_int_equal(dropped, 0);
-	assert_true(limit_take(&limit, "ssh", "alice", T0 + LIMIT_REFILL_US, &dropped));
+	assert_true(ratelimit_take(&limit, "ssh", "alice", T0 + LIMIT_REFILL_US, &dropped));
 	assert_int_equal(dropped, 1000);
-	assert_false(limit_take(&limit, "ssh", "alice", T0 + LIMIT_REFILL_US, &dropped));
-	assert_true(limit_take(&limit, "ssh", "alice", T0 + 2 * LIMIT_REFILL_US, &dropped));
+	assert_false(ratelimit_take(&limit, "ssh", "alice", T0 + LIMIT_REFILL_US, &dropped));
+	assert_true(ratelimit_take(&limit, "ssh", "alice", T0 + 2 * LIMIT_REFILL_US, &dropped));
 	assert_int_equal(dropped, 1);
 }
 
 static void test_after_a_while_all_is_forgotten(void **state)
 {
-	struct limit limit = {0};
+	struct ratelimit limit = {0};
 	uint64_t dropped, later_us = T0 + LIMIT_BURST * LIMIT_REFILL_US;
 
 	(void)state;
 	for (int i = 0; i < LIMIT_BURST; i++)
-		assert_true(limit_take(&limit, "ssh", "alice", T0, &dropped));
+		assert_true(ratelimit_take(&limit, "ssh", "alice", T0, &dropped));
 	for (int i = 0; i < LIMIT_BURST; i++)
-		assert_true(limit_take(&limit, "ssh", "alice", later_us, &dropped));
-	assert_false(limit_take(&limit, "ssh", "alice", later_us, &dropped));
+		assert_true(ratelimit_take(&limit, "ssh", "alice", later_us, &dropped));
+	assert_false(ratelimit_take(&limit, "ssh", "alice", later_us, &dropped));
 }
 
 int main(void)

@@ -33,7 +33,7 @@ struct found {
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
 	uint64_t deadline_us;
-	char *rule;
+	char *passage;
 };
 
 static int set_up(void **state)
@@ -62,14 +62,14 @@ static struct address address(const char *text)
 	return address;
 }
 
-static struct rule *new_rule(void)
+static struct passage *new_rule(void)
 {
-	struct rule *rule = NULL;
+	struct passage *passage = NULL;
 
-	assert_int_equal(rule_read_line("backend", "command", &rule), 0);
-	assert_int_equal(rule_read_line("stop", "/bin/shut", &rule), 0);
-	assert_int_equal(rule_read_line("stop", "192.0.2.1", &rule), 0);
-	return rule;
+	assert_int_equal(passage_read_line("backend", "command", &passage), 0);
+	assert_int_equal(passage_read_line("stop", "/bin/shut", &passage), 0);
+	assert_int_equal(passage_read_line("stop", "192.0.2.1", &passage), 0);
+	return passage;
 }
 
 static void write_record(struct store *store, const char *door, const char *source,
@@ -80,12 +80,12 @@ static void write_record(struct store *store, const char *door, const char *sour
 		.deadline_us = deadline_us,
 		.state = STORED_OPEN,
 		.n_opened = 1,
-		.rule = new_rule(),
+		.passage = new_rule(),
 	};
 
 	strcpy(stored.door, door);
 	assert_int_equal(store_write(store, &stored), 0);
-	rule_free(stored.rule);
+	passage_free(stored.passage);
 }
 
 static void on_found(void *userdata, const char *name, struct stored_grant *stored, int error)
@@ -106,7 +106,7 @@ static void on_found(void *userdata, const char *name, struct stored_grant *stor
 		snprintf(own_name, sizeof own_name, "%s@%s", stored->door,
 			 address_format(&stored->source, source));
 		assert_string_equal(name, own_name);
-		assert_null(stored->rule);
+		assert_null(stored->passage);
 		assert_int_equal(store_remove(found->store, stored->door, &stored->source), 0);
 	}
 	if (error < 0) {
@@ -118,12 +118,12 @@ static void on_found(void *userdata, const char *name, struct stored_grant *stor
 	strcpy(found->door, stored->door);
 	found->source = stored->source;
 	found->deadline_us = stored->deadline_us;
-	free(found->rule);
-	file = open_memstream(&found->rule, &size);
+	free(found->passage);
+	file = open_memstream(&found->passage, &size);
 	assert_non_null(file);
-	rule_write(stored->rule, file);
+	passage_write(stored->passage, file);
 	fclose(file);
-	rule_free(stored->rule);
+	passage_free(stored->passage);
 }
 
 static struct found read_all(struct store *store)
@@ -188,9 +188,9 @@ static void test_round_trip(void **state)
 		assert_string_equal(found.door, cases[i].door);
 		assert_true(address_equal(&found.source, &source));
 		assert_true(found.deadline_us == cases[i].deadline_us);
-		assert_string_equal(found.rule,
+		assert_string_equal(found.passage,
 				    "backend=command\nstop=/bin/shut\nstop=192.0.2.1\n");
-		free(found.rule);
+		free(found.passage);
 		assert_int_equal(store_remove(fixture->store, cases[i].door, &source), 0);
 		assert_false(has(fixture, cases[i].name));
 		assert_int_equal(store_remove(fixture->store, cases[i].door, &source), 0);
@@ -210,7 +210,7 @@ static void test_replaces(void **state)
 	found = read_all(fixture->store);
 	assert_int_equal(found.n_records, 3);
 	assert_true(found.deadline_us == 7);
-	free(found.rule);
+	free(found.passage);
 	assert_false(has(fixture, ".new"));
 }
 
@@ -264,7 +264,7 @@ static void test_failing_write(void **state)
 		.door = "ssh",
 		.source = address("192.0.2.1"),
 		.deadline_us = 7,
-		.rule = new_rule(),
+		.passage = new_rule(),
 	};
 	char *leftover = support_path(fixture->directory, ".new");
 	struct found found;
@@ -276,9 +276,9 @@ static void test_failing_write(void **state)
 	found = read_all(fixture->store);
 	assert_int_equal(found.n_records, 1);
 	assert_true(found.deadline_us == DEADLINE_US);
-	free(found.rule);
+	free(found.passage);
 	free(leftover);
-	rule_free(stored.rule);
+	passage_free(stored.passage);
 }
 
 /* Two daemons would close each other's doors. */
@@ -314,9 +314,9 @@ static void test_another_boot(void **state)
 		found = read_all(store);
 		assert_int_equal(found.n_records, 1);
 		assert_true(found.deadline_us == 0);
-		assert_string_equal(found.rule,
+		assert_string_equal(found.passage,
 				    "backend=command\nstop=/bin/shut\nstop=192.0.2.1\n");
-		free(found.rule);
+		free(found.passage);
 		store_free(store);
 	}
 }
@@ -337,7 +337,7 @@ static void test_leftover(void **state)
 	assert_int_equal(found.n_records, 1);
 	assert_int_equal(found.n_lost, 0);
 	assert_true(found.deadline_us == DEADLINE_US);
-	free(found.rule);
+	free(found.passage);
 }
 
 /* A record under another's name, and things that are not even files. */
@@ -361,7 +361,7 @@ static void test_strangers(void **state)
 		assert_string_equal(found.lost, names[i]);
 		assert_false(has(fixture, names[i]));
 		assert_true(has(fixture, "ssh@192.0.2.1"));
-		free(found.rule);
+		free(found.passage);
 	}
 
 	/* A link is not followed, and only the link goes. */
@@ -450,7 +450,7 @@ static void test_damaged(void **state)
 			if (!right)
 				fail_msg("byte %zu as %u: deadline %" PRIu64, n, byte,
 					 found.deadline_us);
-			free(found.rule);
+			free(found.passage);
 		}
 		damaged[n] = data[n];
 	}
@@ -483,7 +483,7 @@ static void test_lines(void **state)
 	found = read_all(fixture->store);
 	assert_int_equal(found.n_records, 1);
 	assert_true(found.deadline_us == DEADLINE_US);
-	free(found.rule);
+	free(found.passage);
 	for (const char *line = whole; *line; line += strcspn(line, "\n") + 1) {
 		int before = (int)(line - whole), length = (int)strcspn(line, "\n") + 1;
 
@@ -499,7 +499,7 @@ static void test_lines(void **state)
 			if (found.n_records > 0)
 				print_message("%s was taken: %.*s", twice ? "twice" : "without",
 					      length, line);
-			free(found.rule);
+			free(found.passage);
 		}
 	}
 	assert_int_equal(n_failed, 0);

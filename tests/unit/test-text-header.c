@@ -21,13 +21,13 @@ static const char berlin[] = "CET-1CEST,M3.5.0,M10.5.0/3";
 
 #define MESSAGE "[knock] IN=eth0 SRC=192.0.2.1"
 
-struct stamp_case {
+struct text_header_case {
 	const char *head; /* what stands before the message */
 	uint64_t realtime_us, kernel_us;
 };
 
 /* Heads that are read to their end. */
-static const struct stamp_case heads[] = {
+static const struct text_header_case heads[] = {
 	/* none */
 	{"", 0, 0},
 	/* dmesg, dmesg -r, dmesg -x, dmesg -T, dmesg -x -T, dmesg --time-format=iso */
@@ -89,18 +89,18 @@ static void test_heads(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
 		char line[256];
-		struct stamp stamp;
+		struct text_header header;
 		const char *message;
 
 		strcpy(line, heads[i].head);
 		strcat(line, MESSAGE);
-		message = stamp_parse(line, NOW_US, &stamp);
-		if (strcmp(message, MESSAGE) == 0 && stamp.realtime_us == heads[i].realtime_us &&
-		    stamp.kernel_us == heads[i].kernel_us)
+		message = text_header_parse(line, NOW_US, &header);
+		if (strcmp(message, MESSAGE) == 0 && header.realtime_us == heads[i].realtime_us &&
+		    header.kernel_us == heads[i].kernel_us)
 			continue;
 		n_failed++;
 		print_message("\"%s\": %" PRIu64 " us, %" PRIu64 " us, \"%s\"\n", heads[i].head,
-			      stamp.realtime_us, stamp.kernel_us, message);
+			      header.realtime_us, header.kernel_us, message);
 	}
 	assert_int_equal(n_failed, 0);
 }
@@ -135,8 +135,8 @@ static void test_strangers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
-		struct stamp stamp;
-		const char *message = stamp_parse(strangers[i], NOW_US, &stamp);
+		struct text_header header;
+		const char *message = text_header_parse(strangers[i], NOW_US, &header);
 
 		if (strncmp(message, MESSAGE, strlen(MESSAGE)) != 0)
 			continue;
@@ -195,12 +195,12 @@ static void test_no_head(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		struct stamp stamp;
-		const char *message = stamp_parse(lines[i], NOW_US, &stamp);
+		struct text_header header;
+		const char *message = text_header_parse(lines[i], NOW_US, &header);
 
-		if (message != lines[i] || stamp.realtime_us != 0 || stamp.kernel_us != 0)
+		if (message != lines[i] || header.realtime_us != 0 || header.kernel_us != 0)
 			fail_msg("\"%s\": %" PRIu64 " us, %" PRIu64 " us, \"%s\"", lines[i],
-				 stamp.realtime_us, stamp.kernel_us, message);
+				 header.realtime_us, header.kernel_us, message);
 	}
 }
 
@@ -219,11 +219,11 @@ static void test_year(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct stamp stamp;
+		struct text_header header;
 
-		stamp_parse(cases[i].line, cases[i].now_s * S, &stamp);
-		if (stamp.realtime_us != cases[i].realtime_s * S)
-			fail_msg("\"%s\": %" PRIu64, cases[i].line, stamp.realtime_us / S);
+		text_header_parse(cases[i].line, cases[i].now_s * S, &header);
+		if (header.realtime_us != cases[i].realtime_s * S)
+			fail_msg("\"%s\": %" PRIu64, cases[i].line, header.realtime_us / S);
 	}
 }
 
@@ -236,11 +236,11 @@ static void test_truncated(void **state)
 
 		for (size_t n = 0; n <= length; n++) {
 			char *line = strndup(heads[i].head, n);
-			struct stamp stamp;
+			struct text_header header;
 			const char *message;
 
 			assert_non_null(line);
-			message = stamp_parse(line, NOW_US, &stamp);
+			message = text_header_parse(line, NOW_US, &header);
 			assert_true(message >= line && message <= line + n);
 			free(line);
 		}
@@ -261,11 +261,11 @@ static void test_damaged(void **state)
 
 			assert_non_null(line);
 			for (const char *byte = bytes; *byte; byte++) {
-				struct stamp stamp;
+				struct text_header header;
 				const char *message;
 
 				line[n] = *byte;
-				message = stamp_parse(line, NOW_US, &stamp);
+				message = text_header_parse(line, NOW_US, &header);
 				assert_true(message >= line && message <= line + length);
 			}
 			free(line);

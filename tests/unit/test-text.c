@@ -39,26 +39,26 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct source *open_bounded(const struct fixture *fixture, const void *data, size_t length,
-				   uint64_t since_us, uint64_t until_us)
+static struct input *open_bounded(const struct fixture *fixture, const void *data, size_t length,
+				  uint64_t since_us, uint64_t until_us)
 {
-	struct source *source = NULL;
+	struct input *input = NULL;
 
 	support_write(fixture->path, data, length);
-	assert_int_equal(source_new_text(fixture->path, since_us, until_us, &source), 0);
-	return source;
+	assert_int_equal(input_new_text(fixture->path, since_us, until_us, &input), 0);
+	return input;
 }
 
-static struct source *open_text(const struct fixture *fixture, const char *text)
+static struct input *open_text(const struct fixture *fixture, const char *text)
 {
 	return open_bounded(fixture, text, strlen(text), 0, UINT64_MAX);
 }
 
-static struct record next(struct source *source)
+static struct record next(struct input *input)
 {
 	struct record record;
 
-	assert_int_equal(source_next(source, &record), SOURCE_RECORD);
+	assert_int_equal(input_next(input, &record), INPUT_RECORD);
 	return record;
 }
 
@@ -68,39 +68,39 @@ static void expect_text(const struct record *record, const char *text)
 	assert_memory_equal(record->text, text, record->length);
 }
 
-static void expect_drained(struct source *source)
+static void expect_drained(struct input *input)
 {
 	struct record record;
 
-	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
-	assert_int_equal(source_next(source, &record), SOURCE_DRAINED);
+	assert_int_equal(input_next(input, &record), INPUT_DRAINED);
+	assert_int_equal(input_next(input, &record), INPUT_DRAINED);
 }
 
 static void test_times(void **state)
 {
-	struct source *source =
+	struct input *input =
 		open_text(*state, "bare\n"
 				  "[   12.500000] dmesg\n"
 				  "2026-11-22T20:00:00Z host kernel: syslog\n"
 				  "2026-11-22T20:00:01Z host kernel: [   14.25] both\n");
 	struct record record;
 
-	record = next(source);
+	record = next(input);
 	expect_text(&record, "bare");
 	assert_true(record.kernel_us == 0 && record.realtime_us == 0);
-	record = next(source);
+	record = next(input);
 	expect_text(&record, "dmesg");
 	assert_true(record.kernel_us == 12500000 && record.realtime_us == 0);
-	record = next(source);
+	record = next(input);
 	expect_text(&record, "syslog");
 	assert_true(record.realtime_us == 1795377600 * S);
 	assert_true(record.kernel_us == record.realtime_us);
-	record = next(source);
+	record = next(input);
 	expect_text(&record, "both");
 	assert_true(record.realtime_us == 1795377601 * S && record.kernel_us == 14250000);
 	assert_true(record.monotonic_us == 0);
-	expect_drained(source);
-	source_free(source);
+	expect_drained(input);
+	input_free(input);
 }
 
 /* Lines are what they are, whatever is in them and however they end. */
@@ -129,17 +129,17 @@ static void test_line_ends(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct source *source =
+		struct input *input =
 			open_bounded(*state, cases[i].data, cases[i].length, 0, UINT64_MAX);
 
 		for (size_t k = 0; k < 4 && cases[i].lines[k]; k++) {
-			struct record record = next(source);
+			struct record record = next(input);
 
 			assert_int_equal(record.length, cases[i].lengths[k]);
 			assert_memory_equal(record.text, cases[i].lines[k], record.length);
 		}
-		expect_drained(source);
-		source_free(source);
+		expect_drained(input);
+		input_free(input);
 	}
 }
 
@@ -148,28 +148,28 @@ static void test_long_line(void **state)
 {
 	static const char head[] = "[   12.500000] [knock] IN=";
 	char *data = malloc(MEBIBYTE + 64);
-	struct source *source;
+	struct input *input;
 	struct record record;
 
 	assert_non_null(data);
 	memset(data, 'x', MEBIBYTE);
 	memcpy(data, head, sizeof head - 1);
 	memcpy(data + MEBIBYTE, "\nnext\n", 7);
-	source = open_bounded(*state, data, MEBIBYTE + 6, 0, UINT64_MAX);
-	record = next(source);
+	input = open_bounded(*state, data, MEBIBYTE + 6, 0, UINT64_MAX);
+	record = next(input);
 	assert_in_range(record.length, 4096, MEBIBYTE);
 	assert_memory_equal(record.text, "[knock] IN=", 11);
-	record = next(source);
+	record = next(input);
 	expect_text(&record, "next");
-	expect_drained(source);
-	source_free(source);
+	expect_drained(input);
+	input_free(input);
 
 	/* Without an end. */
-	source = open_bounded(*state, data, MEBIBYTE, 0, UINT64_MAX);
-	record = next(source);
+	input = open_bounded(*state, data, MEBIBYTE, 0, UINT64_MAX);
+	record = next(input);
 	assert_in_range(record.length, 4096, MEBIBYTE);
-	expect_drained(source);
-	source_free(source);
+	expect_drained(input);
+	input_free(input);
 	free(data);
 }
 
@@ -181,45 +181,45 @@ static void test_bounds(void **state)
 				   "2026-11-22T20:00:00Z host kernel: first\n"
 				   "2026-11-22T20:00:59.999999Z host kernel: last\n"
 				   "2026-11-22T20:01:00Z host kernel: late\n";
-	struct source *source;
+	struct input *input;
 	struct record record;
 
-	source = open_bounded(*state, text, sizeof text - 1, 1795377600 * S, 1795377660 * S);
-	record = next(source);
+	input = open_bounded(*state, text, sizeof text - 1, 1795377600 * S, 1795377660 * S);
+	record = next(input);
 	expect_text(&record, "first");
-	record = next(source);
+	record = next(input);
 	expect_text(&record, "last");
-	expect_drained(source);
-	source_free(source);
+	expect_drained(input);
+	input_free(input);
 
-	source = open_bounded(*state, text, sizeof text - 1, 1795377660 * S, UINT64_MAX);
-	record = next(source);
+	input = open_bounded(*state, text, sizeof text - 1, 1795377660 * S, UINT64_MAX);
+	record = next(input);
 	expect_text(&record, "late");
-	expect_drained(source);
-	source_free(source);
+	expect_drained(input);
+	input_free(input);
 
-	source = open_bounded(*state, text, sizeof text - 1, 0, 1795377600 * S);
-	record = next(source);
+	input = open_bounded(*state, text, sizeof text - 1, 0, 1795377600 * S);
+	record = next(input);
 	expect_text(&record, "early");
-	expect_drained(source);
-	source_free(source);
+	expect_drained(input);
+	input_free(input);
 }
 
 /* Reads a line each and notes where another boot begins. */
 static void expect_boots(void **state, const char *text, const char *expected)
 {
-	struct source *source = open_text(*state, text);
+	struct input *input = open_text(*state, text);
 	char boots[64] = "";
 	struct record record;
 	uint32_t last = 0;
 
-	for (size_t n = 0; source_next(source, &record) == SOURCE_RECORD; n++) {
+	for (size_t n = 0; input_next(input, &record) == INPUT_RECORD; n++) {
 		assert_true(n < sizeof boots - 1);
 		boots[n] = n > 0 && record.boot != last ? '|' : '.';
 		boots[n + 1] = '\0';
 		last = record.boot;
 	}
-	source_free(source);
+	input_free(input);
 	if (strcmp(boots, expected) != 0)
 		fail_msg("%s instead of %s for\n%s", boots, expected, text);
 }
@@ -258,31 +258,31 @@ static void test_boots_among_strangers(void **state)
 static void test_no_file(void **state)
 {
 	const struct fixture *fixture = *state;
-	struct source *source = NULL;
+	struct input *input = NULL;
 	struct record record;
 
-	assert_int_equal(source_new_text(fixture->path, 0, UINT64_MAX, &source), -ENOENT);
-	assert_null(source);
-	assert_null(source_free(source));
+	assert_int_equal(input_new_text(fixture->path, 0, UINT64_MAX, &input), -ENOENT);
+	assert_null(input);
+	assert_null(input_free(input));
 	/* A directory can be opened, but not read. */
-	assert_int_equal(source_new_text(fixture->directory, 0, UINT64_MAX, &source), 0);
-	assert_int_equal(source_next(source, &record), -EIO);
-	source_free(source);
+	assert_int_equal(input_new_text(fixture->directory, 0, UINT64_MAX, &input), 0);
+	assert_int_equal(input_next(input, &record), -EIO);
+	input_free(input);
 }
 
 static void test_standard_input(void **state)
 {
 	const struct fixture *fixture = *state;
-	struct source *source = NULL;
+	struct input *input = NULL;
 	struct record record;
 
 	support_write(fixture->path, "from stdin\n", 11);
 	assert_non_null(freopen(fixture->path, "r", stdin));
-	assert_int_equal(source_new_text("-", 0, UINT64_MAX, &source), 0);
-	record = next(source);
+	assert_int_equal(input_new_text("-", 0, UINT64_MAX, &input), 0);
+	record = next(input);
 	expect_text(&record, "from stdin");
-	expect_drained(source);
-	source_free(source);
+	expect_drained(input);
+	input_free(input);
 	assert_int_equal(getchar(), EOF);
 }
 

@@ -125,14 +125,14 @@ static enum status print_text(const struct audit_log *log, const struct audit_qu
 }
 
 /* Without the configuration, or the journal of the kernel, there is a page without the pressure. */
-static struct pressure *read_pressure(const struct options *options, const struct audit_log *log,
-				      enum status *ret_status)
+static struct probe_histogram *read_histogram(const struct options *options,
+					      const struct audit_log *log, enum status *ret_status)
 {
 	const struct audit_query *query = &options->query;
 	uint64_t until_us = query->now_us < query->until_us ? query->now_us : query->until_us;
-	struct pressure *pressure = NULL;
+	struct probe_histogram *histogram = NULL;
 	struct config *config;
-	int r = load_config(options->config, &config, NULL);
+	int r = checked_config_load(options->config, &config, NULL);
 
 	if (r < 0) {
 		if (options->config_given)
@@ -141,12 +141,13 @@ static struct pressure *read_pressure(const struct options *options, const struc
 		      stderr);
 		return NULL;
 	}
-	r = pressure_read(config->log_prefix, query->directory, query->since_us, until_us,
-			  log->n_visits > 0 ? log->visits[0].first_us : until_us, &pressure);
+	r = probe_histogram_read(config->log_prefix, query->directory, query->since_us, until_us,
+				 log->n_visits > 0 ? log->visits[0].first_us : until_us,
+				 &histogram);
 	if (r < 0)
 		fprintf(stderr, "knocktail audit: cannot count the probes: %s\n", strerror(-r));
 	config_free(config);
-	return pressure;
+	return histogram;
 }
 
 static enum status write_page(const struct options *options, const char *text, size_t size)
@@ -167,19 +168,19 @@ static enum status write_page(const struct options *options, const char *text, s
 
 static enum status print_html(const struct audit_log *log, const struct options *options)
 {
-	CLEANUP(cleanup_free) struct pressure *pressure = NULL;
+	CLEANUP(cleanup_free) struct probe_histogram *histogram = NULL;
 	CLEANUP(cleanup_free) char *text = NULL;
 	enum status status = STATUS_OK;
 	size_t size = 0;
 	FILE *file;
 
-	pressure = read_pressure(options, log, &status);
+	histogram = read_histogram(options, log, &status);
 	if (status != STATUS_OK)
 		return status;
 	file = open_memstream(&text, &size);
 	if (!file)
 		return STATUS_FAILED;
-	audit_html(file, log, &options->query, pressure);
+	audit_html(file, log, &options->query, histogram);
 	if (fclose(file) != 0)
 		return STATUS_FAILED;
 	return write_page(options, text, size);

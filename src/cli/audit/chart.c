@@ -278,13 +278,14 @@ static void draw_visit(struct chart *chart, const struct visit *visit, size_t la
 	fprintf(chart->file, "</%s>\n", visit->state == VISIT_REFUSED ? "path" : "rect");
 }
 
-static void draw_pressure(const struct chart *chart, const struct pressure *pressure, int top)
+static void draw_histogram(const struct chart *chart, const struct probe_histogram *histogram,
+			   int top)
 {
 	uint64_t most = 1;
-	double width = (double)(WIDTH - RIGHT - chart->left) / PRESSURE_BINS;
+	double width = (double)(WIDTH - RIGHT - chart->left) / PROBE_HISTOGRAM_BINS;
 
-	for (size_t i = 0; i < PRESSURE_BINS; i++)
-		most = pressure->bins[i] > most ? pressure->bins[i] : most;
+	for (size_t i = 0; i < PROBE_HISTOGRAM_BINS; i++)
+		most = histogram->bins[i] > most ? histogram->bins[i] : most;
 	fprintf(chart->file,
 		"<text class='lane' x='8' y='%d'>probes</text>"
 		"<text class='mark end' x='%d' y='%d'>%" PRIu64 "</text>"
@@ -292,25 +293,25 @@ static void draw_pressure(const struct chart *chart, const struct pressure *pres
 		"<line class='base' x1='%d' y1='%d' x2='%d' y2='%d'/>\n",
 		top + PRESSURE / 2, chart->left - 8, top + 10, most, chart->left - 8,
 		top + PRESSURE, chart->left, top + PRESSURE, WIDTH - RIGHT, top + PRESSURE);
-	for (size_t i = 0; i < PRESSURE_BINS; i++) {
-		double height = (double)pressure->bins[i] / (double)most * PRESSURE;
-		uint64_t at_us =
-			chart->start_us + (chart->end_us - chart->start_us) / PRESSURE_BINS * i;
+	for (size_t i = 0; i < PROBE_HISTOGRAM_BINS; i++) {
+		double height = (double)histogram->bins[i] / (double)most * PRESSURE;
+		uint64_t at_us = chart->start_us +
+				 (chart->end_us - chart->start_us) / PROBE_HISTOGRAM_BINS * i;
 		char when[TIME_TEXT_MAX];
 
-		if (pressure->bins[i] == 0)
+		if (histogram->bins[i] == 0)
 			continue;
 		height = height < 2 ? 2 : height;
 		fprintf(chart->file,
 			"<rect class='probes' x='%.1f' y='%.1f' width='%.1f' height='%.1f' rx='1'>"
 			"<title>%" PRIu64 " probes&#10;from %s</title></rect>\n",
 			chart->left + (double)i * width, top + PRESSURE - height, width - 1.5,
-			height, pressure->bins[i], output_time(at_us, when));
+			height, histogram->bins[i], output_time(at_us, when));
 	}
 }
 
 void audit_chart(FILE *file, const struct audit_log *log, const struct audit_query *query,
-		 const struct pressure *pressure, uint64_t start_us, uint64_t end_us)
+		 const struct probe_histogram *histogram, uint64_t start_us, uint64_t end_us)
 {
 	CLEANUP(cleanup_free) struct chart *chart = calloc(1, sizeof *chart);
 	int lanes_end, bottom;
@@ -324,11 +325,11 @@ void audit_chart(FILE *file, const struct audit_log *log, const struct audit_que
 	find_lanes(chart, log);
 	find_left(chart);
 	lanes_end = TOP + (int)chart->n_lanes * LANE;
-	bottom = lanes_end + (pressure ? (chart->n_lanes ? GAP : 0) + PRESSURE : 6);
+	bottom = lanes_end + (histogram ? (chart->n_lanes ? GAP : 0) + PRESSURE : 6);
 	fprintf(file,
 		"<svg viewBox='0 0 %d %d' role='img' aria-label='Open doors%s over time' "
 		"xmlns='http://www.w3.org/2000/svg'>\n",
-		WIDTH, bottom + FOOT, pressure ? " and probes" : "");
+		WIDTH, bottom + FOOT, histogram ? " and probes" : "");
 	draw_lane_names(chart);
 	draw_marks(chart, bottom);
 	for (size_t i = 0; i < log->n_visits; i++) {
@@ -337,8 +338,8 @@ void audit_chart(FILE *file, const struct audit_log *log, const struct audit_que
 		if (lane < LANES_MAX)
 			draw_visit(chart, &log->visits[i], lane);
 	}
-	if (pressure)
-		draw_pressure(chart, pressure, bottom - PRESSURE);
+	if (histogram)
+		draw_histogram(chart, histogram, bottom - PRESSURE);
 	fputs("</svg>\n", file);
 	if (chart->n_left_out > 0)
 		fprintf(file,

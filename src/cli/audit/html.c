@@ -124,7 +124,8 @@ static void tile(FILE *file, const char *class, uint64_t number, const char *wha
 	fprintf(file, "<div class='tile %s'><b>%" PRIu64 "</b>%s</div>\n", class, number, what);
 }
 
-static void write_tiles(FILE *file, const struct totals *totals, const struct pressure *pressure)
+static void write_tiles(FILE *file, const struct totals *totals,
+			const struct probe_histogram *histogram)
 {
 	fputs("<div class='tiles'>\n", file);
 	tile(file, "", totals->n_opened, totals->n_opened == 1 ? "opening" : "openings");
@@ -132,19 +133,19 @@ static void write_tiles(FILE *file, const struct totals *totals, const struct pr
 	tile(file, totals->n_open ? "good" : "", totals->n_open, "open now");
 	tile(file, totals->n_refused ? "bad" : "", totals->n_refused,
 	     totals->n_refused == 1 ? "refusal" : "refusals");
-	if (pressure)
-		tile(file, "", pressure->n_probes, pressure->n_probes == 1 ? "probe" : "probes");
+	if (histogram)
+		tile(file, "", histogram->n_probes, histogram->n_probes == 1 ? "probe" : "probes");
 	fputs("</div>\n", file);
 }
 
-static void write_legend(FILE *file, const struct pressure *pressure)
+static void write_legend(FILE *file, const struct probe_histogram *histogram)
 {
 	fputs("<ul class='legend'><li><i class='closed'></i>was open</li>"
 	      "<li><i class='open'></i>is open</li>"
 	      "<li><i class='refused'></i>refused</li>"
 	      "<li><i class='unclosed'></i>could not be closed at once</li>",
 	      file);
-	if (pressure)
+	if (histogram)
 		fputs("<li><i class='probes'></i>probes that the firewall logged</li>", file);
 	fputs("</ul>\n", file);
 }
@@ -204,7 +205,7 @@ static void write_table(FILE *file, const struct audit_log *log, const struct au
 }
 
 /* The most probed, one after another: a table of all ports is small enough to be searched. */
-static void write_ports(FILE *file, const struct pressure *pressure)
+static void write_ports(FILE *file, const struct probe_histogram *histogram)
 {
 	bool shown[2][65536] = {0};
 
@@ -215,8 +216,8 @@ static void write_ports(FILE *file, const struct pressure *pressure)
 
 		for (size_t i = 0; i < 2; i++)
 			for (size_t port = 0; port < 65536; port++)
-				if (!shown[i][port] && pressure->ports[i][port] > most) {
-					most = pressure->ports[i][port];
+				if (!shown[i][port] && histogram->ports[i][port] > most) {
+					most = histogram->ports[i][port];
 					best = port;
 					protocol = i;
 				}
@@ -231,7 +232,7 @@ static void write_ports(FILE *file, const struct pressure *pressure)
 }
 
 void audit_html(FILE *file, const struct audit_log *log, const struct audit_query *query,
-		const struct pressure *pressure)
+		const struct probe_histogram *histogram)
 {
 	uint64_t end_us = query->now_us < query->until_us ? query->now_us : query->until_us;
 	uint64_t start_us = query->since_us;
@@ -240,8 +241,8 @@ void audit_html(FILE *file, const struct audit_log *log, const struct audit_quer
 
 	if (start_us == 0 && log->n_visits > 0)
 		start_us = log->visits[0].first_us;
-	if (pressure)
-		start_us = pressure->start_us;
+	if (histogram)
+		start_us = histogram->start_us;
 	if (start_us == 0)
 		start_us = end_us;
 	fputs(head, file);
@@ -251,17 +252,17 @@ void audit_html(FILE *file, const struct audit_log *log, const struct audit_quer
 		fputs(", ", file);
 	}
 	fprintf(file, "%s to %s</p>\n", output_time(start_us, from), output_time(end_us, to));
-	write_tiles(file, &totals, pressure);
-	if (log->n_visits > 0 || (pressure && pressure->n_probes > 0)) {
+	write_tiles(file, &totals, histogram);
+	if (log->n_visits > 0 || (histogram && histogram->n_probes > 0)) {
 		fputs("<section class='card'><h2>Timeline</h2><div class='scroll'>\n", file);
-		audit_chart(file, log, query, pressure, start_us, end_us);
+		audit_chart(file, log, query, histogram, start_us, end_us);
 		fputs("</div>\n", file);
-		write_legend(file, pressure);
+		write_legend(file, histogram);
 		fputs("</section>\n", file);
 	}
 	write_table(file, log, query, totals.hosts);
-	if (pressure && pressure->n_probes > 0)
-		write_ports(file, pressure);
+	if (histogram && histogram->n_probes > 0)
+		write_ports(file, histogram);
 	fputs("<p class='quiet'>Written by knocktail " PACKAGE_VERSION
 	      " from the journal; times are local.</p>\n</main>\n</body>\n</html>\n",
 	      file);

@@ -5,8 +5,8 @@
 
 struct audit_log;
 struct audit_query;
-struct pressure;
+struct probe_histogram;
 
 /* `pressure` may be NULL. Errors of writing stay with the file. */
 void audit_html(FILE *file, const struct audit_log *log, const struct audit_query *query,
-		const struct pressure *pressure);
+		const struct probe_histogram *histogram);

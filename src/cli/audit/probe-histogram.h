@@ -3,12 +3,12 @@
 
 #include <stdint.h>
 
-enum { PRESSURE_BINS = 120 };
+enum { PROBE_HISTOGRAM_BINS = 120 };
 
-struct pressure {
+struct probe_histogram {
 	uint64_t start_us, end_us; /* what the bins divide into equal parts */
 	uint64_t n_probes;
-	uint64_t bins[PRESSURE_BINS];
+	uint64_t bins[PROBE_HISTOGRAM_BINS];
 	uint64_t ports[2][65536]; /* TCP's and UDP's */
 };
 
@@ -17,5 +17,5 @@ struct pressure {
  * or at the first record, whichever is earlier. 0, with a pressure that the caller frees, or a
  * negative errno.
  */
-int pressure_read(const char *log_prefix, const char *directory, uint64_t since_us,
-		  uint64_t until_us, uint64_t first_us, struct pressure **ret);
+int probe_histogram_read(const char *log_prefix, const char *directory, uint64_t since_us,
+			 uint64_t until_us, uint64_t first_us, struct probe_histogram **ret);

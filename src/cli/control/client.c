@@ -78,7 +78,7 @@ enum status client_connect(const struct verb *verb, sd_bus **ret)
 		*ret = bus;
 		return STATUS_OK;
 	}
-	/* Not flushed, as its callers would: that waits as long as sd-bus does. */
+	/* Not flushed, as its visitors would: that waits as long as sd-bus does. */
 	sd_bus_close_unref(bus);
 	fprintf(stderr, "knocktail %s: cannot reach the system bus: %s\n", verb->name,
 		strerror(-r));

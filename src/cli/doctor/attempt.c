@@ -47,7 +47,7 @@ struct watch {
 	const struct config *config;
 	struct address source;
 	struct format *format;
-	struct source *records;
+	struct input *records;
 	sd_journal *events;
 	struct watched *progress;
 	size_t n_progress;
@@ -69,7 +69,7 @@ static uint64_t now_us(void)
 static void watch_done(struct watch *watch)
 {
 	format_free(watch->format);
-	source_free(watch->records);
+	input_free(watch->records);
 	sd_journal_close(watch->events);
 	for (size_t i = 0; i < watch->n_progress; i++)
 		engine_free(watch->progress[i].engine);
@@ -131,7 +131,7 @@ static int watch_init(struct watch *watch, const struct door *only)
 	if (r == 0)
 		r = open_events(watch);
 	if (r == 0)
-		r = source_new_live(&(struct source_live){0}, &watch->records);
+		r = input_new_live(&(struct input_live){0}, &watch->records);
 	return r;
 }
 
@@ -224,9 +224,9 @@ static void take_record(struct watch *watch, const struct record *record)
 static int take_records(struct watch *watch)
 {
 	struct record record;
-	int r = source_follow(watch->records);
+	int r = input_follow(watch->records);
 
-	while (r >= 0 && (r = source_next(watch->records, &record)) == SOURCE_RECORD)
+	while (r >= 0 && (r = input_next(watch->records, &record)) == INPUT_RECORD)
 		take_record(watch, &record);
 	return r < 0 ? r : 0;
 }

@@ -104,7 +104,7 @@ static void ignore_complaint(void *userdata, unsigned line, bool warning, const 
 	(void)userdata;
 	(void)line;
 	(void)warning;
-	(void)text; /* load_config() has said it */
+	(void)text; /* checked_config_load() has said it */
 }
 
 bool doctor_find_sequence(const struct door *door, struct sequence *ret)
@@ -208,7 +208,7 @@ static enum status doctor(const struct options *options)
 		fprintf(stderr, "knocktail doctor: '%s' is no address\n", options->knock);
 		return STATUS_USAGE;
 	}
-	r = load_config(options->config, &config, NULL);
+	r = checked_config_load(options->config, &config, NULL);
 	if (r < 0)
 		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
 	if (options->door)

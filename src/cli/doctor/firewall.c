@@ -251,7 +251,7 @@ static void say_limit(struct doctor *doctor, const struct door *door, enum famil
 		"limit each source instead: -m hashlimit --hashlimit-mode srcip, or in nft a "
 		"dynamic set; `knocktail rules` prints it";
 	const char *name = doctor_family_names[family];
-	const struct limit *limit = &walk->limit;
+	const struct log_limit *limit = &walk->limit;
 
 	if (!limit->is_there)
 		doctor_say(doctor, FINDING_WARNING, advice,

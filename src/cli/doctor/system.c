@@ -24,7 +24,7 @@
 #include "util/number.h"
 #include "util/program.h"
 
-DEFINE_CLEANUP(struct source *, source_free)
+DEFINE_CLEANUP(struct input *, input_free)
 DEFINE_CLEANUP(struct format *, format_free)
 
 /* As which the firewall logs, unless it is told otherwise. */
@@ -42,13 +42,13 @@ static uint64_t now_us(void)
 
 void doctor_check_journal(struct doctor *doctor)
 {
-	CLEANUP(cleanup_source_free) struct source *source = NULL;
-	int r = source_new_journal(NULL, NULL, now_us(), UINT64_MAX, &source);
+	CLEANUP(cleanup_input_free) struct input *input = NULL;
+	int r = input_new_journal(NULL, NULL, now_us(), UINT64_MAX, &input);
 
 	if (r < 0)
 		doctor_say(doctor, FINDING_PROBLEM, "is systemd-journald running?",
 			   "the journal cannot be opened: %s", strerror(-r));
-	else if (!source_sees_files(source))
+	else if (!input_sees_files(input))
 		doctor_say(doctor, FINDING_PROBLEM,
 			   "run this as root; the daemon's user has to be in the group "
 			   "systemd-journal",
@@ -154,7 +154,7 @@ void doctor_check_journald(struct doctor *doctor)
 
 void doctor_check_records(struct doctor *doctor)
 {
-	CLEANUP(cleanup_source_free) struct source *source = NULL;
+	CLEANUP(cleanup_input_free) struct input *input = NULL;
 	CLEANUP(cleanup_format_free) struct format *format = NULL;
 	uint64_t n_probes = 0, n_damaged = 0;
 	struct record record;
@@ -162,8 +162,8 @@ void doctor_check_records(struct doctor *doctor)
 	int r = format_new_kernel(doctor->config->log_prefix, &format);
 
 	if (r == 0)
-		r = source_new_journal(NULL, NULL, now_us() - US_PER_DAY, UINT64_MAX, &source);
-	while (r >= 0 && (r = source_next(source, &record)) == SOURCE_RECORD) {
+		r = input_new_journal(NULL, NULL, now_us() - US_PER_DAY, UINT64_MAX, &input);
+	while (r >= 0 && (r = input_next(input, &record)) == INPUT_RECORD) {
 		enum format_verdict verdict = format_parse(format, &record, &probe);
 
 		n_probes += verdict == FORMAT_PROBE;
@@ -172,7 +172,7 @@ void doctor_check_records(struct doctor *doctor)
 	if (r < 0)
 		doctor_say(doctor, FINDING_PROBLEM, NULL, "the journal cannot be read: %s",
 			   strerror(-r));
-	else if (!source_sees_files(source))
+	else if (!input_sees_files(input))
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "not to be seen, as there is no journal to read");
 	else if (n_probes == 0)

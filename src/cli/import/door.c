@@ -37,7 +37,7 @@ struct import {
 };
 
 /* One door on its way. */
-struct passage {
+struct door_import {
 	struct import *import;
 	const struct knockd_section *from;
 	FILE *notes, *body;
@@ -69,7 +69,7 @@ __attribute__((format(printf, 4, 5))) static void note(const struct import *impo
 #define NOTE(passage, line, ...) note((passage)->import, (passage)->notes, line, __VA_ARGS__)
 
 /* Of two names for one directive, the one that stands last: it is what counts for knockd. */
-static const struct knockd_entry *find(const struct passage *passage, const char *name,
+static const struct knockd_entry *find(const struct door_import *passage, const char *name,
 				       const char *alias)
 {
 	const struct knockd_entry *entry = knockd_find(passage->from, name);
@@ -81,7 +81,7 @@ static const struct knockd_entry *find(const struct passage *passage, const char
 }
 
 /* As atoi() has it, which is what knockd asks. */
-static uint64_t read_seconds(const struct passage *passage, const struct knockd_entry *entry,
+static uint64_t read_seconds(const struct door_import *passage, const struct knockd_entry *entry,
 			     uint64_t fallback, uint64_t max)
 {
 	uint64_t seconds = 0;
@@ -134,7 +134,7 @@ static bool read_step(const char *text, size_t length, struct step *ret, bool *r
 	return true;
 }
 
-static void put_step(struct passage *passage, const struct knockd_entry *entry, unsigned n,
+static void put_step(struct door_import *passage, const struct knockd_entry *entry, unsigned n,
 		     const char *text, size_t length)
 {
 	struct step step;
@@ -154,7 +154,7 @@ static void put_step(struct passage *passage, const struct knockd_entry *entry, 
 		     entry->key, n);
 }
 
-static void put_sequence(struct passage *passage, const struct knockd_entry *entry)
+static void put_sequence(struct door_import *passage, const struct knockd_entry *entry)
 {
 	const char *text = entry->value ? entry->value : "";
 
@@ -172,7 +172,7 @@ static void put_sequence(struct passage *passage, const struct knockd_entry *ent
 	fputc('\n', passage->body);
 }
 
-static void put_one_time(struct passage *passage, const struct knockd_entry *entry)
+static void put_one_time(struct door_import *passage, const struct knockd_entry *entry)
 {
 	fprintf(passage->body, "one_time_sequences = %s\n", entry->value ? entry->value : "");
 	NOTE(passage, entry->line,
@@ -181,7 +181,7 @@ static void put_one_time(struct passage *passage, const struct knockd_entry *ent
 }
 
 /* Whichever of the two stands last, as for knockd. */
-static void put_knock(struct passage *passage)
+static void put_knock(struct door_import *passage)
 {
 	const struct knockd_entry *entry = find(passage, "sequence", "one_time_sequences");
 	uint64_t seconds;
@@ -197,7 +197,7 @@ static void put_knock(struct passage *passage)
 	fprintf(passage->body, "seq_timeout = %" PRIu64 "s\n", seconds);
 }
 
-static void put_flags(struct passage *passage)
+static void put_flags(struct door_import *passage)
 {
 	const struct knockd_entry *entry = find(passage, "tcpflags", NULL);
 
@@ -216,7 +216,7 @@ static void put_flags(struct passage *passage)
 		     "rules that do");
 }
 
-static void put_filter(struct passage *passage)
+static void put_filter(struct door_import *passage)
 {
 	const struct knockd_entry *entry = find(passage, "target", NULL);
 
@@ -228,7 +228,7 @@ static void put_filter(struct passage *passage)
 }
 
 /* What the command means here, other than for knockd. */
-static void note_command(const struct passage *passage, const struct knockd_entry *entry,
+static void note_command(const struct door_import *passage, const struct knockd_entry *entry,
 			 const char *value, enum import_way way)
 {
 	if (way == IMPORT_SHELL)
@@ -246,8 +246,8 @@ static void note_command(const struct passage *passage, const struct knockd_entr
 		     entry->key);
 }
 
-static int put_command(struct passage *passage, const char *key, const struct knockd_entry *entry,
-		       bool is_told)
+static int put_command(struct door_import *passage, const char *key,
+		       const struct knockd_entry *entry, bool is_told)
 {
 	char *value CLEANUP(cleanup_free) = NULL;
 	enum import_way way;
@@ -273,7 +273,7 @@ static bool is_given(const struct knockd_entry *entry)
 }
 
 /* For IPv6, knockd falls back on the command for IPv4, unless the other is there and empty. */
-static int put_family_6(struct passage *passage, const char *key,
+static int put_family_6(struct door_import *passage, const char *key,
 			const struct knockd_entry *entry_6, const struct knockd_entry *entry)
 {
 	if (is_given(entry_6))
@@ -292,13 +292,13 @@ static int put_family_6(struct passage *passage, const char *key,
 
 /* The other door that undoes what this one does, if there is one; its name in the result is not
  * known yet. */
-static const struct knockd_section *find_undoing(const struct passage *passage, const char *text,
-						 const char **ret_undo)
+static const struct knockd_section *find_undoing(const struct door_import *passage,
+						 const char *text, const char **ret_undo)
 {
 	const struct knockd_file *file = passage->import->file;
 
 	for (size_t i = 0; i < file->n_sections; i++) {
-		struct passage other = {.from = &file->sections[i]};
+		struct door_import other = {.from = &file->sections[i]};
 		const struct knockd_entry *entry = find(&other, "start_command", "command");
 
 		if (!is_given(entry) || !import_undoes(text, entry->value))
@@ -309,7 +309,7 @@ static const struct knockd_section *find_undoing(const struct passage *passage, 
 	return NULL;
 }
 
-static void note_nothing_closes(struct passage *passage, const struct knockd_entry *start)
+static void note_nothing_closes(struct door_import *passage, const struct knockd_entry *start)
 {
 	const struct knockd_section *other;
 	char quoted[TEXT_QUOTED_MAX];
@@ -328,7 +328,7 @@ static void note_nothing_closes(struct passage *passage, const struct knockd_ent
 }
 
 /* What could stand there instead, as a comment. */
-static void offer_backend(struct passage *passage, const struct knockd_entry *start)
+static void offer_backend(struct door_import *passage, const struct knockd_entry *start)
 {
 	struct step port;
 
@@ -343,7 +343,7 @@ static void offer_backend(struct passage *passage, const struct knockd_entry *st
 		port.port, port.protocol == IPPROTO_UDP ? "udp" : "tcp");
 }
 
-static int put_commands(struct passage *passage)
+static int put_commands(struct door_import *passage)
 {
 	const struct knockd_entry *start = find(passage, "start_command", "command");
 	const struct knockd_entry *start_6 = find(passage, "start_command_6", "command_6");
@@ -372,7 +372,7 @@ static int put_commands(struct passage *passage)
 	return r;
 }
 
-static void note_foreign_keys(struct passage *passage)
+static void note_foreign_keys(struct door_import *passage)
 {
 	static const char *const known[] = {
 		"sequence",	   "one_time_sequences",
@@ -401,7 +401,7 @@ static void note_foreign_keys(struct passage *passage)
 }
 
 /* A name that knocktail takes and that no other door has. */
-static void make_name(struct passage *passage, char name[static NAME_ROOM])
+static void make_name(struct door_import *passage, char name[static NAME_ROOM])
 {
 	struct import *import = passage->import;
 	char base[NAME_ROOM] = "", quoted[TEXT_QUOTED_MAX];
@@ -465,7 +465,7 @@ static void put_as_comment(FILE *out, const char *body)
 	}
 }
 
-static int translate(struct passage *passage)
+static int translate(struct door_import *passage)
 {
 	char name[NAME_ROOM];
 
@@ -477,7 +477,7 @@ static int translate(struct passage *passage)
 	return put_commands(passage);
 }
 
-static int finish(struct passage *passage, const char *body, char **notes,
+static int finish(struct door_import *passage, const char *body, char **notes,
 		  struct import_result *result)
 {
 	struct import *import = passage->import;
@@ -504,7 +504,7 @@ static int import_door(struct import *import, const struct knockd_section *secti
 		       struct import_result *result)
 {
 	char *notes CLEANUP(cleanup_free) = NULL, *body CLEANUP(cleanup_free) = NULL;
-	struct passage passage = {.import = import, .from = section};
+	struct door_import passage = {.import = import, .from = section};
 	size_t notes_size, body_size;
 	int r = -ENOMEM;
 

@@ -194,7 +194,7 @@ static enum status keygen_configured(const char *path, const char *user, enum sa
 {
 	struct config *config;
 	enum status status;
-	int r = load_config(path, &config, NULL);
+	int r = checked_config_load(path, &config, NULL);
 
 	if (r < 0)
 		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;

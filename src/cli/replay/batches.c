@@ -18,8 +18,8 @@ struct batch {
 	char text[BATCH_TEXT];
 };
 
-struct relay {
-	relay_fn fn;
+struct batches {
+	batches_fn fn;
 	void *userdata;
 	pthread_t thread;
 	pthread_mutex_t mutex;
@@ -30,75 +30,75 @@ struct relay {
 };
 
 /* The next one to be judged; NULL: there will be none. */
-static struct batch *wait_filled(struct relay *relay)
+static struct batch *wait_filled(struct batches *batches)
 {
 	struct batch *batch = NULL;
 
-	pthread_mutex_lock(&relay->mutex);
-	while (relay->n_filled == relay->n_emptied && !relay->ended)
-		pthread_cond_wait(&relay->changed, &relay->mutex);
-	if (relay->n_filled > relay->n_emptied)
-		batch = &relay->batches[relay->n_emptied % N_BATCHES];
-	pthread_mutex_unlock(&relay->mutex);
+	pthread_mutex_lock(&batches->mutex);
+	while (batches->n_filled == batches->n_emptied && !batches->ended)
+		pthread_cond_wait(&batches->changed, &batches->mutex);
+	if (batches->n_filled > batches->n_emptied)
+		batch = &batches->batches[batches->n_emptied % N_BATCHES];
+	pthread_mutex_unlock(&batches->mutex);
 	return batch;
 }
 
 static void *run(void *userdata)
 {
-	struct relay *relay = userdata;
+	struct batches *batches = userdata;
 	struct batch *batch;
 
-	while ((batch = wait_filled(relay))) {
-		relay->fn(relay->userdata, batch->records, batch->n);
+	while ((batch = wait_filled(batches))) {
+		batches->fn(batches->userdata, batch->records, batch->n);
 		batch->n = batch->used = 0;
-		pthread_mutex_lock(&relay->mutex);
-		relay->n_emptied++;
-		pthread_cond_signal(&relay->changed);
-		pthread_mutex_unlock(&relay->mutex);
+		pthread_mutex_lock(&batches->mutex);
+		batches->n_emptied++;
+		pthread_cond_signal(&batches->changed);
+		pthread_mutex_unlock(&batches->mutex);
 	}
 	return NULL;
 }
 
-int relay_new(relay_fn fn, void *userdata, struct relay **ret)
+int batches_new(batches_fn fn, void *userdata, struct batches **ret)
 {
-	struct relay *relay = calloc(1, sizeof *relay);
+	struct batches *batches = calloc(1, sizeof *batches);
 	int r;
 
-	if (!relay)
+	if (!batches)
 		return -ENOMEM;
-	relay->fn = fn;
-	relay->userdata = userdata;
-	pthread_mutex_init(&relay->mutex, NULL);
-	pthread_cond_init(&relay->changed, NULL);
-	r = pthread_create(&relay->thread, NULL, run, relay);
+	batches->fn = fn;
+	batches->userdata = userdata;
+	pthread_mutex_init(&batches->mutex, NULL);
+	pthread_cond_init(&batches->changed, NULL);
+	r = pthread_create(&batches->thread, NULL, run, batches);
 	if (r != 0) {
-		free(relay);
+		free(batches);
 		return -r;
 	}
-	*ret = relay;
+	*ret = batches;
 	return 0;
 }
 
 /* Hands the batch on, and waits until there is another to fill. */
-static void hand_on(struct relay *relay)
+static void hand_on(struct batches *batches)
 {
-	pthread_mutex_lock(&relay->mutex);
-	relay->n_filled++;
-	pthread_cond_signal(&relay->changed);
-	while (relay->n_filled - relay->n_emptied == N_BATCHES)
-		pthread_cond_wait(&relay->changed, &relay->mutex);
-	pthread_mutex_unlock(&relay->mutex);
+	pthread_mutex_lock(&batches->mutex);
+	batches->n_filled++;
+	pthread_cond_signal(&batches->changed);
+	while (batches->n_filled - batches->n_emptied == N_BATCHES)
+		pthread_cond_wait(&batches->changed, &batches->mutex);
+	pthread_mutex_unlock(&batches->mutex);
 }
 
-void relay_put(struct relay *relay, const struct record *record)
+void batches_put(struct batches *batches, const struct record *record)
 {
-	struct batch *batch = &relay->batches[relay->n_filled % N_BATCHES];
+	struct batch *batch = &batches->batches[batches->n_filled % N_BATCHES];
 	size_t length = record->length < BATCH_TEXT ? record->length : BATCH_TEXT;
 	struct record *copy;
 
 	if (batch->n == BATCH_RECORDS || BATCH_TEXT - batch->used < length) {
-		hand_on(relay);
-		batch = &relay->batches[relay->n_filled % N_BATCHES];
+		hand_on(batches);
+		batch = &batches->batches[batches->n_filled % N_BATCHES];
 	}
 	copy = &batch->records[batch->n++];
 	*copy = *record;
@@ -107,19 +107,19 @@ void relay_put(struct relay *relay, const struct record *record)
 	batch->used += length;
 }
 
-struct relay *relay_free(struct relay *relay)
+struct batches *batches_free(struct batches *batches)
 {
-	if (!relay)
+	if (!batches)
 		return NULL;
-	pthread_mutex_lock(&relay->mutex);
-	if (relay->batches[relay->n_filled % N_BATCHES].n > 0)
-		relay->n_filled++;
-	relay->ended = true;
-	pthread_cond_signal(&relay->changed);
-	pthread_mutex_unlock(&relay->mutex);
-	pthread_join(relay->thread, NULL);
-	pthread_cond_destroy(&relay->changed);
-	pthread_mutex_destroy(&relay->mutex);
-	free(relay);
+	pthread_mutex_lock(&batches->mutex);
+	if (batches->batches[batches->n_filled % N_BATCHES].n > 0)
+		batches->n_filled++;
+	batches->ended = true;
+	pthread_cond_signal(&batches->changed);
+	pthread_mutex_unlock(&batches->mutex);
+	pthread_join(batches->thread, NULL);
+	pthread_cond_destroy(&batches->changed);
+	pthread_mutex_destroy(&batches->mutex);
+	free(batches);
 	return NULL;
 }

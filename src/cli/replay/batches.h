@@ -7,16 +7,16 @@
 #include <stddef.h>
 
 struct record;
-struct relay;
+struct batches;
 
-typedef void (*relay_fn)(void *userdata, const struct record *records, size_t n);
+typedef void (*batches_fn)(void *userdata, const struct record *records, size_t n);
 
 /* Starts the other thread, which calls `fn` for all records in their order, some at a time. 0 or a
  * negative errno. */
-int relay_new(relay_fn fn, void *userdata, struct relay **ret);
+int batches_new(batches_fn fn, void *userdata, struct batches **ret);
 
 /* Takes a copy of the record, and waits where the other thread is far behind. */
-void relay_put(struct relay *relay, const struct record *record);
+void batches_put(struct batches *batches, const struct record *record);
 
 /* Waits until all that was put is dealt with, and ends the thread. */
-struct relay *relay_free(struct relay *relay);
+struct batches *batches_free(struct batches *batches);

@@ -28,7 +28,7 @@ struct options {
 
 struct replay {
 	const struct config *config;
-	struct judge *judge;
+	struct matcher *matcher;
 	struct tally tally;
 	struct json_object *knocks; /* NULL: text is wanted */
 	struct json_object *document;
@@ -53,7 +53,7 @@ static void put_knock(struct replay *replay, const char *door, const char *sourc
 {
 	struct json_object *object = json_object_new_object();
 
-	json_put_time(object, "time", judge_record(replay->judge)->realtime_us);
+	json_put_time(object, "time", matcher_record(replay->matcher)->realtime_us);
 	json_put_text(object, "door", door);
 	json_put_text(object, "source", source);
 	json_put_text(object, "user", user);
@@ -73,7 +73,7 @@ static void tell_knock(struct replay *replay, const char *door, const struct add
 		put_knock(replay, door, source, user, problem);
 		return;
 	}
-	format_time(judge_record(replay->judge), when, sizeof when);
+	format_time(matcher_record(replay->matcher), when, sizeof when);
 	printf("%s  %s%s  %s", when, door ? "door " : "no door", door ? door : "", source);
 	if (user)
 		printf(" (%s)", user);
@@ -97,7 +97,7 @@ static void on_match(void *userdata, const struct match *match)
 		replay->error = -ENOMEM;
 }
 
-static void on_stray(void *userdata, const struct judge_stray *stray)
+static void on_stray(void *userdata, const struct matcher_stray *stray)
 {
 	tell_knock(userdata, NULL, &stray->source, stray->user, stray->reason);
 }
@@ -114,9 +114,9 @@ static void print_opened(void *userdata, const struct tally_item *item, size_t n
 	putchar('\n');
 }
 
-static void print_summary(struct replay *replay, const struct judge *judge)
+static void print_summary(struct replay *replay, const struct matcher *matcher)
 {
-	const struct judge_counts *counts = judge_counts(judge);
+	const struct matcher_counts *counts = matcher_counts(matcher);
 
 	printf("%" PRIu64 " records read, %" PRIu64 " of them probes", counts->records,
 	       counts->probes);
@@ -142,9 +142,9 @@ static void put_opened(void *userdata, const struct tally_item *item, size_t n)
 		json_object_put(object);
 }
 
-static void print_json(struct replay *replay, const struct judge *judge)
+static void print_json(struct replay *replay, const struct matcher *matcher)
 {
-	const struct judge_counts *counts = judge_counts(judge);
+	const struct matcher_counts *counts = matcher_counts(matcher);
 
 	replay->document = json_object_new_object();
 	json_put_number(replay->document, "records", counts->records);
@@ -161,39 +161,39 @@ static void on_records(void *userdata, const struct record *records, size_t n)
 	struct replay *replay = userdata;
 
 	if (replay->error == 0)
-		judge_feed_all(replay->judge, records, n, on_match, replay);
+		matcher_feed_all(replay->matcher, records, n, on_match, replay);
 }
 
 /* Text may come from a pipe, as it is written, and is judged line by line. */
-static int read_text(struct replay *replay, struct source *source)
+static int read_text(struct replay *replay, struct input *input)
 {
 	struct record record;
 	int r;
 
-	while ((r = source_next(source, &record)) == SOURCE_RECORD)
+	while ((r = input_next(input, &record)) == INPUT_RECORD)
 		on_records(replay, &record, 1);
 	return r;
 }
 
 /* A journal is read as fast as the library can, and judged beside that. */
-static int read_journal(struct replay *replay, struct source *source)
+static int read_journal(struct replay *replay, struct input *input)
 {
 	struct record record;
-	struct relay *relay;
-	int r = relay_new(on_records, replay, &relay);
+	struct batches *batches;
+	int r = batches_new(on_records, replay, &batches);
 
 	if (r < 0)
-		return read_text(replay, source);
-	while ((r = source_next(source, &record)) == SOURCE_RECORD)
-		relay_put(relay, &record);
-	relay_free(relay);
+		return read_text(replay, input);
+	while ((r = input_next(input, &record)) == INPUT_RECORD)
+		batches_put(batches, &record);
+	batches_free(batches);
 	return r;
 }
 
 /* Whether that is all that there is; complains if not. */
-static bool read_all(const struct options *options, struct source *source, int r)
+static bool read_all(const struct options *options, struct input *input, int r)
 {
-	bool lost = source_lost(source), whole;
+	bool lost = input_lost(input), whole;
 
 	if (r < 0)
 		fprintf(stderr, "knocktail replay: stopped before the end: %s\n", strerror(-r));
@@ -205,44 +205,43 @@ static bool read_all(const struct options *options, struct source *source, int r
 	return r >= 0 && !lost && whole;
 }
 
-static enum status feed(struct replay *replay, const struct options *options, struct source *source)
+static enum status feed(struct replay *replay, const struct options *options, struct input *input)
 {
 	bool complete;
 	int r;
 
-	judge_set_stray(replay->judge, on_stray, replay);
-	r = options->text ? read_text(replay, source) : read_journal(replay, source);
-	complete = read_all(options, source, r < 0 ? r : replay->error);
+	matcher_set_stray(replay->matcher, on_stray, replay);
+	r = options->text ? read_text(replay, input) : read_journal(replay, input);
+	complete = read_all(options, input, r < 0 ? r : replay->error);
 	if (replay->knocks)
-		print_json(replay, replay->judge);
+		print_json(replay, replay->matcher);
 	else
-		print_summary(replay, replay->judge);
+		print_summary(replay, replay->matcher);
 	return complete ? STATUS_OK : STATUS_FAILED;
 }
 
 static int open_source(const struct options *options, const struct config *config,
-		       struct source **ret)
+		       struct input **ret)
 {
 	const char *name = "the journal";
 	int r;
 
 	if (options->text) {
 		name = options->text;
-		r = source_new_text(name, options->since_us, options->until_us, ret);
+		r = input_new_text(name, options->since_us, options->until_us, ret);
 	} else {
 		if (options->directory)
 			name = options->directory;
 		if (options->file)
 			name = options->file;
-		r = source_new_journal(options->directory, options->file, options->since_us,
-				       options->until_us, ret);
+		r = input_new_journal(options->directory, options->file, options->since_us,
+				      options->until_us, ret);
 	}
 	if (r == 0)
-		r = source_listen(*ret, config->origins, config->n_origins);
+		r = input_listen(*ret, config->logs, config->n_logs);
 	if (r < 0)
 		fprintf(stderr, "knocktail replay: cannot read %s: %s\n", name, strerror(-r));
-	else if (!options->text && !options->directory && !options->file &&
-		 !source_sees_files(*ret))
+	else if (!options->text && !options->directory && !options->file && !input_sees_files(*ret))
 		fputs("knocktail replay: warning: no file of the journal can be read: is this user "
 		      "in "
 		      "the group systemd-journal?\n",
@@ -254,27 +253,27 @@ static enum status replay(const struct options *options)
 {
 	enum status status = STATUS_FAILED;
 	struct config *config = NULL;
-	struct judge *judge = NULL;
-	struct source *source = NULL;
-	int r = load_config(options->config, &config, NULL);
+	struct matcher *matcher = NULL;
+	struct input *input = NULL;
+	int r = checked_config_load(options->config, &config, NULL);
 
 	if (r < 0)
 		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
-	r = judge_new(config, JUDGE_REHEARSAL, NULL, &judge);
+	r = matcher_new(config, MATCH_DRY_RUN, NULL, &matcher);
 	if (r < 0) {
 		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));
-	} else if (open_source(options, config, &source) == 0) {
+	} else if (open_source(options, config, &input) == 0) {
 		struct replay state = {
 			.config = config,
-			.judge = judge,
+			.matcher = matcher,
 			.knocks = options->json ? json_object_new_array() : NULL,
 		};
 
-		status = feed(&state, options, source);
+		status = feed(&state, options, input);
 		tally_done(&state.tally);
 	}
-	source_free(source);
-	judge_free(judge);
+	input_free(input);
+	matcher_free(matcher);
 	config_free(config);
 	return status;
 }

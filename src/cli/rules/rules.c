@@ -37,7 +37,7 @@ static enum status rules(const struct options *options)
 	struct config *config;
 	enum status status = STATUS_OK;
 	struct plan plan;
-	int r = load_config(options->config, &config, NULL);
+	int r = checked_config_load(options->config, &config, NULL);
 
 	if (r < 0)
 		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;

@@ -40,8 +40,8 @@ struct watch {
 	enum form form;
 	sd_event *event;
 	const struct config *config;
-	struct judge *judge;
-	struct source *source;
+	struct matcher *matcher;
+	struct input *input;
 	struct watch_bus *bus;
 	struct watch_model model;
 	struct watch_probe probe; /* the one being judged */
@@ -170,8 +170,8 @@ static void on_record(struct watch *watch, const struct record *record)
 {
 	const struct probe *probe;
 
-	judge_feed(watch->judge, record, on_match, NULL);
-	probe = judge_probe(watch->judge);
+	matcher_feed(watch->matcher, record, on_match, NULL);
+	probe = matcher_probe(watch->matcher);
 	if (!probe)
 		return;
 	watch->probe = (struct watch_probe){
@@ -180,7 +180,7 @@ static void on_record(struct watch *watch, const struct record *record)
 		.port = probe->port,
 		.protocol = probe->protocol,
 	};
-	judge_progress(watch->judge, on_progress, watch);
+	matcher_progress(watch->matcher, on_progress, watch);
 	watch_add_probe(&watch->model, &watch->probe);
 	if (watch->form != FORM_SCREEN)
 		print_probe(watch, &watch->probe);
@@ -189,11 +189,11 @@ static void on_record(struct watch *watch, const struct record *record)
 static int read_journal(struct watch *watch)
 {
 	struct record record;
-	int r = source_follow(watch->source);
+	int r = input_follow(watch->input);
 
 	for (int i = 0; i < BATCH && r >= 0; i++) {
-		r = source_next(watch->source, &record);
-		if (r != SOURCE_RECORD)
+		r = input_next(watch->input, &record);
+		if (r != INPUT_RECORD)
 			break;
 		on_record(watch, &record);
 	}
@@ -321,14 +321,14 @@ static int set_up(struct watch *watch)
 
 static int open_source(struct watch *watch)
 {
-	const struct source_live options = {0};
-	int r = source_new_live(&options, &watch->source);
+	const struct input_live options = {0};
+	int r = input_new_live(&options, &watch->input);
 
 	if (r == 0)
-		r = source_listen(watch->source, watch->config->origins, watch->config->n_origins);
+		r = input_listen(watch->input, watch->config->logs, watch->config->n_logs);
 	if (r < 0)
 		fprintf(stderr, "knocktail watch: cannot follow the journal: %s\n", strerror(-r));
-	else if (!source_sees_files(watch->source))
+	else if (!input_sees_files(watch->input))
 		fputs("knocktail watch: warning: no file of the journal can be read: is this user "
 		      "in "
 		      "the group systemd-journal?\n",
@@ -363,20 +363,20 @@ static enum status watch(const char *path, enum form form)
 	if (!watch)
 		return STATUS_FAILED;
 	watch->form = form;
-	r = load_config(path, &config, NULL);
+	r = checked_config_load(path, &config, NULL);
 	if (r < 0) {
 		free(watch);
 		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
 	}
 	watch->config = config;
-	r = judge_new(config, JUDGE_REHEARSAL, NULL, &watch->judge);
+	r = matcher_new(config, MATCH_DRY_RUN, NULL, &watch->matcher);
 	if (r < 0)
 		fprintf(stderr, "knocktail watch: cannot compile the doors: %s\n", strerror(-r));
 	else if (open_source(watch) == 0)
 		status = run_loop(watch);
 	watch_bus_free(watch->bus);
-	source_free(watch->source);
-	judge_free(watch->judge);
+	input_free(watch->input);
+	matcher_free(watch->matcher);
 	sd_event_unref(watch->event);
 	config_free(config);
 	free(watch);

@@ -6,7 +6,7 @@
 
 #include "config/key.h"
 #include "core/door.h"
-#include "core/placeholder.h"
+#include "core/strv.h"
 #include "core/user.h"
 #include "util/cleanup.h"
 
@@ -68,7 +68,7 @@ static bool contains(char *const *users, const char *name)
 
 static void cleanup_users(char ***users)
 {
-	command_free(*users);
+	strv_free(*users);
 }
 
 int parse_users(const struct reading *reading, const char *text, void *field)

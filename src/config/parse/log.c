@@ -8,7 +8,7 @@
 #include "config/complaint.h"
 #include "config/key.h"
 #include "core/other-log.h"
-#include "core/placeholder.h"
+#include "core/strv.h"
 #include "util/cleanup.h"
 
 /* The longest name that journald takes for a field. */
@@ -49,7 +49,7 @@ static bool is_trusted(char *const *matches)
 
 static void cleanup_matches(char ***matches)
 {
-	command_free(*matches);
+	strv_free(*matches);
 }
 
 static int split_words(const char *text, char ***ret)

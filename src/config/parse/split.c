@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "core/placeholder.h"
+#include "core/strv.h"
 #include "util/cleanup.h"
 
 static void cleanup_command(char ***argv)
 {
-	command_free(*argv);
+	strv_free(*argv);
 }
 
 static const char *skip_blanks(const char *text)
@@ -56,10 +57,10 @@ static const char *take_argument(const char **text, char *room)
 static const char *tokens_fault(const char *argument)
 {
 	while ((argument = strchr(argument, '%'))) {
-		size_t length = token_length(argument);
+		size_t length = placeholder_length(argument);
 
 		if (length == 0)
-			return "it has a '%' that starts none of " TOKENS_TEXT
+			return "it has a '%' that starts none of " PLACEHOLDERS_TEXT
 			       " (%% stands for a percent sign)";
 		argument += length;
 	}

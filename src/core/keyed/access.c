@@ -12,17 +12,17 @@ static bool is_keyed(const struct door *door)
 	return door->auth & (AUTH_TOKEN | AUTH_SPA);
 }
 
-static int copy_doors(struct clearance *clearance, const struct door *doors, size_t n_doors)
+static int copy_doors(struct access *access, const struct door *doors, size_t n_doors)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < n_doors; i++)
 		n += is_keyed(&doors[i]);
-	clearance->doors = calloc(n + 1, sizeof *clearance->doors);
-	if (!clearance->doors)
+	access->doors = calloc(n + 1, sizeof *access->doors);
+	if (!access->doors)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_doors; i++) {
-		struct clearance_door *door = &clearance->doors[clearance->n_doors];
+		struct access_door *door = &access->doors[access->n_doors];
 
 		if (!is_keyed(&doors[i]))
 			continue;
@@ -32,28 +32,28 @@ static int copy_doors(struct clearance *clearance, const struct door *doors, siz
 		door->bind_source = doors[i].bind_source;
 		door->filter = doors[i].knock.filter;
 		door->tag = spa_door(door->name);
-		clearance->n_doors++;
+		access->n_doors++;
 	}
 	return 0;
 }
 
-static int copy_keys(struct clearance *clearance, const struct key_holder *keys, size_t n_keys)
+static int copy_keys(struct access *access, const struct key_holder *keys, size_t n_keys)
 {
-	int r = secrets_new(n_keys + 1, &clearance->secrets);
+	int r = secrets_new(n_keys + 1, &access->secrets);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n_keys; i++)
-		clearance->secrets[i] = *keys[i].secret;
-	clearance->n_keys = n_keys;
+		access->secrets[i] = *keys[i].secret;
+	access->n_keys = n_keys;
 	return 0;
 }
 
-static void grant(struct clearance *clearance, size_t door, size_t key)
+static void grant(struct access *access, size_t door, size_t key)
 {
-	size_t pair = door * clearance->n_keys + key;
+	size_t pair = door * access->n_keys + key;
 
-	clearance->bits[pair / 8] |= (uint8_t)(1 << pair % 8);
+	access->bits[pair / 8] |= (uint8_t)(1 << pair % 8);
 }
 
 static int compare_user(const void *user, const void *key)
@@ -61,57 +61,57 @@ static int compare_user(const void *user, const void *key)
 	return strcmp(user, ((const struct key_holder *)key)->user);
 }
 
-static void grant_users(struct clearance *clearance, size_t door, char *const *users,
+static void grant_users(struct access *access, size_t door, char *const *users,
 			const struct key_holder *keys)
 {
 	for (; users && *users; users++) {
 		const struct key_holder *key =
-			bsearch(*users, keys, clearance->n_keys, sizeof *keys, compare_user);
+			bsearch(*users, keys, access->n_keys, sizeof *keys, compare_user);
 
 		if (key)
-			grant(clearance, door, (size_t)(key - keys));
-		for (size_t i = 0; strcmp(*users, "*") == 0 && i < clearance->n_keys; i++)
-			grant(clearance, door, i);
+			grant(access, door, (size_t)(key - keys));
+		for (size_t i = 0; strcmp(*users, "*") == 0 && i < access->n_keys; i++)
+			grant(access, door, i);
 	}
 }
 
-int clearance_init(const struct door *doors, size_t n_doors, const struct key_holder *keys,
-		   size_t n_keys, struct clearance *ret)
+int access_init(const struct door *doors, size_t n_doors, const struct key_holder *keys,
+		size_t n_keys, struct access *ret)
 {
-	struct clearance clearance = {0};
+	struct access access = {0};
 	size_t n_pairs;
-	int r = copy_doors(&clearance, doors, n_doors);
+	int r = copy_doors(&access, doors, n_doors);
 
-	if (r == 0 && (__builtin_mul_overflow(clearance.n_doors, n_keys, &n_pairs) ||
-		       n_pairs > CLEARANCE_PAIRS_MAX))
+	if (r == 0 && (__builtin_mul_overflow(access.n_doors, n_keys, &n_pairs) ||
+		       n_pairs > ACCESS_PAIRS_MAX))
 		r = -E2BIG;
 	if (r == 0)
-		r = copy_keys(&clearance, keys, n_keys);
+		r = copy_keys(&access, keys, n_keys);
 	if (r == 0) {
-		clearance.bits = calloc(1, n_pairs / 8 + 1);
-		r = clearance.bits ? 0 : -ENOMEM;
+		access.bits = calloc(1, n_pairs / 8 + 1);
+		r = access.bits ? 0 : -ENOMEM;
 	}
 	if (r < 0) {
-		clearance_done(&clearance);
+		access_done(&access);
 		return r;
 	}
-	for (size_t i = 0; n_keys > 0 && i < clearance.n_doors; i++)
-		grant_users(&clearance, i, doors[clearance.doors[i].number].users, keys);
-	*ret = clearance;
+	for (size_t i = 0; n_keys > 0 && i < access.n_doors; i++)
+		grant_users(&access, i, doors[access.doors[i].number].users, keys);
+	*ret = access;
 	return 0;
 }
 
-void clearance_done(struct clearance *clearance)
+void access_done(struct access *access)
 {
-	secrets_free(clearance->secrets);
-	free(clearance->doors);
-	free(clearance->bits);
-	*clearance = (struct clearance){0};
+	secrets_free(access->secrets);
+	free(access->doors);
+	free(access->bits);
+	*access = (struct access){0};
 }
 
-bool clearance_holds(const struct clearance *clearance, size_t door, size_t key)
+bool access_holds(const struct access *access, size_t door, size_t key)
 {
-	size_t pair = door * clearance->n_keys + key;
+	size_t pair = door * access->n_keys + key;
 
-	return clearance->bits[pair / 8] >> pair % 8 & 1;
+	return access->bits[pair / 8] >> pair % 8 & 1;
 }

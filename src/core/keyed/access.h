@@ -16,7 +16,7 @@ struct key_holder {
 };
 
 /* A door that tokens or SPA knocks open. */
-struct clearance_door {
+struct access_door {
 	char name[DOOR_NAME_MAX + 1];
 	size_t number; /* the caller's */
 	unsigned auth;
@@ -25,8 +25,8 @@ struct clearance_door {
 	struct filter filter;
 };
 
-struct clearance {
-	struct clearance_door *doors;
+struct access {
+	struct access_door *doors;
 	size_t n_doors;
 	struct secret *secrets; /* by the number of the key */
 	size_t n_keys;
@@ -34,14 +34,14 @@ struct clearance {
 };
 
 /* Doors times keys. */
-enum { CLEARANCE_PAIRS_MAX = 1 << 24 };
+enum { ACCESS_PAIRS_MAX = 1 << 24 };
 
 /* Takes what it needs of all doors that are not opened by sequences alone; numbers are the
  * positions in these arrays. `keys` is ordered by user (strcmp). 0; -ENOMEM; -E2BIG: more than
- * CLEARANCE_PAIRS_MAX. */
-int clearance_init(const struct door *doors, size_t n_doors, const struct key_holder *keys,
-		   size_t n_keys, struct clearance *ret);
-void clearance_done(struct clearance *clearance);
+ * ACCESS_PAIRS_MAX. */
+int access_init(const struct door *doors, size_t n_doors, const struct key_holder *keys,
+		size_t n_keys, struct access *ret);
+void access_done(struct access *access);
 
 /* Whether the key may open the door; both by their position here. */
-bool clearance_holds(const struct clearance *clearance, size_t door, size_t key);
+bool access_holds(const struct access *access, size_t door, size_t key);

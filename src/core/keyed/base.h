@@ -11,7 +11,7 @@ struct tokens;
 /* What both need. */
 struct keyed_base {
 	struct keyed_limits limits;
-	struct clearance clearance;
+	struct access access;
 	struct budget budget;
 	struct keyed_counts counts;
 };

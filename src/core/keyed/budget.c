@@ -17,14 +17,14 @@ bool budget_take(struct budget *budget, const struct address *source, uint64_t n
 		network = address_masked(source, BUDGET_IPV6_PREFIX);
 	crypto_shorthash(hash, network.bytes, sizeof network.bytes, budget->key);
 	memcpy(&word, hash, sizeof word);
-	word %= BUDGET_PURSES;
+	word %= BUDGET_SLOTS;
 	/* A little earlier is out of order; much earlier is another boot. */
-	if (second > budget->purses[word].second || second + 1 < budget->purses[word].second) {
-		budget->purses[word].second = second;
-		budget->purses[word].spent = 0;
+	if (second > budget->slots[word].second || second + 1 < budget->slots[word].second) {
+		budget->slots[word].second = second;
+		budget->slots[word].spent = 0;
 	}
-	if (budget->purses[word].spent == BUDGET_A_SECOND)
+	if (budget->slots[word].spent == BUDGET_A_SECOND)
 		return false;
-	budget->purses[word].spent++;
+	budget->slots[word].spent++;
 	return true;
 }

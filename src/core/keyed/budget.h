@@ -1,7 +1,7 @@
 /* A budget: how much of something dear each source may cause in a second.
  *
- * Sources share a fixed number of purses, by a keyed hash: who floods from one address empties one
- * purse, and others' knocks go on being looked at. All purses together are the bound on what
+ * Sources share a fixed number of slots, by a keyed hash: who floods from one address empties one
+ * purse, and others' knocks go on being looked at. All slots together are the bound on what
  * everybody can cause. */
 #pragma once
 
@@ -11,7 +11,7 @@
 struct address;
 
 enum {
-	BUDGET_PURSES = 1024,
+	BUDGET_SLOTS = 1024,
 	BUDGET_A_SECOND = 16, /* of each purse */
 	BUDGET_KEY_BYTES = 16,
 	BUDGET_IPV6_PREFIX = 64, /* a network of this size is one source */
@@ -22,7 +22,7 @@ struct budget {
 	struct {
 		uint64_t second;
 		uint32_t spent;
-	} purses[BUDGET_PURSES];
+	} slots[BUDGET_SLOTS];
 };
 
 /* Takes one from the source's purse. False: it is empty until the next second. */

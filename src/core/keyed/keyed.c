@@ -25,7 +25,7 @@ int keyed_new(const struct keyed_limits *limits, const struct door *doors, size_
 		return -ENOMEM;
 	keyed->base.limits = *limits;
 	memcpy(keyed->base.budget.key, limits->hash_key, sizeof keyed->base.budget.key);
-	r = clearance_init(doors, n_doors, keys, n_keys, &keyed->base.clearance);
+	r = access_init(doors, n_doors, keys, n_keys, &keyed->base.access);
 	if (r == 0)
 		r = tokens_new(&keyed->base, &keyed->tokens);
 	if (r == 0)
@@ -43,7 +43,7 @@ struct keyed *keyed_free(struct keyed *keyed)
 	if (keyed) {
 		tokens_free(keyed->tokens);
 		requests_free(keyed->requests);
-		clearance_done(&keyed->base.clearance);
+		access_done(&keyed->base.access);
 		free(keyed);
 	}
 	return NULL;
@@ -92,7 +92,7 @@ bool keyed_feed(struct keyed *keyed, const struct probe *probe, uint64_t unix_s,
 {
 	struct keyed_case one = {.probe = probe, .unix_s = unix_s, .fn = fn, .userdata = userdata};
 
-	if (unix_s == 0 || keyed->base.clearance.n_doors == 0)
+	if (unix_s == 0 || keyed->base.access.n_doors == 0)
 		return false;
 	one.step = step_of(keyed, unix_s);
 	requests_feed(keyed->requests, &one);

@@ -7,16 +7,16 @@
 
 enum { N_BUCKETS = 1024, WAYS = 4 };
 
-struct awaited_table {
+struct pending_tokens {
 	uint64_t key[2];
-	struct awaited places[N_BUCKETS][WAYS]; /* the newest first */
+	struct pending_token places[N_BUCKETS][WAYS]; /* the newest first */
 };
 
-_Static_assert(AWAITED_KEY_BYTES == sizeof((struct awaited_table *)NULL)->key, "the hash's key");
+_Static_assert(PENDING_KEY_BYTES == sizeof((struct pending_tokens *)NULL)->key, "the hash's key");
 
-int awaited_table_new(const uint8_t key[static AWAITED_KEY_BYTES], struct awaited_table **ret)
+int pending_tokens_new(const uint8_t key[static PENDING_KEY_BYTES], struct pending_tokens **ret)
 {
-	struct awaited_table *table = calloc(1, sizeof *table);
+	struct pending_tokens *table = calloc(1, sizeof *table);
 
 	if (!table)
 		return -ENOMEM;
@@ -25,7 +25,7 @@ int awaited_table_new(const uint8_t key[static AWAITED_KEY_BYTES], struct awaite
 	return 0;
 }
 
-struct awaited_table *awaited_table_free(struct awaited_table *table)
+struct pending_tokens *pending_tokens_free(struct pending_tokens *table)
 {
 	if (table)
 		sodium_memzero(table, sizeof *table);
@@ -34,8 +34,8 @@ struct awaited_table *awaited_table_free(struct awaited_table *table)
 }
 
 /* The port is a secret, so that nobody can aim at another's bucket. */
-static struct awaited *bucket_of(struct awaited_table *table, const struct address *source,
-				 uint16_t port)
+static struct pending_token *bucket_of(struct pending_tokens *table, const struct address *source,
+				       uint16_t port)
 {
 	uint64_t words[2];
 
@@ -48,27 +48,28 @@ static struct awaited *bucket_of(struct awaited_table *table, const struct addre
 	return table->places[(words[1] >> 32) % N_BUCKETS];
 }
 
-static bool is_same(const struct awaited *a, const struct awaited *b)
+static bool is_same(const struct pending_token *a, const struct pending_token *b)
 {
 	return a->port == b->port && a->row == b->row && a->step == b->step &&
 	       address_equal(&a->source, &b->source);
 }
 
-void awaited_table_put(struct awaited_table *table, const struct awaited *awaited)
+void pending_tokens_put(struct pending_tokens *table, const struct pending_token *pending_token)
 {
-	struct awaited *bucket = bucket_of(table, &awaited->source, awaited->port);
+	struct pending_token *bucket =
+		bucket_of(table, &pending_token->source, pending_token->port);
 
 	for (size_t i = 0; i < WAYS; i++)
-		if (is_same(&bucket[i], awaited))
+		if (is_same(&bucket[i], pending_token))
 			return;
 	memmove(bucket + 1, bucket, (WAYS - 1) * sizeof *bucket);
-	bucket[0] = *awaited;
+	bucket[0] = *pending_token;
 }
 
-bool awaited_table_take(struct awaited_table *table, const struct address *source, uint16_t port,
-			struct awaited *ret)
+bool pending_tokens_take(struct pending_tokens *table, const struct address *source, uint16_t port,
+			 struct pending_token *ret)
 {
-	struct awaited *bucket = bucket_of(table, source, port);
+	struct pending_token *bucket = bucket_of(table, source, port);
 
 	for (size_t i = 0; i < WAYS; i++) {
 		if (port == 0 || bucket[i].port != port ||

@@ -12,11 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct awaited_table;
+struct pending_tokens;
 
-enum { AWAITED_KEY_BYTES = 16 };
+enum { PENDING_KEY_BYTES = 16 };
 
-struct awaited {
+struct pending_token {
 	struct address source;
 	uint64_t step;
 	uint32_t row;
@@ -25,12 +25,12 @@ struct awaited {
 };
 
 /* Copies the key: who does not know it cannot choose who gives way. 0 or -ENOMEM. */
-int awaited_table_new(const uint8_t key[static AWAITED_KEY_BYTES], struct awaited_table **ret);
-struct awaited_table *awaited_table_free(struct awaited_table *table);
+int pending_tokens_new(const uint8_t key[static PENDING_KEY_BYTES], struct pending_tokens **ret);
+struct pending_tokens *pending_tokens_free(struct pending_tokens *table);
 
 /* Nothing happens if it is there already. */
-void awaited_table_put(struct awaited_table *table, const struct awaited *awaited);
+void pending_tokens_put(struct pending_tokens *table, const struct pending_token *pending_token);
 
 /* Takes out one that waits for this port of this source. False: none does. */
-bool awaited_table_take(struct awaited_table *table, const struct address *source, uint16_t port,
-			struct awaited *ret);
+bool pending_tokens_take(struct pending_tokens *table, const struct address *source, uint16_t port,
+			 struct pending_token *ret);

@@ -22,25 +22,25 @@ static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
 {
 	const struct requests *requests = userdata;
 
-	ret_ports[0] = spa_port(&requests->base->clearance.secrets[row], step);
+	ret_ports[0] = spa_port(&requests->base->access.secrets[row], step);
 }
 
 static int compile(struct requests *requests)
 {
-	const struct clearance *clearance = &requests->base->clearance;
+	const struct access *access = &requests->base->access;
 	size_t n_keys;
 	int r;
 
-	for (size_t i = 0; i < clearance->n_doors; i++)
-		requests->is_wanted |= (clearance->doors[i].auth & AUTH_SPA) != 0;
-	n_keys = requests->is_wanted ? clearance->n_keys : 0;
+	for (size_t i = 0; i < access->n_doors; i++)
+		requests->is_wanted |= (access->doors[i].auth & AUTH_SPA) != 0;
+	n_keys = requests->is_wanted ? access->n_keys : 0;
 	if (n_keys > SELECTORS_ROWS_MAX)
 		return -E2BIG;
 	r = secrets_new(n_keys + 1, &requests->keys);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n_keys; i++)
-		spa_key(&clearance->secrets[i], &requests->keys[i]);
+		spa_key(&access->secrets[i], &requests->keys[i]);
 	return selectors_new(
 		&(struct selectors_options){
 			.n_rows = n_keys,
@@ -84,15 +84,15 @@ void requests_tend(struct requests *requests, uint64_t step)
 {
 	if (requests->is_wanted)
 		selectors_move(requests->selectors, step,
-			       requests->base->clearance.n_keys / TENDINGS + 1);
+			       requests->base->access.n_keys / TENDINGS + 1);
 }
 
 /* The door that a request names and that takes such; NULL: none. */
-static const struct clearance_door *find_door(const struct clearance *clearance, uint16_t tag)
+static const struct access_door *find_door(const struct access *access, uint16_t tag)
 {
-	for (size_t i = 0; i < clearance->n_doors; i++)
-		if (clearance->doors[i].auth & AUTH_SPA && clearance->doors[i].tag == tag)
-			return &clearance->doors[i];
+	for (size_t i = 0; i < access->n_doors; i++)
+		if (access->doors[i].auth & AUTH_SPA && access->doors[i].tag == tag)
+			return &access->doors[i];
 	return NULL;
 }
 
@@ -104,16 +104,16 @@ struct opened {
 };
 
 static enum request_verdict judge(const struct keyed_base *base, const struct keyed_case *one,
-				  const struct opened *opened, const struct clearance_door *door,
+				  const struct opened *opened, const struct access_door *door,
 				  int64_t off)
 {
-	const struct clearance *clearance = &base->clearance;
+	const struct access *access = &base->access;
 
 	if (!door)
 		return REQUEST_NO_DOOR;
 	if (opened->source == NAMES_OTHER)
 		return REQUEST_OTHER_SOURCE;
-	if (!clearance_holds(clearance, (size_t)(door - clearance->doors), opened->key))
+	if (!access_holds(access, (size_t)(door - access->doors), opened->key))
 		return REQUEST_WRONG_USER;
 	if (!filter_passes(&door->filter, one->probe))
 		return REQUEST_WRONG_WAY;
@@ -127,7 +127,7 @@ static enum request_verdict judge(const struct keyed_base *base, const struct ke
 static void report(const struct keyed_base *base, const struct keyed_case *one,
 		   const struct opened *opened)
 {
-	const struct clearance_door *door = find_door(&base->clearance, opened->plain.door);
+	const struct access_door *door = find_door(&base->access, opened->plain.door);
 	int64_t off = (int64_t)one->unix_s - opened->plain.time_s;
 	struct request request = {
 		.kind = REQUEST_SPA,
@@ -186,7 +186,7 @@ static int open_with(const struct requests *requests, const struct keyed_case *o
 	if (spa_open(key, probe->options, &probe->source, &opened->plain) == 0)
 		return 0;
 	opened->source = NAMES_OTHER;
-	return find_door(&requests->base->clearance, opened->plain.door) ? 0 : -EBADMSG;
+	return find_door(&requests->base->access, opened->plain.door) ? 0 : -EBADMSG;
 }
 
 static bool is_request(const struct probe *probe)

@@ -33,7 +33,7 @@ struct lane {
 	struct selectors *selectors;
 	struct pair *pairs; /* by the index's row; those with bind_source are the last */
 	size_t n_pairs, n_unbound;
-	struct awaited_table *awaited; /* NULL: no door here has bind_source */
+	struct pending_tokens *pending_token; /* NULL: no door here has bind_source */
 };
 
 struct tokens {
@@ -45,14 +45,14 @@ struct tokens {
 static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
 {
 	const struct lane *lane = userdata;
-	const struct clearance *clearance = &lane->base->clearance;
+	const struct access *access = &lane->base->access;
 	const struct pair *pair = &lane->pairs[row];
 
-	token_ports(&clearance->secrets[pair->key], clearance->doors[pair->door].name, step, NULL,
+	token_ports(&access->secrets[pair->key], access->doors[pair->door].name, step, NULL,
 		    ret_ports);
 }
 
-static bool is_in(const struct lane *lane, const struct clearance_door *door)
+static bool is_in(const struct lane *lane, const struct access_door *door)
 {
 	return door->auth & AUTH_TOKEN && filter_equal(&lane->filter, &door->filter);
 }
@@ -61,15 +61,14 @@ static bool is_in(const struct lane *lane, const struct clearance_door *door)
  * doors ask for the source or don't. */
 static size_t collect(const struct lane *lane, bool all, bool bound, struct pair *ret_pairs)
 {
-	const struct clearance *clearance = &lane->base->clearance;
+	const struct access *access = &lane->base->access;
 	size_t n = 0;
 
-	for (size_t door = 0; door < clearance->n_doors; door++) {
-		if (!is_in(lane, &clearance->doors[door]) ||
-		    clearance->doors[door].bind_source != bound)
+	for (size_t door = 0; door < access->n_doors; door++) {
+		if (!is_in(lane, &access->doors[door]) || access->doors[door].bind_source != bound)
 			continue;
-		for (size_t key = 0; key < clearance->n_keys; key++) {
-			if (!all && !clearance_holds(clearance, door, key))
+		for (size_t key = 0; key < access->n_keys; key++) {
+			if (!all && !access_holds(access, door, key))
 				continue;
 			if (ret_pairs)
 				ret_pairs[n] = (struct pair){(uint32_t)door, (uint32_t)key};
@@ -116,7 +115,7 @@ static int lane_compile(struct lane *lane)
 	if (r < 0)
 		return r;
 	if (lane->n_pairs > lane->n_unbound)
-		r = awaited_table_new(base->limits.hash_key, &lane->awaited);
+		r = pending_tokens_new(base->limits.hash_key, &lane->pending_token);
 	if (r < 0)
 		return r;
 	return selectors_new(
@@ -141,18 +140,18 @@ static struct lane *find_lane(const struct tokens *tokens, const struct filter *
 
 int tokens_new(struct keyed_base *base, struct tokens **ret)
 {
-	const struct clearance *clearance = &base->clearance;
+	const struct access *access = &base->access;
 	struct tokens *tokens = calloc(1, sizeof *tokens);
 	int r = 0;
 
 	if (!tokens)
 		return -ENOMEM;
 	tokens->base = base;
-	tokens->lanes = calloc(clearance->n_doors + 1, sizeof *tokens->lanes);
+	tokens->lanes = calloc(access->n_doors + 1, sizeof *tokens->lanes);
 	if (!tokens->lanes)
 		r = -ENOMEM;
-	for (size_t i = 0; r == 0 && i < clearance->n_doors; i++) {
-		const struct clearance_door *door = &clearance->doors[i];
+	for (size_t i = 0; r == 0 && i < access->n_doors; i++) {
+		const struct access_door *door = &access->doors[i];
 		struct lane *lane = &tokens->lanes[tokens->n_lanes];
 
 		if (!(door->auth & AUTH_TOKEN) || find_lane(tokens, &door->filter))
@@ -174,7 +173,7 @@ static void lane_done(struct lane *lane)
 	recent_table_free(lane->recent);
 	selectors_free(lane->selectors);
 	free(lane->pairs);
-	awaited_table_free(lane->awaited);
+	pending_tokens_free(lane->pending_token);
 }
 
 struct tokens *tokens_free(struct tokens *tokens)
@@ -224,11 +223,11 @@ static int64_t off_s(uint64_t step, uint64_t unix_s)
 static enum request_verdict judge(const struct lane *lane, const struct pair *pair,
 				  bool names_source, int64_t off)
 {
-	const struct clearance *clearance = &lane->base->clearance;
+	const struct access *access = &lane->base->access;
 
-	if (!clearance_holds(clearance, pair->door, pair->key))
+	if (!access_holds(access, pair->door, pair->key))
 		return REQUEST_WRONG_USER;
-	if (names_source != clearance->doors[pair->door].bind_source)
+	if (names_source != access->doors[pair->door].bind_source)
 		return REQUEST_WRONG_SOURCE;
 	if (llabs(off) > lane->base->limits.skew_s)
 		return REQUEST_STALE;
@@ -244,7 +243,7 @@ static void report(const struct lane *lane, const struct keyed_case *one,
 	one->fn(one->userdata, &(struct request){
 				       .kind = REQUEST_TOKEN,
 				       .verdict = judge(lane, pair, names_source, off),
-				       .door = lane->base->clearance.doors[pair->door].number,
+				       .door = lane->base->access.doors[pair->door].number,
 				       .key = pair->key,
 				       .source = one->probe->source,
 				       .off_s = off,
@@ -309,8 +308,8 @@ static void try_unbound(const struct lane *lane, const struct keyed_case *one,
 }
 
 /* A computed token is told and used up if it is complete, else it waits for a port. */
-static void weigh(const struct lane *lane, const struct keyed_case *one, struct awaited *token,
-		  struct recent *recent)
+static void weigh(const struct lane *lane, const struct keyed_case *one,
+		  struct pending_token *token, struct recent *recent)
 {
 	const struct selector selector = {.row = token->row, .step = token->step};
 	struct seen seen = see(recent);
@@ -329,7 +328,7 @@ static void weigh(const struct lane *lane, const struct keyed_case *one, struct 
 			token->port = token->ports[i];
 	}
 	recent->awaits = true;
-	awaited_table_put(lane->awaited, token);
+	pending_tokens_put(lane->pending_token, token);
 }
 
 /* Computes the tokens that name the probe's source and that the port at this place selects. False:
@@ -337,20 +336,20 @@ static void weigh(const struct lane *lane, const struct keyed_case *one, struct 
 static bool compute(const struct lane *lane, const struct keyed_case *one, struct recent *recent,
 		    unsigned place)
 {
-	const struct clearance *clearance = &lane->base->clearance;
+	const struct access *access = &lane->base->access;
 	uint32_t cell = selectors_first(lane->selectors, recent_port(recent, place));
 
 	for (; cell != SELECTORS_NONE && selectors_row(lane->selectors, cell) >= lane->n_unbound;
 	     cell = selectors_next(lane->selectors, cell)) {
 		struct selector selector = selectors_get(lane->selectors, cell);
 		const struct pair *pair = &lane->pairs[selector.row];
-		struct awaited token = {.source = one->probe->source,
-					.step = selector.step,
-					.row = (uint32_t)selector.row};
+		struct pending_token token = {.source = one->probe->source,
+					      .step = selector.step,
+					      .row = (uint32_t)selector.row};
 
 		if (!keyed_try(lane->base, one->probe))
 			return false;
-		token_ports(&clearance->secrets[pair->key], clearance->doors[pair->door].name,
+		token_ports(&access->secrets[pair->key], access->doors[pair->door].name,
 			    selector.step, &one->probe->source, token.ports);
 		weigh(lane, one, &token, recent);
 		sodium_memzero(&token, sizeof token);
@@ -364,10 +363,10 @@ static void end_waiting(const struct lane *lane, const struct keyed_case *one,
 			struct recent *recent)
 {
 	const struct probe *probe = one->probe;
-	struct awaited token;
+	struct pending_token token;
 
 	while (!recent_is_spent(recent) &&
-	       awaited_table_take(lane->awaited, &probe->source, probe->port, &token))
+	       pending_tokens_take(lane->pending_token, &probe->source, probe->port, &token))
 		if (selectors_has(lane->selectors, token.step))
 			weigh(lane, one, &token, recent);
 	sodium_memzero(&token, sizeof token);
@@ -422,7 +421,7 @@ static bool lane_feed(struct lane *lane, const struct keyed_case *one, const str
 		return true;
 	if (recent_has_pair(recent, selectors_pairs(lane->selectors)))
 		try_unbound(lane, one, recent);
-	if (lane->awaited)
+	if (lane->pending_token)
 		try_bound(lane, one, recent);
 	return true;
 }

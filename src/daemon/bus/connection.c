@@ -157,7 +157,7 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	return 0;
 }
 
-int bus_new(sd_event *event, struct doors *doors, const struct bus_ops *ops, void *userdata,
+int bus_new(sd_event *event, struct grant_loop *doors, const struct bus_ops *ops, void *userdata,
 	    struct bus **ret)
 {
 	CLEANUP(cleanup_bus_free) struct bus *bus = calloc(1, sizeof *bus);

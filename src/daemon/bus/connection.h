@@ -10,7 +10,7 @@
 
 struct bus;
 struct config;
-struct doors;
+struct grant_loop;
 struct grant_news;
 struct stats;
 
@@ -24,7 +24,7 @@ struct bus_ops {
 
 /* 0, or a negative errno; that there is no bus is no error. `doors`, and what `userdata` points at,
  * must outlive it. */
-int bus_new(sd_event *event, struct doors *doors, const struct bus_ops *ops, void *userdata,
+int bus_new(sd_event *event, struct grant_loop *doors, const struct bus_ops *ops, void *userdata,
 	    struct bus **ret);
 struct bus *bus_free(struct bus *bus);
 

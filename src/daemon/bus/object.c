@@ -56,7 +56,7 @@ static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *er
 	if (r >= 0)
 		r = sd_bus_message_open_container(listing.reply, 'a', "(sssts)");
 	if (r >= 0) {
-		grants_each(doors_grants(object->doors), clock_us(CLOCK_BOOTTIME), list_grant,
+		grants_each(grant_loop_grants(object->doors), clock_us(CLOCK_BOOTTIME), list_grant,
 			    &listing);
 		r = listing.error;
 	}
@@ -99,7 +99,7 @@ static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *e
 static void act_open(struct bus_object *object, struct call *call)
 {
 	const struct door *configured = config_find_door(get_config(object), call->door);
-	struct caller caller = {.source = call->source, .way = "hand"};
+	struct visitor visitor = {.source = call->source, .way = "hand"};
 	struct door door;
 
 	/* Since it was asked for, there may have been a reload. */
@@ -118,8 +118,8 @@ static void act_open(struct bus_object *object, struct call *call)
 	door = *configured;
 	if (call->timeout_us > 0)
 		door.timeout_us = call->timeout_us;
-	grants_open(doors_grants(object->doors), &door, &caller, clock_us(CLOCK_BOOTTIME));
-	doors_rearm(object->doors);
+	grants_open(grant_loop_grants(object->doors), &door, &visitor, clock_us(CLOCK_BOOTTIME));
+	grant_loop_rearm(object->doors);
 }
 
 static void act_close(struct bus_object *object, struct call *call)
@@ -129,9 +129,9 @@ static void act_close(struct bus_object *object, struct call *call)
 	/* What is closed at once is counted as news; how many there are to wait for is known then.
 	 * A failure has answered the call already. */
 	call->n_wanted = UINT32_MAX;
-	n = grants_close(doors_grants(object->doors), call->door,
+	n = grants_close(grant_loop_grants(object->doors), call->door,
 			 call->any_source ? NULL : &call->source, clock_us(CLOCK_BOOTTIME));
-	doors_rearm(object->doors);
+	grant_loop_rearm(object->doors);
 	if (call->kind == CALL_CLOSE)
 		call_expect(call, (uint32_t)n);
 }
@@ -278,7 +278,8 @@ static int find_closable(const struct bus_object *object, const char *name, stru
 {
 	struct search search = {.door = name};
 
-	grants_each(doors_grants(object->doors), clock_us(CLOCK_BOOTTIME), find_grant, &search);
+	grants_each(grant_loop_grants(object->doors), clock_us(CLOCK_BOOTTIME), find_grant,
+		    &search);
 	if (!search.found)
 		return find_door(object, name, ret, error);
 	memcpy(ret->door, name, strlen(name) + 1);
@@ -348,7 +349,7 @@ static int get_grants(sd_bus *bus, const char *path, const char *iface, const ch
 
 	(void)bus, (void)path, (void)iface, (void)property, (void)error;
 	return sd_bus_message_append(reply, "u",
-				     (uint32_t)grants_count(doors_grants(object->doors)));
+				     (uint32_t)grants_count(grant_loop_grants(object->doors)));
 }
 
 /* Who may call what is the policy's business (dbus/org.knocktail.conf): to it every method is

@@ -9,7 +9,7 @@
 #include <systemd/sd-bus.h>
 
 struct bus_object {
-	struct doors *doors;
+	struct grant_loop *doors;
 	const struct bus_ops *ops;
 	void *userdata; /* of the ops */
 	struct calls calls;

@@ -64,7 +64,7 @@ struct iptables_request *iptables_request_free(struct iptables_request *request)
 		listing_free(request->shown);
 		free(request->chain);
 		free(request->comment);
-		free(request->rules);
+		free(request->passages);
 		free(request->problem);
 		free(request);
 	}
@@ -97,13 +97,13 @@ static struct iptables_request *queue_take(struct queue *queue, struct iptables_
 	return request;
 }
 
-static void queue_move(struct queue *from, struct queue *to)
+static void due_queue_move(struct queue *from, struct queue *to)
 {
 	while (from->first)
 		queue_append(to, queue_take(from, &from->first));
 }
 
-static void queue_done(struct queue *queue)
+static void due_queue_done(struct queue *queue)
 {
 	while (queue->first)
 		iptables_request_free(queue_take(queue, &queue->first));
@@ -120,8 +120,8 @@ static void place_reset(struct place *place)
 static void place_free(struct place *place)
 {
 	place_reset(place);
-	queue_done(&place->waiting);
-	queue_done(&place->underway);
+	due_queue_done(&place->waiting);
+	due_queue_done(&place->underway);
 	free(place->chain);
 	free(place);
 }
@@ -136,7 +136,7 @@ struct iptables *iptables_free(struct iptables *iptables)
 		iptables->places = place->next;
 		place_free(place);
 	}
-	queue_done(&iptables->ended);
+	due_queue_done(&iptables->ended);
 	free(iptables);
 	return NULL;
 }
@@ -214,8 +214,8 @@ static void gather(struct place *place)
 
 static void put_back(struct place *place)
 {
-	queue_move(&place->waiting, &place->underway);
-	queue_move(&place->underway, &place->waiting);
+	due_queue_move(&place->waiting, &place->underway);
+	due_queue_move(&place->underway, &place->waiting);
 }
 
 static int change_to(struct firewall *firewall, struct place *place, const char *option,

@@ -28,7 +28,7 @@
 
 DEFINE_CLEANUP(struct firewall *, firewall_free)
 DEFINE_CLEANUP(struct iptables_request *, iptables_request_free)
-DEFINE_CLEANUP(struct rule *, rule_free)
+DEFINE_CLEANUP(struct passage *, passage_free)
 
 static uint64_t clock_now_us(clockid_t clock)
 {
@@ -38,7 +38,7 @@ static uint64_t clock_now_us(clockid_t clock)
 	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / 1000;
 }
 
-static struct iptables_request *request_new(enum iptables_kind kind, const struct rule *rule,
+static struct iptables_request *request_new(enum iptables_kind kind, const struct passage *passage,
 					    uint64_t now_us)
 {
 	CLEANUP(cleanup_iptables_request_free)
@@ -48,10 +48,10 @@ static struct iptables_request *request_new(enum iptables_kind kind, const struc
 		return NULL;
 	request->kind = kind;
 	request->limit_us = now_us + FIREWALL_COMMAND_LIMIT_US;
-	request->chain = strdup(rule->chain);
+	request->chain = strdup(passage->chain);
 	if (!request->chain)
 		return NULL;
-	if (asprintf(&request->comment, "%s:", rule->comment) < 0) {
+	if (asprintf(&request->comment, "%s:", passage->comment) < 0) {
 		request->comment = NULL;
 		return NULL;
 	}
@@ -92,52 +92,52 @@ static int ask(struct firewall *firewall, struct iptables_request *request, uint
 }
 
 /* Without `rules` there shall be none. */
-static int ask_for_change(struct firewall *firewall, const struct rule *rule, char *rules,
+static int ask_for_change(struct firewall *firewall, const struct passage *passage, char *passages,
 			  uint64_t now_us, void *owner)
 {
-	CLEANUP(cleanup_free) char *taken = rules;
+	CLEANUP(cleanup_free) char *taken = passages;
 	CLEANUP(cleanup_iptables_request_free)
-	struct iptables_request *request = request_new(IPTABLES_CHANGE, rule, now_us);
+	struct iptables_request *request = request_new(IPTABLES_CHANGE, passage, now_us);
 
 	if (!request)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	if (address_parse(rule->element, &request->source) < 0)
-		return firewall_fail(firewall, -EINVAL, "%s is no address", rule->element);
+	if (address_parse(passage->element, &request->source) < 0)
+		return firewall_fail(firewall, -EINVAL, "%s is no address", passage->element);
 	request->family = address_family(&request->source);
-	request->rules = TAKE_PTR(taken);
+	request->passages = TAKE_PTR(taken);
 	request->tell = tell_owner;
 	request->owner = owner;
 	return ask(firewall, TAKE_PTR(request), now_us);
 }
 
-static int iptables_open(struct firewall *firewall, const struct rule *rule, uint64_t left_us,
+static int iptables_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 			 uint64_t now_us, void *owner)
 {
 	uint64_t deadline_us = clock_now_us(CLOCK_REALTIME) + left_us;
-	char *rules = iptables_spell_rules(rule, deadline_us / US_PER_S);
+	char *passages = iptables_spell_rules(passage, deadline_us / US_PER_S);
 
-	if (!rules)
+	if (!passages)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	return ask_for_change(firewall, rule, rules, now_us, owner);
+	return ask_for_change(firewall, passage, passages, now_us, owner);
 }
 
-static int iptables_close(struct firewall *firewall, const struct rule *rule, uint64_t now_us,
+static int iptables_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 			  void *owner)
 {
-	return ask_for_change(firewall, rule, NULL, now_us, owner);
+	return ask_for_change(firewall, passage, NULL, now_us, owner);
 }
 
-static int iptables_list(struct firewall *firewall, const struct rule *rule,
+static int iptables_list(struct firewall *firewall, const struct passage *passage,
 			 struct listing *listing, uint64_t now_us)
 {
 	CLEANUP(cleanup_iptables_request_free)
-	struct iptables_request *request = request_new(IPTABLES_LOOK, rule, now_us);
+	struct iptables_request *request = request_new(IPTABLES_LOOK, passage, now_us);
 	int r;
 
 	if (!request)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	if (address_parse(rule->element, &request->source) < 0)
-		return firewall_fail(firewall, -EINVAL, "%s is no address", rule->element);
+	if (address_parse(passage->element, &request->source) < 0)
+		return firewall_fail(firewall, -EINVAL, "%s is no address", passage->element);
 	request->family = address_family(&request->source);
 	request->shown = listing;
 	request->tell = tell_asker;
@@ -170,22 +170,23 @@ static int append_ports(const struct door *door, int protocol, char **ports, siz
 	return 0;
 }
 
-static int iptables_spell(const struct door *door, const struct caller *caller, struct rule *rule)
+static int iptables_spell(const struct door *door, const struct visitor *visitor,
+			  struct passage *passage)
 {
 	char address[ADDRESS_TEXT_MAX];
 	size_t n = 0;
 
-	rule->chain = strdup(door->chain);
-	rule->element = strdup(address_format(&caller->source, address));
-	rule->ports = calloc(3, sizeof *rule->ports);
-	if (!rule->chain || !rule->element || !rule->ports)
+	passage->chain = strdup(door->chain);
+	passage->element = strdup(address_format(&visitor->source, address));
+	passage->ports = calloc(3, sizeof *passage->ports);
+	if (!passage->chain || !passage->element || !passage->ports)
 		return -ENOMEM;
-	if (asprintf(&rule->comment, "knocktail:%s", door->name) < 0) {
-		rule->comment = NULL;
+	if (asprintf(&passage->comment, "knocktail:%s", door->name) < 0) {
+		passage->comment = NULL;
 		return -ENOMEM;
 	}
-	if (append_ports(door, IPPROTO_TCP, rule->ports, &n) < 0 ||
-	    append_ports(door, IPPROTO_UDP, rule->ports, &n) < 0)
+	if (append_ports(door, IPPROTO_TCP, passage->ports, &n) < 0 ||
+	    append_ports(door, IPPROTO_UDP, passage->ports, &n) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -196,18 +197,18 @@ static int rehearsal_new(const struct door *door, enum family family, uint64_t n
 {
 	static const char *const examples[N_FAMILIES] = {"192.0.2.1", "2001:db8::1"};
 	CLEANUP(cleanup_iptables_request_free) struct iptables_request *request = NULL;
-	CLEANUP(cleanup_rule_free) struct rule *rule = NULL;
-	struct caller caller = {.user = NULL};
+	CLEANUP(cleanup_passage_free) struct passage *passage = NULL;
+	struct visitor visitor = {.user = NULL};
 
-	address_parse(examples[family], &caller.source);
-	if (rule_new(door, &caller, &rule) < 0)
+	address_parse(examples[family], &visitor.source);
+	if (passage_new(door, &visitor, &passage) < 0)
 		return -ENOMEM;
-	request = request_new(IPTABLES_TEST, rule, now_us);
+	request = request_new(IPTABLES_TEST, passage, now_us);
 	if (!request)
 		return -ENOMEM;
 	request->family = family;
-	request->rules = iptables_spell_rules(rule, 0);
-	if (!request->rules)
+	request->passages = iptables_spell_rules(passage, 0);
+	if (!request->passages)
 		return -ENOMEM;
 	memcpy(request->door, door->name, sizeof request->door);
 	*ret = TAKE_PTR(request);
@@ -304,9 +305,9 @@ static int iptables_check(struct firewall *firewall, const struct door *door, en
 				  : firewall_fail(firewall, verdict.error, "%s", verdict.problem);
 }
 
-static bool iptables_is_whole(const struct rule *rule)
+static bool iptables_is_whole(const struct passage *passage)
 {
-	return rule->chain && rule->element && rule->comment && rule->ports;
+	return passage->chain && passage->element && passage->comment && passage->ports;
 }
 
 const struct backend backend_iptables = {

@@ -29,9 +29,9 @@ struct iptables_request {
 	enum family family;
 	char *chain;
 	struct address source; /* changes */
-	char *comment; /* changes: what the comments of the rules to be replaced begin with */
-	char *rules;   /* changes: NULL: none; tests */
-	bool founds;   /* looks: the chain is made if there is none */
+	char *comment;	/* changes: what the comments of the rules to be replaced begin with */
+	char *passages; /* changes: NULL: none; tests */
+	bool founds;	/* looks: the chain is made if there is none */
 	struct listing *shown; /* looks: what is there, to be filled in; or NULL */
 	uint64_t limit_us;     /* then it is told -ETIMEDOUT */
 	iptables_tell_fn tell;

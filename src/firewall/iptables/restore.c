@@ -12,7 +12,7 @@
 #include "firewall/iptables/iptables.h"
 #include "util/cleanup.h"
 
-char *iptables_spell_rules(const struct rule *rule, uint64_t deadline_s)
+char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s)
 {
 	char *text = NULL, until[32];
 	size_t size;
@@ -24,12 +24,12 @@ char *iptables_spell_rules(const struct rule *rule, uint64_t deadline_s)
 		return NULL;
 	gmtime_r(&deadline, &utc);
 	strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%S", &utc);
-	for (char **ports = rule->ports; *ports; ports++)
+	for (char **ports = passage->ports; *ports; ports++)
 		fprintf(file,
 			"-A %s -s %s -p %.3s -m multiport --dports %s -m time --datestop %s "
 			"-m comment --comment \"%s:%" PRIu64 "\" -j ACCEPT\n",
-			rule->chain, rule->element, *ports, *ports + 4, until, rule->comment,
-			deadline_s);
+			passage->chain, passage->element, *ports, *ports + 4, until,
+			passage->comment, deadline_s);
 	if (fclose(file) != 0) {
 		free(text);
 		return NULL;
@@ -158,9 +158,9 @@ static size_t write_rules(FILE *file, const struct iptables_request *requests,
 		const struct entry *entry =
 			bsearch(&key, entries, n, sizeof *entries, compare_to_key);
 
-		if (!request->rules || entry->request != request)
+		if (!request->passages || entry->request != request)
 			continue;
-		fputs(request->rules, file);
+		fputs(request->passages, file);
 		n_added++;
 	}
 	return n_added;
@@ -169,7 +169,7 @@ static size_t write_rules(FILE *file, const struct iptables_request *requests,
 static bool has_rules(const struct entry *entries, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (entries[i].request->rules)
+		if (entries[i].request->passages)
 			return true;
 	return false;
 }
@@ -212,7 +212,7 @@ char *iptables_compile_test(const char *chain, const struct iptables_request *re
 		return NULL;
 	fprintf(file, "*filter\n:%s - [0:0]\n", chain);
 	for (const struct iptables_request *request = requests; request; request = request->next)
-		fputs(request->rules, file);
+		fputs(request->passages, file);
 	fputs("COMMIT\n", file);
 	if (fclose(file) != 0) {
 		free(text);

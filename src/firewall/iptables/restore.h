@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 struct iptables_request;
-struct rule;
+struct passage;
 
 /* The rules that open it, one for each protocol. They match to the end of that second. */
-char *iptables_spell_rules(const struct rule *rule, uint64_t deadline_s);
+char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s);
 
 /* A transaction that makes, of what the listing shows, what the requests want; *ret is NULL if
  * there is nothing to do. Of two for the same door and source, the later one counts. Without a

@@ -78,18 +78,18 @@ int iptables_read_table(struct listing *listing, char *text, uint64_t wall_us)
 
 /* All its rules have to be there; the first of them to end counts, unless one has no end that is
  * known. */
-enum firewall_answer iptables_find_rules(const struct listing *listing, const struct rule *rule,
-					 uint64_t *ret_left_us)
+enum firewall_answer iptables_find_rules(const struct listing *listing,
+					 const struct passage *passage, uint64_t *ret_left_us)
 {
 	uint64_t least_us = UINT64_MAX;
 	bool is_endless = false;
 
-	for (char **ports = rule->ports; *ports; ports++) {
+	for (char **ports = passage->ports; *ports; ports++) {
 		uint64_t left_us;
 		char key[KEY_MAX];
 
-		snprintf(key, sizeof key, "%s %d %s", rule->element,
-			 **ports == 't' ? IPPROTO_TCP : IPPROTO_UDP, rule->comment);
+		snprintf(key, sizeof key, "%s %d %s", passage->element,
+			 **ports == 't' ? IPPROTO_TCP : IPPROTO_UDP, passage->comment);
 		if (!listing_find(listing, key, &left_us))
 			return FIREWALL_ABSENT;
 		least_us = left_us < least_us ? left_us : least_us;

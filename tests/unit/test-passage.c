@@ -7,6 +7,7 @@
 #include "core/address.h"
 #include "core/door.h"
 #include "core/placeholder.h"
+#include "core/strv.h"
 #include "core/visitor.h"
 #include "firewall/backend.h"
 #include "firewall/firewall.h"
@@ -22,30 +23,30 @@ static struct address address(const char *text)
 	return address;
 }
 
-static struct rule *new_rule(const struct door *door, const char *source)
+static struct passage *new_rule(const struct door *door, const char *source)
 {
 	struct address from = address(source);
-	struct rule *rule = NULL;
+	struct passage *passage = NULL;
 
-	assert_int_equal(rule_new(door, &(struct caller){.source = from}, &rule), 0);
-	assert_non_null(rule);
-	return rule;
+	assert_int_equal(passage_new(door, &(struct visitor){.source = from}, &passage), 0);
+	assert_non_null(passage);
+	return passage;
 }
 
-static char *written(const struct rule *rule)
+static char *written(const struct passage *passage)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *file = open_memstream(&text, &size);
 
 	assert_non_null(file);
-	rule_write(rule, file);
+	passage_write(passage, file);
 	assert_int_equal(fclose(file), 0);
 	return text;
 }
 
 /* The first error of its lines, or 0. */
-static int read_text(const char *text, struct rule **rule)
+static int read_text(const char *text, struct passage **passage)
 {
 	char *copy = strdup(text), *rest = NULL;
 	int r = 0;
@@ -57,7 +58,7 @@ static int read_text(const char *text, struct rule **rule)
 
 		assert_non_null(value);
 		*value++ = '\0';
-		r = rule_read_line(line, value, rule);
+		r = passage_read_line(line, value, passage);
 	}
 	free(copy);
 	return r;
@@ -95,8 +96,8 @@ static void test_tokens(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct caller caller = {.source = address(cases[i].source), .user = "alice"};
-		char *expanded = token_expand(cases[i].text, &ipset_door, &caller);
+		struct visitor visitor = {.source = address(cases[i].source), .user = "alice"};
+		char *expanded = placeholder_expand(cases[i].text, &ipset_door, &visitor);
 
 		assert_non_null(expanded);
 		assert_string_equal(expanded, cases[i].expanded);
@@ -104,11 +105,11 @@ static void test_tokens(void **state)
 	}
 }
 
-static void test_token_of_callers(void **state)
+static void test_user_placeholder(void **state)
 {
 	struct door door = {.name = "ssh", .timeout_us = 30000000, .max_timeout_us = 90000000};
 	static const struct {
-		struct caller caller;
+		struct visitor visitor;
 		const char *expanded;
 	} cases[] = {
 		{{.user = NULL}, "<>30"},
@@ -120,7 +121,7 @@ static void test_token_of_callers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		char *expanded = token_expand("<%USER%>%TIMEOUT%", &door, &cases[i].caller);
+		char *expanded = placeholder_expand("<%USER%>%TIMEOUT%", &door, &cases[i].visitor);
 
 		assert_string_equal(expanded, cases[i].expanded);
 		free(expanded);
@@ -129,9 +130,9 @@ static void test_token_of_callers(void **state)
 
 static void test_token_argv(void **state)
 {
-	struct caller caller = {.source = address("192.0.2.1")};
-	char **argv = command_expand(COMMAND(TEXT("/bin/x"), TEXT(""), TEXT("-s %IP%")),
-				     &ipset_door, &caller);
+	struct visitor visitor = {.source = address("192.0.2.1")};
+	char **argv = placeholder_expand_all(COMMAND(TEXT("/bin/x"), TEXT(""), TEXT("-s %IP%")),
+					     &ipset_door, &visitor);
 
 	(void)state;
 	assert_non_null(argv);
@@ -139,27 +140,27 @@ static void test_token_argv(void **state)
 	assert_string_equal(argv[1], "");
 	assert_string_equal(argv[2], "-s 192.0.2.1");
 	assert_null(argv[3]);
-	command_free(argv);
-	command_free(NULL);
+	strv_free(argv);
+	strv_free(NULL);
 }
 
 static void test_ipset_rule(void **state)
 {
-	struct rule *rule4 = new_rule(&ipset_door, "192.0.2.1");
-	struct rule *rule6 = new_rule(&ipset_door, "2001:db8::1");
+	struct passage *rule4 = new_rule(&ipset_door, "192.0.2.1");
+	struct passage *rule6 = new_rule(&ipset_door, "2001:db8::1");
 	char *text4 = written(rule4), *text6 = written(rule6);
 
 	(void)state;
 	assert_string_equal(text4, "backend=ipset\nset=knock_ssh\nelement=192.0.2.1,tcp:22\n");
 	assert_string_equal(text6, "backend=ipset\nset=knock_ssh_6\nelement=2001:db8::1,tcp:22\n");
-	assert_true(rule_expires(rule4));
-	assert_true(rule_is_whole(rule4));
-	assert_false(rule_equal(rule4, rule6));
+	assert_true(passage_expires(rule4));
+	assert_true(passage_is_whole(rule4));
+	assert_false(passage_equal(rule4, rule6));
 	free(text4);
 	free(text6);
-	rule_free(rule4);
-	rule_free(rule6);
-	assert_null(rule_free(NULL));
+	passage_free(rule4);
+	passage_free(rule6);
+	assert_null(passage_free(NULL));
 }
 
 static void test_nft_rule(void **state)
@@ -171,20 +172,21 @@ static void test_nft_rule(void **state)
 		.entry = TEXT("%IP% . 22"),
 	};
 	struct address from = address("192.0.2.1");
-	struct rule *rule = new_rule(&door, "2001:db8::1"), *read = NULL, *none = NULL;
-	char *text = written(rule);
+	struct passage *passage = new_rule(&door, "2001:db8::1"), *read = NULL, *none = NULL;
+	char *text = written(passage);
 
 	(void)state;
 	assert_string_equal(text,
 			    "backend=nft\nset=inet filter knock_ssh\nelement=2001:db8::1 . 22\n");
-	assert_true(rule_expires(rule));
+	assert_true(passage_expires(passage));
 	assert_int_equal(read_text(text, &read), 0);
-	assert_true(rule_is_whole(read));
-	assert_true(rule_equal(rule, read));
-	assert_int_equal(rule_new(&door, &(struct caller){.source = from}, &none), -EAFNOSUPPORT);
+	assert_true(passage_is_whole(read));
+	assert_true(passage_equal(passage, read));
+	assert_int_equal(passage_new(&door, &(struct visitor){.source = from}, &none),
+			 -EAFNOSUPPORT);
 	free(text);
-	rule_free(read);
-	rule_free(rule);
+	passage_free(read);
+	passage_free(passage);
 }
 
 static void test_iptables_rule(void **state)
@@ -195,19 +197,19 @@ static void test_iptables_rule(void **state)
 		.ports = {3, {{22, 6}, {53, 17}, {443, 6}}},
 		.chain = TEXT("KNOCKTAIL"),
 	};
-	struct rule *rule = new_rule(&door, "2001:db8::1"), *read = NULL;
-	char *text = written(rule);
+	struct passage *passage = new_rule(&door, "2001:db8::1"), *read = NULL;
+	char *text = written(passage);
 
 	(void)state;
 	assert_string_equal(text, "backend=iptables\nelement=2001:db8::1\nchain=KNOCKTAIL\n"
 				  "comment=knocktail:ssh\nports=tcp 22,443\nports=udp 53\n");
-	assert_true(rule_expires(rule));
+	assert_true(passage_expires(passage));
 	assert_int_equal(read_text(text, &read), 0);
-	assert_true(rule_is_whole(read));
-	assert_true(rule_equal(rule, read));
+	assert_true(passage_is_whole(read));
+	assert_true(passage_equal(passage, read));
 	free(text);
-	rule_free(read);
-	rule_free(rule);
+	passage_free(read);
+	passage_free(passage);
 }
 
 static void test_command_rule(void **state)
@@ -220,18 +222,18 @@ static void test_command_rule(void **state)
 		.stop_command = {COMMAND(TEXT("/bin/shut"), TEXT("%DOOR%"), TEXT(""),
 					 TEXT("--from=%IP%"))},
 	};
-	struct rule *rule = new_rule(&door, "192.0.2.1");
-	char *text = written(rule);
+	struct passage *passage = new_rule(&door, "192.0.2.1");
+	char *text = written(passage);
 
 	(void)state;
 	assert_string_equal(
 		text, "backend=command\nstop=/bin/shut\nstop=web\nstop=\nstop=--from=192.0.2.1\n");
-	assert_false(rule_expires(rule));
-	assert_true(rule_is_whole(rule));
-	assert_string_equal(rule->start[1], "192.0.2.1");
-	assert_string_equal(rule->start[2], "5");
+	assert_false(passage_expires(passage));
+	assert_true(passage_is_whole(passage));
+	assert_string_equal(passage->start[1], "192.0.2.1");
+	assert_string_equal(passage->start[2], "5");
 	free(text);
-	rule_free(rule);
+	passage_free(passage);
 }
 
 static void test_family_without_a_rule(void **state)
@@ -249,15 +251,17 @@ static void test_family_without_a_rule(void **state)
 		.stop_command = {COMMAND(TEXT("/bin/true")), NULL},
 	};
 	struct address v4 = address("192.0.2.1"), v6 = address("2001:db8::1");
-	struct rule *rule = NULL;
+	struct passage *passage = NULL;
 
 	(void)state;
-	assert_int_equal(rule_new(&ipset4, &(struct caller){.source = v6}, &rule), -EAFNOSUPPORT);
-	assert_int_equal(rule_new(&command6, &(struct caller){.source = v4}, &rule), -EAFNOSUPPORT);
-	assert_null(rule);
-	assert_int_equal(rule_new(&command6, &(struct caller){.source = v6}, &rule), 0);
-	assert_null(rule->stop);
-	rule_free(rule);
+	assert_int_equal(passage_new(&ipset4, &(struct visitor){.source = v6}, &passage),
+			 -EAFNOSUPPORT);
+	assert_int_equal(passage_new(&command6, &(struct visitor){.source = v4}, &passage),
+			 -EAFNOSUPPORT);
+	assert_null(passage);
+	assert_int_equal(passage_new(&command6, &(struct visitor){.source = v6}, &passage), 0);
+	assert_null(passage->stop);
+	passage_free(passage);
 }
 
 /* Equal is what is closed in the same way: the start command does not count. */
@@ -283,14 +287,14 @@ static void test_equal(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct rule *a = NULL, *b = NULL;
+		struct passage *a = NULL, *b = NULL;
 
 		assert_int_equal(read_text(cases[i].a, &a), 0);
 		assert_int_equal(read_text(cases[i].b, &b), 0);
-		if (rule_equal(a, b) != cases[i].equal)
+		if (passage_equal(a, b) != cases[i].equal)
 			fail_msg("case %zu", i);
-		rule_free(a);
-		rule_free(b);
+		passage_free(a);
+		passage_free(b);
 	}
 }
 
@@ -302,24 +306,24 @@ static void test_reads_what_it_wrote(void **state)
 		.start_command = {COMMAND(TEXT("/bin/open"))},
 		.stop_command = {COMMAND(TEXT("/bin/shut"), TEXT(""), TEXT("a=b=%IP%"))},
 	};
-	struct rule *rules[] = {
+	struct passage *passages[] = {
 		new_rule(&door, "192.0.2.1"),
 		new_rule(&ipset_door, "192.0.2.1"),
 		new_rule(&ipset_door, "2001:db8::1"),
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		struct rule *again = NULL;
-		char *text = written(rules[i]);
+	for (size_t i = 0; i < sizeof(passages) / sizeof(passages[0]); i++) {
+		struct passage *again = NULL;
+		char *text = written(passages[i]);
 
 		assert_int_equal(read_text(text, &again), 0);
-		assert_true(rule_is_whole(again));
-		assert_true(rule_equal(rules[i], again));
-		assert_int_equal(rule_expires(rules[i]), rule_expires(again));
+		assert_true(passage_is_whole(again));
+		assert_true(passage_equal(passages[i], again));
+		assert_int_equal(passage_expires(passages[i]), passage_expires(again));
 		free(text);
-		rule_free(again);
-		rule_free(rules[i]);
+		passage_free(again);
+		passage_free(passages[i]);
 	}
 }
 
@@ -352,14 +356,14 @@ static void test_reads_nothing_else(void **state)
 	};
 
 	(void)state;
-	assert_false(rule_is_whole(NULL));
+	assert_false(passage_is_whole(NULL));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct rule *rule = NULL;
-		int r = read_text(cases[i].text, &rule);
+		struct passage *passage = NULL;
+		int r = read_text(cases[i].text, &passage);
 
-		if (r != cases[i].result || (r == 0 && rule_is_whole(rule) != cases[i].whole))
+		if (r != cases[i].result || (r == 0 && passage_is_whole(passage) != cases[i].whole))
 			fail_msg("\"%s\": %d", cases[i].text, r);
-		rule_free(rule);
+		passage_free(passage);
 	}
 }
 
@@ -367,7 +371,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tokens),
-		cmocka_unit_test(test_token_of_callers),
+		cmocka_unit_test(test_user_placeholder),
 		cmocka_unit_test(test_token_argv),
 		cmocka_unit_test(test_ipset_rule),
 		cmocka_unit_test(test_nft_rule),
