@@ -38,7 +38,7 @@ static void on_news(void *userdata, const struct grant_news *news)
 	snprintf(fixture->news + length, sizeof fixture->news - length, "%s ", names[news->event]);
 }
 
-static struct rule *make_rule(const struct caller *caller)
+static struct passage *make_rule(const struct visitor *visitor)
 {
 	const struct door door = {
 		.name = "ip",
@@ -46,30 +46,30 @@ static struct rule *make_rule(const struct caller *caller)
 		.set = {(char *)"kt"},
 		.entry = (char *)"%IP%",
 	};
-	struct rule *rule;
+	struct passage *passage;
 
-	assert_int_equal(rule_new(&door, caller, &rule), 0);
-	return rule;
+	assert_int_equal(passage_new(&door, visitor, &passage), 0);
+	return passage;
 }
 
 /* An open grant of a door whose rules the kernel itself ends. */
 static struct grant *put_grant(struct grants *grants, const char *door)
 {
 	struct grant *grant = calloc(1, sizeof *grant), **bucket;
-	struct caller caller = {0};
+	struct visitor visitor = {0};
 
 	assert_non_null(grant);
-	assert_int_equal(address_parse("192.0.2.1", &caller.source), 0);
+	assert_int_equal(address_parse("192.0.2.1", &visitor.source), 0);
 	strcpy(grant->door, door);
 	grant->grants = grants;
-	grant->source = caller.source;
+	grant->source = visitor.source;
 	grant->state = OPEN;
-	grant->rule = make_rule(&caller);
+	grant->passage = make_rule(&visitor);
 	grant->n_opened = 1;
 	grant->told_us = T0;
 	grant->deadline_us = grant->asked_us = grant->kept_us = grant->due.at_us = DEADLINE;
-	assert_int_equal(crowd_join(&grants->crowds, door), 0);
-	assert_int_equal(queue_add(&grants->queue, &grant->due), 0);
+	assert_int_equal(door_count_join(&grants->door_counts, door), 0);
+	assert_int_equal(due_queue_add(&grants->queue, &grant->due), 0);
 	bucket = grants_bucket(grants, &grant->source);
 	grant->next = *bucket;
 	*bucket = grant;
@@ -118,7 +118,7 @@ static bool is_retold(struct fixture *fixture, enum firewall_answer answer, uint
 	if (retold)
 		assert_true(grants_next_us(fixture->grants) == asked_us);
 	grant->state = OPEN;
-	queue_move(&fixture->grants->queue, &grant->due, grant->deadline_us);
+	due_queue_move(&fixture->grants->queue, &grant->due, grant->deadline_us);
 	return retold;
 }
 
@@ -166,7 +166,7 @@ static void test_when_there_is_nothing_to_ask(void **state)
 		assert_true(grant_should_show(grant, T0) == (s == OPEN));
 	}
 	grant->state = OPEN;
-	grant->wanted = make_rule(&(struct caller){.source = grant->source});
+	grant->wanted = make_rule(&(struct visitor){.source = grant->source});
 	assert_false(grant_should_show(grant, T0));
 }
 

@@ -433,7 +433,7 @@ static void test_unmarked_line_opens_nothing(void **state)
 /* What the administrator reads is what has to be done about it. */
 static void test_reason_why_a_line_is_not_marked(void **state)
 {
-	struct stock stock = stock_begin(1, "9, 7\n", JUDGE_IN_EARNEST);
+	struct stock stock = stock_begin(1, "9, 7\n", MATCH_LIVE);
 
 	(void)state;
 	support_write(stock.path, "8, 6\n", 5);
