@@ -50,7 +50,7 @@ static void test_nothing_can_be_freed(void **state)
 	assert_null(selectors_free(NULL));
 	assert_null(secrets_free(NULL));
 	assert_null(firewall_free(NULL));
-	assert_null(rule_free(NULL));
+	assert_null(passage_free(NULL));
 	assert_null(ipset_client_free(NULL));
 	assert_null(iptables_request_free(NULL));
 	assert_null(iptables_free(NULL));
@@ -60,13 +60,13 @@ static void test_nothing_can_be_freed(void **state)
 	assert_null(pattern_free(NULL));
 	assert_null(grants_free(NULL));
 	assert_null(store_free(NULL));
-	assert_null(source_free(NULL));
-	assert_null(claims_free(NULL));
+	assert_null(input_free(NULL));
+	assert_null(log_match_free(NULL));
 	assert_null(burnt_free(NULL));
 	assert_null(keyring_free(NULL));
 	assert_null(one_time_free(NULL));
-	assert_null(keyed_doors_free(NULL));
-	assert_null(judge_free(NULL));
+	assert_null(keyed_matcher_free(NULL));
+	assert_null(matcher_free(NULL));
 	assert_null(children_free(NULL));
 }
 
