@@ -45,7 +45,7 @@ static void test_nothing_can_be_freed(void **state)
 	assert_null(tokens_free(NULL));
 	assert_null(requests_free(NULL));
 	assert_null(keyed_free(NULL));
-	assert_null(awaited_table_free(NULL));
+	assert_null(pending_tokens_free(NULL));
 	assert_null(recent_table_free(NULL));
 	assert_null(selectors_free(NULL));
 	assert_null(secrets_free(NULL));
