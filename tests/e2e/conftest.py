@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "oracle"))
 from bus import Bus  # noqa: E402
 from doors import SENTINEL_KNOCK  # noqa: E402
 from hosts import ENVIRONMENT  # noqa: E402
+from kernel_log import LogEverywhere, Share  # noqa: E402
 from lab import Lab, unavailable  # noqa: E402
 
 
@@ -72,27 +73,66 @@ def other(clients):
     return clients()
 
 
+def pytest_configure(config):
+    """Registers our marker."""
+    config.addinivalue_line("markers", "fills_the_kernel_log: runs while no other test of any "
+                            "laboratory does, for it overruns the log that they share")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Lets the fixtures know whether the test has failed."""
+    """Shows with a failure what the laboratories know of it, before they are cleared up."""
     outcome = yield
-    if call.when == "call":
-        item.has_failed = outcome.get_result().failed
+    report = outcome.get_result()
+    if report.failed and call.when != "teardown":
+        used = getattr(item, "funcargs", {}).values()
+        for source in {id(value): value for value in used if hasattr(value, "describe")}.values():
+            report.sections.extend(_described(source))
+        report.sections.extend(Lab.obituaries)
+    Lab.obituaries.clear()
+
+
+def _described(source):
+    """What it has to say, as far as it still can."""
+    try:
+        yield from source.describe()
+    except Exception as error:  # the failure itself is what has to be seen
+        yield "no more is known", f"{type(error).__name__}: {error}"
+
+
+@pytest.fixture(scope="session")
+def log_everywhere(possible):
+    """LOG rules in namespaces write to the kernel's log, from the first test to the last."""
+    held = LogEverywhere()
+    yield
+    held.close()
+
+
+@pytest.fixture(autouse=True)
+def share_of_the_kernel_log(request):
+    """While a test fills the log, no other one that uses it runs, in whichever root."""
+    if "possible" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("log_everywhere")
+    share = Share(alone=request.node.get_closest_marker("fills_the_kernel_log") is not None)
+    yield
+    share.close()
 
 
 @pytest.fixture
-def start(lab, request):
-    """Starts daemons, and tells what they said if the test fails."""
-    yield from _start(lab, request)
+def start(lab):
+    """Starts daemons."""
+    yield from _start(lab)
 
 
 @pytest.fixture
-def nft_start(nft_lab, request):
+def nft_start(nft_lab):
     """Starts daemons in the laboratory with nft."""
-    yield from _start(nft_lab, request)
+    yield from _start(nft_lab)
 
 
-def _start(lab, request):
+def _start(lab):
     started = []
     # The daemons of one test succeed each other; those of different tests know nothing of another.
     runtime = f"/run/knocktail-{next(lab.numbers)}"
@@ -104,12 +144,6 @@ def _start(lab, request):
     yield make
     for daemon in started:
         daemon.close()
-        print(f"knocktaild said:\n{daemon.stderr()}")
-    if getattr(request.node, "has_failed", False):
-        print("the firewall's last lines, with the kernel's and journald's time:")
-        for record in lab.records()[-30:]:
-            print(record.get("_SOURCE_MONOTONIC_TIMESTAMP"), record["__MONOTONIC_TIMESTAMP"],
-                  record["MESSAGE"].partition(" SRC=")[2])
     for name in ("knock4", "knock6"):
         lab.server.run("ipset", "flush", name, check=False)
     for name in ("open4", "open6"):

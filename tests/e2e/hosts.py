@@ -59,7 +59,7 @@ def wait_until(condition, timeout, what, interval=0.02):
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {timeout} s in vain: {what}")
+            raise AssertionError(f"waited {timeout:.3g} s in vain: {what}")
         time.sleep(interval)
 
 

@@ -2,12 +2,11 @@
 
 All is real (kernel, netfilter, journald, the daemon) and all is private: see hosts.py. The one
 thing that network namespaces share is the kernel log. So the LOG prefix is the lab's own, and
-net.netfilter.nf_log_all_netns is 1 for as long as any lab runs (see LogEverywhere).
+net.netfilter.nf_log_all_netns is 1 for as long as any lab runs (see kernel_log.py).
 """
 
 import atexit
 import contextlib
-import fcntl
 import grp
 import itertools
 import json
@@ -20,6 +19,7 @@ import socket
 import subprocess
 import time
 
+import kernel_log
 from hosts import ENVIRONMENT, Client, LabError, Server, wait_until
 
 __all__ = ["Lab", "LabError", "unavailable", "wait_until", "ROOT"]
@@ -34,6 +34,9 @@ IPTABLES_PORT = 2223    # opened by rules in a chain that knocktail makes
 
 # Nobody on the machine: the daemon gets by without an entry in the user database.
 DAEMON_UID = 64042
+
+# journald's for "Missed N kernel messages".
+JOURNAL_MISSED = "e9bf28e6e834481bb6f48f548ad13606"
 
 TOOLS = ("unshare", "nsenter", "setpriv", "ip", "ipset", "iptables", "ip6tables", "nft",
          "journalctl", "timeout")
@@ -123,9 +126,7 @@ def unavailable():
     probe = subprocess.run(unshare, capture_output=True, text=True, timeout=20, check=False)
     if probe.returncode != 0:
         return f"namespaces cannot be made here: {probe.stderr.strip()}"
-    if not os.access(LogEverywhere.SYSCTL, os.W_OK):
-        return f"{LogEverywhere.SYSCTL} cannot be written (it is the first network namespace's)"
-    return None
+    return kernel_log.why_not()
 
 
 def program(name):
@@ -138,53 +139,10 @@ def program(name):
     raise LabError(f"{name} is not built (KNOCKTAIL_BUILD, ./build and . were searched)")
 
 
-class LogEverywhere:
-    """LOG rules in namespaces write to the kernel log while this is held.
-
-    The first lab to come notes the machine's own value in a file, the last one to go puts it back;
-    a lab that was killed leaves the note to its successor. Each lab holds a shared lock on the
-    file, and whoever comes or goes has the gate meanwhile: of two that go together one is the last.
-    """
-
-    SYSCTL = "/proc/sys/net/netfilter/nf_log_all_netns"
-    LOCK, GATE = "/run/lock/knocktail-lab", "/run/lock/knocktail-lab-gate"
-
-    def __init__(self):
-        os.makedirs(os.path.dirname(self.LOCK), exist_ok=True)
-        with self._gate():
-            self._lock = self._open(self.LOCK)
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
-            if os.fstat(self._lock).st_size == 0:
-                with open(self.SYSCTL, encoding="ascii") as file:
-                    os.pwrite(self._lock, file.read().strip().encode(), 0)
-            self._write("1")
-
-    @staticmethod
-    def _open(path):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-    @contextlib.contextmanager
-    def _gate(self):
-        gate = self._open(self.GATE)
-        try:
-            fcntl.flock(gate, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(gate)
-
-    def _write(self, value):
-        with open(self.SYSCTL, "w", encoding="ascii") as file:
-            file.write(value)
-
-    def close(self):
-        """Puts the old value back unless another lab still needs ours."""
-        with self._gate(), contextlib.suppress(BlockingIOError):
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._write(os.pread(self._lock, 8, 0).decode() or "0")
-                os.ftruncate(self._lock, 0)
-            finally:
-                os.close(self._lock)
+def shorten(text, lines=100):
+    """The end of a text."""
+    all_of_it = text.splitlines()
+    return "\n".join([*(["[...]"] if len(all_of_it) > lines else []), *all_of_it[-lines:]])
 
 
 def fill_queue(path, datagram):
@@ -340,21 +298,28 @@ class Daemon:
             self.stop()
         self.kill()
         self._notifications.close()
+        with contextlib.suppress(ValueError):
+            self.lab.daemons.remove(self)
 
 
 class Lab:
     """One server, and as many clients as a test asks for."""
 
+    # What laboratories had to say in which something failed, and which are gone.
+    obituaries = []
+
     def __init__(self, firewall="iptables"):
         """With "none", everything is open and nothing is logged."""
         self.numbers = itertools.count(1)
+        self.daemons = []
         self._clients = itertools.count(1)
+        self._firewall = firewall
         self._stack = contextlib.ExitStack()
         atexit.register(self.close)
         # 29 characters are what iptables takes.
         self.prefix = f"[kt-{os.getpid()}-{secrets.token_hex(3)}] "
         try:
-            self._stack.callback(LogEverywhere().close)
+            self._stack.callback(kernel_log.LogEverywhere().close)
             self.server = Server()
             self._stack.callback(self.server.close)
             self._install_programs()
@@ -365,6 +330,7 @@ class Lab:
             elif firewall == "iptables":
                 self._start_iptables()
             self._start_listener(GUARDED_PORT, *COMMAND_PORTS, NFT_PORT, IPTABLES_PORT)
+            self._began_us = time.monotonic_ns() // 1000
         except BaseException:
             self.close()
             raise
@@ -377,8 +343,33 @@ class Lab:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, _, error, __):
+        if isinstance(error, Exception):
+            self.obituaries.extend(self.describe())
         self.close()
+
+    def describe(self):
+        """What may explain a failure: titles and texts."""
+        for daemon in self.daemons:
+            state = "runs" if daemon.running() else f"exited {daemon.wait()}"
+            yield f"knocktaild's log ({daemon.errors}; it {state})", daemon.stderr()
+        yield "the firewall's last lines, with the kernel's and journald's time", self._last_lines()
+        programs = [("nft", "list", "ruleset")]
+        if self._firewall == "iptables":
+            programs = [("iptables-save", "-c"), ("ip6tables-save", "-c"), ("ipset", "save")]
+        for argv in programs:
+            done = self.server.run(*argv, check=False)
+            yield f"the firewall: {' '.join(argv)}", shorten(done.stdout + done.stderr)
+
+    def _last_lines(self):
+        with open(kernel_log.SYSCTL, encoding="ascii") as file:
+            notes = "" if file.read().strip() == "1" else (
+                f"{kernel_log.SYSCTL} is no longer 1: no LOG rule in here writes anything\n")
+        for entry in self.missed():
+            notes += f"{entry['__MONOTONIC_TIMESTAMP']} journald: {entry['MESSAGE']}\n"
+        return notes + "".join(
+            f"{record.get('_SOURCE_MONOTONIC_TIMESTAMP')} {record['__MONOTONIC_TIMESTAMP']} "
+            f"{record['MESSAGE'][len(self.prefix):]}\n" for record in self.records()[-30:])
 
     def _install_programs(self):
         # Copies inside the lab: the daemon's user may be unable to enter the build's directory.
@@ -467,6 +458,11 @@ class Lab:
         return [entry for entry in self.journal("_TRANSPORT=kernel")
                 if str(entry.get("MESSAGE", "")).startswith(self.prefix)]
 
+    def missed(self):
+        """What journald says of kernel messages that it has missed since the lab is there."""
+        return [entry for entry in self.journal(f"MESSAGE_ID={JOURNAL_MISSED}")
+                if int(entry["__MONOTONIC_TIMESTAMP"]) > self._began_us]
+
     def wait_logged(self, text, timeout=3):
         """Waits until any journal entry contains the text: whatever came before it is there too."""
         def found():
@@ -554,6 +550,7 @@ class Lab:
     def daemon(self, doors, options="", **kwargs):
         """A daemon that guards these doors, ready."""
         daemon = Daemon(self, self.config(doors, options), **kwargs)
+        self.daemons.append(daemon)
         self._stack.callback(daemon.close)
         return daemon.wait_ready()
 

@@ -1,0 +1,138 @@
+"""Laboratories: they go together, whichever root they run in, and leave nothing behind.
+
+The switch is a file here, for on this machine's own other laboratories may count.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import kernel_log
+from hosts import wait_until
+
+# Another root: what it has under /dev, /run and /tmp is its own, but for the stand-in of the sysctl.
+ELSEWHERE = """
+root=$1; shift
+mount --bind / $root
+mount --bind $(dirname $root) $root$(dirname $root)
+mount -t tmpfs other $root/dev
+mount -t tmpfs other $root/run
+mount -t proc proc $root/proc
+exec chroot $root "$@"
+"""
+
+
+@pytest.fixture
+def switch(possible, tmp_path):
+    """The stand-in; `.keeper()` starts a laboratory's keeper, in another root or not."""
+    class Switch:
+        path = tmp_path / "switch"
+        directory = f"knocktail-lab-test-{os.getpid()}"
+        keepers = []
+
+        def value(self):
+            """What it stands at."""
+            return self.path.read_text().strip()
+
+        def keeper(self, elsewhere=False):
+            """A laboratory that holds it."""
+            argv = [sys.executable, "-BI", kernel_log.__file__, self.path, self.directory]
+            if elsewhere:
+                root = tmp_path / f"root-{len(self.keepers)}"
+                root.mkdir()
+                argv = ["unshare", "--mount", "sh", "-ec", ELSEWHERE, "sh", root, *argv]
+            self.keepers.append(subprocess.Popen(argv, stdin=subprocess.PIPE,
+                                                 stdout=subprocess.PIPE))
+            assert self.keepers[-1].stdout.readline() == b"ready\n"
+            return self.keepers[-1]
+
+        def left(self):
+            """What is left in the place that all roots share."""
+            common = kernel_log.open_common()
+            try:
+                return [name for name in os.listdir(common) if name == self.directory]
+            finally:
+                os.close(common)
+
+    made = Switch()
+    yield made
+    for keeper in made.keepers:
+        keeper.kill()
+        keeper.communicate()
+    # What a test that failed has left.
+    made.keeper().communicate()
+
+
+@pytest.mark.parametrize("before", ["0", "1"])
+@pytest.mark.parametrize("roots", [(False, False), (False, True), (True, True)])
+def test_the_last_one_puts_the_switch_back(before, roots, switch):
+    switch.path.write_text(before)
+    first, second = map(switch.keeper, roots)
+    assert switch.value() == "1"
+    first.communicate()
+    assert switch.value() == "1"
+    second.communicate()
+    assert switch.value() == before
+    assert not switch.left()
+
+
+def test_a_killed_laboratory_lets_go(switch):
+    """Its keeper is not killed with it, and sees the pipe end."""
+    switch.path.write_text("0")
+    code = ("import subprocess, sys; keeper = subprocess.Popen(sys.argv[1:], "
+            "stdin=subprocess.PIPE, start_new_session=True); keeper.wait()")
+    lab = subprocess.Popen(
+        [sys.executable, "-c", code, sys.executable, "-BI", kernel_log.__file__, switch.path,
+         switch.directory], stdout=subprocess.PIPE, start_new_session=True)
+    assert lab.stdout.readline() == b"ready\n"
+    assert switch.value() == "1"
+    os.killpg(lab.pid, signal.SIGKILL)
+    lab.communicate()
+    wait_until(lambda: not switch.left(), 5, "the keeper ends")
+    assert switch.value() == "0"
+
+
+def test_what_a_killed_keeper_leaves_is_mended(switch):
+    switch.path.write_text("0")
+    killed = switch.keeper(elsewhere=True)
+    killed.kill()
+    killed.communicate()
+    assert (switch.value(), switch.left()) == ("1", [switch.directory])
+    switch.keeper().communicate()
+    assert (switch.value(), switch.left()) == ("0", [])
+
+
+def test_who_fills_the_log_is_alone(switch):
+    """Nobody has a share of it then, and nobody gets one while somebody waits to be alone."""
+    switch.path.write_text("0")
+    switch.keeper()
+    shares = [kernel_log.Share(directory=switch.directory) for _ in range(2)]
+    got = []
+
+    def take(alone):
+        share = kernel_log.Share(alone, switch.directory)
+        got.append(alone)
+        release.wait(10)
+        share.close()
+
+    release = threading.Event()
+    alone = threading.Thread(target=take, args=(True,))
+    alone.start()
+    shares.pop().close()
+    alone.join(0.2)
+    late = threading.Thread(target=take, args=(False,))
+    late.start()
+    late.join(0.2)
+    assert got == []
+    shares.pop().close()
+    wait_until(lambda: got, 5, "it is alone")
+    late.join(0.2)
+    assert got == [True]
+    release.set()
+    alone.join(5)
+    late.join(5)
+    assert got == [True, False]
