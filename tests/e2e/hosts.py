@@ -129,7 +129,7 @@ class Host:
             check=False)
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(argv)} exited {done.returncode}:\n"
-                                 f"{done.stdout}{done.stderr}")
+                                 f"{done.stdout[-5000:]}{done.stderr[-5000:]}")
         return done
 
     def ip(self, *lines):

@@ -460,6 +460,7 @@ def test_a_damaged_file_refuses(kind, clients, start, keys):
     other.wait_open()
 
 
+@pytest.mark.fills_the_kernel_log
 def test_a_flood_of_forged_requests(clients, start, keys):
     """They cost little, are told of now and then, and keep nobody out."""
     daemon = start(spa_door(), keys.options)

@@ -51,6 +51,15 @@ def sent(lab, client, version=4, besides=("22",)):
     return found
 
 
+def wait_sent(lab, client, n, version=4):
+    """Waits until so many of the client's packets have been logged, and returns them."""
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: len(sent(lab, client, version)) >= n, 3, "packets were logged")
+    found = sent(lab, client, version)
+    assert len(found) == n, f"{len(found)} of {n} packets were logged: {found}"
+    return found
+
+
 @pytest.mark.parametrize("protocols", KNOCKS)
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 def test_a_sequence_opens_the_door(version, protocols, client, start, tap):
@@ -85,8 +94,7 @@ def test_each_step_is_one_packet_whatever_comes_back(lab, client, start, tap):
         tap(client.peer(), "7000", "8000/udp", "8000/udp", "9000")
     finally:
         lab.server.run("iptables", "-D", "INPUT", "-s", client.address(), "-j", "REJECT")
-    wait_until(lambda: len(sent(lab, client)) == 10, 3, "four more packets were logged")
-    assert [port for _, port, _ in sent(lab, client)[6:]] == [7000, 8000, 8000, 9000]
+    assert [port for _, port, _ in wait_sent(lab, client, 10)[6:]] == [7000, 8000, 8000, 9000]
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
@@ -132,8 +140,7 @@ def test_all_addresses_of_a_name_are_knocked_at(option, versions, lab, client, t
         in_hosts_file(client, names,
                       [program("knocktap"), *option, "gateway.test", 7000, "7001/udp"], tmp_path)
         version = versions or (6 if ":" in first else 4)
-        wait_until(lambda: len(sent(lab, client, version)) >= 4, 3, "four packets were logged")
-        knocked = sent(lab, client, version)
+        knocked = wait_sent(lab, client, 4, version)
         assert sent(lab, client, 10 - version) == []
         assert [(protocol, port) for protocol, port, _ in knocked] == [
             ("tcp", 7000), ("udp", 7001)] * 2
@@ -187,9 +194,8 @@ def test_a_token_is_that_of_the_specification(source, version, lab, client, tap,
     began = time.time()
     tap("--key", key, "--door", "SSH", *(["--source", source] if source else []),
         client.peer(version))
-    wait_until(lambda: len(sent(lab, client, version)) == 8, 3, "eight datagrams were logged")
+    packets = wait_sent(lab, client, 8, version)
     bound = client.address(version) if source == "auto" else source
-    packets = sent(lab, client, version)
     assert {protocol for protocol, _, _ in packets} == {"udp"}
     assert {port for _, port, _ in packets} in possible_tokens("ssh", began, bound)
 
@@ -291,7 +297,7 @@ def test_a_request_needs_a_privilege_and_says_so(client, key, wire, as_nobody):
 
 def test_a_token_needs_no_privilege(lab, client, key, as_nobody):
     as_nobody("--key", key, "--door", "ssh", client.peer())
-    wait_until(lambda: len(sent(lab, client)) == 8, 3, "eight datagrams were logged")
+    wait_sent(lab, client, 8)
 
 
 def test_somebody_elses_key_is_refused(client, key, as_nobody):
@@ -395,8 +401,7 @@ def test_the_name_of_a_profile_is_enough(key_path, lab, client, tap, home):
     env = home(f"Host vps\n HostName {client.peer()}\n Knock token\n Key {key_path}\n Door ssh\n")
     began = time.time()
     tap("vps", env=env)
-    wait_until(lambda: len(sent(lab, client)) == 8, 3, "eight datagrams were logged")
-    assert {port for _, port, _ in sent(lab, client)} in possible_tokens("ssh", began)
+    assert {port for _, port, _ in wait_sent(lab, client, 8)} in possible_tokens("ssh", began)
 
 
 def test_the_command_line_goes_before_the_profile(lab, client, tap, home):
@@ -406,8 +411,7 @@ def test_the_command_line_goes_before_the_profile(lab, client, tap, home):
     began = time.time()
     # Who names a key does not want a sequence sent in the clear.
     tap("--key", home.file.parent / "gateway.key", "--door", "web", "vps", env=env)
-    wait_until(lambda: len(sent(lab, client)) == 10, 3, "a token was logged")
-    packets = sent(lab, client)
+    packets = wait_sent(lab, client, 10)
     assert [port for _, port, _ in packets[:2]] == [7100, 7101]
     assert {port for _, port, _ in packets[2:]} in possible_tokens("web", began)
 
