@@ -1,9 +1,11 @@
 """A running daemon is seen and steered: over the bus, and with the verbs that use it."""
 
+import fcntl
 import json
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -337,14 +339,19 @@ def test_a_bus_that_hangs(daemon, bus, client, other, lab):
 
 def test_many_calls_at_once(start, bus, lab):
     """There is room for so many that wait for an answer; the others are refused, and all is well."""
-    start(command_door(start_command="/bin/sleep 1", stop_command="/bin/true", timeout="60s"))
+    gate = lab.file("gate")
+    start(command_door(start_command=f"/usr/bin/flock --shared {gate} /bin/true",
+                       stop_command="/bin/true", timeout="60s"))
     bus.wait_daemon()
-    script = "; ".join(
-        f"{lab.cli_path} open web 198.51.100.{number} >/dev/null 2>/run/lab/open-{number} & "
-        f"pids=\"$pids $!\"" for number in range(1, 101)).replace("&;", "&")
-    done = lab.server.run("bash", "-c", f"{script}; wait; cat /run/lab/open-*", check=False,
-                          timeout=60)
-    assert "too many calls wait" in done.stdout
+    script = " & ".join(f"{lab.cli_path} open web 198.51.100.{number} >/dev/null"
+                        for number in range(1, 101))
+    with open(lab.server.path(gate), encoding="ascii") as held:
+        # Nobody is answered before somebody was refused.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        callers = lab.server.popen(["bash", "-c", f"exec 2>&1; {script} & wait"],
+                                   stdout=subprocess.PIPE)
+        assert b"too many calls wait" in callers.stdout.readline()
+    callers.communicate(timeout=60)
     assert ask(lab, "status")["running"]
 
 
