@@ -257,7 +257,7 @@ static bool is_ahead(const struct burnt_door *door, uint64_t step)
 /* Whether a token of this step is good. */
 static int matcher_step(const struct burnt_key *key, const struct burnt_door *door, uint64_t step)
 {
-	if (step <= token_step(key->damaged_s) && key->damaged_s > 0)
+	if (step <= token_step(key->damaged_s))
 		return -EBADMSG;
 	if (step == door->step || is_ahead(door, step))
 		return -EALREADY;

@@ -108,6 +108,47 @@ static void test_a_token_that_came_too_early(void **state)
 	end(&trial);
 }
 
+/* However many keys there are, and in whatever order they come: each has a record of its own. */
+static void test_keys_are_kept_apart(void **state)
+{
+	struct trial trial = begin();
+	const uint8_t *const first = (const uint8_t *)"alphabetical";
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 101; i++) {
+			struct key_id id = {.bytes = {(uint8_t)(i * 37 % 101), 1}};
+
+			assert_int_equal(token(&trial, &id, "ssh", STEP + i),
+					 round == 0 ? 0 : -EALREADY);
+			assert_int_equal(burnt_nonce(trial.burnt, &id, first, NOW + i, NOW),
+					 round == 0 ? 0 : -EALREADY);
+		}
+		restart(&trial);
+	}
+	end(&trial);
+}
+
+/* A nonce is remembered for as long as the time in it may still be good. */
+static void test_another_skew(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	assert_int_equal(burnt_nonce(trial.burnt, &alice, one, NOW, NOW), 0);
+	burnt_set_skew(trial.burnt, 3600);
+	assert_int_equal(burnt_nonce(trial.burnt, &alice, two, NOW + 1, NOW + 3600), 0);
+	assert_int_equal(
+		burnt_nonce(trial.burnt, &alice, (const uint8_t *)"another one.", NOW, NOW + 3600),
+		0);
+	burnt_set_skew(trial.burnt, 3599);
+	assert_int_equal(
+		burnt_nonce(trial.burnt, &alice, (const uint8_t *)"and one more", NOW, NOW + 3600),
+		-ESTALE);
+	assert_int_equal(burnt_nonce(trial.burnt, &alice, two, NOW + 1, NOW + 3600), -EALREADY);
+	end(&trial);
+}
+
 static void test_a_nonce_is_good_once(void **state)
 {
 	struct trial trial = begin();
@@ -176,6 +217,21 @@ static void test_files_have_a_bound(void **state)
 	/* What was dropped for others is not good again. */
 	restart(&trial);
 	assert_int_equal(token(&trial, &alice, "door-with-a-name-of-00000003", STEP + 4), -ESTALE);
+	/* Nor is what had come too early for a door that was dropped, be it one or two. */
+	for (int n = 1; n <= 2; n++) {
+		const char *const name = n == 1 ? "one" : "two";
+		uint64_t last = STEP + 2000 * (uint64_t)n;
+
+		for (int i = 0; i < n; i++)
+			assert_int_equal(
+				burnt_token_ahead(trial.burnt, &bob, name, last - (uint64_t)i, NOW),
+				0);
+		for (unsigned i = 0; i < BURNT_DOORS_MAX; i++) {
+			snprintf(door, sizeof door, "%s-%u", name, i);
+			assert_int_equal(token(&trial, &bob, door, last + 1 + i), 0);
+		}
+		assert_int_equal(token(&trial, &bob, name, last), -ESTALE);
+	}
 	/* After their time there is room again. */
 	assert_int_equal(burnt_nonce(trial.burnt, &alice, nonce, NOW + 99, NOW + 99), 0);
 	end(&trial);
@@ -383,6 +439,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_token_is_good_once),
 		cmocka_unit_test(test_a_token_that_came_too_early),
+		cmocka_unit_test(test_keys_are_kept_apart),
+		cmocka_unit_test(test_another_skew),
 		cmocka_unit_test(test_a_nonce_is_good_once),
 		cmocka_unit_test(test_forgotten_is_not_forgiven),
 		cmocka_unit_test(test_files_have_a_bound),

@@ -1,6 +1,7 @@
 #include "keys/keyring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,50 @@ static void test_wrong_keys_are_refused_by_name(void **state)
 	expect_refusal("carol.key", line, 0600, "another user has the same key");
 }
 
+/* What is left out takes neither another's key nor its name along. */
+static void test_twins_leave_the_others_alone(void **state)
+{
+	char *directory = support_directory();
+	struct complaint complaint;
+	struct key_id carols;
+	struct keyring *keyring;
+
+	(void)state;
+	put(directory, "carol.key", other, 0600);
+	keyring = load(directory, &complaint);
+	carols = keyring->ids[0];
+	keyring_free(keyring);
+	put(directory, "alice.key", line, 0600);
+	put(directory, "bob.key", line, 0600);
+	keyring = load(directory, &complaint);
+	assert_int_equal(complaint.n, 1);
+	assert_string_equal(complaint.file, "bob.key");
+	assert_int_equal(keyring->n, 2);
+	assert_string_equal(keyring->holders[0].user, "alice");
+	assert_string_equal(keyring->holders[1].user, "carol");
+	assert_memory_equal(&keyring->ids[1], &carols, sizeof carols);
+	assert_int_equal(keyring->holders[1].secret->bytes[31], 0x4d);
+	keyring_free(keyring);
+	support_remove(directory);
+}
+
+/* What cannot be read is not what is no key. */
+static void test_a_key_that_cannot_be_read(void **state)
+{
+	char *directory = support_directory();
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct secret secret;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(keyring_read_file(fd, &secret), -EISDIR);
+	close(fd);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(keyring_read_file(fd, &secret), -EINVAL);
+	close(fd);
+	support_remove(directory);
+}
+
 static void test_files_that_are_none(void **state)
 {
 	char *directory = support_directory(), *path = support_path(directory, "alice.key");
@@ -195,6 +240,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys_are_found_by_user),
 		cmocka_unit_test(test_wrong_keys_are_refused_by_name),
+		cmocka_unit_test(test_twins_leave_the_others_alone),
+		cmocka_unit_test(test_a_key_that_cannot_be_read),
 		cmocka_unit_test(test_files_that_are_none),
 		cmocka_unit_test(test_owners_and_groups),
 		cmocka_unit_test(test_directories),

@@ -30,7 +30,8 @@ struct trial {
 	unsigned source_port;
 	const char *interface;
 	size_t n_told, n_strays;
-	char problem[200], user[40];
+	int64_t server_s, client_s; /* how far their clocks are ahead of NOW */
+	char problem[200], user[40], way[10];
 };
 
 static void on_match(void *userdata, const struct match *match)
@@ -41,6 +42,7 @@ static void on_match(void *userdata, const struct match *match)
 	assert_int_equal(match->knock, 1);
 	snprintf(trial->problem, sizeof trial->problem, "%s", match->problem ? match->problem : "");
 	snprintf(trial->user, sizeof trial->user, "%s", match->user);
+	snprintf(trial->way, sizeof trial->way, "%s", match->way);
 }
 
 static void on_stray(void *userdata, const struct matcher_stray *stray)
@@ -106,7 +108,7 @@ static void feed(struct trial *trial, const char *protocol, unsigned port, const
 	struct record record = {
 		.text = line,
 		.kernel_us = trial->now_us += 1000,
-		.realtime_us = NOW * 1000000,
+		.realtime_us = (uint64_t)((int64_t)NOW + trial->server_s) * 1000000,
 		.past = past,
 	};
 	bool tcp = strcmp(protocol, "TCP") == 0;
@@ -120,11 +122,16 @@ static void feed(struct trial *trial, const char *protocol, unsigned port, const
 	matcher_feed(trial->matcher, &record, on_match, trial);
 }
 
+static uint64_t client_time(const struct trial *trial)
+{
+	return (uint64_t)((int64_t)NOW + trial->client_s);
+}
+
 static void send_token(struct trial *trial, bool past)
 {
 	uint16_t ports[TOKEN_PORTS];
 
-	token_ports(&secret, "ssh", token_step(NOW), NULL, ports);
+	token_ports(&secret, "ssh", token_step(client_time(trial)), NULL, ports);
 	for (size_t i = 0; i < TOKEN_PORTS; i++)
 		feed(trial, "UDP", ports[i], "", past);
 }
@@ -132,7 +139,8 @@ static void send_token(struct trial *trial, bool past)
 /* `spoil` is what the byte `at` of the option is changed by. */
 static void send_spa(struct trial *trial, const char *door, uint8_t spoil, size_t at, bool past)
 {
-	const struct spa_request request = {.time_s = NOW, .door = spa_door(door)};
+	const struct spa_request request = {.time_s = (uint32_t)client_time(trial),
+					    .door = spa_door(door)};
 	uint8_t option[SPA_OPTION_SIZE];
 	char hex[2 * SPA_OPTION_SIZE + 1], text[100];
 	struct secret key;
@@ -142,7 +150,7 @@ static void send_spa(struct trial *trial, const char *door, uint8_t spoil, size_
 	option[at] ^= spoil;
 	sodium_bin2hex(hex, sizeof hex, option, sizeof option);
 	snprintf(text, sizeof text, "OPT (%s) ", hex);
-	feed(trial, "TCP", spa_port(&secret, token_step(NOW)), text, past);
+	feed(trial, "TCP", spa_port(&secret, token_step(client_time(trial))), text, past);
 }
 
 static void expect(struct trial *trial, size_t n_told, size_t n_strays, const char *problem)
@@ -163,10 +171,12 @@ static void test_good_once(void **state)
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "");
 	assert_string_equal(trial.user, "alice");
+	assert_string_equal(trial.way, "token");
 	send_token(&trial, false);
-	expect(&trial, 1, 0, "replayed");
+	expect(&trial, 1, 0, "replayed: it was used before");
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "");
+	assert_string_equal(trial.way, "spa");
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "replayed");
 	/* For the next judge, and for the next daemon, too. */
@@ -201,6 +211,64 @@ static void test_strays(void **state)
 	expect(&trial, 1, 0, "wrong source");
 	assert_string_equal(trial.user, "alice");
 	assert_false(support_exists(trial.burnt_directory));
+	end(&trial);
+}
+
+/* Whoever reads the reason knows by how much which clock is off. */
+static void test_a_clock_that_is_off(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	trial.client_s = 30;
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "");
+	trial.client_s = 31;
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "too early by 31 s: its clock is off");
+	trial.client_s = -31;
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "stale by 31 s: its clock is off");
+	/* Within the step of a token its client may be anywhere. */
+	trial.client_s = -2 * TOKEN_STEP_S;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "stale by 31 s: its clock is off");
+	trial.client_s = 2 * TOKEN_STEP_S;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "too early by 60 s: its clock is off");
+	end(&trial);
+}
+
+/* What comes too early is used up all the same: who has seen it must not send it in time. */
+static void test_too_early_is_used_up(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	trial.client_s = 2 * TOKEN_STEP_S;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "too early");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "too early");
+	trial.client_s = 0; /* nothing that is older has gone with it */
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	trial.server_s = trial.client_s = 2 * TOKEN_STEP_S;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
+	end(&trial);
+}
+
+static void test_the_record_cannot_be_written(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	support_write(trial.burnt_directory, "", 0); /* a file where its directory should be */
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "it cannot be recorded as used: Not a directory");
 	end(&trial);
 }
 
@@ -263,9 +331,14 @@ static void test_whose_key(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_once),     cmocka_unit_test(test_strays),
-		cmocka_unit_test(test_the_other_way), cmocka_unit_test(test_the_past),
+		cmocka_unit_test(test_good_once),
+		cmocka_unit_test(test_strays),
+		cmocka_unit_test(test_the_other_way),
+		cmocka_unit_test(test_the_past),
 		cmocka_unit_test(test_whose_key),
+		cmocka_unit_test(test_a_clock_that_is_off),
+		cmocka_unit_test(test_too_early_is_used_up),
+		cmocka_unit_test(test_the_record_cannot_be_written),
 	};
 
 	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);

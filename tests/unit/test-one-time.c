@@ -319,9 +319,43 @@ static void test_same_file_by_another_path(void **state)
 	end(&trial);
 }
 
+/* The steps of one of many sequences that are much alike. */
+static int write_alike(char *to, unsigned i)
+{
+	return sprintf(to, "9, 8/%s, %u%s\n", i % 2 ? "udp" : "tcp", 4 + i / 2 % 8,
+		       i / 16 % 2 ? ", 3/udp, 1" : "");
+}
+
+/* Wherever the second stands, and however much like it the others are. */
+static void test_every_twin_is_found(void **state)
+{
+	enum { N = 32 };
+
+	(void)state;
+	for (unsigned twin = 0; twin < N; twin++) {
+		char text[N * 40], expected[200], *at = text;
+		struct trial trial;
+
+		for (unsigned i = 0; i < N; i++)
+			at += write_alike(at, (i * 13 + 5) % N);
+		assert_int_equal(begin(&trial, text), 0);
+		assert_string_equal(trial.said, "");
+		end(&trial);
+		write_alike(at, (twin * 13 + 5) % N);
+		assert_int_equal(begin(&trial, text), -EBADMSG);
+		sprintf(expected,
+			"33: error: the sequence stands in line %u already: each is good for one "
+			"knock\n",
+			twin + 1);
+		assert_string_equal(trial.said, expected);
+		end(&trial);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_twin_is_found),
 		cmocka_unit_test(test_lines_are_used_one_after_the_other),
 		cmocka_unit_test(test_mode_is_kept_and_nothing_is_left_behind),
 		cmocka_unit_test(test_whatever_is_in_the_way),
