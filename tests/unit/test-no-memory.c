@@ -1,0 +1,264 @@
+/* Makes what is made at the start, and burns knocks, again and again, each time with one more
+ * allocation succeeding before one fails: it must end in -ENOMEM, without a crash, and (under a
+ * sanitizer) without a leak. Linked with -Wl,--wrap for each allocator below; what libraries
+ * allocate by themselves is not counted. */
+#include <errno.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmocka-all.h"
+#include "config/config.h"
+#include "core/secret.h"
+#include "keys/burnt.h"
+#include "keys/keyring.h"
+#include "keys/one-time.h"
+#include "match/matcher.h"
+#include "support.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *pointer, size_t n, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
+char *__wrap_strdup(const char *text);
+
+static size_t left = SIZE_MAX; /* allocations that succeed */
+
+static bool fails(void)
+{
+	if (left == 0)
+		return true;
+	left--;
+	return false;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_reallocarray(void *pointer, size_t n, size_t size)
+{
+	return fails() ? NULL : __real_reallocarray(pointer, n, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return fails() ? NULL : __real_strdup(text);
+}
+
+/* A file of one-time sequences, a directory with two keys, and the configuration that names both.
+ */
+struct world {
+	char *directory, *sequences, *keys, *burnt;
+	struct config *config;
+};
+
+static void put(const char *directory, const char *name, const char *text)
+{
+	char *path = support_path(directory, name);
+
+	support_write(path, text, strlen(text));
+	assert_int_equal(chmod(path, 0600), 0);
+	free(path);
+}
+
+static void put_key(const char *directory, const char *name, uint8_t first)
+{
+	const struct secret secret = {{first}};
+	char line[SECRET_TEXT_SIZE + 1];
+
+	secret_format(&secret, line);
+	put(directory, name, line);
+}
+
+static int set_up(void **state)
+{
+	static struct world world;
+	struct complaints complaints = {0};
+	char *text;
+
+	world = (struct world){.directory = support_directory()};
+	world.sequences = support_path(world.directory, "sequences");
+	world.keys = support_path(world.directory, "keys");
+	world.burnt = support_path(world.directory, "burnt");
+	put(world.directory, "sequences", "9, 7\n8, 6\n");
+	assert_int_equal(mkdir(world.keys, 0700), 0);
+	put_key(world.keys, "alice.key", 1);
+	put_key(world.keys, "bob.key", 2);
+	assert_true(asprintf(&text,
+			     "[options]\nlog_prefix = '[knock] '\nkeys = %s\nmax_sources = 64\n"
+			     "[door a]\nsequence = 7, 9, 8\nbackend = ipset\nset = a\n"
+			     "[door b]\none_time_sequences = %s\nbackend = ipset\nset = b\n"
+			     "[door c]\nauth = token, spa\nusers = *\nbackend = ipset\nset = c\n",
+			     world.keys, world.sequences) > 0);
+	assert_int_equal(config_load_bytes(text, strlen(text), NULL, &world.config, &complaints),
+			 0);
+	complaints_done(&complaints);
+	free(text);
+	*state = &world;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *world = *state;
+
+	config_free(world->config);
+	free(world->sequences);
+	free(world->keys);
+	free(world->burnt);
+	support_remove(world->directory);
+	return 0;
+}
+
+/* Tries until it has enough memory. Each failure must be one for want of it. */
+static void expect_failures(struct world *world, int (*try_it)(struct world *world), size_t n_least)
+{
+	for (size_t enough = 0;; enough++) {
+		int r;
+
+		left = enough;
+		r = try_it(world);
+		left = SIZE_MAX;
+		if (r == 0) {
+			assert_true(enough >= n_least);
+			return;
+		}
+		assert_int_equal(r, -ENOMEM);
+	}
+}
+
+static int make_matcher(struct world *world)
+{
+	struct matcher *matcher = NULL;
+	int r = matcher_new(world->config, MATCH_LIVE, NULL, &matcher);
+
+	assert_true((r == 0) == (matcher != NULL));
+	matcher_free(matcher);
+	return r;
+}
+
+static void ignore(void *userdata, const char *file, const char *text)
+{
+	(void)userdata;
+	fail_msg("%s: %s", file, text);
+}
+
+static int load_keys(struct world *world)
+{
+	struct keyring *keyring = NULL;
+	int r = keyring_load(world->keys, ignore, NULL, &keyring);
+
+	assert_true((r == 0) == (keyring != NULL));
+	if (r == 0)
+		assert_int_equal(keyring->n, 2);
+	keyring_free(keyring);
+	return r;
+}
+
+static int make_empty_keyring(struct world *world)
+{
+	struct keyring *keyring = NULL;
+	int r = keyring_new(&keyring);
+
+	(void)world;
+	assert_true((r == 0) == (keyring != NULL));
+	keyring_free(keyring);
+	return r;
+}
+
+static void ignore_line(void *userdata, unsigned line, bool warning, const char *text)
+{
+	(void)userdata;
+	(void)line;
+	if (!warning && !strstr(text, strerror(ENOMEM)))
+		fail_msg("%s", text);
+}
+
+static int open_sequences(struct world *world)
+{
+	struct one_time *file = NULL;
+	int r = one_time_open(world->sequences, ignore_line, NULL, &file);
+
+	assert_true((r == 0) == (file != NULL));
+	one_time_free(file);
+	return r;
+}
+
+/* A line that cannot be marked for want of memory stays as it is. */
+static int use_a_sequence(struct world *world)
+{
+	struct one_time *file = NULL;
+	size_t enough = left;
+	char *text;
+	int r;
+
+	left = SIZE_MAX;
+	assert_int_equal(one_time_open(world->sequences, ignore_line, NULL, &file), 0);
+	left = enough;
+	r = one_time_use(file, "used");
+	left = SIZE_MAX;
+	text = support_read(world->sequences, NULL);
+	assert_true((r == 0) == (strcmp(text, "9, 7\n8, 6\n") != 0));
+	free(text);
+	one_time_free(file);
+	return r;
+}
+
+/* What was refused for want of memory is not good later, but for when the key was not even known.
+ */
+static int burn(struct world *world)
+{
+	static const struct key_id alice = {"alice"}, bob = {"bob"};
+	static const uint8_t nonce[BURNT_NONCE_SIZE] = {1};
+	struct burnt *burnt = NULL;
+	int r = burnt_new(world->burnt, 30, &burnt);
+
+	assert_true((r == 0) == (burnt != NULL));
+	if (r == 0)
+		r = burnt_token(burnt, &alice, "ssh", 100, 3000);
+	if (r == 0)
+		r = burnt_nonce(burnt, &bob, nonce, 3000, 3000);
+	left = SIZE_MAX;
+	if (r == 0) {
+		assert_int_equal(burnt_token(burnt, &alice, "ssh", 100, 3000), -EALREADY);
+		assert_int_equal(burnt_nonce(burnt, &bob, nonce, 3000, 3000), -EALREADY);
+	}
+	burnt_free(burnt);
+	if (support_exists(world->burnt))
+		support_remove(__real_strdup(world->burnt));
+	return r;
+}
+
+static void test_no_memory(void **state)
+{
+	struct world *world = *state;
+
+	expect_failures(world, make_matcher, 20);
+	expect_failures(world, load_keys, 5);
+	expect_failures(world, make_empty_keyring, 1);
+	expect_failures(world, open_sequences, 4);
+	expect_failures(world, use_a_sequence, 2);
+	expect_failures(world, burn, 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+	};
+
+	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
+}
