@@ -21,7 +21,7 @@ static void count(size_t size)
 	n_bytes += size;
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined __SANITIZE_ADDRESS__ || defined SANITIZE_LEAK /* tools/mutants says so */
 
 /* The sanitizer has taken malloc() for itself, and tells. gcc comes without the header. */
 int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
