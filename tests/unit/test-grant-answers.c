@@ -1,7 +1,8 @@
-/* What the firewall answers about an open grant, and what becomes of it. Nothing here needs a
- * firewall: the answers are made up. */
+/* What the firewall answers about a grant, and what becomes of it. Nothing here needs a firewall:
+ * the answers are made up. */
 #include "grant/grant.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +28,9 @@ struct fixture {
 static void on_news(void *userdata, const struct grant_news *news)
 {
 	static const char *const names[] = {
-		[GRANT_ADOPTED] = "adopted",
-		[GRANT_RESTORED] = "restored",
-		[GRANT_RENEWED] = "renewed",
-		[GRANT_CLOSED] = "closed",
+		[GRANT_ADOPTED] = "adopted",	       [GRANT_RESTORED] = "restored",
+		[GRANT_RENEWED] = "renewed",	       [GRANT_CLOSED] = "closed",
+		[GRANT_CLOSE_FAILED] = "close-failed",
 	};
 	struct fixture *fixture = userdata;
 	size_t length = strlen(fixture->news);
@@ -258,6 +258,44 @@ static void test_a_twin_that_lasts_longer(void **state)
 	assert_false(is_retold(fixture, FIREWALL_PRESENT, 29 * S, T0 + S));
 }
 
+/* What cannot be closed is tried again, later and later; but it is over when the kernel has ended
+ * it, which it does within a second of the deadline that it keeps. */
+static void test_closing_fails_until_the_kernel_has_ended_it(void **state)
+{
+	static const uint64_t waits_s[] = {1, 2, 4, 8, 16, 32, 60, 60};
+	struct fixture *fixture = *state;
+	struct grant *grant = fixture->grant;
+	uint64_t now_us = T0;
+
+	for (size_t i = 0; i < sizeof waits_s / sizeof waits_s[0]; i++) {
+		grant->state = CLOSING;
+		grant->kept_us = now_us;
+		fixture->news[0] = '\0';
+		grant_done(grant, -EIO, "why", now_us + S - 1);
+		assert_string_equal(fixture->news, "close-failed ");
+		assert_int_equal(grant->state, UNCLOSED);
+		now_us += S - 1 + waits_s[i] * S;
+		assert_true(grants_next_us(fixture->grants) == now_us);
+	}
+	grant->state = CLOSING;
+	grant->kept_us = now_us;
+	fixture->news[0] = '\0';
+	grant_done(grant, -EIO, "why", now_us + S);
+	assert_string_equal(fixture->news, "close-failed closed ");
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
+/* Where there is no such place in the firewall, there is nothing to close. */
+static void test_closing_where_there_is_no_place(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->grant->state = CLOSING;
+	grant_done(fixture->grant, -ENOENT, "no such set", T0);
+	assert_string_equal(fixture->news, "closed ");
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -275,6 +313,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_comes_back_is_told_of_once, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_twin_that_lasts_longer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_closing_fails_until_the_kernel_has_ended_it,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_closing_where_there_is_no_place, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -344,6 +344,31 @@ static void test_a_reload_and_a_reboot(void **state)
 	keyed_free(next.keyed);
 }
 
+/* What came in where a door looked is nothing to one that looks elsewhere. */
+static void test_another_filter_begins_again(void **state)
+{
+	const struct keyed_limits limits = {.max_sources = 64, .ipv6_prefix = 128, .skew_s = 30};
+	struct trial trial = begin(), next = trial;
+	struct door anywhere = doors[SSH];
+	uint16_t ports[TOKEN_PORTS];
+
+	(void)state;
+	memset(&anywhere.knock.filter, 0, sizeof anywhere.knock.filter);
+	assert_int_equal(keyed_new(&limits, &anywhere, 1, keys, 2, &next.keyed), 0);
+	token(ALICE, SSH, 0, NULL, ports);
+	for (size_t i = 0; i < TOKEN_PORTS - 1; i++)
+		knock(&trial, ports[i]);
+	keyed_inherit(next.keyed, trial.keyed);
+	next.time_us = trial.time_us;
+	knock(&next, ports[TOKEN_PORTS - 1]);
+	assert_int_equal(verdict(&next), NOTHING);
+	for (size_t i = 0; i < TOKEN_PORTS - 1; i++)
+		knock(&next, ports[i]);
+	assert_int_equal(verdict(&next), REQUEST_GOOD);
+	keyed_free(trial.keyed);
+	keyed_free(next.keyed);
+}
+
 static void test_sources_of_a_prefix_are_one(void **state)
 {
 	const struct keyed_limits limits = {.max_sources = 64, .ipv6_prefix = 64, .skew_s = 30};
@@ -604,6 +629,7 @@ int main(void)
 		cmocka_unit_test(test_a_token_is_for_its_time),
 		cmocka_unit_test(test_time_goes_by),
 		cmocka_unit_test(test_a_reload_and_a_reboot),
+		cmocka_unit_test(test_another_filter_begins_again),
 		cmocka_unit_test(test_sources_of_a_prefix_are_one),
 		cmocka_unit_test(test_spa_is_for_one_key_and_door),
 		cmocka_unit_test(test_spa_is_for_its_time),
