@@ -111,6 +111,31 @@ for server in servers:
 """
 
 
+# Prints what "/" is to a process, and to one that has entered the same mount namespace.
+ROOTS = """
+stat -Lc %d:%i /
+exec nsenter --target=$$ --mount -- stat -Lc %d:%i /
+"""
+
+A_TRUE_ROOT = "give it a true root, as systemd-nspawn does, or tools/in-suite"
+
+
+def _chroot():
+    """Whether "/" is a chroot's, where nothing can be mounted apart or be entered; in words."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            points = [line.split()[4] for line in file]
+    except FileNotFoundError:
+        return "/proc is not mounted"
+    if "/" not in points:
+        return f'this is a chroot whose "/" is not a mount point: {A_TRUE_ROOT}'
+    seen = subprocess.run(["unshare", "--mount", "sh", "-ec", ROOTS], capture_output=True,
+                          text=True, timeout=20, env=ENVIRONMENT, check=False).stdout.split()
+    if len(seen) == 2 and seen[0] != seen[1]:
+        return f"this is a chroot, which nsenter leaves: {A_TRUE_ROOT}"
+    return None
+
+
 def unavailable():
     """Why no lab can be made on this machine, or None."""
     if os.geteuid() != 0:
@@ -122,6 +147,9 @@ def unavailable():
         return f"not installed: {JOURNALD}"
     if not os.access("/dev/kmsg", os.R_OK):
         return "/dev/kmsg cannot be read"
+    chroot = _chroot()
+    if chroot:
+        return chroot
     unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "true"]
     probe = subprocess.run(unshare, capture_output=True, text=True, timeout=20, check=False)
     if probe.returncode != 0:
