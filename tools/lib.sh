@@ -20,8 +20,8 @@ LAB_PACKAGES=(
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
 	python3-pytest python3-pytest-xdist bsdutils knockd nmap hping3 socat systemd-journal-remote
-	systemd-container debootstrap strace openssh-server
-	openssh-client python3-pyzbar dbus-daemon libglib2.0-bin bash-completion zsh
+	systemd-container mmdebstrap strace openssh-server
+	openssh-client zbar-tools dbus-daemon libglib2.0-bin bash-completion zsh
 	python3-prometheus-client
 )
 
@@ -83,14 +83,63 @@ apt_install() {
 	return "$status"
 }
 
-# Prometheus' own checker for a test, out of Debian's package, without the server that comes with it.
+# apt_sources SUITE: the archives that this machine's apt has for its own suite, with its updates, as
+# lines of sources.list(5) for another one of the same distribution.
+apt_sources() {
+	local own distribution lines
+	# shellcheck disable=SC1091 # not ours
+	own=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
+	# shellcheck disable=SC1091
+	distribution=$(. /etc/os-release && echo "$ID")
+	[ "$1" = "$own" ] || [ "$distribution" = debian ] ||
+		die "this is not Debian: its apt has no archive of $1"
+	lines=$(apt_archives "$own")
+	if [ -z "$lines" ]; then
+		apt-get update -qq >/dev/null 2>&1 </dev/null || true
+		lines=$(apt_archives "$own")
+	fi
+	while read -r uri codename components; do
+		[ -z "$uri" ] || echo "deb $uri $1${codename#"$own"} $components"
+	done <<<"$lines"
+}
+
+# URI, codename and component of each archive of a suite and its updates. Before the first `apt-get
+# update` apt knows no codenames, only what sources.list calls a release.
+apt_archives() {
+	# shellcheck disable=SC2016 # apt's own variables
+	apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' \
+		'Created-By: Packages' 2>/dev/null </dev/null |
+		awk -v own="$1" '/http/ && ($2 == own || $2 == own "-updates" || $2 == own "-security")' |
+		sort -u
+}
+
+# How this machine's apt reaches its archives, for an apt.conf(5).
+apt_settings() {
+	apt-config dump --no-empty Acquire |
+		grep -E '^Acquire::(http|https|Retries|ForceIPv[46]|Check-|Allow)' |
+		grep -v Proxy-Auto-Detect || true
+}
+
+# apt_keys DIRECTORY: the keys that this machine's apt believes, those of Debian's archives included.
+apt_keys() {
+	local file
+	mkdir -p "$1"
+	for file in /etc/apt/trusted.gpg /etc/apt/trusted.gpg.d/*.{gpg,asc} /etc/apt/keyrings/*.{gpg,asc} \
+		/usr/share/keyrings/{debian,ubuntu}-archive-keyring.gpg; do
+		[ ! -s "$file" ] || cp -L "$file" "$1/"
+	done
+	chmod 644 "$1"/*
+}
+
+# Prometheus' own checker for a test, out of Debian's package: one of its own since Debian 13, before
+# that the server's.
 fetch_promtool() {
 	command -v promtool >/dev/null || [ -x "$BUILD/promtool" ] && return 0
 	local scratch
 	scratch=$(mktemp -d)
 	mkdir -p "$BUILD"
-	(cd "$scratch" && apt-get download prometheus && dpkg-deb -x prometheus_*.deb . &&
-		cp usr/bin/promtool "$BUILD/") >/dev/null 2>&1 </dev/null ||
+	(cd "$scratch" && { apt-get download promtool || apt-get download prometheus; } &&
+		dpkg-deb -x ./*.deb . && cp usr/bin/promtool "$BUILD/") >/dev/null 2>&1 </dev/null ||
 		say "promtool cannot be had: its test will be skipped"
 	rm -rf "$scratch"
 }
@@ -134,6 +183,17 @@ quietly() {
 	fi
 }
 
+# copy_source DIRECTORY: the source tree without what was built or configured in it.
+copy_source() {
+	mkdir -p "$1"
+	tar -C "$ROOT" --exclude-vcs --exclude='./build*' --exclude='*.o' --exclude='*.a' \
+		--exclude='*.log' --exclude='*.trs' --exclude=.deps --exclude=.dirstamp \
+		--exclude=__pycache__ --exclude=./configure --exclude=./aclocal.m4 \
+		--exclude=./autom4te.cache --exclude=./config.h --exclude=./config.status \
+		--exclude=./Makefile --exclude=./Makefile.in --exclude=./stamp-h1 \
+		--exclude='./systemd/*.service' -cf - . | tar -C "$1" -xf -
+}
+
 # Where to build from. A source directory that has been configured itself cannot be built from
 # elsewhere: then from a copy of it.
 source_directory() {
@@ -142,11 +202,7 @@ source_directory() {
 		echo "$ROOT"
 		return
 	fi
-	mkdir -p "$copy"
-	tar -C "$ROOT" --exclude-vcs --exclude=./build --exclude='*.o' --exclude='*.log' \
-		--exclude='*.trs' --exclude=./config.status --exclude=./Makefile --exclude=./config.h \
-		--exclude=.deps --exclude=.dirstamp --exclude=./stamp-h1 --exclude=./systemd/*.service \
-		-cf - . | tar -C "$copy" -xf -
+	copy_source "$copy"
 	echo "$copy"
 }
 

@@ -1,7 +1,7 @@
 """A machine that systemd has booted: a container in a laboratory's network.
 
 The container lives in the server's process and mount namespaces, so that it goes when they go. Its
-root is an overlay over a tree that debootstrap makes once and that stays as it is.
+root is an overlay over a tree that tools/make-root makes once and that stays as it is.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 
 from hosts import ENVIRONMENT, wait_until
+from lab import ROOT as REPOSITORY
 from lab import LabError, program
 
 ROOT = "/run/lab/machine/root"
@@ -45,7 +46,7 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "ipset", "iptables", "nftables",
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "ipset", "iptables", "nftables", "passwd",
             "procps")
 
 
@@ -69,26 +70,17 @@ def _libraries(path):
         for name in (file, os.path.realpath(file), f"/usr{file}"):
             found = subprocess.run(["dpkg", "--search", name], capture_output=True, text=True,
                                    env=ENVIRONMENT, timeout=20, check=False)
-            if found.returncode == 0:
-                packages.add(found.stdout.split(":")[0])
+            owners = [line.split(":")[0] for line in found.stdout.splitlines()
+                      if not line.startswith("diversion by ")]
+            if owners:
+                packages.add(owners[0])
                 break
     return packages
 
 
-def _mirror(suite):
-    """Where apt gets this suite from."""
-    done = subprocess.run(["apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)"],
-                          capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
-    for line in done.stdout.splitlines():
-        codename, _, site = line.partition(" ")
-        if codename == suite and site.startswith("http"):
-            return site
-    raise Unavailable(f"apt has no source for {suite}")
-
-
 def tree(cache):
     """The tree of a minimal system with what knocktail needs, made if it is not there yet."""
-    for tool in ("debootstrap", "systemd-nspawn", "dpkg", "apt-get"):
+    for tool in ("mmdebstrap", "systemd-nspawn", "dpkg", "apt-get"):
         if not shutil.which(tool, path=ENVIRONMENT["PATH"]):
             raise Unavailable(f"{tool} is not installed")
     suite = _os_release().get("VERSION_CODENAME", "")
@@ -101,18 +93,16 @@ def tree(cache):
     os.makedirs(cache, exist_ok=True)
     making = tempfile.mkdtemp(prefix="making-", dir=cache)
     try:
-        os.chmod(making, 0o755)
-        components = "main,universe" if _os_release().get("ID") == "ubuntu" else "main"
+        os.chmod(making, 0o755)  # apt's own user goes through it
         built = subprocess.run(
-            ["debootstrap", "--variant=minbase", f"--components={components}",
-             f"--include={','.join(packages)}", suite, making, _mirror(suite)],
+            [os.path.join(REPOSITORY, "tools", "make-root"), suite, f"{making}/root", *packages],
             capture_output=True, text=True, timeout=900, check=False, stdin=subprocess.DEVNULL,
             env={**os.environ, **ENVIRONMENT})
         if built.returncode != 0:
-            lines = (built.stdout + built.stderr).strip().splitlines()
-            raise Unavailable(f"debootstrap failed: {lines[-1] if lines else 'silently'}")
+            lines = (built.stdout + built.stderr).strip().splitlines()[-3:]
+            raise Unavailable(f"no root file system can be made: {' | '.join(lines) or 'silently'}")
         with contextlib.suppress(OSError):  # another run was faster
-            os.rename(making, done)
+            os.rename(f"{making}/root", done)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return done
