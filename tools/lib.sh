@@ -13,7 +13,7 @@ BUILD_PACKAGES=(
 # The laboratory: namespaces, journald, firewalls, and a line to the guarded port.
 # shellcheck disable=SC2034
 LAB_PACKAGES=(
-	python3 systemd util-linux coreutils iproute2 iptables ipset nftables kmod procps
+	python3 systemd util-linux mount coreutils iproute2 iptables ipset nftables kmod procps
 	netcat-openbsd
 )
 # Whoever knocks or looks on in the end-to-end tests.
