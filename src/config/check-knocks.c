@@ -68,7 +68,7 @@ static size_t collect_runs(const struct draft *draft, struct complaints *complai
 		if (lane == ENGINE_LANES_MAX)
 			complain_error(complaints, section->line,
 				       "door %s: more than %d different combinations of tcpflags, "
-				       "interface, target and source",
+				       "interface, target and log",
 				       door->name, ENGINE_LANES_MAX);
 		else if (door->knock.sequence.n_steps > 0)
 			runs[n_runs++] =

@@ -225,22 +225,22 @@ static struct other_log *find_log(const struct config *config, const char *name)
 	return NULL;
 }
 
-void draft_link_sources(struct draft *draft, struct complaints *complaints)
+void draft_link_logs(struct draft *draft, struct complaints *complaints)
 {
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
 		struct door *door = &draft->config->doors[i];
 		struct check check = check_of(draft, i, complaints);
-		const struct other_log *origin;
+		const struct other_log *log;
 
-		if (!door->source)
+		if (!door->log)
 			continue;
-		origin = find_log(draft->config, door->source);
-		if (origin)
-			door->knock.filter.origin = origin->id;
+		log = find_log(draft->config, door->log);
+		if (log)
+			door->knock.filter.origin = log->id;
 		else
-			complain_error(complaints, line_of(&check, "source"),
-				       "door %s: source: there is no section [source %s]",
-				       door->name, door->source);
+			complain_error(complaints, line_of(&check, "log"),
+				       "door %s: log: there is no section [log %s]",
+				       door->name, door->log);
 	}
 }
 

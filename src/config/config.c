@@ -102,7 +102,7 @@ static int read_config(const char *data, size_t size, const char *proc_net, stru
 	r = draft_build(&ini, complaints, draft);
 	if (r < 0)
 		return r;
-	draft_link_sources(draft, complaints);
+	draft_link_logs(draft, complaints);
 	draft_check_doors(draft, complaints);
 	r = draft_check_tags(draft, complaints);
 	if (r == 0)

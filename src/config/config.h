@@ -39,7 +39,7 @@ struct config {
 	char *keys;		/* the directory of the keys */
 	struct door *doors;	/* in the order of the file */
 	size_t n_doors;
-	struct other_log *logs; /* the [source NAME] sections, in their order */
+	struct other_log *logs; /* the [log NAME] sections, in their order */
 	size_t n_logs;
 };
 

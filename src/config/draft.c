@@ -17,7 +17,10 @@
 DEFINE_CLEANUP(struct values *, values_free)
 
 static const char *const places[] = {"[options]", "a [door NAME] section",
-				     "a [source NAME] section"};
+				     "a [log NAME] section"};
+
+/* What sections and keys about another log were called before. */
+static const char old_log[] = "source";
 
 enum { WHERE_MAX = sizeof("door ") + DOOR_NAME_MAX };
 
@@ -26,7 +29,7 @@ struct part {
 	enum section_kind kind;
 	struct ini_section *section;
 	const char *where;
-	void *object;		 /* struct config, door or origin */
+	void *object;		 /* struct config, door or other_log */
 	const struct door *door; /* NULL if it is none */
 	struct complaints *complaints;
 };
@@ -48,7 +51,10 @@ static void complain_unknown(const struct part *part, const struct ini_entry *en
 	char shown[TEXT_QUOTED_MAX];
 
 	text_quote_name(entry->key, shown);
-	if (other < N_SECTION_KINDS)
+	if (part->kind == SECTION_DOOR && strcmp(entry->key, old_log) == 0)
+		complain_error(part->complaints, entry->line,
+			       "%s: unknown key %s: it is called log", part->where, shown);
+	else if (other < N_SECTION_KINDS)
 		complain_error(part->complaints, entry->line, "%s: %s belongs in %s", part->where,
 			       entry->key, places[other]);
 	else if (guess)
@@ -215,32 +221,33 @@ static int read_options(struct ini_section *section, struct complaints *complain
 	return read_part(&part);
 }
 
-static int read_source(struct ini_section *section, struct complaints *complaints,
-		       struct draft *draft)
+static int read_log(struct ini_section *section, struct complaints *complaints,
+		    struct draft *draft)
 {
 	size_t n = draft->config->n_logs++, n_errors = complaints->n_errors;
-	struct other_log *origin = &draft->config->logs[n];
+	struct other_log *log = &draft->config->logs[n];
 	const struct ini_entry *pattern = ini_find(section, "pattern");
 	char where[WHERE_MAX];
-	struct part part = {SECTION_SOURCE, section, where, origin, NULL, complaints};
+	struct part part = {SECTION_LOG, section, where, log, NULL, complaints};
 	int r;
 
 	if (n == OTHER_LOGS_MAX)
 		complain_error(complaints, section->line,
-			       "there are more than %d [source] sections", OTHER_LOGS_MAX);
-	read_name(SECTION_SOURCE, section, complaints, origin->name, where);
-	origin->line = pattern ? pattern->line : section->line;
+			       "there are more than %d [log] sections", OTHER_LOGS_MAX);
+	read_name(SECTION_LOG, section, complaints, log->name, where);
+	log->line = pattern ? pattern->line : section->line;
 	r = read_part(&part);
 	if (r == 0 && complaints->n_errors == n_errors && !section->damaged)
-		other_log_seal(origin);
+		other_log_seal(log);
 	return r;
 }
 
-static bool is_kind(const struct ini_section *section, enum section_kind kind)
+/* Whether it is [KIND] or [KIND NAME]. */
+static bool is_kind(const struct ini_section *section, const char *kind)
 {
-	size_t length = strlen(section_names[kind]);
+	size_t length = strlen(kind);
 
-	return strncmp(section->name, section_names[kind], length) == 0 &&
+	return strncmp(section->name, kind, length) == 0 &&
 	       (section->name[length] == ' ' || section->name[length] == '\0');
 }
 
@@ -248,9 +255,15 @@ static void complain_section(const struct ini_section *section, struct complaint
 {
 	char quoted[TEXT_QUOTED_MAX];
 
-	complain_error(complaints, section->line,
-		       "unknown section %s: there are [options], [door NAME] and [source NAME]",
-		       text_quote(section->name, quoted));
+	text_quote(section->name, quoted);
+	if (is_kind(section, old_log))
+		complain_error(complaints, section->line,
+			       "unknown section %s: it is called [log NAME]", quoted);
+	else
+		complain_error(
+			complaints, section->line,
+			"unknown section %s: there are [options], [door NAME] and [log NAME]",
+			quoted);
 }
 
 static int read_sections(struct ini *ini, struct complaints *complaints, struct draft *draft)
@@ -261,10 +274,10 @@ static int read_sections(struct ini *ini, struct complaints *complaints, struct 
 		struct ini_section *section = &ini->sections[i];
 		int r = 0;
 
-		if (is_kind(section, SECTION_DOOR)) {
+		if (is_kind(section, section_names[SECTION_DOOR])) {
 			r = read_door(section, complaints, draft);
-		} else if (is_kind(section, SECTION_SOURCE)) {
-			r = read_source(section, complaints, draft);
+		} else if (is_kind(section, section_names[SECTION_LOG])) {
+			r = read_log(section, complaints, draft);
 		} else if (strcmp(section->name, section_names[SECTION_OPTIONS]) == 0) {
 			has_options = true;
 			r = read_options(section, complaints, draft);

@@ -23,8 +23,8 @@ struct draft_door {
  * wrong or missing. 0 even then, or a negative errno. */
 int draft_build(struct ini *ini, struct complaints *complaints, struct draft *ret);
 
-/* Finds the origin that each door names as its source, and complains if there is none. */
-void draft_link_sources(struct draft *draft, struct complaints *complaints);
+/* Finds the log that each door names, and complains if there is none. */
+void draft_link_logs(struct draft *draft, struct complaints *complaints);
 
 /* Complains about what is wrong or doubtful between the values of one door. */
 void draft_check_doors(const struct draft *draft, struct complaints *complaints);

@@ -14,14 +14,14 @@
 
 #define OPTION(field) .section = SECTION_OPTIONS, .offset = offsetof(struct config, field)
 #define DOOR(field)   .section = SECTION_DOOR, .offset = offsetof(struct door, field)
-#define SOURCE(field) .section = SECTION_SOURCE, .offset = offsetof(struct other_log, field)
+#define LOG(field)    .section = SECTION_LOG, .offset = offsetof(struct other_log, field)
 #define WHOLE_DOOR    .section = SECTION_DOOR
 #define ONLY(backend) .backends = 1U << BACKEND_##backend
 
 /* An ipset element lives 2^32 ms at most, and ipset refuses more than half of that. */
 enum { IPSET_TIMEOUT_MAX_S = 2147483 };
 
-const char *const section_names[] = {"options", "door", "source", NULL};
+const char *const section_names[] = {"options", "door", "log", NULL};
 const char *const backend_names[] = {"ipset", "nft", "iptables", "command", NULL};
 static const char *const on_stop_names[] = {"close", "keep", NULL};
 
@@ -50,7 +50,7 @@ const struct key keys[] = {
 	{"tcpflags", DOOR(knock.filter), .parse = parse_flags, .fallback = "syn, !ack"},
 	{"interface", DOOR(knock.filter.interface), .parse = parse_interface},
 	{"target", DOOR(knock.filter), .parse = parse_target},
-	{"source", DOOR(source), .parse = parse_source},
+	{"log", DOOR(log), .parse = parse_log},
 	{"auth", DOOR(auth), .parse = parse_auth, .fallback = "sequence"},
 	{"users", DOOR(users), .parse = parse_users},
 	{"bind_source", DOOR(bind_source), .parse = parse_switch, .fallback = "no"},
@@ -84,8 +84,8 @@ const struct key keys[] = {
 	{"stop_command", DOOR(stop_command[FAMILY_IPV4]), .parse = parse_command, ONLY(COMMAND)},
 	{"stop_command_6", DOOR(stop_command[FAMILY_IPV6]), .parse = parse_command, ONLY(COMMAND)},
 
-	{"match", SOURCE(matches), .parse = parse_matches, .required = true},
-	{"pattern", SOURCE(pattern), .parse = parse_pattern, .required = true},
+	{"match", LOG(matches), .parse = parse_matches, .required = true},
+	{"pattern", LOG(pattern), .parse = parse_pattern, .required = true},
 	{0},
 };
 

@@ -5,7 +5,7 @@
 
 struct reading;
 
-enum section_kind { SECTION_OPTIONS, SECTION_DOOR, SECTION_SOURCE, N_SECTION_KINDS };
+enum section_kind { SECTION_OPTIONS, SECTION_DOOR, SECTION_LOG, N_SECTION_KINDS };
 
 struct key {
 	const char *name;
@@ -13,7 +13,7 @@ struct key {
 	bool required;
 	unsigned backends;    /* 1 << enum backend_kind for those that it belongs to; 0: all */
 	const char *fallback; /* the value of a key that is not given; NULL: none is set */
-	size_t offset;	      /* where the value goes: in struct config, door or origin */
+	size_t offset;	      /* where the value goes: in struct config, door or other_log */
 	uint64_t min, max;    /* in the unit of the field */
 	const char *const *choices;
 	/* Turns text into the field. 0; -EBADMSG: it is wrong, with a complaint; -ENOMEM. */
@@ -23,7 +23,7 @@ struct key {
 /* One value being read: all that a complaint about it needs. */
 struct reading {
 	const struct key *key;
-	const char *where; /* "options", "door NAME" or "source NAME" */
+	const char *where; /* "options", "door NAME" or "log NAME" */
 	unsigned line;
 	struct complaints *complaints;
 };

@@ -10,7 +10,7 @@ void door_done(struct door *door)
 	strv_free(door->users);
 	free(door->allow);
 	free(door->one_time_sequences);
-	free(door->source);
+	free(door->log);
 	free(door->entry);
 	free(door->chain);
 	for (enum family family = 0; family < N_FAMILIES; family++) {

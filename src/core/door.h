@@ -34,7 +34,7 @@ struct door {
 	char **users; /* AUTH_TOKEN, AUTH_SPA: who may open it, ends in NULL; "*" is everybody */
 	bool bind_source;	 /* AUTH_TOKEN, AUTH_SPA: the knock names its source */
 	uint64_t max_timeout_us; /* AUTH_SPA: how long a request may keep it open; 0: timeout_us */
-	char *source;		 /* whose lines count; none: the kernel's */
+	char *log;		 /* the [log NAME] whose lines count; none: the kernel's */
 	struct network *allow;	 /* only these sources; none: all */
 	size_t n_allow;
 	uint64_t timeout_us; /* how long it stays open; whole seconds */

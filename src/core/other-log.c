@@ -13,19 +13,19 @@ static uint64_t add_text(uint64_t hash, const char *text)
 	return hash;
 }
 
-void other_log_seal(struct other_log *origin)
+void other_log_seal(struct other_log *log)
 {
-	uint64_t hash = add_text(UINT64_C(14695981039346656037), origin->name);
+	uint64_t hash = add_text(UINT64_C(14695981039346656037), log->name);
 
-	for (char **match = origin->matches; *match; match++)
+	for (char **match = log->matches; *match; match++)
 		hash = add_text(hash, *match);
-	hash = add_text(hash, origin->pattern);
-	origin->id = hash != OTHER_LOG_KERNEL ? hash : 1;
+	hash = add_text(hash, log->pattern);
+	log->id = hash != OTHER_LOG_KERNEL ? hash : 1;
 }
 
-void other_log_done(struct other_log *origin)
+void other_log_done(struct other_log *log)
 {
-	strv_free(origin->matches);
-	free(origin->pattern);
-	*origin = (struct other_log){0};
+	strv_free(log->matches);
+	free(log->pattern);
+	*log = (struct other_log){0};
 }

@@ -1,5 +1,5 @@
-/* An origin: where other probes than the kernel's come from. What one [source NAME] section of the
- * configuration says. */
+/* Another log: entries of the journal that hold probes and are not this kernel's. What one
+ * [log NAME] section of the configuration says. */
 #pragma once
 
 #include "core/door.h"
@@ -8,10 +8,10 @@
 
 enum { OTHER_LOGS_MAX = 16 };
 
-/* The kernel's own log, which is no section's. */
+/* This kernel's own log, which has no section. */
 enum { OTHER_LOG_KERNEL = 0 };
 
-/* All pointers belong to the origin. */
+/* All pointers belong to the log. */
 struct other_log {
 	char name[DOOR_NAME_MAX + 1];
 	char **matches; /* "FIELD=value"; ends in NULL. One of each field must hold */
@@ -20,8 +20,8 @@ struct other_log {
 	uint64_t id;	/* of all that is above but the line; never OTHER_LOG_KERNEL */
 };
 
-/* Gives the origin its id. */
-void other_log_seal(struct other_log *origin);
+/* Gives the log its id. */
+void other_log_seal(struct other_log *log);
 
-/* Frees what it owns, not the origin itself. */
-void other_log_done(struct other_log *origin);
+/* Frees what it owns, not the log itself. */
+void other_log_done(struct other_log *log);

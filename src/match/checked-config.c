@@ -55,45 +55,45 @@ complain_error(struct loading *loading, unsigned line, const char *format, ...)
 	complain(loading, line, false, text);
 }
 
-/* A door that asks for what the pattern of its source does not find would never open. */
+/* A door that asks for what the pattern of its log does not find would never open. */
 static void check_listeners(struct loading *loading, const struct config *config,
-			    const struct other_log *origin, const struct format *format)
+			    const struct other_log *log, const struct format *format)
 {
 	for (size_t i = 0; i < config->n_doors; i++) {
 		const struct door *door = &config->doors[i];
 		const struct filter *filter = &door->knock.filter;
 
-		if (filter->origin != origin->id)
+		if (filter->origin != log->id)
 			continue;
 		if (filter->interface[0] && !format_knows_interface(format))
-			complain_error(loading, origin->line,
-				       "source %s: pattern has no group named IN, but door %s has "
+			complain_error(loading, log->line,
+				       "log %s: pattern has no group named IN, but door %s has "
 				       "an interface",
-				       origin->name, door->name);
+				       log->name, door->name);
 		if (filter->has_target && !format_knows_target(format))
-			complain_error(loading, origin->line,
-				       "source %s: pattern has no group named DST, but door %s has "
+			complain_error(loading, log->line,
+				       "log %s: pattern has no group named DST, but door %s has "
 				       "a target",
-				       origin->name, door->name);
+				       log->name, door->name);
 	}
 }
 
 static int check_patterns(struct loading *loading, const struct config *config)
 {
 	for (size_t i = 0; i < config->n_logs; i++) {
-		const struct other_log *origin = &config->logs[i];
+		const struct other_log *log = &config->logs[i];
 		struct format_error error;
 		struct format *format;
-		int r = format_new_custom(origin->pattern, &error, &format);
+		int r = format_new_custom(log->pattern, &error, &format);
 
 		if (r == -EINVAL) {
-			complain_error(loading, origin->line, "source %s: pattern: %s",
-				       origin->name, error.text);
+			complain_error(loading, log->line, "log %s: pattern: %s",
+				       log->name, error.text);
 			continue;
 		}
 		if (r < 0)
 			return r;
-		check_listeners(loading, config, origin, format);
+		check_listeners(loading, config, log, format);
 		format_free(format);
 	}
 	return 0;

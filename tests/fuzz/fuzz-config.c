@@ -141,7 +141,7 @@ static void check_door(const struct config *config, const struct door *door)
 	check_knock(&door->knock);
 	check_auth(door);
 	require(!door->one_time_sequences || door->one_time_sequences[0] == '/');
-	require((door->source == NULL) == (door->knock.filter.origin == OTHER_LOG_KERNEL));
+	require((door->log == NULL) == (door->knock.filter.origin == OTHER_LOG_KERNEL));
 	require(door->timeout_us >= 1000000 && door->timeout_us % 1000000 == 0);
 	require(door->max_open > 0);
 	require(door->backend < N_BACKENDS);

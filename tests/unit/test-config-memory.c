@@ -125,8 +125,8 @@ static void test_good(void **state)
 				   "start_command = /bin/echo %IP% ;\nstop_command_6 = /bin/true\n"
 				   "start_command_6 = /bin/echo '>' x | y\n"
 				   "[door c]\none_time_sequences = /a\nbackend = iptables\n"
-				   "ports = 22\nsource = E\n"
-				   "[source e]\nmatch = A=1 B=2\npattern = x\n";
+				   "ports = 22\nlog = E\n"
+				   "[log e]\nmatch = A=1 B=2\npattern = x\n";
 	size_t failures;
 
 	(void)state;

@@ -108,7 +108,7 @@ static void dump_door(FILE *out, const struct door *door)
 	dump_ports(out, door, "sequence", &door->knock.sequence);
 	fprintf(out, "%s.one_time_sequences=%s\n", door->name,
 		door->one_time_sequences ? door->one_time_sequences : "");
-	fprintf(out, "%s.source=%s\n", door->name, door->source ? door->source : "");
+	fprintf(out, "%s.log=%s\n", door->name, door->log ? door->log : "");
 	dump_ports(out, door, "ports", &door->ports);
 	fprintf(out, "%s.chain=%s\n", door->name, door->chain ? door->chain : "");
 	dump_filter(out, door);
@@ -127,10 +127,10 @@ static void dump_door(FILE *out, const struct door *door)
 	dump_command(out, door->name, "stop_command_6", door->stop_command[FAMILY_IPV6]);
 }
 
-static void dump_source(FILE *out, const struct other_log *origin)
+static void dump_log(FILE *out, const struct other_log *log)
 {
-	dump_command(out, origin->name, "match", origin->matches);
-	fprintf(out, "%s.pattern=%s\n", origin->name, origin->pattern);
+	dump_command(out, log->name, "match", log->matches);
+	fprintf(out, "%s.pattern=%s\n", log->name, log->pattern);
 }
 
 static char *dump(const struct config *config)
@@ -155,9 +155,9 @@ static char *dump(const struct config *config)
 		fprintf(out, "options.doors=%zu\n", config->n_doors);
 		for (size_t i = 0; i < config->n_doors; i++)
 			dump_door(out, &config->doors[i]);
-		fprintf(out, "options.sources=%zu\n", config->n_logs);
+		fprintf(out, "options.logs=%zu\n", config->n_logs);
 		for (size_t i = 0; i < config->n_logs; i++)
-			dump_source(out, &config->logs[i]);
+			dump_log(out, &config->logs[i]);
 	}
 	fclose(out);
 	return text;

@@ -481,7 +481,7 @@ static void test_crash_before_the_door_loses_the_knock(void **state)
 	stock_end(&stock);
 }
 
-/* Other sources. */
+/* Other logs. */
 
 static void on_progress(void *userdata, const struct progress *progress)
 {
@@ -490,12 +490,12 @@ static void on_progress(void *userdata, const struct progress *progress)
 	*last = *progress;
 }
 
-static const char two_sources[] =
+static const char two_logs[] =
 	"[options]\nlog_prefix = '[knock] '\n"
 	"[door kernel]\nsequence = 7000, 9000, 8000\nbackend = ipset\nset = a\n"
-	"[source edge]\nmatch = _UID=0\n"
+	"[log edge]\nmatch = _UID=0\n"
 	"pattern = DROP (?<SRC>[0-9.]+) (?<DPT>[0-9]+)(?: (?<SPT>[0-9]+))?\n"
-	"[door edge]\nsequence = 7000, 9000, 8000\nsource = edge\nbackend = ipset\nset = a\n";
+	"[door edge]\nsequence = 7000, 9000, 8000\nlog = edge\nbackend = ipset\nset = a\n";
 
 static void feed_from(struct matcher *matcher, uint32_t origin, uint64_t now_us, const char *line,
 		      struct told *told)
@@ -510,11 +510,11 @@ static void feed_from(struct matcher *matcher, uint32_t origin, uint64_t now_us,
 	matcher_feed(matcher, &record, on_told, told);
 }
 
-static void test_sources_are_never_mixed(void **state)
+static void test_logs_are_never_mixed(void **state)
 {
 	static const char *const lines[] = {"DROP 203.0.113.9 7000 1", "DROP 203.0.113.9 9000 2",
 					    "DROP 203.0.113.9 8000 3"};
-	struct config *config = load(two_sources);
+	struct config *config = load(two_logs);
 	struct progress progress = {.n_steps = 99};
 	struct told told = {0};
 	struct matcher *matcher;
@@ -527,7 +527,7 @@ static void test_sources_are_never_mixed(void **state)
 	for (uint64_t i = 0; i < 3; i++) {
 		assert_int_equal(told.n, 0);
 		feed_from(matcher, 0, i, lines[i], &told); /* as the kernel's it is nothing */
-		feed_from(matcher, 2, i, lines[i], &told); /* nor of a source that there is not */
+		feed_from(matcher, 2, i, lines[i], &told); /* nor as that of a log that does not exist */
 		assert_int_equal(told.n, 0);
 		feed_from(matcher, 1, i, lines[i], &told);
 		matcher_progress(matcher, on_progress, &progress);
@@ -563,7 +563,7 @@ int main(void)
 		cmocka_unit_test(test_unmarked_line_opens_nothing),
 		cmocka_unit_test(test_reason_why_a_line_is_not_marked),
 		cmocka_unit_test(test_crash_before_the_door_loses_the_knock),
-		cmocka_unit_test(test_sources_are_never_mixed),
+		cmocka_unit_test(test_logs_are_never_mixed),
 		cmocka_unit_test(test_records_become_matches),
 		cmocka_unit_test(test_reboot_ends_a_knock),
 		cmocka_unit_test(test_many_at_a_time),

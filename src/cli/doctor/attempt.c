@@ -279,7 +279,7 @@ static void explain_door(const struct watched *watched, char text[static SENTENC
 	char span[DURATION_TEXT_MAX];
 	const char *words = NULL;
 
-	if (door->source)
+	if (door->log)
 		words = "its probes are logged elsewhere, and not followed here";
 	else if (!(door->auth & AUTH_SEQUENCE))
 		words = "it opens by tokens or SPA knocks; the daemon has seen none that was whole";

@@ -194,7 +194,7 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 	struct sequence sequence;
 
 	/* What others log is no matter of this firewall's. */
-	if (door->source)
+	if (door->log)
 		return;
 	if (!ruleset_find_log(&doctor->ruleset, family, prefix)) {
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
@@ -287,7 +287,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 		if (walk.logged)
 			say_limit(doctor, door, family, &walk, TOKEN_BURST);
 	}
-	if (door->source || doctor->n_said > 0 || !doctor_find_sequence(door, &sequence))
+	if (door->log || doctor->n_said > 0 || !doctor_find_sequence(door, &sequence))
 		return;
 	for (unsigned i = 0; i < sequence.n_steps; i++) {
 		struct packet packet = packet_of(doctor, door, family, sequence.steps[i]);

@@ -96,7 +96,7 @@ int parse_matches(const struct reading *reading, const char *text, void *field)
 				    MATCHES_MAX);
 	if (asks_kernel(matches)) {
 		complain_error(reading->complaints, reading->line,
-			       "%s: %s: what the kernel logs is no other source's: leave out "
+			       "%s: %s: what the kernel logs is no other log's: leave out "
 			       "_TRANSPORT=kernel, and see log_prefix",
 			       reading->where, reading->key->name);
 		return -EBADMSG;
@@ -124,12 +124,12 @@ int parse_pattern(const struct reading *reading, const char *text, void *field)
 }
 
 /* The name of a section, which has small letters only. */
-int parse_source(const struct reading *reading, const char *text, void *field)
+int parse_log(const struct reading *reading, const char *text, void *field)
 {
 	char *copy;
 
 	if (*text == '\0' || strlen(text) > DOOR_NAME_MAX)
-		return parse_reject(reading, text, "the name of a [source NAME] section");
+		return parse_reject(reading, text, "the name of a [log NAME] section");
 	copy = strdup(text);
 	if (!copy)
 		return -ENOMEM;

@@ -24,7 +24,7 @@ int parse_allow(const struct reading *reading, const char *text, void *field);
 int parse_one_time(const struct reading *reading, const char *text, void *field);
 int parse_auth(const struct reading *reading, const char *text, void *field);
 int parse_users(const struct reading *reading, const char *text, void *field);
-int parse_source(const struct reading *reading, const char *text, void *field);
+int parse_log(const struct reading *reading, const char *text, void *field);
 
 int parse_matches(const struct reading *reading, const char *text, void *field);
 int parse_pattern(const struct reading *reading, const char *text, void *field);

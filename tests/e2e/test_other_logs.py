@@ -1,4 +1,4 @@
-"""[source] sections: another program's lines open the doors that name it, and nothing else."""
+"""[log] sections: another program's lines open the doors that name it, and nothing else."""
 
 import pytest
 
@@ -9,15 +9,15 @@ SYSLOG = "/run/systemd/journal/dev-log"
 TRUSTED = 64100     # the user whose lines count
 STRANGER = 64101
 
-SOURCE = f"""
-[source edge]
+LOG = f"""
+[log edge]
 match = _UID={TRUSTED} SYSLOG_IDENTIFIER=edge
 pattern = ^DROP (?<PROTO>TCP|UDP) (?<SRC>[0-9a-f.:]+):(?<SPT>\\d+) -> (?<DST>\\S+):(?<DPT>\\d+)
 """
 
 # Both doors have one sequence, and differ in who is believed.
-DOORS = (ipset_door("edge", ", ".join(map(str, PORTS)), source="edge")
-         + ipset_door("kernel", ", ".join(map(str, PORTS))) + SENTINEL + SOURCE)
+DOORS = (ipset_door("edge", ", ".join(map(str, PORTS)), log="edge")
+         + ipset_door("kernel", ", ".join(map(str, PORTS))) + SENTINEL + LOG)
 
 
 def say(lab, line, uid=TRUSTED, tag="edge"):
@@ -120,20 +120,20 @@ def test_replay_finds_the_same(client, other, start, lab):
     ("(?J)(?<SRC>a)(?<SRC>b)(?<DPT>c)", "the group SRC has more than one number"),
 ])
 def test_a_wrong_pattern_is_named_with_its_line(pattern, problem, lab):
-    config = lab.config(f"[source edge]\nmatch = _UID=0\npattern = {pattern}\n{SENTINEL}")
+    config = lab.config(f"[log edge]\nmatch = _UID=0\npattern = {pattern}\n{SENTINEL}")
     for argv in ((lab.daemon_path, "-c", config), (lab.cli_path, "check", "-c", config)):
         done = lab.server.run(*argv, check=False, timeout=5)
         assert done.returncode == 2, done
-        assert f"{config}:6: error: source edge: pattern: {problem}" in done.stderr
+        assert f"{config}:6: error: log edge: pattern: {problem}" in done.stderr
 
 
 def test_a_pattern_must_find_what_a_door_asks_for(lab):
-    config = lab.config("[source edge]\nmatch = _UID=0\npattern = (?<SRC>.*) (?<DPT>.*)\n"
-                        + ipset_door(source="edge", interface="eth0", target="192.0.2.1"))
+    config = lab.config("[log edge]\nmatch = _UID=0\npattern = (?<SRC>.*) (?<DPT>.*)\n"
+                        + ipset_door(log="edge", interface="eth0", target="192.0.2.1"))
     done = lab.knocktail("check", "-c", config)
     assert done.returncode == 2
-    assert f"{config}:6: error: source edge: pattern has no group named IN" in done.stderr
-    assert f"{config}:6: error: source edge: pattern has no group named DST" in done.stderr
+    assert f"{config}:6: error: log edge: pattern has no group named IN" in done.stderr
+    assert f"{config}:6: error: log edge: pattern has no group named DST" in done.stderr
 
 
 def test_a_line_that_would_take_for_ever(client, start, lab):
