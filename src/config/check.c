@@ -51,8 +51,8 @@ static bool has(const struct check *check, const char *key)
 /* Whether something opens the door for addresses of this family. */
 static bool opens_for(const struct door *door, enum family family)
 {
-	return door->backend == BACKEND_IPTABLES || door->set[family] ||
-	       door->start_command[family];
+	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
+	       door->opening.start_command[family];
 }
 
 /* Asks what is given, not what it is worth: bad values have had their complaint. */
@@ -66,15 +66,15 @@ static void check_backend(const struct check *check)
 	const struct door *door = check->door;
 	const char *const *names;
 
-	if (door->backend == N_BACKENDS || check->section->damaged)
+	if (door->opening.backend == N_BACKENDS || check->section->damaged)
 		return;
-	names = needed[door->backend];
+	names = needed[door->opening.backend];
 	if (names && !has(check, names[FAMILY_IPV4]) && !has(check, names[FAMILY_IPV6]))
 		complain_error(check->complaints, check->section->line,
 			       "door %s: neither %s nor %s is given: a knock would open nothing",
 			       door->name, names[FAMILY_IPV4], names[FAMILY_IPV6]);
-	if (door->set[FAMILY_IPV4] && door->set[FAMILY_IPV6] &&
-	    strcmp(door->set[FAMILY_IPV4], door->set[FAMILY_IPV6]) == 0)
+	if (door->opening.set[FAMILY_IPV4] && door->opening.set[FAMILY_IPV6] &&
+	    strcmp(door->opening.set[FAMILY_IPV4], door->opening.set[FAMILY_IPV6]) == 0)
 		complain_error(
 			check->complaints, line_of(check, "set_6"),
 			"door %s: set and set_6 name the same set, and a set holds addresses "
@@ -86,7 +86,7 @@ static void check_commands(const struct check *check, enum family family)
 {
 	const char *start = start_keys[family], *stop = stop_keys[family];
 
-	if (check->door->backend != BACKEND_COMMAND || check->section->damaged)
+	if (check->door->opening.backend != BACKEND_COMMAND || check->section->damaged)
 		return;
 	if (has(check, stop) && !has(check, start))
 		complain_error(check->complaints, line_of(check, stop),
@@ -112,8 +112,8 @@ static void check_families(const struct check *check)
 			       "door %s: target is an %s address, and nothing opens the door for "
 			       "%s: %s is missing",
 			       door->name, family_names[family], family_names[family],
-			       door->backend == BACKEND_COMMAND ? start_keys[family]
-								: set_keys[family]);
+			       door->opening.backend == BACKEND_COMMAND ? start_keys[family]
+									: set_keys[family]);
 	}
 	for (size_t i = 0; i < door->n_allow; i++) {
 		family = address_family(&door->allow[i].base);

@@ -105,7 +105,7 @@ static void complain_foreign(const struct part *part, const struct key *key, uns
 			owners[n++] = backend_names[i];
 	complain_error(part->complaints, line, "%s: %s belongs to the backend %s, not to %s",
 		       part->where, key->name, parse_list_choices(owners, list),
-		       backend_names[part->door->backend]);
+		       backend_names[part->door->opening.backend]);
 }
 
 /* Whether the row is this door's; if no row of the key is, but it is given, with a complaint. */
@@ -116,11 +116,11 @@ static bool belongs(const struct part *part, const struct key *key, const struct
 	if (backends == 0)
 		return true;
 	/* Of an unknown backend: the text is judged all the same, if it can mean but one thing. */
-	if (part->door->backend == N_BACKENDS)
+	if (part->door->opening.backend == N_BACKENDS)
 		return entry && backends == key->backends;
-	if (key->backends & 1U << part->door->backend)
+	if (key->backends & 1U << part->door->opening.backend)
 		return true;
-	if (entry && !(backends & 1U << part->door->backend) &&
+	if (entry && !(backends & 1U << part->door->opening.backend) &&
 	    key_find(part->kind, key->name) == key)
 		complain_foreign(part, key, entry->line);
 	return false;
@@ -202,7 +202,7 @@ static int read_door(struct ini_section *section, struct complaints *complaints,
 	struct part part = {SECTION_DOOR, section, where, door, door, complaints};
 	int r;
 
-	door->backend = N_BACKENDS;
+	door->opening.backend = N_BACKENDS;
 	read_name(SECTION_DOOR, section, complaints, door->name, where);
 	r = read_part(&part);
 	draft->doors[n].section = section;

@@ -11,12 +11,12 @@ void door_done(struct door *door)
 	free(door->allow);
 	free(door->one_time_sequences);
 	free(door->log);
-	free(door->entry);
-	free(door->chain);
+	free(door->opening.entry);
+	free(door->opening.chain);
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		free(door->set[family]);
-		strv_free(door->start_command[family]);
-		strv_free(door->stop_command[family]);
+		free(door->opening.set[family]);
+		strv_free(door->opening.start_command[family]);
+		strv_free(door->opening.stop_command[family]);
 	}
 	*door = (struct door){0};
 }

@@ -19,9 +19,20 @@ struct knock {
 	uint64_t seq_timeout_us; /* from the first probe to the last */
 };
 
+/* What opens a door, and what closes it again. Pointers and commands as those of a door. */
+struct opening {
+	enum backend_kind backend;
+	char *set[N_FAMILIES]; /* ipset: the set's name; nft: "FAMILY TABLE SET" */
+	char *entry;	       /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
+	struct sequence ports; /* what is open, in no order; none: not said (ipset, nft) */
+	char *chain;	       /* iptables */
+	char **start_command[N_FAMILIES];
+	char **stop_command[N_FAMILIES];
+};
+
 enum { DOOR_NAME_MAX = 32 };
 
-/* What opens a door: bits of door.auth. */
+/* What counts as a knock: bits of door.auth. */
 enum { AUTH_SEQUENCE = 1 << 0, AUTH_TOKEN = 1 << 1, AUTH_SPA = 1 << 2 };
 
 /* All pointers belong to the door and may be NULL. Commands are argument vectors that end in NULL
@@ -39,13 +50,7 @@ struct door {
 	size_t n_allow;
 	uint64_t timeout_us; /* how long it stays open; whole seconds */
 	uint32_t max_open;   /* grants at the same time */
-	enum backend_kind backend;
-	char *set[N_FAMILIES]; /* ipset: the set's name; nft: "FAMILY TABLE SET" */
-	char *entry;	       /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
-	struct sequence ports; /* what is open, in no order; none: not said (ipset, nft) */
-	char *chain;	       /* iptables */
-	char **start_command[N_FAMILIES];
-	char **stop_command[N_FAMILIES];
+	struct opening opening;
 };
 
 /* Frees what the door owns, not the door itself. */

@@ -14,13 +14,14 @@ static int command_spell(const struct door *door, const struct visitor *visitor,
 {
 	enum family family = address_family(&visitor->source);
 
-	if (!door->start_command[family])
+	if (!door->opening.start_command[family])
 		return -EAFNOSUPPORT;
-	passage->start = placeholder_expand_all(door->start_command[family], door, visitor);
+	passage->start = placeholder_expand_all(door->opening.start_command[family], door, visitor);
 	if (!passage->start)
 		return -ENOMEM;
-	if (door->stop_command[family]) {
-		passage->stop = placeholder_expand_all(door->stop_command[family], door, visitor);
+	if (door->opening.stop_command[family]) {
+		passage->stop =
+			placeholder_expand_all(door->opening.stop_command[family], door, visitor);
 		if (!passage->stop)
 			return -ENOMEM;
 	}
@@ -57,8 +58,8 @@ static int command_close(struct firewall *firewall, const struct passage *passag
 static int command_check(struct firewall *firewall, const struct door *door, enum family family)
 {
 	char *const *const commands[] = {
-		door->start_command[family],
-		door->stop_command[family],
+		door->opening.start_command[family],
+		door->opening.stop_command[family],
 	};
 
 	for (size_t i = 0; i < 2; i++)

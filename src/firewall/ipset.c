@@ -258,7 +258,7 @@ static int check_set(struct firewall *firewall, const struct door *door, enum fa
 {
 	static const char *const families[N_FAMILIES] = {" family inet ", " family inet6 "};
 	static const char *const versions[N_FAMILIES] = {"IPv4", "IPv6"};
-	const char *set = door->set[family], *output, *type;
+	const char *set = door->opening.set[family], *output, *type;
 	int r;
 
 	r = run(firewall, set, "list -t %s", set);
@@ -269,11 +269,11 @@ static int check_set(struct firewall *firewall, const struct door *door, enum fa
 	if (!type || strncmp(type, "Type: hash:", 11) != 0)
 		return firewall_fail(firewall, -EMEDIUMTYPE,
 				     "ipset %s: not a hash: set; create it as hash:ip", set);
-	if (count(type, ',') != count(door->entry, ','))
+	if (count(type, ',') != count(door->opening.entry, ','))
 		return firewall_fail(
 			firewall, -EMEDIUMTYPE,
 			"ipset %s: an element of type %.*s does not look as entry = %s", set,
-			(int)strcspn(type + 6, "\n"), type + 6, door->entry);
+			(int)strcspn(type + 6, "\n"), type + 6, door->opening.entry);
 	if (!header_has(output, families[family]))
 		return firewall_fail(firewall, -EAFNOSUPPORT,
 				     "ipset %s: not a set for %s; create it with%s", set,
@@ -287,7 +287,7 @@ static int check_set(struct firewall *firewall, const struct door *door, enum fa
 
 static int ipset_check(struct firewall *firewall, const struct door *door, enum family family)
 {
-	int r = door->set[family] ? check_set(firewall, door, family) : 0;
+	int r = door->opening.set[family] ? check_set(firewall, door, family) : 0;
 
 	/* A session that was asked for headers alone never shows members again. */
 	if (firewall->ipset)

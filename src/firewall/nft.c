@@ -287,11 +287,12 @@ static int rehearse(struct firewall *firewall, const struct door *door, enum fam
 	int r;
 
 	address_parse(examples[family], &visitor.source);
-	element = placeholder_expand(door->entry, door, &visitor);
+	element = placeholder_expand(door->opening.entry, door, &visitor);
 	if (!element)
-		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", door->set[family]);
+		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory",
+				     door->opening.set[family]);
 	nft_ctx_set_dry_run(firewall->nft->context, true);
-	r = add(firewall, door->set[family], element, 1);
+	r = add(firewall, door->opening.set[family], element, 1);
 	if (firewall->nft)
 		nft_ctx_set_dry_run(firewall->nft->context, false);
 	free(element);
@@ -320,7 +321,7 @@ static int check_type(struct firewall *firewall, const struct door *door, enum f
 		      const char *type)
 {
 	static const char *const types[N_FAMILIES] = {"ipv4_addr", "ipv6_addr"};
-	const char *set = door->set[family], *entry = door->entry, *part = type;
+	const char *set = door->opening.set[family], *entry = door->opening.entry, *part = type;
 	size_t length = strcspn(type, "\n");
 
 	if (count_dots(type, type + length) != count_dots(entry, entry + strlen(entry)))
@@ -338,7 +339,7 @@ static int check_type(struct firewall *firewall, const struct door *door, enum f
 
 static int check_set(struct firewall *firewall, const struct door *door, enum family family)
 {
-	const char *set = door->set[family], *output, *type, *flags;
+	const char *set = door->opening.set[family], *output, *type, *flags;
 	int r;
 
 	r = run(firewall, set, "list set %s\n", set);
@@ -363,7 +364,7 @@ static int check_set(struct firewall *firewall, const struct door *door, enum fa
 
 static int nft_check(struct firewall *firewall, const struct door *door, enum family family)
 {
-	return door->set[family] ? check_set(firewall, door, family) : 0;
+	return door->opening.set[family] ? check_set(firewall, door, family) : 0;
 }
 
 const struct backend backend_nft = {

@@ -19,7 +19,7 @@ DEFINE_CLEANUP(struct passage *, passage_free)
 
 const struct backend *backend_of(const struct door *door)
 {
-	return backends[door->backend];
+	return backends[door->opening.backend];
 }
 
 int passage_new(const struct door *door, const struct visitor *visitor, struct passage **ret)

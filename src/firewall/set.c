@@ -14,12 +14,12 @@
 
 int set_spell(const struct door *door, const struct visitor *visitor, struct passage *passage)
 {
-	const char *set = door->set[address_family(&visitor->source)];
+	const char *set = door->opening.set[address_family(&visitor->source)];
 
 	if (!set)
 		return -EAFNOSUPPORT;
 	passage->set = strdup(set);
-	passage->element = placeholder_expand(door->entry, door, visitor);
+	passage->element = placeholder_expand(door->opening.entry, door, visitor);
 	return passage->set && passage->element ? 0 : -ENOMEM;
 }
 

@@ -224,9 +224,9 @@ int main(int argc, char *argv[])
 		return EXIT_FAILURE;
 	}
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		door.backend = cases[i].backend;
-		door.set[FAMILY_IPV4] = (char *)cases[i].set;
-		door.entry = (char *)cases[i].entry;
+		door.opening.backend = cases[i].backend;
+		door.opening.set[FAMILY_IPV4] = (char *)cases[i].set;
+		door.opening.entry = (char *)cases[i].entry;
 		printf("%s, entry = %s\n", cases[i].name, cases[i].entry);
 		run(cases[i].name, &door, n, cases[i].flush);
 	}
@@ -235,9 +235,9 @@ int main(int argc, char *argv[])
 		fputs("bench-grants: cannot fill the sets\n", stderr);
 	puts("one grant among 60000 other elements");
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i += 2) {
-		door.backend = cases[i].backend;
-		door.set[FAMILY_IPV4] = (char *)cases[i].set;
-		door.entry = (char *)cases[i].entry;
+		door.opening.backend = cases[i].backend;
+		door.opening.set[FAMILY_IPV4] = (char *)cases[i].set;
+		door.opening.entry = (char *)cases[i].entry;
 		run_crowded(cases[i].name, &door);
 	}
 	support_remove(directory);

@@ -26,9 +26,9 @@ static struct door door = {
 	.name = "ssh",
 	.timeout_us = TIMEOUT_S * S,
 	.max_open = 10,
-	.entry = (char *)"%IP%",
-	.ports = {1, {{22, 6}}},
-	.chain = (char *)"KNOCKTAIL",
+	.opening.entry = (char *)"%IP%",
+	.opening.ports = {1, {{22, 6}}},
+	.opening.chain = (char *)"KNOCKTAIL",
 };
 
 static const struct address source = {
@@ -125,21 +125,21 @@ static int set_backend(const char *name, char *mark)
 	static char *stop[] = {(char *)"/usr/bin/rm", (char *)"-f", NULL, NULL};
 
 	start[1] = stop[2] = mark;
-	door.start_command[FAMILY_IPV4] = start;
-	door.stop_command[FAMILY_IPV4] = stop;
-	door.set[FAMILY_IPV4] = (char *)"knock";
+	door.opening.start_command[FAMILY_IPV4] = start;
+	door.opening.stop_command[FAMILY_IPV4] = stop;
+	door.opening.set[FAMILY_IPV4] = (char *)"knock";
 	if (strcmp(name, "ipset") == 0)
-		door.backend = BACKEND_IPSET;
+		door.opening.backend = BACKEND_IPSET;
 	else if (strcmp(name, "iptables") == 0)
-		door.backend = BACKEND_IPTABLES;
+		door.opening.backend = BACKEND_IPTABLES;
 	else if (strcmp(name, "command") == 0)
-		door.backend = BACKEND_COMMAND;
+		door.opening.backend = BACKEND_COMMAND;
 	else if (strcmp(name, "nft") == 0)
-		door.backend = BACKEND_NFT;
+		door.opening.backend = BACKEND_NFT;
 	else
 		return -1;
-	if (door.backend == BACKEND_NFT)
-		door.set[FAMILY_IPV4] = (char *)"ip lab knock";
+	if (door.opening.backend == BACKEND_NFT)
+		door.opening.set[FAMILY_IPV4] = (char *)"ip lab knock";
 	return 0;
 }
 

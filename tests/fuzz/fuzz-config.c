@@ -144,19 +144,19 @@ static void check_door(const struct config *config, const struct door *door)
 	require((door->log == NULL) == (door->knock.filter.origin == OTHER_LOG_KERNEL));
 	require(door->timeout_us >= 1000000 && door->timeout_us % 1000000 == 0);
 	require(door->max_open > 0);
-	require(door->backend < N_BACKENDS);
+	require(door->opening.backend < N_BACKENDS);
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		opens |= door->set[family] || door->start_command[family];
-		require(!door->stop_command[family] || door->start_command[family]);
-		check_command(door->start_command[family]);
-		check_command(door->stop_command[family]);
+		opens |= door->opening.set[family] || door->opening.start_command[family];
+		require(!door->opening.stop_command[family] || door->opening.start_command[family]);
+		check_command(door->opening.start_command[family]);
+		check_command(door->opening.stop_command[family]);
 	}
-	require(opens == (door->backend != BACKEND_IPTABLES));
-	require((door->backend == BACKEND_IPTABLES) == (door->chain != NULL));
-	require(door->backend != BACKEND_IPTABLES || door->ports.n_steps > 0);
-	require(door->backend != BACKEND_COMMAND || door->ports.n_steps == 0);
-	require((door->backend == BACKEND_IPSET || door->backend == BACKEND_NFT) ==
-		(door->entry != NULL));
+	require(opens == (door->opening.backend != BACKEND_IPTABLES));
+	require((door->opening.backend == BACKEND_IPTABLES) == (door->opening.chain != NULL));
+	require(door->opening.backend != BACKEND_IPTABLES || door->opening.ports.n_steps > 0);
+	require(door->opening.backend != BACKEND_COMMAND || door->opening.ports.n_steps == 0);
+	require((door->opening.backend == BACKEND_IPSET || door->opening.backend == BACKEND_NFT) ==
+		(door->opening.entry != NULL));
 }
 
 static void check_log_section(const struct other_log *origin)

@@ -109,22 +109,22 @@ static void dump_door(FILE *out, const struct door *door)
 	fprintf(out, "%s.one_time_sequences=%s\n", door->name,
 		door->one_time_sequences ? door->one_time_sequences : "");
 	fprintf(out, "%s.log=%s\n", door->name, door->log ? door->log : "");
-	dump_ports(out, door, "ports", &door->ports);
-	fprintf(out, "%s.chain=%s\n", door->name, door->chain ? door->chain : "");
+	dump_ports(out, door, "ports", &door->opening.ports);
+	fprintf(out, "%s.chain=%s\n", door->name, door->opening.chain ? door->opening.chain : "");
 	dump_filter(out, door);
 	fprintf(out, "%s.seq_timeout=%s\n", door->name,
 		duration_format(door->knock.seq_timeout_us, text));
 	fprintf(out, "%s.timeout=%s\n", door->name, duration_format(door->timeout_us, text));
 	fprintf(out, "%s.max_open=%u\n", door->name, door->max_open);
-	fprintf(out, "%s.backend=%s\n", door->name, backend_names[door->backend]);
+	fprintf(out, "%s.backend=%s\n", door->name, backend_names[door->opening.backend]);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		fprintf(out, "%s.set%s=%s\n", door->name, family == FAMILY_IPV6 ? "_6" : "",
-			door->set[family] ? door->set[family] : "");
-	fprintf(out, "%s.entry=%s\n", door->name, door->entry ? door->entry : "");
-	dump_command(out, door->name, "start_command", door->start_command[FAMILY_IPV4]);
-	dump_command(out, door->name, "start_command_6", door->start_command[FAMILY_IPV6]);
-	dump_command(out, door->name, "stop_command", door->stop_command[FAMILY_IPV4]);
-	dump_command(out, door->name, "stop_command_6", door->stop_command[FAMILY_IPV6]);
+			door->opening.set[family] ? door->opening.set[family] : "");
+	fprintf(out, "%s.entry=%s\n", door->name, door->opening.entry ? door->opening.entry : "");
+	dump_command(out, door->name, "start_command", door->opening.start_command[FAMILY_IPV4]);
+	dump_command(out, door->name, "start_command_6", door->opening.start_command[FAMILY_IPV6]);
+	dump_command(out, door->name, "stop_command", door->opening.stop_command[FAMILY_IPV4]);
+	dump_command(out, door->name, "stop_command_6", door->opening.stop_command[FAMILY_IPV6]);
 }
 
 static void dump_log(FILE *out, const struct other_log *log)
@@ -373,7 +373,7 @@ static void test_cut_off(void **state)
 	assert_null(load_text("", 0));
 	config = load_text(good, strlen(good) - 1);
 	assert_non_null(config);
-	assert_string_equal(config->doors[1].set[FAMILY_IPV4], "web");
+	assert_string_equal(config->doors[1].opening.set[FAMILY_IPV4], "web");
 	config_free(config);
 }
 

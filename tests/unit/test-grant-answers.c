@@ -42,9 +42,9 @@ static struct passage *make_rule(const struct visitor *visitor)
 {
 	const struct door door = {
 		.name = "ip",
-		.backend = BACKEND_IPSET,
-		.set = {(char *)"kt"},
-		.entry = (char *)"%IP%",
+		.opening.backend = BACKEND_IPSET,
+		.opening.set = {(char *)"kt"},
+		.opening.entry = (char *)"%IP%",
 	};
 	struct passage *passage;
 

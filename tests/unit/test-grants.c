@@ -120,9 +120,9 @@ static struct door command_door(const char *name, uint64_t timeout_s, char **sta
 	struct door door = {
 		.timeout_us = timeout_s * S,
 		.max_open = 100,
-		.backend = BACKEND_COMMAND,
-		.start_command = {start, start},
-		.stop_command = {stop, stop},
+		.opening.backend = BACKEND_COMMAND,
+		.opening.start_command = {start, start},
+		.opening.stop_command = {stop, stop},
 	};
 
 	snprintf(door.name, sizeof door.name, "%s", name);
@@ -469,12 +469,12 @@ static void test_no_command_for_the_family(void **state)
 	struct fixture *fixture = *state;
 	struct door door = true_door("ssh", 30);
 
-	door.start_command[FAMILY_IPV6] = NULL;
+	door.opening.start_command[FAMILY_IPV6] = NULL;
 	open_door(fixture, &door, C6, T0);
 	expect_news(fixture,
 		    "refused ssh 2001:db8::1 0: the door has no set_6 or start_command_6\n");
 	door = true_door("ssh", 30);
-	door.start_command[FAMILY_IPV4] = NULL;
+	door.opening.start_command[FAMILY_IPV4] = NULL;
 	open_door(fixture, &door, A, T0);
 	expect_news(fixture, "refused ssh 192.0.2.1 0: the door has no set or start_command\n");
 	assert_int_equal(grants_count(fixture->grants), 0);
@@ -515,7 +515,7 @@ static void test_start_that_is_not_there(void **state)
 	struct fixture *fixture = *state;
 	struct door door = true_door("ssh", 30);
 
-	door.start_command[FAMILY_IPV4] = COMMAND(TEXT("/nonexistent/start"));
+	door.opening.start_command[FAMILY_IPV4] = COMMAND(TEXT("/nonexistent/start"));
 	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), -ENOENT);
 	open_door(fixture, &door, A, T0);
 	expect_news(fixture, "refused ssh 192.0.2.1 0: cannot run /nonexistent/start: No such "
@@ -524,7 +524,7 @@ static void test_start_that_is_not_there(void **state)
 	assert_false(has_record(fixture, "ssh@192.0.2.1"));
 	door = true_door("ssh", 30);
 	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), 0);
-	door.stop_command[FAMILY_IPV6] = COMMAND(TEXT("/etc/passwd"));
+	door.opening.stop_command[FAMILY_IPV6] = COMMAND(TEXT("/etc/passwd"));
 	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), -EACCES);
 }
 
@@ -636,7 +636,7 @@ static void test_stop_that_is_not_there(void **state)
 	struct fixture *fixture = *state;
 	struct door door = true_door("ssh", 30);
 
-	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/nonexistent/stop"));
+	door.opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/nonexistent/stop"));
 	open_door(fixture, &door, A, T0);
 	await_news(fixture, 1, T0);
 	fixture->news[0] = '\0';
@@ -653,7 +653,7 @@ static void test_no_stop(void **state)
 	struct fixture *fixture = *state;
 	struct door door = true_door("ssh", 30);
 
-	door.stop_command[FAMILY_IPV4] = NULL;
+	door.opening.stop_command[FAMILY_IPV4] = NULL;
 	open_door(fixture, &door, A, T0);
 	await_news(fixture, 1, T0);
 	grants_run(fixture->grants, T0 + 30 * S);
@@ -779,8 +779,8 @@ static void test_knock_while_closing_a_changed_door(void **state)
 	open_door(fixture, &door, A, T0);
 	await_news(fixture, 1, T0);
 	grants_run(fixture->grants, T0 + 30 * S);
-	door.start_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), other);
-	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/rm"), other);
+	door.opening.start_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), other);
+	door.opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/rm"), other);
 	open_door(fixture, &door, A, T0 + 30 * S);
 	await_news(fixture, 3, T0 + 30 * S);
 	assert_true(support_exists(other));
@@ -880,7 +880,7 @@ static void test_suspend_and_resume(void **state)
 	assert_true(has_record(fixture, "mark@192.0.2.1"));
 	assert_false(has_record(fixture, "over@192.0.2.1"));
 
-	doors[1].stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/false"));
+	doors[1].opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/false"));
 	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct grant_loop){doors, 2},
 					T0 + 10 * S),
 			 0);
@@ -975,7 +975,7 @@ static void test_suspend_in_every_state(void **state)
 	char script[512];
 
 	snprintf(script, sizeof script, "printf x >>%s", fixture->count);
-	closing.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/sh"), TEXT("-c"), script);
+	closing.opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/sh"), TEXT("-c"), script);
 	closing.timeout_us += S / 2;
 	open_door(fixture, &closing, A, T0);
 	await_news(fixture, 1, T0);
@@ -1038,15 +1038,15 @@ static void test_review(void **state)
 	assert_int_equal(network_parse("198.51.100.0/24", &outside), 0);
 
 	/* A start command and a timeout of another kind make no difference to who is in. */
-	doors[0].start_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/false"));
+	doors[0].opening.start_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/false"));
 	doors[0].timeout_us = 5 * S;
 	doors[0].max_open = 0;
 	doors[0].allow = &inside;
 	doors[0].n_allow = 1;
-	doors[2].stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/true"), TEXT("%IP%"));
+	doors[2].opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/true"), TEXT("%IP%"));
 	doors[3].allow = &outside;
 	doors[3].n_allow = 1;
-	doors[4].start_command[FAMILY_IPV4] = NULL;
+	doors[4].opening.start_command[FAMILY_IPV4] = NULL;
 	strcpy(doors[1].name, "another");
 	grants_review(fixture->grants, find_door, &(struct grant_loop){doors, 5}, T0 + S);
 	assert_true(grants_next_us(fixture->grants) > T0 + S);
@@ -1069,7 +1069,7 @@ static void test_review_closes_the_old_way(void **state)
 
 	open_door(fixture, &door, A, T0);
 	await_news(fixture, 1, T0);
-	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/true"));
+	door.opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/true"));
 	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + S);
 	await_news(fixture, 2, T0 + S);
 	expect_news(fixture, "opened mark 192.0.2.1 30\nclosed mark 192.0.2.1 0\n");
@@ -1362,7 +1362,7 @@ static void test_no_place_for_a_command(void **state)
 					COMMAND(TEXT("/bin/true")));
 
 	quick.max_open = slow.max_open = 1000;
-	quick.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), fixture->mark);
+	quick.opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), fixture->mark);
 	for (unsigned i = 1; i <= N; i++) {
 		char source[32];
 
@@ -1443,8 +1443,8 @@ static void test_review_while_opening(void **state)
 
 	open_door(fixture, &door, A, T0);
 	grants_review(fixture->grants, find_door, &(struct grant_loop){NULL, 0}, T0);
-	door.start_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), other);
-	door.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/rm"), other);
+	door.opening.start_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), other);
+	door.opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/rm"), other);
 	open_door(fixture, &door, A, T0 + S);
 	await_news(fixture, 3, T0 + S);
 	assert_true(support_exists(other));
@@ -1456,9 +1456,9 @@ static const struct door ipset_door = {
 	.name = "ip",
 	.timeout_us = 30 * S,
 	.max_open = 10,
-	.backend = BACKEND_IPSET,
-	.set = {TEXT("kt")},
-	.entry = TEXT("%IP%"),
+	.opening.backend = BACKEND_IPSET,
+	.opening.set = {TEXT("kt")},
+	.opening.entry = TEXT("%IP%"),
 };
 
 static void test_ipset(void **state)
@@ -1655,8 +1655,8 @@ static void test_ipset_survey_spelled(void **state)
 	struct door door = ipset_door;
 
 	assert_int_equal(support_ipset("create ktp hash:ip,port timeout 0"), 0);
-	door.set[FAMILY_IPV4] = TEXT("ktp");
-	door.entry = TEXT("%IP%,22");
+	door.opening.set[FAMILY_IPV4] = TEXT("ktp");
+	door.opening.entry = TEXT("%IP%,22");
 	open_door(fixture, &door, A, T0);
 	expect_news(fixture, "opened ip 192.0.2.1 30\n");
 	grants_run(fixture->grants, T0 + S);
@@ -1810,8 +1810,8 @@ static void test_survey_of_a_large_set(void **state)
 	struct door door = ipset_door;
 	uint64_t next_us;
 
-	door.backend = BACKEND_NFT;
-	door.set[FAMILY_IPV4] = TEXT("inet kt kt");
+	door.opening.backend = BACKEND_NFT;
+	door.opening.set[FAMILY_IPV4] = TEXT("inet kt kt");
 	open_door(fixture, &door, A, T0);
 	run_all(fixture, T0 + S);
 	assert_true(grants_next_us(fixture->grants) <= T0 + 2 * S);
@@ -1958,9 +1958,9 @@ static const struct door iptables_door = {
 	.name = "ipt",
 	.timeout_us = 30 * S,
 	.max_open = 1000,
-	.backend = BACKEND_IPTABLES,
-	.ports = {1, {{22, 6}}},
-	.chain = TEXT("KNOCKTAIL"),
+	.opening.backend = BACKEND_IPTABLES,
+	.opening.ports = {1, {{22, 6}}},
+	.opening.chain = TEXT("KNOCKTAIL"),
 };
 
 static void test_iptables(void **state)

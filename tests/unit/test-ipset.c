@@ -86,9 +86,9 @@ static struct passage *new_rule(const char *set, const char *entry, const char *
 	const struct door door = {
 		.name = "ssh",
 		.timeout_us = 30000000,
-		.backend = BACKEND_IPSET,
-		.set = {TEXT(set), TEXT(set)},
-		.entry = TEXT(entry),
+		.opening.backend = BACKEND_IPSET,
+		.opening.set = {TEXT(set), TEXT(set)},
+		.opening.entry = TEXT(entry),
 	};
 	struct address address;
 	struct passage *passage;
@@ -362,9 +362,9 @@ static void test_lists(void **state)
 				 TEXT("comment"),	  TEXT("a timeout 3 b"), NULL};
 	const struct door checked = {
 		.name = "ssh",
-		.backend = BACKEND_IPSET,
-		.set = {TEXT("ip")},
-		.entry = TEXT("%IP%"),
+		.opening.backend = BACKEND_IPSET,
+		.opening.set = {TEXT("ip")},
+		.opening.entry = TEXT("%IP%"),
 	};
 	struct fixture *fixture = needed(state);
 
@@ -418,9 +418,9 @@ static void test_check(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct door door = {
 			.name = "ssh",
-			.backend = BACKEND_IPSET,
-			.set = {TEXT(cases[i].set), TEXT(cases[i].set_6)},
-			.entry = TEXT(cases[i].entry),
+			.opening.backend = BACKEND_IPSET,
+			.opening.set = {TEXT(cases[i].set), TEXT(cases[i].set_6)},
+			.opening.entry = TEXT(cases[i].entry),
 		};
 		int r = firewall_check(fixture->firewall, &door);
 		const char *problem = firewall_problem(fixture->firewall);
@@ -436,9 +436,9 @@ static void test_leaves_others_alone(void **state)
 {
 	const struct door door = {
 		.name = "ssh",
-		.backend = BACKEND_IPSET,
-		.set = {TEXT("ip")},
-		.entry = TEXT("%IP%"),
+		.opening.backend = BACKEND_IPSET,
+		.opening.set = {TEXT("ip")},
+		.opening.entry = TEXT("%IP%"),
 	};
 	struct fixture *fixture = needed(state);
 	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");

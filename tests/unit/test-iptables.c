@@ -100,16 +100,16 @@ static struct fixture *needed(void **state)
 
 static const struct door ssh = {
 	.name = "ssh",
-	.backend = BACKEND_IPTABLES,
-	.ports = {3, {{22, IPPROTO_TCP}, {53, IPPROTO_UDP}, {443, IPPROTO_TCP}}},
-	.chain = TEXT("KNOCKTAIL"),
+	.opening.backend = BACKEND_IPTABLES,
+	.opening.ports = {3, {{22, IPPROTO_TCP}, {53, IPPROTO_UDP}, {443, IPPROTO_TCP}}},
+	.opening.chain = TEXT("KNOCKTAIL"),
 };
 
 static const struct door web = {
 	.name = "ssh-web",
-	.backend = BACKEND_IPTABLES,
-	.ports = {1, {{80, IPPROTO_TCP}}},
-	.chain = TEXT("KNOCKTAIL"),
+	.opening.backend = BACKEND_IPTABLES,
+	.opening.ports = {1, {{80, IPPROTO_TCP}}},
+	.opening.chain = TEXT("KNOCKTAIL"),
 };
 
 static struct passage *new_rule(const struct door *door, const char *source)
@@ -752,8 +752,8 @@ static void test_ready_for_many(void **state)
 	struct door door = web, wrong = web;
 
 	strcpy(wrong.name, "wrong");
-	wrong.ports.steps[0].protocol = IPPROTO_UDP;
-	wrong.chain = TEXT("far-too-long-for-the-name-of-a-chain");
+	wrong.opening.ports.steps[0].protocol = IPPROTO_UDP;
+	wrong.opening.chain = TEXT("far-too-long-for-the-name-of-a-chain");
 	n_troubles = 0;
 	for (unsigned i = 0; i < N; i++) {
 		snprintf(door.name, sizeof door.name, "web%u", i);
@@ -785,7 +785,7 @@ static void test_check(void **state)
 	after = list(fixture, "/usr/sbin/iptables");
 	assert_string_equal(before, after);
 	free(after);
-	door.chain = TEXT("far-too-long-for-the-name-of-a-chain");
+	door.opening.chain = TEXT("far-too-long-for-the-name-of-a-chain");
 	assert_int_equal(firewall_check(fixture->firewall, &door), -EIO);
 	assert_non_null(strstr(firewall_problem(fixture->firewall), "iptables far-too-long-"));
 	free(before);

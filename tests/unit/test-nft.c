@@ -102,9 +102,9 @@ static struct door nft_door(const char *set, const char *set_6, const char *entr
 	return (struct door){
 		.name = "ssh",
 		.timeout_us = 30000000,
-		.backend = BACKEND_NFT,
-		.set = {TEXT(set), TEXT(set_6)},
-		.entry = TEXT(entry),
+		.opening.backend = BACKEND_NFT,
+		.opening.set = {TEXT(set), TEXT(set_6)},
+		.opening.entry = TEXT(entry),
 	};
 }
 

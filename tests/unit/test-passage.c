@@ -67,9 +67,9 @@ static int read_text(const char *text, struct passage **passage)
 static const struct door ipset_door = {
 	.name = "ssh",
 	.timeout_us = 30000000,
-	.backend = BACKEND_IPSET,
-	.set = {TEXT("knock_ssh"), TEXT("knock_ssh_6")},
-	.entry = TEXT("%IP%,tcp:22"),
+	.opening.backend = BACKEND_IPSET,
+	.opening.set = {TEXT("knock_ssh"), TEXT("knock_ssh_6")},
+	.opening.entry = TEXT("%IP%,tcp:22"),
 };
 
 static void test_tokens(void **state)
@@ -167,9 +167,9 @@ static void test_nft_rule(void **state)
 {
 	const struct door door = {
 		.name = "ssh",
-		.backend = BACKEND_NFT,
-		.set = {NULL, TEXT("inet filter knock_ssh")},
-		.entry = TEXT("%IP% . 22"),
+		.opening.backend = BACKEND_NFT,
+		.opening.set = {NULL, TEXT("inet filter knock_ssh")},
+		.opening.entry = TEXT("%IP% . 22"),
 	};
 	struct address from = address("192.0.2.1");
 	struct passage *passage = new_rule(&door, "2001:db8::1"), *read = NULL, *none = NULL;
@@ -193,9 +193,9 @@ static void test_iptables_rule(void **state)
 {
 	const struct door door = {
 		.name = "ssh",
-		.backend = BACKEND_IPTABLES,
-		.ports = {3, {{22, 6}, {53, 17}, {443, 6}}},
-		.chain = TEXT("KNOCKTAIL"),
+		.opening.backend = BACKEND_IPTABLES,
+		.opening.ports = {3, {{22, 6}, {53, 17}, {443, 6}}},
+		.opening.chain = TEXT("KNOCKTAIL"),
 	};
 	struct passage *passage = new_rule(&door, "2001:db8::1"), *read = NULL;
 	char *text = written(passage);
@@ -217,10 +217,11 @@ static void test_command_rule(void **state)
 	const struct door door = {
 		.name = "web",
 		.timeout_us = 5000000,
-		.backend = BACKEND_COMMAND,
-		.start_command = {COMMAND(TEXT("/bin/open"), TEXT("%IP%"), TEXT("%TIMEOUT%"))},
-		.stop_command = {COMMAND(TEXT("/bin/shut"), TEXT("%DOOR%"), TEXT(""),
-					 TEXT("--from=%IP%"))},
+		.opening.backend = BACKEND_COMMAND,
+		.opening.start_command = {COMMAND(TEXT("/bin/open"), TEXT("%IP%"),
+						  TEXT("%TIMEOUT%"))},
+		.opening.stop_command = {COMMAND(TEXT("/bin/shut"), TEXT("%DOOR%"), TEXT(""),
+						 TEXT("--from=%IP%"))},
 	};
 	struct passage *passage = new_rule(&door, "192.0.2.1");
 	char *text = written(passage);
@@ -240,15 +241,15 @@ static void test_family_without_a_rule(void **state)
 {
 	const struct door ipset4 = {
 		.name = "a",
-		.backend = BACKEND_IPSET,
-		.set = {TEXT("s")},
-		.entry = TEXT("%IP%"),
+		.opening.backend = BACKEND_IPSET,
+		.opening.set = {TEXT("s")},
+		.opening.entry = TEXT("%IP%"),
 	};
 	const struct door command6 = {
 		.name = "b",
-		.backend = BACKEND_COMMAND,
-		.start_command = {NULL, COMMAND(TEXT("/bin/true"))},
-		.stop_command = {COMMAND(TEXT("/bin/true")), NULL},
+		.opening.backend = BACKEND_COMMAND,
+		.opening.start_command = {NULL, COMMAND(TEXT("/bin/true"))},
+		.opening.stop_command = {COMMAND(TEXT("/bin/true")), NULL},
 	};
 	struct address v4 = address("192.0.2.1"), v6 = address("2001:db8::1");
 	struct passage *passage = NULL;
@@ -302,9 +303,9 @@ static void test_reads_what_it_wrote(void **state)
 {
 	const struct door door = {
 		.name = "web",
-		.backend = BACKEND_COMMAND,
-		.start_command = {COMMAND(TEXT("/bin/open"))},
-		.stop_command = {COMMAND(TEXT("/bin/shut"), TEXT(""), TEXT("a=b=%IP%"))},
+		.opening.backend = BACKEND_COMMAND,
+		.opening.start_command = {COMMAND(TEXT("/bin/open"))},
+		.opening.stop_command = {COMMAND(TEXT("/bin/shut"), TEXT(""), TEXT("a=b=%IP%"))},
 	};
 	struct passage *passages[] = {
 		new_rule(&door, "192.0.2.1"),

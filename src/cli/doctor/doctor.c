@@ -82,8 +82,8 @@ void doctor_say(struct doctor *doctor, enum finding finding, const char *advice,
 
 static bool opens_for(const struct door *door, enum family family)
 {
-	return door->backend == BACKEND_IPTABLES || door->set[family] ||
-	       door->start_command[family];
+	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
+	       door->opening.start_command[family];
 }
 
 void doctor_each_door(struct doctor *doctor, doctor_door_fn fn)

@@ -73,12 +73,12 @@ static struct packet packet_to(const struct doctor *doctor, const struct door *d
 /* What the door guards, as far as it says; the number of ports. */
 static size_t guarded(const struct door *door, struct step ports[static SEQUENCE_STEPS_MAX])
 {
-	const char *text = door->entry ? door->entry : "";
+	const char *text = door->opening.entry ? door->opening.entry : "";
 	uint8_t protocol = strstr(text, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
 
-	memcpy(ports, door->ports.steps, sizeof door->ports.steps);
-	if (door->ports.n_steps > 0 || door->backend == BACKEND_COMMAND)
-		return door->ports.n_steps;
+	memcpy(ports, door->opening.ports.steps, sizeof door->opening.ports.steps);
+	if (door->opening.ports.n_steps > 0 || door->opening.backend == BACKEND_COMMAND)
+		return door->opening.ports.n_steps;
 	/* "%IP%,tcp:22", "%IP% . 22": the last number. */
 	for (const char *c = text; *c; c++)
 		if (strchr(",:. ", *c) && c[1] >= '1' && c[1] <= '9') {
@@ -357,7 +357,7 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 	struct step ports[SEQUENCE_STEPS_MAX];
 	size_t n = guarded(door, ports);
 
-	if (door->backend == BACKEND_COMMAND || lacks_target(doctor, door))
+	if (door->opening.backend == BACKEND_COMMAND || lacks_target(doctor, door))
 		return;
 	if (n == 0)
 		doctor_say(doctor, FINDING_WARNING, "say it: ports = 22/tcp",
@@ -366,8 +366,8 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 		struct packet packet = packet_to(doctor, door, family, ports[i]);
 		struct walk walk;
 
-		packet.set = door->set[family];
-		packet.chain = door->chain;
+		packet.set = door->opening.set[family];
+		packet.chain = door->opening.chain;
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 		if (walk.verdict == VERDICT_ACCEPT)
 			continue;
@@ -434,8 +434,8 @@ static bool is_used(const struct doctor *doctor, enum family family)
 		const struct door *door = &doctor->config->doors[i];
 
 		if (doctor->sides[family].is_there &&
-		    (door->backend == BACKEND_IPTABLES || door->set[family] ||
-		     door->start_command[family]))
+		    (door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
+		     door->opening.start_command[family]))
 			return true;
 	}
 	return false;

@@ -28,7 +28,7 @@ static void put_quoted(const char *text, FILE *file)
 
 static bool has_port(const struct door *door)
 {
-	return strchr(door->entry, ',') != NULL;
+	return strchr(door->opening.entry, ',') != NULL;
 }
 
 static void put_accept(const struct plan *plan, const struct place *place, enum family family,
@@ -37,17 +37,17 @@ static void put_accept(const struct plan *plan, const struct place *place, enum 
 	for (size_t i = 0; i < plan->config->n_doors; i++) {
 		const struct door *door = &plan->config->doors[i];
 
-		if (door->backend != BACKEND_IPSET || !door->set[family])
+		if (door->opening.backend != BACKEND_IPSET || !door->opening.set[family])
 			continue;
 		if (has_port(door))
 			fprintf(file, "%s-A %s -m set --match-set %s src,dst -j ACCEPT\n",
-				place->prefix, place->input, door->set[family]);
-		for (size_t j = 0; !has_port(door) && j < door->ports.n_steps; j++)
+				place->prefix, place->input, door->opening.set[family]);
+		for (size_t j = 0; !has_port(door) && j < door->opening.ports.n_steps; j++)
 			fprintf(file,
 				"%s-A %s -p %s --dport %u -m set --match-set %s src -j ACCEPT\n",
 				place->prefix, place->input,
-				protocol_names[door->ports.steps[j].protocol],
-				door->ports.steps[j].port, door->set[family]);
+				protocol_names[door->opening.ports.steps[j].protocol],
+				door->opening.ports.steps[j].port, door->opening.set[family]);
 	}
 }
 
@@ -56,13 +56,14 @@ static void put_chains(const struct plan *plan, const char *before, const char *
 {
 	for (size_t i = 0; i < plan->config->n_doors; i++) {
 		const struct door *door = &plan->config->doors[i];
-		bool is_first = door->backend == BACKEND_IPTABLES;
+		bool is_first = door->opening.backend == BACKEND_IPTABLES;
 
 		for (size_t j = 0; j < i && is_first; j++)
-			is_first = !plan->config->doors[j].chain ||
-				   strcmp(plan->config->doors[j].chain, door->chain) != 0;
+			is_first = !plan->config->doors[j].opening.chain ||
+				   strcmp(plan->config->doors[j].opening.chain,
+					  door->opening.chain) != 0;
 		if (is_first)
-			fprintf(file, "%s%s%s\n", before, door->chain, after);
+			fprintf(file, "%s%s%s\n", before, door->opening.chain, after);
 	}
 }
 
@@ -118,10 +119,10 @@ void plan_print_ipset(const struct plan *plan, FILE *file)
 		const struct door *door = &plan->config->doors[i];
 
 		for (enum family family = 0; family < N_FAMILIES; family++)
-			if (door->backend == BACKEND_IPSET && door->set[family] &&
+			if (door->opening.backend == BACKEND_IPSET && door->opening.set[family] &&
 			    plan_is_first(plan, i, family))
 				fprintf(file, "create %s hash:ip%s family %s timeout 0\n",
-					door->set[family], has_port(door) ? ",port" : "",
+					door->opening.set[family], has_port(door) ? ",port" : "",
 					family == FAMILY_IPV6 ? "inet6" : "inet");
 	}
 }

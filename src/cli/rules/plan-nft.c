@@ -17,16 +17,16 @@ void plan_nft_table(const struct plan *plan, struct nft_name *ret)
 	*ret = (struct nft_name){.family = "inet", .table = "knock"};
 	for (size_t i = 0; i < plan->config->n_doors; i++)
 		for (enum family family = 0; family < N_FAMILIES; family++)
-			if (plan->config->doors[i].backend == BACKEND_NFT &&
-			    plan->config->doors[i].set[family])
-				nft_name_split(plan->config->doors[i].set[family], ret);
+			if (plan->config->doors[i].opening.backend == BACKEND_NFT &&
+			    plan->config->doors[i].opening.set[family])
+				nft_name_split(plan->config->doors[i].opening.set[family], ret);
 }
 
 /* Writes one word for each part of an entry, with points in between: the type of the set, or what a
  * rule has to look up in it. */
 static void put_parts(const struct door *door, enum family family, bool is_type, FILE *file)
 {
-	const char *text = door->entry, *between = "";
+	const char *text = door->opening.entry, *between = "";
 
 	while (*text) {
 		size_t length = strcspn(text, " ");
@@ -58,10 +58,10 @@ static void put_sets(const struct plan *plan, FILE *file)
 		struct nft_name name;
 
 		for (enum family family = 0; family < N_FAMILIES; family++) {
-			if (door->backend != BACKEND_NFT || !door->set[family] ||
+			if (door->opening.backend != BACKEND_NFT || !door->opening.set[family] ||
 			    !plan_is_first(plan, i, family))
 				continue;
-			nft_name_split(door->set[family], &name);
+			nft_name_split(door->opening.set[family], &name);
 			fprintf(file, "\tset %s {\n\t\ttype ", name.set);
 			put_parts(door, family, true, file);
 			fputs("\n\t\tflags timeout\n\t}\n", file);
@@ -76,20 +76,21 @@ static void put_accept(const struct plan *plan, FILE *file)
 		struct nft_name name;
 
 		for (enum family family = 0; family < N_FAMILIES; family++) {
-			bool has_port = door->entry && strchr(door->entry, '.');
+			bool has_port = door->opening.entry && strchr(door->opening.entry, '.');
 
-			if (door->backend != BACKEND_NFT || !door->set[family])
+			if (door->opening.backend != BACKEND_NFT || !door->opening.set[family])
 				continue;
-			nft_name_split(door->set[family], &name);
+			nft_name_split(door->opening.set[family], &name);
 			if (has_port) {
 				fputs("\t\t", file);
 				put_parts(door, family, false, file);
 				fprintf(file, " @%s accept\n", name.set);
 			}
-			for (size_t j = 0; !has_port && j < door->ports.n_steps; j++)
+			for (size_t j = 0; !has_port && j < door->opening.ports.n_steps; j++)
 				fprintf(file, "\t\t%s dport %u %s saddr @%s accept\n",
-					protocol_names[door->ports.steps[j].protocol],
-					door->ports.steps[j].port, family_words[family], name.set);
+					protocol_names[door->opening.ports.steps[j].protocol],
+					door->opening.ports.steps[j].port, family_words[family],
+					name.set);
 		}
 	}
 }
@@ -211,14 +212,14 @@ static void put_closed(const struct plan *plan, FILE *file)
 	fputs("\n\t\t# Closed to everybody else; firewalld decides on what is left.\n", file);
 	for (size_t i = 0; i < plan->config->n_doors; i++) {
 		const struct door *door = &plan->config->doors[i];
-		const char *port = door->entry ? door->entry : "";
+		const char *port = door->opening.entry ? door->opening.entry : "";
 
-		for (size_t j = 0; j < door->ports.n_steps; j++)
+		for (size_t j = 0; j < door->opening.ports.n_steps; j++)
 			fprintf(file, "\t\t%s dport %u drop\n",
-				protocol_names[door->ports.steps[j].protocol],
-				door->ports.steps[j].port);
+				protocol_names[door->opening.ports.steps[j].protocol],
+				door->opening.ports.steps[j].port);
 		/* The part of an entry that is a number. */
-		for (; door->backend == BACKEND_NFT && *port; port += strspn(port, " ")) {
+		for (; door->opening.backend == BACKEND_NFT && *port; port += strspn(port, " ")) {
 			size_t length = strcspn(port, " ");
 
 			if (strspn(port, "0123456789") == length)

@@ -44,7 +44,8 @@ void nft_name_split(const char *set, struct nft_name *ret)
 
 static const char *any_set(const struct door *door)
 {
-	return door->set[FAMILY_IPV4] ? door->set[FAMILY_IPV4] : door->set[FAMILY_IPV6];
+	return door->opening.set[FAMILY_IPV4] ? door->opening.set[FAMILY_IPV4]
+					      : door->opening.set[FAMILY_IPV6];
 }
 
 /* All sets lie in one table, for a set can only be looked up from its own, and a table that accepts
@@ -57,9 +58,9 @@ static int check_tables(const struct config *config, enum variant variant)
 		const struct door *door = &config->doors[i];
 
 		for (enum family family = 0; family < N_FAMILIES; family++) {
-			if (door->backend != BACKEND_NFT || !door->set[family])
+			if (door->opening.backend != BACKEND_NFT || !door->opening.set[family])
 				continue;
-			nft_name_split(door->set[family], &name);
+			nft_name_split(door->opening.set[family], &name);
 			if (variant == VARIANT_FIREWALLD && strcmp(name.table, "firewalld") == 0)
 				return refuse(
 					door,
@@ -85,26 +86,26 @@ static int check_tables(const struct config *config, enum variant variant)
 /* Whether rules can be written that look an element such as the door's up. */
 static int check_entry(const struct door *door)
 {
-	bool has_port =
-		strchr(door->entry, ':') || strchr(door->entry, ',') || strchr(door->entry, '.');
+	bool has_port = strchr(door->opening.entry, ':') || strchr(door->opening.entry, ',') ||
+			strchr(door->opening.entry, '.');
 
-	if (door->backend == BACKEND_IPSET && has_port &&
-	    (strncmp(door->entry, "%IP%,", 5) != 0 || strchr(door->entry + 5, ',')))
+	if (door->opening.backend == BACKEND_IPSET && has_port &&
+	    (strncmp(door->opening.entry, "%IP%,", 5) != 0 || strchr(door->opening.entry + 5, ',')))
 		return refuse(door, "which type of set its entry belongs to is not known here");
-	if (!has_port && door->ports.n_steps == 0)
+	if (!has_port && door->opening.ports.n_steps == 0)
 		return refuse(door, "which port it opens is not said: ports = 22/tcp for example");
 	return 0;
 }
 
 static int check_door(const struct door *door, enum variant variant)
 {
-	if (!(backends[variant] & 1U << door->backend))
+	if (!(backends[variant] & 1U << door->opening.backend))
 		return refuse(door, "rules of %s cannot look up what its backend %s opens",
 			      variant_names[variant],
-			      door->backend == BACKEND_IPSET	  ? "ipset"
-			      : door->backend == BACKEND_IPTABLES ? "iptables"
-								  : "nft");
-	if (door->backend == BACKEND_IPSET || door->backend == BACKEND_NFT)
+			      door->opening.backend == BACKEND_IPSET	  ? "ipset"
+			      : door->opening.backend == BACKEND_IPTABLES ? "iptables"
+									  : "nft");
+	if (door->opening.backend == BACKEND_IPSET || door->opening.backend == BACKEND_NFT)
 		return any_set(door) ? check_entry(door) : -EINVAL;
 	return 0;
 }
@@ -153,11 +154,11 @@ int plan_make(const struct config *config, const struct sequence *open, enum var
 
 bool plan_is_first(const struct plan *plan, size_t door, enum family family)
 {
-	const char *set = plan->config->doors[door].set[family];
+	const char *set = plan->config->doors[door].opening.set[family];
 
 	for (size_t i = 0; i < door; i++)
-		if (plan->config->doors[i].set[family] &&
-		    strcmp(plan->config->doors[i].set[family], set) == 0)
+		if (plan->config->doors[i].opening.set[family] &&
+		    strcmp(plan->config->doors[i].opening.set[family], set) == 0)
 			return false;
 	return true;
 }

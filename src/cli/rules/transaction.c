@@ -205,13 +205,13 @@ static int restore_sets(struct undo *undo)
 		const struct door *door = &undo->plan->config->doors[i];
 
 		for (enum family family = 0; family < N_FAMILIES; family++) {
-			const char *const argv[] = {"/usr/sbin/ipset", "destroy", door->set[family],
-						    NULL};
+			const char *const argv[] = {"/usr/sbin/ipset", "destroy",
+						    door->opening.set[family], NULL};
 			int error = 0;
 
-			if (door->backend == BACKEND_IPSET && door->set[family] &&
+			if (door->opening.backend == BACKEND_IPSET && door->opening.set[family] &&
 			    plan_is_first(undo->plan, i, family) &&
-			    !had_set(undo, door->set[family]))
+			    !had_set(undo, door->opening.set[family]))
 				error = program_run(argv, NULL, NULL, undo->problem);
 			/* What could not be made cannot be destroyed. */
 			if (error != 0 && !strstr(undo->problem, "does not exist"))

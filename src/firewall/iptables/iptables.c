@@ -159,9 +159,10 @@ static int append_ports(const struct door *door, int protocol, char **ports, siz
 	if (!file)
 		return -ENOMEM;
 	fputs(protocol == IPPROTO_TCP ? "tcp " : "udp ", file);
-	for (size_t i = 0; i < door->ports.n_steps; i++)
-		if (door->ports.steps[i].protocol == protocol)
-			fprintf(file, "%s%u", n_ports++ > 0 ? "," : "", door->ports.steps[i].port);
+	for (size_t i = 0; i < door->opening.ports.n_steps; i++)
+		if (door->opening.ports.steps[i].protocol == protocol)
+			fprintf(file, "%s%u", n_ports++ > 0 ? "," : "",
+				door->opening.ports.steps[i].port);
 	if (fclose(file) != 0 || n_ports == 0) {
 		free(text);
 		return n_ports == 0 ? 0 : -ENOMEM;
@@ -176,7 +177,7 @@ static int iptables_spell(const struct door *door, const struct visitor *visitor
 	char address[ADDRESS_TEXT_MAX];
 	size_t n = 0;
 
-	passage->chain = strdup(door->chain);
+	passage->chain = strdup(door->opening.chain);
 	passage->element = strdup(address_format(&visitor->source, address));
 	passage->ports = calloc(3, sizeof *passage->ports);
 	if (!passage->chain || !passage->element || !passage->ports)
