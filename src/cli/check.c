@@ -79,7 +79,7 @@ static enum status check_live(const struct config *config, struct json_object *p
 		return STATUS_FAILED;
 	}
 	for (size_t i = 0; i < config->n_doors; i++) {
-		if (firewall_check(firewall, &config->doors[i]) < 0) {
+		if (firewall_check(firewall, &config->doors[i].opening) < 0) {
 			tell_problem(problems, config->doors[i].name, firewall_problem(firewall));
 			status = STATUS_FAILED;
 		}

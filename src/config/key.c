@@ -22,7 +22,9 @@
 enum { IPSET_TIMEOUT_MAX_S = 2147483 };
 
 const char *const section_names[] = {"options", "door", "log", NULL};
-const char *const backend_names[] = {"ipset", "nft", "iptables", "command", NULL};
+
+#define BACKEND_NAME(NAME, name) #name,
+const char *const backend_names[] = {BACKENDS(BACKEND_NAME) NULL};
 static const char *const on_stop_names[] = {"close", "keep", NULL};
 
 /* The order matters once: backend stands before the keys that belong to one. Such a key may have a

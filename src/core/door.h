@@ -10,7 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum backend_kind { BACKEND_IPSET, BACKEND_NFT, BACKEND_IPTABLES, BACKEND_COMMAND, N_BACKENDS };
+/* The backends. Another one is a row here, a file in firewall/, and its keys in config/key.c. */
+#define BACKENDS(row)		 row(IPSET, ipset) row(NFT, nft) row(IPTABLES, iptables) row(COMMAND, command)
+#define BACKEND_KIND(NAME, name) BACKEND_##NAME,
+enum backend_kind { BACKENDS(BACKEND_KIND) N_BACKENDS };
+#undef BACKEND_KIND
 
 /* What completes a static knock. */
 struct knock {
@@ -36,7 +40,7 @@ enum { DOOR_NAME_MAX = 32 };
 enum { AUTH_SEQUENCE = 1 << 0, AUTH_TOKEN = 1 << 1, AUTH_SPA = 1 << 2 };
 
 /* All pointers belong to the door and may be NULL. Commands are argument vectors that end in NULL
- * and still hold their tokens (%IP% and the like). */
+ * and still hold their placeholders (%IP% and the like). */
 struct door {
 	char name[DOOR_NAME_MAX + 1]; /* lower case: a-z 0-9 _ - */
 	unsigned auth;		      /* AUTH_* */

@@ -15,21 +15,29 @@ enum { VALUE_MAX = 64 };
 _Static_assert((int)USER_NAME_MAX < VALUE_MAX && (int)DOOR_NAME_MAX < VALUE_MAX,
 	       "there is room for names");
 
-static void put_address(const struct door *door, const struct visitor *visitor, char *value)
+struct placeholder_values placeholder_values(const struct door *door, const struct visitor *visitor)
 {
-	(void)door;
-	address_format(&visitor->source, value);
+	return (struct placeholder_values){
+		.door = door->name,
+		.source = visitor->source,
+		.user = visitor->user,
+		.timeout_us = door_timeout_us(door, visitor->seconds),
+	};
 }
 
-static void put_door(const struct door *door, const struct visitor *visitor, char *value)
+static void put_address(const struct placeholder_values *values, char *value)
 {
-	(void)visitor;
-	memcpy(value, door->name, strlen(door->name) + 1);
+	address_format(&values->source, value);
 }
 
-static void put_timeout(const struct door *door, const struct visitor *visitor, char *value)
+static void put_door(const struct placeholder_values *values, char *value)
 {
-	uint64_t seconds = door_timeout_us(door, visitor->seconds) / 1000000;
+	memcpy(value, values->door, strlen(values->door) + 1);
+}
+
+static void put_timeout(const struct placeholder_values *values, char *value)
+{
+	uint64_t seconds = values->timeout_us / 1000000;
 	size_t n_digits = 1;
 
 	for (uint64_t rest = seconds; rest >= 10; rest /= 10)
@@ -39,24 +47,22 @@ static void put_timeout(const struct door *door, const struct visitor *visitor, 
 		value[--n_digits] = (char)('0' + seconds % 10);
 }
 
-static void put_user(const struct door *door, const struct visitor *visitor, char *value)
+static void put_user(const struct placeholder_values *values, char *value)
 {
-	const char *user = visitor->user ? visitor->user : "";
+	const char *user = values->user ? values->user : "";
 
-	(void)door;
 	memcpy(value, user, strlen(user) + 1);
 }
 
-static void put_percent(const struct door *door, const struct visitor *visitor, char *value)
+static void put_percent(const struct placeholder_values *values, char *value)
 {
-	(void)door;
-	(void)visitor;
+	(void)values;
 	memcpy(value, "%", 2);
 }
 
 static const struct placeholder {
 	const char *text;
-	void (*put)(const struct door *door, const struct visitor *visitor, char *value);
+	void (*put)(const struct placeholder_values *values, char *value);
 } placeholders[] = {
 	{"%IP%", put_address}, {"%DOOR%", put_door}, {"%TIMEOUT%", put_timeout},
 	{"%USER%", put_user},  {"%%", put_percent},
@@ -77,7 +83,7 @@ size_t placeholder_length(const char *text)
 	return placeholder ? strlen(placeholder->text) : 0;
 }
 
-char *placeholder_expand(const char *text, const struct door *door, const struct visitor *visitor)
+char *placeholder_expand(const char *text, const struct placeholder_values *values)
 {
 	/* No placeholder is shorter than two bytes, so half of them may grow to VALUE_MAX. */
 	char *expanded = malloc(strlen(text) / 2 * VALUE_MAX + 2), *end = expanded;
@@ -88,7 +94,7 @@ char *placeholder_expand(const char *text, const struct door *door, const struct
 		const struct placeholder *placeholder = find_placeholder(text);
 
 		if (placeholder) {
-			placeholder->put(door, visitor, end);
+			placeholder->put(values, end);
 			end += strlen(end);
 			text += strlen(placeholder->text);
 		} else {
@@ -99,8 +105,7 @@ char *placeholder_expand(const char *text, const struct door *door, const struct
 	return expanded;
 }
 
-char **placeholder_expand_all(char *const *argv, const struct door *door,
-			      const struct visitor *visitor)
+char **placeholder_expand_all(char *const *argv, const struct placeholder_values *values)
 {
 	size_t n = 0;
 	char **expanded;
@@ -109,7 +114,7 @@ char **placeholder_expand_all(char *const *argv, const struct door *door,
 		n++;
 	expanded = calloc(n + 1, sizeof *expanded);
 	for (size_t i = 0; expanded && i < n; i++) {
-		expanded[i] = placeholder_expand(argv[i], door, visitor);
+		expanded[i] = placeholder_expand(argv[i], values);
 		if (!expanded[i])
 			return strv_free(expanded);
 	}

@@ -69,7 +69,8 @@ static void check_doors(struct manager *manager)
 
 	firewall_forget_ready(firewall);
 	for (size_t i = 0; i < manager->config->n_doors; i++)
-		firewall_make_ready(firewall, &manager->config->doors[i], clock_us(CLOCK_BOOTTIME),
+		firewall_make_ready(firewall, manager->config->doors[i].name,
+				    &manager->config->doors[i].opening, clock_us(CLOCK_BOOTTIME),
 				    on_trouble, NULL);
 	grant_loop_rearm(manager->doors);
 }

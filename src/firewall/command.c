@@ -5,30 +5,29 @@
 
 #include "core/door.h"
 #include "core/placeholder.h"
-#include "core/visitor.h"
 #include "firewall/backend.h"
+#include "firewall/passage.h"
 #include "util/children.h"
 
-static int command_spell(const struct door *door, const struct visitor *visitor,
+static int command_spell(const struct opening *opening, const struct placeholder_values *values,
 			 struct passage *passage)
 {
-	enum family family = address_family(&visitor->source);
+	enum family family = address_family(&values->source);
 
-	if (!door->opening.start_command[family])
+	if (!opening->start_command[family])
 		return -EAFNOSUPPORT;
-	passage->start = placeholder_expand_all(door->opening.start_command[family], door, visitor);
+	passage->start = placeholder_expand_all(opening->start_command[family], values);
 	if (!passage->start)
 		return -ENOMEM;
-	if (door->opening.stop_command[family]) {
-		passage->stop =
-			placeholder_expand_all(door->opening.stop_command[family], door, visitor);
+	if (opening->stop_command[family]) {
+		passage->stop = placeholder_expand_all(opening->stop_command[family], values);
 		if (!passage->stop)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static int run(struct firewall *firewall, char **argv, uint64_t now_us, void *owner)
+static int command_run(struct firewall *firewall, char **argv, uint64_t now_us, void *owner)
 {
 	int r;
 
@@ -45,21 +44,22 @@ static int command_open(struct firewall *firewall, const struct passage *passage
 {
 	(void)left_us;
 	if (children_count(firewall->children) >= FIREWALL_OPENING_MAX)
-		return firewall_fail(firewall, -EAGAIN, "too many commands run");
-	return run(firewall, passage->start, now_us, owner);
+		return firewall_fail(firewall, -EAGAIN, "too many commands are running");
+	return command_run(firewall, passage->start, now_us, owner);
 }
 
 static int command_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 			 void *owner)
 {
-	return run(firewall, passage->stop, now_us, owner);
+	return command_run(firewall, passage->stop, now_us, owner);
 }
 
-static int command_check(struct firewall *firewall, const struct door *door, enum family family)
+static int command_check(struct firewall *firewall, const struct opening *opening,
+			 enum family family)
 {
 	char *const *const commands[] = {
-		door->opening.start_command[family],
-		door->opening.stop_command[family],
+		opening->start_command[family],
+		opening->stop_command[family],
 	};
 
 	for (size_t i = 0; i < 2; i++)

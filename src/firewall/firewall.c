@@ -1,17 +1,13 @@
 #include "firewall/firewall.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 
 #include "core/door.h"
 #include "firewall/backend.h"
-#include "firewall/ipset.h"
-#include "firewall/iptables/iptables.h"
+#include "firewall/backends.h"
 #include "firewall/listing.h"
-#include "firewall/nft.h"
+#include "firewall/passage.h"
 #include "util/children.h"
 #include "util/cleanup.h"
 
@@ -40,22 +36,12 @@ struct firewall *firewall_free(struct firewall *firewall)
 {
 	if (firewall) {
 		children_free(firewall->children);
-		ipset_client_free(firewall->ipset);
-		nft_client_free(firewall->nft);
-		iptables_free(firewall->iptables);
+		for (size_t i = 0; i < N_BACKENDS; i++)
+			if (backends[i]->free)
+				backends[i]->free(firewall->state[i]);
 		free(firewall);
 	}
 	return NULL;
-}
-
-int firewall_fail(struct firewall *firewall, int error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(firewall->problem, sizeof firewall->problem, format, arguments);
-	va_end(arguments);
-	return error;
 }
 
 const char *firewall_problem(const struct firewall *firewall)
@@ -63,29 +49,31 @@ const char *firewall_problem(const struct firewall *firewall)
 	return firewall->problem;
 }
 
-int firewall_check(struct firewall *firewall, const struct door *door)
+int firewall_check(struct firewall *firewall, const struct opening *opening)
 {
 	int r = 0;
 
 	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
-		r = backend_of(door)->check(firewall, door, family);
+		r = backends[opening->backend]->check(firewall, opening, family);
 	return r;
 }
 
-void firewall_make_ready(struct firewall *firewall, const struct door *door, uint64_t now_us,
-			 firewall_trouble_fn fn, void *userdata)
+void firewall_make_ready(struct firewall *firewall, const char *door, const struct opening *opening,
+			 uint64_t now_us, firewall_trouble_fn fn, void *userdata)
 {
-	const struct backend *backend = backend_of(door);
-	int r = backend->ready ? backend->ready(firewall, door, now_us, fn, userdata)
-			       : firewall_check(firewall, door);
+	const struct backend *backend = backends[opening->backend];
+	int r = backend->ready ? backend->ready(firewall, door, opening, now_us, fn, userdata)
+			       : firewall_check(firewall, opening);
 
 	if (r < 0)
-		fn(userdata, door->name, firewall->problem);
+		fn(userdata, door, firewall->problem);
 }
 
 void firewall_forget_ready(struct firewall *firewall)
 {
-	iptables_forget_ready(firewall);
+	for (size_t i = 0; i < N_BACKENDS; i++)
+		if (backends[i]->forget_ready)
+			backends[i]->forget_ready(firewall);
 }
 
 int firewall_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
@@ -115,7 +103,7 @@ int firewall_list(struct firewall *firewall, const struct passage *passage, uint
 	listing->userdata = userdata;
 	r = passage->backend->list(firewall, passage, listing, now_us);
 	if (r == FIREWALL_DONE)
-		listing_tell(listing, now_us);
+		listing_deliver(listing, now_us);
 	else if (r < 0)
 		listing_free(listing);
 	return r < 0 ? r : 0;
@@ -151,7 +139,9 @@ bool listing_covers(const struct listing *listing, const struct passage *passage
 
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us)
 {
-	iptables_hurry(firewall, owner, kill_at_us);
+	for (size_t i = 0; i < N_BACKENDS; i++)
+		if (backends[i]->hurry)
+			backends[i]->hurry(firewall, owner, kill_at_us);
 	children_limit(firewall->children, owner, kill_at_us);
 }
 
@@ -163,45 +153,34 @@ int firewall_fd(const struct firewall *firewall)
 uint64_t firewall_next_us(const struct firewall *firewall)
 {
 	uint64_t next_us = children_next_us(firewall->children);
-	uint64_t iptables_us = iptables_next_us(firewall);
 
-	return iptables_us < next_us ? iptables_us : next_us;
+	for (size_t i = 0; i < N_BACKENDS; i++) {
+		uint64_t own_us =
+			backends[i]->next_us ? backends[i]->next_us(firewall) : UINT64_MAX;
+
+		next_us = own_us < next_us ? own_us : next_us;
+	}
+	return next_us;
 }
 
-/* How a command ended, in words; *ret_error is 0 if all went well. */
-static const char *describe(struct firewall *firewall, const struct child_exit *exit,
-			    int *ret_error)
+static void on_child_exit(struct firewall *firewall, const struct child_exit *exit, uint64_t now_us)
 {
-	const char *colon = exit->output[0] ? ": " : "";
+	int error;
 
-	if (exit->code == CLD_EXITED && exit->status == 0) {
-		*ret_error = 0;
-		return NULL;
-	}
-	if (exit->timed_out)
-		*ret_error = firewall_fail(firewall, -ETIMEDOUT,
-					   "the command took too long and was killed%s%s", colon,
-					   exit->output);
-	else if (exit->code == CLD_EXITED)
-		*ret_error = firewall_fail(firewall, -EIO, "the command exited with status %d%s%s",
-					   exit->status, colon, exit->output);
-	else
-		*ret_error = firewall_fail(
-			firewall, -ETIMEDOUT, "the command was killed by signal %d (%s)%s%s",
-			exit->status, strsignal(exit->status), colon, exit->output);
-	return firewall->problem;
+	for (size_t i = 0; i < N_BACKENDS; i++)
+		if (backends[i]->ended && backends[i]->ended(firewall, exit, now_us))
+			return;
+	error = backend_explain_exit(exit, firewall->problem);
+	firewall->done(exit->owner, error, error < 0 ? firewall->problem : NULL, now_us);
 }
 
 void firewall_process(struct firewall *firewall, uint64_t now_us)
 {
 	struct child_exit exit;
 
-	while (children_next(firewall->children, now_us, &exit)) {
-		int error;
-		const char *problem = describe(firewall, &exit, &error);
-
-		if (!iptables_continue(firewall, exit.owner, error, now_us))
-			firewall->done(exit.owner, error, problem, now_us);
-	}
-	iptables_process(firewall, now_us);
+	while (children_next(firewall->children, now_us, &exit))
+		on_child_exit(firewall, &exit, now_us);
+	for (size_t i = 0; i < N_BACKENDS; i++)
+		if (backends[i]->process)
+			backends[i]->process(firewall, now_us);
 }

@@ -7,8 +7,6 @@
  * libipset 7.22 reads 32 bytes from where the name of a set begins, however short it is. That does
  * no harm here, where it takes the words of a line apart on the heap; see util/children.c for
  * commands, where it does. */
-#include "firewall/ipset.h"
-
 #include <errno.h>
 #include <libipset/ipset.h>
 #include <stdarg.h>
@@ -16,9 +14,9 @@
 #include <string.h>
 
 #include "core/door.h"
-#include "core/placeholder.h"
 #include "firewall/backend.h"
 #include "firewall/listing.h"
+#include "firewall/passage.h"
 #include "firewall/set.h"
 #include "util/number.h"
 
@@ -84,28 +82,28 @@ __attribute__((format(printf, 3, 4))) static int on_output(struct ipset_session 
 	return n;
 }
 
-static void forget_output(struct ipset_client *client)
+static void ipset_client_forget_output(struct ipset_client *client)
 {
 	free(client->output);
 	client->output = NULL;
 }
 
 /* What it has printed is whole now. */
-static void end_output(struct ipset_client *client)
+static void ipset_client_end_output(struct ipset_client *client)
 {
 	if (client->file && fclose(client->file) != 0)
 		client->failed = true;
 	client->file = NULL;
 }
 
-static void end_session(struct ipset_client *client)
+static void ipset_client_end_session(struct ipset_client *client)
 {
 	if (client->session)
 		ipset_fini(client->session);
 	client->session = NULL;
 }
 
-static int begin_session(struct ipset_client *client)
+static int ipset_client_begin_session(struct ipset_client *client)
 {
 	client->session = ipset_init();
 	if (!client->session)
@@ -114,41 +112,44 @@ static int begin_session(struct ipset_client *client)
 				   client);
 }
 
-struct ipset_client *ipset_client_free(struct ipset_client *client)
+static void ipset_client_free(void *state)
 {
+	struct ipset_client *client = state;
+
 	if (client) {
-		end_session(client);
-		forget_output(client);
+		ipset_client_end_session(client);
+		ipset_client_forget_output(client);
 	}
 	free(client);
-	return NULL;
 }
 
-static int client_new(struct ipset_client **ret)
+/* The firewall's one, made if need be; NULL: no memory. */
+static struct ipset_client *ipset_client_of(struct firewall *firewall)
 {
 	static bool types_loaded;
 
 	if (!types_loaded)
 		ipset_load_types();
 	types_loaded = true;
-	*ret = calloc(1, sizeof **ret);
-	return *ret ? 0 : -ENOMEM;
+	if (!firewall->state[BACKEND_IPSET])
+		firewall->state[BACKEND_IPSET] = calloc(1, sizeof(struct ipset_client));
+	return firewall->state[BACKEND_IPSET];
 }
 
-static int client_run(struct ipset_client *client, char *line)
+static int ipset_client_run(struct ipset_client *client, char *line)
 {
 	int r;
 
 	client->failed = false;
 	client->problem[0] = '\0';
-	forget_output(client);
-	if (!client->session && begin_session(client) < 0)
+	ipset_client_forget_output(client);
+	if (!client->session && ipset_client_begin_session(client) < 0)
 		return -ENOMEM;
 	r = ipset_parse_line(client->session, line);
-	end_output(client);
+	ipset_client_end_output(client);
 	if (r >= 0 && !client->failed)
 		return 0;
-	end_session(client);
+	ipset_client_end_session(client);
 	client->problem[strcspn(client->problem, "\n")] = '\0';
 	if (!client->problem[0])
 		snprintf(client->problem, sizeof client->problem, "out of memory");
@@ -156,9 +157,10 @@ static int client_run(struct ipset_client *client, char *line)
 }
 
 /* Runs one command line of ipset(8). */
-__attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, const char *set,
-						     const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int ipset_run(struct firewall *firewall,
+							   const char *set, const char *format, ...)
 {
+	struct ipset_client *client;
 	char line[COMMAND_MAX];
 	va_list arguments;
 	int n, r;
@@ -168,11 +170,12 @@ __attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, 
 	va_end(arguments);
 	if (n < 0 || (size_t)n >= sizeof line)
 		return firewall_fail(firewall, -E2BIG, "ipset %s: the element is too long", set);
-	if (!firewall->ipset && client_new(&firewall->ipset) < 0)
+	client = ipset_client_of(firewall);
+	if (!client)
 		return firewall_fail(firewall, -ENOMEM, "ipset %s: out of memory", set);
-	r = client_run(firewall->ipset, line);
+	r = ipset_client_run(client, line);
 	if (r < 0)
-		return firewall_fail(firewall, r, "ipset %s: %s", set, firewall->ipset->problem);
+		return firewall_fail(firewall, r, "ipset %s: %s", set, client->problem);
 	return 0;
 }
 
@@ -181,8 +184,8 @@ static int ipset_open(struct firewall *firewall, const struct passage *passage, 
 {
 	(void)now_us;
 	(void)owner;
-	return run(firewall, passage->set, "add %s %s timeout %llu -exist", passage->set,
-		   passage->element, (unsigned long long)set_timeout_s(left_us));
+	return ipset_run(firewall, passage->set, "add %s %s timeout %llu -exist", passage->set,
+			 passage->element, (unsigned long long)set_timeout_s(left_us));
 }
 
 static int ipset_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
@@ -190,11 +193,12 @@ static int ipset_close(struct firewall *firewall, const struct passage *passage,
 {
 	(void)now_us;
 	(void)owner;
-	return run(firewall, passage->set, "del %s %s -exist", passage->set, passage->element);
+	return ipset_run(firewall, passage->set, "del %s %s -exist", passage->set,
+			 passage->element);
 }
 
 /* "192.0.2.1 timeout 24", and perhaps more. */
-static int add_member(struct listing *listing, const char *line)
+static int listing_add_member(struct listing *listing, const char *line)
 {
 	static const char timeout[] = " timeout ";
 	size_t length = strcspn(line, " \n");
@@ -215,28 +219,28 @@ static int ipset_list(struct firewall *firewall, const struct passage *passage,
 		      struct listing *listing, uint64_t now_us)
 {
 	static const char members[] = "\nMembers:\n";
+	const struct ipset_client *client;
 	const char *line;
 
 	(void)now_us;
-	listing->error = run(firewall, passage->set, "list %s", passage->set);
-	line = listing->error == 0 && firewall->ipset->output
-		       ? strstr(firewall->ipset->output, members)
-		       : NULL;
+	listing->error = ipset_run(firewall, passage->set, "list %s", passage->set);
+	client = firewall->state[BACKEND_IPSET];
+	line = listing->error == 0 && client->output ? strstr(client->output, members) : NULL;
 	if (listing->error == 0 && !line)
 		listing->error = -EIO;
 	for (line = line ? line + strlen(members) : ""; *line && listing->error == 0;
 	     line += strcspn(line, "\n") + 1)
-		listing->error = add_member(listing, line);
+		listing->error = listing_add_member(listing, line);
 	listing_sort(listing);
 	return FIREWALL_DONE;
 }
 
 static bool ipset_holds(struct firewall *firewall, const struct passage *passage)
 {
-	return run(firewall, passage->set, "test %s %s", passage->set, passage->element) == 0;
+	return ipset_run(firewall, passage->set, "test %s %s", passage->set, passage->element) == 0;
 }
 
-static size_t count(const char *text, char c)
+static size_t text_count(const char *text, char c)
 {
 	size_t n = 0;
 
@@ -246,7 +250,7 @@ static size_t count(const char *text, char c)
 }
 
 /* Whether a word stands in the header line of `ipset list -t`. */
-static bool header_has(const char *output, const char *words)
+static bool output_has(const char *output, const char *words)
 {
 	const char *header = strstr(output, "Header: ");
 	const char *found = header ? strstr(header, words) : NULL;
@@ -254,44 +258,47 @@ static bool header_has(const char *output, const char *words)
 	return found && found < header + strcspn(header, "\n");
 }
 
-static int check_set(struct firewall *firewall, const struct door *door, enum family family)
+static int ipset_check_set(struct firewall *firewall, const struct opening *opening,
+			   enum family family)
 {
 	static const char *const families[N_FAMILIES] = {" family inet ", " family inet6 "};
 	static const char *const versions[N_FAMILIES] = {"IPv4", "IPv6"};
-	const char *set = door->opening.set[family], *output, *type;
+	const char *set = opening->set[family], *output, *type;
+	const struct ipset_client *client;
 	int r;
 
-	r = run(firewall, set, "list -t %s", set);
+	r = ipset_run(firewall, set, "list -t %s", set);
 	if (r < 0)
 		return r;
-	output = firewall->ipset->output ? firewall->ipset->output : "";
+	client = firewall->state[BACKEND_IPSET];
+	output = client->output ? client->output : "";
 	type = strstr(output, "Type: ");
 	if (!type || strncmp(type, "Type: hash:", 11) != 0)
 		return firewall_fail(firewall, -EMEDIUMTYPE,
 				     "ipset %s: not a hash: set; create it as hash:ip", set);
-	if (count(type, ',') != count(door->opening.entry, ','))
+	if (text_count(type, ',') != text_count(opening->entry, ','))
 		return firewall_fail(
 			firewall, -EMEDIUMTYPE,
 			"ipset %s: an element of type %.*s does not look as entry = %s", set,
-			(int)strcspn(type + 6, "\n"), type + 6, door->opening.entry);
-	if (!header_has(output, families[family]))
+			(int)strcspn(type + 6, "\n"), type + 6, opening->entry);
+	if (!output_has(output, families[family]))
 		return firewall_fail(firewall, -EAFNOSUPPORT,
 				     "ipset %s: not a set for %s; create it with%s", set,
 				     versions[family], families[family]);
-	if (!header_has(output, " timeout "))
+	if (!output_has(output, " timeout "))
 		return firewall_fail(firewall, -ETIME,
 				     "ipset %s: created without timeout; create it with timeout 0",
 				     set);
 	return 0;
 }
 
-static int ipset_check(struct firewall *firewall, const struct door *door, enum family family)
+static int ipset_check(struct firewall *firewall, const struct opening *opening, enum family family)
 {
-	int r = door->opening.set[family] ? check_set(firewall, door, family) : 0;
+	int r = opening->set[family] ? ipset_check_set(firewall, opening, family) : 0;
 
 	/* A session that was asked for headers alone never shows members again. */
-	if (firewall->ipset)
-		end_session(firewall->ipset);
+	if (firewall->state[BACKEND_IPSET])
+		ipset_client_end_session(firewall->state[BACKEND_IPSET]);
 	return r;
 }
 
@@ -307,4 +314,5 @@ const struct backend backend_ipset = {
 	.knows = set_knows,
 	.holds = ipset_holds,
 	.is_whole = set_is_whole,
+	.free = ipset_client_free,
 };

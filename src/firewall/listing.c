@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "firewall/backend.h"
+#include "firewall/passage.h"
 #include "firewall/spelling.h"
 
 int listing_new(const struct passage *passage, struct listing **ret)
@@ -59,7 +59,7 @@ int listing_add(struct listing *listing, const char *key, size_t length, uint64_
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
+static int listing_item_compare(const void *a, const void *b)
 {
 	return strcmp(((const struct listing_item *)a)->key, ((const struct listing_item *)b)->key);
 }
@@ -67,21 +67,22 @@ static int compare(const void *a, const void *b)
 void listing_sort(struct listing *listing)
 {
 	if (listing->n_items > 0)
-		qsort(listing->items, listing->n_items, sizeof *listing->items, compare);
+		qsort(listing->items, listing->n_items, sizeof *listing->items,
+		      listing_item_compare);
 }
 
-void listing_tell(struct listing *listing, uint64_t now_us)
+void listing_deliver(struct listing *listing, uint64_t now_us)
 {
 	listing->fn(listing->userdata, listing, now_us);
 	listing_free(listing);
 }
 
-static bool is_twice(const struct listing *listing, const struct listing_item *item)
+static bool listing_is_duplicate(const struct listing *listing, const struct listing_item *item)
 {
 	const struct listing_item *last = listing->items + listing->n_items - 1;
 
-	return (item > listing->items && compare(item - 1, item) == 0) ||
-	       (item < last && compare(item + 1, item) == 0);
+	return (item > listing->items && listing_item_compare(item - 1, item) == 0) ||
+	       (item < last && listing_item_compare(item + 1, item) == 0);
 }
 
 bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_left_us)
@@ -90,8 +91,9 @@ bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_
 	const struct listing_item *found = NULL;
 
 	if (listing->n_items > 0)
-		found = bsearch(&wanted, listing->items, listing->n_items, sizeof wanted, compare);
+		found = bsearch(&wanted, listing->items, listing->n_items, sizeof wanted,
+				listing_item_compare);
 	if (found)
-		*ret_left_us = is_twice(listing, found) ? UINT64_MAX : found->left_us;
+		*ret_left_us = listing_is_duplicate(listing, found) ? UINT64_MAX : found->left_us;
 	return found != NULL;
 }

@@ -1,7 +1,7 @@
 /* A listing: what is open in one place of the firewall, as the firewall itself says it. */
 #pragma once
 
-#include "firewall/firewall.h"
+#include "firewall/types.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,17 +16,17 @@ struct listing_item {
 };
 
 struct listing {
-	struct passage *place; /* some rule of this place */
+	struct passage *place; /* some passage of this place */
 	firewall_listed_fn fn;
 	void *userdata;
-	int error; /* 0, or why the firewall could not be asked: a negative errno */
+	int error; /* 0, or why it could not be listed: a negative errno */
 	struct listing_item *items;
 	size_t n_items, n_room;
 	struct spelling *spelling; /* of sets: what set_find() and set_knows() have noted */
-	unsigned n_asked;	   /* how often backend.holds was asked */
+	unsigned n_asked;	   /* how often backend.holds() was called */
 };
 
-/* An empty one, of the place that the rule belongs to. 0 or -ENOMEM. */
+/* An empty one, of the passage's place. 0 or -ENOMEM. */
 int listing_new(const struct passage *passage, struct listing **ret);
 struct listing *listing_free(struct listing *listing);
 
@@ -36,9 +36,9 @@ int listing_add(struct listing *listing, const char *key, size_t length, uint64_
 /* To be called once, after all has been added and before something is looked up. */
 void listing_sort(struct listing *listing);
 
-/* Hands it to whoever asked, and frees it. */
-void listing_tell(struct listing *listing, uint64_t now_us);
+/* Delivers it to whoever asked, and frees it. */
+void listing_deliver(struct listing *listing, uint64_t now_us);
 
-/* Whether the key is there; *ret_left_us is written if it is. What is there twice has no end that
- * is known: one of the two is too many. */
+/* Whether the key is there; *ret_left_us is written if it is. A duplicate has no
+ * known end: one of the two should not be there. */
 bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_left_us);

@@ -1,14 +1,12 @@
-/* Backend nft: an element with a timeout of its own in a set of nftables, through libnftables, in
+/* Backend nft: an element with a timeout of its own in an nftables set, through libnftables, in
  * this process.
  *
- * MUST: a timeout is never 0 and never left out, which would be for ever. No context outlives an
+ * MUST: a timeout is never 0 and never left out, which would mean forever. No context outlives an
  * error, but for a question's answer that there is no such thing. Opening is one transaction that
- * adds the element, deletes it (now it is there, whatever was before) and adds it anew, because
+ * adds the element, deletes it (now it is there, whatever was before) and adds it again, because
  * kernels before 6.12 keep the old timeout of an element that is added again; closing adds and
  * deletes, so that it succeeds if the element is gone, and where there is no room to add it only
  * deletes. */
-#include "firewall/nft.h"
-
 #include <errno.h>
 #include <nftables/libnftables.h>
 #include <stdarg.h>
@@ -17,49 +15,54 @@
 
 #include "core/door.h"
 #include "core/placeholder.h"
-#include "core/visitor.h"
 #include "firewall/backend.h"
 #include "firewall/listing.h"
+#include "firewall/passage.h"
 #include "firewall/set.h"
+#include "util/cleanup.h"
 #include "util/duration.h"
 
 enum { COMMANDS_MAX = 4096, TIMEOUT_MAX_S = 2147483 };
 
-struct nft_client {
-	struct nft_ctx *context;
-};
-
 static const char *const versions[N_FAMILIES] = {"IPv4", "IPv6"};
 
-struct nft_client *nft_client_free(struct nft_client *client)
+static void nft_drop_context(struct firewall *firewall)
 {
-	if (client && client->context)
-		nft_ctx_free(client->context);
-	free(client);
-	return NULL;
+	if (firewall->state[BACKEND_NFT])
+		nft_ctx_free(firewall->state[BACKEND_NFT]);
+	firewall->state[BACKEND_NFT] = NULL;
 }
 
-static int client_new(struct nft_client **ret)
+static void nft_free(void *state)
 {
-	struct nft_client *client = calloc(1, sizeof *client);
+	if (state)
+		nft_ctx_free(state);
+}
 
-	if (client)
-		client->context = nft_ctx_new(NFT_CTX_DEFAULT);
-	if (!client || !client->context || nft_ctx_buffer_output(client->context) != 0 ||
-	    nft_ctx_buffer_error(client->context) != 0) {
-		nft_client_free(client);
-		return -ENOMEM;
+/* The firewall's one, made if need be; NULL: no memory. */
+static struct nft_ctx *nft_context_of(struct firewall *firewall)
+{
+	struct nft_ctx *context = firewall->state[BACKEND_NFT];
+
+	if (context)
+		return context;
+	context = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (!context)
+		return NULL;
+	if (nft_ctx_buffer_output(context) != 0 || nft_ctx_buffer_error(context) != 0) {
+		nft_ctx_free(context);
+		return NULL;
 	}
-	nft_ctx_output_set_flags(client->context, NFT_CTX_OUTPUT_TERSE); /* no elements */
+	nft_ctx_output_set_flags(context, NFT_CTX_OUTPUT_TERSE); /* no elements */
 #if HAVE_DECL_NFT_CTX_INPUT_NO_DNS
-	nft_ctx_input_set_flags(client->context, NFT_CTX_INPUT_NO_DNS);
+	nft_ctx_input_set_flags(context, NFT_CTX_INPUT_NO_DNS);
 #endif
-	*ret = client;
-	return 0;
+	firewall->state[BACKEND_NFT] = context;
+	return context;
 }
 
 /* What libnftables complains of, the first line of it, or what that means here. */
-static int explain(struct firewall *firewall, const char *set, const char *error)
+static int nft_explain(struct firewall *firewall, const char *set, const char *error)
 {
 	static const struct {
 		const char *text;
@@ -86,73 +89,66 @@ static int explain(struct firewall *firewall, const char *set, const char *error
 	return firewall_fail(firewall, -EIO, "nft %s: %.*s", set, (int)length, error);
 }
 
-static int prepare_client(struct firewall *firewall, const char *set)
-{
-	if (!firewall->nft && client_new(&firewall->nft) < 0)
-		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", set);
-	return 0;
-}
-
 /* Runs commands of nft(8), one a line, as one transaction. */
-static int execute(struct firewall *firewall, const char *set, const char *format,
-		   va_list arguments)
+static int nft_execute(struct firewall *firewall, const char *set, const char *format,
+		       va_list arguments)
 {
 	char commands[COMMANDS_MAX];
 	struct nft_ctx *context;
-	int n, r;
+	int n;
 
 	n = vsnprintf(commands, sizeof commands, format, arguments);
 	if (n < 0 || (size_t)n >= sizeof commands)
 		return firewall_fail(firewall, -E2BIG, "nft %s: the element is too long", set);
-	r = prepare_client(firewall, set);
-	if (r < 0)
-		return r;
-	context = firewall->nft->context;
+	context = nft_context_of(firewall);
+	if (!context)
+		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", set);
 	if (nft_run_cmd_from_buffer(context, commands) == 0)
 		return 0;
-	return explain(firewall, set, nft_ctx_get_error_buffer(context));
+	return nft_explain(firewall, set, nft_ctx_get_error_buffer(context));
 }
 
-__attribute__((format(printf, 3, 4))) static int run(struct firewall *firewall, const char *set,
-						     const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int nft_run(struct firewall *firewall, const char *set,
+							 const char *format, ...)
 {
 	va_list arguments;
 	int r;
 
 	va_start(arguments, format);
-	r = execute(firewall, set, format, arguments);
+	r = nft_execute(firewall, set, format, arguments);
 	va_end(arguments);
 	if (r < 0)
-		firewall->nft = nft_client_free(firewall->nft);
+		nft_drop_context(firewall);
 	return r;
 }
 
 /* The same for a question. That there is no such thing is an answer, after which the context is
  * good for more: closing its socket would wait for the kernel to finish what was changed through
  * it. */
-__attribute__((format(printf, 3, 4))) static int ask(struct firewall *firewall, const char *set,
-						     const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int nft_ask(struct firewall *firewall, const char *set,
+							 const char *format, ...)
 {
 	va_list arguments;
 	int r;
 
 	va_start(arguments, format);
-	r = execute(firewall, set, format, arguments);
+	r = nft_execute(firewall, set, format, arguments);
 	va_end(arguments);
 	if (r < 0 && r != -ENOENT)
-		firewall->nft = nft_client_free(firewall->nft);
+		nft_drop_context(firewall);
 	return r;
 }
 
-static int add(struct firewall *firewall, const char *set, const char *element, uint64_t seconds)
+static int nft_add(struct firewall *firewall, const char *set, const char *element,
+		   uint64_t seconds)
 {
 	unsigned timeout_s = seconds < TIMEOUT_MAX_S ? (unsigned)seconds : TIMEOUT_MAX_S;
 
-	return run(firewall, set,
-		   "add element %s { %s timeout %us }\n"
-		   "delete element %s { %s }\n"
-		   "add element %s { %s timeout %us }\n",
-		   set, element, timeout_s, set, element, set, element, timeout_s);
+	return nft_run(firewall, set,
+		       "add element %s { %s timeout %us }\n"
+		       "delete element %s { %s }\n"
+		       "add element %s { %s timeout %us }\n",
+		       set, element, timeout_s, set, element, set, element, timeout_s);
 }
 
 static int nft_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
@@ -160,7 +156,7 @@ static int nft_open(struct firewall *firewall, const struct passage *passage, ui
 {
 	(void)now_us;
 	(void)owner;
-	return add(firewall, passage->set, passage->element, set_timeout_s(left_us));
+	return nft_add(firewall, passage->set, passage->element, set_timeout_s(left_us));
 }
 
 static int nft_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
@@ -170,15 +166,15 @@ static int nft_close(struct firewall *firewall, const struct passage *passage, u
 
 	(void)now_us;
 	(void)owner;
-	r = run(firewall, passage->set,
-		"add element %s { %s timeout 1s }\n"
-		"delete element %s { %s }\n",
-		passage->set, passage->element, passage->set, passage->element);
+	r = nft_run(firewall, passage->set,
+		    "add element %s { %s timeout 1s }\n"
+		    "delete element %s { %s }\n",
+		    passage->set, passage->element, passage->set, passage->element);
 	if (r != -ENOSPC)
 		return r;
 	/* Others have filled the set, which is there: what is not found now is gone. */
-	r = run(firewall, passage->set, "delete element %s { %s }\n", passage->set,
-		passage->element);
+	r = nft_run(firewall, passage->set, "delete element %s { %s }\n", passage->set,
+		    passage->element);
 	return r == -ENOENT ? FIREWALL_DONE : r;
 }
 
@@ -211,7 +207,7 @@ static const char *element_end(const char *text)
 }
 
 /* "192.0.2.1 . 22 timeout 30s expires 29s992ms", and perhaps more. */
-static int add_element(struct listing *listing, const char *text, const char *end)
+static int listing_add_element(struct listing *listing, const char *text, const char *end)
 {
 	static const char expires[] = " expires ";
 	size_t length = element_length(text);
@@ -234,7 +230,7 @@ static int add_element(struct listing *listing, const char *text, const char *en
 	return listing_add(listing, text, length, left_us);
 }
 
-static int add_elements(struct listing *listing, const char *output)
+static int listing_add_elements(struct listing *listing, const char *output)
 {
 	static const char head[] = "\n\t\telements = {";
 	const char *text = strstr(output, head);
@@ -248,7 +244,7 @@ static int add_elements(struct listing *listing, const char *output)
 
 		text += strspn(text, ", \t\n");
 		end = element_end(text);
-		r = add_element(listing, text, end);
+		r = listing_add_element(listing, text, end);
 		text = end;
 	}
 	return r;
@@ -257,16 +253,17 @@ static int add_elements(struct listing *listing, const char *output)
 static int nft_list(struct firewall *firewall, const struct passage *passage,
 		    struct listing *listing, uint64_t now_us)
 {
+	struct nft_ctx *context = nft_context_of(firewall);
+
 	(void)now_us;
-	listing->error = prepare_client(firewall, passage->set);
-	if (listing->error == 0) {
-		nft_ctx_output_set_flags(firewall->nft->context, 0);
-		listing->error = run(firewall, passage->set, "list set %s\n", passage->set);
+	listing->error = -ENOMEM;
+	if (context) {
+		nft_ctx_output_set_flags(context, 0);
+		listing->error = nft_run(firewall, passage->set, "list set %s\n", passage->set);
 	}
-	if (listing->error == 0) {
-		nft_ctx_output_set_flags(firewall->nft->context, NFT_CTX_OUTPUT_TERSE);
-		listing->error =
-			add_elements(listing, nft_ctx_get_output_buffer(firewall->nft->context));
+	if (listing->error == 0) { /* otherwise there is no such context any more */
+		nft_ctx_output_set_flags(context, NFT_CTX_OUTPUT_TERSE);
+		listing->error = listing_add_elements(listing, nft_ctx_get_output_buffer(context));
 	}
 	listing_sort(listing);
 	return FIREWALL_DONE;
@@ -274,40 +271,37 @@ static int nft_list(struct firewall *firewall, const struct passage *passage,
 
 static bool nft_holds(struct firewall *firewall, const struct passage *passage)
 {
-	return ask(firewall, passage->set, "get element %s { %s }\n", passage->set,
-		   passage->element) == 0;
+	return nft_ask(firewall, passage->set, "get element %s { %s }\n", passage->set,
+		       passage->element) == 0;
 }
 
-/* Goes through the whole of an opening but for the end, which would make it so. */
-static int rehearse(struct firewall *firewall, const struct door *door, enum family family)
+/* All of an opening but the end, which would make it so. */
+static int nft_rehearse(struct firewall *firewall, const struct opening *opening,
+			enum family family)
 {
-	static const char *const examples[N_FAMILIES] = {"192.0.2.1", "2001:db8::1"};
-	struct visitor visitor = {.user = NULL};
-	char *element;
+	const struct placeholder_values values = backend_example("", family);
+	CLEANUP(cleanup_free) char *element = placeholder_expand(opening->entry, &values);
 	int r;
 
-	address_parse(examples[family], &visitor.source);
-	element = placeholder_expand(door->opening.entry, door, &visitor);
 	if (!element)
 		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory",
-				     door->opening.set[family]);
-	nft_ctx_set_dry_run(firewall->nft->context, true);
-	r = add(firewall, door->opening.set[family], element, 1);
-	if (firewall->nft)
-		nft_ctx_set_dry_run(firewall->nft->context, false);
-	free(element);
+				     opening->set[family]);
+	nft_ctx_set_dry_run(firewall->state[BACKEND_NFT], true);
+	r = nft_add(firewall, opening->set[family], element, 1);
+	if (firewall->state[BACKEND_NFT])
+		nft_ctx_set_dry_run(firewall->state[BACKEND_NFT], false);
 	return r;
 }
 
 /* The value of a line of `list set`; NULL: there is no such line. */
-static const char *find_line(const char *output, const char *key)
+static const char *output_find(const char *output, const char *key)
 {
 	const char *found = strstr(output, key);
 
 	return found ? found + strlen(key) : NULL;
 }
 
-static size_t count_dots(const char *text, const char *end)
+static size_t text_count_dots(const char *text, const char *end)
 {
 	size_t n = 0;
 
@@ -317,18 +311,18 @@ static size_t count_dots(const char *text, const char *end)
 }
 
 /* The type holds as many parts as the entry, and an address where the entry has one. */
-static int check_type(struct firewall *firewall, const struct door *door, enum family family,
-		      const char *type)
+static int nft_check_type(struct firewall *firewall, const struct opening *opening,
+			  enum family family, const char *type)
 {
 	static const char *const types[N_FAMILIES] = {"ipv4_addr", "ipv6_addr"};
-	const char *set = door->opening.set[family], *entry = door->opening.entry, *part = type;
+	const char *set = opening->set[family], *entry = opening->entry, *part = type;
 	size_t length = strcspn(type, "\n");
 
-	if (count_dots(type, type + length) != count_dots(entry, entry + strlen(entry)))
+	if (text_count_dots(type, type + length) != text_count_dots(entry, entry + strlen(entry)))
 		return firewall_fail(firewall, -EMEDIUMTYPE,
 				     "nft %s: an element of type %.*s does not look as entry = %s",
 				     set, (int)length, type, entry);
-	for (size_t n = count_dots(entry, strstr(entry, "%IP%")); n > 0; n--)
+	for (size_t n = text_count_dots(entry, strstr(entry, "%IP%")); n > 0; n--)
 		part = strstr(part, " . ") + 3;
 	if (strncmp(part, types[family], strlen(types[family])) != 0)
 		return firewall_fail(firewall, -EAFNOSUPPORT,
@@ -337,34 +331,35 @@ static int check_type(struct firewall *firewall, const struct door *door, enum f
 	return 0;
 }
 
-static int check_set(struct firewall *firewall, const struct door *door, enum family family)
+static int nft_check_set(struct firewall *firewall, const struct opening *opening,
+			 enum family family)
 {
-	const char *set = door->opening.set[family], *output, *type, *flags;
+	const char *set = opening->set[family], *output, *type, *flags;
 	int r;
 
-	r = run(firewall, set, "list set %s\n", set);
+	r = nft_run(firewall, set, "list set %s\n", set);
 	if (r < 0)
 		return r;
-	output = nft_ctx_get_output_buffer(firewall->nft->context);
-	type = find_line(output, "\n\t\ttype "); /* with typeof, the rehearsal has to tell */
-	r = type ? check_type(firewall, door, family, type) : 0;
+	output = nft_ctx_get_output_buffer(firewall->state[BACKEND_NFT]);
+	type = output_find(output, "\n\t\ttype "); /* with typeof, the rehearsal has to tell */
+	r = type ? nft_check_type(firewall, opening, family, type) : 0;
 	if (r < 0)
 		return r;
-	flags = find_line(output, "\n\t\tflags ");
+	flags = output_find(output, "\n\t\tflags ");
 	if (!flags || !memmem(flags, strcspn(flags, "\n"), "timeout", strlen("timeout")))
 		return firewall_fail(firewall, -ETIME, "nft %s: created without flags timeout",
 				     set);
-	if (find_line(output, "\n\t\tauto-merge"))
+	if (output_find(output, "\n\t\tauto-merge"))
 		return firewall_fail(firewall, -EMEDIUMTYPE,
 				     "nft %s: created with auto-merge, in which single elements "
 				     "cannot be renewed",
 				     set);
-	return rehearse(firewall, door, family);
+	return nft_rehearse(firewall, opening, family);
 }
 
-static int nft_check(struct firewall *firewall, const struct door *door, enum family family)
+static int nft_check(struct firewall *firewall, const struct opening *opening, enum family family)
 {
-	return door->opening.set[family] ? check_set(firewall, door, family) : 0;
+	return opening->set[family] ? nft_check_set(firewall, opening, family) : 0;
 }
 
 const struct backend backend_nft = {
@@ -379,4 +374,5 @@ const struct backend backend_nft = {
 	.knows = set_knows,
 	.holds = nft_holds,
 	.is_whole = set_is_whole,
+	.free = nft_free,
 };

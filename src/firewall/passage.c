@@ -1,41 +1,30 @@
-/* Rules: made from a door and a source, written down, and read back. */
+#include "firewall/passage.h"
+
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/door.h"
 #include "core/strv.h"
 #include "firewall/backend.h"
 #include "util/cleanup.h"
 
-static const struct backend *const backends[N_BACKENDS] = {
-	[BACKEND_IPSET] = &backend_ipset,
-	[BACKEND_NFT] = &backend_nft,
-	[BACKEND_IPTABLES] = &backend_iptables,
-	[BACKEND_COMMAND] = &backend_command,
+/* The lines of a passage in a state file; those of `start` are not needed to close it. */
+static const struct {
+	const char *key;
+	size_t offset;
+	bool is_vector; /* a line for each string; otherwise one line, if there is such a text */
+	size_t n_least; /* bytes in a value */
+} fields[] = {
+	{"set", offsetof(struct passage, set), false, 1},
+	{"element", offsetof(struct passage, element), false, 1},
+	{"chain", offsetof(struct passage, chain), false, 1},
+	{"comment", offsetof(struct passage, comment), false, 1},
+	{"ports", offsetof(struct passage, ports), true, sizeof "tcp 1" - 1},
+	{"stop", offsetof(struct passage, stop), true, 0},
 };
 
 DEFINE_CLEANUP(struct passage *, passage_free)
-
-const struct backend *backend_of(const struct door *door)
-{
-	return backends[door->opening.backend];
-}
-
-int passage_new(const struct door *door, const struct visitor *visitor, struct passage **ret)
-{
-	CLEANUP(cleanup_passage_free) struct passage *passage = calloc(1, sizeof *passage);
-	int r;
-
-	if (!passage)
-		return -ENOMEM;
-	passage->backend = backend_of(door);
-	r = passage->backend->spell(door, visitor, passage);
-	if (r < 0)
-		return r;
-	*ret = TAKE_PTR(passage);
-	return 0;
-}
 
 struct passage *passage_free(struct passage *passage)
 {
@@ -52,7 +41,7 @@ struct passage *passage_free(struct passage *passage)
 	return NULL;
 }
 
-static int copy_text(const char *text, char **ret)
+static int text_copy(const char *text, char **ret)
 {
 	if (text)
 		*ret = strdup(text);
@@ -63,9 +52,9 @@ int passage_new_place(const struct passage *passage, struct passage **ret)
 {
 	CLEANUP(cleanup_passage_free) struct passage *place = calloc(1, sizeof *place);
 
-	if (!place || copy_text(passage->set, &place->set) < 0 ||
-	    copy_text(passage->chain, &place->chain) < 0 ||
-	    copy_text(passage->element, &place->element) < 0)
+	if (!place || text_copy(passage->set, &place->set) < 0 ||
+	    text_copy(passage->chain, &place->chain) < 0 ||
+	    text_copy(passage->element, &place->element) < 0)
 		return -ENOMEM;
 	place->backend = passage->backend;
 	*ret = TAKE_PTR(place);
@@ -73,7 +62,7 @@ int passage_new_place(const struct passage *passage, struct passage **ret)
 }
 
 /* A chain is of one family, and so are the addresses in its rules; sets tell by their names. */
-static bool same_family(const struct passage *a, const struct passage *b)
+static bool passage_shares_family(const struct passage *a, const struct passage *b)
 {
 	return !a->chain || !a->element || !b->element ||
 	       !strchr(a->element, ':') == !strchr(b->element, ':');
@@ -100,24 +89,21 @@ bool passage_equal(const struct passage *a, const struct passage *b)
 bool passage_shares_place(const struct passage *a, const struct passage *b)
 {
 	return a->backend == b->backend && text_equal(a->set, b->set) &&
-	       text_equal(a->chain, b->chain) && same_family(a, b);
+	       text_equal(a->chain, b->chain) && passage_shares_family(a, b);
 }
 
 void passage_write(const struct passage *passage, FILE *file)
 {
 	fprintf(file, "backend=%s\n", passage->backend->name);
-	if (passage->set)
-		fprintf(file, "set=%s\n", passage->set);
-	if (passage->element)
-		fprintf(file, "element=%s\n", passage->element);
-	if (passage->chain)
-		fprintf(file, "chain=%s\n", passage->chain);
-	if (passage->comment)
-		fprintf(file, "comment=%s\n", passage->comment);
-	for (char **ports = passage->ports; ports && *ports; ports++)
-		fprintf(file, "ports=%s\n", *ports);
-	for (char **argument = passage->stop; argument && *argument; argument++)
-		fprintf(file, "stop=%s\n", *argument);
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		const void *field = (const char *)passage + fields[i].offset;
+
+		if (fields[i].is_vector)
+			for (char **one = *(char **const *)field; one && *one; one++)
+				fprintf(file, "%s=%s\n", fields[i].key, *one);
+		else if (*(char *const *)field)
+			fprintf(file, "%s=%s\n", fields[i].key, *(char *const *)field);
+	}
 }
 
 static int argv_append(char ***argv, const char *argument)
@@ -136,47 +122,25 @@ static int argv_append(char ***argv, const char *argument)
 	return longer[n] ? 0 : -ENOMEM;
 }
 
-static int read_backend(const char *value, struct passage **passage)
+static int text_read(const char *value, char **text)
 {
-	if (*passage)
-		return -EINVAL;
-	for (size_t i = 0; i < N_BACKENDS; i++) {
-		if (strcmp(backends[i]->name, value) != 0)
-			continue;
-		*passage = calloc(1, sizeof **passage);
-		if (!*passage)
-			return -ENOMEM;
-		(*passage)->backend = backends[i];
-		return 0;
-	}
-	return -EINVAL;
-}
-
-static int read_text(const char *value, char **text)
-{
-	if (*text || !*value)
+	if (*text)
 		return -EINVAL;
 	*text = strdup(value);
 	return *text ? 0 : -ENOMEM;
 }
 
-int passage_read_line(const char *key, const char *value, struct passage **passage)
+int passage_read_field(const char *key, const char *value, struct passage *passage)
 {
-	if (strcmp(key, "backend") == 0)
-		return read_backend(value, passage);
-	if (strcmp(key, "set") == 0)
-		return *passage ? read_text(value, &(*passage)->set) : -EINVAL;
-	if (strcmp(key, "element") == 0)
-		return *passage ? read_text(value, &(*passage)->element) : -EINVAL;
-	if (strcmp(key, "chain") == 0)
-		return *passage ? read_text(value, &(*passage)->chain) : -EINVAL;
-	if (strcmp(key, "comment") == 0)
-		return *passage ? read_text(value, &(*passage)->comment) : -EINVAL;
-	if (strcmp(key, "ports") == 0)
-		return *passage && strlen(value) > 4 ? argv_append(&(*passage)->ports, value)
-						     : -EINVAL;
-	if (strcmp(key, "stop") == 0)
-		return *passage ? argv_append(&(*passage)->stop, value) : -EINVAL;
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		void *field = (char *)passage + fields[i].offset;
+
+		if (strcmp(key, fields[i].key) != 0)
+			continue;
+		if (!passage || strlen(value) < fields[i].n_least)
+			return -EINVAL;
+		return fields[i].is_vector ? argv_append(field, value) : text_read(value, field);
+	}
 	return -ENOENT;
 }
 

@@ -5,21 +5,21 @@
 
 #include "core/door.h"
 #include "core/placeholder.h"
-#include "core/visitor.h"
-#include "firewall/backend.h"
 #include "firewall/listing.h"
+#include "firewall/passage.h"
 #include "firewall/spelling.h"
 
 #define US_PER_S UINT64_C(1000000)
 
-int set_spell(const struct door *door, const struct visitor *visitor, struct passage *passage)
+int set_spell(const struct opening *opening, const struct placeholder_values *values,
+	      struct passage *passage)
 {
-	const char *set = door->opening.set[address_family(&visitor->source)];
+	const char *set = opening->set[address_family(&values->source)];
 
 	if (!set)
 		return -EAFNOSUPPORT;
 	passage->set = strdup(set);
-	passage->element = placeholder_expand(door->opening.entry, door, visitor);
+	passage->element = placeholder_expand(opening->entry, values);
 	return passage->set && passage->element ? 0 : -ENOMEM;
 }
 
@@ -28,8 +28,9 @@ bool set_is_whole(const struct passage *passage)
 	return passage->set && passage->element;
 }
 
-/* Only for what is not found as it is spelled: who has flushed a set has made this cheap. */
-static struct spelling *note_spelling(const struct listing *listing)
+/* Only for elements that are not found as they are spelled: in a set that was flushed, this is
+ * cheap. */
+static struct spelling *set_note_spelling(const struct listing *listing)
 {
 	struct spelling *spelling = listing->spelling;
 
@@ -39,9 +40,9 @@ static struct spelling *note_spelling(const struct listing *listing)
 	return spelling;
 }
 
-static bool is_covered(const struct listing *listing, const char *element)
+static bool set_covers(const struct listing *listing, const char *element)
 {
-	if (note_spelling(listing)->wide)
+	if (set_note_spelling(listing)->wide)
 		for (size_t i = 0; i < listing->n_items; i++)
 			if (spelling_covers(listing->items[i].key, element))
 				return true;
@@ -61,7 +62,7 @@ enum firewall_answer set_find(const struct listing *listing, const struct passag
 	guessed = spelling_guess(listing->spelling, passage->element, guess);
 	if (guessed && listing_find(listing, guess, ret_left_us))
 		return FIREWALL_PRESENT;
-	return is_covered(listing, passage->element) || (guessed && is_covered(listing, guess))
+	return set_covers(listing, passage->element) || (guessed && set_covers(listing, guess))
 		       ? FIREWALL_SPELLED
 		       : FIREWALL_ABSENT;
 }
@@ -70,7 +71,8 @@ bool set_knows(const struct listing *listing, const struct passage *passage)
 {
 	char guess[SPELLING_MAX];
 
-	if (listing->n_items == 0 || spelling_is_known(note_spelling(listing), passage->element))
+	if (listing->n_items == 0 ||
+	    spelling_is_known(set_note_spelling(listing), passage->element))
 		return true;
 	return spelling_guess(listing->spelling, passage->element, guess) &&
 	       spelling_is_known(listing->spelling, guess);

@@ -1,18 +1,19 @@
-/* What the backends have in common that put an element into a set: ipset and nft. */
+/* What the set backends have in common, ipset and nft: an element in a set. */
 #pragma once
 
-#include "firewall/firewall.h"
+#include "firewall/types.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct visitor;
-struct door;
 struct listing;
+struct opening;
 struct passage;
+struct placeholder_values;
 
 /* As backend.spell and backend.is_whole. */
-int set_spell(const struct door *door, const struct visitor *visitor, struct passage *passage);
+int set_spell(const struct opening *opening, const struct placeholder_values *values,
+	      struct passage *passage);
 bool set_is_whole(const struct passage *passage);
 
 /* As backend.find. */
@@ -22,5 +23,5 @@ enum firewall_answer set_find(const struct listing *listing, const struct passag
 /* As backend.knows. */
 bool set_knows(const struct listing *listing, const struct passage *passage);
 
-/* The timeout of an element in whole seconds, rounded up; never 0, which would be for ever. */
+/* The timeout of an element in whole seconds, rounded up; never 0, which would mean forever. */
 uint64_t set_timeout_s(uint64_t left_us);

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/placeholder.h"
+#include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "grant/reconcile.h"
 #include "grant/store.h"
 #include "util/cleanup.h"
@@ -17,6 +20,13 @@
 #define BUSY_US UINT64_C(20000)
 
 enum { BACKOFF_MAX_S = 60 };
+
+int grant_passage_new(const struct door *door, const struct visitor *visitor, struct passage **ret)
+{
+	const struct placeholder_values values = placeholder_values(door, visitor);
+
+	return passage_new(&door->opening, &values, ret);
+}
 
 static void tell(const struct grant *grant, enum grant_event event, const char *reason,
 		 uint64_t now_us)
@@ -457,7 +467,7 @@ static void knock_again(struct grant *grant, const struct door *door, const stru
 			uint64_t now_us)
 {
 	struct passage *wanted;
-	int r = passage_new(door, visitor, &wanted);
+	int r = grant_passage_new(door, visitor, &wanted);
 
 	if (r < 0) {
 		tell(grant, GRANT_REFUSED, strerror(-r), now_us);
@@ -545,7 +555,7 @@ static void change_visitor(struct grant *grant, const struct door *door,
 {
 	struct passage *passage;
 
-	if (passage_new(door, visitor, &passage) < 0)
+	if (grant_passage_new(door, visitor, &passage) < 0)
 		return;
 	if (passage_equal(passage, grant->passage))
 		grant_take_visitor(grant, visitor);

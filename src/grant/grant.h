@@ -109,6 +109,9 @@ struct visitor grant_visitor(const struct grant *grant);
 /* It is this caller's from now on. */
 void grant_take_visitor(struct grant *grant, const struct visitor *visitor);
 
+/* What the door opens for the visitor. As passage_new(). */
+int grant_passage_new(const struct door *door, const struct visitor *visitor, struct passage **ret);
+
 /* Takes the grant out of the world, its record included or not. */
 void grant_forget(struct grant *grant);
 void grant_forget_but_record(struct grant *grant);

@@ -6,6 +6,7 @@
 
 #include "core/door.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "grant/grant.h"
 #include "grant/reconcile.h"
 #include "grant/store.h"
@@ -191,7 +192,7 @@ static void open_new(struct grants *grants, const struct door *door, const struc
 		refuse(grants, door, visitor, "the door is open for max_open sources");
 		return;
 	}
-	r = passage_new(door, visitor, &passage);
+	r = grant_passage_new(door, visitor, &passage);
 	if (r == 0)
 		r = grant_new(grants, door->name, visitor, passage, deadline_us, &grant);
 	if (r == -EAFNOSUPPORT) {
@@ -266,7 +267,7 @@ static bool stands(const struct door *door, const struct visitor *visitor,
 
 	if (!door || !door_allows(door, &visitor->source) ||
 	    (visitor->user[0] && !door_has_user(door, visitor->user)) ||
-	    passage_new(door, visitor, &now) < 0)
+	    grant_passage_new(door, visitor, &now) < 0)
 		return false;
 	same = passage_equal(now, passage);
 	passage_free(now);
@@ -336,7 +337,7 @@ static bool renew_rule(const struct grants *grants, struct stored_grant *stored)
 	if (!stands(door, &visitor, stored->passage))
 		return false;
 	stored->passage = passage_free(stored->passage);
-	return passage_new(door, &visitor, &stored->passage) == 0;
+	return grant_passage_new(door, &visitor, &stored->passage) == 0;
 }
 
 static void inherit_closed(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
@@ -386,7 +387,7 @@ static void inherit_damaged(struct grants *grants, const char *name, struct stor
 	const struct door *door =
 		grants->find ? grants->find(grants->find_userdata, stored->door, "") : NULL;
 	const struct visitor visitor = visitor_of(stored);
-	bool is_closed = door && passage_new(door, &visitor, &stored->passage) == 0;
+	bool is_closed = door && grant_passage_new(door, &visitor, &stored->passage) == 0;
 
 	stored->n_opened = 1;
 	grants->news(grants->userdata, &(struct grant_news){

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "grant/grant.h"
 
 /* What one thing that is shown adds to the time until the next survey. Asking for it costs some 10

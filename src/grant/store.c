@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "util/cleanup.h"
 #include "util/number.h"
 

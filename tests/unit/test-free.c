@@ -16,10 +16,9 @@
 #include "core/keyed/selectors.h"
 #include "core/secret.h"
 #include "firewall/firewall.h"
-#include "firewall/ipset.h"
-#include "firewall/iptables/iptables.h"
+#include "firewall/iptables/batch.h"
 #include "firewall/listing.h"
-#include "firewall/nft.h"
+#include "firewall/passage.h"
 #include "format/format.h"
 #include "format/pattern.h"
 #include "grant/grants.h"
@@ -51,11 +50,9 @@ static void test_nothing_can_be_freed(void **state)
 	assert_null(secrets_free(NULL));
 	assert_null(firewall_free(NULL));
 	assert_null(passage_free(NULL));
-	assert_null(ipset_client_free(NULL));
 	assert_null(iptables_request_free(NULL));
 	assert_null(iptables_free(NULL));
 	assert_null(listing_free(NULL));
-	assert_null(nft_client_free(NULL));
 	assert_null(format_free(NULL));
 	assert_null(pattern_free(NULL));
 	assert_null(grants_free(NULL));

@@ -9,7 +9,10 @@
 #include <string.h>
 
 #include "cmocka-all.h"
+#include "core/placeholder.h"
+#include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "support.h"
 
 #define S  UINT64_C(1000000)
@@ -46,9 +49,10 @@ static struct passage *make_rule(const struct visitor *visitor)
 		.opening.set = {(char *)"kt"},
 		.opening.entry = (char *)"%IP%",
 	};
+	const struct placeholder_values values = placeholder_values(&door, visitor);
 	struct passage *passage;
 
-	assert_int_equal(passage_new(&door, visitor, &passage), 0);
+	assert_int_equal(passage_new(&door.opening, &values, &passage), 0);
 	return passage;
 }
 

@@ -516,16 +516,16 @@ static void test_start_that_is_not_there(void **state)
 	struct door door = true_door("ssh", 30);
 
 	door.opening.start_command[FAMILY_IPV4] = COMMAND(TEXT("/nonexistent/start"));
-	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), -ENOENT);
+	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door.opening), -ENOENT);
 	open_door(fixture, &door, A, T0);
 	expect_news(fixture, "refused ssh 192.0.2.1 0: cannot run /nonexistent/start: No such "
 			     "file or directory\n");
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_false(has_record(fixture, "ssh@192.0.2.1"));
 	door = true_door("ssh", 30);
-	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), 0);
+	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door.opening), 0);
 	door.opening.stop_command[FAMILY_IPV6] = COMMAND(TEXT("/etc/passwd"));
-	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door), -EACCES);
+	assert_int_equal(firewall_check(grants_firewall(fixture->grants), &door.opening), -EACCES);
 }
 
 /* Nobody knows how far it came, so the stop command runs. The grant was never announced. */

@@ -11,8 +11,11 @@
 #include "cmocka-all.h"
 #include "core/address.h"
 #include "core/door.h"
+#include "core/placeholder.h"
 #include "core/visitor.h"
+#include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "support.h"
 #include "util/children.h"
 
@@ -94,7 +97,11 @@ static struct passage *new_rule(const char *set, const char *entry, const char *
 	struct passage *passage;
 
 	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(passage_new(&door, &(struct visitor){.source = address}, &passage), 0);
+	assert_int_equal(
+		passage_new(&door.opening,
+			    &(struct placeholder_values){.door = door.name, .source = address},
+			    &passage),
+		0);
 	return passage;
 }
 
@@ -369,7 +376,7 @@ static void test_lists(void **state)
 	struct fixture *fixture = needed(state);
 
 	/* As a daemon begins: with a look at the set, not at its members. */
-	assert_int_equal(firewall_check(fixture->firewall, &checked), 0);
+	assert_int_equal(firewall_check(fixture->firewall, &checked.opening), 0);
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
 		assert_int_equal(support_ipset(lines[i]), 0);
 	run_command(comment);
@@ -422,7 +429,7 @@ static void test_check(void **state)
 			.opening.set = {TEXT(cases[i].set), TEXT(cases[i].set_6)},
 			.opening.entry = TEXT(cases[i].entry),
 		};
-		int r = firewall_check(fixture->firewall, &door);
+		int r = firewall_check(fixture->firewall, &door.opening);
 		const char *problem = firewall_problem(fixture->firewall);
 
 		if (r != cases[i].result ||
@@ -444,7 +451,7 @@ static void test_leaves_others_alone(void **state)
 	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
 
 	assert_int_equal(support_ipset("add ip 192.0.2.2 timeout 5000"), 0);
-	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
+	assert_int_equal(firewall_check(fixture->firewall, &door.opening), 0);
 	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
 	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
 	assert_in_range(left(fixture, "ip", "192.0.2.2"), 4900, 5000);

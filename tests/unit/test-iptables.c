@@ -17,9 +17,12 @@
 #include "cmocka-all.h"
 #include "core/address.h"
 #include "core/door.h"
+#include "core/placeholder.h"
 #include "core/visitor.h"
 #include "firewall/backend.h"
+#include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "support.h"
 
 #define TEXT(literal) ((char *)(literal))
@@ -118,7 +121,11 @@ static struct passage *new_rule(const struct door *door, const char *source)
 	struct passage *passage;
 
 	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(passage_new(door, &(struct visitor){.source = address}, &passage), 0);
+	assert_int_equal(
+		passage_new(&door->opening,
+			    &(struct placeholder_values){.door = door->name, .source = address},
+			    &passage),
+		0);
 	return passage;
 }
 
@@ -208,7 +215,7 @@ static unsigned settle(struct fixture *fixture)
 static void make_ready(struct fixture *fixture, const struct door *door)
 {
 	n_troubles = 0;
-	firewall_make_ready(fixture->firewall, door, 0, on_trouble, NULL);
+	firewall_make_ready(fixture->firewall, door->name, &door->opening, 0, on_trouble, NULL);
 	settle(fixture);
 }
 
@@ -724,7 +731,7 @@ static bool hangs_at_no_cost(const struct passage *unused)
 	}
 	for (unsigned i = 0; i < N; i++) {
 		snprintf(door.name, sizeof door.name, "ssh%u", i);
-		firewall_make_ready(firewall, &door, 0, on_trouble, NULL);
+		firewall_make_ready(firewall, door.name, &door.opening, 0, on_trouble, NULL);
 	}
 	firewall_process(firewall, 9 * S);
 	if (n_troubles != 0 || firewall_next_us(firewall) != FIREWALL_COMMAND_LIMIT_US)
@@ -757,8 +764,8 @@ static void test_ready_for_many(void **state)
 	n_troubles = 0;
 	for (unsigned i = 0; i < N; i++) {
 		snprintf(door.name, sizeof door.name, "web%u", i);
-		firewall_make_ready(fixture->firewall, i == 70 ? &wrong : &door, 0, on_trouble,
-				    NULL);
+		firewall_make_ready(fixture->firewall, door.name,
+				    i == 70 ? &wrong.opening : &door.opening, 0, on_trouble, NULL);
 	}
 	assert_in_range(settle(fixture), 0, 60);
 	assert_int_equal(n_troubles, 2);
@@ -767,7 +774,7 @@ static void test_ready_for_many(void **state)
 	assert_int_equal(count(fixture, "knocktail:"), 0);
 
 	n_troubles = 0;
-	firewall_make_ready(fixture->firewall, &wrong, 0, on_trouble, NULL);
+	firewall_make_ready(fixture->firewall, wrong.name, &wrong.opening, 0, on_trouble, NULL);
 	firewall_forget_ready(fixture->firewall);
 	settle(fixture);
 	assert_int_equal(n_troubles, 0);
@@ -780,13 +787,13 @@ static void test_check(void **state)
 	char *before, *after;
 
 	before = list(fixture, "/usr/sbin/iptables");
-	if (firewall_check(fixture->firewall, &ssh) != 0)
+	if (firewall_check(fixture->firewall, &ssh.opening) != 0)
 		fail_msg("%s", firewall_problem(fixture->firewall));
 	after = list(fixture, "/usr/sbin/iptables");
 	assert_string_equal(before, after);
 	free(after);
 	door.opening.chain = TEXT("far-too-long-for-the-name-of-a-chain");
-	assert_int_equal(firewall_check(fixture->firewall, &door), -EIO);
+	assert_int_equal(firewall_check(fixture->firewall, &door.opening), -EIO);
 	assert_non_null(strstr(firewall_problem(fixture->firewall), "iptables far-too-long-"));
 	free(before);
 }
@@ -799,7 +806,7 @@ static void test_check_changes_nothing(void **state)
 
 	open_rule(fixture, passage, 100 * S);
 	before = list(fixture, "/usr/sbin/iptables");
-	assert_int_equal(firewall_check(fixture->firewall, &ssh), 0);
+	assert_int_equal(firewall_check(fixture->firewall, &ssh.opening), 0);
 	after = list(fixture, "/usr/sbin/iptables");
 	assert_string_equal(before, after);
 	free(before);

@@ -9,8 +9,11 @@
 #include "cmocka-all.h"
 #include "core/address.h"
 #include "core/door.h"
+#include "core/placeholder.h"
 #include "core/visitor.h"
+#include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "support.h"
 
 #define TEXT(literal) ((char *)(literal))
@@ -115,7 +118,11 @@ static struct passage *new_rule(const char *set, const char *entry, const char *
 	struct passage *passage;
 
 	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(passage_new(&door, &(struct visitor){.source = address}, &passage), 0);
+	assert_int_equal(
+		passage_new(&door.opening,
+			    &(struct placeholder_values){.door = door.name, .source = address},
+			    &passage),
+		0);
 	return passage;
 }
 
@@ -563,7 +570,7 @@ static void test_check(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct door door = nft_door(cases[i].set, cases[i].set_6, cases[i].entry);
-		int r = firewall_check(fixture->firewall, &door);
+		int r = firewall_check(fixture->firewall, &door.opening);
 		const char *problem = firewall_problem(fixture->firewall);
 
 		if (r != cases[i].result ||
@@ -578,7 +585,7 @@ static void test_check_full_set(void **state)
 	struct fixture *fixture = needed(state);
 
 	assert_int_equal(run_nft(fixture, "add element inet t one { 192.0.2.77 }\n"), 0);
-	assert_int_equal(firewall_check(fixture->firewall, &door), -ENOSPC);
+	assert_int_equal(firewall_check(fixture->firewall, &door.opening), -ENOSPC);
 	assert_string_equal(firewall_problem(fixture->firewall), "nft inet t one: the set is full");
 }
 
@@ -592,10 +599,10 @@ static void test_leaves_others_alone(void **state)
 	assert_int_equal(run_nft(fixture, "add element inet t four { 192.0.2.9 timeout 5000s }\n"),
 			 0);
 	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
+	assert_int_equal(firewall_check(fixture->firewall, &door.opening), 0);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 90, 100);
 	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	assert_int_equal(firewall_check(fixture->firewall, &door), 0);
+	assert_int_equal(firewall_check(fixture->firewall, &door.opening), 0);
 	assert_int_equal(left(fixture, "inet t four", "192.0.2.1"), -1);
 	assert_in_range(left(fixture, "inet t four", "192.0.2.9"), 4900, 5000);
 	passage_free(passage);

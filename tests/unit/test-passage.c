@@ -10,7 +10,9 @@
 #include "core/strv.h"
 #include "core/visitor.h"
 #include "firewall/backend.h"
+#include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 
 #define COMMAND(...)  ((char *[]){__VA_ARGS__, NULL})
 #define TEXT(literal) ((char *)(literal))
@@ -26,9 +28,11 @@ static struct address address(const char *text)
 static struct passage *new_rule(const struct door *door, const char *source)
 {
 	struct address from = address(source);
+	const struct placeholder_values values =
+		placeholder_values(door, &(struct visitor){.source = from});
 	struct passage *passage = NULL;
 
-	assert_int_equal(passage_new(door, &(struct visitor){.source = from}, &passage), 0);
+	assert_int_equal(passage_new(&door->opening, &values, &passage), 0);
 	assert_non_null(passage);
 	return passage;
 }
@@ -97,7 +101,8 @@ static void test_tokens(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct visitor visitor = {.source = address(cases[i].source), .user = "alice"};
-		char *expanded = placeholder_expand(cases[i].text, &ipset_door, &visitor);
+		const struct placeholder_values values = placeholder_values(&ipset_door, &visitor);
+		char *expanded = placeholder_expand(cases[i].text, &values);
 
 		assert_non_null(expanded);
 		assert_string_equal(expanded, cases[i].expanded);
@@ -121,7 +126,9 @@ static void test_user_placeholder(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		char *expanded = placeholder_expand("<%USER%>%TIMEOUT%", &door, &cases[i].visitor);
+		const struct placeholder_values values =
+			placeholder_values(&door, &cases[i].visitor);
+		char *expanded = placeholder_expand("<%USER%>%TIMEOUT%", &values);
 
 		assert_string_equal(expanded, cases[i].expanded);
 		free(expanded);
@@ -131,8 +138,9 @@ static void test_user_placeholder(void **state)
 static void test_token_argv(void **state)
 {
 	struct visitor visitor = {.source = address("192.0.2.1")};
-	char **argv = placeholder_expand_all(COMMAND(TEXT("/bin/x"), TEXT(""), TEXT("-s %IP%")),
-					     &ipset_door, &visitor);
+	const struct placeholder_values values = placeholder_values(&ipset_door, &visitor);
+	char **argv =
+		placeholder_expand_all(COMMAND(TEXT("/bin/x"), TEXT(""), TEXT("-s %IP%")), &values);
 
 	(void)state;
 	assert_non_null(argv);
@@ -182,8 +190,10 @@ static void test_nft_rule(void **state)
 	assert_int_equal(read_text(text, &read), 0);
 	assert_true(passage_is_whole(read));
 	assert_true(passage_equal(passage, read));
-	assert_int_equal(passage_new(&door, &(struct visitor){.source = from}, &none),
-			 -EAFNOSUPPORT);
+	assert_int_equal(
+		passage_new(&door.opening,
+			    &(struct placeholder_values){.door = door.name, .source = from}, &none),
+		-EAFNOSUPPORT);
 	free(text);
 	passage_free(read);
 	passage_free(passage);
@@ -255,12 +265,22 @@ static void test_family_without_a_rule(void **state)
 	struct passage *passage = NULL;
 
 	(void)state;
-	assert_int_equal(passage_new(&ipset4, &(struct visitor){.source = v6}, &passage),
-			 -EAFNOSUPPORT);
-	assert_int_equal(passage_new(&command6, &(struct visitor){.source = v4}, &passage),
-			 -EAFNOSUPPORT);
+	assert_int_equal(
+		passage_new(&ipset4.opening,
+			    &(struct placeholder_values){.door = ipset4.name, .source = v6},
+			    &passage),
+		-EAFNOSUPPORT);
+	assert_int_equal(
+		passage_new(&command6.opening,
+			    &(struct placeholder_values){.door = command6.name, .source = v4},
+			    &passage),
+		-EAFNOSUPPORT);
 	assert_null(passage);
-	assert_int_equal(passage_new(&command6, &(struct visitor){.source = v6}, &passage), 0);
+	assert_int_equal(
+		passage_new(&command6.opening,
+			    &(struct placeholder_values){.door = command6.name, .source = v6},
+			    &passage),
+		0);
 	assert_null(passage->stop);
 	passage_free(passage);
 }

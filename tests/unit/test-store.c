@@ -13,7 +13,9 @@
 
 #include "cmocka-all.h"
 #include "core/address.h"
+#include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/passage.h"
 #include "support.h"
 
 #define DEADLINE_US UINT64_C(123456789)

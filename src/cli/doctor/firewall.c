@@ -332,7 +332,7 @@ void doctor_check_target(struct doctor *doctor)
 
 		if (doctor->only && doctor->only != door)
 			continue;
-		if (firewall_check(firewall, door) == 0)
+		if (firewall_check(firewall, &door->opening) == 0)
 			continue;
 		if (doctor->lacks_target)
 			doctor->lacks_target[i] = true;

@@ -1,18 +1,17 @@
-/* Requests for one chain of one family, its place, are gathered while a child works on it; the next
- * round then does all of one kind with one listing and one transaction. If that fails, half of them
- * are tried, and so on down to the one that is to blame.
+/* Requests for one chain of one family are queued while a child works on it; the next batch then
+ * does all of one kind with one listing and one transaction. If that fails, half of them are tried,
+ * and so on down to the one that is to blame.
  *
- * MUST: a place has one child at a time. Two that create the chain at the same time would both add
+ * MUST: a chain has one child at a time. Two that create the chain at the same time would both add
  * the jump to it: the kernel takes the second transaction too, because it is checked against a
  * listing that is too old. */
-#include "firewall/iptables/iptables.h"
+#include "firewall/iptables/batch.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "firewall/backend.h"
 #include "firewall/iptables/child.h"
@@ -21,42 +20,78 @@
 #include "firewall/listing.h"
 #include "util/children.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
-#define US_PER_S UINT64_C(1000000)
-
-/* When all places for children are taken, how soon to try again. */
+/* How soon to try again when there is no room for another child. */
 #define BUSY_US UINT64_C(20000)
 
-/* Children at the same time: commands need places as well. */
+/* Children at the same time: commands need room as well. */
 enum { BUSY_MAX = 16 };
 
-/* How many are told in one go: other work is done in between. */
+/* How many are reported in one go: other work is done in between. */
 enum { TELL_MAX = 256 };
 
-struct queue {
+struct request_list {
 	struct iptables_request *first, **end;
 	size_t n;
 };
 
-struct place {
-	struct place *next;
+struct chain_queue {
+	struct chain_queue *next;
 	enum family family;
 	char *chain;
-	enum { IDLE, LISTING, CHANGING } doing;
-	bool again;	       /* the round has failed once */
+	enum { QUEUE_IDLE, QUEUE_LISTING, QUEUE_CHANGING } doing;
+	bool again;	       /* the batch has failed once */
 	char *absent;	       /* what the listing said that found no chain; or NULL */
 	int listing_fd;	       /* or -1 */
-	size_t n_most;	       /* requests in one round */
-	uint64_t limit_us;     /* no request's is earlier */
-	uint64_t retry_us;     /* no round before */
-	struct queue waiting;  /* in the order that they came in */
-	struct queue underway; /* in this round */
+	size_t n_most;	       /* requests in one batch */
+	uint64_t limit_us;     /* no request has an earlier one */
+	uint64_t retry_us;     /* no batch before */
+	struct request_list waiting;  /* in the order that they came in */
+	struct request_list underway; /* in this batch */
 };
 
 struct iptables {
-	struct place *places;
-	struct queue ended; /* not told yet */
+	struct children *children;
+	void *userdata;
+	char problem[PROBLEM_MAX];
+	struct chain_queue *chains;
+	struct request_list ended; /* not reported yet */
 };
+
+struct iptables *iptables_new(struct children *children, void *userdata)
+{
+	struct iptables *iptables = calloc(1, sizeof *iptables);
+
+	if (!iptables)
+		return NULL;
+	iptables->children = children;
+	iptables->userdata = userdata;
+	iptables->ended.end = &iptables->ended.first;
+	return iptables;
+}
+
+void *iptables_userdata(const struct iptables *iptables)
+{
+	return iptables->userdata;
+}
+
+const char *iptables_problem(const struct iptables *iptables)
+{
+	return iptables->problem;
+}
+
+/* Writes the problem and returns `error`. */
+__attribute__((format(printf, 3, 4))) static int iptables_fail(struct iptables *iptables, int error,
+							       const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(iptables->problem, sizeof iptables->problem, format, arguments);
+	va_end(arguments);
+	return error;
+}
 
 struct iptables_request *iptables_request_free(struct iptables_request *request)
 {
@@ -64,212 +99,202 @@ struct iptables_request *iptables_request_free(struct iptables_request *request)
 		listing_free(request->shown);
 		free(request->chain);
 		free(request->comment);
-		free(request->passages);
+		free(request->rules);
 		free(request->problem);
 		free(request);
 	}
 	return NULL;
 }
 
-static void queue_init(struct queue *queue)
+static void request_list_init(struct request_list *list)
 {
-	*queue = (struct queue){.end = &queue->first};
+	*list = (struct request_list){.end = &list->first};
 }
 
-static void queue_append(struct queue *queue, struct iptables_request *request)
+static void request_list_append(struct request_list *list, struct iptables_request *request)
 {
 	request->next = NULL;
-	*queue->end = request;
-	queue->end = &request->next;
-	queue->n++;
+	*list->end = request;
+	list->end = &request->next;
+	list->n++;
 }
 
 /* The one that the link leads to. */
-static struct iptables_request *queue_take(struct queue *queue, struct iptables_request **link)
+static struct iptables_request *request_list_take(struct request_list *list,
+						  struct iptables_request **link)
 {
 	struct iptables_request *request = *link;
 
 	*link = request->next;
 	if (!*link)
-		queue->end = link;
+		list->end = link;
 	request->next = NULL;
-	queue->n--;
+	list->n--;
 	return request;
 }
 
-static void due_queue_move(struct queue *from, struct queue *to)
+static void request_list_move(struct request_list *from, struct request_list *to)
 {
 	while (from->first)
-		queue_append(to, queue_take(from, &from->first));
+		request_list_append(to, request_list_take(from, &from->first));
 }
 
-static void due_queue_done(struct queue *queue)
+static void request_list_done(struct request_list *list)
 {
-	while (queue->first)
-		iptables_request_free(queue_take(queue, &queue->first));
+	while (list->first)
+		iptables_request_free(request_list_take(list, &list->first));
 }
 
-static void place_reset(struct place *place)
+static void chain_queue_reset(struct chain_queue *queue)
 {
-	cleanup_close(&place->listing_fd);
-	place->listing_fd = -1;
-	free(place->absent);
-	place->absent = NULL;
+	cleanup_close(&queue->listing_fd);
+	queue->listing_fd = -1;
+	free(queue->absent);
+	queue->absent = NULL;
 }
 
-static void place_free(struct place *place)
+static void chain_queue_free(struct chain_queue *queue)
 {
-	place_reset(place);
-	due_queue_done(&place->waiting);
-	due_queue_done(&place->underway);
-	free(place->chain);
-	free(place);
+	chain_queue_reset(queue);
+	request_list_done(&queue->waiting);
+	request_list_done(&queue->underway);
+	free(queue->chain);
+	free(queue);
 }
 
 struct iptables *iptables_free(struct iptables *iptables)
 {
 	if (!iptables)
 		return NULL;
-	while (iptables->places) {
-		struct place *place = iptables->places;
+	while (iptables->chains) {
+		struct chain_queue *queue = iptables->chains;
 
-		iptables->places = place->next;
-		place_free(place);
+		iptables->chains = queue->next;
+		chain_queue_free(queue);
 	}
-	due_queue_done(&iptables->ended);
+	request_list_done(&iptables->ended);
 	free(iptables);
 	return NULL;
 }
 
-static struct place *place_new(enum family family, const char *chain)
+static struct chain_queue *chain_queue_new(enum family family, const char *chain)
 {
-	struct place *place = calloc(1, sizeof *place);
+	struct chain_queue *queue = calloc(1, sizeof *queue);
 
-	if (!place)
+	if (!queue)
 		return NULL;
-	place->family = family;
-	place->listing_fd = -1;
-	place->n_most = SIZE_MAX;
-	place->limit_us = UINT64_MAX;
-	queue_init(&place->waiting);
-	queue_init(&place->underway);
-	place->chain = strdup(chain);
-	if (!place->chain) {
-		free(place);
+	queue->family = family;
+	queue->listing_fd = -1;
+	queue->n_most = SIZE_MAX;
+	queue->limit_us = UINT64_MAX;
+	request_list_init(&queue->waiting);
+	request_list_init(&queue->underway);
+	queue->chain = strdup(chain);
+	if (!queue->chain) {
+		free(queue);
 		return NULL;
 	}
-	return place;
+	return queue;
 }
 
 /* The last of them is the last to be served. */
-static struct place *find_place(struct firewall *firewall, enum family family, const char *chain)
+static struct chain_queue *chain_queue_find(struct iptables *iptables, enum family family,
+					    const char *chain)
 {
-	struct place **link;
+	struct chain_queue **link = &iptables->chains;
 
-	if (!firewall->iptables) {
-		firewall->iptables = calloc(1, sizeof *firewall->iptables);
-		if (!firewall->iptables)
-			return NULL;
-		queue_init(&firewall->iptables->ended);
-	}
-	link = &firewall->iptables->places;
 	while (*link && ((*link)->family != family || strcmp((*link)->chain, chain) != 0))
 		link = &(*link)->next;
 	if (!*link)
-		*link = place_new(family, chain);
+		*link = chain_queue_new(family, chain);
 	return *link;
 }
 
 /* Writes the whole problem. */
-static int fail_at(struct firewall *firewall, const struct place *place, int error,
-		   const char *what)
+static int chain_queue_fail(struct iptables *iptables, const struct chain_queue *queue, int error,
+			    const char *what)
 {
 	CLEANUP(cleanup_free) char *problem = strdup(what);
 
-	return firewall_fail(firewall, error, "%s %s: %s", iptables_name(place->family),
-			     place->chain, problem ? problem : "out of memory");
+	return iptables_fail(iptables, error, "%s %s: %s", iptables_name(queue->family),
+			     queue->chain, problem ? problem : "out of memory");
 }
 
-static void end(struct firewall *firewall, struct iptables_request *request, int error)
+static void request_end(struct iptables *iptables, struct iptables_request *request, int error)
 {
 	request->error = error;
-	request->problem = error < 0 ? strdup(firewall->problem) : NULL;
-	queue_append(&firewall->iptables->ended, request);
+	request->problem = error < 0 ? strdup(iptables->problem) : NULL;
+	request_list_append(&iptables->ended, request);
 }
 
-/* For a new round: all of the first one's kind, up to n_most. */
-static void gather(struct place *place)
+/* For a new batch: all of the first one's kind, up to n_most. */
+static void batch_gather(struct chain_queue *queue)
 {
-	enum iptables_kind kind = place->waiting.first->kind;
-	struct iptables_request **link = &place->waiting.first;
+	enum iptables_kind kind = queue->waiting.first->kind;
+	struct iptables_request **link = &queue->waiting.first;
 
-	place->again = false;
-	place->retry_us = 0;
-	while (*link && place->underway.n < place->n_most)
+	queue->again = false;
+	queue->retry_us = 0;
+	while (*link && queue->underway.n < queue->n_most)
 		if ((*link)->kind == kind)
-			queue_append(&place->underway, queue_take(&place->waiting, link));
+			request_list_append(&queue->underway,
+					    request_list_take(&queue->waiting, link));
 		else
 			link = &(*link)->next;
 }
 
-static void put_back(struct place *place)
+static void batch_put_back(struct chain_queue *queue)
 {
-	due_queue_move(&place->waiting, &place->underway);
-	due_queue_move(&place->underway, &place->waiting);
+	request_list_move(&queue->waiting, &queue->underway);
+	request_list_move(&queue->underway, &queue->waiting);
 }
 
-static int change_to(struct firewall *firewall, struct place *place, const char *option,
-		     const char *text)
+static int batch_restore(struct iptables *iptables, struct chain_queue *queue, const char *option,
+			 const char *text)
 {
-	place->doing = CHANGING;
-	return iptables_start_restore(firewall, place->family, option, text, place);
+	queue->doing = QUEUE_CHANGING;
+	return iptables_start_restore(iptables->children, queue->family, option, text, queue,
+				      iptables->problem);
 }
 
-static int test(struct firewall *firewall, struct place *place)
+static int batch_test(struct iptables *iptables, struct chain_queue *queue)
 {
 	CLEANUP(cleanup_free)
-	char *text = iptables_compile_test(place->chain, place->underway.first);
+	char *text = iptables_compile_test(queue->chain, queue->underway.first);
 
 	if (!text)
-		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	return change_to(firewall, place, "--test", text);
+		return iptables_fail(iptables, -ENOMEM, "out of memory");
+	return batch_restore(iptables, queue, "--test", text);
 }
 
 /* What is there is listed as rules, to delete some of them; or as a table, which says whether any
  * chain jumps here. The chains of others are not looked at: rules with `-m set` cannot be listed
  * without CAP_NET_RAW. FIREWALL_PENDING or a negative errno. */
-static int begin(struct firewall *firewall, struct place *place)
+static int batch_begin(struct iptables *iptables, struct chain_queue *queue)
 {
-	enum iptables_kind kind = place->underway.first->kind;
+	enum iptables_kind kind = queue->underway.first->kind;
 
-	place_reset(place);
+	chain_queue_reset(queue);
 	if (kind == IPTABLES_TEST)
-		return test(firewall, place);
-	place->doing = LISTING;
-	return iptables_start_list(firewall, place->family, kind == IPTABLES_CHANGE ? "-S" : "-nL",
-				   place->chain, place, &place->listing_fd);
+		return batch_test(iptables, queue);
+	queue->doing = QUEUE_LISTING;
+	return iptables_start_list(iptables->children, queue->family,
+				   kind == IPTABLES_CHANGE ? "-S" : "-nL", queue->chain, queue,
+				   iptables->problem, &queue->listing_fd);
 }
 
-static int change(struct firewall *firewall, struct place *place, char *listing)
+static int batch_change(struct iptables *iptables, struct chain_queue *queue, char *listing)
 {
 	CLEANUP(cleanup_free) char *text = NULL;
-	int r = iptables_compile(place->chain, place->underway.first, listing, &text);
+	int r = iptables_compile(queue->chain, queue->underway.first, listing, &text);
 
 	if (r < 0)
-		return firewall_fail(firewall, r, "out of memory");
-	return text ? change_to(firewall, place, NULL, text) : FIREWALL_DONE;
-}
-
-static uint64_t wall_clock_us(void)
-{
-	struct timespec wall;
-
-	clock_gettime(CLOCK_REALTIME, &wall);
-	return (uint64_t)wall.tv_sec * US_PER_S + (uint64_t)wall.tv_nsec / 1000;
+		return iptables_fail(iptables, r, "out of memory");
+	return text ? batch_restore(iptables, queue, NULL, text) : FIREWALL_DONE;
 }
 
 /* "Chain KNOCKTAIL (1 references)". */
-static bool has_jump(const char *table)
+static bool table_has_jump(const char *table)
 {
 	const char *end = strchr(table, '\n'), *none = strstr(table, " (0 references)");
 
@@ -278,36 +303,37 @@ static bool has_jump(const char *table)
 
 /* Rules in a chain that nothing jumps to open nothing: they count as gone. Whether the chain has to
  * be made if there is none. */
-static bool fill_in(const struct place *place, const char *table)
+static bool batch_fill_in(const struct chain_queue *queue, const char *table)
 {
-	bool founds = false;
+	bool creates_chain = false;
 
-	for (struct iptables_request *request = place->underway.first; request;
+	for (struct iptables_request *request = queue->underway.first; request;
 	     request = request->next) {
 		CLEANUP(cleanup_free) char *copy = NULL;
 
-		founds = founds || request->founds;
+		creates_chain = creates_chain || request->creates_chain;
 		if (!request->shown)
 			continue;
 		request->shown->error = -ENOENT;
-		if (!table || !has_jump(table))
+		if (!table || !table_has_jump(table))
 			continue;
 		copy = strdup(table);
 		request->shown->error =
-			copy ? iptables_read_table(request->shown, copy, wall_clock_us()) : -ENOMEM;
+			copy ? iptables_read_table(request->shown, copy, clock_us(CLOCK_REALTIME))
+			     : -ENOMEM;
 	}
-	return founds;
+	return creates_chain;
 }
 
-/* Makes the jump anew, or the chain. */
-static int look(struct firewall *firewall, struct place *place, const char *table)
+/* Makes the jump again, or the chain. */
+static int batch_look(struct iptables *iptables, struct chain_queue *queue, const char *table)
 {
 	CLEANUP(cleanup_free) char *text = NULL;
-	const char *chain = place->chain;
-	bool founds = fill_in(place, table);
+	const char *chain = queue->chain;
+	bool creates_chain = batch_fill_in(queue, table);
 	int n;
 
-	if (table ? has_jump(table) : !founds)
+	if (table ? table_has_jump(table) : !creates_chain)
 		return FIREWALL_DONE;
 	if (table)
 		n = asprintf(&text, "*filter\n-I INPUT 1 -j %s\nCOMMIT\n", chain);
@@ -315,232 +341,233 @@ static int look(struct firewall *firewall, struct place *place, const char *tabl
 		n = asprintf(&text, "*filter\n-N %s\n-I INPUT 1 -j %s\nCOMMIT\n", chain, chain);
 	if (n < 0) {
 		text = NULL;
-		return firewall_fail(firewall, -ENOMEM, "out of memory");
+		return iptables_fail(iptables, -ENOMEM, "out of memory");
 	}
-	return change_to(firewall, place, NULL, text);
+	return batch_restore(iptables, queue, NULL, text);
 }
 
-static int try_again(struct firewall *firewall, struct place *place)
+static int batch_retry(struct iptables *iptables, struct chain_queue *queue)
 {
-	place->again = true;
-	return begin(firewall, place);
+	queue->again = true;
+	return batch_begin(iptables, queue);
 }
 
-static int listed(struct firewall *firewall, struct place *place, int error)
+static int batch_on_listed(struct iptables *iptables, struct chain_queue *queue, int error)
 {
 	CLEANUP(cleanup_free) char *listing = NULL;
 	int r;
 
-	if (error < 0 && iptables_says_absent(firewall->problem)) {
-		place->absent = strdup(firewall->problem);
-		if (!place->absent)
-			return firewall_fail(firewall, -ENOMEM, "out of memory");
+	if (error < 0 && iptables_says_absent(iptables->problem)) {
+		queue->absent = strdup(iptables->problem);
+		if (!queue->absent)
+			return iptables_fail(iptables, -ENOMEM, "out of memory");
 	} else if (error < 0) {
-		return place->again || error == -ETIMEDOUT ? error : try_again(firewall, place);
+		return queue->again || error == -ETIMEDOUT ? error : batch_retry(iptables, queue);
 	} else {
-		r = iptables_read_list(place->listing_fd, &listing);
+		r = iptables_read_list(queue->listing_fd, &listing);
 		if (r < 0)
-			return firewall_fail(firewall, r, "its rules cannot be read: %s",
+			return iptables_fail(iptables, r, "its rules cannot be read: %s",
 					     strerror(-r));
 	}
-	return place->underway.first->kind == IPTABLES_CHANGE ? change(firewall, place, listing)
-							      : look(firewall, place, listing);
+	return queue->underway.first->kind == IPTABLES_CHANGE
+		       ? batch_change(iptables, queue, listing)
+		       : batch_look(iptables, queue, listing);
 }
 
-/* The next rounds are smaller, or may be larger again. */
-static int split(struct place *place)
+/* The next batches are smaller, or may be larger again. */
+static int batch_split(struct chain_queue *queue)
 {
-	place->n_most = place->underway.n / 2;
-	put_back(place);
+	queue->n_most = queue->underway.n / 2;
+	batch_put_back(queue);
 	return FIREWALL_DONE;
 }
 
 /* What the listing said, if it found no chain, is said if there is one after all. */
-static int changed(struct firewall *firewall, struct place *place, int error)
+static int batch_on_restored(struct iptables *iptables, struct chain_queue *queue, int error)
 {
-	enum iptables_kind kind = place->underway.first->kind;
+	enum iptables_kind kind = queue->underway.first->kind;
 
 	if (error == 0) {
-		place->n_most = place->n_most > SIZE_MAX / 2 ? SIZE_MAX : place->n_most * 2;
+		queue->n_most = queue->n_most > SIZE_MAX / 2 ? SIZE_MAX : queue->n_most * 2;
 		return FIREWALL_DONE;
 	}
-	if (kind != IPTABLES_LOOK && place->underway.n > 1)
-		return split(place);
+	if (kind != IPTABLES_LOOK && queue->underway.n > 1)
+		return batch_split(queue);
 	/* Somebody else may have changed the table in between. */
-	if (kind == IPTABLES_CHANGE && !place->again && error != -ETIMEDOUT)
-		return try_again(firewall, place);
-	return place->absent ? firewall_fail(firewall, error, "%s", place->absent) : error;
+	if (kind == IPTABLES_CHANGE && !queue->again && error != -ETIMEDOUT)
+		return batch_retry(iptables, queue);
+	return queue->absent ? iptables_fail(iptables, error, "%s", queue->absent) : error;
 }
 
 /* FIREWALL_PENDING: a child works. FIREWALL_DONE or a negative errno: what is still under way has
  * come to this end; but what found no room for a child waits. */
-static void conclude(struct firewall *firewall, struct place *place, int r, uint64_t now_us)
+static void batch_conclude(struct iptables *iptables, struct chain_queue *queue, int r,
+			   uint64_t now_us)
 {
 	if (r == FIREWALL_PENDING)
 		return;
-	place->doing = IDLE;
-	place_reset(place);
+	queue->doing = QUEUE_IDLE;
+	chain_queue_reset(queue);
 	if (r == -EAGAIN) {
-		put_back(place);
-		place->retry_us = now_us + BUSY_US;
+		batch_put_back(queue);
+		queue->retry_us = now_us + BUSY_US;
 		return;
 	}
 	if (r < 0)
-		fail_at(firewall, place, r, firewall->problem);
-	while (place->underway.first)
-		end(firewall, queue_take(&place->underway, &place->underway.first), r);
+		chain_queue_fail(iptables, queue, r, iptables->problem);
+	while (queue->underway.first)
+		request_end(iptables, request_list_take(&queue->underway, &queue->underway.first),
+			    r);
 }
 
-static bool has_room(const struct iptables *iptables)
+static bool iptables_has_room(const struct iptables *iptables)
 {
 	size_t n = 0;
 
-	for (const struct place *place = iptables->places; place; place = place->next)
-		n += place->doing != IDLE;
+	for (const struct chain_queue *queue = iptables->chains; queue; queue = queue->next)
+		n += queue->doing != QUEUE_IDLE;
 	return n < BUSY_MAX;
 }
 
-static void run_rounds(struct firewall *firewall, struct place *place, uint64_t now_us)
+static void chain_queue_run(struct iptables *iptables, struct chain_queue *queue, uint64_t now_us)
 {
-	while (place->doing == IDLE && place->waiting.first && place->retry_us <= now_us &&
-	       has_room(firewall->iptables)) {
-		gather(place);
-		conclude(firewall, place, begin(firewall, place), now_us);
+	while (queue->doing == QUEUE_IDLE && queue->waiting.first && queue->retry_us <= now_us &&
+	       iptables_has_room(iptables)) {
+		batch_gather(queue);
+		batch_conclude(iptables, queue, batch_begin(iptables, queue), now_us);
 	}
 }
 
-/* What cannot even begin is told at once. */
-static int begin_alone(struct firewall *firewall, struct place *place, uint64_t now_us)
+/* What cannot even begin is reported at once. */
+static int chain_queue_begin_alone(struct iptables *iptables, struct chain_queue *queue,
+				   uint64_t now_us)
 {
 	int r;
 
-	gather(place);
-	r = begin(firewall, place);
+	batch_gather(queue);
+	r = batch_begin(iptables, queue);
 	if (r < 0 && r != -EAGAIN) {
-		place->doing = IDLE;
-		queue_take(&place->underway, &place->underway.first);
-		return fail_at(firewall, place, r, firewall->problem);
+		queue->doing = QUEUE_IDLE;
+		request_list_take(&queue->underway, &queue->underway.first);
+		return chain_queue_fail(iptables, queue, r, iptables->problem);
 	}
-	conclude(firewall, place, r, now_us);
+	batch_conclude(iptables, queue, r, now_us);
 	return FIREWALL_PENDING;
 }
 
-int iptables_ask(struct firewall *firewall, struct iptables_request *request, uint64_t now_us)
+int iptables_ask(struct iptables *iptables, struct iptables_request *request, uint64_t now_us)
 {
-	struct place *place = find_place(firewall, request->family, request->chain);
+	struct chain_queue *queue = chain_queue_find(iptables, request->family, request->chain);
 	bool is_first;
 
-	if (!place)
-		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	is_first = place->doing == IDLE && !place->waiting.first;
-	if (request->limit_us < place->limit_us)
-		place->limit_us = request->limit_us;
-	queue_append(&place->waiting, request);
-	if (!is_first || !has_room(firewall->iptables))
+	if (!queue)
+		return iptables_fail(iptables, -ENOMEM, "out of memory");
+	is_first = queue->doing == QUEUE_IDLE && !queue->waiting.first;
+	if (request->limit_us < queue->limit_us)
+		queue->limit_us = request->limit_us;
+	request_list_append(&queue->waiting, request);
+	if (!is_first || !iptables_has_room(iptables))
 		return FIREWALL_PENDING;
-	return begin_alone(firewall, place, now_us);
+	return chain_queue_begin_alone(iptables, queue, now_us);
 }
 
-bool iptables_continue(struct firewall *firewall, const void *owner, int error, uint64_t now_us)
+bool iptables_continue(struct iptables *iptables, const struct child_exit *exit, uint64_t now_us)
 {
-	struct place *place = firewall->iptables ? firewall->iptables->places : NULL;
-	int r = FIREWALL_DONE;
+	struct chain_queue *queue = iptables->chains;
+	int error, r = FIREWALL_DONE;
 
-	while (place && place != owner)
-		place = place->next;
-	if (!place)
+	while (queue && queue != exit->owner)
+		queue = queue->next;
+	if (!queue)
 		return false;
-	if (place->underway.first)
-		r = place->doing == LISTING ? listed(firewall, place, error)
-					    : changed(firewall, place, error);
-	conclude(firewall, place, r, now_us);
+	error = backend_explain_exit(exit, iptables->problem);
+	if (queue->underway.first)
+		r = queue->doing == QUEUE_LISTING ? batch_on_listed(iptables, queue, error)
+						  : batch_on_restored(iptables, queue, error);
+	batch_conclude(iptables, queue, r, now_us);
 	return true;
 }
 
 /* Ends those whose time is up; *least_us becomes what the others have at least. */
-static void end_late(struct firewall *firewall, struct queue *queue, uint64_t now_us,
-		     uint64_t *least_us)
+static void request_list_expire(struct iptables *iptables, struct request_list *list,
+				uint64_t now_us, uint64_t *least_us)
 {
-	struct iptables_request **link = &queue->first;
+	struct iptables_request **link = &list->first;
 
 	while (*link)
 		if ((*link)->limit_us <= now_us) {
-			end(firewall, queue_take(queue, link), -ETIMEDOUT);
+			request_end(iptables, request_list_take(list, link), -ETIMEDOUT);
 		} else {
 			*least_us = (*link)->limit_us < *least_us ? (*link)->limit_us : *least_us;
 			link = &(*link)->next;
 		}
 }
 
-/* A child that works for nobody any more is killed. */
-static void expire(struct firewall *firewall, struct place *place, uint64_t now_us)
+/* A child that nobody waits for any more is killed. */
+static void chain_queue_expire(struct iptables *iptables, struct chain_queue *queue,
+			       uint64_t now_us)
 {
-	if (place->limit_us <= now_us) {
-		place->limit_us = UINT64_MAX;
-		fail_at(firewall, place, -ETIMEDOUT, "it took too long");
-		end_late(firewall, &place->underway, now_us, &place->limit_us);
-		end_late(firewall, &place->waiting, now_us, &place->limit_us);
+	if (queue->limit_us <= now_us) {
+		queue->limit_us = UINT64_MAX;
+		chain_queue_fail(iptables, queue, -ETIMEDOUT, "it took too long");
+		request_list_expire(iptables, &queue->underway, now_us, &queue->limit_us);
+		request_list_expire(iptables, &queue->waiting, now_us, &queue->limit_us);
 	}
-	if (place->doing != IDLE && !place->underway.first)
-		children_limit(firewall->children, place, now_us);
+	if (queue->doing != QUEUE_IDLE && !queue->underway.first)
+		children_limit(iptables->children, queue, now_us);
 }
 
-static void drop_idle(struct iptables *iptables)
+static void iptables_drop_idle(struct iptables *iptables)
 {
-	struct place **link = &iptables->places;
+	struct chain_queue **link = &iptables->chains;
 
 	while (*link) {
-		struct place *place = *link;
+		struct chain_queue *queue = *link;
 
-		if (place->doing != IDLE || place->waiting.first) {
-			link = &place->next;
+		if (queue->doing != QUEUE_IDLE || queue->waiting.first) {
+			link = &queue->next;
 			continue;
 		}
-		*link = place->next;
-		place_free(place);
+		*link = queue->next;
+		chain_queue_free(queue);
 	}
 }
 
-void iptables_process(struct firewall *firewall, uint64_t now_us)
+void iptables_process(struct iptables *iptables, uint64_t now_us)
 {
-	struct iptables *iptables = firewall->iptables;
-
-	if (!iptables)
-		return;
-	for (struct place *place = iptables->places; place; place = place->next) {
-		expire(firewall, place, now_us);
-		run_rounds(firewall, place, now_us);
+	for (struct chain_queue *queue = iptables->chains; queue; queue = queue->next) {
+		chain_queue_expire(iptables, queue, now_us);
+		chain_queue_run(iptables, queue, now_us);
 	}
-	drop_idle(iptables);
+	iptables_drop_idle(iptables);
 	for (size_t i = 0; i < TELL_MAX && iptables->ended.first; i++) {
 		struct iptables_request *request =
-			queue_take(&iptables->ended, &iptables->ended.first);
+			request_list_take(&iptables->ended, &iptables->ended.first);
 
-		request->tell(firewall, request, now_us);
+		request->tell(iptables, request, now_us);
 	}
 }
 
-uint64_t iptables_next_us(const struct firewall *firewall)
+uint64_t iptables_next_us(const struct iptables *iptables)
 {
-	const struct iptables *iptables = firewall->iptables;
 	uint64_t next_us = UINT64_MAX;
 
-	if (iptables && iptables->ended.first)
+	if (iptables->ended.first)
 		return 0;
-	for (const struct place *place = iptables ? iptables->places : NULL; place;
-	     place = place->next) {
-		if (place->limit_us < next_us)
-			next_us = place->limit_us;
-		if (place->doing == IDLE && place->waiting.first && place->retry_us > 0 &&
-		    place->retry_us < next_us)
-			next_us = place->retry_us;
+	for (const struct chain_queue *queue = iptables->chains; queue; queue = queue->next) {
+		if (queue->limit_us < next_us)
+			next_us = queue->limit_us;
+		if (queue->doing == QUEUE_IDLE && queue->waiting.first && queue->retry_us > 0 &&
+		    queue->retry_us < next_us)
+			next_us = queue->retry_us;
 	}
 	return next_us;
 }
 
-static bool hurry(const struct queue *queue, const void *owner, uint64_t limit_us)
+static bool request_list_hurry(const struct request_list *list, const void *owner,
+			       uint64_t limit_us)
 {
-	for (struct iptables_request *request = queue->first; request; request = request->next) {
+	for (struct iptables_request *request = list->first; request; request = request->next) {
 		if (request->owner != owner)
 			continue;
 		request->limit_us = limit_us;
@@ -549,39 +576,36 @@ static bool hurry(const struct queue *queue, const void *owner, uint64_t limit_u
 	return false;
 }
 
-void iptables_hurry(struct firewall *firewall, const void *owner, uint64_t limit_us)
+void iptables_hurry(struct iptables *iptables, const void *owner, uint64_t limit_us)
 {
-	struct place *place = firewall->iptables ? firewall->iptables->places : NULL;
+	struct chain_queue *queue = iptables->chains;
 
-	for (; place; place = place->next) {
-		if (!hurry(&place->underway, owner, limit_us) &&
-		    !hurry(&place->waiting, owner, limit_us))
+	for (; queue; queue = queue->next) {
+		if (!request_list_hurry(&queue->underway, owner, limit_us) &&
+		    !request_list_hurry(&queue->waiting, owner, limit_us))
 			continue;
-		if (limit_us < place->limit_us)
-			place->limit_us = limit_us;
+		if (limit_us < queue->limit_us)
+			queue->limit_us = limit_us;
 		return;
 	}
 }
 
-static void forget(struct queue *queue, iptables_tell_fn tell)
+static void request_list_forget(struct request_list *list, iptables_tell_fn tell)
 {
-	struct iptables_request **link = &queue->first;
+	struct iptables_request **link = &list->first;
 
 	while (*link)
 		if ((*link)->tell == tell)
-			iptables_request_free(queue_take(queue, link));
+			iptables_request_free(request_list_take(list, link));
 		else
 			link = &(*link)->next;
 }
 
-void iptables_forget(struct firewall *firewall, iptables_tell_fn tell)
+void iptables_forget(struct iptables *iptables, iptables_tell_fn tell)
 {
-	struct iptables *iptables = firewall->iptables;
-
-	for (struct place *place = iptables ? iptables->places : NULL; place; place = place->next) {
-		forget(&place->waiting, tell);
-		forget(&place->underway, tell);
+	for (struct chain_queue *queue = iptables->chains; queue; queue = queue->next) {
+		request_list_forget(&queue->waiting, tell);
+		request_list_forget(&queue->underway, tell);
 	}
-	if (iptables)
-		forget(&iptables->ended, tell);
+	request_list_forget(&iptables->ended, tell);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,7 +15,7 @@
 
 enum { LISTING_MAX = 64 << 20 };
 
-static const struct programs {
+static const struct family_programs {
 	const char *name, *list, *restore;
 } programs[N_FAMILIES] = {
 	{"iptables", "/usr/sbin/iptables", "/usr/sbin/iptables-restore"},
@@ -27,7 +28,7 @@ const char *iptables_name(enum family family)
 }
 
 /* A file for a child to read from its beginning, or to write to. */
-static int make_file(const char *text)
+static int child_make_file(const char *text)
 {
 	CLEANUP(cleanup_close) int fd = memfd_create("knocktail-iptables", MFD_CLOEXEC);
 	size_t length = strlen(text), done = 0;
@@ -47,44 +48,45 @@ static int make_file(const char *text)
 	return r;
 }
 
-static int fail_to_run(struct firewall *firewall, const char *program, int error)
+static int child_fail(char problem[static PROBLEM_MAX], const char *program, int error)
 {
-	return firewall_fail(firewall, error == -ENOENT ? -EIO : error, "cannot run %s: %s",
-			     program, strerror(-error));
+	snprintf(problem, PROBLEM_MAX, "cannot run %s: %s", program, strerror(-error));
+	return error == -ENOENT ? -EIO : error;
 }
 
-int iptables_start_list(struct firewall *firewall, enum family family, const char *option,
-			const char *chain, void *owner, int *ret_fd)
+int iptables_start_list(struct children *children, enum family family, const char *option,
+			const char *chain, void *owner, char problem[static PROBLEM_MAX],
+			int *ret_fd)
 {
 	const char *program = programs[family].list;
 	char *argv[] = {(char *)program, (char *)"-w",	(char *)"5",
 			(char *)option,	 (char *)chain, NULL};
-	CLEANUP(cleanup_close) int output = make_file("");
+	CLEANUP(cleanup_close) int output = child_make_file("");
 	int r = output;
 
 	if (output >= 0)
-		r = children_spawn_files(firewall->children, argv,
-					 &(struct child_files){-1, output}, UINT64_MAX, owner);
+		r = children_spawn_files(children, argv, &(struct child_files){-1, output},
+					 UINT64_MAX, owner);
 	if (r < 0)
-		return fail_to_run(firewall, program, r);
+		return child_fail(problem, program, r);
 	*ret_fd = output;
 	output = -1;
 	return FIREWALL_PENDING;
 }
 
-int iptables_start_restore(struct firewall *firewall, enum family family, const char *option,
-			   const char *text, void *owner)
+int iptables_start_restore(struct children *children, enum family family, const char *option,
+			   const char *text, void *owner, char problem[static PROBLEM_MAX])
 {
 	const char *program = programs[family].restore;
 	char *argv[] = {(char *)program,     (char *)"-w",   (char *)"5",
 			(char *)"--noflush", (char *)option, NULL};
-	CLEANUP(cleanup_close) int input = make_file(text);
+	CLEANUP(cleanup_close) int input = child_make_file(text);
 	int r = input;
 
 	if (input >= 0)
-		r = children_spawn_files(firewall->children, argv, &(struct child_files){input, -1},
+		r = children_spawn_files(children, argv, &(struct child_files){input, -1},
 					 UINT64_MAX, owner);
-	return r < 0 ? fail_to_run(firewall, program, r) : FIREWALL_PENDING;
+	return r < 0 ? child_fail(problem, program, r) : FIREWALL_PENDING;
 }
 
 int iptables_read_list(int fd, char **ret)

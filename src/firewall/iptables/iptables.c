@@ -4,39 +4,33 @@
  * is there into what there should be. So it does not matter what a predecessor, a knock before or
  * somebody else has left: there is one rule for a door, a source and a protocol, or none.
  *
- * MUST: deleted is only what bears our comment. The chain is created and jumped to, but never
+ * MUST: only rules that bear our comment are deleted. The chain is created and jumped to, but never
  * flushed. */
-#include "firewall/iptables/iptables.h"
-
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/door.h"
-#include "core/visitor.h"
+#include "core/placeholder.h"
 #include "firewall/backend.h"
+#include "firewall/iptables/batch.h"
 #include "firewall/iptables/restore.h"
 #include "firewall/iptables/table.h"
 #include "firewall/listing.h"
+#include "firewall/passage.h"
+#include "util/children.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define US_PER_S UINT64_C(1000000)
 
-DEFINE_CLEANUP(struct firewall *, firewall_free)
+DEFINE_CLEANUP(struct children *, children_free)
+DEFINE_CLEANUP(struct iptables *, iptables_free)
 DEFINE_CLEANUP(struct iptables_request *, iptables_request_free)
 DEFINE_CLEANUP(struct passage *, passage_free)
-
-static uint64_t clock_now_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / 1000;
-}
 
 static struct iptables_request *request_new(enum iptables_kind kind, const struct passage *passage,
 					    uint64_t now_us)
@@ -58,73 +52,92 @@ static struct iptables_request *request_new(enum iptables_kind kind, const struc
 	return TAKE_PTR(request);
 }
 
-static const char *problem_of(const struct iptables_request *request)
+static const char *request_problem(const struct iptables_request *request)
 {
 	return request->error == 0 ? NULL : request->problem ? request->problem : "out of memory";
 }
 
-static void tell_owner(struct firewall *firewall, struct iptables_request *request, uint64_t now_us)
+static void on_changed(struct iptables *iptables, struct iptables_request *request, uint64_t now_us)
 {
-	firewall->done(request->owner, request->error, problem_of(request), now_us);
+	const struct firewall *firewall = iptables_userdata(iptables);
+
+	firewall->done(request->owner, request->error, request_problem(request), now_us);
 	iptables_request_free(request);
 }
 
-static void tell_asker(struct firewall *firewall, struct iptables_request *request, uint64_t now_us)
+static void on_shown(struct iptables *iptables, struct iptables_request *request, uint64_t now_us)
 {
 	struct listing *shown = TAKE_PTR(request->shown);
 
-	(void)firewall;
+	(void)iptables;
 	if (shown->error == 0)
 		shown->error = request->error;
 	iptables_request_free(request);
 	listing_sort(shown);
-	listing_tell(shown, now_us);
+	listing_deliver(shown, now_us);
 }
 
-/* Frees the request if it cannot even begin. */
-static int ask(struct firewall *firewall, struct iptables_request *request, uint64_t now_us)
+/* Leaves the request to the caller if it cannot even begin. */
+static int iptables_try(struct firewall *firewall, struct iptables_request *request,
+			uint64_t now_us)
 {
-	int r = iptables_ask(firewall, request, now_us);
+	struct iptables *iptables = firewall->state[BACKEND_IPTABLES];
+	int r;
+
+	if (!iptables)
+		firewall->state[BACKEND_IPTABLES] = iptables =
+			iptables_new(firewall->children, firewall);
+	if (!iptables)
+		return firewall_fail(firewall, -ENOMEM, "out of memory");
+	r = iptables_ask(iptables, request, now_us);
+	return r < 0 ? firewall_fail(firewall, r, "%s", iptables_problem(iptables)) : r;
+}
+
+/* Takes the request in any case. */
+static int iptables_take(struct firewall *firewall, struct iptables_request *request,
+			 uint64_t now_us)
+{
+	int r = iptables_try(firewall, request, now_us);
 
 	if (r < 0)
 		iptables_request_free(request);
 	return r;
 }
 
-/* Without `rules` there shall be none. */
-static int ask_for_change(struct firewall *firewall, const struct passage *passage, char *passages,
-			  uint64_t now_us, void *owner)
+/* Without `rules`, there shall be none. */
+static int iptables_change(struct firewall *firewall, const struct passage *passage, char *rules,
+			   uint64_t now_us, void *owner)
 {
-	CLEANUP(cleanup_free) char *taken = passages;
+	CLEANUP(cleanup_free) char *taken = rules;
 	CLEANUP(cleanup_iptables_request_free)
 	struct iptables_request *request = request_new(IPTABLES_CHANGE, passage, now_us);
 
 	if (!request)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
 	if (address_parse(passage->element, &request->source) < 0)
-		return firewall_fail(firewall, -EINVAL, "%s is no address", passage->element);
+		return firewall_fail(firewall, -EINVAL, "%s is not an address", passage->element);
 	request->family = address_family(&request->source);
-	request->passages = TAKE_PTR(taken);
-	request->tell = tell_owner;
+	request->rules = TAKE_PTR(taken);
+	request->tell = on_changed;
 	request->owner = owner;
-	return ask(firewall, TAKE_PTR(request), now_us);
+	return iptables_take(firewall, TAKE_PTR(request), now_us);
 }
 
 static int iptables_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 			 uint64_t now_us, void *owner)
 {
-	uint64_t deadline_us = clock_now_us(CLOCK_REALTIME) + left_us;
-	char *passages = iptables_spell_rules(passage, deadline_us / US_PER_S);
+	uint64_t deadline_us = clock_us(CLOCK_REALTIME) + left_us;
+	char *rules = iptables_spell_rules(passage, deadline_us / US_PER_S);
 
-	if (!passages)
+	if (!rules)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	return ask_for_change(firewall, passage, passages, now_us, owner);
+	return iptables_change(firewall, passage, rules, now_us, owner);
 }
 
 static int iptables_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 			  void *owner)
 {
-	return ask_for_change(firewall, passage, NULL, now_us, owner);
+	return iptables_change(firewall, passage, NULL, now_us, owner);
 }
 
 static int iptables_list(struct firewall *firewall, const struct passage *passage,
@@ -137,11 +150,11 @@ static int iptables_list(struct firewall *firewall, const struct passage *passag
 	if (!request)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
 	if (address_parse(passage->element, &request->source) < 0)
-		return firewall_fail(firewall, -EINVAL, "%s is no address", passage->element);
+		return firewall_fail(firewall, -EINVAL, "%s is not an address", passage->element);
 	request->family = address_family(&request->source);
 	request->shown = listing;
-	request->tell = tell_asker;
-	r = iptables_ask(firewall, request, now_us);
+	request->tell = on_shown;
+	r = iptables_try(firewall, request, now_us);
 	if (r < 0)
 		request->shown = NULL;
 	else
@@ -150,7 +163,7 @@ static int iptables_list(struct firewall *firewall, const struct passage *passag
 }
 
 /* "tcp 22,443": the ports of one protocol; none: nothing is added. */
-static int append_ports(const struct door *door, int protocol, char **ports, size_t *n)
+static int append_ports(const struct opening *opening, int protocol, char **ports, size_t *n)
 {
 	char *text = NULL;
 	size_t size, n_ports = 0;
@@ -159,10 +172,10 @@ static int append_ports(const struct door *door, int protocol, char **ports, siz
 	if (!file)
 		return -ENOMEM;
 	fputs(protocol == IPPROTO_TCP ? "tcp " : "udp ", file);
-	for (size_t i = 0; i < door->opening.ports.n_steps; i++)
-		if (door->opening.ports.steps[i].protocol == protocol)
+	for (size_t i = 0; i < opening->ports.n_steps; i++)
+		if (opening->ports.steps[i].protocol == protocol)
 			fprintf(file, "%s%u", n_ports++ > 0 ? "," : "",
-				door->opening.ports.steps[i].port);
+				opening->ports.steps[i].port);
 	if (fclose(file) != 0 || n_ports == 0) {
 		free(text);
 		return n_ports == 0 ? 0 : -ENOMEM;
@@ -171,144 +184,191 @@ static int append_ports(const struct door *door, int protocol, char **ports, siz
 	return 0;
 }
 
-static int iptables_spell(const struct door *door, const struct visitor *visitor,
+static int iptables_spell(const struct opening *opening, const struct placeholder_values *values,
 			  struct passage *passage)
 {
 	char address[ADDRESS_TEXT_MAX];
 	size_t n = 0;
 
-	passage->chain = strdup(door->opening.chain);
-	passage->element = strdup(address_format(&visitor->source, address));
+	passage->chain = strdup(opening->chain);
+	passage->element = strdup(address_format(&values->source, address));
 	passage->ports = calloc(3, sizeof *passage->ports);
 	if (!passage->chain || !passage->element || !passage->ports)
 		return -ENOMEM;
-	if (asprintf(&passage->comment, "knocktail:%s", door->name) < 0) {
+	if (asprintf(&passage->comment, "knocktail:%s", values->door) < 0) {
 		passage->comment = NULL;
 		return -ENOMEM;
 	}
-	if (append_ports(door, IPPROTO_TCP, passage->ports, &n) < 0 ||
-	    append_ports(door, IPPROTO_UDP, passage->ports, &n) < 0)
+	if (append_ports(opening, IPPROTO_TCP, passage->ports, &n) < 0 ||
+	    append_ports(opening, IPPROTO_UDP, passage->ports, &n) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
-/* Goes through an opening but for the end, which would make it so. */
-static int rehearsal_new(const struct door *door, enum family family, uint64_t now_us,
-			 struct iptables_request **ret)
+/* All of an opening but the end, which would make it so. */
+static int rehearsal_new(const char *door, const struct opening *opening, enum family family,
+			 uint64_t now_us, struct iptables_request **ret)
 {
-	static const char *const examples[N_FAMILIES] = {"192.0.2.1", "2001:db8::1"};
 	CLEANUP(cleanup_iptables_request_free) struct iptables_request *request = NULL;
-	CLEANUP(cleanup_passage_free) struct passage *passage = NULL;
-	struct visitor visitor = {.user = NULL};
+	CLEANUP(cleanup_passage_free) struct passage *passage = calloc(1, sizeof *passage);
+	const struct placeholder_values values = backend_example(door, family);
 
-	address_parse(examples[family], &visitor.source);
-	if (passage_new(door, &visitor, &passage) < 0)
+	if (!passage || iptables_spell(opening, &values, passage) < 0)
 		return -ENOMEM;
 	request = request_new(IPTABLES_TEST, passage, now_us);
 	if (!request)
 		return -ENOMEM;
 	request->family = family;
-	request->passages = iptables_spell_rules(passage, 0);
-	if (!request->passages)
+	request->rules = iptables_spell_rules(passage, 0);
+	if (!request->rules)
 		return -ENOMEM;
-	memcpy(request->door, door->name, sizeof request->door);
+	snprintf(request->door, sizeof request->door, "%s", door);
 	*ret = TAKE_PTR(request);
 	return 0;
 }
 
 /* First the chain, then the door's rules in it. */
-static void tell_trouble(struct firewall *firewall, struct iptables_request *request,
-			 uint64_t now_us)
+static void on_ready(struct iptables *iptables, struct iptables_request *request, uint64_t now_us)
 {
-	const char *problem = problem_of(request);
+	const char *problem = request_problem(request);
 
 	if (!problem && request->kind == IPTABLES_LOOK) {
 		request->kind = IPTABLES_TEST;
-		if (iptables_ask(firewall, request, now_us) == FIREWALL_PENDING)
+		if (iptables_ask(iptables, request, now_us) == FIREWALL_PENDING)
 			return;
-		problem = firewall_problem(firewall);
+		problem = iptables_problem(iptables);
 	}
 	if (problem)
 		request->report(request->owner, request->door, problem);
 	iptables_request_free(request);
 }
 
-static int iptables_ready(struct firewall *firewall, const struct door *door, uint64_t now_us,
-			  firewall_trouble_fn fn, void *userdata)
+static int iptables_ready(struct firewall *firewall, const char *door,
+			  const struct opening *opening, uint64_t now_us, firewall_trouble_fn fn,
+			  void *userdata)
 {
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		struct iptables_request *request;
-		int r = rehearsal_new(door, family, now_us, &request);
+		int r = rehearsal_new(door, opening, family, now_us, &request);
 
 		if (r < 0)
 			return firewall_fail(firewall, r, "out of memory");
 		request->kind = IPTABLES_LOOK;
-		request->founds = true;
-		request->tell = tell_trouble;
+		request->creates_chain = true;
+		request->tell = on_ready;
 		request->owner = userdata;
 		request->report = fn;
-		r = ask(firewall, request, now_us);
+		r = iptables_take(firewall, request, now_us);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-void iptables_forget_ready(struct firewall *firewall)
-{
-	iptables_forget(firewall, tell_trouble);
-}
-
-struct verdict {
-	bool told;
+/* How a rehearsal ended. */
+struct rehearsal_end {
+	bool known;
 	int error;
 	char problem[PROBLEM_MAX];
 };
 
-static void tell_verdict(struct firewall *firewall, struct iptables_request *request,
+static void on_rehearsed(struct iptables *iptables, struct iptables_request *request,
 			 uint64_t now_us)
 {
-	struct verdict *verdict = request->owner;
+	struct rehearsal_end *end = request->owner;
 
-	(void)firewall;
+	(void)iptables;
 	(void)now_us;
-	verdict->told = true;
-	verdict->error = request->error;
+	end->known = true;
+	end->error = request->error;
 	if (request->error < 0)
-		snprintf(verdict->problem, sizeof verdict->problem, "%s", problem_of(request));
+		snprintf(end->problem, sizeof end->problem, "%s", request_problem(request));
 	iptables_request_free(request);
 }
 
-/* With children of its own, so that nobody else's are waited for. */
-static int iptables_check(struct firewall *firewall, const struct door *door, enum family family)
+static void rehearsal_wait(struct iptables *iptables, struct children *children,
+			   const struct rehearsal_end *end)
 {
-	CLEANUP(cleanup_firewall_free) struct firewall *own = NULL;
-	struct verdict verdict = {.told = false};
-	struct iptables_request *request;
-	int r = firewall_new(NULL, &own);
+	for (;;) {
+		uint64_t now_us = clock_us(CLOCK_BOOTTIME);
+		struct child_exit exit;
+
+		while (children_next(children, now_us, &exit))
+			iptables_continue(iptables, &exit, now_us);
+		iptables_process(iptables, now_us);
+		if (end->known)
+			return;
+		poll(&(struct pollfd){.fd = children_fd(children), .events = POLLIN}, 1, 100);
+	}
+}
+
+/* With children of its own, so that it waits for nobody else's. */
+static int iptables_check(struct firewall *firewall, const struct opening *opening,
+			  enum family family)
+{
+	CLEANUP(cleanup_children_free) struct children *children = NULL;
+	CLEANUP(cleanup_iptables_free) struct iptables *iptables = NULL;
+	CLEANUP(cleanup_iptables_request_free) struct iptables_request *request = NULL;
+	struct rehearsal_end end = {.known = false};
+	uint64_t now_us = clock_us(CLOCK_BOOTTIME);
+	int r = children_new(1, &children);
 
 	if (r == 0)
-		r = rehearsal_new(door, family, clock_now_us(CLOCK_BOOTTIME), &request);
+		r = rehearsal_new("", opening, family, now_us, &request);
+	iptables = r == 0 ? iptables_new(children, NULL) : NULL;
+	if (!iptables)
+		return firewall_fail(firewall, r < 0 ? r : -ENOMEM, "cannot run iptables: %s",
+				     strerror(r < 0 ? -r : ENOMEM));
+	request->tell = on_rehearsed;
+	request->owner = &end;
+	r = iptables_ask(iptables, request, now_us);
 	if (r < 0)
-		return firewall_fail(firewall, r, "cannot run iptables: %s", strerror(-r));
-	request->tell = tell_verdict;
-	request->owner = &verdict;
-	r = ask(own, request, clock_now_us(CLOCK_BOOTTIME));
-	if (r < 0)
-		return firewall_fail(firewall, r, "%s", firewall_problem(own));
-	for (;;) {
-		firewall_process(own, clock_now_us(CLOCK_BOOTTIME));
-		if (verdict.told)
-			break;
-		poll(&(struct pollfd){.fd = firewall_fd(own), .events = POLLIN}, 1, 100);
-	}
-	return verdict.error == 0 ? 0
-				  : firewall_fail(firewall, verdict.error, "%s", verdict.problem);
+		return firewall_fail(firewall, r, "%s", iptables_problem(iptables));
+	(void)TAKE_PTR(request);
+	rehearsal_wait(iptables, children, &end);
+	return end.error == 0 ? 0 : firewall_fail(firewall, end.error, "%s", end.problem);
 }
 
 static bool iptables_is_whole(const struct passage *passage)
 {
 	return passage->chain && passage->element && passage->comment && passage->ports;
+}
+
+static void on_free(void *state)
+{
+	iptables_free(state);
+}
+
+static bool on_child_end(struct firewall *firewall, const struct child_exit *exit, uint64_t now_us)
+{
+	struct iptables *iptables = firewall->state[BACKEND_IPTABLES];
+
+	return iptables && iptables_continue(iptables, exit, now_us);
+}
+
+static void on_process(struct firewall *firewall, uint64_t now_us)
+{
+	if (firewall->state[BACKEND_IPTABLES])
+		iptables_process(firewall->state[BACKEND_IPTABLES], now_us);
+}
+
+static uint64_t on_next_us(const struct firewall *firewall)
+{
+	const struct iptables *iptables = firewall->state[BACKEND_IPTABLES];
+
+	return iptables ? iptables_next_us(iptables) : UINT64_MAX;
+}
+
+static void on_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us)
+{
+	if (firewall->state[BACKEND_IPTABLES])
+		iptables_hurry(firewall->state[BACKEND_IPTABLES], owner, kill_at_us);
+}
+
+static void on_forget_ready(struct firewall *firewall)
+{
+	if (firewall->state[BACKEND_IPTABLES])
+		iptables_forget(firewall->state[BACKEND_IPTABLES], on_ready);
 }
 
 const struct backend backend_iptables = {
@@ -322,4 +382,10 @@ const struct backend backend_iptables = {
 	.list = iptables_list,
 	.find = iptables_find_rules,
 	.is_whole = iptables_is_whole,
+	.free = on_free,
+	.ended = on_child_end,
+	.process = on_process,
+	.next_us = on_next_us,
+	.hurry = on_hurry,
+	.forget_ready = on_forget_ready,
 };

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "firewall/backend.h"
-#include "firewall/iptables/iptables.h"
+#include "firewall/iptables/batch.h"
+#include "firewall/passage.h"
 #include "util/cleanup.h"
 
 char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s)
@@ -38,19 +38,19 @@ char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s)
 }
 
 /* What tells whose a rule is. The comment may go on behind `length`. */
-struct key {
+struct rule_key {
 	struct address source;
 	const char *comment;
 	size_t length;
 };
 
-struct entry {
-	struct key key;
+struct rule_change {
+	struct rule_key key;
 	const struct iptables_request *request;
 	size_t number;
 };
 
-static int compare_keys(const struct key *a, const struct key *b)
+static int rule_key_compare(const struct rule_key *a, const struct rule_key *b)
 {
 	int order = memcmp(a->source.bytes, b->source.bytes, sizeof a->source.bytes);
 
@@ -59,24 +59,24 @@ static int compare_keys(const struct key *a, const struct key *b)
 	return order != 0 ? order : memcmp(a->comment, b->comment, a->length);
 }
 
-static int compare(const void *a, const void *b)
+static int rule_change_compare(const void *a, const void *b)
 {
-	const struct entry *first = a, *second = b;
-	int order = compare_keys(&first->key, &second->key);
+	const struct rule_change *first = a, *second = b;
+	int order = rule_key_compare(&first->key, &second->key);
 
 	return order != 0 ? order
 			  : (first->number > second->number) - (first->number < second->number);
 }
 
-static int compare_to_key(const void *key, const void *entry)
+static int rule_change_compare_to_key(const void *key, const void *entry)
 {
-	return compare_keys(key, &((const struct entry *)entry)->key);
+	return rule_key_compare(key, &((const struct rule_change *)entry)->key);
 }
 
 /* Sorted, one for each key. */
-static struct entry *make_index(const struct iptables_request *requests, size_t *ret_n)
+static struct rule_change *rule_changes_new(const struct iptables_request *requests, size_t *ret_n)
 {
-	struct entry *entries;
+	struct rule_change *entries;
 	size_t n = 0, n_kept = 0;
 
 	for (const struct iptables_request *request = requests; request; request = request->next)
@@ -86,13 +86,13 @@ static struct entry *make_index(const struct iptables_request *requests, size_t 
 		return NULL;
 	n = 0;
 	for (const struct iptables_request *request = requests; request; request = request->next) {
-		entries[n] = (struct entry){
+		entries[n] = (struct rule_change){
 			{request->source, request->comment, strlen(request->comment)}, request, n};
 		n++;
 	}
-	qsort(entries, n, sizeof *entries, compare);
+	qsort(entries, n, sizeof *entries, rule_change_compare);
 	for (size_t i = 0; i < n; i++)
-		if (i + 1 == n || compare_keys(&entries[i].key, &entries[i + 1].key) != 0)
+		if (i + 1 == n || rule_key_compare(&entries[i].key, &entries[i + 1].key) != 0)
 			entries[n_kept++] = entries[i];
 	*ret_n = n_kept;
 	return entries;
@@ -100,7 +100,7 @@ static struct entry *make_index(const struct iptables_request *requests, size_t 
 
 /* Of a line "-A CHAIN -s ADDRESS/32 ... --comment \"knocktail:DOOR:DEADLINE\" ...". Whether it is
  * one. */
-static bool read_key(const char *line, const char *chain, struct key *ret)
+static bool rule_key_read(const char *line, const char *chain, struct rule_key *ret)
 {
 	const char *source = strstr(line, " -s "), *comment = strstr(line, " --comment "), *end;
 	size_t length = strlen(chain);
@@ -129,17 +129,17 @@ static bool read_key(const char *line, const char *chain, struct key *ret)
 
 /* In the order of the listing: the program looks for each from the beginning of the chain. */
 static size_t write_deletions(FILE *file, const char *chain, char *listing,
-			      const struct entry *entries, size_t n)
+			      const struct rule_change *entries, size_t n)
 {
 	char *rest = NULL;
 	size_t n_deleted = 0;
 
 	for (char *line = strtok_r(listing, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {
-		struct key key;
+		struct rule_key key;
 
-		if (!read_key(line, chain, &key) ||
-		    !bsearch(&key, entries, n, sizeof *entries, compare_to_key))
+		if (!rule_key_read(line, chain, &key) ||
+		    !bsearch(&key, entries, n, sizeof *entries, rule_change_compare_to_key))
 			continue;
 		fprintf(file, "-D%s\n", line + 2);
 		n_deleted++;
@@ -149,27 +149,27 @@ static size_t write_deletions(FILE *file, const char *chain, char *listing,
 
 /* In the order of the requests, so that the first to end are the first in the chain. */
 static size_t write_rules(FILE *file, const struct iptables_request *requests,
-			  const struct entry *entries, size_t n)
+			  const struct rule_change *entries, size_t n)
 {
 	size_t n_added = 0;
 
 	for (const struct iptables_request *request = requests; request; request = request->next) {
-		struct key key = {request->source, request->comment, strlen(request->comment)};
-		const struct entry *entry =
-			bsearch(&key, entries, n, sizeof *entries, compare_to_key);
+		struct rule_key key = {request->source, request->comment, strlen(request->comment)};
+		const struct rule_change *entry =
+			bsearch(&key, entries, n, sizeof *entries, rule_change_compare_to_key);
 
-		if (!request->passages || entry->request != request)
+		if (!request->rules || entry->request != request)
 			continue;
-		fputs(request->passages, file);
+		fputs(request->rules, file);
 		n_added++;
 	}
 	return n_added;
 }
 
-static bool has_rules(const struct entry *entries, size_t n)
+static bool has_rules(const struct rule_change *entries, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (entries[i].request->passages)
+		if (entries[i].request->rules)
 			return true;
 	return false;
 }
@@ -177,12 +177,12 @@ static bool has_rules(const struct entry *entries, size_t n)
 int iptables_compile(const char *chain, const struct iptables_request *requests, char *listing,
 		     char **ret)
 {
-	CLEANUP(cleanup_free) struct entry *entries = NULL;
+	CLEANUP(cleanup_free) struct rule_change *entries = NULL;
 	CLEANUP(cleanup_free) char *text = NULL;
 	size_t size, n, n_changes = 0;
 	FILE *file;
 
-	entries = make_index(requests, &n);
+	entries = rule_changes_new(requests, &n);
 	file = entries ? open_memstream(&text, &size) : NULL;
 	if (!file)
 		return -ENOMEM;
@@ -212,7 +212,7 @@ char *iptables_compile_test(const char *chain, const struct iptables_request *re
 		return NULL;
 	fprintf(file, "*filter\n:%s - [0:0]\n", chain);
 	for (const struct iptables_request *request = requests; request; request = request->next)
-		fputs(request->passages, file);
+		fputs(request->rules, file);
 	fputs("COMMIT\n", file);
 	if (fclose(file) != 0) {
 		free(text);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "firewall/backend.h"
 #include "firewall/listing.h"
+#include "firewall/passage.h"
 #include "util/number.h"
 
 #define US_PER_S UINT64_C(1000000)
@@ -14,7 +14,7 @@
 enum { KEY_MAX = 128 };
 
 /* The next word, which ends at a blank; *text moves behind it. */
-static char *next_word(char **text)
+static char *text_take_word(char **text)
 {
 	char *word = *text + strspn(*text, " "), *end = word + strcspn(word, " ");
 
@@ -33,18 +33,18 @@ static int protocol_of(const char *word)
 
 /* "ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 multiport dports 22 TIME until date ... UTC", and the comment.
  * The dashes are not there in every release. */
-static int add_rule(struct listing *listing, char *line, uint64_t wall_us)
+static int listing_add_rule(struct listing *listing, char *line, uint64_t wall_us)
 {
 	char *comment = strstr(line, "/* knocktail:"), *source, *deadline, *end;
 	uint64_t deadline_s, deadline_us;
 	char key[KEY_MAX];
 	int protocol, n;
 
-	next_word(&line); /* its target */
-	protocol = protocol_of(next_word(&line));
-	source = next_word(&line);
+	text_take_word(&line); /* its target */
+	protocol = protocol_of(text_take_word(&line));
+	source = text_take_word(&line);
 	if (strcmp(source, "--") == 0)
-		source = next_word(&line);
+		source = text_take_word(&line);
 	source[strcspn(source, "/")] = '\0';
 	if (!comment || comment < line)
 		return 0;
@@ -72,7 +72,7 @@ int iptables_read_table(struct listing *listing, char *text, uint64_t wall_us)
 
 	for (char *line = strtok_r(text, "\n", &rest); line && r == 0;
 	     line = strtok_r(NULL, "\n", &rest))
-		r = add_rule(listing, line, wall_us);
+		r = listing_add_rule(listing, line, wall_us);
 	return r;
 }
 

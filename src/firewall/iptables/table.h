@@ -1,7 +1,7 @@
 /* What `iptables -n -L CHAIN` prints, read for the rules that bear a comment of ours. */
 #pragma once
 
-#include "firewall/firewall.h"
+#include "firewall/types.h"
 
 #include <stdint.h>
 
