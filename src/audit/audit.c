@@ -18,21 +18,21 @@ static const struct {
 	const char *message_id;
 	int priority;
 	const char *what; /* "door ssh ... 203.0.113.9" */
-} events[AUDIT_N_EVENTS] = {
-	[AUDIT_OPENED] = {"42a50f8f5ea249e49ae99fb737f626b6", LOG_NOTICE, "opened for"},
-	[AUDIT_RENEWED] = {"462b4f00f13647029d570ee6f7892f2e", LOG_INFO, "renewed for"},
-	[AUDIT_CLOSED] = {"f0751f8fdaae49babb5ef4c484078ef8", LOG_NOTICE, "closed for"},
-	[AUDIT_REFUSED] = {"eab28f7a42864e76964d72e19d731e9c", LOG_WARNING, "refused to"},
-	[AUDIT_CLOSE_FAILED] = {"1fe2c419a8a345799f1fb843f45ae94e", LOG_ERR,
+} events[N_AUDIT_EVENTS] = {
+	[EVENT_OPENED] = {"42a50f8f5ea249e49ae99fb737f626b6", LOG_NOTICE, "opened for"},
+	[EVENT_RENEWED] = {"462b4f00f13647029d570ee6f7892f2e", LOG_INFO, "renewed for"},
+	[EVENT_CLOSED] = {"f0751f8fdaae49babb5ef4c484078ef8", LOG_NOTICE, "closed for"},
+	[EVENT_REFUSED] = {"eab28f7a42864e76964d72e19d731e9c", LOG_WARNING, "refused to"},
+	[EVENT_CLOSE_FAILED] = {"1fe2c419a8a345799f1fb843f45ae94e", LOG_ERR,
 				"could not be closed for"},
-	[AUDIT_ADOPTED] = {"c1f1606564144d36b97c2de3f91a4a50", LOG_INFO, "is still open for"},
-	[AUDIT_RESTORED] = {"e1bca3762a4b473cafb22d4ec2c06fe8", LOG_NOTICE, "is open again for"},
-	[AUDIT_MISSING] = {"ebf97a71540d4fa7b5ef5f239347c4ba", LOG_ERR,
+	[EVENT_ADOPTED] = {"c1f1606564144d36b97c2de3f91a4a50", LOG_INFO, "is still open for"},
+	[EVENT_RESTORED] = {"e1bca3762a4b473cafb22d4ec2c06fe8", LOG_NOTICE, "is open again for"},
+	[EVENT_MISSING] = {"ebf97a71540d4fa7b5ef5f239347c4ba", LOG_ERR,
 			   "is missing from the firewall for"},
 };
 
 /* " until 2026-11-22 21:00:30 UTC", or nothing. */
-static void format_deadline(uint64_t deadline_us, char *text, size_t size)
+static void deadline_format(uint64_t deadline_us, char *text, size_t size)
 {
 	time_t seconds = (time_t)(deadline_us / 1000000);
 	struct tm tm;
@@ -44,16 +44,16 @@ static void format_deadline(uint64_t deadline_us, char *text, size_t size)
 
 /* One entry in journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a line for each
  * field, none of which holds a newline. */
-struct fields {
+struct journal_entry {
 	char text[ENTRY_MAX];
 	size_t length;
 };
 
-__attribute__((format(printf, 2, 3))) static void add_field(struct fields *fields,
+__attribute__((format(printf, 2, 3))) static void entry_add(struct journal_entry *entry,
 							    const char *format, ...)
 {
-	size_t room = sizeof fields->text - fields->length;
-	char *text = fields->text + fields->length;
+	size_t room = sizeof entry->text - entry->length;
+	char *text = entry->text + entry->length;
 	va_list arguments;
 	int n;
 
@@ -66,12 +66,12 @@ __attribute__((format(printf, 2, 3))) static void add_field(struct fields *field
 		if ((unsigned char)*c < ' ')
 			*c = ' ';
 	text[n] = '\n';
-	fields->length += (size_t)n + 1;
+	entry->length += (size_t)n + 1;
 }
 
-/* Never waits, as sd_journal_send() would: while journald hangs, doors must close all the same.
+/* Never waits, as sd_journal_send() would: doors must close even while journald hangs.
  * What its queue cannot take is lost. */
-static void send_entry(const struct fields *fields)
+static void entry_send(const struct journal_entry *entry)
 {
 	static const struct sockaddr_un address = {
 		.sun_family = AF_UNIX,
@@ -80,54 +80,54 @@ static void send_entry(const struct fields *fields)
 	CLEANUP(cleanup_close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd >= 0)
-		sendto(fd, fields->text, fields->length, MSG_DONTWAIT | MSG_NOSIGNAL,
+		sendto(fd, entry->text, entry->length, MSG_DONTWAIT | MSG_NOSIGNAL,
 		       (const struct sockaddr *)&address, sizeof address);
 }
 
-void audit_send(const struct audit_entry *entry)
+void audit_send(const struct event *event)
 {
 	char source[ADDRESS_TEXT_MAX], deadline[40], message[MESSAGE_MAX];
-	struct fields fields = {0};
-	const char *user = entry->user ? entry->user : "";
-	int priority = events[entry->event].priority;
+	struct journal_entry entry = {0};
+	const char *door = event->door ? event->door : "";
+	const char *user = event->user ? event->user : "";
+	int priority = events[event->kind].priority;
 
-	address_format(&entry->source, source);
-	format_deadline(entry->deadline_us, deadline, sizeof deadline);
-	snprintf(message, sizeof message, "%s%s %s %s%s%s%s%s%s%s",
-		 *entry->door ? "door " : "a door", entry->door, events[entry->event].what, source,
-		 *user ? " (" : "", user, *user ? ")" : "", deadline, entry->reason ? ": " : "",
-		 entry->reason ? entry->reason : "");
+	address_format(&event->source, source);
+	deadline_format(event->deadline_us, deadline, sizeof deadline);
+	snprintf(message, sizeof message, "%s%s %s %s%s%s%s%s%s%s", *door ? "door " : "a door",
+		 door, events[event->kind].what, source, *user ? " (" : "", user, *user ? ")" : "",
+		 deadline, event->reason ? ": " : "", event->reason ? event->reason : "");
 
-	add_field(&fields, "MESSAGE=%s", message);
-	add_field(&fields, "MESSAGE_ID=%s", events[entry->event].message_id);
-	add_field(&fields, "PRIORITY=%d", priority);
-	add_field(&fields, "SYSLOG_IDENTIFIER=knocktaild");
-	if (*entry->door)
-		add_field(&fields, "KNOCKTAIL_DOOR=%s", entry->door);
+	entry_add(&entry, "MESSAGE=%s", message);
+	entry_add(&entry, "MESSAGE_ID=%s", events[event->kind].message_id);
+	entry_add(&entry, "PRIORITY=%d", priority);
+	entry_add(&entry, "SYSLOG_IDENTIFIER=knocktaild");
+	if (*door)
+		entry_add(&entry, "KNOCKTAIL_DOOR=%s", door);
 	if (*user)
-		add_field(&fields, "KNOCKTAIL_USER=%s", user);
-	if (entry->way)
-		add_field(&fields, "KNOCKTAIL_KNOCK=%s", entry->way);
-	add_field(&fields, "KNOCKTAIL_SOURCE=%s", source);
-	if (entry->deadline_us > 0)
-		add_field(&fields, "KNOCKTAIL_DEADLINE=%" PRIu64, entry->deadline_us);
-	if (entry->reason)
-		add_field(&fields, "KNOCKTAIL_REASON=%s", entry->reason);
-	send_entry(&fields);
+		entry_add(&entry, "KNOCKTAIL_USER=%s", user);
+	if (event->way)
+		entry_add(&entry, "KNOCKTAIL_KNOCK=%s", event->way);
+	entry_add(&entry, "KNOCKTAIL_SOURCE=%s", source);
+	if (event->deadline_us > 0)
+		entry_add(&entry, "KNOCKTAIL_DEADLINE=%" PRIu64, event->deadline_us);
+	if (event->reason)
+		entry_add(&entry, "KNOCKTAIL_REASON=%s", event->reason);
+	entry_send(&entry);
 	if (!log_is_journal())
 		log_line(priority, "%s", message);
 }
 
-const char *audit_message_id(enum audit_event event)
+const char *audit_message_id(enum event_kind kind)
 {
-	return events[event].message_id;
+	return events[kind].message_id;
 }
 
-enum audit_event audit_event_of(const char *message_id, size_t length)
+enum event_kind audit_kind_of(const char *message_id, size_t length)
 {
-	for (size_t i = 0; i < AUDIT_N_EVENTS; i++)
+	for (size_t i = 0; i < N_AUDIT_EVENTS; i++)
 		if (strlen(events[i].message_id) == length &&
 		    memcmp(events[i].message_id, message_id, length) == 0)
-			return (enum audit_event)i;
-	return AUDIT_N_EVENTS;
+			return (enum event_kind)i;
+	return N_AUDIT_EVENTS;
 }

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-	LIMIT_KINDS = 64, /* told apart; others share a place with one of them */
+	LIMIT_KINDS = 64, /* distinguished; others share a counter with one of them */
 	LIMIT_BURST = 10,
 };
 #define LIMIT_REFILL_US UINT64_C(10000000) /* for one more */
@@ -20,7 +20,7 @@ struct ratelimit {
 	} kinds[LIMIT_KINDS];
 };
 
-/* Whether one more event may be told of this door and user ("" each: none). If so, *ret_dropped is
- * how many were not since the last. */
+/* Whether one more event of this door and user ("" each: none) may be reported. If so, *ret_dropped
+ * is how many were suppressed since the last. */
 bool ratelimit_take(struct ratelimit *limit, const char *door, const char *user, uint64_t now_us,
 		    uint64_t *ret_dropped);

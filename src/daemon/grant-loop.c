@@ -27,73 +27,58 @@ struct grant_loop {
 	sd_event *event;
 	sd_event_source *timer, *commands;
 	struct grants *grants;
-	grant_loop_news_fn news;
-	void *userdata; /* of `news` */
+	event_fn on_event;
+	void *userdata; /* of on_event */
 };
 
 DEFINE_CLEANUP(struct grant_loop *, grant_loop_free)
 
-/* What is wrong with a record concerns no door. Whether the news was of that kind. */
-static bool log_record(const struct grant_news *news)
+/* Problems with state files are not events of a door. Whether it was one of those. */
+static bool log_state_file(const struct event *event)
 {
 	char source[ADDRESS_TEXT_MAX];
 
-	switch (news->event) {
-	case GRANT_LOST:
-		if (news->door)
+	switch (event->kind) {
+	case EVENT_LOST:
+		if (event->door)
 			log_line(LOG_ERR, "grants/%s is damaged: closing the door that it names",
-				 news->reason);
+				 event->reason);
 		else
-			log_line(LOG_ERR, "grants/%s is not the record of a grant", news->reason);
+			log_line(LOG_ERR, "ignoring grants/%s: not a grant's state file (removed)",
+				 event->reason);
 		return true;
-	case GRANT_UNREADABLE:
-		log_line(LOG_ERR, "cannot read grants/%s, and will try again: a door may be open",
-			 news->reason);
+	case EVENT_UNREADABLE:
+		log_line(LOG_ERR, "cannot read grants/%s, will retry: a door may be open",
+			 event->reason);
 		return true;
-	case GRANT_STALE:
+	case EVENT_STALE:
 		log_line(LOG_ERR,
-			 "cannot remove grants/%s@%s: %s; the door will be closed once more after "
-			 "the next start",
-			 news->door, address_format(&news->source, source), news->reason);
+			 "cannot remove grants/%s@%s: %s; the door will be closed again after the "
+			 "next start",
+			 event->door, address_format(&event->source, source), event->reason);
 		return true;
 	default:
 		return false;
 	}
 }
 
-static void on_news(void *userdata, const struct grant_news *news)
+static void on_event(void *userdata, const struct event *event)
 {
-	static const enum audit_event events[] = {
-		[GRANT_OPENED] = AUDIT_OPENED,
-		[GRANT_RENEWED] = AUDIT_RENEWED,
-		[GRANT_CLOSED] = AUDIT_CLOSED,
-		[GRANT_REFUSED] = AUDIT_REFUSED,
-		[GRANT_CLOSE_FAILED] = AUDIT_CLOSE_FAILED,
-		[GRANT_ADOPTED] = AUDIT_ADOPTED,
-		[GRANT_RESTORED] = AUDIT_RESTORED,
-		[GRANT_MISSING] = AUDIT_MISSING,
-	};
 	const struct grant_loop *doors = userdata;
-	uint64_t deadline_us = news->left_us > 0 ? clock_us(CLOCK_REALTIME) + news->left_us : 0;
+	struct event dated = *event;
 
-	if (log_record(news))
+	if (log_state_file(event))
 		return;
-	audit_send(&(struct audit_entry){
-		.event = events[news->event],
-		.door = news->door,
-		.user = news->user,
-		.way = news->way,
-		.source = news->source,
-		.deadline_us = deadline_us,
-		.reason = news->reason,
-	});
-	if (doors->news)
-		doors->news(doors->userdata, news, deadline_us);
+	if (event->left_us > 0)
+		dated.deadline_us = clock_us(CLOCK_REALTIME) + event->left_us;
+	audit_send(&dated);
+	if (doors->on_event)
+		doors->on_event(doors->userdata, &dated);
 }
 
-void grant_loop_listen(struct grant_loop *doors, grant_loop_news_fn fn, void *userdata)
+void grant_loop_listen(struct grant_loop *doors, event_fn fn, void *userdata)
 {
-	doors->news = fn;
+	doors->on_event = fn;
 	doors->userdata = userdata;
 }
 
@@ -152,9 +137,9 @@ static int attach(struct grant_loop *doors)
 	return 0;
 }
 
-/* Of a daemon that was killed, a child may hold on to the records until it has become the command
+/* A child of a daemon that was killed may keep the directory locked until it has become the command
  * that it is to run. */
-static int take_records(const struct grants_options *options, struct grants **ret)
+static int grants_new_patiently(const struct grants_options *options, struct grants **ret)
 {
 	uint64_t end_us = clock_us(CLOCK_MONOTONIC) + PATIENCE_US;
 	int r;
@@ -177,16 +162,16 @@ int grant_loop_new(sd_event *event, const char *runtime_directory, struct grant_
 	if (sd_id128_get_boot(&boot) >= 0)
 		sd_id128_to_string(boot, boot_id);
 	doors->event = sd_event_ref(event);
-	r = take_records(
+	r = grants_new_patiently(
 		&(struct grants_options){
 			.directory = directory,
 			.boot_id = boot_id,
-			.news = on_news,
+			.on_event = on_event,
 			.userdata = doors,
 		},
 		&doors->grants);
 	if (r < 0) {
-		log_line(LOG_ERR, "cannot keep records of grants in %s: %s", directory,
+		log_line(LOG_ERR, "cannot save grants in %s: %s", directory,
 			 r == -EBUSY ? "another knocktaild does" : strerror(-r));
 		return r;
 	}

@@ -1,4 +1,4 @@
-/* The grants in the event loop: their timer, their commands, and their news into the journal. */
+/* The grants in the event loop: their timer, their commands, and their events into the journal. */
 #pragma once
 
 #include "grant/grants.h"
@@ -7,17 +7,15 @@
 
 struct grant_loop;
 
-/* Grants on record under `runtime_directory`, driven by the event loop. 0, or a negative errno
+/* Grants saved under `runtime_directory`, driven by the event loop. 0, or a negative errno
  * after a line in the log. */
 int grant_loop_new(sd_event *event, const char *runtime_directory, struct grant_loop **ret);
 struct grant_loop *grant_loop_free(struct grant_loop *doors);
 
 struct grants *grant_loop_grants(struct grant_loop *doors);
 
-/* Has `fn` told of all news, after the journal. `deadline_us` is on the wall clock; 0: none. */
-typedef void (*grant_loop_news_fn)(void *userdata, const struct grant_news *news,
-				   uint64_t deadline_us);
-void grant_loop_listen(struct grant_loop *doors, grant_loop_news_fn fn, void *userdata);
+/* Calls `fn` for all events, after the journal has them. */
+void grant_loop_listen(struct grant_loop *doors, event_fn fn, void *userdata);
 
 /* To be called after grants_open() and the like: what is due may have changed. */
 void grant_loop_rearm(struct grant_loop *doors);

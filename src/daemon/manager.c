@@ -76,20 +76,20 @@ static void check_doors(struct manager *manager)
 }
 
 /* Knocks that are refused can be sent as often as somebody likes. */
-static void refuse(struct manager *manager, const struct audit_entry *entry)
+static void refuse(struct manager *manager, const struct event *event)
 {
-	struct audit_entry limited = *entry;
+	struct event limited = *event;
 	char reason[REASON_MAX];
 	uint64_t n_dropped;
 
-	stats_count(&manager->stats, GRANT_REFUSED);
-	if (!ratelimit_take(&manager->refusals, entry->door, entry->user ? entry->user : "",
+	stats_count(&manager->stats, EVENT_REFUSED);
+	if (!ratelimit_take(&manager->refusals, event->door, event->user ? event->user : "",
 			    clock_us(CLOCK_MONOTONIC), &n_dropped))
 		return;
-	limited.event = AUDIT_REFUSED;
+	limited.kind = EVENT_REFUSED;
 	if (n_dropped > 0) {
 		snprintf(reason, sizeof reason, "%s (%" PRIu64 " more were not logged)",
-			 entry->reason, n_dropped);
+			 event->reason, n_dropped);
 		limited.reason = reason;
 	}
 	audit_send(&limited);
@@ -97,7 +97,7 @@ static void refuse(struct manager *manager, const struct audit_entry *entry)
 
 static void refuse_match(struct manager *manager, const struct match *match, const char *reason)
 {
-	refuse(manager, &(struct audit_entry){
+	refuse(manager, &(struct event){
 				.door = manager->config->doors[match->knock].name,
 				.user = match->user,
 				.way = match->way,
@@ -109,7 +109,7 @@ static void refuse_match(struct manager *manager, const struct match *match, con
 /* A request that names no door. */
 static void on_stray(void *userdata, const struct matcher_stray *stray)
 {
-	refuse(userdata, &(struct audit_entry){
+	refuse(userdata, &(struct event){
 				 .door = "",
 				 .user = stray->user,
 				 .source = stray->source,
@@ -188,13 +188,13 @@ static void on_record(void *userdata, const struct record *record)
 		grant_loop_rearm(manager->doors);
 }
 
-static void on_news(void *userdata, const struct grant_news *news, uint64_t deadline_us)
+static void on_event(void *userdata, const struct event *event)
 {
 	struct manager *manager = userdata;
 
-	stats_count(&manager->stats, news->event);
+	stats_count(&manager->stats, event->kind);
 	if (manager->bus)
-		bus_news(manager->bus, news, deadline_us);
+		bus_on_event(manager->bus, event);
 }
 
 /* The door, if that user (or nobody) may open it still. */
@@ -417,7 +417,7 @@ static int start(struct manager *manager, const struct manager_options *options)
 				      clock_us(CLOCK_MONOTONIC), 0, on_tend, manager);
 	if (r < 0)
 		return r;
-	grant_loop_listen(manager->doors, on_news, manager);
+	grant_loop_listen(manager->doors, on_event, manager);
 	r = grants_inherit(grant_loop_grants(manager->doors), find_door, manager,
 			   clock_us(CLOCK_BOOTTIME));
 	if (r < 0)

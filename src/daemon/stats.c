@@ -18,31 +18,31 @@ static const struct {
 	ROW(doors),    ROW(reloads),	   ROW(failed_reloads),
 };
 
-void stats_count(struct stats *stats, enum grant_event event)
+void stats_count(struct stats *stats, enum event_kind kind)
 {
-	switch (event) {
-	case GRANT_OPENED:
+	switch (kind) {
+	case EVENT_OPENED:
 		stats->opened++;
 		break;
-	case GRANT_RENEWED:
+	case EVENT_RENEWED:
 		stats->renewed++;
 		break;
-	case GRANT_ADOPTED:
+	case EVENT_ADOPTED:
 		stats->adopted++;
 		break;
-	case GRANT_RESTORED:
+	case EVENT_RESTORED:
 		stats->restored++;
 		break;
-	case GRANT_MISSING:
+	case EVENT_MISSING:
 		stats->missing++;
 		break;
-	case GRANT_CLOSED:
+	case EVENT_CLOSED:
 		stats->closed++;
 		break;
-	case GRANT_REFUSED:
+	case EVENT_REFUSED:
 		stats->refused++;
 		break;
-	case GRANT_CLOSE_FAILED:
+	case EVENT_CLOSE_FAILED:
 		stats->close_failed++;
 		break;
 	default:

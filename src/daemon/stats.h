@@ -1,7 +1,7 @@
 /* Stats: what the daemon has counted since it started, as names and numbers. */
 #pragma once
 
-#include "grant/grants.h"
+#include "core/event.h"
 
 #include <stdint.h>
 
@@ -19,7 +19,7 @@ struct stats {
 };
 
 /* Counts what has happened to a grant. */
-void stats_count(struct stats *stats, enum grant_event event);
+void stats_count(struct stats *stats, enum event_kind kind);
 
 /* Calls `fn` for each of them. A name ends in _us if it is a time. Stops at the first negative
  * return value, and returns it; otherwise 0. */

@@ -26,9 +26,8 @@ void door_counts_done(struct door_counts *door_counts)
 	}
 }
 
-/* The link to the door's crowd, or to nothing. The names are the configuration's: FNV-1a will do.
- */
-static struct door_count **find(const struct door_counts *door_counts, const char *door)
+/* The link to the door's count, or to NULL. The names are the configuration's: FNV-1a will do. */
+static struct door_count **door_count_find(const struct door_counts *door_counts, const char *door)
 {
 	uint32_t hash = 2166136261u;
 	struct door_count **link;
@@ -43,14 +42,14 @@ static struct door_count **find(const struct door_counts *door_counts, const cha
 
 size_t door_count_size(const struct door_counts *door_counts, const char *door)
 {
-	const struct door_count *count = *find(door_counts, door);
+	const struct door_count *count = *door_count_find(door_counts, door);
 
 	return count ? count->n : 0;
 }
 
 int door_count_join(struct door_counts *door_counts, const char *door)
 {
-	struct door_count **link = find(door_counts, door);
+	struct door_count **link = door_count_find(door_counts, door);
 
 	if (!*link) {
 		*link = calloc(1, sizeof **link);
@@ -64,7 +63,7 @@ int door_count_join(struct door_counts *door_counts, const char *door)
 
 void door_count_leave(struct door_counts *door_counts, const char *door)
 {
-	struct door_count **link = find(door_counts, door), *count = *link;
+	struct door_count **link = door_count_find(door_counts, door), *count = *link;
 
 	assert(count);
 	if (--count->n == 0) {
@@ -75,17 +74,17 @@ void door_count_leave(struct door_counts *door_counts, const char *door)
 
 size_t door_count_running(const struct door_counts *door_counts, const char *door)
 {
-	const struct door_count *count = *find(door_counts, door);
+	const struct door_count *count = *door_count_find(door_counts, door);
 
 	return count ? count->n_running : 0;
 }
 
-void door_count_begin(struct door_counts *door_counts, const char *door)
+void door_count_add_command(struct door_counts *door_counts, const char *door)
 {
-	(*find(door_counts, door))->n_running++;
+	(*door_count_find(door_counts, door))->n_running++;
 }
 
-void door_count_end(struct door_counts *door_counts, const char *door)
+void door_count_remove_command(struct door_counts *door_counts, const char *door)
 {
-	(*find(door_counts, door))->n_running--;
+	(*door_count_find(door_counts, door))->n_running--;
 }

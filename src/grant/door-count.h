@@ -1,5 +1,4 @@
-/* Crowds: how many grants each door has, and how many commands run for them, in one look-up. Within
- * the layer only. */
+/* How many grants each door has, and how many commands run for them. Within the layer only. */
 #pragma once
 
 #include <stddef.h>
@@ -24,5 +23,5 @@ void door_count_leave(struct door_counts *door_counts, const char *door);
 
 /* How many commands run for the door, and one more or less, of a door that has a grant. */
 size_t door_count_running(const struct door_counts *door_counts, const char *door);
-void door_count_begin(struct door_counts *door_counts, const char *door);
-void door_count_end(struct door_counts *door_counts, const char *door);
+void door_count_add_command(struct door_counts *door_counts, const char *door);
+void door_count_remove_command(struct door_counts *door_counts, const char *door);

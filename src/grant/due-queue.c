@@ -9,24 +9,24 @@ void due_queue_done(struct due_queue *queue)
 	*queue = (struct due_queue){0};
 }
 
-static void put(struct due_queue *queue, size_t position, struct due *due)
+static void due_queue_put(struct due_queue *queue, size_t position, struct due *due)
 {
 	queue->items[position] = due;
 	due->position = position;
 }
 
-static void sift_up(struct due_queue *queue, size_t position)
+static void due_queue_sift_up(struct due_queue *queue, size_t position)
 {
 	struct due *due = queue->items[position];
 
 	while (position > 0 && due->at_us < queue->items[(position - 1) / 2]->at_us) {
-		put(queue, position, queue->items[(position - 1) / 2]);
+		due_queue_put(queue, position, queue->items[(position - 1) / 2]);
 		position = (position - 1) / 2;
 	}
-	put(queue, position, due);
+	due_queue_put(queue, position, due);
 }
 
-static void sift_down(struct due_queue *queue, size_t position)
+static void due_queue_sift_down(struct due_queue *queue, size_t position)
 {
 	struct due *due = queue->items[position];
 
@@ -38,10 +38,10 @@ static void sift_down(struct due_queue *queue, size_t position)
 			child++;
 		if (child >= queue->n_items || queue->items[child]->at_us >= due->at_us)
 			break;
-		put(queue, position, queue->items[child]);
+		due_queue_put(queue, position, queue->items[child]);
 		position = child;
 	}
-	put(queue, position, due);
+	due_queue_put(queue, position, due);
 }
 
 int due_queue_add(struct due_queue *queue, struct due *due)
@@ -55,8 +55,8 @@ int due_queue_add(struct due_queue *queue, struct due *due)
 		queue->items = items;
 		queue->n_room = n_room;
 	}
-	put(queue, queue->n_items++, due);
-	sift_up(queue, due->position);
+	due_queue_put(queue, queue->n_items++, due);
+	due_queue_sift_up(queue, due->position);
 	return 0;
 }
 
@@ -67,16 +67,16 @@ void due_queue_remove(struct due_queue *queue, struct due *due)
 
 	if (last == due)
 		return;
-	put(queue, position, last);
-	sift_up(queue, position);
-	sift_down(queue, last->position);
+	due_queue_put(queue, position, last);
+	due_queue_sift_up(queue, position);
+	due_queue_sift_down(queue, last->position);
 }
 
 void due_queue_move(struct due_queue *queue, struct due *due, uint64_t at_us)
 {
 	due->at_us = at_us;
-	sift_up(queue, due->position);
-	sift_down(queue, due->position);
+	due_queue_sift_up(queue, due->position);
+	due_queue_sift_down(queue, due->position);
 }
 
 struct due *due_queue_first(const struct due_queue *queue)

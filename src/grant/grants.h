@@ -1,12 +1,13 @@
 /* Grants: doors that stand open, each for one source, until a deadline.
  *
- * MUST: a grant is on record before the firewall changes and until it has changed back; it ends at
- * its deadline whatever else happens; there is one for a (door, source), and another knock moves
+ * MUST: a grant is saved before the firewall changes and until it has changed back; it ends at its
+ * deadline whatever else happens; there is one for a (door, source), and another knock moves
  * its deadline. Times are microseconds of CLOCK_BOOTTIME: neither a step of the wall clock nor a
  * suspend disturbs them. */
 #pragma once
 
 #include "core/address.h"
+#include "core/event.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,57 +18,31 @@ struct door;
 struct firewall;
 struct grants;
 
-enum grant_event {
-	GRANT_OPENED,
-	GRANT_RENEWED,
-	GRANT_CLOSED,
-	GRANT_REFUSED,	    /* could not be opened: `reason` */
-	GRANT_CLOSE_FAILED, /* could not be closed, will be tried again: `reason` */
-	GRANT_ADOPTED,	    /* a predecessor opened it, and it still runs */
-	GRANT_RESTORED,	    /* the firewall had lost it, and has it again */
-	GRANT_MISSING,	    /* the firewall has lost it and does not take it back: `reason` */
-	GRANT_LOST,  /* a file is no record: `reason` is its name. With a door, what its name says
-			may be open is closed; without, it was removed */
-	GRANT_STALE, /* it is closed, but its record cannot be removed: `reason` */
-	GRANT_UNREADABLE, /* a record cannot be read: `reason` is its name; no door */
-};
-
-struct grant_news {
-	enum grant_event event;
-	const char *door;
-	struct address source;
-	const char *user;   /* whose key opened it; "": nobody's */
-	const char *way;    /* how its caller came; NULL: unknown */
-	uint64_t left_us;   /* until the deadline, of a door that is open */
-	const char *reason; /* or NULL */
-};
-typedef void (*grant_news_fn)(void *userdata, const struct grant_news *news);
-
 struct grants_options {
-	const char *directory; /* the records' home; made if it is not there */
-	const char *boot_id;   /* a record of another boot is overdue, whatever it says */
-	grant_news_fn news;
+	const char *directory; /* of the state files; created if need be */
+	const char *boot_id;   /* a state file of another boot is overdue, whatever it says */
+	event_fn on_event;
 	void *userdata;
 };
 
 /* Copies what it needs. 0; -EBUSY: somebody else uses the directory; another negative errno. */
 int grants_new(const struct grants_options *options, struct grants **ret);
 
-/* Closes nothing: what is open stays, on record. */
+/* Closes nothing: what is open stays open, and saved. */
 struct grants *grants_free(struct grants *grants);
 
 /* How many may be open at the same time, over all doors; those that are stay. */
 void grants_limit(struct grants *grants, uint32_t max_open);
 
-/* How many there are in any state, and records that could not be read. */
+/* How many there are in any state, and state files that could not be read. */
 size_t grants_count(const struct grants *grants);
 
 /* The firewall that they change, to check doors with. */
 struct firewall *grants_firewall(struct grants *grants);
 
-/* Opens the door for the caller's source, or moves the deadline, but never to an earlier time. The
- * last caller is whose grant it is. What comes of it is told as news, before or
- * after this returns. */
+/* Opens the door for the visitor's source, or moves the deadline, but never to an earlier time. The
+ * grant belongs to the last visitor. The outcome is reported by the callback, before or after this
+ * returns. */
 void grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us);
 
@@ -76,7 +51,7 @@ void grants_open(struct grants *grants, const struct door *door, const struct vi
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
 		    uint64_t now_us);
 
-/* Closes them all; what is still due stays on record, for a successor to open it again. */
+/* Closes them all; what is still due stays saved, for a successor to open it again. */
 void grants_suspend(struct grants *grants, uint64_t now_us);
 
 /* One grant, as the outside sees it. */
@@ -103,14 +78,14 @@ typedef const struct door *(*grants_find_fn)(void *userdata, const char *name, c
  * user. */
 void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
-/* Takes over what a predecessor left on record: closes what is overdue, adopts what still runs (the
- * firewall is asked, and told what it lacks), and opens again what grants_suspend() has closed, if
- * its door still stands as it did. Keeps `find`: a record that cannot be read now is tried again
- * later. 0, or a negative errno: the records cannot be read. */
+/* Takes over what a predecessor has saved: closes what is overdue, adopts what still runs (the
+ * firewall is asked, and given what it lacks), and opens again what grants_suspend() has closed, if
+ * its door still does the same. Keeps `find`: a state file that cannot be read now is retried
+ * later. 0, or a negative errno: the directory cannot be read. */
 int grants_inherit(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
 /* Only closes what a predecessor left and the kernel will not end by itself; what is still due
- * stays on record, for a successor to open again. */
+ * stays saved, for a successor to open again. */
 int grants_sweep(struct grants *grants, uint64_t now_us);
 
 /* For the event loop: call grants_run() when the descriptor is readable or the time has come; a

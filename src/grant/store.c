@@ -64,14 +64,15 @@ struct store *store_free(struct store *store)
 	return NULL;
 }
 
-static void name_of(const char *door, const struct address *source, char name[static NAME_SIZE])
+static void state_file_name(const char *door, const struct address *source,
+			    char name[static NAME_SIZE])
 {
 	char text[ADDRESS_TEXT_MAX];
 
 	snprintf(name, NAME_SIZE, "%s@%s", door, address_format(source, text));
 }
 
-static int write_file(int fd, const struct store *store, const struct stored_grant *stored)
+static int state_file_write(int fd, const struct store *store, const struct stored_grant *stored)
 {
 	char text[ADDRESS_TEXT_MAX];
 	bool failed;
@@ -103,12 +104,12 @@ int store_write(struct store *store, const struct stored_grant *stored)
 	char name[NAME_SIZE];
 	int fd, r;
 
-	name_of(stored->door, &stored->source, name);
+	state_file_name(stored->door, &stored->source, name);
 	fd = openat(store->directory_fd, temporary,
 		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_file(fd, store, stored);
+	r = state_file_write(fd, store, stored);
 	if (r == 0 && renameat(store->directory_fd, temporary, store->directory_fd, name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -121,16 +122,17 @@ int store_remove(struct store *store, const char *door, const struct address *so
 	char name[NAME_SIZE];
 	int r;
 
-	name_of(door, source, name);
+	state_file_name(door, source, name);
 	r = unlinkat(store->directory_fd, name, 0) < 0 ? -errno : 0;
-	/* A read-only file system says so of files that are not there, too. */
+	/* A read-only file system fails for files that do not exist, too. */
 	if (r < 0 && faccessat(store->directory_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
 	    errno == ENOENT)
 		return 0;
 	return r;
 }
 
-/* The lines of a record beside the rule's: each is needed, but for the last two, and none twice. */
+/* The lines of a state file other than the passage's: all but the last two are required, none may
+ * be there twice. */
 enum {
 	LINE_DOOR = 1 << 0,
 	LINE_SOURCE = 1 << 1,
@@ -144,14 +146,14 @@ enum {
 	LINE_SECONDS = 1 << 8,
 };
 
-/* What has been read of a record so far. */
-struct reading {
+/* What has been read of a state file so far. */
+struct state_file_lines {
 	struct stored_grant stored;
-	unsigned lines;
+	unsigned seen; /* LINE_* */
 	bool other_boot;
 };
 
-static int read_door(const char *value, char *door)
+static int lines_read_door(const char *value, char *door)
 {
 	if (!*value || strlen(value) > DOOR_NAME_MAX)
 		return -EINVAL;
@@ -159,7 +161,7 @@ static int read_door(const char *value, char *door)
 	return 0;
 }
 
-static int read_user(const char *value, char *user)
+static int lines_read_user(const char *value, char *user)
 {
 	if (!user_is_name(value))
 		return -EINVAL;
@@ -167,7 +169,7 @@ static int read_user(const char *value, char *user)
 	return 0;
 }
 
-static int read_seconds(const char *value, uint32_t *ret)
+static int lines_read_seconds(const char *value, uint32_t *ret)
 {
 	uint64_t seconds;
 
@@ -177,7 +179,7 @@ static int read_seconds(const char *value, uint32_t *ret)
 	return 0;
 }
 
-static int read_state(const char *value, enum stored_state *state)
+static int lines_read_state(const char *value, enum stored_state *state)
 {
 	for (unsigned i = 0; i < N_STORED_STATES; i++) {
 		if (strcmp(value, state_names[i]) == 0) {
@@ -188,7 +190,7 @@ static int read_state(const char *value, enum stored_state *state)
 	return -EINVAL;
 }
 
-static unsigned line_of(const char *key)
+static unsigned line_bit(const char *key)
 {
 	static const char *const keys[] = {"door",   "source", "boot", "deadline_us", "state",
 					   "opened", "end",    "user", "seconds"};
@@ -199,44 +201,44 @@ static unsigned line_of(const char *key)
 	return 0;
 }
 
-static int read_line(const struct store *store, char *line, struct reading *reading)
+static int lines_read_line(const struct store *store, char *line, struct state_file_lines *lines)
 {
 	char *value = strchr(line, '=');
 	unsigned bit;
 
-	if (!value || reading->lines & LINE_END)
+	if (!value || lines->seen & LINE_END)
 		return -EINVAL;
 	*value++ = '\0';
-	bit = line_of(line);
-	if (reading->lines & bit)
+	bit = line_bit(line);
+	if (lines->seen & bit)
 		return -EINVAL;
-	reading->lines |= bit;
+	lines->seen |= bit;
 	switch (bit) {
 	case LINE_DOOR:
-		return read_door(value, reading->stored.door);
+		return lines_read_door(value, lines->stored.door);
 	case LINE_SOURCE:
-		return address_parse(value, &reading->stored.source);
+		return address_parse(value, &lines->stored.source);
 	case LINE_BOOT:
-		reading->other_boot = strcmp(value, store->boot_id) != 0;
+		lines->other_boot = strcmp(value, store->boot_id) != 0;
 		return 0;
 	case LINE_DEADLINE:
-		return number_parse(value, strlen(value), &reading->stored.deadline_us);
+		return number_parse(value, strlen(value), &lines->stored.deadline_us);
 	case LINE_STATE:
-		return read_state(value, &reading->stored.state);
+		return lines_read_state(value, &lines->stored.state);
 	case LINE_OPENED:
-		return number_parse(value, strlen(value), &reading->stored.n_opened);
+		return number_parse(value, strlen(value), &lines->stored.n_opened);
 	case LINE_END:
 		return 0;
 	case LINE_USER:
-		return read_user(value, reading->stored.user);
+		return lines_read_user(value, lines->stored.user);
 	case LINE_SECONDS:
-		return read_seconds(value, &reading->stored.seconds);
+		return lines_read_seconds(value, &lines->stored.seconds);
 	default:
-		return passage_read_line(line, value, &reading->stored.passage);
+		return passage_read_line(line, value, &lines->stored.passage);
 	}
 }
 
-static int read_lines(const struct store *store, FILE *file, struct reading *reading)
+static int lines_read_all(const struct store *store, FILE *file, struct state_file_lines *lines)
 {
 	CLEANUP(cleanup_free) char *line = NULL;
 	size_t size = 0;
@@ -247,17 +249,17 @@ static int read_lines(const struct store *store, FILE *file, struct reading *rea
 		if (line[n - 1] != '\n' || strlen(line) != (size_t)n)
 			return -EINVAL;
 		line[n - 1] = '\0';
-		r = read_line(store, line, reading);
+		r = lines_read_line(store, line, lines);
 	}
 	return r == 0 && ferror(file) ? -EIO : r;
 }
 
-/* 0: a whole record whose name is its own. -EINVAL: a file that is none. Another error: not
- * readable now. */
-static int read_record(const struct store *store, const char *name, struct stored_grant *ret)
+/* 0: a whole state file whose name is its own. -EINVAL: not one. Another error: not readable now.
+ */
+static int state_file_read(const struct store *store, const char *name, struct stored_grant *ret)
 {
 	CLEANUP(cleanup_fclose) FILE *file = NULL;
-	struct reading reading = {0};
+	struct state_file_lines lines = {0};
 	char own_name[NAME_SIZE];
 	int fd, r;
 
@@ -269,23 +271,23 @@ static int read_record(const struct store *store, const char *name, struct store
 		close(fd);
 		return -ENOMEM;
 	}
-	r = read_lines(store, file, &reading);
-	name_of(reading.stored.door, &reading.stored.source, own_name);
-	if (r == 0 && ((reading.lines & LINES) != LINES ||
-		       !passage_is_whole(reading.stored.passage) || strcmp(name, own_name) != 0))
+	r = lines_read_all(store, file, &lines);
+	state_file_name(lines.stored.door, &lines.stored.source, own_name);
+	if (r == 0 && ((lines.seen & LINES) != LINES || !passage_is_whole(lines.stored.passage) ||
+		       strcmp(name, own_name) != 0))
 		r = -EINVAL;
 	if (r < 0) {
-		passage_free(reading.stored.passage);
-		return r == -ENOENT ? -EINVAL : r; /* a key that no rule has */
+		passage_free(lines.stored.passage);
+		return r == -ENOENT ? -EINVAL : r; /* a key that no passage has */
 	}
-	if (reading.other_boot)
-		reading.stored.deadline_us = 0;
-	*ret = reading.stored;
+	if (lines.other_boot)
+		lines.stored.deadline_us = 0;
+	*ret = lines.stored;
 	return 0;
 }
 
-/* What is in the name of a record's file: DOOR@SOURCE. */
-static int read_name(const char *name, struct stored_grant *stored)
+/* What the name of a state file says: DOOR@SOURCE. */
+static int state_file_read_name(const char *name, struct stored_grant *stored)
 {
 	const char *at = strrchr(name, '@');
 	char own_name[NAME_SIZE];
@@ -295,7 +297,7 @@ static int read_name(const char *name, struct stored_grant *stored)
 		return -EINVAL;
 	memcpy(stored->door, name, (size_t)(at - name));
 	stored->door[at - name] = '\0';
-	name_of(stored->door, &stored->source, own_name);
+	state_file_name(stored->door, &stored->source, own_name);
 	return strcmp(name, own_name) == 0 ? 0 : -EINVAL;
 }
 
@@ -322,8 +324,8 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 			return -errno;
 		if (entry->d_name[0] == '.' || entry->d_type == DT_DIR)
 			continue;
-		r = read_record(store, entry->d_name, &stored);
-		if (r == -EINVAL && read_name(entry->d_name, &stored) < 0)
+		r = state_file_read(store, entry->d_name, &stored);
+		if (r == -EINVAL && state_file_read_name(entry->d_name, &stored) < 0)
 			unlinkat(store->directory_fd, entry->d_name, 0);
 		else if (r == -EINVAL)
 			stored.state = STORED_DAMAGED;

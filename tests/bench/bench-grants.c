@@ -22,10 +22,10 @@ enum { SURVEY_S = 15 };
 
 static const char boot_id[] = "00000000000000000000000000000000";
 
-static void ignore_news(void *userdata, const struct grant_news *news)
+static void ignore_news(void *userdata, const struct event *event)
 {
 	(void)userdata;
-	(void)news;
+	(void)event;
 }
 
 static double seconds_now(void)

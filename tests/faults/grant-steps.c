@@ -35,24 +35,24 @@ static const struct address source = {
 	{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1},
 };
 
-static void on_news(void *userdata, const struct grant_news *news)
+static void on_news(void *userdata, const struct event *event)
 {
 	static const char *const words[] = {
-		[GRANT_OPENED] = "opened",
-		[GRANT_RENEWED] = "renewed",
-		[GRANT_CLOSED] = "closed",
-		[GRANT_REFUSED] = "refused",
-		[GRANT_CLOSE_FAILED] = "close-failed",
-		[GRANT_ADOPTED] = "adopted",
-		[GRANT_RESTORED] = "restored",
-		[GRANT_MISSING] = "missing",
-		[GRANT_LOST] = "lost",
-		[GRANT_STALE] = "stale",
-		[GRANT_UNREADABLE] = "unreadable",
+		[EVENT_OPENED] = "opened",
+		[EVENT_RENEWED] = "renewed",
+		[EVENT_CLOSED] = "closed",
+		[EVENT_REFUSED] = "refused",
+		[EVENT_CLOSE_FAILED] = "close-failed",
+		[EVENT_ADOPTED] = "adopted",
+		[EVENT_RESTORED] = "restored",
+		[EVENT_MISSING] = "missing",
+		[EVENT_LOST] = "lost",
+		[EVENT_STALE] = "stale",
+		[EVENT_UNREADABLE] = "unreadable",
 	};
 
 	(void)userdata;
-	printf("%s\n", words[news->event]);
+	printf("%s\n", words[event->kind]);
 	fflush(stdout);
 }
 
@@ -149,7 +149,7 @@ int main(int argc, char *argv[])
 	struct grants_options options = {
 		.directory = records,
 		.boot_id = "11111111111111111111111111111111",
-		.news = on_news,
+		.on_event = on_news,
 	};
 	struct grants *grants;
 	uint64_t t0_us;

@@ -13,6 +13,7 @@
 #include "firewall/backends.h"
 #include "firewall/firewall.h"
 #include "firewall/passage.h"
+#include "grant/table.h"
 #include "support.h"
 
 #define S  UINT64_C(1000000)
@@ -28,17 +29,19 @@ struct fixture {
 	char news[200];	     /* since the last look */
 };
 
-static void on_news(void *userdata, const struct grant_news *news)
+static void on_news(void *userdata, const struct event *event)
 {
 	static const char *const names[] = {
-		[GRANT_ADOPTED] = "adopted",	       [GRANT_RESTORED] = "restored",
-		[GRANT_RENEWED] = "renewed",	       [GRANT_CLOSED] = "closed",
-		[GRANT_CLOSE_FAILED] = "close-failed",
+		[EVENT_ADOPTED] = "adopted",
+		[EVENT_RESTORED] = "restored",
+		[EVENT_RENEWED] = "renewed",
+		[EVENT_CLOSED] = "closed",
+		[EVENT_CLOSE_FAILED] = "close-failed",
 	};
 	struct fixture *fixture = userdata;
 	size_t length = strlen(fixture->news);
 
-	snprintf(fixture->news + length, sizeof fixture->news - length, "%s ", names[news->event]);
+	snprintf(fixture->news + length, sizeof fixture->news - length, "%s ", names[event->kind]);
 }
 
 static struct passage *make_rule(const struct visitor *visitor)
@@ -59,25 +62,16 @@ static struct passage *make_rule(const struct visitor *visitor)
 /* An open grant of a door whose rules the kernel itself ends. */
 static struct grant *put_grant(struct grants *grants, const char *door)
 {
-	struct grant *grant = calloc(1, sizeof *grant), **bucket;
 	struct visitor visitor = {0};
+	struct grant *grant;
 
-	assert_non_null(grant);
 	assert_int_equal(address_parse("192.0.2.1", &visitor.source), 0);
-	strcpy(grant->door, door);
-	grant->grants = grants;
-	grant->source = visitor.source;
-	grant->state = OPEN;
-	grant->passage = make_rule(&visitor);
+	assert_int_equal(grant_new(grants, door, &visitor, make_rule(&visitor), DEADLINE, &grant),
+			 0);
+	grant->state = GRANT_OPEN;
 	grant->n_opened = 1;
-	grant->told_us = T0;
-	grant->deadline_us = grant->asked_us = grant->kept_us = grant->due.at_us = DEADLINE;
-	assert_int_equal(door_count_join(&grants->door_counts, door), 0);
-	assert_int_equal(due_queue_add(&grants->queue, &grant->due), 0);
-	bucket = grants_bucket(grants, &grant->source);
-	grant->next = *bucket;
-	*bucket = grant;
-	grants->n_grants++;
+	grant->kept_at_us = T0;
+	grant->asked_us = grant->kept_us = DEADLINE;
 	return grant;
 }
 
@@ -86,7 +80,7 @@ static int set_up(void **state)
 	static struct fixture fixture;
 	struct grants_options options = {
 		.boot_id = "11111111111111111111111111111111",
-		.news = on_news,
+		.on_event = on_news,
 		.userdata = &fixture,
 	};
 
@@ -118,10 +112,10 @@ static bool is_retold(struct fixture *fixture, enum firewall_answer answer, uint
 
 	fixture->news[0] = '\0';
 	grant_found(grant, answer, left_us, asked_us, asked_us);
-	retold = grant->state == UNTOLD;
+	retold = grant->state == GRANT_PENDING_RENEW;
 	if (retold)
 		assert_true(grants_next_us(fixture->grants) == asked_us);
-	grant->state = OPEN;
+	grant->state = GRANT_OPEN;
 	due_queue_move(&fixture->grants->queue, &grant->due, grant->deadline_us);
 	return retold;
 }
@@ -140,7 +134,7 @@ static void test_how_far_the_kernel_may_be_off(void **state)
 	assert_true(is_retold(fixture, FIREWALL_PRESENT, 0, T0 + 10 * S));
 	assert_true(is_retold(fixture, FIREWALL_PRESENT, UINT32_MAX * S, T0 + 10 * S));
 	assert_string_equal(fixture->news, "");
-	assert_int_equal(fixture->grant->retelling, RETOLD_ANYHOW);
+	assert_int_equal(fixture->grant->why, GRANT_WHY_RESYNC);
 }
 
 /* What was asked before the kernel was told says nothing of what it was told. */
@@ -150,7 +144,7 @@ static void test_an_answer_that_is_older_than_the_truth(void **state)
 
 	assert_false(is_retold(fixture, FIREWALL_ABSENT, 0, T0 - 1));
 	assert_true(is_retold(fixture, FIREWALL_ABSENT, 0, T0));
-	assert_int_equal(fixture->grant->retelling, RETOLD_RESTORED);
+	assert_int_equal(fixture->grant->why, GRANT_WHY_RESTORED);
 	assert_true(is_retold(fixture, FIREWALL_ABSENT, 0, T0 + 1));
 }
 
@@ -165,11 +159,11 @@ static void test_when_there_is_nothing_to_ask(void **state)
 	assert_false(grant_should_show(grant, DEADLINE + S));
 	assert_false(is_retold(fixture, FIREWALL_ABSENT, 0, DEADLINE - S));
 	assert_false(is_retold(fixture, FIREWALL_ABSENT, 0, DEADLINE + 99 * S));
-	for (enum grant_state s = WAITING; s <= UNCLOSED; s++) {
+	for (enum grant_state s = GRANT_PENDING_OPEN; s <= GRANT_PENDING_CLOSE; s++) {
 		grant->state = s;
-		assert_true(grant_should_show(grant, T0) == (s == OPEN));
+		assert_true(grant_should_show(grant, T0) == (s == GRANT_OPEN));
 	}
-	grant->state = OPEN;
+	grant->state = GRANT_OPEN;
 	grant->wanted = make_rule(&(struct visitor){.source = grant->source});
 	assert_false(grant_should_show(grant, T0));
 }
@@ -184,7 +178,7 @@ static void test_a_spelling_that_hides_the_time(void **state)
 	assert_string_equal(fixture->news, "");
 	fixture->grant->adopted = true;
 	assert_true(is_retold(fixture, FIREWALL_SPELLED, 0, T0 + S));
-	assert_int_equal(fixture->grant->retelling, RETOLD_ADOPTED);
+	assert_int_equal(fixture->grant->why, GRANT_WHY_ADOPTED);
 	assert_false(fixture->grant->adopted);
 	fixture->grant->adopted = true;
 	assert_false(is_retold(fixture, FIREWALL_SPELLED, 29 * S, T0 + S));
@@ -197,7 +191,7 @@ static void test_silence(void **state)
 	struct fixture *fixture = *state;
 
 	assert_true(is_retold(fixture, FIREWALL_SILENT, 29 * S, T0 + S));
-	assert_int_equal(fixture->grant->retelling, RETOLD_ANYHOW);
+	assert_int_equal(fixture->grant->why, GRANT_WHY_RESYNC);
 	assert_string_equal(fixture->news, "");
 }
 
@@ -215,7 +209,7 @@ static void test_a_predecessors_grant_is_told_of_once(void **state)
 	/* What it has lost meanwhile is restored, rather than adopted. */
 	fixture->grant->adopted = true;
 	assert_true(is_retold(fixture, FIREWALL_ABSENT, 0, T0 + S));
-	assert_int_equal(fixture->grant->retelling, RETOLD_RESTORED);
+	assert_int_equal(fixture->grant->why, GRANT_WHY_RESTORED);
 	assert_false(fixture->grant->adopted);
 }
 
@@ -227,7 +221,7 @@ static void test_what_comes_back_is_told_of_once(void **state)
 
 	grant->missing = true;
 	assert_true(is_retold(fixture, FIREWALL_ABSENT, 0, T0 + S));
-	assert_int_equal(grant->retelling, RETOLD_ANYHOW);
+	assert_int_equal(grant->why, GRANT_WHY_RESYNC);
 	assert_true(grant->missing);
 	assert_string_equal(fixture->news, "");
 	assert_false(is_retold(fixture, FIREWALL_PRESENT, 28 * S, T0 + 2 * S));
@@ -246,18 +240,19 @@ static void test_a_twin_that_lasts_longer(void **state)
 	twin->deadline_us = DEADLINE + 30 * S;
 	assert_false(is_retold(fixture, FIREWALL_PRESENT, 59 * S, T0 + S));
 	assert_true(is_retold(fixture, FIREWALL_PRESENT, 29 * S, T0 + S));
-	twin->state = UNTOLD;
+	twin->state = GRANT_PENDING_RENEW;
 	assert_false(is_retold(fixture, FIREWALL_PRESENT, 59 * S, T0 + S));
-	twin->state = RENEWING;
+	twin->state = GRANT_RENEWING;
 	assert_false(is_retold(fixture, FIREWALL_PRESENT, 59 * S, T0 + S));
 	/* One that is not open any more, or was never, does not count. */
-	for (enum grant_state s = WAITING; s <= UNCLOSED; s++) {
+	for (enum grant_state s = GRANT_PENDING_OPEN; s <= GRANT_PENDING_CLOSE; s++) {
 		twin->state = s;
-		assert_true(grant_is_open(twin) == (s == OPEN || s == RENEWING || s == UNTOLD));
+		assert_true(grant_is_open(twin) ==
+			    (s == GRANT_OPEN || s == GRANT_RENEWING || s == GRANT_PENDING_RENEW));
 		assert_true(is_retold(fixture, FIREWALL_PRESENT, 29 * S, T0 + S) ==
 			    grant_is_open(twin));
 	}
-	twin->state = OPEN;
+	twin->state = GRANT_OPEN;
 	twin->deadline_us = DEADLINE - 10 * S;
 	assert_false(is_retold(fixture, FIREWALL_PRESENT, 29 * S, T0 + S));
 }
@@ -272,19 +267,19 @@ static void test_closing_fails_until_the_kernel_has_ended_it(void **state)
 	uint64_t now_us = T0;
 
 	for (size_t i = 0; i < sizeof waits_s / sizeof waits_s[0]; i++) {
-		grant->state = CLOSING;
+		grant->state = GRANT_CLOSING;
 		grant->kept_us = now_us;
 		fixture->news[0] = '\0';
-		grant_done(grant, -EIO, "why", now_us + S - 1);
+		grant_on_command_end(grant, -EIO, "why", now_us + S - 1);
 		assert_string_equal(fixture->news, "close-failed ");
-		assert_int_equal(grant->state, UNCLOSED);
+		assert_int_equal(grant->state, GRANT_PENDING_CLOSE);
 		now_us += S - 1 + waits_s[i] * S;
 		assert_true(grants_next_us(fixture->grants) == now_us);
 	}
-	grant->state = CLOSING;
+	grant->state = GRANT_CLOSING;
 	grant->kept_us = now_us;
 	fixture->news[0] = '\0';
-	grant_done(grant, -EIO, "why", now_us + S);
+	grant_on_command_end(grant, -EIO, "why", now_us + S);
 	assert_string_equal(fixture->news, "close-failed closed ");
 	assert_int_equal(grants_count(fixture->grants), 0);
 }
@@ -294,8 +289,8 @@ static void test_closing_where_there_is_no_place(void **state)
 {
 	struct fixture *fixture = *state;
 
-	fixture->grant->state = CLOSING;
-	grant_done(fixture->grant, -ENOENT, "no such set", T0);
+	fixture->grant->state = GRANT_CLOSING;
+	grant_on_command_end(fixture->grant, -ENOENT, "no such set", T0);
 	assert_string_equal(fixture->news, "closed ");
 	assert_int_equal(grants_count(fixture->grants), 0);
 }

@@ -41,32 +41,32 @@ struct fixture {
 };
 
 static const char *const event_names[] = {
-	[GRANT_OPENED] = "opened",
-	[GRANT_RENEWED] = "renewed",
-	[GRANT_CLOSED] = "closed",
-	[GRANT_REFUSED] = "refused",
-	[GRANT_CLOSE_FAILED] = "close-failed",
-	[GRANT_ADOPTED] = "adopted",
-	[GRANT_RESTORED] = "restored",
-	[GRANT_MISSING] = "missing",
-	[GRANT_LOST] = "lost",
-	[GRANT_STALE] = "stale",
+	[EVENT_OPENED] = "opened",
+	[EVENT_RENEWED] = "renewed",
+	[EVENT_CLOSED] = "closed",
+	[EVENT_REFUSED] = "refused",
+	[EVENT_CLOSE_FAILED] = "close-failed",
+	[EVENT_ADOPTED] = "adopted",
+	[EVENT_RESTORED] = "restored",
+	[EVENT_MISSING] = "missing",
+	[EVENT_LOST] = "lost",
+	[EVENT_STALE] = "stale",
 };
 
 /* "EVENT DOOR SOURCE LEFT[: REASON]", a line each. */
-static void on_news(void *userdata, const struct grant_news *news)
+static void on_news(void *userdata, const struct event *event)
 {
 	struct fixture *fixture = userdata;
 	char *end = fixture->news + strlen(fixture->news), source[ADDRESS_TEXT_MAX];
 	size_t room = (size_t)(fixture->news + sizeof fixture->news - end);
 
-	if (news->event == GRANT_LOST) {
-		snprintf(end, room, "lost: %s\n", news->reason);
+	if (event->kind == EVENT_LOST) {
+		snprintf(end, room, "lost: %s\n", event->reason);
 		return;
 	}
-	snprintf(end, room, "%s %s %s %" PRIu64 "%s%s\n", event_names[news->event], news->door,
-		 address_format(&news->source, source), news->left_us / S, news->reason ? ": " : "",
-		 news->reason ? news->reason : "");
+	snprintf(end, room, "%s %s %s %" PRIu64 "%s%s\n", event_names[event->kind], event->door,
+		 address_format(&event->source, source), event->left_us / S,
+		 event->reason ? ": " : "", event->reason ? event->reason : "");
 }
 
 static void make_grants(struct fixture *fixture, const char *boot)
@@ -74,7 +74,7 @@ static void make_grants(struct fixture *fixture, const char *boot)
 	const struct grants_options options = {
 		.directory = fixture->records,
 		.boot_id = boot,
-		.news = on_news,
+		.on_event = on_news,
 		.userdata = fixture,
 	};
 

@@ -163,7 +163,7 @@ static void end_visit(struct audit_log *log, size_t *link, enum visit_state stat
 }
 
 /* An opening begins a visit, and so does whatever else is said of one that nothing was known of. */
-static int add_entry(struct audit_log *log, enum audit_event event, struct visit *entry,
+static int add_entry(struct audit_log *log, enum event_kind event, struct visit *entry,
 		     uint64_t time_us)
 {
 	struct visit *visit;
@@ -172,18 +172,18 @@ static int add_entry(struct audit_log *log, enum audit_event event, struct visit
 	if (reserve_open(log) < 0)
 		return -ENOMEM;
 	link = find_open(log, entry);
-	if (event == AUDIT_OPENED && *link > 0) {
+	if (event == EVENT_OPENED && *link > 0) {
 		uint64_t deadline_us = log->visits[*link - 1].deadline_us;
 
 		end_visit(log, link, VISIT_EXPIRED,
 			  deadline_us > 0 && deadline_us < time_us ? deadline_us : time_us);
 		link = find_open(log, entry);
 	}
-	if (event == AUDIT_REFUSED || *link == 0) {
-		entry->state = event == AUDIT_REFUSED ? VISIT_REFUSED : VISIT_OPEN;
+	if (event == EVENT_REFUSED || *link == 0) {
+		entry->state = event == EVENT_REFUSED ? VISIT_REFUSED : VISIT_OPEN;
 		entry->first_us = time_us;
-		entry->opened_us = event == AUDIT_OPENED || event == AUDIT_RESTORED ? time_us : 0;
-		entry->closed_us = event == AUDIT_REFUSED ? time_us : 0;
+		entry->opened_us = event == EVENT_OPENED || event == EVENT_RESTORED ? time_us : 0;
+		entry->closed_us = event == EVENT_REFUSED ? time_us : 0;
 		if (append(log, entry) < 0)
 			return -ENOMEM;
 		visit = &log->visits[log->n_visits - 1];
@@ -193,16 +193,16 @@ static int add_entry(struct audit_log *log, enum audit_event event, struct visit
 		if (entry->deadline_us > 0)
 			visit->deadline_us = entry->deadline_us;
 	}
-	if (event == AUDIT_RENEWED)
+	if (event == EVENT_RENEWED)
 		visit->n_renewals++;
-	if (event == AUDIT_CLOSE_FAILED) {
+	if (event == EVENT_CLOSE_FAILED) {
 		visit->unclosed = true;
 		if (entry->reason && !*visit->reason) {
 			free(visit->reason);
 			visit->reason = TAKE_PTR(entry->reason);
 		}
 	}
-	if (event == AUDIT_CLOSED)
+	if (event == EVENT_CLOSED)
 		end_visit(log, link, VISIT_CLOSED, time_us);
 	return 0;
 }
@@ -211,13 +211,13 @@ static int read_entry(struct audit_log *log, sd_journal *journal, uint64_t time_
 {
 	CLEANUP(cleanup_free) char *id = read_field(log, journal, "MESSAGE_ID");
 	struct visit entry = {0};
-	enum audit_event event;
+	enum event_kind event;
 	int r;
 
 	if (!id)
 		return -ENOMEM;
-	event = audit_event_of(id, strlen(id));
-	if (event == AUDIT_N_EVENTS)
+	event = audit_kind_of(id, strlen(id));
+	if (event == N_AUDIT_EVENTS)
 		return 0;
 	r = read_texts(log, journal, &entry);
 	if (r == 0) {
@@ -252,8 +252,8 @@ static int open_journal(const struct audit_query *query, sd_journal **ret)
 		r = sd_journal_set_data_threshold(journal, FIELD_MAX);
 	if (r >= 0)
 		r = sd_journal_add_match(journal, query->trust, 0);
-	for (size_t i = 0; i < AUDIT_N_EVENTS && r >= 0; i++)
-		r = add_match(journal, "MESSAGE_ID", audit_message_id((enum audit_event)i));
+	for (size_t i = 0; i < N_AUDIT_EVENTS && r >= 0; i++)
+		r = add_match(journal, "MESSAGE_ID", audit_message_id((enum event_kind)i));
 	if (r >= 0)
 		r = add_match(journal, "KNOCKTAIL_DOOR", query->door);
 	if (r >= 0)

@@ -199,11 +199,11 @@ static bool can_tell(const struct bus *bus)
 	       n_queued < QUEUE_MAX;
 }
 
-void bus_news(struct bus *bus, const struct grant_news *news, uint64_t deadline_us)
+void bus_on_event(struct bus *bus, const struct event *event)
 {
-	calls_news(&bus->object.calls, news, deadline_us);
+	calls_on_event(&bus->object.calls, event);
 	if (can_tell(bus))
-		bus_object_signal(bus->connection, news, deadline_us);
+		bus_object_signal(bus->connection, event);
 }
 
 void bus_reloaded(struct bus *bus)

@@ -11,7 +11,7 @@
 struct bus;
 struct config;
 struct grant_loop;
-struct grant_news;
+struct event;
 struct stats;
 
 /* What the bus needs from the daemon. */
@@ -29,7 +29,7 @@ int bus_new(sd_event *event, struct grant_loop *doors, const struct bus_ops *ops
 struct bus *bus_free(struct bus *bus);
 
 /* To be told what happens to grants; `deadline_us` is on the wall clock, 0: none. */
-void bus_news(struct bus *bus, const struct grant_news *news, uint64_t deadline_us);
+void bus_on_event(struct bus *bus, const struct event *event);
 
 /* The configuration has changed. */
 void bus_reloaded(struct bus *bus);

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "config/key.h"
 #include "core/door.h"
+#include "core/event.h"
 #include "core/visitor.h"
 #include "daemon/bus/error.h"
 #include "daemon/grant-loop.h"
@@ -392,21 +393,22 @@ bool bus_object_steers(sd_bus_message *call)
 	       sd_bus_message_is_method_call(call, interface, "Reload") > 0;
 }
 
-void bus_object_signal(sd_bus *connection, const struct grant_news *news, uint64_t deadline_us)
+void bus_object_signal(sd_bus *connection, const struct event *event)
 {
 	char source[ADDRESS_TEXT_MAX];
 
-	switch (news->event) {
-	case GRANT_OPENED:
-	case GRANT_RENEWED:
-	case GRANT_ADOPTED:
-	case GRANT_RESTORED:
-		sd_bus_emit_signal(connection, object_path, interface, "Opened", "ssst", news->door,
-				   address_format(&news->source, source), news->user, deadline_us);
+	switch (event->kind) {
+	case EVENT_OPENED:
+	case EVENT_RENEWED:
+	case EVENT_ADOPTED:
+	case EVENT_RESTORED:
+		sd_bus_emit_signal(connection, object_path, interface, "Opened", "ssst",
+				   event->door, address_format(&event->source, source), event->user,
+				   event->deadline_us);
 		break;
-	case GRANT_CLOSED:
-		sd_bus_emit_signal(connection, object_path, interface, "Closed", "ss", news->door,
-				   address_format(&news->source, source));
+	case EVENT_CLOSED:
+		sd_bus_emit_signal(connection, object_path, interface, "Closed", "ss", event->door,
+				   address_format(&event->source, source));
 		break;
 	default:
 		break;

@@ -22,5 +22,5 @@ int bus_object_export(struct bus_object *object, sd_bus *connection);
 bool bus_object_steers(sd_bus_message *call);
 
 /* Tells everybody what has happened to a grant, or that the doors are others now. */
-void bus_object_signal(sd_bus *connection, const struct grant_news *news, uint64_t deadline_us);
+void bus_object_signal(sd_bus *connection, const struct event *event);
 void bus_object_signal_doors(sd_bus *connection);

@@ -45,15 +45,15 @@ struct call *calls_add(struct calls *calls, enum call_kind kind, sd_bus_message 
 	return free_one;
 }
 
-static void news_to_open(struct call *call, const struct grant_news *news, uint64_t deadline_us)
+static void call_on_open_event(struct call *call, const struct event *event)
 {
-	if (news->event == GRANT_OPENED || news->event == GRANT_RENEWED) {
-		sd_bus_reply_method_return(call->message, "t", deadline_us);
+	if (event->kind == EVENT_OPENED || event->kind == EVENT_RENEWED) {
+		sd_bus_reply_method_return(call->message, "t", event->deadline_us);
 		call_done(call);
-	} else if (news->event == GRANT_REFUSED) {
+	} else if (event->kind == EVENT_REFUSED) {
 		sd_bus_reply_method_errorf(call->message, BUS_ERROR_REFUSED,
-					   "door %s was not opened: %s", news->door,
-					   news->reason ? news->reason : "no reason is known");
+					   "door %s was not opened: %s", event->door,
+					   event->reason ? event->reason : "no reason is known");
 		call_done(call);
 	}
 }
@@ -68,36 +68,36 @@ void call_expect(struct call *call, uint32_t n_wanted)
 }
 
 /* A door whose opening failed meanwhile is closed as well. */
-static void news_to_close(struct call *call, const struct grant_news *news)
+static void call_on_close_event(struct call *call, const struct event *event)
 {
-	if (news->event == GRANT_CLOSED || news->event == GRANT_REFUSED)
+	if (event->kind == EVENT_CLOSED || event->kind == EVENT_REFUSED)
 		call->n_closed++;
-	if (news->event == GRANT_CLOSE_FAILED) {
+	if (event->kind == EVENT_CLOSE_FAILED) {
 		sd_bus_reply_method_errorf(call->message, BUS_ERROR_FAILED,
-					   "door %s could not be closed: %s", news->door,
-					   news->reason ? news->reason : "no reason is known");
+					   "door %s could not be closed: %s", event->door,
+					   event->reason ? event->reason : "no reason is known");
 		call_done(call);
 	} else {
 		call_expect(call, call->n_wanted);
 	}
 }
 
-static bool is_about(const struct call *call, const struct grant_news *news)
+static bool is_about(const struct call *call, const struct event *event)
 {
-	return !call->lookup && strcmp(call->door, news->door) == 0 &&
-	       (call->any_source || address_equal(&call->source, &news->source));
+	return !call->lookup && strcmp(call->door, event->door) == 0 &&
+	       (call->any_source || address_equal(&call->source, &event->source));
 }
 
-void calls_news(struct calls *calls, const struct grant_news *news, uint64_t deadline_us)
+void calls_on_event(struct calls *calls, const struct event *event)
 {
-	if (!news->door)
+	if (!event->door)
 		return;
 	for (size_t i = 0; i < CALLS_MAX; i++) {
 		struct call *call = &calls->items[i];
 
-		if (call->kind == CALL_OPEN && is_about(call, news))
-			news_to_open(call, news, deadline_us);
-		else if (call->kind == CALL_CLOSE && is_about(call, news))
-			news_to_close(call, news);
+		if (call->kind == CALL_OPEN && is_about(call, event))
+			call_on_open_event(call, event);
+		else if (call->kind == CALL_CLOSE && is_about(call, event))
+			call_on_close_event(call, event);
 	}
 }

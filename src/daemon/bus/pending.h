@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
-struct grant_news;
+struct event;
 
 enum { CALLS_MAX = 64 };
 
@@ -48,4 +48,4 @@ void call_done(struct call *call);
 void calls_done(struct calls *calls);
 
 /* Answers those that this piece of news decides. `deadline_us`: the grant's, on the wall clock. */
-void calls_news(struct calls *calls, const struct grant_news *news, uint64_t deadline_us);
+void calls_on_event(struct calls *calls, const struct event *event);
