@@ -179,11 +179,12 @@ static void on_record(void *userdata, const struct record *record)
 
 	manager->record = record;
 	manager->settled = false;
-	if (matcher_feed(manager->matcher, record, on_match, manager) == ENGINE_UNDERWAY &&
-	    !record->past)
-		tail_hurry(manager->tail);
-	if (matcher_counts(manager->matcher)->probes > n_probes)
+	matcher_feed(manager->matcher, record, on_match, manager);
+	if (matcher_counts(manager->matcher)->probes > n_probes) {
 		manager->stats.last_probe_us = record->realtime_us;
+		if (!record->past)
+			tail_hurry(manager->tail);
+	}
 	if (manager->settled)
 		grant_loop_rearm(manager->doors);
 }

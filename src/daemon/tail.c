@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/record.h"
+#include "daemon/doorbell.h"
 #include "daemon/position.h"
 #include "input/input.h"
 #include "util/cleanup.h"
@@ -19,16 +20,27 @@
 /* So many records at a time, so that deadlines and signals come in between. */
 enum { BATCH = 512 };
 
-/* journald tells of new entries a quarter of a second late, but an open file shows them at once. So
- * the tail looks by itself: at a price that is no matter while nothing happens, and so often that
- * nobody has to wait while somebody knocks. */
-#define LOOK_US	 UINT64_C(20000)
-#define HURRY_US UINT64_C(2000)
-#define KNOCK_US UINT64_C(10000000) /* for how long to hurry after a probe of a knock */
+/* journald announces new entries a quarter of a second late, but an open file shows them at once.
+ * So the tail looks by itself. How often depends on what is logged, never on whether a probe was
+ * right: everybody on this machine can count the looks in /proc.
+ *
+ * With a doorbell it looks when the kernel has logged something, until that has reached the journal
+ * and for a moment longer, and otherwise now and then, in case that took journald longer. */
+#define RING_US	 UINT64_C(15000)  /* how long to wait for what was logged */
+#define QUIET_US UINT64_C(3000)	  /* and for more, once something has come */
+#define EAGER_US UINT64_C(1000)	  /* between two looks meanwhile */
+#define SLEEP_US UINT64_C(250000) /* between two looks at other times */
+
+/* Without a doorbell, and for logs whose lines do not ring: at a price that does not matter while
+ * nothing happens, and more often after each probe. */
+#define LOOK_US	     UINT64_C(20000)
+#define HURRY_US     UINT64_C(2000)
+#define HURRY_FOR_US UINT64_C(2000000)
 
 /* A look costs as much as some twenty records. Where every look finds more than that, fewer looks
- * do. */
+ * do; where there is always something to find, a doorbell saves nothing. */
 #define FLOOD_US UINT64_C(5000)
+#define BUSY_US	 UINT64_C(100000)
 enum { FLOOD = 20 };
 
 /* When to open the journal again after an error. */
@@ -45,10 +57,13 @@ struct tail {
 	struct input *input;
 	struct position *position; /* NULL: there is no room for it */
 	sd_event_source *timer, *more;
-	uint64_t hurry_until_us;
+	struct doorbell *doorbell; /* NULL: there is none */
+	bool hears_logs;	   /* some lines do not ring the doorbell */
+	uint64_t hurry_since_us, hurry_until_us;
 	size_t n_found;		       /* by this look */
 	uint64_t missed_told, told_us; /* how many messages, and when */
 	bool unsettled;		       /* the position could not be written */
+	bool lost;		       /* the journal could not be read, and will be opened again */
 	tail_record_fn fn;
 	void *userdata;
 };
@@ -78,20 +93,58 @@ static void report_missed(struct tail *tail)
 	tail->told_us = now_us;
 }
 
+/* Looks often from now on, for at least so long. */
+static void hurry_for(struct tail *tail, uint64_t now_us, uint64_t us)
+{
+	if (now_us > tail->hurry_until_us + QUIET_US)
+		tail->hurry_since_us = now_us;
+	tail->hurry_until_us = now_us + us;
+}
+
+static uint64_t hurried_look_us(const struct tail *tail, uint64_t now_us)
+{
+	if (tail->n_found > FLOOD)
+		return FLOOD_US;
+	return tail->doorbell && now_us - tail->hurry_since_us < BUSY_US ? EAGER_US : HURRY_US;
+}
+
 static void rearm(struct tail *tail)
 {
-	uint64_t look_us = LOOK_US;
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC), look_us;
 
-	if (clock_us(CLOCK_MONOTONIC) < tail->hurry_until_us)
-		look_us = tail->n_found > FLOOD ? FLOOD_US : HURRY_US;
+	if (tail->doorbell && tail->n_found > 0)
+		hurry_for(tail, now_us, QUIET_US);
+	else if (tail->doorbell && now_us >= tail->hurry_until_us &&
+		 doorbell_has_rung(tail->doorbell))
+		hurry_for(tail, now_us, RING_US);
 	report_missed(tail);
+	tail->lost = false;
+	if (now_us < tail->hurry_until_us) {
+		look_us = hurried_look_us(tail, now_us);
+	} else if (tail->doorbell) {
+		look_us = tail->hears_logs ? LOOK_US : SLEEP_US;
+		doorbell_listen(tail->doorbell);
+	} else {
+		look_us = LOOK_US;
+	}
 	look_in(tail, look_us);
+}
+
+static void on_ring(void *userdata)
+{
+	struct tail *tail = userdata;
+
+	if (tail->lost)
+		return;
+	hurry_for(tail, clock_us(CLOCK_MONOTONIC), RING_US);
+	look_in(tail, EAGER_US);
 }
 
 /* Nothing that stands in a journal stops the daemon: it opens the journal anew, a moment later. */
 static void lose(struct tail *tail, int error)
 {
 	log_line(LOG_ERR, "cannot read the journal: %s; opening it anew", strerror(-error));
+	tail->lost = true;
 	look_in(tail, REOPEN_US);
 }
 
@@ -148,6 +201,20 @@ static int attach(struct tail *tail)
 	if (r >= 0)
 		r = sd_event_source_set_enabled(tail->more, SD_EVENT_OFF);
 	return r < 0 ? r : 0;
+}
+
+/* Says once which way it looks. */
+static int hang_doorbell(struct tail *tail)
+{
+	int r = doorbell_new(tail->event, on_ring, tail, &tail->doorbell);
+
+	if (r >= 0)
+		log_line(LOG_INFO, "woken by the kernel's log (/dev/kmsg)");
+	else if (r == -ENODEV)
+		log_line(LOG_INFO,
+			 "no /dev/kmsg was passed: polling the journal, %" PRIu64 " times a second",
+			 UINT64_C(1000000) / LOOK_US);
+	return r == -ENODEV ? 0 : r;
 }
 
 static void open_position(struct tail *tail, const char *directory)
@@ -223,6 +290,8 @@ int tail_new(sd_event *event, const struct tail_options *options, struct tail **
 				      "running, and this user in the group systemd-journal?");
 	tail_settle(tail);
 	r = attach(tail);
+	if (r >= 0)
+		r = hang_doorbell(tail);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot watch the journal: %s", strerror(-r));
 		return r;
@@ -233,12 +302,14 @@ int tail_new(sd_event *event, const struct tail_options *options, struct tail **
 
 int tail_listen(struct tail *tail, const struct other_log *logs, size_t n)
 {
+	tail->hears_logs = n > 0;
 	return input_listen(tail->input, logs, n);
 }
 
 void tail_hurry(struct tail *tail)
 {
-	tail->hurry_until_us = clock_us(CLOCK_MONOTONIC) + KNOCK_US;
+	if (!tail->doorbell)
+		hurry_for(tail, clock_us(CLOCK_MONOTONIC), HURRY_FOR_US);
 }
 
 void tail_settle(struct tail *tail)
@@ -263,6 +334,7 @@ const struct input_counts *tail_counts(const struct tail *tail)
 struct tail *tail_free(struct tail *tail)
 {
 	if (tail) {
+		doorbell_free(tail->doorbell);
 		input_free(tail->input);
 		position_free(tail->position);
 		sd_event_source_unref(tail->timer);

@@ -27,7 +27,8 @@ struct tail *tail_free(struct tail *tail);
 /* What these logs (copied) say is handed on as well, and of no others. 0 or -ENOMEM. */
 int tail_listen(struct tail *tail, const struct other_log *logs, size_t n);
 
-/* Somebody is knocking: looks for records more often for a while. */
+/* A probe has come, whatever it was good for: without a doorbell, looks for more of them more often
+ * for a while. */
 void tail_hurry(struct tail *tail);
 
 /* All records handed on so far are dealt with, for a successor too: to be called before a match is

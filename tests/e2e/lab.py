@@ -218,7 +218,7 @@ class Daemon:
     """One run of knocktaild, as its own user with CAP_NET_ADMIN and nothing else."""
 
     def __init__(self, lab, config, user=DAEMON_UID, runtime="/run/knocktail", state=None,
-                 binary=None, environment=()):
+                 binary=None, environment=(), doorbell=True):
         self.lab = lab
         self.config = config
         self.errors = lab.file(f"daemon-{next(lab.numbers)}.stderr")
@@ -237,8 +237,9 @@ class Daemon:
                 path = lab.server.path(directory)
                 os.makedirs(path, mode=0o700, exist_ok=True)
                 os.chown(path, user, user)
-        with open(lab.server.path(self.errors), "wb") as errors:
-            self._process = lab.server.spawn(argv, stdout=errors, stderr=errors)
+        with open(lab.server.path(self.errors), "wb") as errors, \
+                open("/dev/kmsg" if doorbell else os.devnull, "rb") as bell:
+            self._process = lab.server.spawn(argv, stdin=bell, stdout=errors, stderr=errors)
         self.pid = self._process.inner
         with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
             ids = [line.split() for line in file if line.startswith("NSpid:")][0]

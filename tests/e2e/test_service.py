@@ -254,6 +254,17 @@ def test_a_mistake_in_the_configuration_is_told_at_the_start(machine):
     machine.run("systemctl", "reset-failed", UNIT, check=False)
 
 
+def test_the_kernels_log_wakes_it_and_does_not_start_it(service, client):
+    assert "woken by the kernel's log" in service.journal(UNIT)
+    service.run("systemctl", "stop", UNIT)
+    client.knock(7000)
+    wait_until(lambda: "DPT=7000 " in service.run("journalctl", "-k", "-q", "-n", "5").stdout, 5,
+               "the kernel has said something")
+    assert service.properties(UNIT)["ActiveState"] == "inactive"
+    assert service.properties("knocktaild.socket")["ActiveState"] == "inactive"
+    service.run("systemctl", "start", UNIT)
+
+
 def test_the_installation_is_complete(machine):
     for path in ("knocktaild", "knocktail"):
         assert machine.run("sh", "-c", f"command -v {path}").stdout
@@ -299,3 +310,14 @@ def test_journalctl_explains_an_event(service, client):
     told = service.run("journalctl", "--no-pager", "-x", f"KNOCKTAIL_SOURCE={client.v4}").stdout
     assert f"The door ssh has been opened for {client.v4}" in told
     assert f"knocktail close ssh {client.v4}" in told
+
+
+def test_it_starts_without_a_kernel_log_of_its_own(machine, client):
+    """As in a container. The last test: the machine has none afterwards."""
+    configure(machine, DOORS)
+    machine.run("umount", "--lazy", "/dev/kmsg")
+    machine.run("rm", "/dev/kmsg")
+    machine.run("systemctl", "start", UNIT)
+    assert "no /dev/kmsg was passed: polling the journal" in machine.journal(UNIT)
+    knock_until_open(client, 7000, 8000, 9000)
+    machine.run("systemctl", "stop", UNIT)

@@ -1,0 +1,66 @@
+"""When the daemon looks into the journal: as often as the kernel's log asks for it, whatever is in it."""
+
+import time
+
+import pytest
+
+from doors import ipset_door
+from hosts import wait_until
+
+BELL = "woken by the kernel's log (/dev/kmsg)"
+POLL = "no /dev/kmsg was passed: polling the journal"
+
+
+def context_switches(daemon):
+    """What everybody on the machine may count: how often the daemon has gone to sleep."""
+    with open(f"/proc/{daemon.pid}/status", encoding="ascii") as file:
+        return int(next(line for line in file if line.startswith("voluntary")).split()[1])
+
+
+def test_it_says_once_what_wakes_it(start):
+    assert start(ipset_door()).stderr().count(BELL) == 1
+
+
+def test_without_a_doorbell_it_polls(client, start):
+    daemon = start(ipset_door(), doorbell=False)
+    assert daemon.stderr().count(POLL) == 1
+    client.wait_open(since=client.knock(7000, 8000, 9000))
+
+
+def test_what_the_kernel_says_to_others_wakes_it_only_for_a_moment(client, start):
+    """Foreign lines do not keep it awake: it sleeps most of the time beside a few a second."""
+    daemon = start(ipset_door())
+    before, began = context_switches(daemon), time.monotonic()
+    for port in range(20000, 20010):
+        client.knock(port)
+        time.sleep(0.2)
+    assert (context_switches(daemon) - before) / (time.monotonic() - began) < 250
+
+
+@pytest.mark.parametrize("doorbell", [True, False], ids=["doorbell", "polling"])
+def test_how_often_it_looks_says_nothing_of_the_knock(doorbell, clients, start):
+    """Who may count the looks in /proc cannot tell a right first step from a wrong one."""
+    daemon = start(ipset_door(seq_timeout="10s"), doorbell=doorbell)
+
+    def looks_after(port, client):
+        wait_until(lambda: looks(0.5) < 100, 30, "it is quiet")
+        client.knock(port)
+        return looks(3.0)
+
+    def looks(seconds):
+        before = context_switches(daemon)
+        time.sleep(seconds)
+        return (context_switches(daemon) - before) / seconds
+    right = [looks_after(7000, client) for client in (clients(), clients(), clients())]
+    wrong = [looks_after(7001, client) for client in (clients(), clients(), clients())]
+    assert min(right) < max(wrong) * 1.5 and min(wrong) < max(right) * 1.5, (right, wrong)
+
+
+def test_a_full_ring_stays_a_doorbell(client, start, lab):
+    """What was overwritten before anybody looked rings, too, and is no reason to stop listening."""
+    daemon = start(ipset_door())
+    with open("/dev/kmsg", "wb", buffering=0) as kmsg:
+        for _ in range(200):
+            kmsg.write(f"<7>{lab.prefix} is filling the ring\n".encode())
+    client.wait_open(since=client.knock(7000, 8000, 9000))
+    assert daemon.running()
