@@ -9,11 +9,12 @@
 #include "core/engine/automaton.h"
 #include "core/engine/engine.h"
 #include "core/engine/tracker.h"
-#include "core/keyed/base.h"
 #include "core/keyed/keyed.h"
 #include "core/keyed/pending.h"
 #include "core/keyed/recent.h"
 #include "core/keyed/selectors.h"
+#include "core/keyed/spa-knocks.h"
+#include "core/keyed/token-knocks.h"
 #include "core/secret.h"
 #include "firewall/firewall.h"
 #include "firewall/iptables/batch.h"
@@ -41,8 +42,8 @@ static void test_nothing_can_be_freed(void **state)
 	assert_null(automaton_free(NULL));
 	assert_null(engine_free(NULL));
 	assert_null(tracker_table_free(NULL));
-	assert_null(tokens_free(NULL));
-	assert_null(requests_free(NULL));
+	assert_null(token_knocks_free(NULL));
+	assert_null(spa_knocks_free(NULL));
 	assert_null(keyed_free(NULL));
 	assert_null(pending_tokens_free(NULL));
 	assert_null(recent_table_free(NULL));

@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "core/keyed/base.h"
-#include "core/probe.h"
+#include "core/keyed/spa-knocks.h"
+#include "core/keyed/token-knocks.h"
 #include "core/token.h"
 
 struct keyed {
 	struct keyed_base base;
-	struct tokens *tokens;
-	struct requests *requests;
+	struct token_knocks *tokens;
+	struct spa_knocks *spas;
 	uint64_t step;
 };
 
@@ -27,9 +28,9 @@ int keyed_new(const struct keyed_limits *limits, const struct door *doors, size_
 	memcpy(keyed->base.budget.key, limits->hash_key, sizeof keyed->base.budget.key);
 	r = access_init(doors, n_doors, keys, n_keys, &keyed->base.access);
 	if (r == 0)
-		r = tokens_new(&keyed->base, &keyed->tokens);
+		r = token_knocks_new(&keyed->base, &keyed->tokens);
 	if (r == 0)
-		r = requests_new(&keyed->base, &keyed->requests);
+		r = spa_knocks_new(&keyed->base, &keyed->spas);
 	if (r < 0) {
 		keyed_free(keyed);
 		return r;
@@ -41,8 +42,8 @@ int keyed_new(const struct keyed_limits *limits, const struct door *doors, size_
 struct keyed *keyed_free(struct keyed *keyed)
 {
 	if (keyed) {
-		tokens_free(keyed->tokens);
-		requests_free(keyed->requests);
+		token_knocks_free(keyed->tokens);
+		spa_knocks_free(keyed->spas);
 		access_done(&keyed->base.access);
 		free(keyed);
 	}
@@ -53,28 +54,7 @@ void keyed_inherit(struct keyed *keyed, const struct keyed *other)
 {
 	keyed->base.counts = other->base.counts;
 	if (keyed->base.limits.ipv6_prefix == other->base.limits.ipv6_prefix)
-		tokens_inherit(keyed->tokens, other->tokens);
-}
-
-unsigned keyed_reach(const struct keyed_base *base)
-{
-	/* One more, for now may be a step ahead of the probe: see step_of(). */
-	return (base->limits.skew_s + TOKEN_STEP_S - 1) / TOKEN_STEP_S + 1;
-}
-
-unsigned keyed_margin(size_t n_rows)
-{
-	return n_rows <= KEYED_TELL_ROWS_MAX ? KEYED_TELL_STEPS : 1;
-}
-
-bool keyed_try(struct keyed_base *base, const struct probe *probe)
-{
-	if (!budget_take(&base->budget, &probe->source, probe->time_us)) {
-		base->counts.dropped++;
-		return false;
-	}
-	base->counts.tries++;
-	return true;
+		token_knocks_inherit(keyed->tokens, other->tokens);
 }
 
 /* Records that are a little out of order must not turn the index back and forth. */
@@ -95,21 +75,21 @@ bool keyed_feed(struct keyed *keyed, const struct probe *probe, uint64_t unix_s,
 	if (unix_s == 0 || keyed->base.access.n_doors == 0)
 		return false;
 	one.step = step_of(keyed, unix_s);
-	requests_feed(keyed->requests, &one);
-	return tokens_feed(keyed->tokens, &one);
+	spa_knocks_feed(keyed->spas, &one);
+	return token_knocks_feed(keyed->tokens, &one);
 }
 
 void keyed_tend(struct keyed *keyed, uint64_t unix_s)
 {
 	uint64_t step = step_of(keyed, unix_s);
 
-	requests_tend(keyed->requests, step);
-	tokens_tend(keyed->tokens, step);
+	spa_knocks_tend(keyed->spas, step);
+	token_knocks_tend(keyed->tokens, step);
 }
 
 void keyed_forget(struct keyed *keyed)
 {
-	tokens_forget(keyed->tokens);
+	token_knocks_forget(keyed->tokens);
 }
 
 const struct keyed_counts *keyed_counts(const struct keyed *keyed)

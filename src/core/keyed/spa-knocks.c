@@ -1,3 +1,5 @@
+#include "core/keyed/spa-knocks.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@
 
 enum { ROWS_A_PROBE = 8, TENDINGS = TOKEN_STEP_S / 2 };
 
-struct requests {
+struct spa_knocks {
 	struct keyed_base *base;
 	struct secret *keys; /* spa_key() of each key */
 	struct selectors *selectors;
@@ -20,71 +22,70 @@ struct requests {
 
 static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
 {
-	const struct requests *requests = userdata;
+	const struct spa_knocks *knocks = userdata;
 
-	ret_ports[0] = spa_port(&requests->base->access.secrets[row], step);
+	ret_ports[0] = spa_port(&knocks->base->access.secrets[row], step);
 }
 
-static int compile(struct requests *requests)
+static int compile(struct spa_knocks *knocks)
 {
-	const struct access *access = &requests->base->access;
+	const struct access *access = &knocks->base->access;
 	size_t n_keys;
 	int r;
 
 	for (size_t i = 0; i < access->n_doors; i++)
-		requests->is_wanted |= (access->doors[i].auth & AUTH_SPA) != 0;
-	n_keys = requests->is_wanted ? access->n_keys : 0;
+		knocks->is_wanted |= (access->doors[i].auth & AUTH_SPA) != 0;
+	n_keys = knocks->is_wanted ? access->n_keys : 0;
 	if (n_keys > SELECTORS_ROWS_MAX)
 		return -E2BIG;
-	r = secrets_new(n_keys + 1, &requests->keys);
+	r = secrets_new(n_keys + 1, &knocks->keys);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n_keys; i++)
-		spa_key(&access->secrets[i], &requests->keys[i]);
+		spa_key(&access->secrets[i], &knocks->keys[i]);
 	return selectors_new(
 		&(struct selectors_options){
 			.n_rows = n_keys,
 			.n_ports = 1,
-			.reach = keyed_reach(requests->base),
+			.reach = keyed_reach(knocks->base),
 			.margin = keyed_margin(n_keys),
 			.fill = fill,
-			.userdata = requests,
+			.userdata = knocks,
 		},
-		&requests->selectors);
+		&knocks->selectors);
 }
 
-int requests_new(struct keyed_base *base, struct requests **ret)
+int spa_knocks_new(struct keyed_base *base, struct spa_knocks **ret)
 {
-	struct requests *requests = calloc(1, sizeof *requests);
+	struct spa_knocks *knocks = calloc(1, sizeof *knocks);
 	int r;
 
-	if (!requests)
+	if (!knocks)
 		return -ENOMEM;
-	requests->base = base;
-	r = compile(requests);
+	knocks->base = base;
+	r = compile(knocks);
 	if (r < 0) {
-		requests_free(requests);
+		spa_knocks_free(knocks);
 		return r;
 	}
-	*ret = requests;
+	*ret = knocks;
 	return 0;
 }
 
-struct requests *requests_free(struct requests *requests)
+struct spa_knocks *spa_knocks_free(struct spa_knocks *knocks)
 {
-	if (requests) {
-		selectors_free(requests->selectors);
-		secrets_free(requests->keys);
-		free(requests);
+	if (knocks) {
+		selectors_free(knocks->selectors);
+		secrets_free(knocks->keys);
+		free(knocks);
 	}
 	return NULL;
 }
 
-void requests_tend(struct requests *requests, uint64_t step)
+void spa_knocks_tend(struct spa_knocks *knocks, uint64_t step)
 {
-	if (requests->is_wanted)
-		selectors_move(requests->selectors, step,
-			       requests->base->access.n_keys / TENDINGS + 1);
+	if (knocks->is_wanted)
+		selectors_move(knocks->selectors, step, knocks->base->access.n_keys / TENDINGS + 1);
 }
 
 /* The door that a request names and that takes such; NULL: none. */
@@ -166,13 +167,13 @@ static bool is_plausible(const struct spa_request *plain, uint64_t step)
 }
 
 /* With one key. 0; -EBADMSG: it is not this key's; -EAGAIN: not tried. */
-static int open_with(const struct requests *requests, const struct keyed_case *one, uint64_t step,
+static int open_with(const struct spa_knocks *knocks, const struct keyed_case *one, uint64_t step,
 		     struct opened *opened)
 {
 	const struct probe *probe = one->probe;
-	const struct secret *key = &requests->keys[opened->key];
+	const struct secret *key = &knocks->keys[opened->key];
 
-	if (!keyed_try(requests->base, probe))
+	if (!keyed_try(knocks->base, probe))
 		return -EAGAIN;
 	opened->source = NAMES_NONE;
 	if (spa_open(key, probe->options, NULL, &opened->plain) == 0)
@@ -180,13 +181,13 @@ static int open_with(const struct requests *requests, const struct keyed_case *o
 	spa_guess(key, probe->options, &opened->plain);
 	if (!is_plausible(&opened->plain, step))
 		return -EBADMSG;
-	if (!keyed_try(requests->base, probe))
+	if (!keyed_try(knocks->base, probe))
 		return -EAGAIN;
 	opened->source = NAMES_THIS;
 	if (spa_open(key, probe->options, &probe->source, &opened->plain) == 0)
 		return 0;
 	opened->source = NAMES_OTHER;
-	return find_door(&requests->base->access, opened->plain.door) ? 0 : -EBADMSG;
+	return find_door(&knocks->base->access, opened->plain.door) ? 0 : -EBADMSG;
 }
 
 static bool is_request(const struct probe *probe)
@@ -196,25 +197,25 @@ static bool is_request(const struct probe *probe)
 	       spa_is_option(probe->options, probe->n_options);
 }
 
-void requests_feed(struct requests *requests, const struct keyed_case *one)
+void spa_knocks_feed(struct spa_knocks *knocks, const struct keyed_case *one)
 {
 	struct opened opened;
 	uint32_t cell;
 	int r = -EBADMSG;
 
-	if (!requests->is_wanted || !is_request(one->probe))
+	if (!knocks->is_wanted || !is_request(one->probe))
 		return;
-	selectors_move(requests->selectors, one->step, ROWS_A_PROBE);
-	cell = selectors_first(requests->selectors, one->probe->port);
+	selectors_move(knocks->selectors, one->step, ROWS_A_PROBE);
+	cell = selectors_first(knocks->selectors, one->probe->port);
 	while (r == -EBADMSG && cell != SELECTORS_NONE) {
-		struct selector selector = selectors_get(requests->selectors, cell);
+		struct selector selector = selectors_get(knocks->selectors, cell);
 
 		opened.key = selector.row;
-		r = open_with(requests, one, selector.step, &opened);
-		cell = selectors_next(requests->selectors, cell);
+		r = open_with(knocks, one, selector.step, &opened);
+		cell = selectors_next(knocks->selectors, cell);
 	}
 	if (r == 0)
-		report(requests->base, one, &opened);
+		report(knocks->base, one, &opened);
 	else
 		report_unopened(one, r == -EAGAIN ? REQUEST_DROPPED : REQUEST_NO_KEY);
 }

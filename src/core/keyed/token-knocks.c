@@ -1,3 +1,5 @@
+#include "core/keyed/token-knocks.h"
+
 #include <errno.h>
 #include <sodium/utils.h>
 #include <stdlib.h>
@@ -36,7 +38,7 @@ struct lane {
 	struct pending_tokens *pending_token; /* NULL: no door here has bind_source */
 };
 
-struct tokens {
+struct token_knocks {
 	struct keyed_base *base;
 	struct lane *lanes;
 	size_t n_lanes;
@@ -130,41 +132,41 @@ static int lane_compile(struct lane *lane)
 		&lane->selectors);
 }
 
-static struct lane *find_lane(const struct tokens *tokens, const struct filter *filter)
+static struct lane *find_lane(const struct token_knocks *knocks, const struct filter *filter)
 {
-	for (size_t i = 0; i < tokens->n_lanes; i++)
-		if (filter_equal(&tokens->lanes[i].filter, filter))
-			return &tokens->lanes[i];
+	for (size_t i = 0; i < knocks->n_lanes; i++)
+		if (filter_equal(&knocks->lanes[i].filter, filter))
+			return &knocks->lanes[i];
 	return NULL;
 }
 
-int tokens_new(struct keyed_base *base, struct tokens **ret)
+int token_knocks_new(struct keyed_base *base, struct token_knocks **ret)
 {
 	const struct access *access = &base->access;
-	struct tokens *tokens = calloc(1, sizeof *tokens);
+	struct token_knocks *knocks = calloc(1, sizeof *knocks);
 	int r = 0;
 
-	if (!tokens)
+	if (!knocks)
 		return -ENOMEM;
-	tokens->base = base;
-	tokens->lanes = calloc(access->n_doors + 1, sizeof *tokens->lanes);
-	if (!tokens->lanes)
+	knocks->base = base;
+	knocks->lanes = calloc(access->n_doors + 1, sizeof *knocks->lanes);
+	if (!knocks->lanes)
 		r = -ENOMEM;
 	for (size_t i = 0; r == 0 && i < access->n_doors; i++) {
 		const struct access_door *door = &access->doors[i];
-		struct lane *lane = &tokens->lanes[tokens->n_lanes];
+		struct lane *lane = &knocks->lanes[knocks->n_lanes];
 
-		if (!(door->auth & AUTH_TOKEN) || find_lane(tokens, &door->filter))
+		if (!(door->auth & AUTH_TOKEN) || find_lane(knocks, &door->filter))
 			continue;
 		*lane = (struct lane){.base = base, .filter = door->filter};
-		tokens->n_lanes++;
+		knocks->n_lanes++;
 		r = lane_compile(lane);
 	}
 	if (r < 0) {
-		tokens_free(tokens);
+		token_knocks_free(knocks);
 		return r;
 	}
-	*ret = tokens;
+	*ret = knocks;
 	return 0;
 }
 
@@ -176,38 +178,38 @@ static void lane_done(struct lane *lane)
 	pending_tokens_free(lane->pending_token);
 }
 
-struct tokens *tokens_free(struct tokens *tokens)
+struct token_knocks *token_knocks_free(struct token_knocks *knocks)
 {
-	if (!tokens)
+	if (!knocks)
 		return NULL;
-	for (size_t i = 0; i < tokens->n_lanes; i++)
-		lane_done(&tokens->lanes[i]);
-	free(tokens->lanes);
-	free(tokens);
+	for (size_t i = 0; i < knocks->n_lanes; i++)
+		lane_done(&knocks->lanes[i]);
+	free(knocks->lanes);
+	free(knocks);
 	return NULL;
 }
 
-void tokens_inherit(struct tokens *tokens, const struct tokens *other)
+void token_knocks_inherit(struct token_knocks *knocks, const struct token_knocks *other)
 {
 	for (size_t i = 0; i < other->n_lanes; i++) {
-		struct lane *lane = find_lane(tokens, &other->lanes[i].filter);
+		struct lane *lane = find_lane(knocks, &other->lanes[i].filter);
 
 		if (lane)
 			recent_table_inherit(lane->recent, other->lanes[i].recent);
 	}
 }
 
-void tokens_forget(struct tokens *tokens)
+void token_knocks_forget(struct token_knocks *knocks)
 {
-	for (size_t i = 0; i < tokens->n_lanes; i++)
-		recent_table_clear(tokens->lanes[i].recent);
+	for (size_t i = 0; i < knocks->n_lanes; i++)
+		recent_table_clear(knocks->lanes[i].recent);
 }
 
-void tokens_tend(struct tokens *tokens, uint64_t step)
+void token_knocks_tend(struct token_knocks *knocks, uint64_t step)
 {
-	for (size_t i = 0; i < tokens->n_lanes; i++)
-		selectors_move(tokens->lanes[i].selectors, step,
-			       tokens->lanes[i].n_pairs / TENDINGS + 1);
+	for (size_t i = 0; i < knocks->n_lanes; i++)
+		selectors_move(knocks->lanes[i].selectors, step,
+			       knocks->lanes[i].n_pairs / TENDINGS + 1);
 }
 
 /* How far the step is from this time: 0 within it, negative before it. */
@@ -426,16 +428,16 @@ static bool lane_feed(struct lane *lane, const struct keyed_case *one, const str
 	return true;
 }
 
-bool tokens_feed(struct tokens *tokens, const struct keyed_case *one)
+bool token_knocks_feed(struct token_knocks *knocks, const struct keyed_case *one)
 {
 	struct address source = one->probe->source;
 	bool underway = false;
 
 	if (address_family(&source) == FAMILY_IPV6)
-		source = address_masked(&source, tokens->base->limits.ipv6_prefix);
-	for (size_t i = 0; i < tokens->n_lanes; i++)
-		if (filter_passes(&tokens->lanes[i].filter, one->probe) &&
-		    lane_feed(&tokens->lanes[i], one, &source))
+		source = address_masked(&source, knocks->base->limits.ipv6_prefix);
+	for (size_t i = 0; i < knocks->n_lanes; i++)
+		if (filter_passes(&knocks->lanes[i].filter, one->probe) &&
+		    lane_feed(&knocks->lanes[i], one, &source))
 			underway = true;
 	return underway;
 }
