@@ -106,8 +106,8 @@ void audit_send(const struct event *event)
 		entry_add(&entry, "KNOCKTAIL_DOOR=%s", door);
 	if (*user)
 		entry_add(&entry, "KNOCKTAIL_USER=%s", user);
-	if (event->way)
-		entry_add(&entry, "KNOCKTAIL_KNOCK=%s", event->way);
+	if (knock_kind_name(event->knock))
+		entry_add(&entry, "KNOCKTAIL_KNOCK=%s", knock_kind_name(event->knock));
 	entry_add(&entry, "KNOCKTAIL_SOURCE=%s", source);
 	if (event->deadline_us > 0)
 		entry_add(&entry, "KNOCKTAIL_DEADLINE=%" PRIu64, event->deadline_us);

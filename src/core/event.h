@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/address.h"
+#include "core/visitor.h"
 
 #include <stdint.h>
 
@@ -27,8 +28,8 @@ struct event {
 	enum event_kind kind;
 	const char *door; /* "" or NULL: none in particular */
 	struct address source;
-	const char *user;     /* whose key it was; "" or NULL: nobody's */
-	const char *way;      /* how the visitor knocked, as in struct visitor; NULL: unknown */
+	const char *user; /* whose key it was; "" or NULL: nobody's */
+	enum knock_kind knock;
 	uint64_t left_us;     /* until the deadline, of a door that is open; otherwise 0 */
 	uint64_t deadline_us; /* the same on the wall clock; 0: there is none, or not known yet */
 	const char *reason;   /* or NULL */

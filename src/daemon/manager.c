@@ -98,9 +98,9 @@ static void refuse(struct manager *manager, const struct event *event)
 static void refuse_match(struct manager *manager, const struct match *match, const char *reason)
 {
 	refuse(manager, &(struct event){
-				.door = manager->config->doors[match->knock].name,
+				.door = manager->config->doors[match->door].name,
 				.user = match->user,
-				.way = match->way,
+				.knock = match->knock,
 				.source = match->source,
 				.reason = reason,
 			});
@@ -147,7 +147,7 @@ static void warn_if_last(const struct manager *manager, size_t number)
 static void on_match(void *userdata, const struct match *match)
 {
 	struct manager *manager = userdata;
-	const struct door *door = &manager->config->doors[match->knock];
+	const struct door *door = &manager->config->doors[match->door];
 
 	if (manager->record->past)
 		return;
@@ -167,9 +167,9 @@ static void on_match(void *userdata, const struct match *match)
 	else
 		grants_open(
 			grant_loop_grants(manager->doors), door,
-			&(struct visitor){match->source, match->user, match->way, match->seconds},
+			&(struct visitor){match->source, match->user, match->knock, match->seconds},
 			clock_us(CLOCK_BOOTTIME));
-	warn_if_last(manager, match->knock);
+	warn_if_last(manager, match->door);
 }
 
 static void on_record(void *userdata, const struct record *record)

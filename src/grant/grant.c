@@ -26,8 +26,8 @@
  * and PENDING_CLOSE for a moment. "Give up": gone, or PENDING_CLOSE if it may be open from before.
  * An end (grant_end) makes the deadline now: it is due at once, or when its command has ended. A
  * listing that shows an OPEN grant missing, or with another deadline, makes it PENDING_RENEW. What
- * the kernel does not keep (a command's door) is never RENEWING: its deadline just moves. A knock after the
- * deadline counts as one while it is being closed. */
+ * the kernel does not keep (a command's door) is never RENEWING: its deadline just moves. A knock
+ * after the deadline counts as one while it is being closed. */
 #include "grant/grant.h"
 
 #include <errno.h>
@@ -64,7 +64,7 @@ static void grant_report(const struct grant *grant, enum event_kind kind, const 
 				 .door = grant->door,
 				 .source = grant->source,
 				 .user = grant->user,
-				 .way = grant->way,
+				 .knock = grant->knock,
 				 .left_us = kind != EVENT_REFUSED && grant->deadline_us > now_us
 						    ? grant->deadline_us - now_us
 						    : 0,

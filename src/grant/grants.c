@@ -83,7 +83,7 @@ static void grants_refuse(struct grants *grants, const struct door *door,
 						   .door = door->name,
 						   .source = visitor->source,
 						   .user = visitor->user ? visitor->user : "",
-						   .way = visitor->way,
+						   .knock = visitor->knock,
 						   .reason = reason,
 					   });
 }

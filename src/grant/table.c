@@ -107,7 +107,7 @@ struct visitor grant_visitor(const struct grant *grant)
 	return (struct visitor){
 		.source = grant->source,
 		.user = grant->user,
-		.way = grant->way,
+		.knock = grant->knock,
 		.seconds = grant->seconds,
 	};
 }
@@ -117,7 +117,7 @@ void grant_set_visitor(struct grant *grant, const struct visitor *visitor)
 	const char *user = visitor->user ? visitor->user : "";
 
 	memmove(grant->user, user, strlen(user) + 1);
-	grant->way = visitor->way;
+	grant->knock = visitor->knock;
 	grant->seconds = visitor->seconds;
 }
 

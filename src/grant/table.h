@@ -45,7 +45,7 @@ struct grant {
 	enum grant_state state;
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
-	const char *way;	      /* the last visitor's, as in struct visitor */
+	enum knock_kind knock;	      /* the last visitor's */
 	char user[USER_NAME_MAX + 1]; /* the last visitor's; "": nobody's */
 	uint32_t seconds;	      /* that it was asked to stay open */
 	struct passage *passage;

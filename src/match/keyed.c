@@ -130,7 +130,7 @@ static int burn(const struct feeding *feeding, const struct request *request)
 	const struct key_id *id = &doors->keyring->ids[request->key];
 	const char *door = doors->names[request->door];
 
-	if (request->kind == REQUEST_SPA)
+	if (request->kind == KNOCK_SPA)
 		return burnt_nonce(doors->burnt, id, request->nonce, request->time_s,
 				   feeding->unix_s);
 	if (request->verdict == REQUEST_STALE)

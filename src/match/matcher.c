@@ -220,7 +220,7 @@ struct matcher *matcher_free(struct matcher *matcher)
 /* One probe on its way through the engine. */
 struct feeding {
 	struct matcher *matcher;
-	engine_match_fn fn;
+	match_fn fn;
 	void *userdata;
 };
 
@@ -231,27 +231,24 @@ static void ask_stock(struct matcher *matcher, const struct entry *entry, const 
 
 	if (entry->line != one_time_current(stock->file))
 		return;
-	if (stock->asked && stock->match.knock < entry->door)
+	if (stock->asked && stock->match.door < match->door)
 		return;
 	matcher->n_asked += !stock->asked;
 	stock->asked = true;
 	stock->match = *match;
-	stock->match.knock = entry->door;
 }
 
-static void on_match(void *userdata, const struct match *match)
+static void on_match(void *userdata, const struct engine_match *of_engine)
 {
 	const struct feeding *feeding = userdata;
-	const struct entry *entry = &feeding->matcher->entries[match->knock];
-	struct match of_door = *match;
+	const struct entry *entry = &feeding->matcher->entries[of_engine->knock];
+	const struct match match = {
+		.door = entry->door, .source = of_engine->source, .knock = KNOCK_SEQUENCE};
 
-	if (entry->stock != NONE) {
-		if (!feeding->matcher->record->past)
-			ask_stock(feeding->matcher, entry, match);
-		return;
-	}
-	of_door.knock = entry->door;
-	feeding->fn(feeding->userdata, &of_door);
+	if (entry->stock == NONE)
+		feeding->fn(feeding->userdata, &match);
+	else if (!feeding->matcher->record->past)
+		ask_stock(feeding->matcher, entry, &match);
 }
 
 /* For whoever reads the file: who used the line, and when. */
@@ -321,15 +318,14 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 	const struct request *request = answer->request;
 
 	if (request->door != REQUEST_NOBODY)
-		feeding->fn(feeding->userdata,
-			    &(struct match){
-				    .knock = request->door,
-				    .source = request->source,
-				    .problem = answer->reason,
-				    .user = answer->user,
-				    .way = request->kind == REQUEST_SPA ? "spa" : "token",
-				    .seconds = request->seconds,
-			    });
+		feeding->fn(feeding->userdata, &(struct match){
+						       .door = request->door,
+						       .source = request->source,
+						       .problem = answer->reason,
+						       .user = answer->user,
+						       .knock = request->kind,
+						       .seconds = request->seconds,
+					       });
 	else if (matcher->stray)
 		matcher->stray(matcher->stray_userdata, &(struct matcher_stray){
 								.source = request->source,
@@ -340,7 +336,7 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 
 /* `probe` is what the record says; NULL: it is none. */
 static enum engine_state decide(struct matcher *matcher, const struct record *record,
-				const struct probe *probe, engine_match_fn fn, void *userdata)
+				const struct probe *probe, match_fn fn, void *userdata)
 {
 	const struct feeding feeding = {matcher, fn, userdata};
 	enum engine_state state;
@@ -366,8 +362,8 @@ static enum engine_state decide(struct matcher *matcher, const struct record *re
 	return state;
 }
 
-enum engine_state matcher_feed(struct matcher *matcher, const struct record *record,
-			       engine_match_fn fn, void *userdata)
+enum engine_state matcher_feed(struct matcher *matcher, const struct record *record, match_fn fn,
+			       void *userdata)
 {
 	struct probe probe;
 	bool is_probe = read_probe(matcher, record, &probe);
@@ -377,7 +373,7 @@ enum engine_state matcher_feed(struct matcher *matcher, const struct record *rec
 
 /* At most ENGINE_EXPECTED_MAX. */
 static enum engine_state feed_some(struct matcher *matcher, const struct record *records, size_t n,
-				   engine_match_fn fn, void *userdata)
+				   match_fn fn, void *userdata)
 {
 	struct probe probes[ENGINE_EXPECTED_MAX];
 	const struct probe *of[ENGINE_EXPECTED_MAX]; /* each record */
@@ -396,7 +392,7 @@ static enum engine_state feed_some(struct matcher *matcher, const struct record 
 }
 
 enum engine_state matcher_feed_all(struct matcher *matcher, const struct record *records, size_t n,
-				   engine_match_fn fn, void *userdata)
+				   match_fn fn, void *userdata)
 {
 	enum engine_state state = ENGINE_QUIET;
 
@@ -444,22 +440,24 @@ const struct keyed_counts *matcher_keyed_counts(const struct matcher *matcher)
 
 struct telling {
 	const struct matcher *matcher;
-	engine_progress_fn fn;
+	match_progress_fn fn;
 	void *userdata;
 };
 
-static void on_progress(void *userdata, const struct progress *progress)
+static void on_progress(void *userdata, const struct engine_progress *progress)
 {
 	const struct telling *telling = userdata;
-	const struct matcher *matcher = telling->matcher;
-	const struct entry *entry = &matcher->entries[progress->knock];
-	struct progress of_door = *progress;
 
-	of_door.knock = entry->door;
-	telling->fn(telling->userdata, &of_door);
+	telling->fn(telling->userdata,
+		    &(struct match_progress){
+			    .door = telling->matcher->entries[progress->knock].door,
+			    .n_steps = progress->n_steps,
+			    .n_needed = progress->n_needed,
+			    .source = progress->source,
+		    });
 }
 
-void matcher_progress(const struct matcher *matcher, engine_progress_fn fn, void *userdata)
+void matcher_progress(const struct matcher *matcher, match_progress_fn fn, void *userdata)
 {
 	struct telling telling = {matcher, fn, userdata};
 

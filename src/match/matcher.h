@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/engine/engine.h"
+#include "core/visitor.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,26 @@ struct matcher_counts {
 			     those whose pattern matched, but not what it had to find */
 };
 
+/* The source has completed the knock of door number `door`. */
+struct match {
+	size_t door;
+	struct address source;
+	enum knock_kind knock;
+	const char *user;    /* whose key it was; NULL: nobody's */
+	uint32_t seconds;    /* asked for; 0: as long as the door says */
+	const char *problem; /* why it must open nothing; NULL: it may */
+};
+typedef void (*match_fn)(void *userdata, const struct match *match);
+
+/* How far a source is: the first `n_steps` of the `n_needed` of the door's sequence were its last
+ * probes. */
+struct match_progress {
+	size_t door;
+	size_t n_steps, n_needed;
+	struct address source;
+};
+typedef void (*match_progress_fn)(void *userdata, const struct match_progress *progress);
+
 /* What becomes of the sequences that are good for one knock. Tokens and SPA knocks are written down
  * with matcher_set_burnt(). */
 enum matcher_mode {
@@ -40,13 +61,13 @@ struct matcher *matcher_free(struct matcher *matcher);
 /* Judges one record; `fn` is called before it returns, once for each door whose knock it completes.
  * It may be told of a problem, for which the door must stay shut. A record of the past, which a
  * predecessor has judged, uses up no sequence. */
-enum engine_state matcher_feed(struct matcher *matcher, const struct record *record,
-			       engine_match_fn fn, void *userdata);
+enum engine_state matcher_feed(struct matcher *matcher, const struct record *record, match_fn fn,
+			       void *userdata);
 
 /* The same for n records, one after another, and faster where sources are very many. In `fn`,
  * matcher_record() tells which of them it is about. The state is that after the last one. */
 enum engine_state matcher_feed_all(struct matcher *matcher, const struct record *records, size_t n,
-				   engine_match_fn fn, void *userdata);
+				   match_fn fn, void *userdata);
 const struct record *matcher_record(const struct matcher *matcher);
 
 /* Where tokens and SPA knocks are burnt, before a match is told. Without it they are good once as
@@ -76,7 +97,7 @@ const struct keyed_counts *matcher_keyed_counts(const struct matcher *matcher);
 
 /* Tells how far the source of the last record fed is, if that was a probe: engine_progress(), in
  * numbers of doors. */
-void matcher_progress(const struct matcher *matcher, engine_progress_fn fn, void *userdata);
+void matcher_progress(const struct matcher *matcher, match_progress_fn fn, void *userdata);
 
 /* The probe that the last record fed was, until the next; NULL: it was none. */
 const struct probe *matcher_probe(const struct matcher *matcher);

@@ -160,7 +160,7 @@ static enum options_result take_option(struct command_line *command_line, int op
 		give(command_line, SETTING_ADDRESS_FAMILY, option == '4' ? "inet" : "inet6");
 		return OPTIONS_GO;
 	case OPTION_SPA:
-		give(command_line, SETTING_KNOCK, "spa");
+		give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SPA));
 		return OPTIONS_GO;
 	case 'F':
 		command_line->profile = optarg;
@@ -210,7 +210,7 @@ static enum options_result take_ports(struct command_line *command_line, int n, 
 		fputs("knocktap: ports and --spa: which of them?\n", stderr);
 		return OPTIONS_WRONG;
 	}
-	give(command_line, SETTING_KNOCK, "sequence");
+	give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SEQUENCE));
 	return OPTIONS_GO;
 }
 

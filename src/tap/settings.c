@@ -51,12 +51,9 @@ static int set_host_name(struct settings *settings, const char *value)
 
 static int set_knock(struct settings *settings, const char *value)
 {
-	static const char *const names[] = {
-		[KNOCK_SEQUENCE] = "sequence", [KNOCK_TOKEN] = "token", [KNOCK_SPA] = "spa"};
-
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (strcasecmp(value, names[i]) == 0) {
-			settings->knock = (enum knock_kind)i;
+	for (enum knock_kind kind = KNOCK_SEQUENCE; kind <= KNOCK_SPA; kind++) {
+		if (strcasecmp(value, knock_kind_name(kind)) == 0) {
+			settings->knock = kind;
 			return 0;
 		}
 	}
@@ -167,6 +164,7 @@ static const struct {
 void settings_init(struct settings *settings)
 {
 	*settings = (struct settings){
+		.knock = KNOCK_SEQUENCE,
 		.family = AF_UNSPEC,
 		.delay_us = default_delay_us,
 		.timeout_us = default_timeout_us,

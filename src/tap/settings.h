@@ -7,6 +7,7 @@
 #include "core/address.h"
 #include "core/door.h"
 #include "core/sequence.h"
+#include "core/visitor.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,8 +17,6 @@ enum {
 	SETTINGS_HOST_MAX = 255,
 	SETTINGS_PATH_MAX = 1023,
 };
-
-enum knock_kind { KNOCK_SEQUENCE, KNOCK_TOKEN, KNOCK_SPA };
 
 /* What the server is told about the address that we knock from. */
 enum source_kind { SOURCE_NONE, SOURCE_AUTO, SOURCE_FIXED };

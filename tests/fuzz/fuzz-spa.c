@@ -38,7 +38,7 @@ static void require(bool holds)
 static void on_request(void *userdata, const struct request *request)
 {
 	(void)userdata;
-	require(request->kind == REQUEST_TOKEN || request->verdict == REQUEST_NO_KEY ||
+	require(request->kind == KNOCK_TOKEN || request->verdict == REQUEST_NO_KEY ||
 		request->verdict == REQUEST_OTHER_SOURCE || request->verdict == REQUEST_DROPPED);
 }
 

@@ -62,7 +62,7 @@ static void start(struct bench *bench, const char *sequence)
 	assert_int_equal(compile(bench), 0);
 }
 
-static void on_match(void *userdata, const struct match *match)
+static void on_match(void *userdata, const struct engine_match *match)
 {
 	struct bench *bench = userdata;
 
@@ -130,7 +130,7 @@ static void test_right_knock_matches(void **state)
 	engine_free(bench.engine);
 }
 
-static void on_progress(void *userdata, const struct progress *progress)
+static void on_progress(void *userdata, const struct engine_progress *progress)
 {
 	char *text = userdata;
 

@@ -171,7 +171,7 @@ static void test_a_token_in_any_order(void **state)
 		}
 		assert_int_equal(verdict(&trial), REQUEST_GOOD);
 	}
-	assert_int_equal(trial.last.kind, REQUEST_TOKEN);
+	assert_int_equal(trial.last.kind, KNOCK_TOKEN);
 	assert_int_equal(trial.last.door, SSH);
 	assert_int_equal(trial.last.key, ALICE);
 	assert_int_equal(trial.last.step, token_step(EVENING));
@@ -425,7 +425,7 @@ static void test_spa_is_for_one_key_and_door(void **state)
 
 	(void)state;
 	assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, NULL, -1), REQUEST_GOOD);
-	assert_int_equal(trial.last.kind, REQUEST_SPA);
+	assert_int_equal(trial.last.kind, KNOCK_SPA);
 	assert_int_equal(trial.last.door, SSH);
 	assert_int_equal(trial.last.key, ALICE);
 	assert_int_equal(trial.last.seconds, 77);

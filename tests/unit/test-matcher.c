@@ -41,7 +41,7 @@ static void on_match(void *userdata, const struct match *match)
 {
 	size_t *n_matches = userdata;
 
-	assert_int_equal(match->knock, 0);
+	assert_int_equal(match->door, 0);
 	++*n_matches;
 }
 
@@ -287,7 +287,7 @@ static void on_told(void *userdata, const struct match *match)
 	struct told *told = userdata;
 
 	told->n++;
-	told->door = match->knock;
+	told->door = match->door;
 	told->problem = match->problem != NULL;
 	if (told->problem)
 		snprintf(told->reason, sizeof told->reason, "%s", match->problem);
@@ -296,7 +296,7 @@ static void on_told(void *userdata, const struct match *match)
 struct stock {
 	char *directory, *path;
 	struct matcher *matcher;
-	engine_match_fn fn;
+	match_fn fn;
 	struct told told;
 	uint64_t now_us;
 	int source_port;
@@ -483,9 +483,9 @@ static void test_crash_before_the_door_loses_the_knock(void **state)
 
 /* Other logs. */
 
-static void on_progress(void *userdata, const struct progress *progress)
+static void on_progress(void *userdata, const struct match_progress *progress)
 {
-	struct progress *last = userdata;
+	struct match_progress *last = userdata;
 
 	*last = *progress;
 }
@@ -515,7 +515,7 @@ static void test_logs_are_never_mixed(void **state)
 	static const char *const lines[] = {"DROP 203.0.113.9 7000 1", "DROP 203.0.113.9 9000 2",
 					    "DROP 203.0.113.9 8000 3"};
 	struct config *config = load(two_logs);
-	struct progress progress = {.n_steps = 99};
+	struct match_progress progress = {.n_steps = 99};
 	struct told told = {0};
 	struct matcher *matcher;
 	char line[300];
@@ -527,13 +527,14 @@ static void test_logs_are_never_mixed(void **state)
 	for (uint64_t i = 0; i < 3; i++) {
 		assert_int_equal(told.n, 0);
 		feed_from(matcher, 0, i, lines[i], &told); /* as the kernel's it is nothing */
-		feed_from(matcher, 2, i, lines[i], &told); /* nor as that of a log that does not exist */
+		feed_from(matcher, 2, i, lines[i],
+			  &told); /* nor as that of a log that does not exist */
 		assert_int_equal(told.n, 0);
 		feed_from(matcher, 1, i, lines[i], &told);
 		matcher_progress(matcher, on_progress, &progress);
 		assert_int_equal(progress.n_steps, i + 1);
 		assert_int_equal(progress.n_needed, 3);
-		assert_int_equal(progress.knock, 1);
+		assert_int_equal(progress.door, 1);
 	}
 	assert_int_equal(told.n, 1);
 	assert_int_equal(told.door, 1);

@@ -135,7 +135,7 @@ static int watch_init(struct watch *watch, const struct door *only)
 	return r;
 }
 
-static void on_match(void *userdata, const struct match *match)
+static void on_match(void *userdata, const struct engine_match *match)
 {
 	struct watched *watched = userdata;
 
@@ -143,7 +143,7 @@ static void on_match(void *userdata, const struct match *match)
 	watched->complete = true;
 }
 
-static void on_progress(void *userdata, const struct progress *progress)
+static void on_progress(void *userdata, const struct engine_progress *progress)
 {
 	struct watched *watched = userdata;
 

@@ -85,7 +85,7 @@ static void tell_knock(struct replay *replay, const char *door, const struct add
 static void on_match(void *userdata, const struct match *match)
 {
 	struct replay *replay = userdata;
-	const struct door *door = &replay->config->doors[match->knock];
+	const struct door *door = &replay->config->doors[match->door];
 	const char *problem = match->problem;
 
 	if (!problem && !door_allows(door, &match->source))
@@ -93,7 +93,7 @@ static void on_match(void *userdata, const struct match *match)
 	tell_knock(replay, door->name, &match->source, match->user, problem);
 	if (problem)
 		return;
-	if (tally_add(&replay->tally, match->knock, &match->source) < 0)
+	if (tally_add(&replay->tally, match->door, &match->source) < 0)
 		replay->error = -ENOMEM;
 }
 

@@ -145,7 +145,7 @@ static void on_change(void *userdata, enum watch_change change, const struct wat
 		print_change(watch, change, door);
 }
 
-static void on_progress(void *userdata, const struct progress *progress)
+static void on_progress(void *userdata, const struct match_progress *progress)
 {
 	struct watch *watch = userdata;
 	struct watch_probe *probe = &watch->probe;
@@ -154,7 +154,7 @@ static void on_progress(void *userdata, const struct progress *progress)
 	if (*probe->door &&
 	    probe->n_steps * progress->n_needed >= progress->n_steps * probe->n_needed)
 		return;
-	memcpy(probe->door, watch->config->doors[progress->knock].name, sizeof probe->door);
+	memcpy(probe->door, watch->config->doors[progress->door].name, sizeof probe->door);
 	probe->n_steps = (unsigned)progress->n_steps;
 	probe->n_needed = (unsigned)progress->n_needed;
 }

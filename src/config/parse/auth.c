@@ -8,14 +8,8 @@
 #include "core/door.h"
 #include "core/strv.h"
 #include "core/user.h"
+#include "core/visitor.h"
 #include "util/cleanup.h"
-
-static const struct {
-	const char *name;
-	unsigned bit;
-} ways[] = {{"sequence", AUTH_SEQUENCE}, {"token", AUTH_TOKEN}, {"spa", AUTH_SPA}};
-
-enum { N_WAYS = sizeof ways / sizeof ways[0] };
 
 /* The next item of a list with commas, without the blanks around it; NULL: there is none. */
 static char *next_item(char **rest)
@@ -32,27 +26,34 @@ static char *next_item(char **rest)
 	return item;
 }
 
-static unsigned find_way(const char *name)
+/* The bit of AUTH_* for a kind of knock; 0: it is not one. */
+static unsigned auth_bit(const char *name)
 {
-	for (size_t i = 0; i < N_WAYS; i++)
-		if (strcmp(name, ways[i].name) == 0)
-			return ways[i].bit;
+	static const unsigned bits[] = {
+		[KNOCK_SEQUENCE] = AUTH_SEQUENCE,
+		[KNOCK_TOKEN] = AUTH_TOKEN,
+		[KNOCK_SPA] = AUTH_SPA,
+	};
+
+	for (enum knock_kind kind = KNOCK_SEQUENCE; kind <= KNOCK_SPA; kind++)
+		if (strcmp(name, knock_kind_name(kind)) == 0)
+			return bits[kind];
 	return 0;
 }
 
 int parse_auth(const struct reading *reading, const char *text, void *field)
 {
 	char *copy CLEANUP(cleanup_free) = strdup(text), *rest = copy, *item;
-	unsigned auth = 0, way;
+	unsigned auth = 0, bit;
 
 	if (!copy)
 		return -ENOMEM;
 	while ((item = next_item(&rest))) {
-		way = find_way(item);
-		if (way == 0 || auth & way)
+		bit = auth_bit(item);
+		if (bit == 0 || auth & bit)
 			return parse_reject(reading, text,
 					    "a list of different ways: sequence, token, spa");
-		auth |= way;
+		auth |= bit;
 	}
 	*(unsigned *)field = auth;
 	return 0;

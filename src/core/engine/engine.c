@@ -170,9 +170,8 @@ static void report_matches(const struct lane *lane, const struct tracker *tracke
 
 		if (tracker_span_us(lane->trackers, tracker, n_steps) <=
 		    lane->seq_timeouts_us[end.sequence])
-			fn(userdata, &(struct match){.knock = lane->knocks[end.sequence],
-						     .source = probe->source,
-						     .way = "sequence"});
+			fn(userdata, &(struct engine_match){.knock = lane->knocks[end.sequence],
+							    .source = probe->source});
 	}
 }
 
@@ -274,7 +273,7 @@ static void lane_progress(const struct lane *lane, const struct probe *probe,
 	span_us = tracker_span_us(lane->trackers, tracker, n_steps) + probe->time_us -
 		  tracker_last_us(lane->trackers, tracker);
 	if (span_us <= lane->seq_timeouts_us[whole])
-		fn(userdata, &(struct progress){
+		fn(userdata, &(struct engine_progress){
 				     .knock = lane->knocks[whole],
 				     .n_steps = n_steps,
 				     .n_needed = lane->lengths[whole],

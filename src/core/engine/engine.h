@@ -32,18 +32,12 @@ struct engine_limits {
 	uint8_t hash_key[16]; /* random */
 };
 
-/* The source has completed knock number `knock`; the address is the one the last probe came from.
- */
-struct match {
+/* The source has completed knock number `knock`; its address is that of the last probe. */
+struct engine_match {
 	size_t knock;
 	struct address source;
-	const char
-		*problem; /* why it must open nothing; NULL, which the engine leaves it: it may */
-	const char *user; /* whose key has done it; NULL, as the engine leaves it: nobody's */
-	const char *way;  /* "sequence", as the engine has it, "token" or "spa"; lives for ever */
-	uint32_t seconds; /* asked for; 0: as long as the door says */
 };
-typedef void (*engine_match_fn)(void *userdata, const struct match *match);
+typedef void (*engine_match_fn)(void *userdata, const struct engine_match *match);
 
 /* Compiles the knocks, which are not kept; their positions are their numbers. 0; -ENOMEM; -E2BIG:
  * more than ENGINE_LANES_MAX different filters, or millions of steps. */
@@ -83,12 +77,12 @@ size_t engine_bytes(const struct engine *engine);
 
 /* How far a source is: the first `n_steps` of the `n_needed` of knock number `knock` were its last
  * probes. */
-struct progress {
+struct engine_progress {
 	size_t knock;
 	size_t n_steps, n_needed;
 	struct address source;
 };
-typedef void (*engine_progress_fn)(void *userdata, const struct progress *progress);
+typedef void (*engine_progress_fn)(void *userdata, const struct engine_progress *progress);
 
 /* Tells how far the source of a probe is after that probe, and changes nothing: in each lane that
  * the probe passes, the knock that it is furthest in, one of them where several begin alike;

@@ -3,11 +3,10 @@
 
 #include "core/address.h"
 #include "core/spa.h"
+#include "core/visitor.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-enum request_kind { REQUEST_TOKEN, REQUEST_SPA };
 
 enum request_verdict {
 	REQUEST_GOOD,  /* if it has not been used before, which is not for the core to know */
@@ -25,7 +24,7 @@ enum request_verdict {
 enum { REQUEST_NOBODY = SIZE_MAX };
 
 struct request {
-	enum request_kind kind;
+	enum knock_kind kind; /* KNOCK_TOKEN or KNOCK_SPA */
 	enum request_verdict verdict;
 	size_t door; /* number, or REQUEST_NOBODY: unknown */
 	size_t key;  /* number, or REQUEST_NOBODY: unknown */

@@ -131,7 +131,7 @@ static void report(const struct keyed_base *base, const struct keyed_case *one,
 	const struct access_door *door = find_door(&base->access, opened->plain.door);
 	int64_t off = (int64_t)one->unix_s - opened->plain.time_s;
 	struct request request = {
-		.kind = REQUEST_SPA,
+		.kind = KNOCK_SPA,
 		.verdict = judge(base, one, opened, door, off),
 		.door = door ? door->number : REQUEST_NOBODY,
 		.key = opened->key,
@@ -149,7 +149,7 @@ static void report(const struct keyed_base *base, const struct keyed_case *one,
 static void report_unopened(const struct keyed_case *one, enum request_verdict verdict)
 {
 	one->fn(one->userdata, &(struct request){
-				       .kind = REQUEST_SPA,
+				       .kind = KNOCK_SPA,
 				       .verdict = verdict,
 				       .door = REQUEST_NOBODY,
 				       .key = REQUEST_NOBODY,

@@ -243,7 +243,7 @@ static void report(const struct lane *lane, const struct keyed_case *one,
 	int64_t off = off_s(selector->step, one->unix_s);
 
 	one->fn(one->userdata, &(struct request){
-				       .kind = REQUEST_TOKEN,
+				       .kind = KNOCK_TOKEN,
 				       .verdict = judge(lane, pair, names_source, off),
 				       .door = lane->base->access.doors[pair->door].number,
 				       .key = pair->key,

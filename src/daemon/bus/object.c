@@ -100,7 +100,7 @@ static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *e
 static void act_open(struct bus_object *object, struct call *call)
 {
 	const struct door *configured = config_find_door(get_config(object), call->door);
-	struct visitor visitor = {.source = call->source, .way = "hand"};
+	struct visitor visitor = {.source = call->source, .knock = KNOCK_HAND};
 	struct door door;
 
 	/* Since it was asked for, there may have been a reload. */
