@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 enum { MESSAGE_MAX = 640, ENTRY_MAX = 2048 };
@@ -34,7 +35,7 @@ static const struct {
 /* " until 2026-11-22 21:00:30 UTC", or nothing. */
 static void deadline_format(uint64_t deadline_us, char *text, size_t size)
 {
-	time_t seconds = (time_t)(deadline_us / 1000000);
+	time_t seconds = (time_t)(deadline_us / US_PER_S);
 	struct tm tm;
 
 	text[0] = '\0';

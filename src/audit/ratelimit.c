@@ -1,19 +1,14 @@
 #include "audit/ratelimit.h"
 
-static uint32_t hash_text(uint32_t hash, const char *text)
-{
-	for (; *text; text++)
-		hash = (hash ^ (uint8_t)*text) * 16777619u; /* FNV-1a */
-	return (hash ^ '/') * 16777619u;
-}
+#include "core/hash.h"
 
 bool ratelimit_take(struct ratelimit *limit, const char *door, const char *user, uint64_t now_us,
 		    uint64_t *ret_dropped)
 {
-	uint32_t hash = hash_text(hash_text(2166136261u, door), user);
+	uint64_t hash = hash_text(hash_text(HASH_START, door), user);
 	uint64_t n;
 
-	hash ^= hash >> 16;
+	hash ^= hash >> 32;
 	hash %= LIMIT_KINDS;
 	n = (now_us - limit->kinds[hash].since_us) / LIMIT_REFILL_US;
 	if (n >= limit->kinds[hash].spent) {

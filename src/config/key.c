@@ -7,9 +7,9 @@
 #include "core/engine/engine.h"
 #include "core/keyed/keyed.h"
 #include "core/other-log.h"
+#include "util/clock.h"
 
 #define US_PER_MS UINT64_C(1000)
-#define US_PER_S  (1000 * US_PER_MS)
 #define US_PER_H  (3600 * US_PER_S)
 
 #define OPTION(field) .section = SECTION_OPTIONS, .offset = offsetof(struct config, field)

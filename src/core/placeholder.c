@@ -6,8 +6,8 @@
 
 #include "core/address.h"
 #include "core/door.h"
+#include "core/secret.h"
 #include "core/strv.h"
-#include "core/user.h"
 #include "core/visitor.h"
 
 /* Room for any placeholder's value and its NUL. */

@@ -21,7 +21,7 @@
 #define BREATH_US UINT64_C(500)
 
 /* How long a predecessor may take to be gone. */
-#define PATIENCE_US UINT64_C(1000000)
+#define PATIENCE_US US_PER_S
 
 struct grant_loop {
 	sd_event *event;

@@ -51,7 +51,7 @@ struct manager {
 enum { REASON_MAX = 300 };
 
 /* How often what tokens and SPA knocks need for the next minutes is prepared. */
-#define TEND_US UINT64_C(1000000)
+#define TEND_US US_PER_S
 
 DEFINE_CLEANUP(struct manager *, manager_free)
 
@@ -241,7 +241,7 @@ static int adopt(struct manager *manager, struct config *config)
 		tail_settle(manager->tail);
 	matcher_set_burnt(matcher, manager->burnt);
 	matcher_set_stray(matcher, on_stray, manager);
-	burnt_set_skew(manager->burnt, (uint32_t)(config->clock_skew_us / 1000000));
+	burnt_set_skew(manager->burnt, (uint32_t)(config->clock_skew_us / US_PER_S));
 	if (manager->matcher)
 		grants_expel(grants, has_same_key, &(struct handover){matcher, manager->matcher},
 			     clock_us(CLOCK_BOOTTIME));
@@ -342,7 +342,7 @@ static int keep_burnt(struct manager *manager, const struct manager_options *opt
 }
 
 /* How much later a record may be stored than the kernel wrote it. */
-#define LAG_US UINT64_C(1000000)
+#define LAG_US US_PER_S
 
 /* How long ago a knock may have begun that can still open a door. */
 static uint64_t reach_us(const struct config *config)

@@ -44,7 +44,7 @@ enum { BATCH = 512 };
 enum { FLOOD = 20 };
 
 /* When to open the journal again after an error. */
-#define REOPEN_US UINT64_C(1000000)
+#define REOPEN_US US_PER_S
 
 /* How much of the past is read once more at a start, about a second's work. */
 enum { PAST_MAX = 200000 };

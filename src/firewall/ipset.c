@@ -18,9 +18,8 @@
 #include "firewall/listing.h"
 #include "firewall/passage.h"
 #include "firewall/set.h"
+#include "util/clock.h"
 #include "util/number.h"
-
-#define US_PER_S UINT64_C(1000000)
 
 enum { COMMAND_MAX = 512, OUTPUT_MAX = 64 << 20 };
 

@@ -8,8 +8,7 @@
 #include "firewall/listing.h"
 #include "firewall/passage.h"
 #include "firewall/spelling.h"
-
-#define US_PER_S UINT64_C(1000000)
+#include "util/clock.h"
 
 int set_spell(const struct opening *opening, const struct placeholder_values *values,
 	      struct passage *passage)

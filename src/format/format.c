@@ -76,7 +76,7 @@ static bool prefix_is_valid(const char *prefix)
 	return true;
 }
 
-static int span_to_address(struct span span, struct address *ret)
+static int span_to_address(struct text_span span, struct address *ret)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -88,7 +88,7 @@ static int span_to_address(struct span span, struct address *ret)
 }
 
 /* 1 to 65535 as "%u" writes it: no leading zero, at most five digits. */
-static int span_to_port(struct span span, uint16_t *ret)
+static int span_to_port(struct text_span span, uint16_t *ret)
 {
 	uint32_t port = 0;
 
@@ -105,7 +105,7 @@ static int span_to_port(struct span span, uint16_t *ret)
 	return 0;
 }
 
-static uint8_t flag_bit(struct span word)
+static uint8_t flag_bit(struct text_span word)
 {
 	static const struct {
 		char name[4];
@@ -124,7 +124,7 @@ static uint8_t flag_bit(struct span word)
 }
 
 /* Words with blanks or commas between them. */
-static uint8_t span_to_flags(struct span span)
+static uint8_t span_to_flags(struct text_span span)
 {
 	uint8_t flags = 0;
 
@@ -133,7 +133,7 @@ static uint8_t span_to_flags(struct span span)
 
 		for (length = 0; i + length < span.length && !strchr(" ,", word[length]); length++)
 			;
-		flags |= flag_bit((struct span){word, length});
+		flags |= flag_bit((struct text_span){word, length});
 	}
 	return flags;
 }
@@ -149,7 +149,7 @@ static int hex_digit(char c)
 	return -EINVAL;
 }
 
-static int span_to_options(struct span span, struct probe *probe)
+static int span_to_options(struct text_span span, struct probe *probe)
 {
 	if (span.length % 2 != 0 || span.length / 2 > sizeof(probe->options))
 		return -EINVAL;
@@ -168,8 +168,8 @@ static int span_to_options(struct span span, struct probe *probe)
 /* Where it came in, from whom, and to which port. */
 static int read_place(const struct format *format, struct probe *probe)
 {
-	struct span in = pattern_group(format->pattern, GROUP_IN);
-	struct span source = pattern_group(format->pattern, GROUP_SRC);
+	struct text_span in = pattern_group(format->pattern, GROUP_IN);
+	struct text_span source = pattern_group(format->pattern, GROUP_SRC);
 	int r;
 
 	if (in.length >= sizeof(probe->interface))
@@ -183,9 +183,9 @@ static int read_place(const struct format *format, struct probe *probe)
 /* -ENOENT: a packet, but no probe. */
 static int read_kernel(const struct format *format, struct probe *probe)
 {
-	struct span in = pattern_group(format->pattern, GROUP_IN);
-	struct span protocol = pattern_group(format->pattern, GROUP_PROTO);
-	struct span options = pattern_group(format->pattern, GROUP_OPT);
+	struct text_span in = pattern_group(format->pattern, GROUP_IN);
+	struct text_span protocol = pattern_group(format->pattern, GROUP_PROTO);
+	struct text_span options = pattern_group(format->pattern, GROUP_OPT);
 	int r;
 
 	if (in.length == 0 || !protocol.start)
@@ -229,7 +229,7 @@ int format_new_kernel(const char *prefix, struct format **ret)
 }
 
 /* By name, in any case, or by number. -ENOENT: another protocol. */
-static int span_to_protocol(struct span span, uint8_t *ret)
+static int span_to_protocol(struct text_span span, uint8_t *ret)
 {
 	static const struct {
 		const char *name;
@@ -254,10 +254,10 @@ static int span_to_protocol(struct span span, uint8_t *ret)
 /* What the line leaves out is as it mostly is: a SYN, from a port and to an address unknown. */
 static int read_custom(const struct format *format, struct probe *probe)
 {
-	struct span protocol = pattern_group(format->pattern, GROUP_PROTO);
-	struct span target = pattern_group(format->pattern, GROUP_DST);
-	struct span source_port = pattern_group(format->pattern, GROUP_SPT);
-	struct span flags = pattern_group(format->pattern, GROUP_FLAGS);
+	struct text_span protocol = pattern_group(format->pattern, GROUP_PROTO);
+	struct text_span target = pattern_group(format->pattern, GROUP_DST);
+	struct text_span source_port = pattern_group(format->pattern, GROUP_SPT);
+	struct text_span flags = pattern_group(format->pattern, GROUP_FLAGS);
 	int r = read_place(format, probe);
 
 	probe->protocol = IPPROTO_TCP;

@@ -139,7 +139,8 @@ static int refuse_ambiguous(const char *expression, struct pattern_error *error)
 	return -EINVAL;
 }
 
-static int compile(struct pattern *pattern, const char *expression, struct pattern_error *error)
+static int pattern_compile(struct pattern *pattern, const char *expression,
+			   struct pattern_error *error)
 {
 	int code;
 
@@ -156,7 +157,7 @@ static int compile(struct pattern *pattern, const char *expression, struct patte
 	return 0;
 }
 
-static int prepare(struct pattern *pattern)
+static int pattern_prepare(struct pattern *pattern)
 {
 	for (size_t i = 0; i < N_BLOCKS; i++) {
 		pattern->blocks[i].memory = malloc(BLOCK_BYTES);
@@ -204,11 +205,11 @@ int pattern_new(const char *expression, const char *const *names, struct pattern
 		return -ENOMEM;
 	r = refuse_ambiguous(expression, &error);
 	if (r == 0)
-		r = compile(pattern, expression, &error);
+		r = pattern_compile(pattern, expression, &error);
 	if (r == 0)
 		r = number_groups(pattern, names, &error);
 	if (r == 0)
-		r = prepare(pattern);
+		r = pattern_prepare(pattern);
 	if (r == -EINVAL)
 		*ret_error = error;
 	if (r == 0)
@@ -232,12 +233,12 @@ enum pattern_verdict pattern_match(struct pattern *pattern, const char *text, si
 	return r == PCRE2_ERROR_NOMATCH ? PATTERN_DIFFERS : PATTERN_EXHAUSTED;
 }
 
-struct span pattern_group(const struct pattern *pattern, size_t group)
+struct text_span pattern_group(const struct pattern *pattern, size_t group)
 {
 	const PCRE2_SIZE *offsets = pcre2_get_ovector_pointer(pattern->match_data);
 	size_t i = 2 * (size_t)pattern->groups[group];
 
 	if (i == 0 || offsets[i] == PCRE2_UNSET)
-		return (struct span){0};
-	return (struct span){pattern->text + offsets[i], offsets[i + 1] - offsets[i]};
+		return (struct text_span){0};
+	return (struct text_span){pattern->text + offsets[i], offsets[i + 1] - offsets[i]};
 }

@@ -10,7 +10,7 @@
 struct pattern;
 
 /* A piece of a line; `start` is NULL where its group took no part in the match. */
-struct span {
+struct text_span {
 	const char *start;
 	size_t length;
 };
@@ -42,4 +42,4 @@ enum pattern_verdict {
 enum pattern_verdict pattern_match(struct pattern *pattern, const char *text, size_t length);
 
 /* What the group has captured of the text that matched last; that must still be there. */
-struct span pattern_group(const struct pattern *pattern, size_t group);
+struct text_span pattern_group(const struct pattern *pattern, size_t group);

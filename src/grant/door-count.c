@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/door.h"
+#include "core/hash.h"
 
 struct door_count {
 	struct door_count *next;
@@ -26,14 +27,13 @@ void door_counts_done(struct door_counts *door_counts)
 	}
 }
 
-/* The link to the door's count, or to NULL. The names are the configuration's: FNV-1a will do. */
+/* The link to the door's count, or to NULL. The names are the configuration's: a hash
+ * without a key will do. */
 static struct door_count **door_count_find(const struct door_counts *door_counts, const char *door)
 {
-	uint32_t hash = 2166136261u;
+	uint64_t hash = hash_text(HASH_START, door);
 	struct door_count **link;
 
-	for (const char *c = door; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 16777619u;
 	link = (struct door_count **)&door_counts->buckets[hash % DOOR_COUNT_BUCKETS];
 	while (*link && strcmp((*link)->door, door) != 0)
 		link = &(*link)->next;

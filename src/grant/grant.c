@@ -39,8 +39,7 @@
 #include "grant/store.h"
 #include "grant/table.h"
 #include "util/cleanup.h"
-
-#define US_PER_S UINT64_C(1000000)
+#include "util/clock.h"
 
 /* How far the kernel's deadline may be off: it counts in whole seconds. */
 #define TOLERANCE_US (2 * US_PER_S)

@@ -7,7 +7,7 @@
 
 #include "core/address.h"
 #include "core/door.h"
-#include "core/user.h"
+#include "core/secret.h"
 
 #include <stdint.h>
 
@@ -26,8 +26,8 @@ struct stored_grant {
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
 	char user[USER_NAME_MAX + 1]; /* "": nobody's key has opened it */
-	uint32_t seconds; /* that it was asked to stay open; 0: as long as the door says */
-	uint64_t deadline_us;	      /* CLOCK_BOOTTIME; 0: of an earlier boot */
+	uint32_t seconds;     /* that it was asked to stay open; 0: as long as the door says */
+	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
 	enum stored_state state;
 	uint64_t n_opened;	 /* how often it was opened without having been closed */
 	struct passage *passage; /* the reader's to free */

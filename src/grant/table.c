@@ -4,25 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/placeholder.h"
 #include "firewall/backends.h"
 #include "firewall/passage.h"
 #include "grant/store.h"
 
-/* All grants of a source are in one bucket. FNV-1a will do: whoever gets this far has knocked
- * correctly. */
-static size_t bucket_of(const struct address *source)
+/* All grants of a source are in one bucket. A hash without a key will do: whoever gets this far has
+ * knocked correctly. */
+static size_t grants_bucket(const struct address *source)
 {
-	uint32_t hash = 2166136261u;
-
-	for (size_t i = 0; i < sizeof source->bytes; i++)
-		hash = (hash ^ source->bytes[i]) * 16777619u;
-	return hash % GRANTS_BUCKETS;
+	return hash_bytes(HASH_START, source->bytes, sizeof source->bytes) % GRANTS_BUCKETS;
 }
 
 struct grant *grants_first_of(const struct grants *grants, const struct address *source)
 {
-	return grants->buckets[bucket_of(source)];
+	return grants->buckets[grants_bucket(source)];
 }
 
 struct grant *grants_find(const struct grants *grants, const char *door,
@@ -38,7 +35,7 @@ struct grant *grants_find(const struct grants *grants, const char *door,
 int grant_new(struct grants *grants, const char *door, const struct visitor *visitor,
 	      struct passage *passage, uint64_t deadline_us, struct grant **ret)
 {
-	struct grant **bucket = &grants->buckets[bucket_of(&visitor->source)];
+	struct grant **bucket = &grants->buckets[grants_bucket(&visitor->source)];
 	struct grant *grant = calloc(1, sizeof *grant);
 
 	if (!grant)
@@ -76,7 +73,7 @@ void grant_free(struct grant *grant)
 void grant_forget_but_file(struct grant *grant)
 {
 	struct grants *grants = grant->grants;
-	struct grant **link = &grants->buckets[bucket_of(&grant->source)];
+	struct grant **link = &grants->buckets[grants_bucket(&grant->source)];
 
 	while (*link != grant)
 		link = &(*link)->next;

@@ -13,14 +13,14 @@ static const char missed_id[] = "e9bf28e6e834481bb6f48f548ad13606";
 static const char missed_text[] = "Missed ";
 
 /* What has been read of an entry. */
-struct fields {
+struct entry_fields {
 	bool from_kernel, from_driver, kernel_facility, missed;
 	bool has_time, has_text;
 	uint64_t kernel_us;
 	size_t length; /* of the text */
 };
 
-static bool equals(const char *value, size_t length, const char *expected)
+static bool value_equals(const char *value, size_t length, const char *expected)
 {
 	return length == strlen(expected) && memcmp(value, expected, length) == 0;
 }
@@ -35,20 +35,20 @@ static const char *value_of(const char *data, size_t length, const char *name, s
 #define LENGTH_OF(name) (length - sizeof name)
 
 /* False: the entry is of no use, whatever else is in it. */
-static bool read_field(struct entry_reader *reader, const char *data, size_t length,
-		       struct fields *fields)
+static bool entry_read_field(struct entry_reader *reader, const char *data, size_t length,
+			     struct entry_fields *fields)
 {
 	const char *value;
 
 	if (reader->log_match)
 		log_match_show(reader->log_match, data, length);
 	if ((value = VALUE_OF("_TRANSPORT"))) {
-		fields->from_kernel = equals(value, LENGTH_OF("_TRANSPORT"), "kernel");
-		fields->from_driver = equals(value, LENGTH_OF("_TRANSPORT"), "driver");
+		fields->from_kernel = value_equals(value, LENGTH_OF("_TRANSPORT"), "kernel");
+		fields->from_driver = value_equals(value, LENGTH_OF("_TRANSPORT"), "driver");
 		return fields->from_kernel || fields->from_driver || reader->log_match;
 	}
 	if ((value = VALUE_OF("SYSLOG_FACILITY"))) {
-		fields->kernel_facility = equals(value, LENGTH_OF("SYSLOG_FACILITY"), "0");
+		fields->kernel_facility = value_equals(value, LENGTH_OF("SYSLOG_FACILITY"), "0");
 	} else if ((value = VALUE_OF("_SOURCE_MONOTONIC_TIMESTAMP"))) {
 		fields->has_time = number_parse(value, LENGTH_OF("_SOURCE_MONOTONIC_TIMESTAMP"),
 						&fields->kernel_us) == 0;
@@ -59,16 +59,16 @@ static bool read_field(struct entry_reader *reader, const char *data, size_t len
 			fields->length = sizeof reader->text;
 		memcpy(reader->text, value, fields->length);
 	} else if ((value = VALUE_OF("MESSAGE_ID"))) {
-		fields->missed = equals(value, LENGTH_OF("MESSAGE_ID"), missed_id);
+		fields->missed = value_equals(value, LENGTH_OF("MESSAGE_ID"), missed_id);
 	}
 	return true;
 }
 
 /* All fields in one go: that costs half of asking for each by its name, and no more than having the
  * library match them. */
-static int read_fields(struct entry_reader *reader, sd_journal *journal, struct fields *ret)
+static int read_fields(struct entry_reader *reader, sd_journal *journal, struct entry_fields *ret)
 {
-	struct fields fields = {0};
+	struct entry_fields fields = {0};
 	const void *data;
 	size_t length;
 	int r;
@@ -77,7 +77,7 @@ static int read_fields(struct entry_reader *reader, sd_journal *journal, struct 
 		log_match_start(reader->log_match);
 	sd_journal_restart_data(journal);
 	while ((r = sd_journal_enumerate_available_data(journal, &data, &length)) > 0)
-		if (!read_field(reader, data, length, &fields))
+		if (!entry_read_field(reader, data, length, &fields))
 			break;
 	if (r < 0)
 		return r;
@@ -157,7 +157,7 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *
 	       uint64_t *ret_missed)
 {
 	struct record record = {0};
-	struct fields fields;
+	struct entry_fields fields;
 	int r;
 
 	reader->claimed = 0;

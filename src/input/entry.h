@@ -46,7 +46,7 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *
  * it is not. */
 bool entry_again(struct entry_reader *reader, struct record *ret_record);
 
-/* From now on these logs (copied) lay their claims, and no others. 0 or -ENOMEM. */
+/* From now on these logs (copied) are matched against, and no others. 0 or -ENOMEM. */
 int entry_listen(struct entry_reader *reader, const struct other_log *logs, size_t n);
 
 /* Frees what the reader owns. */

@@ -47,7 +47,7 @@ static void journal_free(struct input *input)
 
 /* From now on the library passes over what does not count. One match does nearly that for the
  * kernel's, and costs half of two. */
-static int match(struct journal_input *self)
+static int journal_match(struct journal_input *self)
 {
 	int r = sd_journal_add_match(self->journal, "_TRANSPORT=kernel", 0);
 
@@ -59,11 +59,11 @@ static int match(struct journal_input *self)
 
 /* A match makes each entry dearer by a fourth of what it costs to read one and see that it does not
  * count: it pays in the journal of a whole machine, and not in one of probes. */
-static int match_if_it_pays(struct journal_input *self)
+static int journal_match_if_it_pays(struct journal_input *self)
 {
 	bool pays = self->n_foreign > FOREIGN_MIN && self->n_foreign > self->n_records / 4;
 
-	return pays && !self->is_matched ? match(self) : 0;
+	return pays && !self->is_matched ? journal_match(self) : 0;
 }
 
 static int journal_next(struct input *input, struct record *ret_record)
@@ -89,7 +89,7 @@ static int journal_next(struct input *input, struct record *ret_record)
 									: INPUT_DRAINED;
 		}
 		self->n_foreign++;
-		r = match_if_it_pays(self);
+		r = journal_match_if_it_pays(self);
 		if (r < 0)
 			return r;
 	}

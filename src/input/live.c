@@ -28,6 +28,7 @@
 #include "input/ops.h"
 #include "input/sigbus.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 /* Where journald keeps its files, under the machine's id: with and without a disk. */
 static const char *const homes[] = {"/run/log/journal", "/var/log/journal"};
@@ -146,7 +147,7 @@ static enum change find_change(const struct live_input *self)
 
 /* Opening, and standing somewhere. */
 
-static int open_journal(struct live_input *self)
+static int open_live_journal(struct live_input *self)
 {
 	int r;
 
@@ -165,7 +166,7 @@ static int open_journal(struct live_input *self)
 }
 
 /* Notes where the source stands, while the entry is still there to be asked. */
-static void remember(struct live_input *self)
+static void remember_position(struct live_input *self)
 {
 	char *cursor;
 
@@ -186,7 +187,7 @@ static void stand_here(struct live_input *self)
 		return;
 	self->reader.last_boot = boot;
 	self->reader.last_us = stored_us;
-	remember(self);
+	remember_position(self);
 }
 
 /* Stands behind the newest entry, or before the first if there is none: a seek to the tail of
@@ -236,7 +237,7 @@ static int seek_back(struct live_input *self, uint64_t since_us, size_t n_max)
 
 static int open_again(struct live_input *self)
 {
-	int r = open_journal(self);
+	int r = open_live_journal(self);
 
 	if (r == 0)
 		r = self->cursor ? sd_journal_seek_cursor(self->journal, self->cursor)
@@ -249,7 +250,7 @@ static int open_again(struct live_input *self)
 	return r < 0 ? r : 0;
 }
 
-static int lose(struct live_input *self, int error)
+static int lose_journal(struct live_input *self, int error)
 {
 	close_journal(self);
 	self->counts.gaps++;
@@ -322,14 +323,14 @@ static int live_next(struct input *input, struct record *ret_record)
 				return r;
 		} else if (r == 0) {
 			if (self->moved)
-				remember(self);
+				remember_position(self);
 			if (!self->superseded)
 				return INPUT_DRAINED;
 			close_journal(self);
 			r = open_again(self);
 		}
 		if (r < 0)
-			return lose(self, r);
+			return lose_journal(self, r);
 	}
 	return INPUT_DRAINED;
 }
@@ -338,11 +339,8 @@ static int live_next(struct input *input, struct record *ret_record)
  * anew for each time that it is met would do nothing else. The library leaves out such a file. */
 static bool must_bear(struct live_input *self)
 {
-	struct timespec now;
-	uint64_t now_us;
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 	if (now_us < self->bear_us)
 		return true;
 	self->bear_us = now_us + BEAR_US;
@@ -358,7 +356,7 @@ static int live_follow(struct input *input)
 	if (!self->journal)
 		return open_again(self);
 	if (self->sigbus && !must_bear(self))
-		return lose(self, -EIO);
+		return lose_journal(self, -EIO);
 	switch (find_change(self)) {
 	case REPLACED:
 		self->superseded = true;
@@ -369,7 +367,7 @@ static int live_follow(struct input *input)
 		r = sd_journal_process(self->journal);
 		break;
 	}
-	return r < 0 ? lose(self, r) : 0;
+	return r < 0 ? lose_journal(self, r) : 0;
 }
 
 static bool live_place(struct input *input, struct input_position *ret)
@@ -381,7 +379,7 @@ static bool live_place(struct input *input, struct input_position *ret)
 		return true;
 	}
 	if (self->journal && self->moved)
-		remember(self);
+		remember_position(self);
 	if (!self->cursor || strlen(self->cursor) >= sizeof ret->cursor)
 		return false;
 	memcpy(ret->cursor, self->cursor, strlen(self->cursor) + 1);
@@ -418,7 +416,7 @@ static const struct input_ops live_ops = {
 	.counts = live_counts,
 };
 
-static int resume(struct live_input *self, const struct input_live *options)
+static int resume_at(struct live_input *self, const struct input_live *options)
 {
 	self->place = *options->place;
 	if (sd_id128_from_string(self->place.boot, &self->place_boot) < 0)
@@ -435,7 +433,7 @@ int input_new_live(const struct input_live *options, struct input **ret)
 	if (!self)
 		return -ENOMEM;
 	self->base.ops = &live_ops;
-	self->start_us = (uint64_t)time(NULL) * 1000000;
+	self->start_us = clock_us(CLOCK_REALTIME);
 	if (options->directory) {
 		self->directory = strdup(options->directory);
 		if (!self->directory)
@@ -445,9 +443,9 @@ int input_new_live(const struct input_live *options, struct input **ret)
 	sigbus_watch();
 	r = name_written(self);
 	if (r == 0)
-		r = open_journal(self);
+		r = open_live_journal(self);
 	if (r == 0)
-		r = options->place ? resume(self, options) : seek_now(self);
+		r = options->place ? resume_at(self, options) : seek_now(self);
 	if (r < 0)
 		return r;
 	*ret = &TAKE_PTR(self)->base;

@@ -7,17 +7,17 @@
 #include "core/other-log.h"
 #include "util/cleanup.h"
 
-struct claim {
+struct journal_match {
 	char *text; /* "FIELD=value" */
 	size_t length;
 	uint32_t origin;
-	uint32_t field; /* a bit for each field that the origin names */
+	uint32_t field; /* a bit for each field that the log names */
 };
 
 struct log_match {
-	size_t n_logs, n_claims;
-	uint32_t needed[OTHER_LOGS_MAX], seen[OTHER_LOGS_MAX]; /* fields, by origin */
-	struct claim log_match[];
+	size_t n_logs, n_matches;
+	uint32_t needed[OTHER_LOGS_MAX], seen[OTHER_LOGS_MAX]; /* fields, by log */
+	struct journal_match matches[];
 };
 
 DEFINE_CLEANUP(struct log_match *, log_match_free)
@@ -26,13 +26,13 @@ struct log_match *log_match_free(struct log_match *log_match)
 {
 	if (!log_match)
 		return NULL;
-	for (size_t i = 0; i < log_match->n_claims; i++)
-		free(log_match->log_match[i].text);
+	for (size_t i = 0; i < log_match->n_matches; i++)
+		free(log_match->matches[i].text);
 	free(log_match);
 	return NULL;
 }
 
-static size_t count(const struct other_log *logs, size_t n)
+static size_t count_matches(const struct other_log *logs, size_t n)
 {
 	size_t n_matches = 0;
 
@@ -42,45 +42,46 @@ static size_t count(const struct other_log *logs, size_t n)
 	return n_matches;
 }
 
-/* The bit of the claim's field, which is a new one if no other claim of the origin has it. */
-static uint32_t field_of(const struct log_match *log_match, const struct claim *claim)
+/* The bit of the match's field, a new one if no other match of its log has it. */
+static uint32_t field_of(const struct log_match *log_match, const struct journal_match *match)
 {
-	size_t length = strcspn(claim->text, "=") + 1;
+	size_t length = strcspn(match->text, "=") + 1;
 
-	for (size_t i = 0; i < log_match->n_claims; i++) {
-		const struct claim *other = &log_match->log_match[i];
+	for (size_t i = 0; i < log_match->n_matches; i++) {
+		const struct journal_match *other = &log_match->matches[i];
 
-		if (other->origin == claim->origin &&
-		    strncmp(other->text, claim->text, length) == 0)
+		if (other->origin == match->origin &&
+		    strncmp(other->text, match->text, length) == 0)
 			return other->field;
 	}
-	return log_match->needed[claim->origin] + 1;
+	return log_match->needed[match->origin] + 1;
 }
 
-static int add(struct log_match *log_match, uint32_t origin, const char *match)
+static int log_match_add(struct log_match *log_match, uint32_t origin, const char *text)
 {
-	struct claim claim = {.text = strdup(match), .length = strlen(match), .origin = origin};
+	struct journal_match match = {
+		.text = strdup(text), .length = strlen(text), .origin = origin};
 
-	if (!claim.text)
+	if (!match.text)
 		return -ENOMEM;
-	claim.field = field_of(log_match, &claim);
-	log_match->needed[origin] |= claim.field;
-	log_match->log_match[log_match->n_claims++] = claim;
+	match.field = field_of(log_match, &match);
+	log_match->needed[origin] |= match.field;
+	log_match->matches[log_match->n_matches++] = match;
 	return 0;
 }
 
 int log_match_new(const struct other_log *logs, size_t n, struct log_match **ret)
 {
 	CLEANUP(cleanup_log_match_free)
-	struct log_match *log_match =
-		calloc(1, sizeof *log_match + count(logs, n) * sizeof(struct claim));
+	struct log_match *log_match = calloc(
+		1, sizeof *log_match + count_matches(logs, n) * sizeof(struct journal_match));
 
 	if (!log_match)
 		return -ENOMEM;
 	log_match->n_logs = n;
 	for (uint32_t i = 0; i < n; i++)
 		for (char **match = logs[i].matches; *match; match++)
-			if (add(log_match, i, *match) < 0)
+			if (log_match_add(log_match, i, *match) < 0)
 				return -ENOMEM;
 	*ret = TAKE_PTR(log_match);
 	return 0;
@@ -93,11 +94,11 @@ void log_match_start(struct log_match *log_match)
 
 void log_match_show(struct log_match *log_match, const char *data, size_t length)
 {
-	for (size_t i = 0; i < log_match->n_claims; i++) {
-		const struct claim *claim = &log_match->log_match[i];
+	for (size_t i = 0; i < log_match->n_matches; i++) {
+		const struct journal_match *match = &log_match->matches[i];
 
-		if (claim->length == length && memcmp(claim->text, data, length) == 0)
-			log_match->seen[claim->origin] |= claim->field;
+		if (match->length == length && memcmp(match->text, data, length) == 0)
+			log_match->seen[match->origin] |= match->field;
 	}
 }
 
@@ -116,14 +117,14 @@ int log_match_match(const struct log_match *log_match, sd_journal *journal)
 	uint32_t origin = UINT32_MAX;
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < log_match->n_claims; i++) {
-		const struct claim *claim = &log_match->log_match[i];
+	for (size_t i = 0; r >= 0 && i < log_match->n_matches; i++) {
+		const struct journal_match *match = &log_match->matches[i];
 
-		if (claim->origin != origin)
+		if (match->origin != origin)
 			r = sd_journal_add_disjunction(journal);
 		if (r >= 0)
-			r = sd_journal_add_match(journal, claim->text, claim->length);
-		origin = claim->origin;
+			r = sd_journal_add_match(journal, match->text, match->length);
+		origin = match->origin;
 	}
 	return r < 0 ? r : 0;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#define US_PER_S UINT64_C(1000000)
+#include "util/clock.h"
 
 /* ".123456" or ",123" after a second; whatever is not there counts as zeros. */
 static const char *parse_fraction(const char *at, uint64_t *us)

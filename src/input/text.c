@@ -11,6 +11,7 @@
 #include "input/ops.h"
 #include "input/text-header.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 /* Longer than any kernel line; what is beyond is dropped, and the line is too long to count then.
  */
@@ -59,7 +60,7 @@ static bool read_line(struct text_input *self, size_t *ret_length)
 /* Where the kernel's clock starts anew, another boot begins. */
 static void follow_boot(struct text_input *self, uint64_t kernel_us)
 {
-	if (kernel_us + 1000000 < self->last_kernel_us)
+	if (kernel_us + US_PER_S < self->last_kernel_us)
 		self->boot++;
 	self->last_kernel_us = kernel_us;
 }
@@ -107,7 +108,7 @@ int input_new_text(const char *path, uint64_t since_us, uint64_t until_us, struc
 	self->base.ops = &text_ops;
 	self->since_us = since_us;
 	self->until_us = until_us;
-	self->now_us = (uint64_t)time(NULL) * 1000000;
+	self->now_us = clock_us(CLOCK_REALTIME);
 	self->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	if (!self->file)
 		return -errno;

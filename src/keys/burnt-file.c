@@ -84,7 +84,7 @@ char *burnt_file_format(const struct burnt_key *key, size_t *ret_size)
 	return text;
 }
 
-static int take_number(const char *word, uint64_t *ret)
+static int take_count(const char *word, uint64_t *ret)
 {
 	return word && number_parse(word, strlen(word), ret) == 0 ? 0 : -EBADMSG;
 }
@@ -99,7 +99,7 @@ static int take_door(struct burnt_key *key, const char *name, const char *number
 		if (strcmp(key->doors[i].name, name) == 0)
 			return -EBADMSG; /* which of them would count? */
 	door = burnt_key_add_door(key, name);
-	return door ? take_number(number, &door->step) : -ENOMEM;
+	return door ? take_count(number, &door->step) : -ENOMEM;
 }
 
 /* Behind its door's line. */
@@ -112,7 +112,7 @@ static int take_ahead(struct burnt_key *key, const char *name, const char *numbe
 	door = &key->doors[key->n_doors - 1];
 	if (!name || strcmp(door->name, name) != 0 || door->n_ahead == BURNT_AHEAD_MAX)
 		return -EBADMSG;
-	return take_number(number, &door->ahead[door->n_ahead++]);
+	return take_count(number, &door->ahead[door->n_ahead++]);
 }
 
 static int take_nonce(struct burnt_key *key, const char *time, const char *hex)
@@ -121,7 +121,7 @@ static int take_nonce(struct burnt_key *key, const char *time, const char *hex)
 	uint64_t time_s;
 	size_t size = 0;
 
-	if (key->n_nonces == BURNT_NONCES_MAX || !hex || take_number(time, &time_s) < 0 ||
+	if (key->n_nonces == BURNT_NONCES_MAX || !hex || take_count(time, &time_s) < 0 ||
 	    time_s > UINT32_MAX)
 		return -EBADMSG;
 	nonce = burnt_key_add_nonce(key);
@@ -141,9 +141,9 @@ static int take_line(struct burnt_key *key, char *line)
 	const char *word = strsep(&rest, " "), *first = strsep(&rest, " "), *second = rest;
 
 	if (strcmp(word, "token-floor") == 0 && !second)
-		return take_number(first, &key->step_floor);
+		return take_count(first, &key->step_floor);
 	if (strcmp(word, "spa-floor") == 0 && !second)
-		return take_number(first, &key->time_floor);
+		return take_count(first, &key->time_floor);
 	if (strcmp(word, "token") == 0)
 		return take_door(key, first, second);
 	if (strcmp(word, "ahead") == 0)

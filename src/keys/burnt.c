@@ -24,13 +24,13 @@ struct burnt {
 	size_t n_keys;
 };
 
-static void key_free(struct burnt_key *key)
+static void burnt_key_free(struct burnt_key *key)
 {
 	burnt_key_done(key);
 	free(key);
 }
 
-DEFINE_CLEANUP(struct burnt_key *, key_free)
+DEFINE_CLEANUP(struct burnt_key *, burnt_key_free)
 
 int burnt_new(const char *directory, uint32_t skew_s, struct burnt **ret)
 {
@@ -56,7 +56,7 @@ struct burnt *burnt_free(struct burnt *burnt)
 	if (!burnt)
 		return NULL;
 	for (size_t i = 0; i < burnt->n_keys; i++)
-		key_free(burnt->keys[i]);
+		burnt_key_free(burnt->keys[i]);
 	free(burnt->keys);
 	cleanup_close(&burnt->directory_fd);
 	free(burnt->directory);
@@ -70,7 +70,7 @@ void burnt_set_skew(struct burnt *burnt, uint32_t skew_s)
 }
 
 /* A new directory is there for good only when the one that holds it says so. */
-static int open_directory(struct burnt *burnt)
+static int burnt_open_directory(struct burnt *burnt)
 {
 	CLEANUP(cleanup_close) int fd = -1;
 	CLEANUP(cleanup_close) int parent_fd = -1;
@@ -103,7 +103,8 @@ static void assume_worst(const struct burnt *burnt, struct burnt_key *key, uint6
 }
 
 /* What the file says; 0 as well if there is none. */
-static int read_file(const struct burnt *burnt, struct burnt_key *key, struct stat *ret_status)
+static int read_burnt_file(const struct burnt *burnt, struct burnt_key *key,
+			   struct stat *ret_status)
 {
 	CLEANUP(cleanup_free) char *text = NULL;
 	CLEANUP(cleanup_close) int fd = -1;
@@ -122,13 +123,13 @@ static int read_file(const struct burnt *burnt, struct burnt_key *key, struct st
 }
 
 /* 0, or a negative errno: it cannot be read now. */
-static int read_key(struct burnt *burnt, struct burnt_key *key, uint64_t now_s)
+static int read_burnt_key(struct burnt *burnt, struct burnt_key *key, uint64_t now_s)
 {
 	struct stat status = {0};
-	int r = open_directory(burnt);
+	int r = burnt_open_directory(burnt);
 
 	if (r == 0)
-		r = read_file(burnt, key, &status);
+		r = read_burnt_file(burnt, key, &status);
 	if (r < 0)
 		assume_worst(burnt, key, status.st_mtime > 0 ? (uint64_t)status.st_mtime : 0,
 			     now_s);
@@ -158,7 +159,7 @@ static size_t position_of(const struct burnt *burnt, const struct key_id *id, bo
 }
 
 /* Puts the key there. 0 or -ENOMEM. */
-static int insert(struct burnt *burnt, size_t at, struct burnt_key *key)
+static int insert_key(struct burnt *burnt, size_t at, struct burnt_key *key)
 {
 	struct burnt_key **keys =
 		reallocarray(burnt->keys, burnt->n_keys + 1, sizeof(struct burnt_key *));
@@ -175,24 +176,24 @@ static int insert(struct burnt *burnt, size_t at, struct burnt_key *key)
 static int find_key(struct burnt *burnt, const struct key_id *id, uint64_t now_s,
 		    struct burnt_key **ret)
 {
-	CLEANUP(cleanup_key_free) struct burnt_key *key = NULL;
+	CLEANUP(cleanup_burnt_key_free) struct burnt_key *key = NULL;
 	bool is_there;
 	size_t at = position_of(burnt, id, &is_there);
 	int r;
 
 	if (is_there) {
 		*ret = burnt->keys[at];
-		return burnt->directory ? open_directory(burnt) : 0;
+		return burnt->directory ? burnt_open_directory(burnt) : 0;
 	}
 	key = calloc(1, sizeof *key);
 	if (!key)
 		return -ENOMEM;
 	key->id = *id;
-	r = insert(burnt, at, key);
+	r = insert_key(burnt, at, key);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(key);
-	return burnt->directory ? read_key(burnt, *ret, now_s) : 0;
+	return burnt->directory ? read_burnt_key(burnt, *ret, now_s) : 0;
 }
 
 /* What is burnt here stays burnt for this process even if it cannot be written. */
@@ -215,7 +216,7 @@ static int write_key(struct burnt *burnt, const struct burnt_key *key)
 	/* Somebody has removed the directory. */
 	close(burnt->directory_fd);
 	burnt->directory_fd = -1;
-	r = open_directory(burnt);
+	r = burnt_open_directory(burnt);
 	return r == 0 ? file_replace(burnt->directory_fd, name, text, size, 0600) : r;
 }
 
@@ -236,7 +237,7 @@ static void drop_door(struct burnt_key *key)
 }
 
 /* The door, new or not. NULL: no memory. */
-static struct burnt_door *find_door(struct burnt_key *key, const char *name)
+static struct burnt_door *find_burnt_door(struct burnt_key *key, const char *name)
 {
 	for (size_t i = 0; i < key->n_doors; i++)
 		if (strcmp(key->doors[i].name, name) == 0)
@@ -255,7 +256,7 @@ static bool is_ahead(const struct burnt_door *door, uint64_t step)
 }
 
 /* Whether a token of this step is good. */
-static int matcher_step(const struct burnt_key *key, const struct burnt_door *door, uint64_t step)
+static int check_step(const struct burnt_key *key, const struct burnt_door *door, uint64_t step)
 {
 	if (step <= token_step(key->damaged_s))
 		return -EBADMSG;
@@ -266,7 +267,7 @@ static int matcher_step(const struct burnt_key *key, const struct burnt_door *do
 	return 0;
 }
 
-static void advance(struct burnt_door *door, uint64_t step)
+static void door_advance(struct burnt_door *door, uint64_t step)
 {
 	size_t n = 0;
 
@@ -286,16 +287,16 @@ static int burn_token(struct burnt *burnt, const struct key_id *id, const char *
 
 	if (r < 0)
 		return r;
-	door = find_door(key, name);
+	door = find_burnt_door(key, name);
 	if (!door)
 		return -ENOMEM;
-	r = matcher_step(key, door, step);
+	r = check_step(key, door, step);
 	if (r < 0)
 		return r;
 	if (ahead && door->n_ahead < BURNT_AHEAD_MAX)
 		door->ahead[door->n_ahead++] = step;
 	else
-		advance(door, step);
+		door_advance(door, step);
 	return write_key(burnt, key);
 }
 
@@ -327,7 +328,7 @@ static void forget_nonces(const struct burnt *burnt, struct burnt_key *key, uint
 	key->n_nonces = n;
 }
 
-static bool is_used(const struct burnt_key *key, const uint8_t *nonce)
+static bool is_burnt(const struct burnt_key *key, const uint8_t *nonce)
 {
 	for (size_t i = 0; i < key->n_nonces; i++)
 		if (memcmp(key->nonces[i].nonce, nonce, BURNT_NONCE_SIZE) == 0)
@@ -346,7 +347,7 @@ int burnt_nonce(struct burnt *burnt, const struct key_id *id,
 		return r;
 	if (time_s <= key->damaged_s)
 		return -EBADMSG;
-	if (is_used(key, nonce))
+	if (is_burnt(key, nonce))
 		return -EALREADY;
 	forget_nonces(burnt, key, now_s);
 	if (time_s <= key->time_floor)

@@ -12,14 +12,13 @@
 #include <unistd.h>
 
 #include "core/secret.h"
-#include "core/user.h"
 #include "util/cleanup.h"
 
 DEFINE_CLEANUP(struct keyring *, keyring_free)
 
 static const char suffix[] = ".key";
 
-struct loading {
+struct keyring_loading {
 	int directory_fd;
 	struct stat directory;
 	struct keyring *keyring;
@@ -28,9 +27,10 @@ struct loading {
 	void *userdata;
 };
 
-static int refuse(const struct loading *loading, const char *file, const char *text)
+static int refuse_file(const struct keyring_loading *loading, const char *file, const char *text)
 {
-	loading->complain(loading->userdata, file, text);
+	if (loading->complain)
+		loading->complain(loading->userdata, file, text);
 	return -EBADMSG;
 }
 
@@ -59,7 +59,7 @@ struct keyring *keyring_free(struct keyring *keyring)
 
 /* The user whose key the file is called after. 0; -ENOENT: it is no key file; -EINVAL: it ends like
  * one. */
-static int read_name(const char *file, char user[static USER_NAME_MAX + 1])
+static int read_user_name(const char *file, char user[static USER_NAME_MAX + 1])
 {
 	size_t length = strlen(file);
 
@@ -75,26 +75,29 @@ static int read_name(const char *file, char user[static USER_NAME_MAX + 1])
 }
 
 /* Its owner is root, the daemon, or whose the directory is. */
-static bool is_owner_trusted(const struct loading *loading, uid_t owner)
+static bool is_owner_trusted(const struct keyring_loading *loading, uid_t owner)
 {
 	return owner == 0 || owner == geteuid() || owner == loading->directory.st_uid;
 }
 
-static int check_file(const struct loading *loading, const char *file, const struct stat *status)
+static int check_key_file(const struct keyring_loading *loading, const char *file,
+			  const struct stat *status)
 {
 	if (!S_ISREG(status->st_mode))
-		return refuse(loading, file, "it is not a regular file");
+		return refuse_file(loading, file, "it is not a regular file");
 	if (!is_owner_trusted(loading, status->st_uid))
-		return refuse(loading, file, "it belongs to another user");
+		return refuse_file(loading, file, "it belongs to another user");
 	if (status->st_mode & S_IRWXO)
-		return refuse(loading, file,
-			      "everybody may read or write it: make a new key, for this one may be "
-			      "known, and chmod o= it");
+		return refuse_file(
+			loading, file,
+			"everybody may read or write it: make a new key, for this one may be "
+			"known, and chmod o= it");
 	if (status->st_mode & S_IWGRP)
-		return refuse(loading, file, "its group may write it: chmod g-w it");
+		return refuse_file(loading, file, "its group may write it: chmod g-w it");
 	if (status->st_mode & S_IRGRP && status->st_gid != loading->directory.st_gid)
-		return refuse(loading, file,
-			      "its group may read it, which is not the group of the directory");
+		return refuse_file(
+			loading, file,
+			"its group may read it, which is not the group of the directory");
 	return 0;
 }
 
@@ -117,7 +120,8 @@ int keyring_read_file(int fd, struct secret *ret)
 	return r;
 }
 
-static int read_key(const struct loading *loading, const char *file, struct secret *ret)
+static int read_key_file(const struct keyring_loading *loading, const char *file,
+			 struct secret *ret)
 {
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
 	CLEANUP(cleanup_close)
@@ -127,17 +131,17 @@ static int read_key(const struct loading *loading, const char *file, struct secr
 	int r;
 
 	if (fd < 0 && errno == ELOOP)
-		return refuse(loading, file, "it is a symbolic link");
+		return refuse_file(loading, file, "it is a symbolic link");
 	if (fd < 0 || fstat(fd, &status) < 0)
-		return refuse(loading, file, strerror(errno));
-	r = check_file(loading, file, &status);
+		return refuse_file(loading, file, strerror(errno));
+	r = check_key_file(loading, file, &status);
 	if (r < 0)
 		return r;
 	r = keyring_read_file(fd, ret);
 	if (r == -EINVAL)
-		return refuse(loading, file,
-			      "it is not 32 bytes in one line of base64, and nothing else");
-	return r < 0 ? refuse(loading, file, strerror(-r)) : 0;
+		return refuse_file(loading, file,
+				   "it is not 32 bytes in one line of base64, and nothing else");
+	return r < 0 ? refuse_file(loading, file, strerror(-r)) : 0;
 }
 
 static struct key_id id_of(const struct secret *secret)
@@ -152,19 +156,19 @@ static struct key_id id_of(const struct secret *secret)
 	return id;
 }
 
-static int add_file(struct loading *loading, const char *file)
+static int add_file(struct keyring_loading *loading, const char *file)
 {
 	struct keyring *keyring = loading->keyring;
 	char user[USER_NAME_MAX + 1], *copy;
-	int r = read_name(file, user);
+	int r = read_user_name(file, user);
 
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
-		return refuse(loading, file, "what stands before .key is no name of a user");
+		return refuse_file(loading, file, "what stands before .key is no name of a user");
 	if (keyring->n == loading->n_room)
-		return refuse(loading, file, "there are too many keys");
-	r = read_key(loading, file, &keyring->secrets[keyring->n]);
+		return refuse_file(loading, file, "there are too many keys");
+	r = read_key_file(loading, file, &keyring->secrets[keyring->n]);
 	if (r < 0)
 		return r;
 	copy = strdup(user);
@@ -184,12 +188,12 @@ static size_t count_files(DIR *directory)
 	size_t n = 0;
 
 	while ((entry = readdir(directory)))
-		n += read_name(entry->d_name, user) == 0;
+		n += read_user_name(entry->d_name, user) == 0;
 	rewinddir(directory);
 	return n < KEYRING_MAX ? n : KEYRING_MAX;
 }
 
-static int add_files(struct loading *loading, DIR *directory)
+static int add_files(struct keyring_loading *loading, DIR *directory)
 {
 	struct keyring *keyring = loading->keyring;
 	const struct dirent *entry;
@@ -212,7 +216,7 @@ static int compare_holders(const void *a, const void *b)
 }
 
 /* By user; the ids follow. */
-static void sort(struct keyring *keyring)
+static void keyring_sort(struct keyring *keyring)
 {
 	qsort(keyring->holders, keyring->n, sizeof *keyring->holders, compare_holders);
 	for (size_t i = 0; i < keyring->n; i++)
@@ -232,7 +236,7 @@ static int compare_numbered(const void *a, const void *b)
 	return order != 0 ? order : (x->position > y->position) - (x->position < y->position);
 }
 
-static void drop(struct keyring *keyring, size_t i)
+static void keyring_drop(struct keyring *keyring, size_t i)
 {
 	free((char *)keyring->holders[i].user);
 	keyring->n--;
@@ -242,7 +246,7 @@ static void drop(struct keyring *keyring, size_t i)
 }
 
 /* Of several users with one key only the first has it: who it was must be clear. */
-static int drop_twins(struct loading *loading)
+static int drop_twins(struct keyring_loading *loading)
 {
 	struct keyring *keyring = loading->keyring;
 	CLEANUP(cleanup_free)
@@ -262,29 +266,29 @@ static int drop_twins(struct loading *loading)
 		if (!is_twin[i])
 			continue;
 		snprintf(file, sizeof file, "%s%s", keyring->holders[i].user, suffix);
-		refuse(loading, file, "another user has the same key");
-		drop(keyring, i);
+		refuse_file(loading, file, "another user has the same key");
+		keyring_drop(keyring, i);
 	}
 	return 0;
 }
 
-static int load(struct loading *loading, const char *path)
+static int load_files(struct keyring_loading *loading, const char *path)
 {
 	CLEANUP(cleanup_closedir) DIR *directory = opendir(path);
 	int r;
 
 	if (!directory)
-		return errno == ENOMEM ? -ENOMEM : refuse(loading, NULL, strerror(errno));
+		return errno == ENOMEM ? -ENOMEM : refuse_file(loading, NULL, strerror(errno));
 	loading->directory_fd = dirfd(directory);
 	if (fstat(loading->directory_fd, &loading->directory) < 0)
-		return refuse(loading, NULL, strerror(errno));
+		return refuse_file(loading, NULL, strerror(errno));
 	if (loading->directory.st_mode & (S_IWGRP | S_IWOTH))
-		return refuse(loading, NULL,
-			      "others than its owner may put keys there: chmod go-w it");
+		return refuse_file(loading, NULL,
+				   "others than its owner may put keys there: chmod go-w it");
 	r = add_files(loading, directory);
 	if (r < 0)
 		return r;
-	sort(loading->keyring);
+	keyring_sort(loading->keyring);
 	return drop_twins(loading);
 }
 
@@ -292,7 +296,7 @@ int keyring_load(const char *directory, keyring_complain_fn complain, void *user
 		 struct keyring **ret)
 {
 	CLEANUP(cleanup_keyring_free) struct keyring *keyring = calloc(1, sizeof *keyring);
-	struct loading loading = {
+	struct keyring_loading loading = {
 		.keyring = keyring,
 		.complain = complain,
 		.userdata = userdata,
@@ -301,14 +305,14 @@ int keyring_load(const char *directory, keyring_complain_fn complain, void *user
 
 	if (!keyring)
 		return -ENOMEM;
-	r = load(&loading, directory);
+	r = load_files(&loading, directory);
 	if (r < 0 && r != -EBADMSG)
 		return r;
 	*ret = TAKE_PTR(keyring);
 	return 0;
 }
 
-static int compare_user(const void *user, const void *holder)
+static int compare_to_user(const void *user, const void *holder)
 {
 	return strcmp(user, ((const struct key_holder *)holder)->user);
 }
@@ -318,6 +322,6 @@ size_t keyring_find(const struct keyring *keyring, const char *user)
 	const struct key_holder *found = NULL;
 
 	if (keyring->n > 0)
-		found = bsearch(user, keyring->holders, keyring->n, sizeof *found, compare_user);
+		found = bsearch(user, keyring->holders, keyring->n, sizeof *found, compare_to_user);
 	return found ? (size_t)(found - keyring->holders) : SIZE_MAX;
 }

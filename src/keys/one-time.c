@@ -19,7 +19,7 @@ enum { FILE_SIZE_MAX = 4 << 20, TEXT_MAX = 200 };
 /* How much longer a line becomes when it is used. */
 enum { MARK_MAX = 128 };
 
-struct line {
+struct sequence_line {
 	struct sequence sequence;
 	unsigned number;
 };
@@ -31,7 +31,7 @@ struct one_time {
 	dev_t device;
 	ino_t inode;
 	mode_t mode;
-	struct line *lines; /* unused when the file was opened, in their order */
+	struct sequence_line *lines; /* unused when the file was opened, in their order */
 	size_t n_lines;
 	size_t current;
 };
@@ -50,14 +50,14 @@ struct one_time *one_time_free(struct one_time *file)
 }
 
 /* A file being read, and who hears what is wrong with it. */
-struct reading {
+struct line_reading {
 	struct one_time *file;
 	one_time_complain_fn complain;
 	void *userdata;
 	bool failed;
 };
 
-__attribute__((format(printf, 4, 5))) static void tell(struct reading *reading, unsigned line,
+__attribute__((format(printf, 4, 5))) static void tell(struct line_reading *reading, unsigned line,
 						       bool warning, const char *format, ...)
 {
 	char text[TEXT_MAX];
@@ -70,7 +70,7 @@ __attribute__((format(printf, 4, 5))) static void tell(struct reading *reading, 
 	reading->failed |= !warning;
 }
 
-static int open_directory(struct one_time *file)
+static int one_time_open_directory(struct one_time *file)
 {
 	char *slash = strrchr(file->path, '/');
 
@@ -83,7 +83,7 @@ static int open_directory(struct one_time *file)
 }
 
 /* Another name of the file would keep what was in it: a link must not be marked. */
-static void check_status(struct reading *reading, const struct stat *status)
+static void check_status(struct line_reading *reading, const struct stat *status)
 {
 	mode_t mode = status->st_mode & 07777;
 
@@ -100,7 +100,7 @@ static void check_status(struct reading *reading, const struct stat *status)
 }
 
 /* 0; -EBADMSG: *ret_status was complained about; another negative errno. */
-static int open_file(struct reading *reading, struct stat *ret_status, int *ret_fd)
+static int open_file(struct line_reading *reading, struct stat *ret_status, int *ret_fd)
 {
 	const struct one_time *file = reading->file;
 	int fd = openat(file->directory_fd, file->name,
@@ -150,8 +150,8 @@ enum { LINE_TEXT_MAX = 1000 };
 enum line_kind { LINE_SEQUENCE, LINE_EMPTY, LINE_WRONG };
 
 /* What the line is; *ret_fault says why it is wrong. */
-static enum line_kind read_line(const struct cursor *cursor, struct sequence *ret,
-				char fault[static TEXT_MAX])
+static enum line_kind read_sequence(const struct cursor *cursor, struct sequence *ret,
+				    char fault[static TEXT_MAX])
 {
 	char text[LINE_TEXT_MAX + 1];
 	size_t step = 0, blanks;
@@ -181,7 +181,7 @@ static enum line_kind read_line(const struct cursor *cursor, struct sequence *re
 	return r < 0 ? LINE_WRONG : LINE_SEQUENCE;
 }
 
-static int read_lines(struct reading *reading, const char *data, size_t size)
+static int read_sequences(struct line_reading *reading, const char *data, size_t size)
 {
 	struct one_time *file = reading->file;
 	struct cursor cursor = {.at = data, .end = data + size};
@@ -190,14 +190,14 @@ static int read_lines(struct reading *reading, const char *data, size_t size)
 	while (next_line(&cursor)) {
 		struct sequence sequence;
 		char fault[TEXT_MAX];
-		enum line_kind kind = read_line(&cursor, &sequence, fault);
+		enum line_kind kind = read_sequence(&cursor, &sequence, fault);
 
 		if (kind == LINE_WRONG)
 			tell(reading, cursor.number, false, "%s", fault);
 		if (kind != LINE_SEQUENCE)
 			continue;
 		if (file->n_lines == n_room) {
-			struct line *lines;
+			struct sequence_line *lines;
 
 			n_room = 2 * n_room + 16;
 			lines = reallocarray(file->lines, n_room, sizeof *lines);
@@ -205,14 +205,15 @@ static int read_lines(struct reading *reading, const char *data, size_t size)
 				return -ENOMEM;
 			file->lines = lines;
 		}
-		file->lines[file->n_lines++] = (struct line){sequence, cursor.number};
+		file->lines[file->n_lines++] = (struct sequence_line){sequence, cursor.number};
 	}
 	return 0;
 }
 
 static int compare_lines(const void *a, const void *b)
 {
-	const struct line *x = *(const struct line *const *)a, *y = *(const struct line *const *)b;
+	const struct sequence_line *x = *(const struct sequence_line *const *)a,
+				   *y = *(const struct sequence_line *const *)b;
 	int order = (x->sequence.n_steps > y->sequence.n_steps) -
 		    (x->sequence.n_steps < y->sequence.n_steps);
 
@@ -227,10 +228,10 @@ static int compare_lines(const void *a, const void *b)
 }
 
 /* A sequence that stands twice is good for whoever has seen it the first time. */
-static int check_twice(struct reading *reading)
+static int check_twice(struct line_reading *reading)
 {
 	const struct one_time *file = reading->file;
-	CLEANUP(cleanup_free) const struct line **sorted = NULL;
+	CLEANUP(cleanup_free) const struct sequence_line **sorted = NULL;
 
 	sorted = calloc(file->n_lines + 1, sizeof *sorted);
 	if (!sorted)
@@ -247,7 +248,7 @@ static int check_twice(struct reading *reading)
 }
 
 /* What can be read now must be so when all of it has been used, too. */
-static void check_size(struct reading *reading, size_t size)
+static void check_size(struct line_reading *reading, size_t size)
 {
 	size_t n_lines = reading->file->n_lines;
 
@@ -258,12 +259,12 @@ static void check_size(struct reading *reading, size_t size)
 		     FILE_SIZE_MAX, MARK_MAX);
 }
 
-static void check_lines(struct reading *reading)
+static void check_lines(struct line_reading *reading)
 {
 	const struct one_time *file = reading->file;
 
 	for (size_t i = 0; i < file->n_lines; i++) {
-		const struct line *line = &file->lines[i];
+		const struct sequence_line *line = &file->lines[i];
 
 		if (line->sequence.n_steps == 1)
 			tell(reading, line->number, true,
@@ -277,7 +278,7 @@ static void check_lines(struct reading *reading)
 		tell(reading, 0, true, "no sequence is left: its doors stay shut");
 }
 
-static int load(struct reading *reading)
+static int load_lines(struct line_reading *reading)
 {
 	struct one_time *file = reading->file;
 	CLEANUP(cleanup_free) char *data = NULL;
@@ -286,7 +287,7 @@ static int load(struct reading *reading)
 	size_t size;
 	int r;
 
-	r = open_directory(file);
+	r = one_time_open_directory(file);
 	if (r == 0)
 		r = open_file(reading, &status, &fd);
 	if (r == 0)
@@ -298,7 +299,7 @@ static int load(struct reading *reading)
 	file->device = status.st_dev;
 	file->inode = status.st_ino;
 	file->mode = status.st_mode & 07777;
-	r = read_lines(reading, data, size);
+	r = read_sequences(reading, data, size);
 	if (r == 0)
 		r = check_twice(reading);
 	check_size(reading, size);
@@ -311,7 +312,7 @@ int one_time_open(const char *path, one_time_complain_fn complain, void *userdat
 		  struct one_time **ret)
 {
 	CLEANUP(cleanup_one_time_free) struct one_time *file = calloc(1, sizeof *file);
-	struct reading reading = {file, complain, userdata, false};
+	struct line_reading reading = {file, complain, userdata, false};
 	int r;
 
 	if (!file)
@@ -320,7 +321,7 @@ int one_time_open(const char *path, one_time_complain_fn complain, void *userdat
 	file->path = strdup(path);
 	if (!file->path)
 		return -ENOMEM;
-	r = load(&reading);
+	r = load_lines(&reading);
 	if (r < 0)
 		return r;
 	if (reading.failed)
@@ -354,24 +355,16 @@ void one_time_advance(struct one_time *file)
 	file->current++;
 }
 
-static void ignore_complaint(void *userdata, unsigned line, bool warning, const char *text)
-{
-	(void)userdata;
-	(void)line;
-	(void)warning;
-	(void)text;
-}
-
 /* The first sequence of the file as it is now, if that is the one in force; else NULL. */
 static const char *find_current(const struct one_time *file, const char *data, size_t size)
 {
 	struct cursor cursor = {.at = data, .end = data + size};
 
 	while (next_line(&cursor)) {
-		const struct line *line = &file->lines[file->current];
+		const struct sequence_line *line = &file->lines[file->current];
 		struct sequence sequence;
 		char fault[TEXT_MAX];
-		enum line_kind kind = read_line(&cursor, &sequence, fault);
+		enum line_kind kind = read_sequence(&cursor, &sequence, fault);
 
 		if (kind == LINE_EMPTY)
 			continue;
@@ -383,8 +376,8 @@ static const char *find_current(const struct one_time *file, const char *data, s
 }
 
 /* The file's bytes with the mark before one line. */
-static int mark(const struct one_time *file, const char *data, size_t size, const char *line,
-		const char *remark)
+static int mark_line(const struct one_time *file, const char *data, size_t size, const char *line,
+		     const char *remark)
 {
 	size_t before = (size_t)(line - data), n_marked;
 	CLEANUP(cleanup_free) char *marked = malloc(size + MARK_MAX + 1);
@@ -402,7 +395,7 @@ static int mark(const struct one_time *file, const char *data, size_t size, cons
 
 int one_time_use(struct one_time *file, const char *remark)
 {
-	struct reading reading = {file, ignore_complaint, NULL, false};
+	struct line_reading reading = {file, NULL, NULL, false};
 	CLEANUP(cleanup_free) char *data = NULL;
 	CLEANUP(cleanup_close) int fd = -1;
 	struct stat status;
@@ -418,7 +411,7 @@ int one_time_use(struct one_time *file, const char *remark)
 	line = find_current(file, data, size);
 	if (!line)
 		return -ESTALE;
-	r = mark(file, data, size, line, remark);
+	r = mark_line(file, data, size, line, remark);
 	if (r == 0)
 		one_time_advance(file);
 	return r;

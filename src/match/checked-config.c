@@ -14,7 +14,7 @@
 #include "keys/one-time.h"
 #include "util/log.h"
 
-static void print(const char *path, const struct complaint *complaint)
+static void print_complaint(const char *path, const struct complaint *complaint)
 {
 	const char *kind = complaint->warning ? "warning" : "error";
 	int priority = complaint->warning ? LOG_WARNING : LOG_ERR;
@@ -26,25 +26,26 @@ static void print(const char *path, const struct complaint *complaint)
 }
 
 /* What config_load() cannot know: whether patterns compile, and what is in other files. */
-struct loading {
+struct config_loading {
 	const char *path; /* of the file that is complained about */
 	const char *keys; /* the directory */
 	size_t n_warnings;
 	size_t n_errors;
 };
 
-static void complain(void *userdata, unsigned line, bool warning, const char *text)
+static void add_complaint(void *userdata, unsigned line, bool warning, const char *text)
 {
-	struct loading *loading = userdata;
+	struct config_loading *loading = userdata;
 
 	loading->n_warnings += warning;
 	loading->n_errors += !warning;
-	print(loading->path,
-	      &(struct complaint){.line = line, .warning = warning, .text = (char *)text});
+	print_complaint(
+		loading->path,
+		&(struct complaint){.line = line, .warning = warning, .text = (char *)text});
 }
 
 __attribute__((format(printf, 3, 4))) static void
-complain_error(struct loading *loading, unsigned line, const char *format, ...)
+complain_error(struct config_loading *loading, unsigned line, const char *format, ...)
 {
 	char text[400];
 	va_list arguments;
@@ -52,11 +53,11 @@ complain_error(struct loading *loading, unsigned line, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	complain(loading, line, false, text);
+	add_complaint(loading, line, false, text);
 }
 
 /* A door that asks for what the pattern of its log does not find would never open. */
-static void check_listeners(struct loading *loading, const struct config *config,
+static void check_listeners(struct config_loading *loading, const struct config *config,
 			    const struct other_log *log, const struct format *format)
 {
 	for (size_t i = 0; i < config->n_doors; i++) {
@@ -78,7 +79,7 @@ static void check_listeners(struct loading *loading, const struct config *config
 	}
 }
 
-static int check_patterns(struct loading *loading, const struct config *config)
+static int check_patterns(struct config_loading *loading, const struct config *config)
 {
 	for (size_t i = 0; i < config->n_logs; i++) {
 		const struct other_log *log = &config->logs[i];
@@ -87,8 +88,8 @@ static int check_patterns(struct loading *loading, const struct config *config)
 		int r = format_new_custom(log->pattern, &error, &format);
 
 		if (r == -EINVAL) {
-			complain_error(loading, log->line, "log %s: pattern: %s",
-				       log->name, error.text);
+			complain_error(loading, log->line, "log %s: pattern: %s", log->name,
+				       error.text);
 			continue;
 		}
 		if (r < 0)
@@ -109,7 +110,7 @@ static bool is_first(const struct config *config, size_t door)
 	return true;
 }
 
-static int check_one_time(struct loading *loading, const struct config *config)
+static int check_one_time(struct config_loading *loading, const struct config *config)
 {
 	for (size_t i = 0; i < config->n_doors; i++) {
 		struct one_time *file;
@@ -118,7 +119,7 @@ static int check_one_time(struct loading *loading, const struct config *config)
 		loading->path = config->doors[i].one_time_sequences;
 		if (!loading->path || !is_first(config, i))
 			continue;
-		r = one_time_open(loading->path, complain, loading, &file);
+		r = one_time_open(loading->path, add_complaint, loading, &file);
 		if (r == 0)
 			one_time_free(file);
 		else if (r != -EBADMSG)
@@ -127,9 +128,9 @@ static int check_one_time(struct loading *loading, const struct config *config)
 	return 0;
 }
 
-static void complain_key(void *userdata, const char *file, const char *text)
+static void complain_of_key(void *userdata, const char *file, const char *text)
 {
-	struct loading *loading = userdata;
+	struct config_loading *loading = userdata;
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof path, "%s%s%s", loading->keys, file ? "/" : "", file ? file : "");
@@ -137,8 +138,8 @@ static void complain_key(void *userdata, const char *file, const char *text)
 	log_line(LOG_WARNING, "%s: warning: refused: %s", path, text);
 }
 
-static void check_users(struct loading *loading, const struct door *door,
-			const struct keyring *keyring)
+static void check_users_of(struct config_loading *loading, const struct door *door,
+			   const struct keyring *keyring)
 {
 	for (char *const *user = door->users; user && *user; user++) {
 		if (strcmp(*user, "*") == 0 || keyring_find(keyring, *user) != SIZE_MAX)
@@ -150,7 +151,7 @@ static void check_users(struct loading *loading, const struct door *door,
 }
 
 /* One user's key is no reason to let nobody in: what is wrong with one is a warning. */
-static int check_keys(struct loading *loading, const struct config *config)
+static int check_keys(struct config_loading *loading, const struct config *config)
 {
 	struct keyring *keyring = NULL;
 	unsigned auth = 0;
@@ -163,17 +164,17 @@ static int check_keys(struct loading *loading, const struct config *config)
 	loading->keys = config->keys;
 	if (sodium_init() < 0)
 		return -ENOMEM;
-	r = keyring_load(config->keys, complain_key, loading, &keyring);
+	r = keyring_load(config->keys, complain_of_key, loading, &keyring);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < config->n_doors; i++)
-		check_users(loading, &config->doors[i], keyring);
+		check_users_of(loading, &config->doors[i], keyring);
 	keyring_free(keyring);
 	return 0;
 }
 
 /* 0 or -ENOMEM. */
-static int check_rest(struct loading *loading, const struct config *config)
+static int check_rest(struct config_loading *loading, const struct config *config)
 {
 	int r = check_patterns(loading, config);
 
@@ -184,14 +185,14 @@ static int check_rest(struct loading *loading, const struct config *config)
 
 int checked_config_load(const char *path, struct config **ret_config, size_t *ret_warnings)
 {
-	struct loading loading = {.path = path};
+	struct config_loading loading = {.path = path};
 	struct complaints complaints = {0};
 	struct config *config = NULL;
 	int r = config_load(path, &config, &complaints);
 
 	for (size_t i = 0; i < complaints.n_items; i++)
-		complain(&loading, complaints.items[i].line, complaints.items[i].warning,
-			 complaints.items[i].text);
+		add_complaint(&loading, complaints.items[i].line, complaints.items[i].warning,
+			      complaints.items[i].text);
 	complaints_done(&complaints);
 	if (r < 0 && r != -ENOMEM && r != -EBADMSG) {
 		log_line(LOG_ERR, "%s: error: cannot read it: %s", path, strerror(-r));

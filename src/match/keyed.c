@@ -12,6 +12,7 @@
 #include "keys/burnt.h"
 #include "keys/keyring.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 enum { REASON_MAX = 160 };
 
@@ -24,13 +25,6 @@ struct keyed_matcher {
 };
 
 DEFINE_CLEANUP(struct keyed_matcher *, keyed_matcher_free)
-
-static void ignore_complaint(void *userdata, const char *file, const char *text)
-{
-	(void)userdata;
-	(void)file;
-	(void)text;
-}
 
 static int copy_names(struct keyed_matcher *doors, const struct config *config)
 {
@@ -50,17 +44,17 @@ static bool needs_keys(const struct config *config)
 	return false;
 }
 
-static int compile(struct keyed_matcher *doors, const struct config *config)
+static int keyed_matcher_compile(struct keyed_matcher *doors, const struct config *config)
 {
 	struct keyed_limits limits = {
 		.max_sources = config->max_sources,
 		.ipv6_prefix = config->ipv6_prefix,
-		.skew_s = (uint32_t)(config->clock_skew_us / 1000000),
+		.skew_s = (uint32_t)(config->clock_skew_us / US_PER_S),
 	};
 	int r = copy_names(doors, config);
 
 	if (r == 0 && needs_keys(config))
-		r = keyring_load(config->keys, ignore_complaint, NULL, &doors->keyring);
+		r = keyring_load(config->keys, NULL, NULL, &doors->keyring);
 	else if (r == 0)
 		r = keyring_new(&doors->keyring);
 	if (r == 0)
@@ -81,7 +75,7 @@ int keyed_matcher_new(const struct config *config, const struct keyed_matcher *p
 
 	if (!doors)
 		return -ENOMEM;
-	r = compile(doors, config);
+	r = keyed_matcher_compile(doors, config);
 	if (r < 0)
 		return r;
 	if (predecessor)
@@ -108,7 +102,7 @@ void keyed_matcher_set_burnt(struct keyed_matcher *doors, struct burnt *burnt)
 }
 
 /* One probe on its way. */
-struct feeding {
+struct keyed_feeding {
 	struct keyed_matcher *doors;
 	uint64_t unix_s;
 	bool is_past;
@@ -124,7 +118,7 @@ static bool must_burn(const struct request *request)
 	       (request->verdict == REQUEST_STALE && request->off_s < 0);
 }
 
-static int burn(const struct feeding *feeding, const struct request *request)
+static int burn_request(const struct keyed_feeding *feeding, const struct request *request)
 {
 	const struct keyed_matcher *doors = feeding->doors;
 	const struct key_id *id = &doors->keyring->ids[request->key];
@@ -158,7 +152,7 @@ static const char *explain_burnt(int error, char text[static REASON_MAX])
 	}
 }
 
-static const char *explain(const struct request *request, char text[static REASON_MAX])
+static const char *explain_verdict(const struct request *request, char text[static REASON_MAX])
 {
 	switch (request->verdict) {
 	case REQUEST_GOOD:
@@ -188,7 +182,7 @@ static const char *explain(const struct request *request, char text[static REASO
 
 static void on_request(void *userdata, const struct request *request)
 {
-	const struct feeding *feeding = userdata;
+	const struct keyed_feeding *feeding = userdata;
 	const struct keyed_matcher *doors = feeding->doors;
 	struct keyed_answer answer = {.request = request};
 	char text[REASON_MAX], burnt_text[REASON_MAX];
@@ -198,9 +192,9 @@ static void on_request(void *userdata, const struct request *request)
 		return;
 	if (request->key != REQUEST_NOBODY)
 		answer.user = doors->keyring->holders[request->key].user;
-	answer.reason = explain(request, text);
+	answer.reason = explain_verdict(request, text);
 	if (must_burn(request))
-		burnt_reason = explain_burnt(burn(feeding, request), burnt_text);
+		burnt_reason = explain_burnt(burn_request(feeding, request), burnt_text);
 	if (!answer.reason)
 		answer.reason = burnt_reason;
 	feeding->fn(feeding->userdata, &answer);
@@ -209,7 +203,7 @@ static void on_request(void *userdata, const struct request *request)
 bool keyed_matcher_feed(struct keyed_matcher *doors, const struct probe *probe, uint64_t unix_s,
 			bool is_past, keyed_answer_fn fn, void *userdata)
 {
-	struct feeding feeding = {doors, unix_s, is_past, fn, userdata};
+	struct keyed_feeding feeding = {doors, unix_s, is_past, fn, userdata};
 
 	return keyed_feed(doors->keyed, probe, unix_s, on_request, &feeding);
 }

@@ -15,11 +15,12 @@
 #include "keys/one-time.h"
 #include "match/keyed.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 enum { NONE = UINT32_MAX };
 
 /* One way to read records: the kernel's, or that of another origin. */
-struct reader {
+struct record_reader {
 	struct format *format;
 	uint64_t origin;
 };
@@ -32,20 +33,20 @@ struct stock {
 };
 
 /* What the engine knows as one knock: a door's sequence, or a line of its file. */
-struct entry {
+struct engine_knock {
 	uint32_t door;
 	uint32_t stock; /* NONE: the sequence is the door's own */
 	uint32_t line;	/* as one_time_sequence() counts */
 };
 
 struct matcher {
-	struct reader readers[OTHER_LOGS_MAX + 1]; /* by record.origin */
+	struct record_reader readers[OTHER_LOGS_MAX + 1]; /* by record.origin */
 	size_t n_readers;
 	struct engine *engine;
 	struct keyed_matcher *keyed;
 	matcher_stray_fn stray;
 	void *stray_userdata;
-	struct entry *entries; /* by the engine's number */
+	struct engine_knock *entries; /* by the engine's number */
 	size_t n_entries;
 	struct stock *stocks;
 	size_t n_stocks;
@@ -69,7 +70,7 @@ static int make_readers(struct matcher *matcher, const struct config *config)
 
 	matcher->n_readers = 1;
 	for (size_t i = 0; r == 0 && i < config->n_logs; i++) {
-		struct reader *reader = &matcher->readers[matcher->n_readers++];
+		struct record_reader *reader = &matcher->readers[matcher->n_readers++];
 
 		reader->origin = config->logs[i].id;
 		r = format_new_custom(config->logs[i].pattern, &error, &reader->format);
@@ -77,20 +78,12 @@ static int make_readers(struct matcher *matcher, const struct config *config)
 	return r == -EINVAL ? -EBADMSG : r;
 }
 
-static void ignore_complaint(void *userdata, unsigned line, bool warning, const char *text)
-{
-	(void)userdata;
-	(void)line;
-	(void)warning;
-	(void)text;
-}
-
 /* The file's stock, which doors that name the same one share. */
 static int find_stock(struct matcher *matcher, const char *path, uint32_t *ret)
 {
 	struct one_time *file;
 	uint32_t i = 0;
-	int r = one_time_open(path, ignore_complaint, NULL, &file);
+	int r = one_time_open(path, NULL, NULL, &file);
 
 	if (r < 0)
 		return r;
@@ -139,17 +132,17 @@ static void fill_entries(struct matcher *matcher, const struct config *config, s
 
 		if (knock->sequence.n_steps > 0) {
 			knocks[n] = *knock;
-			matcher->entries[n++] = (struct entry){i, NONE, 0};
+			matcher->entries[n++] = (struct engine_knock){i, NONE, 0};
 		}
 		for (uint32_t j = 0; file && j < one_time_count(file); j++) {
 			knocks[n] = *knock;
 			knocks[n].sequence = *one_time_sequence(file, j);
-			matcher->entries[n++] = (struct entry){i, matcher->stock_of[i], j};
+			matcher->entries[n++] = (struct engine_knock){i, matcher->stock_of[i], j};
 		}
 	}
 }
 
-static int compile(struct matcher *matcher, const struct config *config)
+static int compile_engine(struct matcher *matcher, const struct config *config)
 {
 	CLEANUP(cleanup_free) const struct knock **list = NULL;
 	CLEANUP(cleanup_free) struct knock *knocks = NULL;
@@ -185,7 +178,7 @@ int matcher_new(const struct config *config, enum matcher_mode mode,
 	if (r == 0)
 		r = take_stock(matcher, config);
 	if (r == 0)
-		r = compile(matcher, config);
+		r = compile_engine(matcher, config);
 	if (r == 0)
 		r = keyed_matcher_new(config, predecessor ? predecessor->keyed : NULL,
 				      &matcher->keyed);
@@ -218,14 +211,15 @@ struct matcher *matcher_free(struct matcher *matcher)
 }
 
 /* One probe on its way through the engine. */
-struct feeding {
+struct probe_feeding {
 	struct matcher *matcher;
 	match_fn fn;
 	void *userdata;
 };
 
 /* The first door has the sequence, if one probe completes it for several. */
-static void ask_stock(struct matcher *matcher, const struct entry *entry, const struct match *match)
+static void ask_stock(struct matcher *matcher, const struct engine_knock *entry,
+		      const struct match *match)
 {
 	struct stock *stock = &matcher->stocks[entry->stock];
 
@@ -240,8 +234,8 @@ static void ask_stock(struct matcher *matcher, const struct entry *entry, const 
 
 static void on_match(void *userdata, const struct engine_match *of_engine)
 {
-	const struct feeding *feeding = userdata;
-	const struct entry *entry = &feeding->matcher->entries[of_engine->knock];
+	const struct probe_feeding *feeding = userdata;
+	const struct engine_knock *entry = &feeding->matcher->entries[of_engine->knock];
 	const struct match match = {
 		.door = entry->door, .source = of_engine->source, .knock = KNOCK_SEQUENCE};
 
@@ -254,7 +248,7 @@ static void on_match(void *userdata, const struct engine_match *of_engine)
 /* For whoever reads the file: who used the line, and when. */
 static int mark_used(struct stock *stock, const struct record *record)
 {
-	time_t seconds = (time_t)(record->realtime_us / 1000000);
+	time_t seconds = (time_t)(record->realtime_us / US_PER_S);
 	char remark[100], when[40] = "", source[ADDRESS_TEXT_MAX];
 	struct tm tm;
 
@@ -265,7 +259,7 @@ static int mark_used(struct stock *stock, const struct record *record)
 	return one_time_use(stock->file, remark);
 }
 
-static void use_stock(const struct feeding *feeding, struct stock *stock)
+static void use_stock(const struct probe_feeding *feeding, struct stock *stock)
 {
 	struct matcher *matcher = feeding->matcher;
 	int r = 0;
@@ -284,7 +278,7 @@ static void use_stock(const struct feeding *feeding, struct stock *stock)
 	feeding->fn(feeding->userdata, &stock->match);
 }
 
-static void use_stocks(const struct feeding *feeding)
+static void use_stocks(const struct probe_feeding *feeding)
 {
 	struct matcher *matcher = feeding->matcher;
 
@@ -299,7 +293,7 @@ static void use_stocks(const struct feeding *feeding)
 
 static bool read_probe(struct matcher *matcher, const struct record *record, struct probe *ret)
 {
-	const struct reader *reader;
+	const struct record_reader *reader;
 	enum format_verdict verdict;
 
 	if (record->origin >= matcher->n_readers)
@@ -313,7 +307,7 @@ static bool read_probe(struct matcher *matcher, const struct record *record, str
 
 static void on_answer(void *userdata, const struct keyed_answer *answer)
 {
-	const struct feeding *feeding = userdata;
+	const struct probe_feeding *feeding = userdata;
 	const struct matcher *matcher = feeding->matcher;
 	const struct request *request = answer->request;
 
@@ -335,10 +329,10 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 }
 
 /* `probe` is what the record says; NULL: it is none. */
-static enum engine_state decide(struct matcher *matcher, const struct record *record,
-				const struct probe *probe, match_fn fn, void *userdata)
+static enum engine_state decide_record(struct matcher *matcher, const struct record *record,
+				       const struct probe *probe, match_fn fn, void *userdata)
 {
-	const struct feeding feeding = {matcher, fn, userdata};
+	const struct probe_feeding feeding = {matcher, fn, userdata};
 	enum engine_state state;
 
 	/* Another boot, another clock: what was remembered cannot be compared any more. */
@@ -356,7 +350,7 @@ static enum engine_state decide(struct matcher *matcher, const struct record *re
 	matcher->counts.probes++;
 	state = engine_feed(matcher->engine, probe, on_match, (void *)&feeding);
 	use_stocks(&feeding);
-	if (keyed_matcher_feed(matcher->keyed, probe, record->realtime_us / 1000000, record->past,
+	if (keyed_matcher_feed(matcher->keyed, probe, record->realtime_us / US_PER_S, record->past,
 			       on_answer, (void *)&feeding))
 		state = ENGINE_UNDERWAY;
 	return state;
@@ -368,7 +362,7 @@ enum engine_state matcher_feed(struct matcher *matcher, const struct record *rec
 	struct probe probe;
 	bool is_probe = read_probe(matcher, record, &probe);
 
-	return decide(matcher, record, is_probe ? &probe : NULL, fn, userdata);
+	return decide_record(matcher, record, is_probe ? &probe : NULL, fn, userdata);
 }
 
 /* At most ENGINE_EXPECTED_MAX. */
@@ -387,7 +381,7 @@ static enum engine_state feed_some(struct matcher *matcher, const struct record 
 	}
 	engine_expect(matcher->engine, probes, n_probes);
 	for (size_t i = 0; i < n; i++)
-		state = decide(matcher, &records[i], of[i], fn, userdata);
+		state = decide_record(matcher, &records[i], of[i], fn, userdata);
 	return state;
 }
 
@@ -424,7 +418,7 @@ void matcher_set_stray(struct matcher *matcher, matcher_stray_fn fn, void *userd
 
 void matcher_tend(struct matcher *matcher, uint64_t realtime_us)
 {
-	keyed_matcher_tend(matcher->keyed, realtime_us / 1000000);
+	keyed_matcher_tend(matcher->keyed, realtime_us / US_PER_S);
 }
 
 bool matcher_knows(const struct matcher *matcher, const struct matcher *predecessor,
@@ -438,7 +432,7 @@ const struct keyed_counts *matcher_keyed_counts(const struct matcher *matcher)
 	return keyed_matcher_counts(matcher->keyed);
 }
 
-struct telling {
+struct progress_asker {
 	const struct matcher *matcher;
 	match_progress_fn fn;
 	void *userdata;
@@ -446,7 +440,7 @@ struct telling {
 
 static void on_progress(void *userdata, const struct engine_progress *progress)
 {
-	const struct telling *telling = userdata;
+	const struct progress_asker *telling = userdata;
 
 	telling->fn(telling->userdata,
 		    &(struct match_progress){
@@ -459,7 +453,7 @@ static void on_progress(void *userdata, const struct engine_progress *progress)
 
 void matcher_progress(const struct matcher *matcher, match_progress_fn fn, void *userdata)
 {
-	struct telling telling = {matcher, fn, userdata};
+	struct progress_asker telling = {matcher, fn, userdata};
 
 	if (matcher->probed)
 		engine_progress(matcher->engine, &matcher->probe, on_progress, &telling);

@@ -13,19 +13,12 @@
 #include "tap/destination.h"
 #include "tap/send.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 /* A SYN that came before the door was open is lost, and the kernel sends the next one a second
  * later only. So each try is a new SYN, with twice the patience of the one before: a door that
  * opens at once is not waited for, and a long way gets the time that it needs. */
 static const uint64_t first_patience_us = 50000, longest_patience_us = 3200000;
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* 0: there is a connection; -EAGAIN: not until `until_us`; another negative errno: refused. */
 static int await(int fd, uint64_t until_us)
@@ -35,14 +28,14 @@ static int await(int fd, uint64_t until_us)
 	socklen_t size = sizeof error;
 
 	for (;;) {
-		uint64_t now = now_us();
+		uint64_t now = clock_us(CLOCK_MONOTONIC);
 		int n = poll(&pollfd, 1, now < until_us ? (int)((until_us - now + 999) / 1000) : 0);
 
 		if (n > 0)
 			break;
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n == 0 && now_us() >= until_us)
+		if (n == 0 && clock_us(CLOCK_MONOTONIC) >= until_us)
 			return -EAGAIN;
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
@@ -75,7 +68,7 @@ static int try_one(const struct destination *to, uint64_t until_us, int *ret_fd)
 static int try_all(const struct destinations *to, uint16_t port, uint64_t patience_us,
 		   uint64_t deadline_us, int *ret_fd)
 {
-	uint64_t until = now_us();
+	uint64_t until = clock_us(CLOCK_MONOTONIC);
 	int r = -EAGAIN;
 
 	for (size_t i = 0; i < to->n; i++) {
@@ -86,19 +79,19 @@ static int try_all(const struct destinations *to, uint16_t port, uint64_t patien
 		r = try_one(&at, until, ret_fd);
 		if (r == 0)
 			return 0;
-		now = now_us();
+		now = clock_us(CLOCK_MONOTONIC);
 		if (now >= deadline_us)
 			return r;
 	}
-	if (until > now_us())
-		send_pause(until - now_us());
+	if (until > clock_us(CLOCK_MONOTONIC))
+		send_pause(until - clock_us(CLOCK_MONOTONIC));
 	return r;
 }
 
 int connect_patiently(const struct destinations *to, uint16_t port, uint64_t timeout_us,
 		      int *ret_fd)
 {
-	uint64_t deadline = now_us() + timeout_us, patience = first_patience_us;
+	uint64_t deadline = clock_us(CLOCK_MONOTONIC) + timeout_us, patience = first_patience_us;
 	int r;
 
 	do {
@@ -107,6 +100,6 @@ int connect_patiently(const struct destinations *to, uint16_t port, uint64_t tim
 			return 0;
 		if (patience < longest_patience_us)
 			patience *= 2;
-	} while (now_us() < deadline);
+	} while (clock_us(CLOCK_MONOTONIC) < deadline);
 	return r == -EAGAIN ? -ETIMEDOUT : r;
 }

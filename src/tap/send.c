@@ -12,13 +12,14 @@
 #include "core/sequence.h"
 #include "tap/destination.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 enum { TCP_OPTIONS = 40, TCP_HEADER = 20 + TCP_OPTIONS, TCP_CHECKSUM = 16, TCP_SYN = 0x02 };
 
 void send_pause(uint64_t us)
 {
-	struct timespec left = {.tv_sec = (time_t)(us / 1000000),
-				.tv_nsec = (long)(us % 1000000 * 1000)};
+	struct timespec left = {.tv_sec = (time_t)(us / US_PER_S),
+				.tv_nsec = (long)(us % US_PER_S * 1000)};
 
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;

@@ -6,10 +6,11 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "util/clock.h"
 #include "util/duration.h"
 #include "util/number.h"
 
-enum { US_PER_S = 1000000, DELAY_MAX_S = 60, TIMEOUT_MAX_S = 3600 };
+enum { DELAY_MAX_S = 60, TIMEOUT_MAX_S = 3600 };
 
 /* Packets that are sent at once may overtake each other on their way. */
 static const uint64_t default_delay_us = 50000, default_timeout_us = 10 * US_PER_S;

@@ -63,7 +63,7 @@ static void close_output(struct child *child)
 	child->output_fd = -1;
 }
 
-static void release(struct children *children, struct child *child)
+static void child_release(struct children *children, struct child *child)
 {
 	close_output(child);
 	cleanup_close(&child->pidfd);
@@ -82,7 +82,7 @@ struct children *children_free(struct children *children)
 			continue;
 		kill_group(child);
 		waitpid(child->pid, NULL, 0);
-		release(children, child);
+		child_release(children, child);
 	}
 	cleanup_close(&children->epoll_fd);
 	free(children);
@@ -91,8 +91,8 @@ struct children *children_free(struct children *children)
 
 /* The child starts as from a fresh login: default signals, nothing blocked, only 0, 1 and 2 open.
  */
-static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
-		   const struct child_files *files, int output_fd)
+static int prepare_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
+			 const struct child_files *files, int output_fd)
 {
 	sigset_t none, all;
 	int r;
@@ -129,7 +129,8 @@ static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attri
  * environment. */
 #define DOTS_64 "................................................................"
 
-static int spawn(char *const argv[], const struct child_files *files, int output_fd, pid_t *ret)
+static int spawn_program(char *const argv[], const struct child_files *files, int output_fd,
+			 pid_t *ret)
 {
 	static char *const environment[] = {
 		(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -146,7 +147,7 @@ static int spawn(char *const argv[], const struct child_files *files, int output
 		return -r;
 	r = posix_spawnattr_init(&attributes);
 	if (r == 0) {
-		r = -prepare(&actions, &attributes, files, output_fd);
+		r = -prepare_spawn(&actions, &attributes, files, output_fd);
 		if (r == 0)
 			r = posix_spawn(ret, argv[0], &actions, &attributes, argv, environment);
 		posix_spawnattr_destroy(&attributes);
@@ -155,7 +156,7 @@ static int spawn(char *const argv[], const struct child_files *files, int output
 	return -r;
 }
 
-static int watch(struct children *children, int fd, size_t place)
+static int children_watch(struct children *children, int fd, size_t place)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = place};
 
@@ -189,7 +190,8 @@ int children_spawn_files(struct children *children, char *const argv[],
 		.owner = owner,
 	};
 	/* The child's end blocks as any program expects of its output. */
-	r = fcntl(write_fd, F_SETFL, 0) < 0 ? -errno : spawn(argv, files, write_fd, &child->pid);
+	r = fcntl(write_fd, F_SETFL, 0) < 0 ? -errno
+					    : spawn_program(argv, files, write_fd, &child->pid);
 	if (r < 0) {
 		close_output(child);
 		child->pid = 0;
@@ -201,13 +203,13 @@ int children_spawn_files(struct children *children, char *const argv[],
 	child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
 	r = child->pidfd < 0 ? -errno : 0;
 	if (r == 0)
-		r = watch(children, child->pidfd, (size_t)(child - children->places));
+		r = children_watch(children, child->pidfd, (size_t)(child - children->places));
 	if (r == 0)
-		r = watch(children, child->output_fd, (size_t)(child - children->places));
+		r = children_watch(children, child->output_fd, (size_t)(child - children->places));
 	if (r < 0) {
 		kill_group(child);
 		waitpid(child->pid, NULL, 0);
-		release(children, child);
+		child_release(children, child);
 	}
 	return r;
 }
@@ -276,7 +278,7 @@ static void tidy_output(struct child *child)
 	child->output[child->n_output] = '\0';
 }
 
-static bool reap(struct children *children, struct child *child, struct child_exit *ret)
+static bool child_reap(struct children *children, struct child *child, struct child_exit *ret)
 {
 	siginfo_t info = {0};
 
@@ -291,7 +293,7 @@ static bool reap(struct children *children, struct child *child, struct child_ex
 		.timed_out = child->timed_out,
 	};
 	memcpy(ret->output, child->output, sizeof ret->output);
-	release(children, child);
+	child_release(children, child);
 	return true;
 }
 
@@ -321,7 +323,7 @@ bool children_next(struct children *children, uint64_t now_us, struct child_exit
 			break;
 		child = &children->places[event.data.u64];
 		read_output(child);
-		if (reap(children, child, ret))
+		if (child_reap(children, child, ret))
 			return true;
 	}
 	return false;

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/clock.h"
+
 #define US_PER_MS  UINT64_C(1000)
-#define US_PER_S   (1000 * US_PER_MS)
 #define US_PER_MIN (60 * US_PER_S)
 #define US_PER_H   (60 * US_PER_MIN)
 #define US_PER_D   (24 * US_PER_H)
@@ -57,7 +58,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static const char *skip_blanks(const char *text)
+static const char *skip_spaces(const char *text)
 {
 	return text + strspn(text, " \t\n\r");
 }
@@ -101,8 +102,8 @@ static uint64_t fraction_us(const char *digits, size_t n_digits, uint64_t unit)
 }
 
 /* Digits, perhaps with a point and more digits. */
-static int take_number(const char **text, uint64_t *ret_whole, const char **ret_digits,
-		       size_t *ret_n_digits)
+static int take_decimal(const char **text, uint64_t *ret_whole, const char **ret_digits,
+			size_t *ret_n_digits)
 {
 	const char *start = *text;
 	int r = take_whole(text, ret_whole);
@@ -131,10 +132,10 @@ static int take_term(const char **text, uint64_t *us)
 
 	if (**text == '-')
 		return -ERANGE;
-	r = take_number(text, &whole, &digits, &n_digits);
+	r = take_decimal(text, &whole, &digits, &n_digits);
 	if (r < 0)
 		return r;
-	*text = skip_blanks(*text);
+	*text = skip_spaces(*text);
 	unit = take_unit(text);
 	if (__builtin_mul_overflow(whole, unit, &whole) || __builtin_add_overflow(*us, whole, us) ||
 	    __builtin_add_overflow(*us, fraction_us(digits, n_digits, unit), us))
@@ -146,7 +147,7 @@ int duration_parse(const char *text, uint64_t *ret_us)
 {
 	uint64_t us = 0;
 
-	text = skip_blanks(text);
+	text = skip_spaces(text);
 	if (*text == '\0')
 		return -EINVAL;
 	while (*text != '\0') {
@@ -154,7 +155,7 @@ int duration_parse(const char *text, uint64_t *ret_us)
 
 		if (r < 0)
 			return r;
-		text = skip_blanks(text);
+		text = skip_spaces(text);
 	}
 	*ret_us = us;
 	return 0;

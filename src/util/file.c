@@ -34,7 +34,7 @@ int file_read(int fd, size_t max, char **ret_data, size_t *ret_size)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
+static int write_bytes(int fd, const char *data, size_t size)
 {
 	while (size > 0) {
 		ssize_t n = write(fd, data, size);
@@ -60,7 +60,7 @@ static int write_new(int directory_fd, const char *name, const void *data, size_
 	fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, data, size);
+	r = write_bytes(fd, data, size);
 	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
 		r = -errno;
 	return r;

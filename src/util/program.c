@@ -14,18 +14,11 @@
 
 #include "util/children.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 enum { LIMIT_S = 30, OUTPUT_MAX = 256 << 20 };
 
 DEFINE_CLEANUP(struct children *, children_free)
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static int make_file(const char *text)
 {
@@ -49,7 +42,7 @@ static int make_file(const char *text)
 	return fd;
 }
 
-static int read_all(int fd, char **ret)
+static int read_output(int fd, char **ret)
 {
 	struct stat status;
 	char *text;
@@ -71,7 +64,7 @@ static int read_all(int fd, char **ret)
 
 static int wait_for(struct children *children, struct child_exit *ret)
 {
-	while (!children_next(children, now_us(), ret)) {
+	while (!children_next(children, clock_us(CLOCK_MONOTONIC), ret)) {
 		struct pollfd poll_fd = {.fd = children_fd(children), .events = POLLIN};
 
 		if (poll(&poll_fd, 1, 100) < 0 && errno != EINTR)
@@ -80,7 +73,7 @@ static int wait_for(struct children *children, struct child_exit *ret)
 	return 0;
 }
 
-static int judge(const char *program, const struct child_exit *end, char *problem)
+static int explain_exit(const char *program, const struct child_exit *end, char *problem)
 {
 	if (end->timed_out) {
 		snprintf(problem, PROGRAM_PROBLEM_MAX, "%s: did not end within %d s", program,
@@ -98,7 +91,7 @@ static int judge(const char *program, const struct child_exit *end, char *proble
 	return end->status;
 }
 
-static int run(const char *const argv[], int input, int output, char *problem)
+static int run_to_end(const char *const argv[], int input, int output, char *problem)
 {
 	CLEANUP(cleanup_children_free) struct children *children = NULL;
 	const struct child_files files = {.input = input, .output = output};
@@ -107,14 +100,14 @@ static int run(const char *const argv[], int input, int output, char *problem)
 
 	if (r == 0)
 		r = children_spawn_files(children, (char *const *)argv, &files,
-					 now_us() + LIMIT_S * UINT64_C(1000000), NULL);
+					 clock_us(CLOCK_MONOTONIC) + LIMIT_S * US_PER_S, NULL);
 	if (r == 0)
 		r = wait_for(children, &end);
 	if (r < 0) {
 		snprintf(problem, PROGRAM_PROBLEM_MAX, "%s: %s", argv[0], strerror(-r));
 		return r;
 	}
-	return judge(argv[0], &end, problem);
+	return explain_exit(argv[0], &end, problem);
 }
 
 int program_run(const char *const argv[], const char *input, char **ret_output,
@@ -127,9 +120,9 @@ int program_run(const char *const argv[], const char *input, char **ret_output,
 	problem[0] = '\0';
 	if (input_fd < 0 || output_fd < 0)
 		return input_fd < 0 ? input_fd : output_fd;
-	status = run(argv, input_fd, output_fd, problem);
+	status = run_to_end(argv, input_fd, output_fd, problem);
 	if (status < 0 || !ret_output)
 		return status;
-	r = read_all(output_fd, ret_output);
+	r = read_output(output_fd, ret_output);
 	return r < 0 ? r : status;
 }

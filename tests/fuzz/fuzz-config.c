@@ -15,7 +15,7 @@
 #include "core/engine/engine.h"
 #include "core/keyed/keyed.h"
 #include "core/other-log.h"
-#include "core/user.h"
+#include "core/secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <systemd/sd-journal.h>
 
+#include "core/hash.h"
 #include "util/cleanup.h"
 #include "util/file.h"
 #include "util/number.h"
@@ -71,16 +72,9 @@ static int read_texts(struct audit_log *log, sd_journal *journal, struct visit *
 	return -ENOMEM;
 }
 
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-	for (; *text; text++)
-		hash = (hash ^ (uint8_t)*text) * UINT64_C(1099511628211); /* FNV-1a */
-	return (hash ^ '/') * UINT64_C(1099511628211);
-}
-
 static size_t *bucket_of(const struct audit_log *log, const struct visit *visit)
 {
-	uint64_t hash = hash_text(UINT64_C(14695981039346656037), visit->source);
+	uint64_t hash = hash_text(HASH_START, visit->source);
 
 	hash = hash_text(hash_text(hash, visit->door), visit->host);
 	return &log->buckets[(hash ^ hash >> 32) % log->n_buckets];

@@ -20,7 +20,6 @@
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/secret.h"
-#include "core/user.h"
 #include "match/checked-config.h"
 #include "util/cleanup.h"
 

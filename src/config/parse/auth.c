@@ -6,8 +6,8 @@
 
 #include "config/key.h"
 #include "core/door.h"
+#include "core/secret.h"
 #include "core/strv.h"
-#include "core/user.h"
 #include "core/visitor.h"
 #include "util/cleanup.h"
 

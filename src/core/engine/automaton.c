@@ -41,7 +41,7 @@ static uint32_t symbol_of(const struct step *step)
 
 /* The finalizer of SplitMix64 (Steele, Lea, Flood 2014); the keys come from the configuration, so
  * nobody can aim at its collisions. */
-static uint64_t mix(uint64_t x)
+static uint64_t hash_mix(uint64_t x)
 {
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
 	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
@@ -50,7 +50,7 @@ static uint64_t mix(uint64_t x)
 
 static size_t first_slot(const struct automaton *automaton, uint32_t from, uint32_t symbol)
 {
-	return mix((uint64_t)from << 32 | symbol) & automaton->edge_mask;
+	return hash_mix((uint64_t)from << 32 | symbol) & automaton->edge_mask;
 }
 
 /* The edge, or the free slot where it belongs. */
@@ -141,7 +141,7 @@ static void link_fails(struct automaton *automaton)
 	}
 }
 
-static int allocate(struct automaton *automaton, size_t n_sequences, size_t n_steps)
+static int automaton_allocate(struct automaton *automaton, size_t n_sequences, size_t n_steps)
 {
 	size_t n_edges = 16;
 
@@ -172,7 +172,7 @@ int automaton_new(const struct sequence *const *sequences, size_t n, struct auto
 		automaton_free(automaton);
 		return -E2BIG;
 	}
-	if (allocate(automaton, n, n_steps) < 0) {
+	if (automaton_allocate(automaton, n, n_steps) < 0) {
 		automaton_free(automaton);
 		return -ENOMEM;
 	}

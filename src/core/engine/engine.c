@@ -16,7 +16,7 @@
 
 enum { PAST_MIN = 4 };
 
-struct lane {
+struct engine_lane {
 	struct filter filter;
 	struct automaton *automaton;
 	struct tracker_table *trackers;
@@ -39,10 +39,10 @@ struct engine {
 	uint8_t hash_key[TRACKER_KEY_BYTES];
 	struct expected expected;
 	size_t n_lanes;
-	struct lane lanes[ENGINE_LANES_MAX];
+	struct engine_lane lanes[ENGINE_LANES_MAX];
 };
 
-static struct lane *find_lane(struct engine *engine, const struct filter *filter)
+static struct engine_lane *engine_find_lane(struct engine *engine, const struct filter *filter)
 {
 	for (size_t i = 0; i < engine->n_lanes; i++)
 		if (filter_equal(&engine->lanes[i].filter, filter))
@@ -54,7 +54,7 @@ static struct lane *find_lane(struct engine *engine, const struct filter *filter
 static int open_lanes(struct engine *engine, const struct knock *const *knocks, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct lane *lane = find_lane(engine, &knocks[i]->filter);
+		struct engine_lane *lane = engine_find_lane(engine, &knocks[i]->filter);
 
 		if (!lane) {
 			if (engine->n_lanes == ENGINE_LANES_MAX)
@@ -67,7 +67,7 @@ static int open_lanes(struct engine *engine, const struct knock *const *knocks, 
 	return 0;
 }
 
-static int lane_compile(struct lane *lane, const struct engine_limits *limits,
+static int lane_compile(struct engine_lane *lane, const struct engine_limits *limits,
 			const struct sequence *const *sequences)
 {
 	size_t n_past;
@@ -82,7 +82,7 @@ static int lane_compile(struct lane *lane, const struct engine_limits *limits,
 	return tracker_table_new(limits->max_sources, n_past, limits->hash_key, &lane->trackers);
 }
 
-static int lane_fill(struct lane *lane, const struct engine_limits *limits,
+static int lane_fill(struct engine_lane *lane, const struct engine_limits *limits,
 		     const struct knock *const *knocks, size_t n)
 {
 	const struct sequence **sequences = calloc(lane->n_knocks, sizeof *sequences);
@@ -160,7 +160,7 @@ static uint32_t tag_of(const struct probe *probe)
 	return ((uint32_t)probe->source_port << 16 | probe->port) ^ (uint32_t)(target >> 32);
 }
 
-static void report_matches(const struct lane *lane, const struct tracker *tracker,
+static void report_matches(const struct engine_lane *lane, const struct tracker *tracker,
 			   const struct probe *probe, engine_match_fn fn, void *userdata)
 {
 	struct automaton_end end = automaton_first(lane->automaton, tracker_node(tracker));
@@ -175,7 +175,7 @@ static void report_matches(const struct lane *lane, const struct tracker *tracke
 	}
 }
 
-static enum engine_state lane_feed(struct lane *lane, const struct probe *probe,
+static enum engine_state lane_feed(struct engine_lane *lane, const struct probe *probe,
 				   const struct address *source, uint32_t hash, engine_match_fn fn,
 				   void *userdata)
 {
@@ -205,7 +205,7 @@ static struct address source_of(const struct engine *engine, const struct probe 
 		       : probe->source;
 }
 
-static void lane_expect(const struct lane *lane, const struct expected *expected,
+static void lane_expect(const struct engine_lane *lane, const struct expected *expected,
 			const struct probe *probes)
 {
 	tracker_table_expect(lane->trackers, expected->hashes, expected->n);
@@ -257,7 +257,7 @@ enum engine_state engine_feed(struct engine *engine, const struct probe *probe, 
 	return state;
 }
 
-static void lane_progress(const struct lane *lane, const struct probe *probe,
+static void lane_progress(const struct engine_lane *lane, const struct probe *probe,
 			  const struct address *source, uint32_t hash, engine_progress_fn fn,
 			  void *userdata)
 {
@@ -294,7 +294,8 @@ void engine_progress(const struct engine *engine, const struct probe *probe, eng
 
 /* Any step that matters to a sequence of both automata is on the path to the old node, because
  * there the longest suffix of all steps was kept that begins some sequence. */
-static uint32_t translate(const struct lane *lane, const struct lane *other, uint32_t old_node)
+static uint32_t lane_translate(const struct engine_lane *lane, const struct engine_lane *other,
+			       uint32_t old_node)
 {
 	struct step steps[SEQUENCE_STEPS_MAX];
 	size_t n = automaton_path(other->automaton, old_node, steps);
@@ -305,7 +306,8 @@ static uint32_t translate(const struct lane *lane, const struct lane *other, uin
 	return node;
 }
 
-static void lane_inherit(struct lane *lane, const struct lane *other, const uint8_t *hash_key)
+static void lane_inherit(struct engine_lane *lane, const struct engine_lane *other,
+			 const uint8_t *hash_key)
 {
 	const struct tracker *old = NULL;
 
@@ -316,7 +318,7 @@ static void lane_inherit(struct lane *lane, const struct lane *other, const uint
 					  tracker_last_us(other->trackers, old));
 
 		tracker_inherit(lane->trackers, tracker, other->trackers, old);
-		tracker_move(tracker, translate(lane, other, tracker_node(old)));
+		tracker_move(tracker, lane_translate(lane, other, tracker_node(old)));
 	}
 }
 
@@ -325,7 +327,7 @@ void engine_inherit(struct engine *engine, const struct engine *other)
 	if (engine->ipv6_prefix != other->ipv6_prefix)
 		return;
 	for (size_t i = 0; i < other->n_lanes; i++) {
-		struct lane *lane = find_lane(engine, &other->lanes[i].filter);
+		struct engine_lane *lane = engine_find_lane(engine, &other->lanes[i].filter);
 
 		if (lane)
 			lane_inherit(lane, &other->lanes[i], engine->hash_key);

@@ -45,20 +45,20 @@ struct tracker_table {
 #define EPOCH_LEAD_US UINT64_C(3600000000)
 #define CLOCK_END_US  (UINT64_C(1) << 48)
 
-static uint32_t get24(const struct number24 *number)
+static uint32_t number24_get(const struct number24 *number)
 {
 	return number->bytes[0] | (uint32_t)number->bytes[1] << 8 |
 	       (uint32_t)number->bytes[2] << 16;
 }
 
-static void set24(struct number24 *number, uint32_t value)
+static void number24_set(struct number24 *number, uint32_t value)
 {
 	number->bytes[0] = (uint8_t)value;
 	number->bytes[1] = (uint8_t)(value >> 8);
 	number->bytes[2] = (uint8_t)(value >> 16);
 }
 
-static uint32_t get32(const uint8_t *bytes)
+static uint32_t bytes_get32(const uint8_t *bytes)
 {
 	uint32_t value;
 
@@ -66,7 +66,7 @@ static uint32_t get32(const uint8_t *bytes)
 	return value;
 }
 
-static void set32(uint8_t *bytes, uint32_t value)
+static void bytes_set32(uint8_t *bytes, uint32_t value)
 {
 	memcpy(bytes, &value, sizeof value);
 }
@@ -95,7 +95,7 @@ static const uint8_t *delta_at(const struct tracker_table *table, const struct t
 	return tracker->past + 4 * (table->n_past + i);
 }
 
-static struct tracker *at(const struct tracker_table *table, uint32_t i)
+static struct tracker *tracker_at(const struct tracker_table *table, uint32_t i)
 {
 	return (struct tracker *)(void *)(table->trackers + i * table->stride);
 }
@@ -105,10 +105,10 @@ uint32_t tracker_hash(const uint8_t key[static TRACKER_KEY_BYTES], const struct 
 	uint8_t hash[crypto_shorthash_BYTES];
 
 	crypto_shorthash(hash, source->bytes, sizeof source->bytes, key);
-	return get32(hash);
+	return bytes_get32(hash);
 }
 
-static struct number24 *bucket_of(const struct tracker_table *table, uint32_t hash)
+static struct number24 *tracker_bucket(const struct tracker_table *table, uint32_t hash)
 {
 	return &table->buckets[(uint64_t)hash * table->n_buckets >> 32];
 }
@@ -211,24 +211,24 @@ static uint64_t clock_of(struct tracker_table *table, uint64_t now_us)
 
 static void order_remove(struct tracker_table *table, struct tracker *tracker)
 {
-	uint32_t older = get24(&tracker->older), newer = get24(&tracker->newer);
+	uint32_t older = number24_get(&tracker->older), newer = number24_get(&tracker->newer);
 
 	if (older != NONE)
-		set24(&at(table, older)->newer, newer);
+		number24_set(&tracker_at(table, older)->newer, newer);
 	else
 		table->oldest = newer;
 	if (newer != NONE)
-		set24(&at(table, newer)->older, older);
+		number24_set(&tracker_at(table, newer)->older, older);
 	else
 		table->newest = older;
 }
 
 static void order_append(struct tracker_table *table, struct tracker *tracker, uint32_t i)
 {
-	set24(&tracker->older, table->newest);
-	set24(&tracker->newer, NONE);
+	number24_set(&tracker->older, table->newest);
+	number24_set(&tracker->newer, NONE);
 	if (table->newest != NONE)
-		set24(&at(table, table->newest)->newer, i);
+		number24_set(&tracker_at(table, table->newest)->newer, i);
 	else
 		table->oldest = i;
 	table->newest = i;
@@ -237,14 +237,14 @@ static void order_append(struct tracker_table *table, struct tracker *tracker, u
 static void drop_oldest(struct tracker_table *table)
 {
 	uint32_t i = table->oldest;
-	struct tracker *tracker = at(table, i);
-	struct number24 *link = bucket_of(table, tracker_hash(table->key, &tracker->source));
+	struct tracker *tracker = tracker_at(table, i);
+	struct number24 *link = tracker_bucket(table, tracker_hash(table->key, &tracker->source));
 
-	while (get24(link) != i)
-		link = &at(table, get24(link))->hash_next;
+	while (number24_get(link) != i)
+		link = &tracker_at(table, number24_get(link))->hash_next;
 	*link = tracker->hash_next;
 	order_remove(table, tracker);
-	set24(&tracker->hash_next, table->vacant);
+	number24_set(&tracker->hash_next, table->vacant);
 	table->vacant = i;
 	table->n_used--;
 }
@@ -257,23 +257,23 @@ static struct tracker *take_place(struct tracker_table *table, uint32_t *ret_i)
 		drop_oldest(table);
 	if (table->vacant != NONE) {
 		*ret_i = table->vacant;
-		tracker = at(table, table->vacant);
-		table->vacant = get24(&tracker->hash_next);
+		tracker = tracker_at(table, table->vacant);
+		table->vacant = number24_get(&tracker->hash_next);
 	} else {
 		*ret_i = table->n_touched;
-		tracker = at(table, table->n_touched++);
+		tracker = tracker_at(table, table->n_touched++);
 	}
 	table->n_used++;
 	return tracker;
 }
 
-static struct tracker *find(const struct tracker_table *table, const struct address *source,
-			    uint32_t hash, uint32_t *ret_i)
+static struct tracker *tracker_find(const struct tracker_table *table, const struct address *source,
+				    uint32_t hash, uint32_t *ret_i)
 {
-	uint32_t i = get24(bucket_of(table, hash));
+	uint32_t i = number24_get(tracker_bucket(table, hash));
 
 	while (i != NONE) {
-		struct tracker *tracker = at(table, i);
+		struct tracker *tracker = tracker_at(table, i);
 
 		/* Longer than a cache line: its end is on the way before it is needed. */
 		__builtin_prefetch((uint8_t *)tracker + table->stride - 1);
@@ -281,7 +281,7 @@ static struct tracker *find(const struct tracker_table *table, const struct addr
 			*ret_i = i;
 			return tracker;
 		}
-		i = get24(&tracker->hash_next);
+		i = number24_get(&tracker->hash_next);
 	}
 	return NULL;
 }
@@ -293,7 +293,7 @@ struct tracker *tracker_table_get(struct tracker_table *table, const struct addr
 	uint32_t i;
 
 	clock_of(table, now_us);
-	tracker = find(table, source, hash, &i);
+	tracker = tracker_find(table, source, hash, &i);
 	if (tracker) {
 		if (table->newest != i) {
 			order_remove(table, tracker);
@@ -304,9 +304,9 @@ struct tracker *tracker_table_get(struct tracker_table *table, const struct addr
 	tracker = take_place(table, &i);
 	tracker->source = *source;
 	set_last(tracker, 0);
-	set24(&tracker->node, 0);
-	tracker->hash_next = *bucket_of(table, hash);
-	set24(bucket_of(table, hash), i);
+	number24_set(&tracker->node, 0);
+	tracker->hash_next = *tracker_bucket(table, hash);
+	number24_set(tracker_bucket(table, hash), i);
 	order_append(table, tracker, i);
 	return tracker;
 }
@@ -317,9 +317,9 @@ __attribute__((always_inline)) static inline void prefetch(const struct tracker_
 {
 	if (i == NONE)
 		return;
-	__builtin_prefetch(at(table, i));
+	__builtin_prefetch(tracker_at(table, i));
 	if (table->stride > CACHE_LINE)
-		__builtin_prefetch((uint8_t *)at(table, i) + table->stride - 1);
+		__builtin_prefetch((uint8_t *)tracker_at(table, i) + table->stride - 1);
 }
 
 /* Each round waits for what the one before has asked for, all at once: first the buckets, then the
@@ -327,17 +327,17 @@ __attribute__((always_inline)) static inline void prefetch(const struct tracker_
 void tracker_table_expect(const struct tracker_table *table, const uint32_t *hashes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		__builtin_prefetch(bucket_of(table, hashes[i]));
+		__builtin_prefetch(tracker_bucket(table, hashes[i]));
 	for (size_t i = 0; i < n; i++)
-		prefetch(table, get24(bucket_of(table, hashes[i])));
+		prefetch(table, number24_get(tracker_bucket(table, hashes[i])));
 	for (size_t i = 0; i < n; i++) {
-		uint32_t first = get24(bucket_of(table, hashes[i]));
+		uint32_t first = number24_get(tracker_bucket(table, hashes[i]));
 
 		if (first == NONE)
 			continue;
-		prefetch(table, get24(&at(table, first)->older));
-		prefetch(table, get24(&at(table, first)->newer));
-		prefetch(table, get24(&at(table, first)->hash_next));
+		prefetch(table, number24_get(&tracker_at(table, first)->older));
+		prefetch(table, number24_get(&tracker_at(table, first)->newer));
+		prefetch(table, number24_get(&tracker_at(table, first)->hash_next));
 	}
 }
 
@@ -346,7 +346,7 @@ const struct tracker *tracker_table_find(const struct tracker_table *table,
 {
 	uint32_t i;
 
-	return find(table, source, hash, &i);
+	return tracker_find(table, source, hash, &i);
 }
 
 void tracker_table_expire(struct tracker_table *table, uint64_t now_us, uint64_t age_us)
@@ -354,7 +354,7 @@ void tracker_table_expire(struct tracker_table *table, uint64_t now_us, uint64_t
 	uint64_t clock_us = clock_of(table, now_us);
 
 	for (int i = 0; i < 2 && table->oldest != NONE; i++) {
-		if (last_of(at(table, table->oldest)) + age_us >= clock_us)
+		if (last_of(tracker_at(table, table->oldest)) + age_us >= clock_us)
 			return;
 		drop_oldest(table);
 	}
@@ -363,9 +363,9 @@ void tracker_table_expire(struct tracker_table *table, uint64_t now_us, uint64_t
 const struct tracker *tracker_table_next(const struct tracker_table *table,
 					 const struct tracker *tracker)
 {
-	uint32_t i = tracker ? get24(&tracker->newer) : table->oldest;
+	uint32_t i = tracker ? number24_get(&tracker->newer) : table->oldest;
 
-	return i != NONE ? at(table, i) : NULL;
+	return i != NONE ? tracker_at(table, i) : NULL;
 }
 
 const struct address *tracker_source(const struct tracker *tracker)
@@ -380,12 +380,12 @@ uint64_t tracker_last_us(const struct tracker_table *table, const struct tracker
 
 uint32_t tracker_node(const struct tracker *tracker)
 {
-	return get24(&tracker->node);
+	return number24_get(&tracker->node);
 }
 
 void tracker_move(struct tracker *tracker, uint32_t node)
 {
-	set24(&tracker->node, node);
+	number24_set(&tracker->node, node);
 }
 
 uint64_t tracker_elapsed_us(const struct tracker_table *table, struct tracker *tracker,
@@ -400,7 +400,7 @@ uint64_t tracker_elapsed_us(const struct tracker_table *table, struct tracker *t
 	if (last_us - now_us <= disorder_us)
 		return 0;
 	set_last(tracker, 0);
-	set24(&tracker->node, 0);
+	number24_set(&tracker->node, 0);
 	return UINT64_MAX;
 }
 
@@ -411,10 +411,10 @@ void tracker_push(const struct tracker_table *table, struct tracker *tracker, ui
 	uint64_t clock_us = now_us - table->epoch_us + 1;
 
 	memmove(tags + 4, tags, 4 * (table->n_past - 1));
-	set32(tags, tag);
+	bytes_set32(tags, tag);
 	if (table->n_past > 1) {
 		memmove(deltas + 4, deltas, 4 * (table->n_past - 2));
-		set32(deltas, delta_us < UINT32_MAX ? (uint32_t)delta_us : UINT32_MAX);
+		bytes_set32(deltas, delta_us < UINT32_MAX ? (uint32_t)delta_us : UINT32_MAX);
 	}
 	if (clock_us > last_of(tracker))
 		set_last(tracker, clock_us);
@@ -426,11 +426,11 @@ bool tracker_has(const struct tracker_table *table, const struct tracker *tracke
 	uint64_t age_us = delta_us;
 
 	for (size_t i = 0; age_us <= window_us; i++) {
-		if (get32(tag_at(tracker, i)) == tag)
+		if (bytes_get32(tag_at(tracker, i)) == tag)
 			return true;
 		if (i + 1 == table->n_past)
 			return false;
-		age_us += get32(delta_at(table, tracker, i));
+		age_us += bytes_get32(delta_at(table, tracker, i));
 	}
 	return false;
 }
@@ -440,7 +440,7 @@ uint64_t tracker_span_us(const struct tracker_table *table, const struct tracker
 	uint64_t span_us = 0;
 
 	for (size_t i = 0; i + 1 < n; i++)
-		span_us += get32(delta_at(table, tracker, i));
+		span_us += bytes_get32(delta_at(table, tracker, i));
 	return span_us;
 }
 
@@ -452,13 +452,14 @@ void tracker_inherit(struct tracker_table *table, struct tracker *tracker,
 
 	if (last_of(other) == 0)
 		return;
-	while (n < other_table->n_past && get32(delta_at(other_table, other, n - 1)) < UINT32_MAX)
+	while (n < other_table->n_past &&
+	       bytes_get32(delta_at(other_table, other, n - 1)) < UINT32_MAX)
 		n++;
 	for (size_t i = n; i > 0; i--) {
 		uint64_t delta_us = i < other_table->n_past
-					    ? get32(delta_at(other_table, other, i - 1))
+					    ? bytes_get32(delta_at(other_table, other, i - 1))
 					    : UINT64_MAX;
 
-		tracker_push(table, tracker, get32(tag_at(other, i - 1)), delta_us, last_us);
+		tracker_push(table, tracker, bytes_get32(tag_at(other, i - 1)), delta_us, last_us);
 	}
 }

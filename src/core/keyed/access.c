@@ -7,7 +7,7 @@
 #include "core/secret.h"
 #include "core/spa.h"
 
-static bool is_keyed(const struct door *door)
+static bool takes_keys(const struct door *door)
 {
 	return door->auth & (AUTH_TOKEN | AUTH_SPA);
 }
@@ -17,14 +17,14 @@ static int copy_doors(struct access *access, const struct door *doors, size_t n_
 	size_t n = 0;
 
 	for (size_t i = 0; i < n_doors; i++)
-		n += is_keyed(&doors[i]);
+		n += takes_keys(&doors[i]);
 	access->doors = calloc(n + 1, sizeof *access->doors);
 	if (!access->doors)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_doors; i++) {
 		struct access_door *door = &access->doors[access->n_doors];
 
-		if (!is_keyed(&doors[i]))
+		if (!takes_keys(&doors[i]))
 			continue;
 		memcpy(door->name, doors[i].name, sizeof door->name);
 		door->number = i;
@@ -49,14 +49,14 @@ static int copy_keys(struct access *access, const struct key_holder *keys, size_
 	return 0;
 }
 
-static void grant(struct access *access, size_t door, size_t key)
+static void access_grant(struct access *access, size_t door, size_t key)
 {
 	size_t pair = door * access->n_keys + key;
 
 	access->bits[pair / 8] |= (uint8_t)(1 << pair % 8);
 }
 
-static int compare_user(const void *user, const void *key)
+static int compare_holder(const void *user, const void *key)
 {
 	return strcmp(user, ((const struct key_holder *)key)->user);
 }
@@ -66,12 +66,12 @@ static void grant_users(struct access *access, size_t door, char *const *users,
 {
 	for (; users && *users; users++) {
 		const struct key_holder *key =
-			bsearch(*users, keys, access->n_keys, sizeof *keys, compare_user);
+			bsearch(*users, keys, access->n_keys, sizeof *keys, compare_holder);
 
 		if (key)
-			grant(access, door, (size_t)(key - keys));
+			access_grant(access, door, (size_t)(key - keys));
 		for (size_t i = 0; strcmp(*users, "*") == 0 && i < access->n_keys; i++)
-			grant(access, door, i);
+			access_grant(access, door, i);
 	}
 }
 

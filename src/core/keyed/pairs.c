@@ -36,7 +36,7 @@ static struct pairs_key key_of(const struct pairs *pairs, const uint16_t *ports)
 }
 
 /* From the key's bucket on, the first place that holds this. */
-static uint16_t *find(struct pairs *pairs, size_t bucket, uint16_t mark, int beyond)
+static uint16_t *pairs_find(struct pairs *pairs, size_t bucket, uint16_t mark, int beyond)
 {
 	for (;; bucket = (bucket + 1) % pairs->n_buckets) {
 		for (size_t i = 0; i < PAIRS_MARKS; i++)
@@ -50,7 +50,7 @@ void pairs_add(struct pairs *pairs, const uint16_t ports[static PAIRS_PORTS])
 {
 	struct pairs_key key = key_of(pairs, ports);
 
-	*find(pairs, key.bucket, 0, 1) = key.mark;
+	*pairs_find(pairs, key.bucket, 0, 1) = key.mark;
 }
 
 /* If it takes away the mark of another set, that one's place is the one that is left: two marks
@@ -59,5 +59,5 @@ void pairs_remove(struct pairs *pairs, const uint16_t ports[static PAIRS_PORTS])
 {
 	struct pairs_key key = key_of(pairs, ports);
 
-	*find(pairs, key.bucket, key.mark, -1) = 0;
+	*pairs_find(pairs, key.bucket, key.mark, -1) = 0;
 }

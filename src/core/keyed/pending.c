@@ -34,8 +34,8 @@ struct pending_tokens *pending_tokens_free(struct pending_tokens *table)
 }
 
 /* The port is a secret, so that nobody can aim at another's bucket. */
-static struct pending_token *bucket_of(struct pending_tokens *table, const struct address *source,
-				       uint16_t port)
+static struct pending_token *pending_bucket(struct pending_tokens *table,
+					    const struct address *source, uint16_t port)
 {
 	uint64_t words[2];
 
@@ -57,7 +57,7 @@ static bool is_same(const struct pending_token *a, const struct pending_token *b
 void pending_tokens_put(struct pending_tokens *table, const struct pending_token *pending_token)
 {
 	struct pending_token *bucket =
-		bucket_of(table, &pending_token->source, pending_token->port);
+		pending_bucket(table, &pending_token->source, pending_token->port);
 
 	for (size_t i = 0; i < WAYS; i++)
 		if (is_same(&bucket[i], pending_token))
@@ -69,7 +69,7 @@ void pending_tokens_put(struct pending_tokens *table, const struct pending_token
 bool pending_tokens_take(struct pending_tokens *table, const struct address *source, uint16_t port,
 			 struct pending_token *ret)
 {
-	struct pending_token *bucket = bucket_of(table, source, port);
+	struct pending_token *bucket = pending_bucket(table, source, port);
 
 	for (size_t i = 0; i < WAYS; i++) {
 		if (port == 0 || bucket[i].port != port ||

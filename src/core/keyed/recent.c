@@ -56,7 +56,7 @@ void recent_table_clear(struct recent_table *table)
 	memset(table->places, 0, table->n_buckets * WAYS * sizeof *table->places);
 }
 
-static struct recent *bucket_of(const struct recent_table *table, const struct address *source)
+static struct recent *recent_bucket(const struct recent_table *table, const struct address *source)
 {
 	uint8_t hash[crypto_shorthash_BYTES];
 	uint64_t word;
@@ -66,7 +66,7 @@ static struct recent *bucket_of(const struct recent_table *table, const struct a
 	return &table->places[(word & (table->n_buckets - 1)) * WAYS];
 }
 
-static void start(struct recent *recent, const struct address *source, uint64_t now_us)
+static void recent_start(struct recent *recent, const struct address *source, uint64_t now_us)
 {
 	memset(recent, 0, offsetof(struct recent, packets));
 	recent->source = *source;
@@ -74,9 +74,10 @@ static void start(struct recent *recent, const struct address *source, uint64_t 
 }
 
 /* The source's place, or the one that it shall have: the least recently seen. */
-static struct recent *find_place(const struct recent_table *table, const struct address *source)
+static struct recent *recent_find_slot(const struct recent_table *table,
+				       const struct address *source)
 {
-	struct recent *bucket = bucket_of(table, source), *oldest = bucket;
+	struct recent *bucket = recent_bucket(table, source), *oldest = bucket;
 
 	for (size_t i = 0; i < WAYS; i++) {
 		if (bucket[i].last_us > 0 && address_equal(&bucket[i].source, source))
@@ -90,12 +91,12 @@ static struct recent *find_place(const struct recent_table *table, const struct 
 struct recent *recent_table_get(struct recent_table *table, const struct address *source,
 				uint64_t now_us)
 {
-	struct recent *recent = find_place(table, source);
+	struct recent *recent = recent_find_slot(table, source);
 
 	now_us += now_us == 0; /* which means that nobody has the place */
 	if (recent->last_us == 0 || !address_equal(&recent->source, source) ||
 	    now_us > recent->last_us + RECENT_IDLE_US || now_us + DISORDER_US < recent->last_us)
-		start(recent, source, now_us);
+		recent_start(recent, source, now_us);
 	else if (now_us > recent->last_us)
 		recent->last_us = now_us;
 	return recent;
@@ -109,7 +110,7 @@ void recent_table_inherit(struct recent_table *table, const struct recent_table 
 
 		if (old->last_us == 0)
 			continue;
-		recent = find_place(table, &old->source);
+		recent = recent_find_slot(table, &old->source);
 		*recent = *old;
 		recent->tried = recent->compared = recent->paired = 0;
 		recent->awaits = false;
@@ -155,7 +156,7 @@ bool recent_is_spent(const struct recent *recent)
 	return recent->spent >> recent->newest & 1;
 }
 
-static void compare(struct recent *recent, const struct pairs *pairs, unsigned place)
+static void recent_compare(struct recent *recent, const struct pairs *pairs, unsigned place)
 {
 	uint16_t port = recent_port(recent, place);
 	uint32_t left = recent->classes[pairs_class(port)] & ~recent->spent;
@@ -177,7 +178,7 @@ bool recent_has_pair(struct recent *recent, const struct pairs *pairs)
 
 	for (uint32_t left = places & ~recent->compared & ~recent->spent; left != 0;
 	     left &= left - 1)
-		compare(recent, pairs, (unsigned)__builtin_ctz(left));
+		recent_compare(recent, pairs, (unsigned)__builtin_ctz(left));
 	return (recent->paired & ~recent->spent) != 0;
 }
 

@@ -36,7 +36,7 @@ struct selectors {
 	uint32_t heads[N_PORTS];
 };
 
-static struct cell *at(const struct selectors *selectors, uint32_t i)
+static struct cell *cell_at(const struct selectors *selectors, uint32_t i)
 {
 	return (struct cell *)(void *)(selectors->cells + i * selectors->stride);
 }
@@ -94,13 +94,13 @@ static uint32_t *find_link(struct selectors *selectors, uint16_t port, uint32_t 
 	uint32_t *link = &selectors->heads[port];
 
 	while (*link != SELECTORS_NONE && *link > i)
-		link = &at(selectors, *link)->next;
+		link = &cell_at(selectors, *link)->next;
 	return link;
 }
 
 static void unlink_cell(struct selectors *selectors, uint32_t i)
 {
-	struct cell *cell = at(selectors, i);
+	struct cell *cell = cell_at(selectors, i);
 
 	*find_link(selectors, cell->ports[0], i) = cell->next;
 	if (has_pairs(&selectors->options))
@@ -109,7 +109,7 @@ static void unlink_cell(struct selectors *selectors, uint32_t i)
 
 static void link_cell(struct selectors *selectors, uint32_t i)
 {
-	struct cell *cell = at(selectors, i);
+	struct cell *cell = cell_at(selectors, i);
 	uint32_t *link = find_link(selectors, cell->ports[0], i);
 
 	cell->next = *link;
@@ -122,7 +122,7 @@ static void fill_cell(struct selectors *selectors, size_t column, size_t row)
 {
 	const struct selectors_options *options = &selectors->options;
 	uint32_t i = (uint32_t)(row * selectors->n_columns + column);
-	struct cell *cell = at(selectors, i);
+	struct cell *cell = cell_at(selectors, i);
 
 	if (cell->is_used)
 		unlink_cell(selectors, i);
@@ -145,7 +145,7 @@ static size_t fill_step(struct selectors *selectors, uint64_t step, size_t n)
 }
 
 /* Gives each step of the window its column. */
-static void turn(struct selectors *selectors, uint64_t first)
+static void selectors_turn(struct selectors *selectors, uint64_t first)
 {
 	for (size_t i = 0; i < selectors->n_columns; i++) {
 		struct column *column = &selectors->columns[(first + i) % selectors->n_columns];
@@ -166,7 +166,7 @@ void selectors_move(struct selectors *selectors, uint64_t step, size_t n_rows)
 	if (step != selectors->step) {
 		selectors->step = step;
 		selectors->is_whole = false;
-		turn(selectors, step - side);
+		selectors_turn(selectors, step - side);
 		for (uint64_t s = step - reach; s <= step + reach; s++)
 			fill_step(selectors, s, SIZE_MAX);
 	}
@@ -186,7 +186,7 @@ uint32_t selectors_first(const struct selectors *selectors, uint16_t port)
 
 uint32_t selectors_next(const struct selectors *selectors, uint32_t cell)
 {
-	return at(selectors, cell)->next;
+	return cell_at(selectors, cell)->next;
 }
 
 size_t selectors_row(const struct selectors *selectors, uint32_t cell)
@@ -202,7 +202,7 @@ const struct pairs *selectors_pairs(const struct selectors *selectors)
 void selectors_prepare(const struct selectors *selectors, uint16_t port)
 {
 	if (selectors->heads[port] != SELECTORS_NONE)
-		__builtin_prefetch(at(selectors, selectors->heads[port]));
+		__builtin_prefetch(cell_at(selectors, selectors->heads[port]));
 }
 
 bool selectors_has(const struct selectors *selectors, uint64_t step)
@@ -221,7 +221,7 @@ uint64_t selectors_summary(const uint16_t *ports, size_t n)
 
 struct selector selectors_get(const struct selectors *selectors, uint32_t cell)
 {
-	const struct cell *found = at(selectors, cell);
+	const struct cell *found = cell_at(selectors, cell);
 
 	return (struct selector){
 		.row = selectors_row(selectors, cell),

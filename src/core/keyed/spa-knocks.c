@@ -20,14 +20,14 @@ struct spa_knocks {
 	bool is_wanted; /* some door takes them */
 };
 
-static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
+static void fill_port(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
 {
 	const struct spa_knocks *knocks = userdata;
 
 	ret_ports[0] = spa_port(&knocks->base->access.secrets[row], step);
 }
 
-static int compile(struct spa_knocks *knocks)
+static int spa_knocks_compile(struct spa_knocks *knocks)
 {
 	const struct access *access = &knocks->base->access;
 	size_t n_keys;
@@ -49,7 +49,7 @@ static int compile(struct spa_knocks *knocks)
 			.n_ports = 1,
 			.reach = keyed_reach(knocks->base),
 			.margin = keyed_margin(n_keys),
-			.fill = fill,
+			.fill = fill_port,
 			.userdata = knocks,
 		},
 		&knocks->selectors);
@@ -63,7 +63,7 @@ int spa_knocks_new(struct keyed_base *base, struct spa_knocks **ret)
 	if (!knocks)
 		return -ENOMEM;
 	knocks->base = base;
-	r = compile(knocks);
+	r = spa_knocks_compile(knocks);
 	if (r < 0) {
 		spa_knocks_free(knocks);
 		return r;
@@ -89,7 +89,7 @@ void spa_knocks_tend(struct spa_knocks *knocks, uint64_t step)
 }
 
 /* The door that a request names and that takes such; NULL: none. */
-static const struct access_door *find_door(const struct access *access, uint16_t tag)
+static const struct access_door *find_spa_door(const struct access *access, uint16_t tag)
 {
 	for (size_t i = 0; i < access->n_doors; i++)
 		if (access->doors[i].auth & AUTH_SPA && access->doors[i].tag == tag)
@@ -104,9 +104,10 @@ struct opened {
 	enum { NAMES_NONE, NAMES_THIS, NAMES_OTHER } source;
 };
 
-static enum request_verdict judge(const struct keyed_base *base, const struct keyed_case *one,
-				  const struct opened *opened, const struct access_door *door,
-				  int64_t off)
+static enum request_verdict opened_verdict(const struct keyed_base *base,
+					   const struct keyed_case *one,
+					   const struct opened *opened,
+					   const struct access_door *door, int64_t off)
 {
 	const struct access *access = &base->access;
 
@@ -125,14 +126,14 @@ static enum request_verdict judge(const struct keyed_base *base, const struct ke
 	return REQUEST_GOOD;
 }
 
-static void report(const struct keyed_base *base, const struct keyed_case *one,
-		   const struct opened *opened)
+static void report_opened(const struct keyed_base *base, const struct keyed_case *one,
+			  const struct opened *opened)
 {
-	const struct access_door *door = find_door(&base->access, opened->plain.door);
+	const struct access_door *door = find_spa_door(&base->access, opened->plain.door);
 	int64_t off = (int64_t)one->unix_s - opened->plain.time_s;
 	struct request request = {
 		.kind = KNOCK_SPA,
-		.verdict = judge(base, one, opened, door, off),
+		.verdict = opened_verdict(base, one, opened, door, off),
 		.door = door ? door->number : REQUEST_NOBODY,
 		.key = opened->key,
 		.source = one->probe->source,
@@ -187,7 +188,7 @@ static int open_with(const struct spa_knocks *knocks, const struct keyed_case *o
 	if (spa_open(key, probe->options, &probe->source, &opened->plain) == 0)
 		return 0;
 	opened->source = NAMES_OTHER;
-	return find_door(&knocks->base->access, opened->plain.door) ? 0 : -EBADMSG;
+	return find_spa_door(&knocks->base->access, opened->plain.door) ? 0 : -EBADMSG;
 }
 
 static bool is_request(const struct probe *probe)
@@ -215,7 +216,7 @@ void spa_knocks_feed(struct spa_knocks *knocks, const struct keyed_case *one)
 		cell = selectors_next(knocks->selectors, cell);
 	}
 	if (r == 0)
-		report(knocks->base, one, &opened);
+		report_opened(knocks->base, one, &opened);
 	else
 		report_unopened(one, r == -EAGAIN ? REQUEST_DROPPED : REQUEST_NO_KEY);
 }

@@ -28,7 +28,7 @@ struct pair {
 };
 
 /* The doors with one filter. */
-struct lane {
+struct token_lane {
 	struct keyed_base *base;
 	struct filter filter;
 	struct recent_table *recent;
@@ -40,13 +40,13 @@ struct lane {
 
 struct token_knocks {
 	struct keyed_base *base;
-	struct lane *lanes;
+	struct token_lane *lanes;
 	size_t n_lanes;
 };
 
-static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
+static void fill_ports(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
 {
-	const struct lane *lane = userdata;
+	const struct token_lane *lane = userdata;
 	const struct access *access = &lane->base->access;
 	const struct pair *pair = &lane->pairs[row];
 
@@ -54,14 +54,15 @@ static void fill(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
 		    ret_ports);
 }
 
-static bool is_in(const struct lane *lane, const struct access_door *door)
+static bool is_in(const struct token_lane *lane, const struct access_door *door)
 {
 	return door->auth & AUTH_TOKEN && filter_equal(&lane->filter, &door->filter);
 }
 
 /* The pairs of a key with a door that it may open, or of all keys with all doors, as long as the
  * doors ask for the source or don't. */
-static size_t collect(const struct lane *lane, bool all, bool bound, struct pair *ret_pairs)
+static size_t collect_pairs(const struct token_lane *lane, bool all, bool bound,
+			    struct pair *ret_pairs)
 {
 	const struct access *access = &lane->base->access;
 	size_t n = 0;
@@ -80,14 +81,14 @@ static size_t collect(const struct lane *lane, bool all, bool bound, struct pair
 	return n;
 }
 
-static void count_pairs(struct lane *lane, bool all)
+static void count_pairs(struct token_lane *lane, bool all)
 {
-	lane->n_unbound = collect(lane, all, false, NULL);
-	lane->n_pairs = lane->n_unbound + collect(lane, all, true, NULL);
+	lane->n_unbound = collect_pairs(lane, all, false, NULL);
+	lane->n_pairs = lane->n_unbound + collect_pairs(lane, all, true, NULL);
 }
 
 /* Keys of others are looked for too while they are few, to tell whose they are. */
-static int find_pairs(struct lane *lane)
+static int find_pairs(struct token_lane *lane)
 {
 	bool all = true;
 
@@ -101,12 +102,12 @@ static int find_pairs(struct lane *lane)
 	lane->pairs = calloc(lane->n_pairs + 1, sizeof *lane->pairs);
 	if (!lane->pairs)
 		return -ENOMEM;
-	collect(lane, all, false, lane->pairs);
-	collect(lane, all, true, lane->pairs + lane->n_unbound);
+	collect_pairs(lane, all, false, lane->pairs);
+	collect_pairs(lane, all, true, lane->pairs + lane->n_unbound);
 	return 0;
 }
 
-static int lane_compile(struct lane *lane)
+static int token_lane_compile(struct token_lane *lane)
 {
 	const struct keyed_base *base = lane->base;
 	int r = find_pairs(lane);
@@ -126,13 +127,14 @@ static int lane_compile(struct lane *lane)
 			.n_ports = TOKEN_PORTS,
 			.reach = keyed_reach(base),
 			.margin = keyed_margin(lane->n_pairs),
-			.fill = fill,
+			.fill = fill_ports,
 			.userdata = lane,
 		},
 		&lane->selectors);
 }
 
-static struct lane *find_lane(const struct token_knocks *knocks, const struct filter *filter)
+static struct token_lane *find_token_lane(const struct token_knocks *knocks,
+					  const struct filter *filter)
 {
 	for (size_t i = 0; i < knocks->n_lanes; i++)
 		if (filter_equal(&knocks->lanes[i].filter, filter))
@@ -154,13 +156,13 @@ int token_knocks_new(struct keyed_base *base, struct token_knocks **ret)
 		r = -ENOMEM;
 	for (size_t i = 0; r == 0 && i < access->n_doors; i++) {
 		const struct access_door *door = &access->doors[i];
-		struct lane *lane = &knocks->lanes[knocks->n_lanes];
+		struct token_lane *lane = &knocks->lanes[knocks->n_lanes];
 
-		if (!(door->auth & AUTH_TOKEN) || find_lane(knocks, &door->filter))
+		if (!(door->auth & AUTH_TOKEN) || find_token_lane(knocks, &door->filter))
 			continue;
-		*lane = (struct lane){.base = base, .filter = door->filter};
+		*lane = (struct token_lane){.base = base, .filter = door->filter};
 		knocks->n_lanes++;
-		r = lane_compile(lane);
+		r = token_lane_compile(lane);
 	}
 	if (r < 0) {
 		token_knocks_free(knocks);
@@ -170,7 +172,7 @@ int token_knocks_new(struct keyed_base *base, struct token_knocks **ret)
 	return 0;
 }
 
-static void lane_done(struct lane *lane)
+static void token_lane_done(struct token_lane *lane)
 {
 	recent_table_free(lane->recent);
 	selectors_free(lane->selectors);
@@ -183,7 +185,7 @@ struct token_knocks *token_knocks_free(struct token_knocks *knocks)
 	if (!knocks)
 		return NULL;
 	for (size_t i = 0; i < knocks->n_lanes; i++)
-		lane_done(&knocks->lanes[i]);
+		token_lane_done(&knocks->lanes[i]);
 	free(knocks->lanes);
 	free(knocks);
 	return NULL;
@@ -192,7 +194,7 @@ struct token_knocks *token_knocks_free(struct token_knocks *knocks)
 void token_knocks_inherit(struct token_knocks *knocks, const struct token_knocks *other)
 {
 	for (size_t i = 0; i < other->n_lanes; i++) {
-		struct lane *lane = find_lane(knocks, &other->lanes[i].filter);
+		struct token_lane *lane = find_token_lane(knocks, &other->lanes[i].filter);
 
 		if (lane)
 			recent_table_inherit(lane->recent, other->lanes[i].recent);
@@ -222,8 +224,8 @@ static int64_t off_s(uint64_t step, uint64_t unix_s)
 	return into < TOKEN_STEP_S ? 0 : into - TOKEN_STEP_S + 1;
 }
 
-static enum request_verdict judge(const struct lane *lane, const struct pair *pair,
-				  bool names_source, int64_t off)
+static enum request_verdict pair_verdict(const struct token_lane *lane, const struct pair *pair,
+					 bool names_source, int64_t off)
 {
 	const struct access *access = &lane->base->access;
 
@@ -236,15 +238,15 @@ static enum request_verdict judge(const struct lane *lane, const struct pair *pa
 	return REQUEST_GOOD;
 }
 
-static void report(const struct lane *lane, const struct keyed_case *one,
-		   const struct selector *selector, bool names_source)
+static void report_token(const struct token_lane *lane, const struct keyed_case *one,
+			 const struct selector *selector, bool names_source)
 {
 	const struct pair *pair = &lane->pairs[selector->row];
 	int64_t off = off_s(selector->step, one->unix_s);
 
 	one->fn(one->userdata, &(struct request){
 				       .kind = KNOCK_TOKEN,
-				       .verdict = judge(lane, pair, names_source, off),
+				       .verdict = pair_verdict(lane, pair, names_source, off),
 				       .door = lane->base->access.doors[pair->door].number,
 				       .key = pair->key,
 				       .source = one->probe->source,
@@ -260,7 +262,7 @@ struct seen {
 	uint64_t summary;
 };
 
-static struct seen see(const struct recent *recent)
+static struct seen seen_now(const struct recent *recent)
 {
 	struct seen seen;
 
@@ -277,7 +279,7 @@ static bool has_unbound(const struct seen *seen, const struct selector *selector
 }
 
 /* Whether one of the tokens that the port selects is complete; if so, it is told and used up. */
-static bool try_port(const struct lane *lane, const struct keyed_case *one, uint16_t port,
+static bool try_port(const struct token_lane *lane, const struct keyed_case *one, uint16_t port,
 		     const struct seen *seen, struct recent *recent)
 {
 	uint32_t cell = selectors_first(lane->selectors, port);
@@ -287,18 +289,18 @@ static bool try_port(const struct lane *lane, const struct keyed_case *one, uint
 
 		if (has_unbound(seen, &selector)) {
 			recent_spend(recent, selector.ports, TOKEN_PORTS);
-			report(lane, one, &selector, false);
+			report_token(lane, one, &selector, false);
 			return true;
 		}
 	}
 	return false;
 }
 
-static void try_unbound(const struct lane *lane, const struct keyed_case *one,
+static void try_unbound(const struct token_lane *lane, const struct keyed_case *one,
 			struct recent *recent)
 {
 	uint32_t places = recent->marked & ~recent->spent;
-	struct seen seen = see(recent);
+	struct seen seen = seen_now(recent);
 
 	for (uint32_t left = places; left != 0; left &= left - 1)
 		selectors_prepare(lane->selectors,
@@ -306,19 +308,19 @@ static void try_unbound(const struct lane *lane, const struct keyed_case *one,
 	for (uint32_t left = places; left != 0; left &= left - 1)
 		if (try_port(lane, one, recent_port(recent, (unsigned)__builtin_ctz(left)), &seen,
 			     recent))
-			seen = see(recent);
+			seen = seen_now(recent);
 }
 
 /* A computed token is told and used up if it is complete, else it waits for a port. */
-static void weigh(const struct lane *lane, const struct keyed_case *one,
-		  struct pending_token *token, struct recent *recent)
+static void settle_token(const struct token_lane *lane, const struct keyed_case *one,
+			 struct pending_token *token, struct recent *recent)
 {
 	const struct selector selector = {.row = token->row, .step = token->step};
-	struct seen seen = see(recent);
+	struct seen seen = seen_now(recent);
 
 	if (token_is_complete(token->ports, seen.ports, seen.n)) {
 		recent_spend(recent, token->ports, TOKEN_PORTS);
-		report(lane, one, &selector, true);
+		report_token(lane, one, &selector, true);
 		return;
 	}
 	for (size_t i = 0; i < TOKEN_PORTS; i++) {
@@ -335,8 +337,8 @@ static void weigh(const struct lane *lane, const struct keyed_case *one,
 
 /* Computes the tokens that name the probe's source and that the port at this place selects. False:
  * the source has used up its share. */
-static bool compute(const struct lane *lane, const struct keyed_case *one, struct recent *recent,
-		    unsigned place)
+static bool compute_tokens(const struct token_lane *lane, const struct keyed_case *one,
+			   struct recent *recent, unsigned place)
 {
 	const struct access *access = &lane->base->access;
 	uint32_t cell = selectors_first(lane->selectors, recent_port(recent, place));
@@ -353,7 +355,7 @@ static bool compute(const struct lane *lane, const struct keyed_case *one, struc
 			return false;
 		token_ports(&access->secrets[pair->key], access->doors[pair->door].name,
 			    selector.step, &one->probe->source, token.ports);
-		weigh(lane, one, &token, recent);
+		settle_token(lane, one, &token, recent);
 		sodium_memzero(&token, sizeof token);
 	}
 	recent->tried |= UINT32_C(1) << place;
@@ -361,8 +363,8 @@ static bool compute(const struct lane *lane, const struct keyed_case *one, struc
 }
 
 /* What has waited for the probe. Once its port is used up, the others go on waiting. */
-static void end_waiting(const struct lane *lane, const struct keyed_case *one,
-			struct recent *recent)
+static void feed_pending(const struct token_lane *lane, const struct keyed_case *one,
+			 struct recent *recent)
 {
 	const struct probe *probe = one->probe;
 	struct pending_token token;
@@ -370,11 +372,12 @@ static void end_waiting(const struct lane *lane, const struct keyed_case *one,
 	while (!recent_is_spent(recent) &&
 	       pending_tokens_take(lane->pending_token, &probe->source, probe->port, &token))
 		if (selectors_has(lane->selectors, token.step))
-			weigh(lane, one, &token, recent);
+			settle_token(lane, one, &token, recent);
 	sodium_memzero(&token, sizeof token);
 }
 
-static void try_bound(const struct lane *lane, const struct keyed_case *one, struct recent *recent)
+static void try_bound(const struct token_lane *lane, const struct keyed_case *one,
+		      struct recent *recent)
 {
 	const struct probe *probe = one->probe;
 	uint64_t second = probe->time_us / 1000000 + 1; /* 0: none */
@@ -392,12 +395,12 @@ static void try_bound(const struct lane *lane, const struct keyed_case *one, str
 		return;
 	}
 	for (; left != 0 && recent->refused_s != second; left &= left - 1)
-		if (!compute(lane, one, recent, (unsigned)__builtin_ctz(left)))
+		if (!compute_tokens(lane, one, recent, (unsigned)__builtin_ctz(left)))
 			recent->refused_s = second;
 }
 
 /* Marks a probe whose port selects tokens. */
-static void mark(const struct lane *lane, struct recent *recent, uint16_t port)
+static void mark_probe(const struct token_lane *lane, struct recent *recent, uint16_t port)
 {
 	uint32_t cell = selectors_first(lane->selectors, port);
 
@@ -406,7 +409,8 @@ static void mark(const struct lane *lane, struct recent *recent, uint16_t port)
 }
 
 /* Whether a selector is among what the source has probed. */
-static bool lane_feed(struct lane *lane, const struct keyed_case *one, const struct address *source)
+static bool token_lane_feed(struct token_lane *lane, const struct keyed_case *one,
+			    const struct address *source)
 {
 	const struct probe *probe = one->probe;
 	struct recent *recent = recent_table_get(lane->recent, source, probe->time_us);
@@ -414,9 +418,9 @@ static bool lane_feed(struct lane *lane, const struct keyed_case *one, const str
 	selectors_move(lane->selectors, one->step, ROWS_A_PROBE);
 	if (!recent_add(recent, probe->source_port, probe->port))
 		return false;
-	mark(lane, recent, probe->port);
+	mark_probe(lane, recent, probe->port);
 	if (recent->awaits)
-		end_waiting(lane, one, recent);
+		feed_pending(lane, one, recent);
 	if ((recent->marked & ~recent->spent) == 0)
 		return false;
 	if (recent_count(recent) < TOKEN_PORTS)
@@ -437,7 +441,7 @@ bool token_knocks_feed(struct token_knocks *knocks, const struct keyed_case *one
 		source = address_masked(&source, knocks->base->limits.ipv6_prefix);
 	for (size_t i = 0; i < knocks->n_lanes; i++)
 		if (filter_passes(&knocks->lanes[i].filter, one->probe) &&
-		    lane_feed(&knocks->lanes[i], one, &source))
+		    token_lane_feed(&knocks->lanes[i], one, &source))
 			underway = true;
 	return underway;
 }

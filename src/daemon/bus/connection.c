@@ -15,7 +15,7 @@ static const char bus_name[] = "org.knocktail";
 static const char default_address[] = "unix:path=/run/dbus/system_bus_socket";
 
 /* When to connect again after the bus has gone, and when after it would not have us. */
-#define AGAIN_US  UINT64_C(1000000)
+#define AGAIN_US  US_PER_S
 #define DENIED_US UINT64_C(30000000)
 
 /* A bus that does not read is told nothing more: signals are worth no memory, and no more are

@@ -17,8 +17,6 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-#define US_PER_S UINT64_C(1000000)
-
 static const char object_path[] = "/org/knocktail";
 static const char interface[] = "org.knocktail.Manager1";
 

@@ -25,8 +25,6 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define US_PER_S UINT64_C(1000000)
-
 DEFINE_CLEANUP(struct children *, children_free)
 DEFINE_CLEANUP(struct iptables *, iptables_free)
 DEFINE_CLEANUP(struct iptables_request *, iptables_request_free)

@@ -7,9 +7,8 @@
 
 #include "firewall/listing.h"
 #include "firewall/passage.h"
+#include "util/clock.h"
 #include "util/number.h"
-
-#define US_PER_S UINT64_C(1000000)
 
 enum { KEY_MAX = 128 };
 
