@@ -13,9 +13,11 @@
 
 #include "input/input.h"
 #include "util/cleanup.h"
+#include "util/file.h"
 #include "util/number.h"
+#include "util/state-file.h"
 
-static const char name[] = "position", temporary[] = ".position.new";
+static const char name[] = "position";
 
 enum { BOOT_ID_SIZE = 64 };
 
@@ -53,31 +55,20 @@ struct position *position_free(struct position *position)
 	return NULL;
 }
 
-/* The file: lines of KEY=VALUE, each once. */
-enum {
-	LINE_BOOT = 1 << 0,
-	LINE_JOURNAL_BOOT = 1 << 1,
-	LINE_MONOTONIC = 1 << 2,
-	LINE_CURSOR = 1 << 3,
-	LINE_END = 1 << 4,
-	LINES = (1 << 5) - 1,
+enum { KEY_BOOT, KEY_JOURNAL_BOOT, KEY_MONOTONIC, KEY_CURSOR, N_KEYS };
+
+static const char *const key_names[N_KEYS] = {
+	[KEY_BOOT] = "boot",
+	[KEY_JOURNAL_BOOT] = "journal_boot",
+	[KEY_MONOTONIC] = "monotonic_us",
+	[KEY_CURSOR] = "cursor",
 };
 
-struct reading {
+struct saved_position {
+	const char *boot_id;
 	struct input_position place;
-	unsigned lines;
 	bool other_boot;
 };
-
-static unsigned line_of(const char *key)
-{
-	static const char *const keys[] = {"boot", "journal_boot", "monotonic_us", "cursor", "end"};
-
-	for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++)
-		if (strcmp(key, keys[i]) == 0)
-			return 1u << i;
-	return 0;
-}
 
 /* Copies visible ASCII. */
 static int copy_word(const char *value, char *ret, size_t size)
@@ -85,114 +76,61 @@ static int copy_word(const char *value, char *ret, size_t size)
 	size_t length = strlen(value);
 
 	if (length == 0 || length >= size)
-		return -EBADMSG;
+		return -EINVAL;
 	for (size_t i = 0; i < length; i++)
 		if (!isgraph((unsigned char)value[i]))
-			return -EBADMSG;
+			return -EINVAL;
 	memcpy(ret, value, length + 1);
 	return 0;
 }
 
-static int read_line(const struct position *position, char *line, struct reading *reading)
+static int on_line(void *userdata, unsigned key, const char *key_name, const char *value)
 {
-	char *value = strchr(line, '=');
-	unsigned bit;
+	struct saved_position *saved = userdata;
 
-	if (!value || reading->lines & LINE_END)
-		return -EBADMSG;
-	*value++ = '\0';
-	bit = line_of(line);
-	if (bit == 0 || reading->lines & bit)
-		return -EBADMSG;
-	reading->lines |= bit;
-	switch (bit) {
-	case LINE_BOOT:
-		reading->other_boot = strcmp(value, position->boot_id) != 0;
+	(void)key_name;
+	switch (key) {
+	case KEY_BOOT:
+		saved->other_boot = strcmp(value, saved->boot_id) != 0;
 		return 0;
-	case LINE_JOURNAL_BOOT:
-		return copy_word(value, reading->place.boot, sizeof reading->place.boot);
-	case LINE_MONOTONIC:
-		return number_parse(value, strlen(value), &reading->place.monotonic_us) < 0
-			       ? -EBADMSG
-			       : 0;
-	case LINE_CURSOR:
-		return copy_word(value, reading->place.cursor, sizeof reading->place.cursor);
+	case KEY_JOURNAL_BOOT:
+		return copy_word(value, saved->place.boot, sizeof saved->place.boot);
+	case KEY_MONOTONIC:
+		return number_parse(value, strlen(value), &saved->place.monotonic_us);
+	case KEY_CURSOR:
+		return copy_word(value, saved->place.cursor, sizeof saved->place.cursor);
 	default:
-		return strcmp(value, "yes") == 0 ? 0 : -EBADMSG;
+		return -EINVAL;
 	}
 }
 
 int position_read(const struct position *position, struct input_position *ret)
 {
-	CLEANUP(cleanup_fclose) FILE *file = NULL;
-	struct reading reading = {0};
-	/* The longest line, its key, its end, and one byte that tells what is longer. */
-	char line[SOURCE_CURSOR_MAX + 32];
-	int fd, r = 0;
+	static const struct state_keys keys = {key_names, N_KEYS, N_KEYS};
+	struct saved_position saved = {.boot_id = position->boot_id};
+	int r = state_file_load(position->directory_fd, name, &keys, on_line, &saved);
 
-	fd = openat(position->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	file = fdopen(fd, "re");
-	if (!file) {
-		close(fd);
-		return -ENOMEM;
-	}
-	while (r == 0 && fgets(line, sizeof line, file)) {
-		size_t length = strlen(line);
-
-		if (length == 0 || line[length - 1] != '\n')
-			return -EBADMSG;
-		line[length - 1] = '\0';
-		r = read_line(position, line, &reading);
-	}
-	if (r == 0 && ferror(file))
-		return -EIO;
-	if (r < 0 || reading.lines != LINES)
-		return -EBADMSG;
-	if (reading.other_boot)
+	if (r < 0)
+		return r;
+	if (saved.other_boot)
 		return -ESTALE;
-	*ret = reading.place;
+	*ret = saved.place;
 	return 0;
-}
-
-static int write_file(const struct position *position, const struct input_position *place)
-{
-	bool failed;
-	FILE *file;
-	int fd;
-
-	/* Whatever is there, a pipe that nobody reads for example, it is not waited for. */
-	unlinkat(position->directory_fd, temporary, 0);
-	fd = openat(position->directory_fd, temporary,
-		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	file = fdopen(fd, "we");
-	if (!file) {
-		close(fd);
-		return -ENOMEM;
-	}
-	fprintf(file,
-		"boot=%s\njournal_boot=%s\nmonotonic_us=%" PRIu64 "\ncursor=%s\n"
-		"end=yes\n",
-		position->boot_id, place->boot, place->monotonic_us, place->cursor);
-	failed = ferror(file);
-	if (fclose(file) != 0)
-		return -errno;
-	return failed ? -EIO : 0;
 }
 
 /* Nothing is synced: a power cut ends the boot that the position is of. */
 int position_write(struct position *position, const struct input_position *place)
 {
-	int r = write_file(position, place);
+	char text[SOURCE_CURSOR_MAX + 256];
+	int length = snprintf(text, sizeof text,
+			      "boot=%s\njournal_boot=%s\nmonotonic_us=%" PRIu64 "\ncursor=%s\n"
+			      "end=yes\n",
+			      position->boot_id, place->boot, place->monotonic_us, place->cursor);
+	int r = -ENAMETOOLONG;
 
-	if (r == 0 && renameat(position->directory_fd, temporary, position->directory_fd, name) < 0)
-		r = -errno;
-	if (r < 0) {
-		unlinkat(position->directory_fd, temporary, 0);
+	if (length < (int)sizeof text)
+		r = file_replace_unsynced(position->directory_fd, name, text, (size_t)length, 0600);
+	if (r < 0)
 		unlinkat(position->directory_fd, name, 0);
-	}
 	return r;
 }

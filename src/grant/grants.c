@@ -13,7 +13,6 @@
 #include "grant/store.h"
 #include "grant/table.h"
 #include "util/cleanup.h"
-#include "util/clock.h"
 
 /* How many are closed in one go: when thousands are due in one second, records are read in between.
  * Restoring one to a firewall that was flushed costs more: nft looks up the name of a service each

@@ -17,6 +17,7 @@
 #include "firewall/passage.h"
 #include "util/cleanup.h"
 #include "util/number.h"
+#include "util/state-file.h"
 
 enum { NAME_SIZE = DOOR_NAME_MAX + ADDRESS_TEXT_MAX + 2, BOOT_ID_SIZE = 64 };
 
@@ -131,25 +132,31 @@ int store_remove(struct store *store, const char *door, const struct address *so
 	return r;
 }
 
-/* The lines of a state file other than the passage's: all but the last two are required, none may
- * be there twice. */
+/* The keys of a state file other than the passage's. */
 enum {
-	LINE_DOOR = 1 << 0,
-	LINE_SOURCE = 1 << 1,
-	LINE_BOOT = 1 << 2,
-	LINE_DEADLINE = 1 << 3,
-	LINE_STATE = 1 << 4,
-	LINE_OPENED = 1 << 5,
-	LINE_END = 1 << 6,
-	LINES = (1 << 7) - 1,
-	LINE_USER = 1 << 7,
-	LINE_SECONDS = 1 << 8,
+	KEY_DOOR,
+	KEY_SOURCE,
+	KEY_BOOT,
+	KEY_DEADLINE,
+	KEY_STATE,
+	KEY_OPENED,
+	N_NEEDED_KEYS,
+	KEY_USER = N_NEEDED_KEYS,
+	KEY_SECONDS,
+	N_KEYS
+};
+
+static const char *const key_names[N_KEYS] = {
+	[KEY_DOOR] = "door",   [KEY_SOURCE] = "source",
+	[KEY_BOOT] = "boot",   [KEY_DEADLINE] = "deadline_us",
+	[KEY_STATE] = "state", [KEY_OPENED] = "opened",
+	[KEY_USER] = "user",   [KEY_SECONDS] = "seconds",
 };
 
 /* What has been read of a state file so far. */
 struct state_file_lines {
+	const char *boot_id;
 	struct stored_grant stored;
-	unsigned seen; /* LINE_* */
 	bool other_boot;
 };
 
@@ -190,95 +197,52 @@ static int lines_read_state(const char *value, enum stored_state *state)
 	return -EINVAL;
 }
 
-static unsigned line_bit(const char *key)
+static int on_line(void *userdata, unsigned key, const char *name, const char *value)
 {
-	static const char *const keys[] = {"door",   "source", "boot", "deadline_us", "state",
-					   "opened", "end",    "user", "seconds"};
+	struct state_file_lines *lines = userdata;
+	struct stored_grant *stored = &lines->stored;
+	int r;
 
-	for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++)
-		if (strcmp(key, keys[i]) == 0)
-			return 1u << i;
-	return 0;
-}
-
-static int lines_read_line(const struct store *store, char *line, struct state_file_lines *lines)
-{
-	char *value = strchr(line, '=');
-	unsigned bit;
-
-	if (!value || lines->seen & LINE_END)
-		return -EINVAL;
-	*value++ = '\0';
-	bit = line_bit(line);
-	if (lines->seen & bit)
-		return -EINVAL;
-	lines->seen |= bit;
-	switch (bit) {
-	case LINE_DOOR:
-		return lines_read_door(value, lines->stored.door);
-	case LINE_SOURCE:
-		return address_parse(value, &lines->stored.source);
-	case LINE_BOOT:
-		lines->other_boot = strcmp(value, store->boot_id) != 0;
+	switch (key) {
+	case KEY_DOOR:
+		return lines_read_door(value, stored->door);
+	case KEY_SOURCE:
+		return address_parse(value, &stored->source);
+	case KEY_BOOT:
+		lines->other_boot = strcmp(value, lines->boot_id) != 0;
 		return 0;
-	case LINE_DEADLINE:
-		return number_parse(value, strlen(value), &lines->stored.deadline_us);
-	case LINE_STATE:
-		return lines_read_state(value, &lines->stored.state);
-	case LINE_OPENED:
-		return number_parse(value, strlen(value), &lines->stored.n_opened);
-	case LINE_END:
-		return 0;
-	case LINE_USER:
-		return lines_read_user(value, lines->stored.user);
-	case LINE_SECONDS:
-		return lines_read_seconds(value, &lines->stored.seconds);
+	case KEY_DEADLINE:
+		return number_parse(value, strlen(value), &stored->deadline_us);
+	case KEY_STATE:
+		return lines_read_state(value, &stored->state);
+	case KEY_OPENED:
+		return number_parse(value, strlen(value), &stored->n_opened);
+	case KEY_USER:
+		return lines_read_user(value, stored->user);
+	case KEY_SECONDS:
+		return lines_read_seconds(value, &stored->seconds);
 	default:
-		return passage_read_line(line, value, &lines->stored.passage);
+		r = passage_read_line(name, value, &stored->passage);
+		return r == -ENOENT ? -EINVAL : r; /* a key that no passage has */
 	}
-}
-
-static int lines_read_all(const struct store *store, FILE *file, struct state_file_lines *lines)
-{
-	CLEANUP(cleanup_free) char *line = NULL;
-	size_t size = 0;
-	ssize_t n;
-	int r = 0;
-
-	while (r == 0 && (n = getline(&line, &size, file)) > 0) {
-		if (line[n - 1] != '\n' || strlen(line) != (size_t)n)
-			return -EINVAL;
-		line[n - 1] = '\0';
-		r = lines_read_line(store, line, lines);
-	}
-	return r == 0 && ferror(file) ? -EIO : r;
 }
 
 /* 0: a whole state file whose name is its own. -EINVAL: not one. Another error: not readable now.
  */
-static int state_file_read(const struct store *store, const char *name, struct stored_grant *ret)
+static int store_read_file(const struct store *store, const char *name, struct stored_grant *ret)
 {
-	CLEANUP(cleanup_fclose) FILE *file = NULL;
-	struct state_file_lines lines = {0};
+	static const struct state_keys keys = {key_names, N_KEYS, N_NEEDED_KEYS};
+	struct state_file_lines lines = {.boot_id = store->boot_id};
 	char own_name[NAME_SIZE];
-	int fd, r;
+	int r = state_file_load(store->directory_fd, name, &keys, on_line, &lines);
 
-	fd = openat(store->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return errno == ELOOP ? -EINVAL : -errno;
-	file = fdopen(fd, "re");
-	if (!file) {
-		close(fd);
-		return -ENOMEM;
-	}
-	r = lines_read_all(store, file, &lines);
 	state_file_name(lines.stored.door, &lines.stored.source, own_name);
-	if (r == 0 && ((lines.seen & LINES) != LINES || !passage_is_whole(lines.stored.passage) ||
-		       strcmp(name, own_name) != 0))
+	if (r == -EBADMSG ||
+	    (r == 0 && (!passage_is_whole(lines.stored.passage) || strcmp(name, own_name) != 0)))
 		r = -EINVAL;
 	if (r < 0) {
 		passage_free(lines.stored.passage);
-		return r == -ENOENT ? -EINVAL : r; /* a key that no passage has */
+		return r;
 	}
 	if (lines.other_boot)
 		lines.stored.deadline_us = 0;
@@ -324,7 +288,7 @@ int store_read(struct store *store, store_found_fn found, void *userdata)
 			return -errno;
 		if (entry->d_name[0] == '.' || entry->d_type == DT_DIR)
 			continue;
-		r = state_file_read(store, entry->d_name, &stored);
+		r = store_read_file(store, entry->d_name, &stored);
 		if (r == -EINVAL && state_file_read_name(entry->d_name, &stored) < 0)
 			unlinkat(store->directory_fd, entry->d_name, 0);
 		else if (r == -EINVAL)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,6 +168,26 @@ int children_spawn(struct children *children, char *const argv[], uint64_t kill_
 {
 	return children_spawn_files(children, argv, &(struct child_files){-1, -1}, kill_at_us,
 				    owner);
+}
+
+int children_file(const char *text)
+{
+	CLEANUP(cleanup_close) int fd = memfd_create("knocktail", MFD_CLOEXEC);
+	size_t length = text ? strlen(text) : 0, done = 0;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	while (done < length) {
+		ssize_t n = pwrite(fd, text + done, length - done, (off_t)done);
+
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	r = fd;
+	fd = -1;
+	return r;
 }
 
 int children_spawn_files(struct children *children, char *const argv[],

@@ -41,6 +41,10 @@ struct child_files {
 int children_spawn_files(struct children *children, char *const argv[],
 			 const struct child_files *files, uint64_t kill_at_us, void *owner);
 
+/* A file in memory for a child: with this text to read (NULL: none), or to write to. The descriptor
+ * or a negative errno. */
+int children_file(const char *text);
+
 /* Moves the limit of the owner's child, if it has one that runs. */
 void children_limit(struct children *children, const void *owner, uint64_t kill_at_us);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,22 +13,38 @@
 
 #include "util/cleanup.h"
 
+/* A regular file says how much room it needs. */
+static size_t room_for(int fd, size_t max)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (size_t)status.st_size < max
+		       ? (size_t)status.st_size
+		       : max;
+}
+
 int file_read(int fd, size_t max, char **ret_data, size_t *ret_size)
 {
-	CLEANUP(cleanup_free) char *data = malloc(max + 1);
-	size_t size = 0;
+	size_t room = room_for(fd, max), size = 0;
+	CLEANUP(cleanup_free) char *data = malloc(room + 1);
 	ssize_t n;
 
 	if (!data)
 		return -ENOMEM;
 	do {
-		n = read(fd, data + size, max + 1 - size);
+		if (size > room) { /* it has grown meanwhile */
+			char *larger = room < max ? realloc(data, max + 1) : NULL;
+
+			if (!larger)
+				return room < max ? -ENOMEM : -EFBIG;
+			data = larger;
+			room = max;
+		}
+		n = read(fd, data + size, room + 1 - size);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		size += n > 0 ? (size_t)n : 0;
-	} while (n != 0 && size <= max);
-	if (size > max)
-		return -EFBIG;
+	} while (n != 0);
 	data[size] = '\0';
 	*ret_data = TAKE_PTR(data);
 	*ret_size = size;
@@ -51,7 +68,8 @@ static int write_bytes(int fd, const char *data, size_t size)
 
 /* What has the name already, of a writer that died, goes: it may be a pipe that nobody reads, or
  * another file's second name. */
-static int write_new(int directory_fd, const char *name, const void *data, size_t size, mode_t mode)
+static int write_new(int directory_fd, const char *name, const void *data, size_t size, mode_t mode,
+		     bool sync)
 {
 	CLEANUP(cleanup_close) int fd = -1;
 	int r;
@@ -61,26 +79,38 @@ static int write_new(int directory_fd, const char *name, const void *data, size_
 	if (fd < 0)
 		return -errno;
 	r = write_bytes(fd, data, size);
-	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
+	if (r == 0 && (fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0)))
 		r = -errno;
 	return r;
 }
 
-int file_replace(int directory_fd, const char *name, const void *data, size_t size, mode_t mode)
+static int replace_file(int directory_fd, const char *name, const void *data, size_t size,
+			mode_t mode, bool sync)
 {
 	char temporary[NAME_MAX + 1];
 	int r;
 
 	if (snprintf(temporary, sizeof temporary, ".%s.new", name) >= (int)sizeof temporary)
 		return -ENAMETOOLONG;
-	r = write_new(directory_fd, temporary, data, size, mode);
+	r = write_new(directory_fd, temporary, data, size, mode, sync);
 	if (r == 0 && renameat(directory_fd, temporary, directory_fd, name) < 0)
 		r = -errno;
 	if (r < 0) {
 		unlinkat(directory_fd, temporary, 0);
 		return r;
 	}
-	return fsync(directory_fd) < 0 ? -errno : 0;
+	return sync && fsync(directory_fd) < 0 ? -errno : 0;
+}
+
+int file_replace(int directory_fd, const char *name, const void *data, size_t size, mode_t mode)
+{
+	return replace_file(directory_fd, name, data, size, mode, true);
+}
+
+int file_replace_unsynced(int directory_fd, const char *name, const void *data, size_t size,
+			  mode_t mode)
+{
+	return replace_file(directory_fd, name, data, size, mode, false);
 }
 
 size_t file_count_open(const char *part)

@@ -4,9 +4,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* All that is in the file, and a NUL behind it, to be freed. 0; -EFBIG: it is longer than `max`;
- * another negative errno.
- */
+/* All that is left to read of the file, and a NUL behind it, to be freed. 0; -EFBIG: it is longer
+ * than `max`; another negative errno. */
 int file_read(int fd, size_t max, char **ret_data, size_t *ret_size);
 
 /* Puts a file of these bytes in the place of another, or where there was none. It is there as a
@@ -14,6 +13,10 @@ int file_read(int fd, size_t max, char **ret_data, size_t *ret_size);
  * negative errno: the old file is in its place, or (only if that was the last thing to fail) the
  * new one. */
 int file_replace(int directory_fd, const char *name, const void *data, size_t size, mode_t mode);
+
+/* The same, but a power cut may undo it or leave half: for what the next boot does not need. */
+int file_replace_unsynced(int directory_fd, const char *name, const void *data, size_t size,
+			  mode_t mode);
 
 /* How many of this process's descriptors are files with this text in their paths; 0 where /proc
  * does not tell. */

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,52 +13,11 @@
 #include "util/children.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/file.h"
 
 enum { LIMIT_S = 30, OUTPUT_MAX = 256 << 20 };
 
 DEFINE_CLEANUP(struct children *, children_free)
-
-static int make_file(const char *text)
-{
-	size_t length = text ? strlen(text) : 0, done = 0;
-	int fd = memfd_create("knocktail", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	while (done < length) {
-		ssize_t n = write(fd, text + done, length - done);
-
-		if (n < 0) {
-			int r = -errno;
-
-			close(fd);
-			return r;
-		}
-		done += (size_t)n;
-	}
-	lseek(fd, 0, SEEK_SET);
-	return fd;
-}
-
-static int read_output(int fd, char **ret)
-{
-	struct stat status;
-	char *text;
-
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	if (status.st_size > OUTPUT_MAX)
-		return -EFBIG;
-	text = calloc(1, (size_t)status.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	if (pread(fd, text, (size_t)status.st_size, 0) != status.st_size) {
-		free(text);
-		return -EIO;
-	}
-	*ret = text;
-	return 0;
-}
 
 static int wait_for(struct children *children, struct child_exit *ret)
 {
@@ -113,8 +70,9 @@ static int run_to_end(const char *const argv[], int input, int output, char *pro
 int program_run(const char *const argv[], const char *input, char **ret_output,
 		char problem[static PROGRAM_PROBLEM_MAX])
 {
-	CLEANUP(cleanup_close) int input_fd = make_file(input);
-	CLEANUP(cleanup_close) int output_fd = make_file(NULL);
+	CLEANUP(cleanup_close) int input_fd = children_file(input);
+	CLEANUP(cleanup_close) int output_fd = children_file(NULL);
+	size_t size;
 	int r, status;
 
 	problem[0] = '\0';
@@ -123,6 +81,8 @@ int program_run(const char *const argv[], const char *input, char **ret_output,
 	status = run_to_end(argv, input_fd, output_fd, problem);
 	if (status < 0 || !ret_output)
 		return status;
-	r = read_output(output_fd, ret_output);
+	if (lseek(output_fd, 0, SEEK_SET) < 0)
+		return -errno;
+	r = file_read(output_fd, OUTPUT_MAX, ret_output, &size);
 	return r < 0 ? r : status;
 }

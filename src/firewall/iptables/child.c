@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "firewall/backend.h"
 #include "util/children.h"
 #include "util/cleanup.h"
+#include "util/file.h"
 
 enum { LISTING_MAX = 64 << 20 };
 
@@ -27,27 +27,6 @@ const char *iptables_name(enum family family)
 	return programs[family].name;
 }
 
-/* A file for a child to read from its beginning, or to write to. */
-static int child_make_file(const char *text)
-{
-	CLEANUP(cleanup_close) int fd = memfd_create("knocktail-iptables", MFD_CLOEXEC);
-	size_t length = strlen(text), done = 0;
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	while (done < length) {
-		ssize_t n = pwrite(fd, text + done, length - done, (off_t)done);
-
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	r = fd;
-	fd = -1;
-	return r;
-}
-
 static int child_fail(char problem[static PROBLEM_MAX], const char *program, int error)
 {
 	snprintf(problem, PROBLEM_MAX, "cannot run %s: %s", program, strerror(-error));
@@ -61,7 +40,7 @@ int iptables_start_list(struct children *children, enum family family, const cha
 	const char *program = programs[family].list;
 	char *argv[] = {(char *)program, (char *)"-w",	(char *)"5",
 			(char *)option,	 (char *)chain, NULL};
-	CLEANUP(cleanup_close) int output = child_make_file("");
+	CLEANUP(cleanup_close) int output = children_file(NULL);
 	int r = output;
 
 	if (output >= 0)
@@ -80,7 +59,7 @@ int iptables_start_restore(struct children *children, enum family family, const 
 	const char *program = programs[family].restore;
 	char *argv[] = {(char *)program,     (char *)"-w",   (char *)"5",
 			(char *)"--noflush", (char *)option, NULL};
-	CLEANUP(cleanup_close) int input = child_make_file(text);
+	CLEANUP(cleanup_close) int input = children_file(text);
 	int r = input;
 
 	if (input >= 0)
@@ -92,18 +71,15 @@ int iptables_start_restore(struct children *children, enum family family, const 
 int iptables_read_list(int fd, char **ret)
 {
 	CLEANUP(cleanup_free) char *text = NULL;
-	struct stat status;
 	size_t size;
+	int r;
 
-	if (fstat(fd, &status) < 0)
+	if (lseek(fd, 0, SEEK_SET) < 0)
 		return -errno;
-	if (status.st_size > LISTING_MAX)
-		return -EFBIG;
-	size = (size_t)status.st_size;
-	text = calloc(1, size + 1);
-	if (!text)
-		return -ENOMEM;
-	if (pread(fd, text, size, 0) != status.st_size || size == 0 || text[size - 1] != '\n')
+	r = file_read(fd, LISTING_MAX, &text, &size);
+	if (r < 0)
+		return r;
+	if (size == 0 || text[size - 1] != '\n')
 		return -EIO;
 	*ret = TAKE_PTR(text);
 	return 0;
