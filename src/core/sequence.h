@@ -20,8 +20,8 @@ struct sequence {
 /* "7000", "8000/udp" or "8000:udp", in any case; tcp is the default. 0, or -EINVAL. */
 int step_parse(const char *text, struct step *ret);
 
-/* Steps separated by commas or blanks. 0; -EINVAL: one of them is no step (*ret_step is its number,
- * from 1) or there is none (*ret_step is 0); -E2BIG: more than SEQUENCE_STEPS_MAX. */
+/* Steps separated by commas or blanks. 0; -EINVAL: one of them is not a step (*ret_step is its
+ * number, from 1) or there is none (*ret_step is 0); -E2BIG: more than SEQUENCE_STEPS_MAX. */
 int sequence_parse(const char *text, struct sequence *ret, size_t *ret_step);
 
 bool sequence_equal(const struct sequence *a, const struct sequence *b);

@@ -1,7 +1,7 @@
 /* MUST: a probe of the kernel's comes only out of a line that begins with the prefix and then
  * matches the kernel's pattern to its last byte. Local users can have the kernel log text of theirs
  * (a process's name, a file's name in a segfault's message), even with newlines and NULs in it, but
- * never a whole line. MUST: a packet without IN= is no probe: it was made here, maybe by a local
+ * never a whole line. MUST: a packet without IN= is not a probe: it was made here, maybe by a local
  * user. MUST: every number is checked before it is stored; what does not fit is damaged, never cut.
  * MUST: a line costs bounded time and no memory, whatever is in it. */
 #include "format/format.h"

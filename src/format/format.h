@@ -1,7 +1,7 @@
 /* A format: how one kind of log line is read, a record's text in, a probe out.
  *
  * MUST: read nothing that a remote peer, an ICMP error's quoted packet or a local user can write;
- * the whole line matches, from its first byte to its last, or it is no probe. */
+ * the whole line matches, from its first byte to its last, or it is not a probe. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,7 +32,7 @@ struct format_error {
 };
 int format_new_custom(const char *expression, struct format_error *ret_error, struct format **ret);
 
-/* Whether its probes tell where they came in, and where they were sent to. */
+/* Whether its probes say where they came in, and where they were sent to. */
 bool format_knows_interface(const struct format *format);
 bool format_knows_target(const struct format *format);
 

@@ -22,7 +22,7 @@ struct pattern_error {
 	char text[120];
 };
 
-/* Compiles an expression of PCRE2's, which has to match a line from its first byte to its last.
+/* Compiles a PCRE2 expression, which has to match a line from its first byte to its last.
  * Only groups with names capture, and these are numbered by their place in `names` (at most
  * PATTERN_GROUPS_MAX, and NULL). 0; -ENOMEM; -EINVAL: it is none; *ret_error says why. */
 int pattern_new(const char *expression, const char *const *names, struct pattern_error *ret_error,
@@ -35,7 +35,7 @@ bool pattern_has(const struct pattern *pattern, size_t group);
 enum pattern_verdict {
 	PATTERN_MATCHES,
 	PATTERN_DIFFERS,
-	PATTERN_EXHAUSTED, /* it would have cost too much to tell */
+	PATTERN_EXHAUSTED, /* it would have cost too much to find out */
 };
 
 /* One thread at a time: the pattern holds the room for a match. */

@@ -7,7 +7,7 @@
 #include "input/log-match.h"
 #include "util/number.h"
 
-/* How journald tells that the kernel's ring has overflowed: SD_MESSAGE_JOURNAL_MISSED of
+/* How journald reports that the kernel's ring has overflowed: SD_MESSAGE_JOURNAL_MISSED of
  * sd-messages.h. */
 static const char missed_id[] = "e9bf28e6e834481bb6f48f548ad13606";
 static const char missed_text[] = "Missed ";

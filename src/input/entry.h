@@ -1,8 +1,8 @@
 /* An entry of the journal: whether it counts, and how it becomes a record. Within the layer only.
  *
  * MUST: believe only entries with journald's own _TRANSPORT=kernel and with SYSLOG_FACILITY=0: no
- * process, root's writes to /dev/kmsg included, can make an entry that has both. MUST: what another
- * origin claims is marked as its own, and is nothing of the kernel's. */
+ * process, root's writes to /dev/kmsg included, can make an entry that has both. MUST: an entry
+ * of another log is marked as that log's, and is never taken for the kernel's. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,9 +26,10 @@ struct entry_reader {
 	uint64_t last_us;     /* when it was stored, on its boot's CLOCK_MONOTONIC */
 	uint32_t boot;	      /* counts the changes of last_boot */
 	struct log_match
-		*log_match;   /* of logs beside the kernel; the reader's own; NULL: of none */
-	uint32_t claimed;     /* by these, as bits, and not handed on to yet */
-	struct record record; /* what was claimed */
+		*log_match; /* of logs beside the kernel; the reader's own; NULL: of none */
+	uint32_t claimed; /* those that the entry belongs to, as bits, and that have not had it yet
+			   */
+	struct record record; /* that belongs to them */
 	char text[ENTRY_TEXT_MAX];
 };
 
@@ -42,7 +43,7 @@ enum entry_kind {
 int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *ret_record,
 	       uint64_t *ret_missed);
 
-/* The same once more, if it is another origin's as well: to be asked after each ENTRY_RECORD, until
+/* The same once more, if it is another log's as well: to be asked after each ENTRY_RECORD, until
  * it is not. */
 bool entry_again(struct entry_reader *reader, struct record *ret_record);
 

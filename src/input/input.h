@@ -1,4 +1,4 @@
-/* A source: where records come from. */
+/* An input: where records come from. */
 #pragma once
 
 #include <stdbool.h>
@@ -42,9 +42,9 @@ int input_new_journal(const char *directory, const char *file, uint64_t since_us
  * bound on the time, a line without a date is left out. */
 int input_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct input **ret);
 
-/* Has the source hand on what these logs (copied) say as well, each record marked with whose it
- * is; instead of any that it was told before. An entry that is several's comes once for each. What
- * the kernel logs is never another's. Lines of text are all the kernel's. 0 or a negative errno. */
+/* Also delivers the records of these logs (copied), each marked with its log. Replaces earlier
+ * ones. An entry of several logs comes once for each. What the kernel logs never belongs to another
+ * log, and lines of text are all the kernel's. 0 or a negative errno. */
 int input_listen(struct input *input, const struct other_log *logs, size_t n);
 
 struct input *input_free(struct input *input);
@@ -57,28 +57,28 @@ enum input_step {
 /* A source_step, or a negative errno. */
 int input_next(struct input *input, struct record *ret_record);
 
-/* Whether there is any file of this machine's journal that this user may read; of sources that read
- * that. */
+/* Whether there is any file of this machine's journal that this user may read; of inputs that read
+ * them. */
 bool input_sees_files(struct input *input);
 
-/* Of a drained source of journal files: whether some were found damaged on the way, so that records
+/* Of a drained input of journal files: whether some were found damaged on the way, so that records
  * of theirs may be missing. */
 bool input_lost(struct input *input);
 
-/* The rest is for a live source alone. */
+/* The rest is for a live input alone. */
 
 /* Follows what journald does to its files; to be called each time before input_next() is. 0, or a
  * negative errno: the journal cannot be read now. Then, and after an error of input_next(), the
- * next call opens it anew, and reading goes on where it stood. */
+ * next call reopens it, and reading goes on where it stood. */
 int input_follow(struct input *input);
 
-/* The entry of the last record, or the place that it started with until that is passed. False:
+/* The entry of the last record, or the position that it started with until that is passed. False:
  * there was none yet. */
 bool input_position(struct input *input, struct input_position *ret);
 
 struct input_counts {
 	uint64_t missed; /* kernel messages that journald says were overwritten before it read them
 			  */
-	uint64_t gaps;	 /* how often the journal had to be opened anew after an error */
+	uint64_t gaps;	 /* how often the journal had to be reopened after an error */
 };
 const struct input_counts *input_counts(const struct input *input);

@@ -4,14 +4,14 @@
  * its files, and so do others behind its back.
  *
  * journald appends to one file, system.journal. When that name belongs to another file, what was
- * read so far is read to its end, and then the journal is opened anew. When the name is gone,
+ * read so far is read to its end, and then the journal is reopened. When the name is gone,
  * somebody has deleted the file; journald notices that within some seconds and goes on writing to
  * it until then. So the journal that is open, which still has it, is not told of it: it would let
  * go of the file.
  *
  * The library is not asked to match entries: while journald adds one, it counts it before it links
- * it to its fields. Whoever looks for a field at that moment does not find the entry, and is not
- * told of it again before another one comes. */
+ * it to its fields. A reader that looks for a field at that moment does not find the entry, and
+ * hears of it again only when another one comes. */
 #include "input/input.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@
 static const char *const homes[] = {"/run/log/journal", "/var/log/journal"};
 enum { N_HOMES = sizeof homes / sizeof homes[0] };
 
-/* After the journal was opened anew for a torn file: for how long it is not again. */
+/* After the journal was reopened for a torn file: for how long it is not again. */
 #define BEAR_US UINT64_C(60000000)
 
 struct written {
@@ -55,7 +55,7 @@ struct live_input {
 	uint64_t start_us; /* without a cursor: from where on to read, on the wall clock */
 	bool moved;	   /* beyond the cursor */
 	bool returning;	   /* entries may come that were read already */
-	bool superseded;   /* journald writes elsewhere: open it anew when all is read */
+	bool superseded;   /* journald writes elsewhere: reopen it when all is read */
 	bool past;	   /* the place has not been passed yet */
 	bool sigbus;	   /* some of what is mapped reads as zeros */
 	uint64_t bear_us;  /* CLOCK_MONOTONIC: until when that is put up with */
@@ -165,7 +165,7 @@ static int open_live_journal(struct live_input *self)
 	return r < 0 ? r : 0;
 }
 
-/* Notes where the source stands, while the entry is still there to be asked. */
+/* Notes where the input stands, while the entry is still there to be asked. */
 static void remember_position(struct live_input *self)
 {
 	char *cursor;
@@ -335,8 +335,9 @@ static int live_next(struct input *input, struct record *ret_record)
 	return INPUT_DRAINED;
 }
 
-/* A file may be torn for good, by a disk that has lost a part of it: whoever opened the journal
- * anew for each time that it is met would do nothing else. The library leaves out such a file. */
+/* A file may be torn for good, by a disk that has lost a part of it: to reopen the journal
+ * each time that it is met would leave time for nothing else. The library leaves out such a file.
+ */
 static bool must_bear(struct live_input *self)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC);

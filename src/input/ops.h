@@ -1,4 +1,4 @@
-/* What each kind of source implements. */
+/* What each kind of input implements. */
 #pragma once
 
 #include "input/input.h"

@@ -10,5 +10,5 @@
 /* From now on, for the whole program. May be called again. */
 void sigbus_watch(void);
 
-/* Whether it has happened since the last call: what is mapped is to be given up. */
+/* Whether it has happened since the last call: give up the mapping then. */
 bool sigbus_happened(void);

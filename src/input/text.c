@@ -57,7 +57,7 @@ static bool read_line(struct text_input *self, size_t *ret_length)
 	return c != EOF || length > 0;
 }
 
-/* Where the kernel's clock starts anew, another boot begins. */
+/* Where the kernel's clock starts again, another boot begins. */
 static void follow_boot(struct text_input *self, uint64_t kernel_us)
 {
 	if (kernel_us + US_PER_S < self->last_kernel_us)

@@ -22,7 +22,7 @@ enum {
 	BURNT_NONCE_SIZE = 12,
 };
 
-/* Keeps files in this directory, which it makes, too, when first needed; or (NULL) nothing but what
+/* Keeps files in this directory, which is made when first needed; or (NULL) nothing but what
  * this process has seen. `skew_s` is how far a client's clock may be off. 0 or -ENOMEM. */
 int burnt_new(const char *directory, uint32_t skew_s, struct burnt **ret);
 struct burnt *burnt_free(struct burnt *burnt);
@@ -39,7 +39,7 @@ int burnt_token(struct burnt *burnt, const struct key_id *id, const char *door, 
 int burnt_nonce(struct burnt *burnt, const struct key_id *id,
 		const uint8_t nonce[static BURNT_NONCE_SIZE], uint32_t time_s, uint64_t now_s);
 
-/* Burns a token whose time has yet to come: whoever has seen it must not send it then. The same
- * results. */
+/* Burns a token whose time has yet to come: somebody who has seen it must not send it then. The
+ * same results. */
 int burnt_token_ahead(struct burnt *burnt, const struct key_id *id, const char *door, uint64_t step,
 		      uint64_t now_s);

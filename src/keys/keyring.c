@@ -57,7 +57,7 @@ struct keyring *keyring_free(struct keyring *keyring)
 	return NULL;
 }
 
-/* The user whose key the file is called after. 0; -ENOENT: it is no key file; -EINVAL: it ends like
+/* The user whose key the file is called after. 0; -ENOENT: not a key file; -EINVAL: it ends like
  * one. */
 static int read_user_name(const char *file, char user[static USER_NAME_MAX + 1])
 {
@@ -165,7 +165,7 @@ static int add_file(struct keyring_loading *loading, const char *file)
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
-		return refuse_file(loading, file, "what stands before .key is no name of a user");
+		return refuse_file(loading, file, "the part before .key is not a user name");
 	if (keyring->n == loading->n_room)
 		return refuse_file(loading, file, "there are too many keys");
 	r = read_key_file(loading, file, &keyring->secrets[keyring->n]);

@@ -57,8 +57,8 @@ struct line_reading {
 	bool failed;
 };
 
-__attribute__((format(printf, 4, 5))) static void tell(struct line_reading *reading, unsigned line,
-						       bool warning, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void
+reading_complain(struct line_reading *reading, unsigned line, bool warning, const char *format, ...)
 {
 	char text[TEXT_MAX];
 	va_list arguments;
@@ -88,15 +88,16 @@ static void check_status(struct line_reading *reading, const struct stat *status
 	mode_t mode = status->st_mode & 07777;
 
 	if (!S_ISREG(status->st_mode))
-		tell(reading, 0, false, "it is not a regular file");
+		reading_complain(reading, 0, false, "it is not a regular file");
 	else if (status->st_nlink > 1)
-		tell(reading, 0, false, "the file has %ju names, and must have one",
-		     (uintmax_t)status->st_nlink);
+		reading_complain(reading, 0, false, "the file has %ju names, and must have one",
+				 (uintmax_t)status->st_nlink);
 	else if (mode & (S_IWGRP | S_IRWXO))
-		tell(reading, 0, false,
-		     "the file's mode is %04o, so that others than its owner may write it, or "
-		     "others than its group read it: chmod g-w,o= %s",
-		     mode, reading->file->path);
+		reading_complain(
+			reading, 0, false,
+			"the file's mode is %04o, so that others than its owner may write it, or "
+			"others than its group read it: chmod g-w,o= %s",
+			mode, reading->file->path);
 }
 
 /* 0; -EBADMSG: *ret_status was complained about; another negative errno. */
@@ -193,7 +194,7 @@ static int read_sequences(struct line_reading *reading, const char *data, size_t
 		enum line_kind kind = read_sequence(&cursor, &sequence, fault);
 
 		if (kind == LINE_WRONG)
-			tell(reading, cursor.number, false, "%s", fault);
+			reading_complain(reading, cursor.number, false, "%s", fault);
 		if (kind != LINE_SEQUENCE)
 			continue;
 		if (file->n_lines == n_room) {
@@ -227,7 +228,7 @@ static int compare_lines(const void *a, const void *b)
 	return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
 }
 
-/* A sequence that stands twice is good for whoever has seen it the first time. */
+/* Somebody who has seen a sequence used could use it again if it was there twice. */
 static int check_twice(struct line_reading *reading)
 {
 	const struct one_time *file = reading->file;
@@ -241,22 +242,24 @@ static int check_twice(struct line_reading *reading)
 	qsort(sorted, file->n_lines, sizeof *sorted, compare_lines);
 	for (size_t i = 1; i < file->n_lines; i++)
 		if (sequence_equal(&sorted[i]->sequence, &sorted[i - 1]->sequence))
-			tell(reading, sorted[i]->number, false,
-			     "the sequence stands in line %u already: each is good for one knock",
-			     sorted[i - 1]->number);
+			reading_complain(reading, sorted[i]->number, false,
+					 "the sequence stands in line %u already: each is good for "
+					 "one knock",
+					 sorted[i - 1]->number);
 	return 0;
 }
 
-/* What can be read now must be so when all of it has been used, too. */
+/* A file that can be read now must still be small enough when all of it has been used. */
 static void check_size(struct line_reading *reading, size_t size)
 {
 	size_t n_lines = reading->file->n_lines;
 
 	if (size + n_lines * MARK_MAX > FILE_SIZE_MAX)
-		tell(reading, 0, false,
-		     "the file is too large: it may have %d bytes, %d of them to spare for each "
-		     "sequence",
-		     FILE_SIZE_MAX, MARK_MAX);
+		reading_complain(
+			reading, 0, false,
+			"the file is too large: it may have %d bytes, %d of them to spare for each "
+			"sequence",
+			FILE_SIZE_MAX, MARK_MAX);
 }
 
 static void check_lines(struct line_reading *reading)
@@ -267,15 +270,17 @@ static void check_lines(struct line_reading *reading)
 		const struct sequence_line *line = &file->lines[i];
 
 		if (line->sequence.n_steps == 1)
-			tell(reading, line->number, true,
-			     "the sequence has one step: any port scan opens the door");
+			reading_complain(reading, line->number, true,
+					 "the sequence has one step: any port scan opens the door");
 		else if (sequence_ascends(&line->sequence))
-			tell(reading, line->number, true,
-			     "the ports of the sequence ascend: a scan of just these ports in "
-			     "their order opens the door");
+			reading_complain(
+				reading, line->number, true,
+				"the ports of the sequence ascend: a scan of just these ports in "
+				"their order opens the door");
 	}
 	if (file->n_lines == 0)
-		tell(reading, 0, true, "no sequence is left: its doors stay shut");
+		reading_complain(reading, 0, true,
+				 "no unused sequence left: its doors stay closed");
 }
 
 static int load_lines(struct line_reading *reading)
@@ -293,7 +298,7 @@ static int load_lines(struct line_reading *reading)
 	if (r == 0)
 		r = file_read(fd, FILE_SIZE_MAX, &data, &size);
 	if (r < 0 && r != -EBADMSG)
-		tell(reading, 0, false, "cannot read it: %s", strerror(-r));
+		reading_complain(reading, 0, false, "cannot read it: %s", strerror(-r));
 	if (r < 0)
 		return r == -ENOMEM ? r : -EBADMSG;
 	file->device = status.st_dev;

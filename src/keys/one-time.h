@@ -15,8 +15,8 @@ struct sequence;
 /* Something to say about the file: a line of it (0: the file as a whole). */
 typedef void (*one_time_complain_fn)(void *userdata, unsigned line, bool warning, const char *text);
 
-/* Reads the file. Lines that are blank or begin with '#' are no sequences. 0; -EBADMSG: something
- * is wrong with it, and `complain` was told all of it; -ENOMEM. */
+/* Reads the file. Blank lines and those that begin with '#' are skipped. 0; -EBADMSG: something
+ * is wrong with it, and `complain` has reported all of it; -ENOMEM. */
 int one_time_open(const char *path, one_time_complain_fn complain, void *userdata,
 		  struct one_time **ret);
 struct one_time *one_time_free(struct one_time *file);

@@ -110,8 +110,8 @@ struct keyed_feeding {
 	void *userdata;
 };
 
-/* What is authentic and could be good yet, where or when somebody who has seen it sends it again:
- * what is good, and what comes too early or in another way. */
+/* Whatever is authentic and could still be good where or when an eavesdropper sends it again: good
+ * requests, and those that come too early or in another way. */
 static bool must_burn(const struct request *request)
 {
 	return request->verdict == REQUEST_GOOD || request->verdict == REQUEST_WRONG_WAY ||
@@ -142,8 +142,7 @@ static const char *explain_burnt(int error, char text[static REASON_MAX])
 	case -ESTALE:
 		return "replayed or stale: a later one was used before";
 	case -EBADMSG:
-		return "the record of what this key was used for is damaged, and it may be among "
-		       "that: knock again in some minutes";
+		return "this key's replay record is damaged; try again in a few minutes";
 	case -ENOBUFS:
 		return "too many requests with this key";
 	default:
@@ -163,19 +162,19 @@ static const char *explain_verdict(const struct request *request, char text[stat
 			 request->off_s > 0 ? request->off_s : -request->off_s);
 		return text;
 	case REQUEST_WRONG_SOURCE:
-		return "wrong source: it names no address, or one where it must not";
+		return "wrong source: an address is missing, or not allowed here";
 	case REQUEST_OTHER_SOURCE:
-		return "wrong source: it names another address, or was altered on its way";
+		return "wrong source: it names another address, or was altered in transit";
 	case REQUEST_WRONG_USER:
 		return "not this user's door";
 	case REQUEST_WRONG_WAY:
-		return "it came in where the door does not look";
+		return "it arrived where this door does not listen (interface or target)";
 	case REQUEST_NO_DOOR:
 		return "unknown door, or one that takes no SPA knocks";
 	case REQUEST_NO_KEY:
 		return "unknown key, or damaged";
 	case REQUEST_DROPPED:
-		return "not looked at: too many from this source or network";
+		return "rate limit of this source or network exceeded";
 	}
 	return "unknown";
 }

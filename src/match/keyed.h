@@ -1,8 +1,8 @@
 /* Keyed doors: tokens and SPA knocks from the keys directory to a verdict, those that were used
  * before left out.
  *
- * MUST: a request is burnt (keys/burnt.h) before it is told as good. Whatever comes of it then, it
- * was seen on the wire and is good no more. */
+ * MUST: a request is burnt (keys/burnt.h) before it is reported as good. Whatever comes of it
+ * then, it was seen on the wire and is not good again. */
 #pragma once
 
 #include "core/keyed/request.h"
@@ -36,7 +36,7 @@ struct keyed_matcher *keyed_matcher_free(struct keyed_matcher *doors);
 void keyed_matcher_set_burnt(struct keyed_matcher *doors, struct burnt *burnt);
 
 /* Feeds a probe that was logged at this Unix time. `fn` is called before it returns, once for each
- * request; not at all if `is_past`, for what a predecessor has judged is burnt. True: the source
+ * request; not at all if `is_past`, for what a predecessor has acted on is burnt. True: the source
  * may be in the middle of a token. */
 bool keyed_matcher_feed(struct keyed_matcher *doors, const struct probe *probe, uint64_t unix_s,
 			bool is_past, keyed_answer_fn fn, void *userdata);

@@ -19,7 +19,7 @@
 
 enum { NONE = UINT32_MAX };
 
-/* One way to read records: the kernel's, or that of another origin. */
+/* How records are read: the kernel's, or those of another log. */
 struct record_reader {
 	struct format *format;
 	uint64_t origin;
@@ -55,7 +55,7 @@ struct matcher {
 	enum matcher_mode mode;
 	struct matcher_counts counts;
 	uint32_t boot;
-	const struct record *record; /* the one that is being judged */
+	const struct record *record; /* the one that is being fed */
 	bool probed;		     /* `probe` is the last record's */
 	struct probe probe;
 	char problem[200];
@@ -121,7 +121,7 @@ static int take_stock(struct matcher *matcher, const struct config *config)
 }
 
 /* All lines of a file are followed from the start, and those count that are in force when they are
- * complete: so the next one needs nothing to be made anew. */
+ * complete: so nothing is compiled again for the next one. */
 static void fill_entries(struct matcher *matcher, const struct config *config, struct knock *knocks)
 {
 	size_t n = 0;
@@ -245,7 +245,7 @@ static void on_match(void *userdata, const struct engine_match *of_engine)
 		ask_stock(feeding->matcher, entry, &match);
 }
 
-/* For whoever reads the file: who used the line, and when. */
+/* For the administrator: who used the line, and when. */
 static int mark_used(struct stock *stock, const struct record *record)
 {
 	time_t seconds = (time_t)(record->realtime_us / US_PER_S);

@@ -1,4 +1,4 @@
-/* The judge: the way from a record to a match, compiled from one configuration. */
+/* The matcher: from a record to a match, compiled from one configuration. */
 #pragma once
 
 #include "core/engine/engine.h"
@@ -19,7 +19,7 @@ struct record;
 struct matcher_counts {
 	uint64_t records; /* fed */
 	uint64_t probes;
-	uint64_t damaged; /* with the prefix, but not as the kernel writes them; of other sources,
+	uint64_t damaged; /* with the prefix, but not as the kernel writes them; of other logs,
 			     those whose pattern matched, but not what it had to find */
 };
 
@@ -46,7 +46,7 @@ typedef void (*match_progress_fn)(void *userdata, const struct match_progress *p
 /* What becomes of the sequences that are good for one knock. Tokens and SPA knocks are written down
  * with matcher_set_burnt(). */
 enum matcher_mode {
-	MATCH_LIVE,    /* a used one is marked in its file, before the match is told */
+	MATCH_LIVE,    /* a used one is marked in its file, before the match is reported */
 	MATCH_DRY_RUN, /* files stay as they are; a used one is not good for another knock */
 };
 
@@ -58,20 +58,20 @@ int matcher_new(const struct config *config, enum matcher_mode mode,
 		const struct matcher *predecessor, struct matcher **ret);
 struct matcher *matcher_free(struct matcher *matcher);
 
-/* Judges one record; `fn` is called before it returns, once for each door whose knock it completes.
- * It may be told of a problem, for which the door must stay shut. A record of the past, which a
- * predecessor has judged, uses up no sequence. */
+/* Takes one record; `fn` is called before it returns, once for each door whose knock it completes.
+ * A match with a problem must open nothing. A record of the past, which a predecessor has acted on,
+ * uses up no sequence. */
 enum engine_state matcher_feed(struct matcher *matcher, const struct record *record, match_fn fn,
 			       void *userdata);
 
 /* The same for n records, one after another, and faster where sources are very many. In `fn`,
- * matcher_record() tells which of them it is about. The state is that after the last one. */
+ * matcher_record() is the one that it is about. The state is that after the last one. */
 enum engine_state matcher_feed_all(struct matcher *matcher, const struct record *records, size_t n,
 				   match_fn fn, void *userdata);
 const struct record *matcher_record(const struct matcher *matcher);
 
-/* Where tokens and SPA knocks are burnt, before a match is told. Without it they are good once as
- * far as this judge knows. It is borrowed. */
+/* Where tokens and SPA knocks are burnt, before a match is reported. Without it they are good once
+ * as far as this matcher knows. It is borrowed. */
 void matcher_set_burnt(struct matcher *matcher, struct burnt *burnt);
 
 /* An SPA knock that names no door, or one that nobody could open. */
@@ -82,7 +82,7 @@ struct matcher_stray {
 };
 typedef void (*matcher_stray_fn)(void *userdata, const struct matcher_stray *stray);
 
-/* Who is told of strays, if anybody. */
+/* Who gets the strays, if anybody. */
 void matcher_set_stray(struct matcher *matcher, matcher_stray_fn fn, void *userdata);
 
 /* Prepares for the time that comes: to be called about every second. */
@@ -95,8 +95,8 @@ bool matcher_knows(const struct matcher *matcher, const struct matcher *predeces
 /* What tokens and SPA knocks have cost. */
 const struct keyed_counts *matcher_keyed_counts(const struct matcher *matcher);
 
-/* Tells how far the source of the last record fed is, if that was a probe: engine_progress(), in
- * numbers of doors. */
+/* Reports how far the source of the last record fed is, if that was a probe, as engine_progress()
+ * does. */
 void matcher_progress(const struct matcher *matcher, match_progress_fn fn, void *userdata);
 
 /* The probe that the last record fed was, until the next; NULL: it was none. */

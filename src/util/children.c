@@ -15,7 +15,7 @@
 #include "util/cleanup.h"
 
 struct child {
-	pid_t pid; /* 0: this place is free */
+	pid_t pid; /* 0: this slot is free */
 	int pidfd;
 	int output_fd; /* -1: closed */
 	uint64_t kill_at_us;

@@ -29,12 +29,12 @@ int children_new(size_t max, struct children **ret);
 struct children *children_free(struct children *children);
 
 /* Runs argv[0], an absolute path; it is killed, with its process group, at `kill_at_us` (on the
- * caller's clock). 0; -EAGAIN: all places are taken; another negative errno: it could not be
+ * calling code's clock). 0; -EAGAIN: all slots are taken; another negative errno: it could not be
  * started. */
 int children_spawn(struct children *children, char *const argv[], uint64_t kill_at_us, void *owner);
 
-/* What a child reads and writes instead; -1: as above. They stay the caller's. Standard error is
- * kept in any case. */
+/* What a child reads and writes instead; -1: as above. They stay the calling code's. Standard error
+ * is kept in any case. */
 struct child_files {
 	int input, output;
 };

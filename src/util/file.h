@@ -19,5 +19,5 @@ int file_replace_unsynced(int directory_fd, const char *name, const void *data, 
 			  mode_t mode);
 
 /* How many of this process's descriptors are files with this text in their paths; 0 where /proc
- * does not tell. */
+ * does not say. */
 size_t file_count_open(const char *part);

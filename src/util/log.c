@@ -48,7 +48,7 @@ void log_line(int priority, const char *format, ...)
 		return;
 	}
 	text[length++] = '\n';
-	/* A stream of the journal is a socket, and whoever logs must not hang because journald
+	/* A stream of the journal is a socket, and logging must not hang because journald
 	 * does. */
 	if (!journal ||
 	    (send(STDERR_FILENO, text, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&

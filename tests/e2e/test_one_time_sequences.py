@@ -152,7 +152,7 @@ def test_check_tells_that_none_is_left(lab, sequences):
     path = sequences()
     done = lab.knocktail("check", "-c", lab.config(one_time_door(path)))
     assert done.returncode == 0
-    assert f"{path}: warning: no sequence is left" in done.stderr
+    assert f"{path}: warning: no unused sequence left" in done.stderr
     assert "warnings: 1" in done.stdout
 
 

@@ -281,7 +281,7 @@ static void test_the_other_way(void **state)
 	(void)state;
 	trial.interface = "eth1";
 	send_spa(&trial, "ssh", 0, 0, false);
-	expect(&trial, 1, 0, "it came in where the door does not look");
+	expect(&trial, 1, 0, "it arrived where this door does not listen (interface or target)");
 	trial.interface = "eth0";
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "replayed");

@@ -85,7 +85,8 @@ static void test_lines_are_used_one_after_the_other(void **state)
 			   "# used: 3,1,2");
 	assert_int_equal(open_again(&trial), 0);
 	assert_int_equal(one_time_count(trial.file), 0);
-	assert_string_equal(trial.said, "0: warning: no sequence is left: its doors stay shut\n");
+	assert_string_equal(trial.said,
+			    "0: warning: no unused sequence left: its doors stay closed\n");
 	end(&trial);
 }
 
@@ -229,8 +230,8 @@ static void test_complaints(void **state)
 		 "2: warning: the sequence has one step: any port scan opens the door\n"
 		 "3: warning: the ports of the sequence ascend: a scan of just these ports in "
 		 "their order opens the door\n"},
-		{"#\n", "0: warning: no sequence is left: its doors stay shut\n"},
-		{"", "0: warning: no sequence is left: its doors stay shut\n"},
+		{"#\n", "0: warning: no unused sequence left: its doors stay closed\n"},
+		{"", "0: warning: no unused sequence left: its doors stay closed\n"},
 	};
 
 	(void)state;

@@ -20,14 +20,14 @@ struct engine_lane {
 	struct filter filter;
 	struct automaton *automaton;
 	struct tracker_table *trackers;
-	uint32_t *knocks; /* by the automaton's number: the caller's */
+	uint32_t *knocks; /* by the automaton's number: as numbered by engine_new() */
 	uint64_t *seq_timeouts_us;
 	uint8_t *lengths;
 	size_t n_knocks;
 	uint64_t memory_us; /* after this time nothing of a source's past can matter */
 };
 
-/* The sources of the probes that engine_expect() was told of, with their hashes. */
+/* The sources of the probes that engine_expect() has announced, with their hashes. */
 struct expected {
 	size_t n, i; /* the next one is number i of n */
 	struct address sources[ENGINE_EXPECTED_MAX];

@@ -1,8 +1,8 @@
 /* The engine: probes in, matches out.
  *
  * MUST: a knock is its sequence and nothing else. Any other probe from that source in between
- * breaks it; a retransmission of a packet already seen is no other probe. The cost of a probe does
- * not grow with the doors or the sources, and no probe makes the engine allocate.
+ * breaks it; a retransmission of a packet already seen is not another probe. The cost of a probe
+ * does not grow with the doors or the sources, and no probe makes the engine allocate.
  *
  * Doors with the same filter share a lane: an automaton over their sequences and a table of
  * trackers. A probe that a filter holds back is not seen by that lane: it neither advances nor
@@ -61,12 +61,12 @@ enum engine_state engine_feed(struct engine *engine, const struct probe *probe, 
 
 enum { ENGINE_EXPECTED_MAX = 16 };
 
-/* Tells that these probes, at most ENGINE_EXPECTED_MAX, will be fed next, so that what is known of
- * their sources is on its way into the cache: with very many sources, feeding takes half as long.
- * Has no other effect, whatever comes. */
+/* Announces that these probes, at most ENGINE_EXPECTED_MAX, will be fed next, so that what is known
+ * of their sources is on its way into the cache: with very many sources, feeding takes half as
+ * long. Has no other effect, whatever comes. */
 void engine_expect(struct engine *engine, const struct probe *probes, size_t n);
 
-/* Forgets every source: after a reboot the kernel's clock starts anew. */
+/* Forgets every source: after a reboot the kernel's clock starts again. */
 void engine_forget(struct engine *engine);
 
 /* Trackers in use, over all lanes. */

@@ -197,7 +197,7 @@ size_t tracker_table_bytes(const struct tracker_table *table)
 }
 
 /* The time on the table's clock, above 0. A time before that clock began is of another clock, and
- * one behind its end is rare enough: everything is forgotten, and the clock starts anew. */
+ * one behind its end is rare enough: everything is forgotten, and the clock starts again. */
 static uint64_t clock_of(struct tracker_table *table, uint64_t now_us)
 {
 	if (table->n_used == 0 || now_us < table->epoch_us ||

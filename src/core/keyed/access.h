@@ -18,7 +18,7 @@ struct key_holder {
 /* A door that tokens or SPA knocks open. */
 struct access_door {
 	char name[DOOR_NAME_MAX + 1];
-	size_t number; /* the caller's */
+	size_t number; /* as numbered by keyed_new() */
 	unsigned auth;
 	bool bind_source;
 	uint16_t tag; /* spa_door() */

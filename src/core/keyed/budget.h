@@ -1,7 +1,7 @@
 /* A budget: how much of something dear each source may cause in a second.
  *
- * Sources share a fixed number of slots, by a keyed hash: who floods from one address empties one
- * purse, and others' knocks go on being looked at. All slots together are the bound on what
+ * Sources share a fixed number of slots, by a keyed hash: a flood from one address empties one
+ * slot, and others' knocks are still looked at. All slots together are the bound on what
  * everybody can cause. */
 #pragma once
 
@@ -12,7 +12,7 @@ struct address;
 
 enum {
 	BUDGET_SLOTS = 1024,
-	BUDGET_A_SECOND = 16, /* of each purse */
+	BUDGET_A_SECOND = 16, /* of each slot */
 	BUDGET_KEY_BYTES = 16,
 	BUDGET_IPV6_PREFIX = 64, /* a network of this size is one source */
 };
@@ -25,5 +25,5 @@ struct budget {
 	} slots[BUDGET_SLOTS];
 };
 
-/* Takes one from the source's purse. False: it is empty until the next second. */
+/* Takes one from the source's slot. False: it is empty until the next second. */
 bool budget_take(struct budget *budget, const struct address *source, uint64_t now_us);

@@ -1,9 +1,9 @@
 /* Keyed knocks: tokens and SPA knocks among the probes.
  *
- * MUST: nothing but a key makes a request; what is good here is good once, which is for the caller
- * to see to. The cost of a probe does not grow with the keys, the doors or the sources; what one
- * source and all sources can cause of decrypting is bounded (core/budget.h). No probe makes it
- * allocate. */
+ * MUST: nothing but a key makes a request; what is good here is good once, which calling code sees
+ * to. The cost of a probe does not grow with the keys, the doors or the sources; what one source
+ * and all sources can cause of decrypting is bounded (core/budget.h). No probe makes it allocate.
+ */
 #pragma once
 
 #include "core/keyed/request.h"
@@ -46,7 +46,7 @@ bool keyed_feed(struct keyed *keyed, const struct probe *probe, uint64_t unix_s,
  * not. */
 void keyed_tend(struct keyed *keyed, uint64_t unix_s);
 
-/* Forgets every source: after a reboot the kernel's clock starts anew. */
+/* Forgets every source: after a reboot the kernel's clock starts again. */
 void keyed_forget(struct keyed *keyed);
 
 struct keyed_counts {

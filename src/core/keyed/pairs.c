@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sodium.h>
 
-/* Of a bucket's places so many are taken on the average. */
+/* How many of a bucket's slots are taken on average. */
 enum { LOAD = 3 };
 
 _Static_assert(sizeof(struct pairs_bucket) == 16, "pairs_bucket_has() reads two words");

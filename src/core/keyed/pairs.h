@@ -18,7 +18,7 @@ enum { PAIRS_PORTS = 8, PAIRS_CLASSES = PAIRS_PORTS - 1, PAIRS_MARKS = 7 };
 /* A place in memory for some pairs; others that belong here stand in the next ones. */
 struct pairs_bucket {
 	uint16_t marks[PAIRS_MARKS]; /* 0: none */
-	uint16_t n_beyond;	     /* so many went on from here */
+	uint16_t n_beyond;	     /* this many went on from here */
 };
 
 struct pairs {

@@ -1,5 +1,4 @@
-/* Awaited: tokens that were computed for one source, each waiting for one of its ports that has not
- * come yet.
+/* Pending tokens: computed for one source, each waiting for one of its ports that has not come yet.
  *
  * MUST: take all memory at the start; find what waits for a port in one look-up; when there is no
  * room, forget the oldest of a few. The ports are secrets: wiped at the end. */
@@ -24,7 +23,7 @@ struct pending_token {
 	uint16_t ports[TOKEN_PORTS];
 };
 
-/* Copies the key: who does not know it cannot choose who gives way. 0 or -ENOMEM. */
+/* Copies the key: without it, nobody can choose who gives way. 0 or -ENOMEM. */
 int pending_tokens_new(const uint8_t key[static PENDING_KEY_BYTES], struct pending_tokens **ret);
 struct pending_tokens *pending_tokens_free(struct pending_tokens *table);
 

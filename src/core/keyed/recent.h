@@ -17,7 +17,7 @@ struct recent_table;
 
 enum { RECENT_PROBES = 32, RECENT_KEY_BYTES = 16 };
 
-/* A source that has been quiet for so long starts anew. */
+/* A source that has been quiet for this long starts again. */
 #define RECENT_IDLE_US UINT64_C(30000000)
 
 /* Each bit of a mask is for one of the places. */

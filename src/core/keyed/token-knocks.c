@@ -18,13 +18,13 @@
  * that names its source only the selector is known beforehand: once that has come it is computed,
  * and then waits for the rest. */
 
-/* So many index rows are brought forward by a probe, and a share of all by each tending, so that
- * all are within two thirds of a step. */
+/* A probe brings this many index rows forward, each tending a share of all, so that all are done
+ * within two thirds of a step. */
 enum { ROWS_A_PROBE = 8, TENDINGS = TOKEN_STEP_S * 2 / 3 };
 
 /* A door and a key. */
 struct pair {
-	uint32_t door, key; /* positions in the clearance */
+	uint32_t door, key; /* positions in the access matrix */
 };
 
 /* The doors with one filter. */
@@ -87,7 +87,7 @@ static void count_pairs(struct token_lane *lane, bool all)
 	lane->n_pairs = lane->n_unbound + collect_pairs(lane, all, true, NULL);
 }
 
-/* Keys of others are looked for too while they are few, to tell whose they are. */
+/* Keys of others are looked for too while they are few, to report whose they are. */
 static int find_pairs(struct token_lane *lane)
 {
 	bool all = true;
@@ -278,7 +278,8 @@ static bool has_unbound(const struct seen *seen, const struct selector *selector
 	       token_is_complete(selector->ports, seen->ports, seen->n);
 }
 
-/* Whether one of the tokens that the port selects is complete; if so, it is told and used up. */
+/* Whether one of the tokens that the port selects is complete; if so, it is reported and used up.
+ */
 static bool try_port(const struct token_lane *lane, const struct keyed_case *one, uint16_t port,
 		     const struct seen *seen, struct recent *recent)
 {
@@ -311,7 +312,7 @@ static void try_unbound(const struct token_lane *lane, const struct keyed_case *
 			seen = seen_now(recent);
 }
 
-/* A computed token is told and used up if it is complete, else it waits for a port. */
+/* A computed token is reported and used up if it is complete, else it waits for a port. */
 static void settle_token(const struct token_lane *lane, const struct keyed_case *one,
 			 struct pending_token *token, struct recent *recent)
 {
