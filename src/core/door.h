@@ -34,7 +34,7 @@ struct opening {
 	char **stop_command[N_FAMILIES];
 };
 
-enum { DOOR_NAME_MAX = 32 };
+enum { DOOR_NAME_MAX = 32, USER_NAME_MAX = 32 };
 
 /* What counts as a knock: bits of door.auth. */
 enum { AUTH_SEQUENCE = 1 << 0, AUTH_TOKEN = 1 << 1, AUTH_SPA = 1 << 2 };
@@ -68,3 +68,7 @@ uint64_t door_timeout_us(const struct door *door, uint32_t seconds);
 
 /* Whether the sources that may open the door include this one. */
 bool door_allows(const struct door *door, const struct address *source);
+
+/* Whether a user may have this name: 1 to USER_NAME_MAX of a-z 0-9 _ -, the first a letter or a
+ * digit. So it is not a path, not an option, and needs no quoting. */
+bool user_is_name(const char *text);

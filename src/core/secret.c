@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <sodium.h>
-#include <string.h>
 
 int secrets_new(size_t n, struct secret **ret)
 {
@@ -78,14 +77,4 @@ uint16_t secret_port(const uint8_t mac[static SECRET_MAC_SIZE], size_t i)
 			  (uint32_t)word[2] << 8 | word[3];
 
 	return (uint16_t)(1024 + number % 64512);
-}
-
-bool user_is_name(const char *text)
-{
-	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-	static const char others[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-	size_t length = strspn(text, others);
-
-	return length > 0 && length <= USER_NAME_MAX && text[length] == '\0' &&
-	       strchr(first, text[0]);
 }

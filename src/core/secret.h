@@ -1,11 +1,9 @@
-/* A secret: the 32 bytes that a user and the server share, and what is derived from them; and the
- * names of users.
+/* A secret: the 32 bytes that a user and the server share, and what is derived from them.
  *
  * MUST: live in memory from secrets_new() or be wiped with secret_wipe() when it goes out of sight.
  * MUST: no branch and no index into a table depends on its bytes. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +11,6 @@ enum {
 	SECRET_SIZE = 32,
 	SECRET_TEXT_SIZE = 44, /* in base64, without NUL */
 	SECRET_MAC_SIZE = 32,
-	USER_NAME_MAX = 32,
 };
 
 struct secret {
@@ -46,7 +43,3 @@ void secret_mac(const struct secret *secret, const struct secret_piece *pieces, 
 
 /* The port that word `i` (0 to 7) of a MAC stands for: 1024 to 65535. */
 uint16_t secret_port(const uint8_t mac[static SECRET_MAC_SIZE], size_t i);
-
-/* Whether a user may have this name: 1 to USER_NAME_MAX of a-z 0-9 _ -, the first a letter or a
- * digit. So it is not a path, not an option, and needs no quoting. */
-bool user_is_name(const char *text);

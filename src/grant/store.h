@@ -7,7 +7,6 @@
 
 #include "core/address.h"
 #include "core/door.h"
-#include "core/secret.h"
 
 #include <stdint.h>
 

@@ -5,7 +5,6 @@
 #include "core/address.h"
 #include "core/door.h"
 #include "core/event.h"
-#include "core/secret.h"
 #include "core/visitor.h"
 #include "grant/door-count.h"
 #include "grant/due-queue.h"

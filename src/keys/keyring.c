@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/door.h"
 #include "core/secret.h"
 #include "util/cleanup.h"
 

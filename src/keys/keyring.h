@@ -28,9 +28,9 @@ struct keyring {
 /* Told of what is wrong: with the file of this name, or (NULL) with the directory. */
 typedef void (*keyring_complain_fn)(void *userdata, const char *file, const char *text);
 
-/* Reads all keys. Those that are refused are left out, each with a complaint; so is a whole
- * directory that cannot be read or that others may write to. sodium_init() must have been called. 0
- * or -ENOMEM. */
+/* Reads all keys. Those that are refused are left out, each with a complaint (to NULL: none); so is
+ * a whole directory that cannot be read or that others may write to. sodium_init() must have been
+ * called. 0 or -ENOMEM. */
 int keyring_load(const char *directory, keyring_complain_fn complain, void *userdata,
 		 struct keyring **ret);
 

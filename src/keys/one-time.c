@@ -66,7 +66,8 @@ reading_complain(struct line_reading *reading, unsigned line, bool warning, cons
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	reading->complain(reading->userdata, line, warning, text);
+	if (reading->complain)
+		reading->complain(reading->userdata, line, warning, text);
 	reading->failed |= !warning;
 }
 

@@ -16,7 +16,7 @@ struct sequence;
 typedef void (*one_time_complain_fn)(void *userdata, unsigned line, bool warning, const char *text);
 
 /* Reads the file. Blank lines and those that begin with '#' are skipped. 0; -EBADMSG: something
- * is wrong with it, and `complain` has reported all of it; -ENOMEM. */
+ * is wrong with it, and `complain` (NULL: nobody) has reported all of it; -ENOMEM. */
 int one_time_open(const char *path, one_time_complain_fn complain, void *userdata,
 		  struct one_time **ret);
 struct one_time *one_time_free(struct one_time *file);

@@ -12,6 +12,7 @@
 #include "config/complaint.h"
 #include "config/ini/ini.h"
 #include "config/ini/values.h"
+#include "core/door.h"
 #include "core/engine/engine.h"
 #include "core/keyed/keyed.h"
 #include "core/other-log.h"

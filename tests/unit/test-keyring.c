@@ -109,8 +109,8 @@ static void test_wrong_keys_are_refused_by_name(void **state)
 		       "nothing else");
 	expect_refusal("alice.key", "# jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n", 0600,
 		       "nothing else");
-	expect_refusal("Alice.key", other, 0600, "no name of a user");
-	expect_refusal("-a.key", other, 0600, "no name of a user");
+	expect_refusal("Alice.key", other, 0600, "not a user name");
+	expect_refusal("-a.key", other, 0600, "not a user name");
 	expect_refusal("carol.key", line, 0600, "another user has the same key");
 }
 

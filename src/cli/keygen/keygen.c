@@ -19,6 +19,7 @@
 #include "cli/keygen/qr.h"
 #include "cli/verb.h"
 #include "config/config.h"
+#include "core/door.h"
 #include "core/secret.h"
 #include "match/checked-config.h"
 #include "util/cleanup.h"

@@ -6,7 +6,6 @@
 
 #include "config/key.h"
 #include "core/door.h"
-#include "core/secret.h"
 #include "core/strv.h"
 #include "core/visitor.h"
 #include "util/cleanup.h"
