@@ -107,20 +107,21 @@ static int open_file(struct line_reading *reading, struct stat *ret_status, int 
 	const struct one_time *file = reading->file;
 	int fd = openat(file->directory_fd, file->name,
 			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	int r = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, ret_status) < 0) {
+	if (fstat(fd, ret_status) < 0)
+		r = -errno;
+	else
+		check_status(reading, ret_status);
+	if (reading->failed)
+		r = -EBADMSG;
+	if (r < 0)
 		close(fd);
-		return -errno;
-	}
-	check_status(reading, ret_status);
-	if (reading->failed) {
-		close(fd);
-		return -EBADMSG;
-	}
-	*ret_fd = fd;
-	return 0;
+	else
+		*ret_fd = fd;
+	return r;
 }
 
 /* One line of the file's bytes, without its end; false: there is no more. */

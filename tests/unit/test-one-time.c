@@ -1,6 +1,7 @@
 #include "keys/one-time.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,6 +17,27 @@
 #include "core/sequence.h"
 #include "support.h"
 #include "util/cleanup.h"
+
+/* These stand before libc's. A disk that fails does so again when the file is closed. */
+static bool disk_fails;
+
+int fstat(int fd, struct stat *ret)
+{
+	if (!disk_fails)
+		return fstatat(fd, "", ret, AT_EMPTY_PATH);
+	errno = EIO;
+	return -1;
+}
+
+int close(int fd)
+{
+	int r = (int)syscall(SYS_close, fd);
+
+	if (!disk_fails)
+		return r;
+	errno = EDQUOT;
+	return -1;
+}
 
 /* A directory with one file in it, and what was said about that. */
 struct trial {
@@ -212,6 +235,22 @@ static void test_unusable_is_unused(void **state)
 	end(&trial);
 }
 
+/* What is told is what failed first. */
+static void test_a_disk_that_fails(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
+	disk_fails = true;
+	assert_int_equal(one_time_use(trial.file, "used"), -EIO);
+	assert_int_equal(open_again(&trial), -EBADMSG);
+	disk_fails = false;
+	assert_string_equal(trial.said, "0: error: cannot read it: Input/output error\n");
+	check_text(&trial, "9, 7, 8\n");
+	end(&trial);
+}
+
 static void test_complaints(void **state)
 {
 	static const struct {
@@ -364,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_added_meanwhile_stays),
 		cmocka_unit_test(test_another_file_is_not_touched),
 		cmocka_unit_test(test_unusable_is_unused),
+		cmocka_unit_test(test_a_disk_that_fails),
 		cmocka_unit_test(test_complaints),
 		cmocka_unit_test(test_lines_that_are_too_long_or_binary),
 		cmocka_unit_test(test_whose_file_it_is),
