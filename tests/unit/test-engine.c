@@ -428,6 +428,27 @@ static void test_least_recently_seen_gives_way(void **state)
 	engine_free(bench.engine);
 }
 
+/* However many strangers come and go, and wherever in the table they were. */
+static void test_recently_seen_stays(void **state)
+{
+	struct bench bench = {.limits.max_sources = 6};
+
+	(void)state;
+	add_knock(&bench, "7000, 8000");
+	assert_int_equal(compile(&bench), 0);
+	for (int i = 0; i < 4 * 255; i++) {
+		char stranger[32];
+
+		snprintf(stranger, sizeof stranger, "198.51.%d.%d", i / 255, i % 255);
+		assert_int_equal(knock_from(&bench, stranger, "7000"), 0);
+		assert_int_equal(knock_from(&bench, "203.0.113.9", i % 2 ? "8000" : "7000"), i % 2);
+		assert_int_equal(knock_from(&bench, "203.0.113.8", i % 2 ? "7000" : "8000"),
+				 i > 0 && i % 2 == 0);
+	}
+	assert_int_equal(engine_sources(bench.engine), 6);
+	engine_free(bench.engine);
+}
+
 static void test_idle_sources_are_dropped(void **state)
 {
 	struct bench bench;
@@ -762,6 +783,7 @@ int main(void)
 		cmocka_unit_test(test_filtered_probes_neither_help_nor_hinder),
 		cmocka_unit_test(test_doors_share_steps),
 		cmocka_unit_test(test_least_recently_seen_gives_way),
+		cmocka_unit_test(test_recently_seen_stays),
 		cmocka_unit_test(test_idle_sources_are_dropped),
 		cmocka_unit_test(test_knock_goes_on_in_another_engine),
 		cmocka_unit_test(test_other_sources_are_not_inherited),

@@ -1,5 +1,7 @@
 #include "keys/keyring.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -17,10 +19,32 @@
 static const char line[] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
 static const char other[] = "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=";
 
+/* How often a key's name stands in the directory, when it is read and when it is read again. */
+static size_t n_names[2] = {1, 1};
+
+/* Stands before libc's. */
+struct dirent *readdir(DIR *directory)
+{
+	static struct dirent *(*real)(DIR *directory);
+	static struct dirent *entry;
+	static size_t n_left, again;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "readdir");
+	if (n_left == 0) {
+		entry = real(directory);
+		n_left = entry && strstr(entry->d_name, ".key") ? n_names[again] : 1;
+		again ^= !entry;
+	}
+	n_left--;
+	return entry;
+}
+
 /* What was said. */
 struct complaint {
 	size_t n;
 	char file[64], text[160];
+	char first[160];
 };
 
 static void complain(void *userdata, const char *file, const char *text)
@@ -30,6 +54,8 @@ static void complain(void *userdata, const char *file, const char *text)
 	complaint->n++;
 	snprintf(complaint->file, sizeof complaint->file, "%s", file ? file : "-");
 	snprintf(complaint->text, sizeof complaint->text, "%s", text);
+	if (complaint->n == 1)
+		strcpy(complaint->first, complaint->text);
 	assert_null(strstr(text, "AAEC"));
 }
 
@@ -235,6 +261,33 @@ static void test_directories(void **state)
 	support_remove(directory);
 }
 
+static void test_more_keys_than_there_may_be(void **state)
+{
+	static const struct {
+		size_t n_names[2], n_complaints;
+	} cases[] = {
+		{{1, 2}, 1}, /* somebody puts one there meanwhile */
+		{{KEYRING_MAX + 1, KEYRING_MAX + 1}, KEYRING_MAX}, /* most are twins of the first */
+	};
+	char *directory = support_directory();
+
+	(void)state;
+	put(directory, "alice.key", line, 0600);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct complaint complaint;
+		struct keyring *keyring;
+
+		memcpy(n_names, cases[i].n_names, sizeof n_names);
+		keyring = load(directory, &complaint);
+		n_names[0] = n_names[1] = 1;
+		assert_string_equal(complaint.first, "there are too many keys");
+		assert_int_equal(complaint.n, cases[i].n_complaints);
+		assert_int_equal(keyring->n, 1);
+		keyring_free(keyring);
+	}
+	support_remove(directory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_files_that_are_none),
 		cmocka_unit_test(test_owners_and_groups),
 		cmocka_unit_test(test_directories),
+		cmocka_unit_test(test_more_keys_than_there_may_be),
 	};
 
 	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,8 @@ static void test_user_placeholder(void **state)
 		{{.user = NULL}, "<>30"},
 		{{.user = ""}, "<>30"},
 		{{.user = "bob", .seconds = 1}, "<bob>1"},
+		{{.user = "bob", .seconds = 9}, "<bob>9"},
+		{{.user = "bob", .seconds = 10}, "<bob>10"},
 		{{.user = "bob", .seconds = 90}, "<bob>90"},
 		{{.user = "bob", .seconds = 65535}, "<bob>90"},
 	};
