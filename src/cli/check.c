@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/common/config.h"
 #include "cli/common/json.h"
 #include "cli/common/output.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "firewall/firewall.h"
 #include "match/checked-config.h"
-#include "util/log.h"
-#include "util/number.h"
 
 static void never_done(void *owner, int error, const char *problem, uint64_t now_us)
 {
@@ -22,37 +21,23 @@ static void never_done(void *owner, int error, const char *problem, uint64_t now
 	(void)now_us;
 }
 
-/* A line as checked_config_load() writes it, "FILE:LINE: error: WHAT" or without a line, as an
- * object. */
-static void put_complaint(void *userdata, int priority, const char *text)
+static void put_complaint(struct json_object *array, const char *path,
+			  const struct complaint *complaint)
 {
-	const char *kind = priority == LOG_WARNING ? "warning" : "error";
 	struct json_object *object = json_object_new_object();
-	char mark[16], place[512];
-	const char *what;
-	uint64_t line;
-	char *colon;
 
-	snprintf(mark, sizeof mark, ": %s: ", kind);
-	what = strstr(text, mark);
-	snprintf(place, sizeof place, "%.*s", what ? (int)(what - text) : 0, text);
-	colon = strrchr(place, ':');
-	if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1))
-		*colon = '\0';
+	json_put_text(object, "file", complaint->file ? complaint->file : path);
+	if (complaint->line > 0)
+		json_put_number(object, "line", complaint->line);
 	else
-		colon = NULL;
-	json_put_text(object, "file", *place ? place : NULL);
-	if (!colon || number_parse(colon + 1, strlen(colon + 1), &line) < 0)
 		json_put(object, "line", NULL);
-	else
-		json_put_number(object, "line", line);
-	json_put_text(object, "kind", kind);
-	json_put_text(object, "text", what ? what + strlen(mark) : text);
-	if (json_object_array_add(userdata, object) < 0)
+	json_put_text(object, "kind", complaint->warning ? "warning" : "error");
+	json_put_text(object, "text", complaint->text);
+	if (json_object_array_add(array, object) < 0)
 		json_object_put(object);
 }
 
-static void tell_problem(struct json_object *problems, const char *door, const char *problem)
+static void put_problem(struct json_object *problems, const char *door, const char *problem)
 {
 	struct json_object *object;
 
@@ -80,7 +65,7 @@ static enum status check_live(const struct config *config, struct json_object *p
 	}
 	for (size_t i = 0; i < config->n_doors; i++) {
 		if (firewall_check(firewall, &config->doors[i].opening) < 0) {
-			tell_problem(problems, config->doors[i].name, firewall_problem(firewall));
+			put_problem(problems, config->doors[i].name, firewall_problem(firewall));
 			status = STATUS_FAILED;
 		}
 	}
@@ -88,44 +73,40 @@ static enum status check_live(const struct config *config, struct json_object *p
 	return status;
 }
 
-static enum status check(const char *path, bool live)
-{
-	struct config *config;
-	enum status status;
-	size_t n_warnings;
-	int r = checked_config_load(path, &config, &n_warnings);
-
-	if (r < 0)
-		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
-	status = live ? check_live(config, NULL) : STATUS_OK;
-	if (status == STATUS_OK)
-		printf("%s: ok (doors: %zu, warnings: %zu)\n", path, config->n_doors, n_warnings);
-	config_free(config);
-	return status;
-}
-
-static enum status check_json(const char *path, bool live)
+static void print_json(const char *path, const struct config *config, enum status status,
+		       const struct complaints *complaints, struct json_object *problems)
 {
 	struct json_object *document = json_object_new_object();
-	struct json_object *complaints = json_object_new_array();
-	struct json_object *problems = json_object_new_array();
-	enum status status = STATUS_OK;
-	struct config *config = NULL;
-	int r;
+	struct json_object *array = json_object_new_array();
 
-	log_divert(put_complaint, complaints);
-	r = checked_config_load(path, &config, NULL);
-	log_divert(NULL, NULL);
-	if (r < 0)
-		status = r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
-	else if (live)
-		status = check_live(config, problems);
+	for (size_t i = 0; i < complaints->n_items; i++)
+		put_complaint(array, path, &complaints->items[i]);
 	json_put_text(document, "file", path);
 	json_put(document, "ok", json_object_new_boolean(status == STATUS_OK));
 	json_put(document, "doors", config ? json_object_new_uint64(config->n_doors) : NULL);
-	json_put(document, "complaints", complaints);
+	json_put(document, "complaints", array);
 	json_put(document, "problems", problems);
 	json_print(document);
+}
+
+static enum status check(const char *path, bool live, bool json)
+{
+	struct json_object *problems = json ? json_object_new_array() : NULL;
+	struct config *config = NULL;
+	struct complaints complaints;
+	enum status status =
+		verb_config_status(checked_config_load(path, &config, &complaints));
+
+	if (!json)
+		verb_print_complaints(path, &complaints);
+	if (status == STATUS_OK && live)
+		status = check_live(config, problems);
+	if (json)
+		print_json(path, config, status, &complaints, problems);
+	else if (status == STATUS_OK)
+		printf("%s: ok (doors: %zu, warnings: %zu)\n", path, config->n_doors,
+		       complaints.n_warnings);
+	complaints_done(&complaints);
 	config_free(config);
 	return status;
 }
@@ -164,7 +145,7 @@ static enum status run(int argc, char *argv[])
 	}
 	if (verb_check_end(&verb_check, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return json ? check_json(path, live) : check(path, live);
+	return check(path, live, json);
 }
 
 const struct verb verb_check = {
@@ -180,7 +161,6 @@ const struct verb verb_check = {
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 it is right, 1 a door cannot be opened as things are, 2 it is "
-		"wrong.\n",
+		"Exit status: 0 valid, 1 a door cannot be opened at present, 2 invalid.\n",
 	.run = run,
 };

@@ -1,9 +1,11 @@
-#include "config/draft.h"
+#include "config/check-knocks.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "config/complaint.h"
+#include "config/config.h"
+#include "config/draft.h"
 #include "config/ini/ini.h"
 #include "core/engine/engine.h"
 #include "core/spa.h"

@@ -1,8 +1,10 @@
-#include "config/draft.h"
+#include "config/check.h"
 
 #include <string.h>
 
 #include "config/complaint.h"
+#include "config/config.h"
+#include "config/draft.h"
 #include "config/ini/ini.h"
 #include "config/listeners.h"
 #include "core/other-log.h"

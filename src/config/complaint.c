@@ -4,8 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static int append(struct complaints *complaints, const struct complaint *complaint)
+static int complaints_append(struct complaints *complaints, const struct complaint *complaint)
 {
 	size_t n = complaints->n_items;
 
@@ -22,24 +23,40 @@ static int append(struct complaints *complaints, const struct complaint *complai
 	return 0;
 }
 
-__attribute__((format(printf, 4, 0))) static void complain(struct complaints *complaints,
-							   unsigned line, bool warning,
-							   const char *format, va_list arguments)
+/* Whether there is room. The first error always has some: it says why nothing counts. */
+static bool complaints_take(struct complaints *complaints, bool warning)
+{
+	bool is_first = !warning && complaints->n_errors == 0;
+
+	if (warning)
+		complaints->n_warnings++;
+	else
+		complaints->n_errors++;
+	return complaints->n_items < COMPLAINTS_MAX || is_first;
+}
+
+/* Appends it, and owns its texts from now on. */
+static void complaints_add(struct complaints *complaints, struct complaint *complaint)
+{
+	if (complaint->text && complaints_append(complaints, complaint) == 0)
+		return;
+	complaints->error = -ENOMEM;
+	free(complaint->file);
+	free(complaint->text);
+}
+
+__attribute__((format(printf, 4, 0))) static void add_formatted(struct complaints *complaints,
+								 unsigned line, bool warning,
+								 const char *format,
+								 va_list arguments)
 {
 	struct complaint complaint = {.line = line, .warning = warning};
 
-	if (!warning)
-		complaints->n_errors++;
-	if (complaints->n_items >= COMPLAINTS_MAX)
+	if (!complaints_take(complaints, warning))
 		return;
-	if (vasprintf(&complaint.text, format, arguments) < 0) {
-		complaints->error = -ENOMEM;
-		return;
-	}
-	if (append(complaints, &complaint) < 0) {
-		complaints->error = -ENOMEM;
-		free(complaint.text);
-	}
+	if (vasprintf(&complaint.text, format, arguments) < 0)
+		complaint.text = NULL;
+	complaints_add(complaints, &complaint);
 }
 
 void complain_error(struct complaints *complaints, unsigned line, const char *format, ...)
@@ -47,7 +64,7 @@ void complain_error(struct complaints *complaints, unsigned line, const char *fo
 	va_list arguments;
 
 	va_start(arguments, format);
-	complain(complaints, line, false, format, arguments);
+	add_formatted(complaints, line, false, format, arguments);
 	va_end(arguments);
 }
 
@@ -56,8 +73,21 @@ void complain_warning(struct complaints *complaints, unsigned line, const char *
 	va_list arguments;
 
 	va_start(arguments, format);
-	complain(complaints, line, true, format, arguments);
+	add_formatted(complaints, line, true, format, arguments);
 	va_end(arguments);
+}
+
+void complain_about(struct complaints *complaints, const char *file, unsigned line, bool warning,
+		    const char *text)
+{
+	struct complaint complaint = {.line = line, .warning = warning};
+
+	if (!complaints_take(complaints, warning))
+		return;
+	complaint.file = strdup(file);
+	if (complaint.file)
+		complaint.text = strdup(text);
+	complaints_add(complaints, &complaint);
 }
 
 void complaints_sort(struct complaints *complaints)
@@ -77,8 +107,24 @@ void complaints_sort(struct complaints *complaints)
 
 void complaints_done(struct complaints *complaints)
 {
-	for (size_t i = 0; i < complaints->n_items; i++)
+	for (size_t i = 0; i < complaints->n_items; i++) {
+		free(complaints->items[i].file);
 		free(complaints->items[i].text);
+	}
 	free(complaints->items);
 	*complaints = (struct complaints){0};
+}
+
+const char *complaint_format(const struct complaint *complaint, const char *path,
+			     char text[static COMPLAINT_LINE_MAX])
+{
+	const char *file = complaint->file ? complaint->file : path;
+	const char *kind = complaint->warning ? "warning" : "error";
+
+	if (complaint->line > 0)
+		snprintf(text, COMPLAINT_LINE_MAX, "%s:%u: %s: %s", file, complaint->line, kind,
+			 complaint->text);
+	else
+		snprintf(text, COMPLAINT_LINE_MAX, "%s: %s: %s", file, kind, complaint->text);
+	return text;
 }

@@ -1,9 +1,25 @@
-/* Collecting what is wrong with a configuration. */
+/* Complaints: what is wrong with a configuration, or doubtful. */
 #pragma once
 
-#include "config/config.h"
+#include <stdbool.h>
+#include <stddef.h>
 
-/* At most so many are kept, so that a file of garbage costs no more; all errors are counted. */
+struct complaint {
+	char *file;    /* one that the configuration names; NULL: the configuration itself */
+	unsigned line; /* from 1; 0: about the file as a whole */
+	bool warning;  /* allowed, but worth a word; otherwise an error */
+	char *text;    /* one sentence without a final stop: what is wrong and what was expected */
+};
+
+struct complaints {
+	struct complaint *items;
+	size_t n_items;
+	size_t n_errors, n_warnings; /* also of those that were too many to be kept */
+	int error;		     /* 0, or -ENOMEM: memory ran out for some */
+};
+
+/* At most this many warnings and errors are kept, and an error after them all if it is the first,
+ * so that a file of garbage costs no more. All are counted. */
 enum { COMPLAINTS_MAX = 1000 };
 
 /* Each appends one complaint. If memory runs out, complaints->error says so and stays. */
@@ -12,5 +28,18 @@ void complain_error(struct complaints *complaints, unsigned line, const char *fo
 void complain_warning(struct complaints *complaints, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The same about another file. */
+void complain_about(struct complaints *complaints, const char *file, unsigned line, bool warning,
+		    const char *text);
+
 /* Orders them by line, keeping the order within a line. */
 void complaints_sort(struct complaints *complaints);
+
+/* Frees what they own. */
+void complaints_done(struct complaints *complaints);
+
+/* "FILE:LINE: error: TEXT", or without a line, or with "warning", clipped to fit; `path` is the
+ * configuration's file. Returns `text`. */
+enum { COMPLAINT_LINE_MAX = 1024 };
+const char *complaint_format(const struct complaint *complaint, const char *path,
+			     char text[static COMPLAINT_LINE_MAX]);

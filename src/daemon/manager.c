@@ -255,6 +255,19 @@ static int adopt(struct manager *manager, struct config *config)
 	return 0;
 }
 
+static int load_config(const char *path, struct config **ret)
+{
+	struct complaints complaints;
+	char text[COMPLAINT_LINE_MAX];
+	int r = checked_config_load(path, ret, &complaints);
+
+	for (size_t i = 0; i < complaints.n_items; i++)
+		log_line(complaints.items[i].warning ? LOG_WARNING : LOG_ERR, "%s",
+			 complaint_format(&complaints.items[i], path, text));
+	complaints_done(&complaints);
+	return r;
+}
+
 static int reload(struct manager *manager)
 {
 	struct config *config;
@@ -263,7 +276,7 @@ static int reload(struct manager *manager)
 	notifier_say(manager->notifier,
 		     "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading %s",
 		     clock_us(CLOCK_MONOTONIC), manager->config_path);
-	r = checked_config_load(manager->config_path, &config, NULL);
+	r = load_config(manager->config_path, &config);
 	if (r == 0)
 		r = adopt(manager, config);
 	if (r == 0)
@@ -402,7 +415,7 @@ static int start(struct manager *manager, const struct manager_options *options)
 	struct config *config = NULL;
 	int r;
 
-	r = checked_config_load(options->config_path, &config, NULL);
+	r = load_config(options->config_path, &config);
 	if (r < 0)
 		return r;
 	r = keep_burnt(manager, options);

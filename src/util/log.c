@@ -20,21 +20,12 @@ bool log_is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-static log_fn diverted_to;
-static void *diverted_userdata;
-
-void log_divert(log_fn fn, void *userdata)
-{
-	diverted_to = fn;
-	diverted_userdata = userdata;
-}
-
 void log_line(int priority, const char *format, ...)
 {
 	char text[1024];
 	int length = 0;
 	va_list arguments;
-	bool journal = !diverted_to && log_is_journal();
+	bool journal = log_is_journal();
 
 	if (journal)
 		length = snprintf(text, sizeof text, "<%d>", priority);
@@ -43,10 +34,6 @@ void log_line(int priority, const char *format, ...)
 	va_end(arguments);
 	if ((size_t)length >= sizeof text)
 		length = sizeof text - 1;
-	if (diverted_to) {
-		diverted_to(diverted_userdata, priority, text);
-		return;
-	}
 	text[length++] = '\n';
 	/* A stream of the journal is a socket, and logging must not hang because journald
 	 * does. */

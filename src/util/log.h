@@ -10,8 +10,3 @@ bool log_is_journal(void);
 /* One line with a priority of syslog.h; towards the journal it carries the priority as sd-daemon(3)
  * has it. */
 __attribute__((format(printf, 2, 3))) void log_line(int priority, const char *format, ...);
-
-/* Has all lines go to `fn` instead, without a newline; NULL: to standard error again. For programs
- * that tell in another form what library code has logged. */
-typedef void (*log_fn)(void *userdata, int priority, const char *line);
-void log_divert(log_fn fn, void *userdata);

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "config/config.h"
+#include "config/load.h"
 #include "core/door.h"
 #include "core/engine/engine.h"
 #include "core/probe.h"

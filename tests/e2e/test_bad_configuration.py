@@ -138,6 +138,10 @@ def test_complaints_as_json(lab):
     assert len(text) >= 2
     assert text == [f"{item['file']}:{item['line']}: {item['kind']}: {item['text']}"
                     for item in told["complaints"]]
+    odd = f"{path}: error: 7"
+    lab.server.run("cp", "-p", path, odd)
+    told = json.loads(lab.knocktail("check", "-c", odd, "-o", "json").stdout)
+    assert {item["file"] for item in told["complaints"]} == {odd}
     missing = json.loads(lab.knocktail("check", "-c", "/no/such/file", "-o", "json").stdout)
     assert missing["complaints"][0]["file"] == "/no/such/file"
     assert missing["complaints"][0]["line"] is None

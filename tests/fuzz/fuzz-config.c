@@ -2,6 +2,7 @@
  * the promises of config.h and of the core's headers. And each value that is found is the one that
  * an expression finds in the line, which is another way to say what knocktail.conf(5) says. */
 #include "config/config.h"
+#include "config/load.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -8,6 +8,7 @@
 
 #include "cli/import/knockd.h"
 #include "config/config.h"
+#include "config/load.h"
 #include "core/engine/engine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,6 +3,7 @@
  * with -Wl,--wrap for each allocator below, and for what puts a value into iniparser's hands; what
  * libiniparser and libc allocate by themselves is not counted. */
 #include "config/config.h"
+#include "config/load.h"
 
 #include <errno.h>
 #include <setjmp.h>

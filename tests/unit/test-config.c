@@ -6,6 +6,7 @@
  *
  * A file without errors loads. The machine it is for listens as tests/config/proc-net says. */
 #include "config/config.h"
+#include "config/load.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -415,6 +416,30 @@ static int is_case(const struct dirent *entry)
 	return dot && strcmp(dot, ".conf") == 0;
 }
 
+/* Whoever reads only warnings would not learn why nothing of the file counts. */
+static void test_the_first_error_is_kept(void **state)
+{
+	struct complaints complaints = {0};
+	char text[COMPLAINT_LINE_MAX];
+
+	(void)state;
+	for (unsigned i = 0; i < COMPLAINTS_MAX + 10; i++)
+		complain_warning(&complaints, 1, "doubtful");
+	assert_int_equal(complaints.n_items, COMPLAINTS_MAX);
+	complain_about(&complaints, "/a: error: b", 7, false, "wrong");
+	complain_error(&complaints, 8, "wrong as well");
+	assert_int_equal(complaints.n_items, COMPLAINTS_MAX + 1);
+	assert_int_equal(complaints.n_warnings, COMPLAINTS_MAX + 10);
+	assert_int_equal(complaints.n_errors, 2);
+	assert_int_equal(complaints.error, 0);
+	assert_string_equal(
+		complaint_format(&complaints.items[COMPLAINTS_MAX], "/c", text),
+		"/a: error: b:7: error: wrong");
+	assert_string_equal(complaint_format(&complaints.items[0], "/c", text),
+			    "/c:1: warning: doubtful");
+	complaints_done(&complaints);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -422,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_file_kind),	cmocka_unit_test(test_bare_root),
 		cmocka_unit_test(test_cut_off),		cmocka_unit_test(test_find_door),
 		cmocka_unit_test(test_many_complaints),
+		cmocka_unit_test(test_the_first_error_is_kept),
 	};
 	struct dirent **names = NULL;
 	struct CMUnitTest *cases CLEANUP(cleanup_free) = NULL;

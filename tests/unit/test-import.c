@@ -9,6 +9,7 @@
 #include "cli/import/knockd.h"
 #include "cmocka-all.h"
 #include "config/config.h"
+#include "config/load.h"
 #include "core/sequence.h"
 #include "support.h"
 

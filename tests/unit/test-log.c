@@ -113,27 +113,6 @@ static void test_long_line(void **state)
 	free(text);
 }
 
-static void keep_line(void *userdata, int priority, const char *line)
-{
-	snprintf(userdata, 64, "%d %s", priority, line);
-}
-
-static void test_diverted(void **state)
-{
-	struct fixture *fixture = *state;
-	char kept[64] = "", *text;
-	size_t length;
-
-	log_divert(keep_line, kept);
-	log_line(LOG_ERR, "to %s", "another");
-	log_divert(NULL, NULL);
-	assert_string_equal(kept, "3 to another");
-	log_line(LOG_ERR, "back");
-	text = support_read(fixture->path, &length);
-	assert_string_equal(text, "back\n");
-	free(text);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -141,7 +120,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_journal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_another_stream, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_diverted, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

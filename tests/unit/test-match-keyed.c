@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "config/load.h"
 #include "core/record.h"
 #include "core/secret.h"
 #include "core/spa.h"

@@ -12,6 +12,7 @@
 
 #include "cmocka-all.h"
 #include "config/config.h"
+#include "config/load.h"
 #include "core/secret.h"
 #include "keys/burnt.h"
 #include "keys/keyring.h"

@@ -10,6 +10,7 @@
 #include "cli/audit/html.h"
 #include "cli/audit/log.h"
 #include "cli/audit/probe-histogram.h"
+#include "cli/common/config.h"
 #include "cli/common/journal-files.h"
 #include "cli/common/json.h"
 #include "cli/common/output.h"
@@ -18,7 +19,6 @@
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/address.h"
-#include "match/checked-config.h"
 #include "util/cleanup.h"
 
 DEFINE_CLEANUP(struct table *, table_free)
@@ -132,9 +132,9 @@ static struct probe_histogram *read_histogram(const struct options *options,
 	uint64_t until_us = query->now_us < query->until_us ? query->now_us : query->until_us;
 	struct probe_histogram *histogram = NULL;
 	struct config *config;
-	int r = checked_config_load(options->config, &config, NULL);
+	int r;
 
-	if (r < 0) {
+	if (verb_load_config(options->config, &config) != STATUS_OK) {
 		if (options->config_given)
 			*ret_status = STATUS_USAGE;
 		fputs("knocktail audit: without the configuration, nothing is known of probes\n",

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/common/config.h"
 #include "cli/common/json.h"
 #include "cli/common/output.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "keys/one-time.h"
-#include "match/checked-config.h"
 #include "util/cleanup.h"
 #include "util/duration.h"
 
@@ -201,16 +201,17 @@ static enum status doctor(const struct options *options)
 	struct config *config;
 	struct address source;
 	const struct door *only = NULL;
-	enum status status = STATUS_USAGE;
+	enum status status;
 	int r;
 
 	if (options->knock && address_parse(options->knock, &source) < 0) {
 		fprintf(stderr, "knocktail doctor: '%s' is no address\n", options->knock);
 		return STATUS_USAGE;
 	}
-	r = checked_config_load(options->config, &config, NULL);
-	if (r < 0)
-		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	status = verb_load_config(options->config, &config);
+	if (status != STATUS_OK)
+		return status;
+	status = STATUS_USAGE;
 	if (options->door)
 		only = config_find_door(config, options->door);
 	if (options->door && !only) {

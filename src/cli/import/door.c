@@ -13,6 +13,7 @@
 #include "cli/import/command.h"
 #include "cli/import/knockd.h"
 #include "config/config.h"
+#include "config/load.h"
 #include "config/text.h"
 #include "core/sequence.h"
 #include "util/cleanup.h"

@@ -14,6 +14,7 @@
 #include "cli/import/knockd.h"
 #include "cli/verb.h"
 #include "config/config.h"
+#include "config/load.h"
 #include "util/cleanup.h"
 
 enum { FILE_SIZE_MAX = 1 << 20 };

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/common/config.h"
 #include "cli/common/json.h"
 #include "cli/common/output.h"
 #include "cli/keygen/qr.h"
@@ -21,7 +22,6 @@
 #include "config/config.h"
 #include "core/door.h"
 #include "core/secret.h"
-#include "match/checked-config.h"
 #include "util/cleanup.h"
 
 enum { FILE_NAME_MAX = USER_NAME_MAX + sizeof ".key" };
@@ -193,11 +193,10 @@ static enum status keygen(const char *keys, const char *user, enum saying saying
 static enum status keygen_configured(const char *path, const char *user, enum saying saying)
 {
 	struct config *config;
-	enum status status;
-	int r = checked_config_load(path, &config, NULL);
+	enum status status = verb_load_config(path, &config);
 
-	if (r < 0)
-		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	if (status != STATUS_OK)
+		return status;
 	status = keygen(config->keys, user, saying);
 	config_free(config);
 	return status;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/common/config.h"
 #include "cli/common/journal-files.h"
 #include "cli/common/json.h"
 #include "cli/common/output.h"
@@ -17,7 +18,6 @@
 #include "config/config.h"
 #include "core/record.h"
 #include "input/input.h"
-#include "match/checked-config.h"
 #include "match/matcher.h"
 
 struct options {
@@ -251,14 +251,15 @@ static int open_source(const struct options *options, const struct config *confi
 
 static enum status replay(const struct options *options)
 {
-	enum status status = STATUS_FAILED;
 	struct config *config = NULL;
 	struct matcher *matcher = NULL;
 	struct input *input = NULL;
-	int r = checked_config_load(options->config, &config, NULL);
+	enum status status = verb_load_config(options->config, &config);
+	int r;
 
-	if (r < 0)
-		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	if (status != STATUS_OK)
+		return status;
+	status = STATUS_FAILED;
 	r = matcher_new(config, MATCH_DRY_RUN, NULL, &matcher);
 	if (r < 0) {
 		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/common/config.h"
 #include "cli/rules/apply.h"
 #include "cli/rules/plan.h"
 #include "cli/verb.h"
 #include "config/config.h"
-#include "match/checked-config.h"
 #include "util/cleanup.h"
 #include "util/duration.h"
 
@@ -35,12 +35,11 @@ static void (*const printers[N_VARIANTS])(const struct plan *plan, FILE *file) =
 static enum status rules(const struct options *options)
 {
 	struct config *config;
-	enum status status = STATUS_OK;
+	enum status status = verb_load_config(options->config, &config);
 	struct plan plan;
-	int r = checked_config_load(options->config, &config, NULL);
 
-	if (r < 0)
-		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+	if (status != STATUS_OK)
+		return status;
 	if (plan_make(config, &options->open, options->variant, &plan) < 0)
 		status = STATUS_FAILED;
 	else if (options->apply)

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "cli/common/config.h"
 #include "cli/common/json.h"
 #include "cli/common/output.h"
 #include "cli/common/timestamp.h"
@@ -22,7 +23,6 @@
 #include "core/probe.h"
 #include "core/record.h"
 #include "input/input.h"
-#include "match/checked-config.h"
 #include "match/matcher.h"
 #include "util/cleanup.h"
 
@@ -356,19 +356,20 @@ static enum status run_loop(struct watch *watch)
 static enum status watch(const char *path, enum form form)
 {
 	struct watch *watch = calloc(1, sizeof *watch);
-	enum status status = STATUS_FAILED;
 	struct config *config = NULL;
+	enum status status;
 	int r;
 
 	if (!watch)
 		return STATUS_FAILED;
 	watch->form = form;
-	r = checked_config_load(path, &config, NULL);
-	if (r < 0) {
+	status = verb_load_config(path, &config);
+	if (status != STATUS_OK) {
 		free(watch);
-		return r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
+		return status;
 	}
 	watch->config = config;
+	status = STATUS_FAILED;
 	r = matcher_new(config, MATCH_DRY_RUN, NULL, &watch->matcher);
 	if (r < 0)
 		fprintf(stderr, "knocktail watch: cannot compile the doors: %s\n", strerror(-r));
