@@ -20,7 +20,7 @@
 /* Between two rounds of closing; records are read meanwhile. */
 #define BREATH_US UINT64_C(500)
 
-/* How long a predecessor may take to be gone. */
+/* How long a predecessor may take to exit. */
 #define PATIENCE_US US_PER_S
 
 struct grant_loop {
@@ -64,7 +64,7 @@ static bool log_state_file(const struct event *event)
 
 static void on_event(void *userdata, const struct event *event)
 {
-	const struct grant_loop *doors = userdata;
+	const struct grant_loop *loop = userdata;
 	struct event dated = *event;
 
 	if (log_state_file(event))
@@ -72,39 +72,39 @@ static void on_event(void *userdata, const struct event *event)
 	if (event->left_us > 0)
 		dated.deadline_us = clock_us(CLOCK_REALTIME) + event->left_us;
 	audit_send(&dated);
-	if (doors->on_event)
-		doors->on_event(doors->userdata, &dated);
+	if (loop->on_event)
+		loop->on_event(loop->userdata, &dated);
 }
 
-void grant_loop_listen(struct grant_loop *doors, event_fn fn, void *userdata)
+void grant_loop_listen(struct grant_loop *loop, event_fn fn, void *userdata)
 {
-	doors->on_event = fn;
-	doors->userdata = userdata;
+	loop->on_event = fn;
+	loop->userdata = userdata;
 }
 
-void grant_loop_rearm(struct grant_loop *doors)
+void grant_loop_rearm(struct grant_loop *loop)
 {
-	uint64_t next_us = grants_next_us(doors->grants);
+	uint64_t next_us = grants_next_us(loop->grants);
 	uint64_t soon_us = clock_us(CLOCK_BOOTTIME) + BREATH_US;
 
 	if (next_us < soon_us)
 		next_us = soon_us;
-	sd_event_source_set_time(doors->timer, next_us);
-	sd_event_source_set_enabled(doors->timer,
+	sd_event_source_set_time(loop->timer, next_us);
+	sd_event_source_set_enabled(loop->timer,
 				    next_us < UINT64_MAX ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
-static void run(struct grant_loop *doors)
+static void grant_loop_step(struct grant_loop *loop)
 {
-	grants_run(doors->grants, clock_us(CLOCK_BOOTTIME));
-	grant_loop_rearm(doors);
+	grants_run(loop->grants, clock_us(CLOCK_BOOTTIME));
+	grant_loop_rearm(loop);
 }
 
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 {
 	(void)source;
 	(void)time_us;
-	run(userdata);
+	grant_loop_step(userdata);
 	return 0;
 }
 
@@ -113,27 +113,27 @@ static int on_command(sd_event_source *source, int fd, uint32_t events, void *us
 	(void)source;
 	(void)fd;
 	(void)events;
-	run(userdata);
+	grant_loop_step(userdata);
 	return 0;
 }
 
 /* Deadlines come before records: a flood of records must not hold a door open. */
-static int attach(struct grant_loop *doors)
+static int grant_loop_attach(struct grant_loop *loop)
 {
 	int r;
 
-	r = sd_event_add_time(doors->event, &doors->timer, CLOCK_BOOTTIME, UINT64_MAX, 1000,
-			      on_time, doors);
+	r = sd_event_add_time(loop->event, &loop->timer, CLOCK_BOOTTIME, UINT64_MAX, 1000, on_time,
+			      loop);
 	if (r >= 0)
-		r = sd_event_source_set_priority(doors->timer, SD_EVENT_PRIORITY_IMPORTANT);
+		r = sd_event_source_set_priority(loop->timer, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r >= 0)
-		r = sd_event_add_io(doors->event, &doors->commands, grants_fd(doors->grants),
-				    EPOLLIN, on_command, doors);
+		r = sd_event_add_io(loop->event, &loop->commands, grants_fd(loop->grants), EPOLLIN,
+				    on_command, loop);
 	if (r >= 0)
-		r = sd_event_source_set_priority(doors->commands, SD_EVENT_PRIORITY_IMPORTANT);
+		r = sd_event_source_set_priority(loop->commands, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r < 0)
 		return r;
-	grant_loop_rearm(doors);
+	grant_loop_rearm(loop);
 	return 0;
 }
 
@@ -151,73 +151,73 @@ static int grants_new_patiently(const struct grants_options *options, struct gra
 
 int grant_loop_new(sd_event *event, const char *runtime_directory, struct grant_loop **ret)
 {
-	CLEANUP(cleanup_grant_loop_free) struct grant_loop *doors = calloc(1, sizeof *doors);
+	CLEANUP(cleanup_grant_loop_free) struct grant_loop *loop = calloc(1, sizeof *loop);
 	CLEANUP(cleanup_free) char *directory = NULL;
 	char boot_id[SD_ID128_STRING_MAX] = "unknown";
 	sd_id128_t boot;
 	int r;
 
-	if (!doors || asprintf(&directory, "%s/grants", runtime_directory) < 0)
+	if (!loop || asprintf(&directory, "%s/grants", runtime_directory) < 0)
 		return -ENOMEM;
 	if (sd_id128_get_boot(&boot) >= 0)
 		sd_id128_to_string(boot, boot_id);
-	doors->event = sd_event_ref(event);
+	loop->event = sd_event_ref(event);
 	r = grants_new_patiently(
 		&(struct grants_options){
 			.directory = directory,
 			.boot_id = boot_id,
 			.on_event = on_event,
-			.userdata = doors,
+			.userdata = loop,
 		},
-		&doors->grants);
+		&loop->grants);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot save grants in %s: %s", directory,
 			 r == -EBUSY ? "another knocktaild does" : strerror(-r));
 		return r;
 	}
-	r = attach(doors);
+	r = grant_loop_attach(loop);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot watch deadlines: %s", strerror(-r));
 		return r;
 	}
-	*ret = TAKE_PTR(doors);
+	*ret = TAKE_PTR(loop);
 	return 0;
 }
 
-struct grant_loop *grant_loop_free(struct grant_loop *doors)
+struct grant_loop *grant_loop_free(struct grant_loop *loop)
 {
-	if (doors) {
-		sd_event_source_unref(doors->timer);
-		sd_event_source_unref(doors->commands);
-		grants_free(doors->grants);
-		sd_event_unref(doors->event);
-		free(doors);
+	if (loop) {
+		sd_event_source_unref(loop->timer);
+		sd_event_source_unref(loop->commands);
+		grants_free(loop->grants);
+		sd_event_unref(loop->event);
+		free(loop);
 	}
 	return NULL;
 }
 
-struct grants *grant_loop_grants(struct grant_loop *doors)
+struct grants *grant_loop_grants(struct grant_loop *loop)
 {
-	return doors->grants;
+	return loop->grants;
 }
 
-int grant_loop_wait_empty(struct grant_loop *doors)
+int grant_loop_wait_empty(struct grant_loop *loop)
 {
 	uint64_t start_us = clock_us(CLOCK_BOOTTIME), now_us = start_us;
 
-	while (grants_count(doors->grants) > 0 && now_us - start_us < END_LIMIT_US) {
-		int r = sd_event_run(doors->event, END_LIMIT_US - (now_us - start_us));
+	while (grants_count(loop->grants) > 0 && now_us - start_us < END_LIMIT_US) {
+		int r = sd_event_run(loop->event, END_LIMIT_US - (now_us - start_us));
 
 		if (r < 0)
 			return r;
 		now_us = clock_us(CLOCK_BOOTTIME);
 	}
-	return grants_count(doors->grants) == 0 ? 0 : -ETIMEDOUT;
+	return grants_count(loop->grants) == 0 ? 0 : -ETIMEDOUT;
 }
 
-int grant_loop_suspend(struct grant_loop *doors)
+int grant_loop_suspend(struct grant_loop *loop)
 {
-	grants_suspend(doors->grants, clock_us(CLOCK_BOOTTIME));
-	grant_loop_rearm(doors);
-	return grant_loop_wait_empty(doors);
+	grants_suspend(loop->grants, clock_us(CLOCK_BOOTTIME));
+	grant_loop_rearm(loop);
+	return grant_loop_wait_empty(loop);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/manager.h"
+#include "daemon/sweep.h"
 #include "util/log.h"
 
 enum { STATUS_STOPPED = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
@@ -14,17 +15,17 @@ enum { STATUS_STOPPED = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 static const char help[] =
 	"Usage: knocktaild [-c FILE]\n"
 	"\n"
-	"Follows the journal's firewall records and opens a door for whoever knocks right.\n"
+	"Follows the firewall's records in the journal and opens a door after the right knock.\n"
 	"Stays in the foreground; SIGHUP reloads the configuration, SIGTERM ends.\n"
 	"\n"
 	"  -c, --config FILE   the configuration (default: " KNOCKTAIL_CONF ")\n"
-	"      --sweep         close what a dead daemon left open, and exit\n"
+	"      --sweep         close what a dead daemon has left open, and exit\n"
 	"  -h, --help          print this\n"
 	"  -V, --version       print the version\n"
 	"\n"
 	"RUNTIME_DIRECTORY (" RUNSTATEDIR "/knocktail) and STATE_DIRECTORY (" LOCALSTATEDIR
 	"/lib/knocktail)\n"
-	"say where it keeps what a successor needs.\n"
+	"are where it keeps what a successor needs.\n"
 	"See knocktaild(8) and knocktail.conf(5).\n";
 
 /* The first of the directories that systemd names, or the usual place. The text is the
@@ -39,7 +40,7 @@ static const char *directory_from(const char *variable, const char *usual)
 	return directory;
 }
 
-static int run(const struct manager_options *options)
+static int run_daemon(const struct manager_options *options)
 {
 	struct manager *manager;
 	int r = manager_new(options, &manager);
@@ -97,6 +98,6 @@ int main(int argc, char *argv[])
 		return STATUS_USAGE;
 	}
 	if (sweep)
-		return manager_sweep(&options) < 0 ? STATUS_FAILED : STATUS_STOPPED;
-	return run(&options);
+		return sweep_run(options.runtime_directory) < 0 ? STATUS_FAILED : STATUS_STOPPED;
+	return run_daemon(&options);
 }

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "audit/audit.h"
-#include "audit/ratelimit.h"
 #include "config/config.h"
 #include "core/record.h"
 #include "core/visitor.h"
@@ -18,6 +16,7 @@
 #include "daemon/grant-loop.h"
 #include "daemon/nf-log.h"
 #include "daemon/notifier.h"
+#include "daemon/refusals.h"
 #include "daemon/stats.h"
 #include "daemon/tail.h"
 #include "firewall/firewall.h"
@@ -37,20 +36,18 @@ struct manager {
 	struct config *config;
 	struct matcher *matcher;
 	struct burnt *burnt;
-	struct grant_loop *doors;
+	struct grant_loop *grants;
 	struct tail *tail;
 	struct bus *bus;
 	struct stats stats;
-	const struct record *record; /* the one being judged */
-	bool settled;		     /* it is acted on, and the position is behind it */
-	struct ratelimit refusals;
+	const struct record *record; /* the one being matched */
+	bool settled;		     /* it was acted on, and the position is behind it */
+	struct refusals refusals;
 	sd_event_source *tending;
 	bool stopping;
 };
 
-enum { REASON_MAX = 300 };
-
-/* How often what tokens and SPA knocks need for the next minutes is prepared. */
+/* How often the matcher prepares for the token and SPA knocks of the next minutes. */
 #define TEND_US US_PER_S
 
 DEFINE_CLEANUP(struct manager *, manager_free)
@@ -58,78 +55,49 @@ DEFINE_CLEANUP(struct manager *, manager_free)
 static void on_trouble(void *userdata, const char *door, const char *problem)
 {
 	(void)userdata;
-	log_line(LOG_ERR, "door %s cannot be opened as things are: %s", door, problem);
+	log_line(LOG_ERR, "door %s cannot be opened: %s", door, problem);
 }
 
-/* A door that cannot be opened now may be later: its set may be made after the daemon has started.
+/* A door that cannot be opened now may be later: its set may be created after the daemon starts.
  */
-static void check_doors(struct manager *manager)
+static void manager_ready_doors(struct manager *manager)
 {
-	struct firewall *firewall = grants_firewall(grant_loop_grants(manager->doors));
+	struct firewall *firewall = grants_firewall(grant_loop_grants(manager->grants));
 
 	firewall_forget_ready(firewall);
 	for (size_t i = 0; i < manager->config->n_doors; i++)
 		firewall_make_ready(firewall, manager->config->doors[i].name,
 				    &manager->config->doors[i].opening, clock_us(CLOCK_BOOTTIME),
 				    on_trouble, NULL);
-	grant_loop_rearm(manager->doors);
+	grant_loop_rearm(manager->grants);
 }
 
-/* Knocks that are refused can be sent as often as somebody likes. */
-static void refuse(struct manager *manager, const struct event *event)
+static void manager_report_refusal(struct manager *manager, const struct event *event)
 {
-	struct event limited = *event;
-	char reason[REASON_MAX];
-	uint64_t n_dropped;
-
 	stats_count(&manager->stats, EVENT_REFUSED);
-	if (!ratelimit_take(&manager->refusals, event->door, event->user ? event->user : "",
-			    clock_us(CLOCK_MONOTONIC), &n_dropped))
-		return;
-	limited.kind = EVENT_REFUSED;
-	if (n_dropped > 0) {
-		snprintf(reason, sizeof reason, "%s (%" PRIu64 " more were not logged)",
-			 event->reason, n_dropped);
-		limited.reason = reason;
-	}
-	audit_send(&limited);
+	refusals_report(&manager->refusals, event);
 }
 
 static void refuse_match(struct manager *manager, const struct match *match, const char *reason)
 {
-	refuse(manager, &(struct event){
-				.door = manager->config->doors[match->door].name,
-				.user = match->user,
-				.knock = match->knock,
-				.source = match->source,
-				.reason = reason,
-			});
+	manager_report_refusal(manager, &(struct event){
+						.door = manager->config->doors[match->door].name,
+						.user = match->user,
+						.knock = match->knock,
+						.source = match->source,
+						.reason = reason,
+					});
 }
 
 /* A request that names no door. */
 static void on_stray(void *userdata, const struct matcher_stray *stray)
 {
-	refuse(userdata, &(struct event){
-				 .door = "",
-				 .user = stray->user,
-				 .source = stray->source,
-				 .reason = stray->reason,
-			 });
-}
-
-static uint64_t since_us(uint64_t then_us, uint64_t now_us)
-{
-	return then_us > 0 && now_us > then_us ? now_us - then_us : 0;
-}
-
-/* How long ago the record was stored. Neither a wall clock that was set back nor a suspended
- * machine makes an old record young. */
-static uint64_t age_us(const struct record *record)
-{
-	uint64_t wall_us = since_us(record->realtime_us, clock_us(CLOCK_REALTIME));
-	uint64_t up_us = since_us(record->monotonic_us, clock_us(CLOCK_MONOTONIC));
-
-	return wall_us > up_us ? wall_us : up_us;
+	manager_report_refusal(userdata, &(struct event){
+						 .door = "",
+						 .user = stray->user,
+						 .source = stray->source,
+						 .reason = stray->reason,
+					 });
 }
 
 /* A door whose sequences are used up one after the other. */
@@ -140,7 +108,7 @@ static void warn_if_last(const struct manager *manager, size_t number)
 
 	if (file && one_time_current(file) == one_time_count(file))
 		log_line(LOG_WARNING,
-			 "door %s: no sequence is left in %s: it stays shut from now on",
+			 "door %s: no unused sequence left in %s; the door stays closed",
 			 door->name, door->one_time_sequences);
 }
 
@@ -153,20 +121,21 @@ static void on_match(void *userdata, const struct match *match)
 		return;
 	manager->stats.matches++;
 	if (match->problem) {
-		/* Nothing is put on file for whoever sends what he has overheard, over and over. */
+		/* Whoever sends an overheard knock again and again must not cause a write each
+		 * time. */
 		refuse_match(manager, match, match->problem);
 		return;
 	}
 	if (!manager->settled)
 		tail_settle(manager->tail);
 	manager->settled = true;
-	if (age_us(manager->record) > manager->config->max_age_us)
+	if (tail_age_us(manager->record) > manager->config->max_age_us)
 		refuse_match(manager, match, "the knock is older than max_age");
 	else if (!door_allows(door, &match->source))
 		refuse_match(manager, match, "the source is not in allow");
 	else
 		grants_open(
-			grant_loop_grants(manager->doors), door,
+			grant_loop_grants(manager->grants), door,
 			&(struct visitor){match->source, match->user, match->knock, match->seconds},
 			clock_us(CLOCK_BOOTTIME));
 	warn_if_last(manager, match->door);
@@ -186,7 +155,7 @@ static void on_record(void *userdata, const struct record *record)
 			tail_hurry(manager->tail);
 	}
 	if (manager->settled)
-		grant_loop_rearm(manager->doors);
+		grant_loop_rearm(manager->grants);
 }
 
 static void on_event(void *userdata, const struct event *event)
@@ -198,8 +167,8 @@ static void on_event(void *userdata, const struct event *event)
 		bus_on_event(manager->bus, event);
 }
 
-/* The door, if that user (or nobody) may open it still. */
-static const struct door *find_door(void *userdata, const char *name, const char *user)
+/* The door, if this user (or nobody) may still open it. */
+static const struct door *manager_find_door(void *userdata, const char *name, const char *user)
 {
 	const struct manager *manager = userdata;
 
@@ -208,51 +177,65 @@ static const struct door *find_door(void *userdata, const char *name, const char
 	return config_find_door(manager->config, name);
 }
 
-/* A judge and the one before it. */
+/* A matcher takes over from the one before. */
 struct handover {
-	const struct matcher *matcher, *predecessor;
+	const struct matcher *old, *new;
 };
 
 /* A user with another key than before is another user. */
-static bool has_same_key(void *userdata, const char *user)
+static bool handover_has_same_key(void *userdata, const char *user)
 {
 	const struct handover *handover = userdata;
 
-	return matcher_knows(handover->matcher, handover->predecessor, user);
+	return matcher_knows(handover->new, handover->old, user);
 }
 
-/* Puts a configuration in force. */
-static int adopt(struct manager *manager, struct config *config)
+/* Puts a matcher and its configuration in the place of the old ones. Grants of users whose keys
+ * have gone are closed while both matchers are there to compare. */
+static void manager_replace(struct manager *manager, struct matcher *matcher, struct config *config)
 {
-	struct grants *grants = grant_loop_grants(manager->doors);
+	struct handover handover = {.old = manager->matcher, .new = matcher};
+	struct grants *grants = grant_loop_grants(manager->grants);
+
+	matcher_set_burnt(matcher, manager->burnt);
+	matcher_set_stray(matcher, on_stray, manager);
+	burnt_set_skew(manager->burnt, (uint32_t)(config->clock_skew_us / US_PER_S));
+	if (manager->matcher)
+		grants_expel(grants, handover_has_same_key, &handover, clock_us(CLOCK_BOOTTIME));
+	matcher_free(manager->matcher);
+	manager->matcher = matcher;
+	config_free(manager->config);
+	manager->config = config;
+	grants_limit(grants, config->max_open);
+}
+
+/* Puts a configuration in force, which belongs to the manager then. After an error, which is
+ * logged, nothing has changed. */
+static int manager_apply(struct manager *manager, struct config *config)
+{
 	struct matcher *matcher = NULL;
 	int r = matcher_new(config, MATCH_LIVE, manager->matcher, &matcher);
 
 	if (r == 0 && manager->tail)
 		r = tail_listen(manager->tail, config->logs, config->n_logs);
 	if (r < 0) {
-		log_line(LOG_ERR, "cannot compile the doors: %s", strerror(-r));
+		log_line(LOG_ERR, "cannot set up the doors: %s", strerror(-r));
 		matcher_free(matcher);
-		config_free(config);
 		return r;
 	}
-	/* What one configuration has judged is not for another to judge. */
+	/* Records that one configuration has judged must not be judged again by another. */
 	if (manager->tail)
 		tail_settle(manager->tail);
-	matcher_set_burnt(matcher, manager->burnt);
-	matcher_set_stray(matcher, on_stray, manager);
-	burnt_set_skew(manager->burnt, (uint32_t)(config->clock_skew_us / US_PER_S));
-	if (manager->matcher)
-		grants_expel(grants, has_same_key, &(struct handover){matcher, manager->matcher},
-			     clock_us(CLOCK_BOOTTIME));
-	matcher_free(manager->matcher);
-	manager->matcher = matcher;
-	config_free(manager->config);
-	manager->config = config;
-	grants_limit(grants, config->max_open);
-	grants_review(grants, find_door, manager, clock_us(CLOCK_BOOTTIME));
-	grant_loop_rearm(manager->doors);
+	manager_replace(manager, matcher, config);
 	return 0;
+}
+
+/* Closes the grants that the configuration has no door for any more. */
+static void manager_review(struct manager *manager)
+{
+	grants_review(grant_loop_grants(manager->grants), manager_find_door, manager,
+		      clock_us(CLOCK_BOOTTIME));
+	grant_loop_rearm(manager->grants);
 }
 
 static int load_config(const char *path, struct config **ret)
@@ -268,7 +251,7 @@ static int load_config(const char *path, struct config **ret)
 	return r;
 }
 
-static int reload(struct manager *manager)
+static int manager_reload(struct manager *manager)
 {
 	struct config *config;
 	int r;
@@ -277,18 +260,23 @@ static int reload(struct manager *manager)
 		     "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading %s",
 		     clock_us(CLOCK_MONOTONIC), manager->config_path);
 	r = load_config(manager->config_path, &config);
-	if (r == 0)
-		r = adopt(manager, config);
-	if (r == 0)
-		check_doors(manager);
+	if (r == 0) {
+		r = manager_apply(manager, config);
+		if (r < 0)
+			config_free(config);
+	}
+	if (r == 0) {
+		manager_review(manager);
+		manager_ready_doors(manager);
+	}
 	manager->stats.last_reload_us = clock_us(CLOCK_REALTIME);
 	manager->stats.reloads++;
 	manager->stats.failed_reloads += r < 0;
 	if (r == 0)
-		log_line(LOG_NOTICE, "reloaded %s: doors: %zu", manager->config_path,
+		log_line(LOG_NOTICE, "reloaded %s (%zu doors)", manager->config_path,
 			 manager->config->n_doors);
 	else
-		log_line(LOG_ERR, "the running configuration stays in force");
+		log_line(LOG_ERR, "keeping the current configuration");
 	notifier_say(manager->notifier, "READY=1\nSTATUS=Doors: %zu%s", manager->config->n_doors,
 		     r == 0 ? "" : "; the last reload failed");
 	if (r == 0 && manager->bus)
@@ -300,7 +288,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 {
 	(void)source;
 	(void)info;
-	reload(userdata);
+	manager_reload(userdata);
 	return 0;
 }
 
@@ -314,7 +302,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	return 0;
 }
 
-static int watch_signals(struct manager *manager)
+static int manager_watch_signals(struct manager *manager)
 {
 	sigset_t signals;
 	int r;
@@ -342,8 +330,8 @@ static int on_tend(sd_event_source *source, uint64_t time_us, void *userdata)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* What has been used is kept from the next daemon, too. */
-static int keep_burnt(struct manager *manager, const struct manager_options *options)
+/* Nonces and tokens that were used are on file: the next daemon refuses them as well. */
+static int manager_open_burnt(struct manager *manager, const struct manager_options *options)
 {
 	CLEANUP(cleanup_free) char *directory = NULL;
 
@@ -354,7 +342,7 @@ static int keep_burnt(struct manager *manager, const struct manager_options *opt
 	return burnt_new(directory, 0, &manager->burnt);
 }
 
-/* How much later a record may be stored than the kernel wrote it. */
+/* How much later than the kernel wrote it a record may be stored. */
 #define LAG_US US_PER_S
 
 /* How long ago a knock may have begun that can still open a door. */
@@ -368,12 +356,12 @@ static uint64_t reach_us(const struct config *config)
 	return config->max_age_us + longest_us + LAG_US;
 }
 
-static const struct config *get_config(void *userdata)
+static const struct config *manager_config(void *userdata)
 {
 	return ((struct manager *)userdata)->config;
 }
 
-static void get_stats(void *userdata, struct stats *ret)
+static void manager_stats(void *userdata, struct stats *ret)
 {
 	const struct manager *manager = userdata;
 	const struct matcher_counts *counts = matcher_counts(manager->matcher);
@@ -385,7 +373,7 @@ static void get_stats(void *userdata, struct stats *ret)
 	ret->damaged = counts->damaged;
 	ret->sources = matcher_sources(manager->matcher);
 	ret->max_sources = manager->config->max_sources;
-	ret->grants = grants_count(grant_loop_grants(manager->doors));
+	ret->grants = grants_count(grant_loop_grants(manager->grants));
 	ret->doors = manager->config->n_doors;
 	ret->missed = input_counts->missed;
 	ret->gaps = input_counts->gaps;
@@ -393,66 +381,97 @@ static void get_stats(void *userdata, struct stats *ret)
 
 static int on_bus_reload(void *userdata)
 {
-	return reload(userdata);
+	return manager_reload(userdata);
 }
 
-/* Seen and steered, or not: the doors do not depend on it. */
-static void join_bus(struct manager *manager)
+/* The doors do not depend on the bus. */
+static void manager_join_bus(struct manager *manager)
 {
 	static const struct bus_ops ops = {
-		.config = get_config,
-		.stats = get_stats,
+		.config = manager_config,
+		.stats = manager_stats,
 		.reload = on_bus_reload,
 	};
-	int r = bus_new(manager->event, manager->doors, &ops, manager, &manager->bus);
+	int r = bus_new(manager->event, manager->grants, &ops, manager, &manager->bus);
 
 	if (r < 0)
 		log_line(LOG_ERR, "cannot join the system bus: %s", strerror(-r));
 }
 
-static int start(struct manager *manager, const struct manager_options *options)
+/* What a predecessor has left on file. Nobody else has it from here on. */
+static int manager_open_files(struct manager *manager, const struct manager_options *options)
+{
+	int r = manager_open_burnt(manager, options);
+
+	return r < 0 ? r
+		     : grant_loop_new(manager->event, options->runtime_directory, &manager->grants);
+}
+
+/* Takes over the grants on file. Those that cannot be read now are tried again later. */
+static void manager_inherit(struct manager *manager)
+{
+	int r = grants_inherit(grant_loop_grants(manager->grants), manager_find_door, manager,
+			       clock_us(CLOCK_BOOTTIME));
+
+	if (r < 0)
+		log_line(LOG_ERR, "cannot read saved grants, will retry: %s", strerror(-r));
+}
+
+static int manager_tend(struct manager *manager)
+{
+	int r = sd_event_add_time(manager->event, &manager->tending, CLOCK_MONOTONIC,
+				  clock_us(CLOCK_MONOTONIC), 0, on_tend, manager);
+
+	return r < 0 ? r : 0;
+}
+
+static int manager_follow(struct manager *manager, const struct manager_options *options)
+{
+	int r = tail_new(manager->event,
+			 &(struct tail_options){
+				 .state_directory = options->state_directory,
+				 .reach_us = reach_us(manager->config),
+				 .fn = on_record,
+				 .userdata = manager,
+			 },
+			 &manager->tail);
+
+	return r < 0 ? r
+		     : tail_listen(manager->tail, manager->config->logs, manager->config->n_logs);
+}
+
+/* The order matters:
+ *  - the configuration first: if it is wrong, nothing that a predecessor left is touched;
+ *  - the files before the matcher, which looks up what was used;
+ *  - the matcher before the grants, whose users it knows;
+ *  - whoever reports events before the grants are taken over, which causes some;
+ *  - the review after that: it closes what was taken over and has no door;
+ *  - the sets and chains of the doors after the grants, so that none is opened twice;
+ *  - the journal last: a knock must find all of that. */
+static int manager_start(struct manager *manager, const struct manager_options *options)
 {
 	struct config *config = NULL;
-	int r;
+	int r = load_config(options->config_path, &config);
 
-	r = load_config(options->config_path, &config);
 	if (r < 0)
 		return r;
-	r = keep_burnt(manager, options);
+	r = manager_open_files(manager, options);
 	if (r == 0)
-		r = grant_loop_new(manager->event, options->runtime_directory, &manager->doors);
+		r = manager_apply(manager, config);
 	if (r < 0) {
 		config_free(config);
 		return r;
 	}
-	r = adopt(manager, config);
-	if (r == 0)
-		r = sd_event_add_time(manager->event, &manager->tending, CLOCK_MONOTONIC,
-				      clock_us(CLOCK_MONOTONIC), 0, on_tend, manager);
+	r = manager_tend(manager);
 	if (r < 0)
 		return r;
-	grant_loop_listen(manager->doors, on_event, manager);
-	r = grants_inherit(grant_loop_grants(manager->doors), find_door, manager,
-			   clock_us(CLOCK_BOOTTIME));
-	if (r < 0)
-		log_line(LOG_ERR, "cannot read the records of grants, and will try again: %s",
-			 strerror(-r));
-	grants_review(grant_loop_grants(manager->doors), find_door, manager,
-		      clock_us(CLOCK_BOOTTIME));
-	grant_loop_rearm(manager->doors);
-	check_doors(manager);
+	grant_loop_listen(manager->grants, on_event, manager);
+	manager_inherit(manager);
+	manager_review(manager);
+	manager_ready_doors(manager);
 	nf_log_check();
-	join_bus(manager);
-	r = tail_new(manager->event,
-		     &(struct tail_options){
-			     .state_directory = options->state_directory,
-			     .reach_us = reach_us(manager->config),
-			     .fn = on_record,
-			     .userdata = manager,
-		     },
-		     &manager->tail);
-	return r < 0 ? r
-		     : tail_listen(manager->tail, manager->config->logs, manager->config->n_logs);
+	manager_join_bus(manager);
+	return manager_follow(manager, options);
 }
 
 int manager_new(const struct manager_options *options, struct manager **ret)
@@ -466,14 +485,14 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 	manager->stats.since_us = clock_us(CLOCK_REALTIME);
 	r = sd_event_new(&manager->event);
 	if (r >= 0)
-		r = watch_signals(manager);
+		r = manager_watch_signals(manager);
 	if (r == 0)
 		r = notifier_new(manager->event, &manager->notifier);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot set up the event loop: %s", strerror(-r));
 		return r;
 	}
-	r = start(manager, options);
+	r = manager_start(manager, options);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(manager);
@@ -486,7 +505,7 @@ struct manager *manager_free(struct manager *manager)
 		tail_free(manager->tail);
 		sd_event_source_unref(manager->tending);
 		bus_free(manager->bus);
-		grant_loop_free(manager->doors);
+		grant_loop_free(manager->grants);
 		matcher_free(manager->matcher);
 		burnt_free(manager->burnt);
 		config_free(manager->config);
@@ -497,27 +516,27 @@ struct manager *manager_free(struct manager *manager)
 	return NULL;
 }
 
-static int stop(struct manager *manager)
+static int manager_stop(struct manager *manager)
 {
 	int r;
 
 	notifier_say(manager->notifier, "STOPPING=1");
 	tail_settle(manager->tail);
 	manager->tail = tail_free(manager->tail);
-	/* Nobody opens a door any more. */
+	/* Nobody can open a door now. */
 	manager->bus = bus_free(manager->bus);
 	if (manager->config->on_stop == ON_STOP_KEEP)
 		return 0;
-	r = grant_loop_suspend(manager->doors);
+	r = grant_loop_suspend(manager->grants);
 	if (r < 0)
-		log_line(LOG_ERR, "doors that could not be closed: %zu",
-			 grants_count(grant_loop_grants(manager->doors)));
+		log_line(LOG_ERR, "failed to close %zu doors",
+			 grants_count(grant_loop_grants(manager->grants)));
 	return r;
 }
 
 int manager_run(struct manager *manager)
 {
-	log_line(LOG_INFO, "following the journal: doors: %zu", manager->config->n_doors);
+	log_line(LOG_INFO, "following the journal (%zu doors)", manager->config->n_doors);
 	notifier_say(manager->notifier, "READY=1\nSTATUS=Doors: %zu", manager->config->n_doors);
 	while (!manager->stopping) {
 		int r = sd_event_run(manager->event, UINT64_MAX);
@@ -527,38 +546,5 @@ int manager_run(struct manager *manager)
 			return r;
 		}
 	}
-	return stop(manager);
-}
-
-static int sweep(struct grant_loop *doors)
-{
-	int r = grants_sweep(grant_loop_grants(doors), clock_us(CLOCK_BOOTTIME));
-	int left;
-
-	if (r < 0)
-		log_line(LOG_ERR, "cannot read the records of grants: %s", strerror(-r));
-	grant_loop_rearm(doors);
-	left = grant_loop_wait_empty(doors);
-	return r < 0 ? r : left;
-}
-
-int manager_sweep(const struct manager_options *options)
-{
-	struct grant_loop *doors = NULL;
-	sd_event *event = NULL;
-	int r;
-
-	r = sd_event_new(&event);
-	if (r < 0)
-		return r;
-	r = grant_loop_new(event, options->runtime_directory, &doors);
-	if (r == 0) {
-		r = sweep(doors);
-		if (r < 0)
-			log_line(LOG_ERR, "doors that could not be closed: %zu",
-				 grants_count(grant_loop_grants(doors)));
-	}
-	grant_loop_free(doors);
-	sd_event_unref(event);
-	return r;
+	return manager_stop(manager);
 }

@@ -5,7 +5,7 @@ struct manager;
 
 struct manager_options {
 	const char *config_path;
-	const char *runtime_directory; /* for the records of grants */
+	const char *runtime_directory; /* for the state files of grants */
 	const char *state_directory;   /* for the position in the journal */
 };
 
@@ -17,7 +17,3 @@ struct manager *manager_free(struct manager *manager);
 
 /* Runs until SIGTERM or SIGINT. 0: stopped as asked, doors as on_stop says; or a negative errno. */
 int manager_run(struct manager *manager);
-
-/* Closes what a dead daemon left on record and the kernel will not end by itself. Returns 0 when
- * that is done, or a negative errno after a line in the log. */
-int manager_sweep(const struct manager_options *options);

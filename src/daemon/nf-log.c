@@ -6,8 +6,8 @@
 #include "util/log.h"
 
 /* With this sysctl on, the LOG rules of every network namespace write to the one kernel log, and
- * where users may make namespaces, each of them is root over the rules of his own: he can have the
- * kernel log any packet with any prefix, and nothing tells that line from a real one. */
+ * where users may create namespaces, each of them is root over their own rules and can have the
+ * kernel log any packet with any prefix. Nothing distinguishes that line from a real one. */
 static const char all_netns[] = "/proc/sys/net/netfilter/nf_log_all_netns";
 
 void nf_log_check(void)
@@ -16,6 +16,6 @@ void nf_log_check(void)
 
 	if (file && getc(file) != '0')
 		log_line(LOG_WARNING,
-			 "net.netfilter.nf_log_all_netns is on: whoever may make a network "
+			 "net.netfilter.nf_log_all_netns is on: anybody who may create a network "
 			 "namespace can forge knocks; set it to 0");
 }

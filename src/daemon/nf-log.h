@@ -1,4 +1,4 @@
-/* Trust: is there anything on this machine that undermines what the daemon believes? */
+/* A setting of this machine that lets others forge what the daemon believes. */
 #pragma once
 
 /* Warns, once, in the log. */

@@ -25,18 +25,18 @@ enum { TEXT_MAX = 1024 };
 
 struct notifier {
 	struct sockaddr_un address;
-	socklen_t length; /* of the address; 0: there is no manager */
+	socklen_t length; /* of the address; 0: no manager */
 	int fd;
 	sd_event_source *timer;
-	uint64_t period_us;    /* between two signs of life; UINT64_MAX: nobody asks for them */
+	uint64_t period_us;    /* between two signs of life; UINT64_MAX: not asked for */
 	uint64_t alive_us;     /* when the next one is due */
-	char unsaid[TEXT_MAX]; /* there was no room for it */
+	char unsent[TEXT_MAX]; /* there was no room for it */
 };
 
 DEFINE_CLEANUP(struct notifier *, notifier_free)
 
 /* Where NOTIFY_SOCKET is: a path, or an abstract name behind an "@". */
-static void find_manager(struct notifier *notifier)
+static void notifier_find_manager(struct notifier *notifier)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	size_t length = path ? strlen(path) : 0;
@@ -51,8 +51,8 @@ static void find_manager(struct notifier *notifier)
 	notifier->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
-/* False: there is no room. Where nobody listens, nobody will. */
-static bool tell(const struct notifier *notifier, const char *text)
+/* False: there is no room now. Other failures will not go away. */
+static bool notifier_send(const struct notifier *notifier, const char *text)
 {
 	return notifier->length == 0 ||
 	       sendto(notifier->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL,
@@ -60,7 +60,7 @@ static bool tell(const struct notifier *notifier, const char *text)
 	       (errno != EAGAIN && errno != ENOBUFS);
 }
 
-static void rearm(struct notifier *notifier, uint64_t due_us)
+static void notifier_rearm(struct notifier *notifier, uint64_t due_us)
 {
 	sd_event_source_set_time(notifier->timer, due_us);
 	sd_event_source_set_enabled(notifier->timer,
@@ -74,17 +74,18 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 
 	(void)source;
 	(void)time_us;
-	if (notifier->unsaid[0] && tell(notifier, notifier->unsaid))
-		notifier->unsaid[0] = '\0';
-	if (now_us >= notifier->alive_us && tell(notifier, "WATCHDOG=1"))
+	if (notifier->unsent[0] && notifier_send(notifier, notifier->unsent))
+		notifier->unsent[0] = '\0';
+	if (now_us >= notifier->alive_us && notifier_send(notifier, "WATCHDOG=1"))
 		notifier->alive_us = now_us + notifier->period_us;
-	rearm(notifier, notifier->unsaid[0] || notifier->alive_us <= now_us ? now_us + RETRY_US
-									    : notifier->alive_us);
+	notifier_rearm(notifier, notifier->unsent[0] || notifier->alive_us <= now_us
+					 ? now_us + RETRY_US
+					 : notifier->alive_us);
 	return 0;
 }
 
 /* Of the same priority as the tail: a loop that has no time for records has none for this. */
-static int attach(struct notifier *notifier, sd_event *event)
+static int notifier_attach(struct notifier *notifier, sd_event *event)
 {
 	uint64_t limit_us;
 	int r = sd_watchdog_enabled(false, &limit_us);
@@ -99,7 +100,7 @@ static int attach(struct notifier *notifier, sd_event *event)
 	r = sd_event_add_time(event, &notifier->timer, CLOCK_MONOTONIC, 0, ACCURACY_US, on_time,
 			      notifier);
 	if (r >= 0)
-		rearm(notifier, notifier->alive_us);
+		notifier_rearm(notifier, notifier->alive_us);
 	return r < 0 ? r : 0;
 }
 
@@ -110,11 +111,11 @@ int notifier_new(sd_event *event, struct notifier **ret)
 
 	if (!notifier)
 		return -ENOMEM;
-	find_manager(notifier);
+	notifier_find_manager(notifier);
 	notifier->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (notifier->fd < 0)
 		return -errno;
-	r = attach(notifier, event);
+	r = notifier_attach(notifier, event);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(notifier);
@@ -136,10 +137,10 @@ void notifier_say(struct notifier *notifier, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(notifier->unsaid, sizeof notifier->unsaid, format, arguments);
+	vsnprintf(notifier->unsent, sizeof notifier->unsent, format, arguments);
 	va_end(arguments);
-	if (tell(notifier, notifier->unsaid))
-		notifier->unsaid[0] = '\0';
+	if (notifier_send(notifier, notifier->unsent))
+		notifier->unsent[0] = '\0';
 	else
-		rearm(notifier, clock_us(CLOCK_MONOTONIC) + RETRY_US);
+		notifier_rearm(notifier, clock_us(CLOCK_MONOTONIC) + RETRY_US);
 }

@@ -1,4 +1,5 @@
-/* The notifier: tells the service manager how the daemon is, and that it is alive (sd_notify(3)).
+/* The notifier: reports the daemon's state to the service manager, and that it is alive
+ * (sd_notify(3)).
  *
  * MUST: the signs of life come from the event loop, in their turn: whatever keeps the loop from
  * looking for records ends them. MUST: never wait for the manager, as sd_notify() and sd_event's
@@ -14,7 +15,7 @@ struct notifier;
 int notifier_new(sd_event *event, struct notifier **ret);
 struct notifier *notifier_free(struct notifier *notifier);
 
-/* Says it now; or a moment later, if the manager has no room for it and nothing else has been said
+/* Sends it now; or a moment later, if the manager has no room for it and nothing else has been sent
  * by then. */
 __attribute__((format(printf, 2, 3))) void notifier_say(struct notifier *notifier,
 							const char *format, ...);

@@ -1,4 +1,4 @@
-/* The position: up to where the journal has been judged, on file for the next daemon.
+/* The position: how far the journal has been read, on file for the next daemon.
  *
  * MUST: nothing that a daemon has acted on is acted on again by its successor. So the position is
  * written before a match is acted on; what comes after it has opened nothing yet. MUST: hold for
@@ -8,15 +8,15 @@
 struct position;
 struct input_position;
 
-/* The position in that directory, which is made if it is not there. Copies the boot's id. 0 or a
+/* The position in that directory, which is created if missing. Copies the boot's id. 0 or a
  * negative errno. */
 int position_new(const char *directory, const char *boot_id, struct position **ret);
 struct position *position_free(struct position *position);
 
-/* What a predecessor has written. 0; -ENOENT: nothing; -ESTALE: in another boot; -EBADMSG: it is
- * not a position; another negative errno. */
+/* What a predecessor has written. 0; -ENOENT: nothing; -ESTALE: another boot's; -EBADMSG: not a
+ * position; another negative errno. */
 int position_read(const struct position *position, struct input_position *ret);
 
-/* Replaces it as a whole. After a negative errno there is none at all, so that no successor takes
- * an old one for the last. */
+/* Replaces it as a whole. After a negative errno none is left, so that no successor takes an old
+ * one for the last. */
 int position_write(struct position *position, const struct input_position *place);

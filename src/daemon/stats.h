@@ -7,7 +7,7 @@
 
 struct stats {
 	uint64_t since_us;	/* wall clock: when it started */
-	uint64_t last_probe_us; /* wall clock; 0: there was none */
+	uint64_t last_probe_us; /* wall clock; 0: none */
 	uint64_t last_reload_us;
 	uint64_t records, probes, damaged;
 	uint64_t missed, gaps;	       /* see struct input_counts */

@@ -17,7 +17,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* So many records at a time, so that deadlines and signals come in between. */
+/* Records read at a time: deadlines and signals come in between. */
 enum { BATCH = 512 };
 
 /* journald announces new entries a quarter of a second late, but an open file shows them at once.
@@ -46,10 +46,10 @@ enum { FLOOD = 20 };
 /* When to open the journal again after an error. */
 #define REOPEN_US US_PER_S
 
-/* How much of the past is read once more at a start, about a second's work. */
+/* How many past records are read again at a start, about a second's work. */
 enum { PAST_MAX = 200000 };
 
-/* The kernel's ring may overflow many times a second; that is told no more often than this. */
+/* The kernel's ring may overflow many times a second; it is reported at most this often. */
 #define REPORT_US UINT64_C(10000000)
 
 struct tail {
@@ -60,74 +60,74 @@ struct tail {
 	struct doorbell *doorbell; /* NULL: there is none */
 	bool hears_logs;	   /* some lines do not ring the doorbell */
 	uint64_t hurry_since_us, hurry_until_us;
-	size_t n_found;		       /* by this look */
-	uint64_t missed_told, told_us; /* how many messages, and when */
-	bool unsettled;		       /* the position could not be written */
-	bool lost;		       /* the journal could not be read, and will be opened again */
+	size_t n_found;			       /* by this look */
+	uint64_t missed_reported, reported_us; /* messages, and when */
+	bool unsettled;			       /* the position could not be written */
+	bool lost; /* the journal could not be read, and will be opened again */
 	tail_record_fn fn;
 	void *userdata;
 };
 
 DEFINE_CLEANUP(struct tail *, tail_free)
 
-static void look_in(struct tail *tail, uint64_t us)
+static void tail_look_after(struct tail *tail, uint64_t us)
 {
 	sd_event_source_set_time(tail->timer, clock_us(CLOCK_MONOTONIC) + us);
 	sd_event_source_set_enabled(tail->timer, SD_EVENT_ONESHOT);
 }
 
-static void report_missed(struct tail *tail)
+static void tail_report_missed(struct tail *tail)
 {
 	uint64_t missed = input_counts(tail->input)->missed, now_us;
 
-	if (missed == tail->missed_told)
+	if (missed == tail->missed_reported)
 		return;
 	now_us = clock_us(CLOCK_MONOTONIC);
-	if (tail->told_us > 0 && now_us - tail->told_us < REPORT_US)
+	if (tail->reported_us > 0 && now_us - tail->reported_us < REPORT_US)
 		return;
 	log_line(LOG_WARNING,
-		 "the kernel's log has overflowed before journald read it: messages lost: %" PRIu64
-		 "; knocks may be among them",
-		 missed - tail->missed_told);
-	tail->missed_told = missed;
-	tail->told_us = now_us;
+		 "the kernel log overran journald: %" PRIu64
+		 " messages lost, possibly knocks among them",
+		 missed - tail->missed_reported);
+	tail->missed_reported = missed;
+	tail->reported_us = now_us;
 }
 
 /* Looks often from now on, for at least so long. */
-static void hurry_for(struct tail *tail, uint64_t now_us, uint64_t us)
+static void tail_hurry_for(struct tail *tail, uint64_t now_us, uint64_t us)
 {
 	if (now_us > tail->hurry_until_us + QUIET_US)
 		tail->hurry_since_us = now_us;
 	tail->hurry_until_us = now_us + us;
 }
 
-static uint64_t hurried_look_us(const struct tail *tail, uint64_t now_us)
+static uint64_t tail_hurried_look_us(const struct tail *tail, uint64_t now_us)
 {
 	if (tail->n_found > FLOOD)
 		return FLOOD_US;
 	return tail->doorbell && now_us - tail->hurry_since_us < BUSY_US ? EAGER_US : HURRY_US;
 }
 
-static void rearm(struct tail *tail)
+static void tail_rearm(struct tail *tail)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC), look_us;
 
 	if (tail->doorbell && tail->n_found > 0)
-		hurry_for(tail, now_us, QUIET_US);
+		tail_hurry_for(tail, now_us, QUIET_US);
 	else if (tail->doorbell && now_us >= tail->hurry_until_us &&
 		 doorbell_has_rung(tail->doorbell))
-		hurry_for(tail, now_us, RING_US);
-	report_missed(tail);
+		tail_hurry_for(tail, now_us, RING_US);
+	tail_report_missed(tail);
 	tail->lost = false;
 	if (now_us < tail->hurry_until_us) {
-		look_us = hurried_look_us(tail, now_us);
+		look_us = tail_hurried_look_us(tail, now_us);
 	} else if (tail->doorbell) {
 		look_us = tail->hears_logs ? LOOK_US : SLEEP_US;
 		doorbell_listen(tail->doorbell);
 	} else {
 		look_us = LOOK_US;
 	}
-	look_in(tail, look_us);
+	tail_look_after(tail, look_us);
 }
 
 static void on_ring(void *userdata)
@@ -136,19 +136,19 @@ static void on_ring(void *userdata)
 
 	if (tail->lost)
 		return;
-	hurry_for(tail, clock_us(CLOCK_MONOTONIC), RING_US);
-	look_in(tail, EAGER_US);
+	tail_hurry_for(tail, clock_us(CLOCK_MONOTONIC), RING_US);
+	tail_look_after(tail, EAGER_US);
 }
 
-/* Nothing that stands in a journal stops the daemon: it opens the journal anew, a moment later. */
-static void lose(struct tail *tail, int error)
+/* No content of a journal stops the daemon: it reopens the journal a moment later. */
+static void tail_lose(struct tail *tail, int error)
 {
-	log_line(LOG_ERR, "cannot read the journal: %s; opening it anew", strerror(-error));
+	log_line(LOG_ERR, "cannot read the journal: %s; reopening it", strerror(-error));
 	tail->lost = true;
-	look_in(tail, REOPEN_US);
+	tail_look_after(tail, REOPEN_US);
 }
 
-static void read_batch(struct tail *tail)
+static void tail_read_batch(struct tail *tail)
 {
 	int r = INPUT_RECORD;
 
@@ -164,9 +164,9 @@ static void read_batch(struct tail *tail)
 	if (r == INPUT_RECORD)
 		sd_event_source_set_enabled(tail->more, SD_EVENT_ONESHOT);
 	else if (r < 0)
-		lose(tail, r);
+		tail_lose(tail, r);
 	else
-		rearm(tail);
+		tail_rearm(tail);
 }
 
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
@@ -178,20 +178,20 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	(void)time_us;
 	tail->n_found = 0;
 	if (r < 0)
-		lose(tail, r);
+		tail_lose(tail, r);
 	else
-		read_batch(tail);
+		tail_read_batch(tail);
 	return 0;
 }
 
 static int on_more(sd_event_source *source, void *userdata)
 {
 	(void)source;
-	read_batch(userdata);
+	tail_read_batch(userdata);
 	return 0;
 }
 
-static int attach(struct tail *tail)
+static int tail_attach(struct tail *tail)
 {
 	int r = sd_event_add_time(tail->event, &tail->timer, CLOCK_MONOTONIC, 0, 250, on_time,
 				  tail);
@@ -217,7 +217,7 @@ static int hang_doorbell(struct tail *tail)
 	return r == -ENODEV ? 0 : r;
 }
 
-static void open_position(struct tail *tail, const char *directory)
+static void tail_open_position(struct tail *tail, const char *directory)
 {
 	char boot_id[SD_ID128_STRING_MAX] = "unknown";
 	sd_id128_t boot;
@@ -227,18 +227,18 @@ static void open_position(struct tail *tail, const char *directory)
 		sd_id128_to_string(boot, boot_id);
 	r = position_new(directory, boot_id, &tail->position);
 	if (r < 0)
-		log_line(LOG_WARNING,
-			 "cannot keep the position in %s: %s; no knock will survive a restart",
-			 directory, strerror(-r));
+		log_line(
+			LOG_WARNING,
+			"cannot keep the position in %s: %s; knocks in progress will not survive a restart",
+			directory, strerror(-r));
 }
 
-/* Where a predecessor stood. False, and a line in the log if something is amiss: nowhere that
- * counts. */
-static bool find_place(const struct tail *tail, struct input_position *ret)
+/* Where a predecessor stopped reading. False if no position counts; a damaged one is logged. */
+static bool tail_find_position(const struct tail *tail, struct input_position *ret)
 {
 	int r = tail->position ? position_read(tail->position, ret) : -ENOENT;
 
-	/* What lies ahead is no time of this boot, and would make all that comes past. */
+	/* A time ahead is not of this boot, and would make all records to come past ones. */
 	if (r == 0 && ret->monotonic_us > clock_us(CLOCK_MONOTONIC))
 		r = -EBADMSG;
 	if (r < 0 && r != -ENOENT && r != -ESTALE)
@@ -248,7 +248,7 @@ static bool find_place(const struct tail *tail, struct input_position *ret)
 	return r == 0;
 }
 
-static int open_source(struct tail *tail, uint64_t reach_us)
+static int tail_open_input(struct tail *tail, uint64_t reach_us)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 	struct input_position place;
@@ -258,12 +258,12 @@ static int open_source(struct tail *tail, uint64_t reach_us)
 	};
 	int r = -ESTALE;
 
-	if (find_place(tail, &place)) {
+	if (tail_find_position(tail, &place)) {
 		live.place = &place;
 		r = input_new_live(&live, &tail->input);
 		if (r == -ESTALE)
-			log_line(LOG_WARNING, "the position is not in this journal; following it "
-					      "from now");
+			log_line(LOG_WARNING,
+				 "saved position not found in this journal; starting from now");
 		live.place = NULL;
 	}
 	return r == -ESTALE ? input_new_live(&live, &tail->input) : r;
@@ -279,17 +279,17 @@ int tail_new(sd_event *event, const struct tail_options *options, struct tail **
 	tail->event = sd_event_ref(event);
 	tail->fn = options->fn;
 	tail->userdata = options->userdata;
-	open_position(tail, options->state_directory);
-	r = open_source(tail, options->reach_us);
+	tail_open_position(tail, options->state_directory);
+	r = tail_open_input(tail, options->reach_us);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot follow the journal: %s", strerror(-r));
 		return r;
 	}
 	if (!input_sees_files(tail->input))
-		log_line(LOG_WARNING, "no file of the journal can be read: is systemd-journald "
+		log_line(LOG_WARNING, "cannot read any journal file: is systemd-journald "
 				      "running, and this user in the group systemd-journal?");
 	tail_settle(tail);
-	r = attach(tail);
+	r = tail_attach(tail);
 	if (r >= 0)
 		r = hang_doorbell(tail);
 	if (r < 0) {
@@ -309,7 +309,7 @@ int tail_listen(struct tail *tail, const struct other_log *logs, size_t n)
 void tail_hurry(struct tail *tail)
 {
 	if (!tail->doorbell)
-		hurry_for(tail, clock_us(CLOCK_MONOTONIC), HURRY_FOR_US);
+		tail_hurry_for(tail, clock_us(CLOCK_MONOTONIC), HURRY_FOR_US);
 }
 
 void tail_settle(struct tail *tail)
@@ -321,9 +321,24 @@ void tail_settle(struct tail *tail)
 		return;
 	r = position_write(tail->position, &place);
 	if (r < 0 && !tail->unsettled)
-		log_line(LOG_WARNING, "cannot write the position: %s; no knock survives a restart",
-			 strerror(-r));
+		log_line(
+			LOG_WARNING,
+			"cannot write the position: %s; knocks in progress will not survive a restart",
+			strerror(-r));
 	tail->unsettled = r < 0;
+}
+
+static uint64_t since_us(uint64_t then_us, uint64_t now_us)
+{
+	return then_us > 0 && now_us > then_us ? now_us - then_us : 0;
+}
+
+uint64_t tail_age_us(const struct record *record)
+{
+	uint64_t wall_us = since_us(record->realtime_us, clock_us(CLOCK_REALTIME));
+	uint64_t up_us = since_us(record->monotonic_us, clock_us(CLOCK_MONOTONIC));
+
+	return wall_us > up_us ? wall_us : up_us;
 }
 
 const struct input_counts *tail_counts(const struct tail *tail)

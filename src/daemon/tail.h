@@ -35,4 +35,8 @@ void tail_hurry(struct tail *tail);
  * acted on. What goes wrong is logged. */
 void tail_settle(struct tail *tail);
 
+/* How long ago the record was stored. Neither a wall clock that was set back nor a suspended
+ * machine makes an old record young. */
+uint64_t tail_age_us(const struct record *record);
+
 const struct input_counts *tail_counts(const struct tail *tail);

@@ -167,7 +167,7 @@ def rewrite(path, pattern, replacement):
 
 @pytest.mark.parametrize("pattern, replacement, said", [
     (r"\bboot=\w+\njournal", "boot=" + "1" * 32 + "\njournal", None),
-    (r"journal_boot=\w+", "journal_boot=" + "1" * 32, "not in this journal"),
+    (r"journal_boot=\w+", "journal_boot=" + "1" * 32, "not found in this journal"),
     (r"monotonic_us=\d+", "monotonic_us=99999999999999999", "it is damaged"),
 ], ids=["another boot", "another journal", "the future"])
 def test_a_position_of_elsewhere(pattern, replacement, said, client, start, lab, nothing_opened):

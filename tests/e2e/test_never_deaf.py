@@ -220,4 +220,4 @@ def test_lost_kernel_messages_are_reported(client, other, clients, start, lab):
             noisy.hit("1/udp")
     client.wait_open(since=client.knock(9000))
     assert lab.missed()
-    wait_until(lambda: "the kernel's log has overflowed" in daemon.stderr(), 3, "it says so")
+    wait_until(lambda: "the kernel log overran journald" in daemon.stderr(), 3, "it says so")

@@ -60,7 +60,7 @@ def test_each_line_opens_once(clients, start, lab, sequences, nothing_opened):
         for other in LINES[:count + 1]:
             late.knock(*other)
         nothing_opened(daemon, early, late)
-    assert f"door ssh: no sequence is left in {path}" in daemon.stderr()
+    assert f"door ssh: no unused sequence left in {path}" in daemon.stderr()
     text = lab.read(path)
     assert text.startswith("# for my phone\n\n# used ")
     assert [line.rpartition(": ")[2] for line in text.splitlines()[2:]] == \

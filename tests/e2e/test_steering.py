@@ -158,7 +158,7 @@ def test_close_for_all(daemon, client, other, lab):
 
 def test_what_cannot_be_opened(daemon, client, lab):
     for arguments, complaint in (
-            (("nodoor", client.v4), "no door nodoor"), (("ssh", "nobody"), "no IP address"),
+            (("nodoor", client.v4), "no door nodoor"), (("ssh", "nobody"), "not an IP address"),
             (("web", "203.0.113.77"), "not in allow"),
             (("ssh", client.v4, "--for", "100d"), "at most")):
         done = lab.knocktail("open", *arguments)
@@ -190,7 +190,7 @@ def test_reload(daemon, client, lab):
     with open(lab.server.path(daemon.config), "a", encoding="ascii") as file:
         file.write("nonsense = 1\n")
     done = lab.knocktail("reload")
-    assert done.returncode == 1 and "stays in force" in done.stderr
+    assert done.returncode == 1 and "keeping the current configuration" in done.stderr
     told = ask(lab, "status")["stats"]
     assert (told["reloads"], told["failed_reloads"], told["doors"]) == (2, 1, 3)
 
@@ -350,7 +350,7 @@ def test_many_calls_at_once(start, bus, lab):
         fcntl.flock(held, fcntl.LOCK_EX)
         callers = lab.server.popen(["bash", "-c", f"exec 2>&1; {script} & wait"],
                                    stdout=subprocess.PIPE)
-        assert b"too many calls wait" in callers.stdout.readline()
+        assert b"too many calls are waiting" in callers.stdout.readline()
     callers.communicate(timeout=60)
     assert ask(lab, "status")["running"]
 

@@ -14,12 +14,12 @@
 static const char bus_name[] = "org.knocktail";
 static const char default_address[] = "unix:path=/run/dbus/system_bus_socket";
 
-/* When to connect again after the bus has gone, and when after it would not have us. */
+/* When to reconnect after the bus has gone, and after it has denied us the name. */
 #define AGAIN_US  US_PER_S
 #define DENIED_US UINT64_C(30000000)
 
-/* A bus that does not read is told nothing more: signals are worth no memory, and no more are
- * answers. It does not read either while somebody asks and asks and does not take what comes. */
+/* A bus that does not read gets nothing more: neither signals nor answers are worth memory without
+ * a bound. It also stops reading while a peer keeps asking and does not take the answers. */
 enum { QUEUE_MAX = 4096, ANSWERS_MAX = 16 };
 
 struct bus {
@@ -28,12 +28,12 @@ struct bus {
 	sd_event_source *timer;
 	sd_bus *connection;
 	bool named;
-	bool complained; /* about this trouble, once */
+	bool complained; /* about this problem, once */
 };
 
 DEFINE_CLEANUP(struct bus *, bus_free)
 
-static void disconnect(struct bus *bus)
+static void bus_disconnect(struct bus *bus)
 {
 	calls_done(&bus->object.calls);
 	if (bus->connection)
@@ -42,13 +42,13 @@ static void disconnect(struct bus *bus)
 	bus->named = false;
 }
 
-static void try_again(struct bus *bus, uint64_t wait_us)
+static void bus_retry(struct bus *bus, uint64_t wait_us)
 {
 	sd_event_source_set_time(bus->timer, clock_us(CLOCK_MONOTONIC) + wait_us);
 	sd_event_source_set_enabled(bus->timer, SD_EVENT_ONESHOT);
 }
 
-static void complain(struct bus *bus, int priority, const char *what, const char *why)
+static void bus_complain(struct bus *bus, int priority, const char *what, const char *why)
 {
 	if (!bus->complained)
 		log_line(priority, "%s: %s", what, why);
@@ -62,9 +62,10 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 	(void)error;
 	if (failure) {
-		complain(bus, LOG_WARNING, "cannot be org.knocktail on the system bus",
-			 failure->message ? failure->message : failure->name);
-		try_again(bus, DENIED_US);
+		bus_complain(bus, LOG_WARNING,
+			     "cannot acquire the name org.knocktail on the system bus",
+			     failure->message ? failure->message : failure->name);
+		bus_retry(bus, DENIED_US);
 		return 0;
 	}
 	bus->named = true;
@@ -83,12 +84,12 @@ static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error 
 	if (bus->named)
 		log_line(LOG_INFO, "the system bus is gone; waiting for it to come back");
 	bus->named = false;
-	try_again(bus, AGAIN_US);
+	bus_retry(bus, AGAIN_US);
 	return 0;
 }
 
-/* Sees each message first; what it returns 1 for goes no further. Who may steer is trusted, and
- * there is a bound to that already. */
+/* Sees each message first; one that it returns 1 for goes no further. Callers that may control the
+ * daemon are trusted, and have a bound of their own. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct bus *bus = userdata;
@@ -100,13 +101,12 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 		return 0;
 	if (n_queued < QUEUE_MAX)
 		sd_bus_reply_method_errorf(message, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					   "too many answers wait to be taken");
+					   "too many answers are waiting to be read");
 	return 1;
 }
 
-/* Answers come from the bus's own socket, so there is nothing to wait for here; and if the socket
- * is not there, sd-bus watches out for it. */
-static int start(struct bus *bus, sd_bus *connection)
+/* Nothing here waits for the bus; if its socket does not exist yet, sd-bus watches for it. */
+static int bus_start(struct bus *bus, sd_bus *connection)
 {
 	const char *address = secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
 	int r = sd_bus_set_address(connection, address ? address : default_address);
@@ -133,16 +133,16 @@ static int start(struct bus *bus, sd_bus *connection)
 	return r < 0 ? r : 0;
 }
 
-static void connect_bus(struct bus *bus)
+static void bus_connect(struct bus *bus)
 {
 	int r = sd_bus_new(&bus->connection);
 
 	if (r >= 0)
-		r = start(bus, bus->connection);
+		r = bus_start(bus, bus->connection);
 	if (r < 0) {
-		complain(bus, LOG_WARNING, "cannot connect to the system bus", strerror(-r));
-		disconnect(bus);
-		try_again(bus, AGAIN_US);
+		bus_complain(bus, LOG_WARNING, "cannot connect to the system bus", strerror(-r));
+		bus_disconnect(bus);
+		bus_retry(bus, AGAIN_US);
 	}
 }
 
@@ -152,8 +152,8 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 
 	(void)source;
 	(void)time_us;
-	disconnect(bus);
-	connect_bus(bus);
+	bus_disconnect(bus);
+	bus_connect(bus);
 	return 0;
 }
 
@@ -174,7 +174,7 @@ int bus_new(sd_event *event, struct grant_loop *doors, const struct bus_ops *ops
 		r = sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
-	connect_bus(bus);
+	bus_connect(bus);
 	*ret = TAKE_PTR(bus);
 	return 0;
 }
@@ -182,7 +182,7 @@ int bus_new(sd_event *event, struct grant_loop *doors, const struct bus_ops *ops
 struct bus *bus_free(struct bus *bus)
 {
 	if (bus) {
-		disconnect(bus);
+		bus_disconnect(bus);
 		sd_event_source_unref(bus->timer);
 		sd_event_unref(bus->event);
 		free(bus);
@@ -190,8 +190,8 @@ struct bus *bus_free(struct bus *bus)
 	return NULL;
 }
 
-/* Who is not on the bus has nobody to tell; what waits there already is enough. */
-static bool can_tell(const struct bus *bus)
+/* Only while the daemon has its name, and not too much is queued already. */
+static bool bus_can_signal(const struct bus *bus)
 {
 	uint64_t n_queued;
 
@@ -202,12 +202,12 @@ static bool can_tell(const struct bus *bus)
 void bus_on_event(struct bus *bus, const struct event *event)
 {
 	calls_on_event(&bus->object.calls, event);
-	if (can_tell(bus))
+	if (bus_can_signal(bus))
 		bus_object_signal(bus->connection, event);
 }
 
 void bus_reloaded(struct bus *bus)
 {
-	if (can_tell(bus))
+	if (bus_can_signal(bus))
 		bus_object_signal_doors(bus->connection);
 }

@@ -1,8 +1,8 @@
-/* The daemon on the system bus, as org.knocktail: to be looked at, and to be steered by root and
- * the group knocktail-admin (whom the bus's policy lets through; see org.knocktail.Manager1(5)).
+/* The daemon on the system bus, as org.knocktail: anybody may inspect it; root and the group
+ * knocktail-admin may control it (the bus's policy decides; see org.knocktail.Manager1(5)).
  *
- * MUST: the daemon works as well without a bus, never waits for it, and takes it up when it is
- * there. */
+ * MUST: the daemon works as well without a bus, never waits for it, and connects when it appears.
+ */
 #pragma once
 
 #include <stdint.h>
@@ -22,13 +22,13 @@ struct bus_ops {
 	int (*reload)(void *userdata);
 };
 
-/* 0, or a negative errno; that there is no bus is no error. `doors`, and what `userdata` points at,
+/* 0, or a negative errno; a missing bus is not an error. `doors`, and what `userdata` points at,
  * must outlive it. */
 int bus_new(sd_event *event, struct grant_loop *doors, const struct bus_ops *ops, void *userdata,
 	    struct bus **ret);
 struct bus *bus_free(struct bus *bus);
 
-/* To be told what happens to grants; `deadline_us` is on the wall clock, 0: none. */
+/* To be called with each event of a grant. */
 void bus_on_event(struct bus *bus, const struct event *event);
 
 /* The configuration has changed. */

@@ -20,14 +20,14 @@
 static const char object_path[] = "/org/knocktail";
 static const char interface[] = "org.knocktail.Manager1";
 
-static const struct config *get_config(const struct bus_object *object)
+static const struct config *object_config(const struct bus_object *object)
 {
 	return object->ops->config(object->userdata);
 }
 
-/* Looking */
+/* Inspection */
 
-struct listing {
+struct grant_list {
 	sd_bus_message *reply;
 	uint64_t now_us; /* wall clock */
 	int error;
@@ -35,7 +35,7 @@ struct listing {
 
 static void list_grant(void *userdata, const struct grant_view *grant)
 {
-	struct listing *listing = userdata;
+	struct grant_list *listing = userdata;
 	char source[ADDRESS_TEXT_MAX];
 
 	if (listing->error < 0)
@@ -48,7 +48,7 @@ static void list_grant(void *userdata, const struct grant_view *grant)
 static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct bus_object *object = userdata;
-	struct listing listing = {.now_us = clock_us(CLOCK_REALTIME)};
+	struct grant_list listing = {.now_us = clock_us(CLOCK_REALTIME)};
 	int r = sd_bus_message_new_method_return(message, &listing.reply);
 
 	(void)error;
@@ -93,15 +93,16 @@ static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *e
 	return r;
 }
 
-/* Steering: each call is checked, then the bus is asked who it is that calls, then it is done. */
+/* Control: each call is checked, then the bus is asked who the caller is, then it is carried out.
+ */
 
-static void act_open(struct bus_object *object, struct call *call)
+static void object_open(struct bus_object *object, struct call *call)
 {
-	const struct door *configured = config_find_door(get_config(object), call->door);
+	const struct door *configured = config_find_door(object_config(object), call->door);
 	struct visitor visitor = {.source = call->source, .knock = KNOCK_HAND};
 	struct door door;
 
-	/* Since it was asked for, there may have been a reload. */
+	/* There may have been a reload since the call came. */
 	if (!configured || !door_allows(configured, &call->source)) {
 		if (!configured)
 			sd_bus_reply_method_errorf(call->message, BUS_ERROR_NO_SUCH_DOOR,
@@ -113,7 +114,7 @@ static void act_open(struct bus_object *object, struct call *call)
 		call_done(call);
 		return;
 	}
-	/* max_timeout is for those who knock. */
+	/* max_timeout is for knocks. */
 	door = *configured;
 	if (call->timeout_us > 0)
 		door.timeout_us = call->timeout_us;
@@ -121,12 +122,12 @@ static void act_open(struct bus_object *object, struct call *call)
 	grant_loop_rearm(object->doors);
 }
 
-static void act_close(struct bus_object *object, struct call *call)
+static void object_close(struct bus_object *object, struct call *call)
 {
 	size_t n;
 
-	/* What is closed at once is counted as news; how many there are to wait for is known then.
-	 * A failure has answered the call already. */
+	/* Events count what is closed at once; only then is it known how many to wait for. A
+	 * failure has answered the call already. */
 	call->n_wanted = UINT32_MAX;
 	n = grants_close(grant_loop_grants(object->doors), call->door,
 			 call->any_source ? NULL : &call->source, clock_us(CLOCK_BOOTTIME));
@@ -135,18 +136,18 @@ static void act_close(struct bus_object *object, struct call *call)
 		call_expect(call, (uint32_t)n);
 }
 
-static void act_reload(struct bus_object *object, struct call *call)
+static void object_reload(struct bus_object *object, struct call *call)
 {
 	if (object->ops->reload(object->userdata) < 0)
 		sd_bus_reply_method_errorf(
 			call->message, BUS_ERROR_FAILED,
-			"the running configuration stays in force; the daemon's log says why");
+			"keeping the current configuration; the daemon's log says why");
 	else
 		sd_bus_reply_method_return(call->message, "");
 	call_done(call);
 }
 
-static void log_call(const struct call *call, uint32_t uid)
+static void call_log(const struct call *call, uint32_t uid)
 {
 	char source[ADDRESS_TEXT_MAX] = "all sources";
 
@@ -162,7 +163,7 @@ static void log_call(const struct call *call, uint32_t uid)
 			 source);
 		break;
 	default:
-		log_line(LOG_NOTICE, "user %" PRIu32 " has the configuration read again", uid);
+		log_line(LOG_NOTICE, "user %" PRIu32 " requested a reload", uid);
 	}
 }
 
@@ -177,23 +178,23 @@ static int on_caller(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_is_method_error(reply, NULL) ||
 	    sd_bus_message_read(reply, "u", &uid) < 0) {
 		sd_bus_reply_method_errorf(call->message, SD_BUS_ERROR_ACCESS_DENIED,
-					   "the bus does not say who you are");
+					   "cannot determine the caller's identity");
 		call_done(call);
 		return 0;
 	}
-	log_call(call, uid);
+	call_log(call, uid);
 	if (call->kind == CALL_OPEN)
-		act_open(object, call);
+		object_open(object, call);
 	else if (call->kind == CALL_CLOSE)
-		act_close(object, call);
+		object_close(object, call);
 	else
-		act_reload(object, call);
+		object_reload(object, call);
 	return 0;
 }
 
-/* Takes the call on; a place that cannot be used is given back. */
-static int take_on(struct bus_object *object, sd_bus_message *message, const struct call *asked,
-		   sd_bus_error *error)
+/* Accepts the call; a place that cannot be used is given back. */
+static int object_take_call(struct bus_object *object, sd_bus_message *message,
+			    const struct call *asked, sd_bus_error *error)
 {
 	struct call *call =
 		calls_add(&object->calls, asked->kind, message, clock_us(CLOCK_BOOTTIME));
@@ -201,7 +202,7 @@ static int take_on(struct bus_object *object, sd_bus_message *message, const str
 
 	if (!call)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					 "too many calls wait for an answer");
+					 "too many calls are waiting for an answer");
 	call->owner = object;
 	memcpy(call->door, asked->door, sizeof call->door);
 	call->source = asked->source;
@@ -218,21 +219,21 @@ static int take_on(struct bus_object *object, sd_bus_message *message, const str
 	return 1;
 }
 
-static int find_door(const struct bus_object *object, const char *name, struct call *ret,
-		     sd_bus_error *error)
+static int object_find_door(const struct bus_object *object, const char *name, struct call *ret,
+			    sd_bus_error *error)
 {
-	if (!config_find_door(get_config(object), name))
+	if (!config_find_door(object_config(object), name))
 		return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_DOOR, "there is no door %s",
 					 name);
 	memcpy(ret->door, name, strlen(name) + 1);
 	return 0;
 }
 
-static int parse_source(const char *text, struct call *ret, sd_bus_error *error)
+static int call_parse_source(const char *text, struct call *ret, sd_bus_error *error)
 {
 	if (address_parse(text, &ret->source) < 0)
-		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "'%s' is no IP address",
-					 text);
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "'%s' is not an IP address", text);
 	return 0;
 }
 
@@ -240,15 +241,15 @@ static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *er
 {
 	struct bus_object *object = userdata;
 	struct call asked = {.kind = CALL_OPEN};
-	const struct key *limit = key_find(SECTION_DOOR, "timeout");
+	const struct config_key *limit = key_find(SECTION_DOOR, "timeout");
 	const char *name, *source;
 	uint32_t seconds;
 	int r = sd_bus_message_read(message, "ssu", &name, &source, &seconds);
 
 	if (r >= 0)
-		r = find_door(object, name, &asked, error);
+		r = object_find_door(object, name, &asked, error);
 	if (r >= 0)
-		r = parse_source(source, &asked, error);
+		r = call_parse_source(source, &asked, error);
 	if (r < 0)
 		return r;
 	asked.timeout_us = seconds * US_PER_S;
@@ -256,31 +257,31 @@ static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *er
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "a door opens for %" PRIu64 " seconds at most",
 					 limit->max / US_PER_S);
-	return take_on(object, message, &asked, error);
+	return object_take_call(object, message, &asked, error);
 }
 
-struct search {
+struct grant_search {
 	const char *door;
 	bool found;
 };
 
 static void find_grant(void *userdata, const struct grant_view *grant)
 {
-	struct search *search = userdata;
+	struct grant_search *search = userdata;
 
 	search->found |= strcmp(grant->door, search->door) == 0;
 }
 
-/* What is open may be of a door that the configuration no longer has. */
-static int find_closable(const struct bus_object *object, const char *name, struct call *ret,
-			 sd_bus_error *error)
+/* A grant may be of a door that the configuration no longer has. */
+static int object_find_closable(const struct bus_object *object, const char *name, struct call *ret,
+				sd_bus_error *error)
 {
-	struct search search = {.door = name};
+	struct grant_search search = {.door = name};
 
 	grants_each(grant_loop_grants(object->doors), clock_us(CLOCK_BOOTTIME), find_grant,
 		    &search);
 	if (!search.found)
-		return find_door(object, name, ret, error);
+		return object_find_door(object, name, ret, error);
 	memcpy(ret->door, name, strlen(name) + 1);
 	return 0;
 }
@@ -293,19 +294,19 @@ static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *e
 	int r = sd_bus_message_read(message, "ss", &name, &source);
 
 	if (r >= 0)
-		r = find_closable(object, name, &asked, error);
+		r = object_find_closable(object, name, &asked, error);
 	if (r < 0)
 		return r;
 	asked.any_source = !*source;
 	if (*source)
-		r = parse_source(source, &asked, error);
-	return r < 0 ? r : take_on(object, message, &asked, error);
+		r = call_parse_source(source, &asked, error);
+	return r < 0 ? r : object_take_call(object, message, &asked, error);
 }
 
 static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	return take_on(userdata, message, &(struct call){.kind = CALL_RELOAD, .any_source = true},
-		       error);
+	return object_take_call(userdata, message,
+				&(struct call){.kind = CALL_RELOAD, .any_source = true}, error);
 }
 
 /* Properties */
@@ -332,7 +333,7 @@ static int get_doors(sd_bus *bus, const char *path, const char *iface, const cha
 		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bus_object *object = userdata;
-	const struct config *config = get_config(object);
+	const struct config *config = object_config(object);
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 
 	(void)bus, (void)path, (void)iface, (void)property, (void)error;

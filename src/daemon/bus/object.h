@@ -18,9 +18,9 @@ struct bus_object {
 /* Puts the object on a connection. 0 or a negative errno. */
 int bus_object_export(struct bus_object *object, sd_bus *connection);
 
-/* Whether a call is one of those that only root and the administrators may make. */
+/* Whether only root and the administrators may make this call. */
 bool bus_object_steers(sd_bus_message *call);
 
-/* Tells everybody what has happened to a grant, or that the doors are others now. */
+/* Emits what has happened to a grant, or that the doors have changed. */
 void bus_object_signal(sd_bus *connection, const struct event *event);
 void bus_object_signal_doors(sd_bus *connection);

@@ -5,7 +5,7 @@
 #include "daemon/bus/error.h"
 #include "grant/grants.h"
 
-/* Longer than a command may run; the caller has given up before. */
+/* Longer than a command may run; the caller has timed out before. */
 #define CALL_LIMIT_US UINT64_C(60000000)
 
 void call_done(struct call *call)

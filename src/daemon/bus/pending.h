@@ -1,7 +1,7 @@
 /* Calls on the bus whose answer has to wait for the firewall.
  *
- * MUST: there is room for a fixed number of them; who asks too much is refused, and nobody waits
- * for ever. */
+ * MUST: there is room for a fixed number of them; calls beyond that are refused, and none waits
+ * forever. */
 #pragma once
 
 #include "core/address.h"
@@ -20,10 +20,10 @@ enum call_kind { CALL_NONE, CALL_OPEN, CALL_CLOSE, CALL_RELOAD };
 
 struct call {
 	enum call_kind kind;
-	void *owner;		 /* whoever has to be asked what to do next */
+	void *owner;		 /* who carries it out */
 	sd_bus_message *message; /* the call to be answered */
-	sd_bus_slot *lookup;	 /* asks the bus who has sent it; NULL: that is known */
-	uint64_t until_us;	 /* CLOCK_BOOTTIME: when it is given up */
+	sd_bus_slot *lookup;	 /* asks the bus who sent it; NULL: that is known */
+	uint64_t until_us;	 /* CLOCK_BOOTTIME: when it times out */
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
 	bool any_source;
@@ -35,8 +35,8 @@ struct calls {
 	struct call items[CALLS_MAX];
 };
 
-/* A fresh one for this call, which it keeps; those whose time is up are answered first. NULL: all
- * places are taken. */
+/* A new one for this call, of which it keeps a reference; calls that have timed out are answered
+ * first. NULL: all places are taken. */
 struct call *calls_add(struct calls *calls, enum call_kind kind, sd_bus_message *message,
 		       uint64_t now_us);
 

@@ -1,0 +1,28 @@
+#include "daemon/refusals.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "audit/audit.h"
+#include "core/event.h"
+#include "util/clock.h"
+
+enum { REASON_MAX = 300 };
+
+void refusals_report(struct refusals *refusals, const struct event *event)
+{
+	struct event limited = *event;
+	char reason[REASON_MAX];
+	uint64_t n_dropped;
+
+	if (!ratelimit_take(&refusals->limit, event->door, event->user ? event->user : "",
+			    clock_us(CLOCK_MONOTONIC), &n_dropped))
+		return;
+	limited.kind = EVENT_REFUSED;
+	if (n_dropped > 0) {
+		snprintf(reason, sizeof reason, "%s (%" PRIu64 " more were not logged)",
+			 event->reason, n_dropped);
+		limited.reason = reason;
+	}
+	audit_send(&limited);
+}
