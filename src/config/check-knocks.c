@@ -12,7 +12,7 @@
 #include "util/cleanup.h"
 
 /* A run of steps in one lane: a door's whole sequence, or a part of it to look for. */
-struct run {
+struct step_run {
 	const struct door *door;
 	const struct ini_section *section;
 	size_t lane; /* the number of the filter */
@@ -29,7 +29,7 @@ static int compare_steps(const struct step *a, const struct step *b)
 
 static int compare_runs(const void *a, const void *b)
 {
-	const struct run *x = a, *y = b;
+	const struct step_run *x = a, *y = b;
 	int order = (x->lane > y->lane) - (x->lane < y->lane);
 
 	if (order == 0)
@@ -41,7 +41,7 @@ static int compare_runs(const void *a, const void *b)
 
 /* The number of the filter's lane, which is a new one if no door before has it. The engine makes a
  * lane of each filter and has room for ENGINE_LANES_MAX. */
-static size_t lane_of(const struct filter *filter, const struct filter **lanes, size_t *n_lanes)
+static size_t number_lane(const struct filter *filter, const struct filter **lanes, size_t *n_lanes)
 {
 	size_t lane = 0;
 
@@ -54,7 +54,7 @@ static size_t lane_of(const struct filter *filter, const struct filter **lanes, 
 
 /* The runs of all doors that can be judged. */
 static size_t collect_runs(const struct draft *draft, struct complaints *complaints,
-			   struct run *runs)
+			   struct step_run *runs)
 {
 	const struct filter *lanes[ENGINE_LANES_MAX];
 	size_t n_lanes = 0, n_runs = 0;
@@ -66,7 +66,7 @@ static size_t collect_runs(const struct draft *draft, struct complaints *complai
 
 		if (!draft->doors[i].whole)
 			continue;
-		lane = lane_of(&door->knock.filter, lanes, &n_lanes);
+		lane = number_lane(&door->knock.filter, lanes, &n_lanes);
 		if (lane == ENGINE_LANES_MAX)
 			complain_error(complaints, section->line,
 				       "door %s: more than %d different combinations of tcpflags, "
@@ -74,21 +74,22 @@ static size_t collect_runs(const struct draft *draft, struct complaints *complai
 				       door->name, ENGINE_LANES_MAX);
 		else if (door->knock.sequence.n_steps > 0)
 			runs[n_runs++] =
-				(struct run){door, section, lane, door->knock.sequence.steps,
-					     door->knock.sequence.n_steps};
+				(struct step_run){door, section, lane, door->knock.sequence.steps,
+						  door->knock.sequence.n_steps};
 	}
 	return n_runs;
 }
 
 /* A door whose sequence is a proper part of this one, the longest; NULL: none. */
-static const struct door *find_part(const struct run *whole, const struct run *runs, size_t n_runs)
+static const struct door *find_part(const struct step_run *whole, const struct step_run *runs,
+				    size_t n_runs)
 {
 	for (size_t n_steps = whole->n_steps - 1; n_steps > 0; n_steps--) {
 		for (size_t from = 0; from + n_steps <= whole->n_steps; from++) {
-			const struct run part = {.lane = whole->lane,
-						 .steps = whole->steps + from,
-						 .n_steps = n_steps};
-			const struct run *found =
+			const struct step_run part = {.lane = whole->lane,
+						      .steps = whole->steps + from,
+						      .n_steps = n_steps};
+			const struct step_run *found =
 				bsearch(&part, runs, n_runs, sizeof(*runs), compare_runs);
 
 			if (found)
@@ -100,7 +101,8 @@ static const struct door *find_part(const struct run *whole, const struct run *r
 
 int draft_check_knocks(const struct draft *draft, struct complaints *complaints)
 {
-	struct run *runs CLEANUP(cleanup_free) = calloc(draft->config->n_doors + 1, sizeof(*runs));
+	struct step_run *runs CLEANUP(cleanup_free) =
+		calloc(draft->config->n_doors + 1, sizeof(*runs));
 	size_t n_runs;
 
 	if (!runs)

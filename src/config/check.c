@@ -20,16 +20,17 @@ static const char *const start_keys[] = {"start_command", "start_command_6"};
 static const char *const stop_keys[] = {"stop_command", "stop_command_6"};
 
 /* One door being looked at. */
-struct check {
+struct door_check {
 	const struct door *door;
 	const struct ini_section *section;
 	bool whole;
 	struct complaints *complaints;
 };
 
-static struct check check_of(const struct draft *draft, size_t door, struct complaints *complaints)
+static struct door_check check_door_at(const struct draft *draft, size_t door,
+				       struct complaints *complaints)
 {
-	return (struct check){
+	return (struct door_check){
 		.door = &draft->config->doors[door],
 		.section = draft->doors[door].section,
 		.whole = draft->doors[door].whole,
@@ -38,14 +39,14 @@ static struct check check_of(const struct draft *draft, size_t door, struct comp
 }
 
 /* Where the key stands; the section's line if it does not. */
-static unsigned line_of(const struct check *check, const char *key)
+static unsigned check_line(const struct door_check *check, const char *key)
 {
 	const struct ini_entry *entry = ini_find(check->section, key);
 
 	return entry ? entry->line : check->section->line;
 }
 
-static bool has(const struct check *check, const char *key)
+static bool check_has(const struct door_check *check, const char *key)
 {
 	return ini_find(check->section, key) != NULL;
 }
@@ -58,7 +59,7 @@ static bool opens_for(const struct door *door, enum family family)
 }
 
 /* Asks what is given, not what it is worth: bad values have had their complaint. */
-static void check_backend(const struct check *check)
+static void check_backend(const struct door_check *check)
 {
 	static const char *const *const needed[N_BACKENDS] = {
 		[BACKEND_IPSET] = set_keys,
@@ -71,38 +72,38 @@ static void check_backend(const struct check *check)
 	if (door->opening.backend == N_BACKENDS || check->section->damaged)
 		return;
 	names = needed[door->opening.backend];
-	if (names && !has(check, names[FAMILY_IPV4]) && !has(check, names[FAMILY_IPV6]))
+	if (names && !check_has(check, names[FAMILY_IPV4]) && !check_has(check, names[FAMILY_IPV6]))
 		complain_error(check->complaints, check->section->line,
 			       "door %s: neither %s nor %s is given: a knock would open nothing",
 			       door->name, names[FAMILY_IPV4], names[FAMILY_IPV6]);
 	if (door->opening.set[FAMILY_IPV4] && door->opening.set[FAMILY_IPV6] &&
 	    strcmp(door->opening.set[FAMILY_IPV4], door->opening.set[FAMILY_IPV6]) == 0)
 		complain_error(
-			check->complaints, line_of(check, "set_6"),
+			check->complaints, check_line(check, "set_6"),
 			"door %s: set and set_6 name the same set, and a set holds addresses "
 			"of one family",
 			door->name);
 }
 
-static void check_commands(const struct check *check, enum family family)
+static void check_commands(const struct door_check *check, enum family family)
 {
 	const char *start = start_keys[family], *stop = stop_keys[family];
 
 	if (check->door->opening.backend != BACKEND_COMMAND || check->section->damaged)
 		return;
-	if (has(check, stop) && !has(check, start))
-		complain_error(check->complaints, line_of(check, stop),
+	if (check_has(check, stop) && !check_has(check, start))
+		complain_error(check->complaints, check_line(check, stop),
 			       "door %s: %s without %s: there is nothing that it could undo",
 			       check->door->name, stop, start);
-	if (has(check, start) && !has(check, stop))
-		complain_warning(check->complaints, line_of(check, start),
+	if (check_has(check, start) && !check_has(check, stop))
+		complain_warning(check->complaints, check_line(check, start),
 				 "door %s: %s without %s: nothing closes the door, unless the "
 				 "command sees to it",
 				 check->door->name, start, stop);
 }
 
 /* Sources that the door takes, but can do nothing for. */
-static void check_families(const struct check *check)
+static void check_families(const struct door_check *check)
 {
 	const struct door *door = check->door;
 	const struct filter *filter = &door->knock.filter;
@@ -110,7 +111,7 @@ static void check_families(const struct check *check)
 
 	if (filter->has_target && !opens_for(door, address_family(&filter->target))) {
 		family = address_family(&filter->target);
-		complain_error(check->complaints, line_of(check, "target"),
+		complain_error(check->complaints, check_line(check, "target"),
 			       "door %s: target is an %s address, and nothing opens the door for "
 			       "%s: %s is missing",
 			       door->name, family_names[family], family_names[family],
@@ -121,7 +122,7 @@ static void check_families(const struct check *check)
 		family = address_family(&door->allow[i].base);
 		if (opens_for(door, family))
 			continue;
-		complain_warning(check->complaints, line_of(check, "allow"),
+		complain_warning(check->complaints, check_line(check, "allow"),
 				 "door %s: network %zu of allow is of %s, for which nothing opens "
 				 "the door",
 				 door->name, i + 1, family_names[family]);
@@ -129,17 +130,18 @@ static void check_families(const struct check *check)
 }
 
 /* A key that says something about a way to open the door that auth does not name. */
-static void check_idle(const struct check *check, const char *key, const char *ways)
+static void check_idle(const struct door_check *check, const char *key, const char *ways)
 {
-	if (has(check, key))
-		complain_error(check->complaints, line_of(check, key),
+	if (check_has(check, key))
+		complain_error(check->complaints, check_line(check, key),
 			       "door %s: %s is for auth = %s, and auth does not say so",
 			       check->door->name, key, ways);
 }
 
-static void check_sequence_keys(const struct check *check)
+static void check_sequence_keys(const struct door_check *check)
 {
-	bool fixed = has(check, "sequence"), one_time = has(check, "one_time_sequences");
+	bool fixed = check_has(check, "sequence"),
+	     one_time = check_has(check, "one_time_sequences");
 
 	if (!(check->door->auth & AUTH_SEQUENCE)) {
 		check_idle(check, "sequence", "sequence");
@@ -152,12 +154,12 @@ static void check_sequence_keys(const struct check *check)
 			       "door %s: neither sequence nor one_time_sequences is given",
 			       check->door->name);
 	if (fixed && one_time)
-		complain_error(check->complaints, line_of(check, "one_time_sequences"),
+		complain_error(check->complaints, check_line(check, "one_time_sequences"),
 			       "door %s: sequence and one_time_sequences exclude each other",
 			       check->door->name);
 }
 
-static void check_keyed_keys(const struct check *check)
+static void check_keyed_keys(const struct door_check *check)
 {
 	unsigned auth = check->door->auth;
 
@@ -166,19 +168,19 @@ static void check_keyed_keys(const struct check *check)
 	if (!(auth & (AUTH_TOKEN | AUTH_SPA))) {
 		check_idle(check, "users", "token or spa");
 		check_idle(check, "bind_source", "token or spa");
-	} else if (!has(check, "users")) {
+	} else if (!check_has(check, "users")) {
 		complain_error(check->complaints, check->section->line,
 			       "door %s: users is missing: whose keys open it (* is everybody's)",
 			       check->door->name);
 	}
-	if (has(check, "max_timeout") && check->whole &&
+	if (check_has(check, "max_timeout") && check->whole &&
 	    check->door->max_timeout_us < check->door->timeout_us)
-		complain_error(check->complaints, line_of(check, "max_timeout"),
+		complain_error(check->complaints, check_line(check, "max_timeout"),
 			       "door %s: max_timeout is shorter than timeout", check->door->name);
 }
 
 /* Says nothing of ways that auth names wrongly: it is 0 then. */
-static void check_knock(const struct check *check)
+static void check_knock(const struct door_check *check)
 {
 	if (check->section->damaged || check->door->auth == 0)
 		return;
@@ -186,18 +188,18 @@ static void check_knock(const struct check *check)
 	check_keyed_keys(check);
 }
 
-static void check_sequence(const struct check *check)
+static void check_sequence(const struct door_check *check)
 {
 	const struct sequence *sequence = &check->door->knock.sequence;
 
 	if (sequence->n_steps == 0)
 		return; /* one_time_sequences, or none at all */
 	if (sequence->n_steps == 1)
-		complain_warning(check->complaints, line_of(check, "sequence"),
+		complain_warning(check->complaints, check_line(check, "sequence"),
 				 "door %s: sequence has one step: any port scan opens the door",
 				 check->door->name);
 	else if (sequence_ascends(sequence))
-		complain_warning(check->complaints, line_of(check, "sequence"),
+		complain_warning(check->complaints, check_line(check, "sequence"),
 				 "door %s: the ports of sequence ascend: a scan of just these "
 				 "ports in their order opens the door",
 				 check->door->name);
@@ -206,7 +208,7 @@ static void check_sequence(const struct check *check)
 void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 {
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
-		struct check check = check_of(draft, i, complaints);
+		struct door_check check = check_door_at(draft, i, complaints);
 
 		check_knock(&check);
 		check_backend(&check);
@@ -219,7 +221,7 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 	}
 }
 
-static struct other_log *find_log(const struct config *config, const char *name)
+static struct other_log *find_log_named(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->n_logs; i++)
 		if (strcmp(config->logs[i].name, name) == 0)
@@ -231,29 +233,29 @@ void draft_link_logs(struct draft *draft, struct complaints *complaints)
 {
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
 		struct door *door = &draft->config->doors[i];
-		struct check check = check_of(draft, i, complaints);
+		struct door_check check = check_door_at(draft, i, complaints);
 		const struct other_log *log;
 
 		if (!door->log)
 			continue;
-		log = find_log(draft->config, door->log);
+		log = find_log_named(draft->config, door->log);
 		if (log)
 			door->knock.filter.origin = log->id;
 		else
-			complain_error(complaints, line_of(&check, "log"),
-				       "door %s: log: there is no section [log %s]",
-				       door->name, door->log);
+			complain_error(complaints, check_line(&check, "log"),
+				       "door %s: log: there is no section [log %s]", door->name,
+				       door->log);
 	}
 }
 
-static void check_ports(const struct check *check, const struct listeners *listeners)
+static void check_ports(const struct door_check *check, const struct listeners *listeners)
 {
 	const struct sequence *sequence = &check->door->knock.sequence;
 
 	for (size_t i = 0; i < sequence->n_steps; i++)
 		if (listeners_have(listeners, &sequence->steps[i]))
 			complain_warning(
-				check->complaints, line_of(check, "sequence"),
+				check->complaints, check_line(check, "sequence"),
 				"door %s: step %zu of sequence is a port that this machine listens "
 				"on: where the firewall lets packets to it in, it logs none and "
 				"the knock never completes",
@@ -269,7 +271,7 @@ int draft_check_ports(const struct draft *draft, const char *proc_net,
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
-		struct check check = check_of(draft, i, complaints);
+		struct door_check check = check_door_at(draft, i, complaints);
 
 		if (check.whole)
 			check_ports(&check, listeners);

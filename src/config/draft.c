@@ -16,8 +16,7 @@
 
 DEFINE_CLEANUP(struct values *, values_free)
 
-static const char *const places[] = {"[options]", "a [door NAME] section",
-				     "a [log NAME] section"};
+static const char *const places[] = {"[options]", "a [door NAME] section", "a [log NAME] section"};
 
 /* What sections and keys about another log were called before. */
 static const char old_log[] = "source";
@@ -25,7 +24,7 @@ static const char old_log[] = "source";
 enum { WHERE_MAX = sizeof("door ") + DOOR_NAME_MAX };
 
 /* One section being read. */
-struct part {
+struct section_draft {
 	enum section_kind kind;
 	struct ini_section *section;
 	const char *where;
@@ -44,10 +43,10 @@ static enum section_kind find_owner(const char *key)
 	return kind;
 }
 
-static void complain_unknown(const struct part *part, const struct ini_entry *entry)
+static void complain_unknown(const struct section_draft *part, const struct ini_entry *entry)
 {
 	enum section_kind other = find_owner(entry->key);
-	const struct key *guess = key_guess(part->kind, entry->key);
+	const struct config_key *guess = key_guess(part->kind, entry->key);
 	char shown[TEXT_QUOTED_MAX];
 
 	text_quote_name(entry->key, shown);
@@ -66,7 +65,7 @@ static void complain_unknown(const struct part *part, const struct ini_entry *en
 			       shown);
 }
 
-static void drop_unknown(const struct part *part)
+static void drop_unknown(const struct section_draft *part)
 {
 	struct ini_section *section = part->section;
 
@@ -80,7 +79,7 @@ static void drop_unknown(const struct part *part)
 	}
 }
 
-static void complain_missing(const struct part *part, const struct key *key)
+static void complain_missing(const struct section_draft *part, const struct config_key *key)
 {
 	char list[CHOICES_TEXT_MAX];
 
@@ -94,7 +93,8 @@ static void complain_missing(const struct part *part, const struct key *key)
 			       part->where, key->name);
 }
 
-static void complain_foreign(const struct part *part, const struct key *key, unsigned line)
+static void complain_foreign(const struct section_draft *part, const struct config_key *key,
+			     unsigned line)
 {
 	const char *owners[N_BACKENDS + 1] = {NULL};
 	char list[CHOICES_TEXT_MAX];
@@ -109,7 +109,8 @@ static void complain_foreign(const struct part *part, const struct key *key, uns
 }
 
 /* Whether the row is this door's; if no row of the key is, but it is given, with a complaint. */
-static bool belongs(const struct part *part, const struct key *key, const struct ini_entry *entry)
+static bool key_belongs(const struct section_draft *part, const struct config_key *key,
+			const struct ini_entry *entry)
 {
 	unsigned backends = key_backends(key);
 
@@ -126,10 +127,11 @@ static bool belongs(const struct part *part, const struct key *key, const struct
 	return false;
 }
 
-static int read_key(const struct part *part, const struct values *values, const struct key *key)
+static int draft_read_key(const struct section_draft *part, const struct values *values,
+			  const struct config_key *key)
 {
 	const struct ini_entry *entry = ini_find(part->section, key->name);
-	const struct reading reading = {
+	const struct key_reading reading = {
 		.key = key,
 		.where = part->where,
 		.line = entry ? entry->line : part->section->line,
@@ -138,7 +140,7 @@ static int read_key(const struct part *part, const struct values *values, const 
 	const char *text = entry ? values_get(values, key->name) : key->fallback;
 	int r;
 
-	if (!belongs(part, key, entry))
+	if (!key_belongs(part, key, entry))
 		return 0;
 	if (!text) {
 		if (key->required)
@@ -149,7 +151,7 @@ static int read_key(const struct part *part, const struct values *values, const 
 	return r == -EBADMSG ? 0 : r;
 }
 
-static int read_part(struct part *part)
+static int draft_read_section(struct section_draft *part)
 {
 	struct values *values CLEANUP(cleanup_values_free) = NULL;
 	int r;
@@ -158,10 +160,10 @@ static int read_part(struct part *part)
 	r = values_new(part->section, part->complaints, &values);
 	if (r < 0)
 		return r == -EBADMSG ? 0 : r;
-	for (const struct key *key = keys; key->name; key++) {
+	for (const struct config_key *key = keys; key->name; key++) {
 		if (key->section != part->kind)
 			continue;
-		r = read_key(part, values, key);
+		r = draft_read_key(part, values, key);
 		if (r < 0)
 			return r;
 	}
@@ -169,9 +171,9 @@ static int read_part(struct part *part)
 }
 
 /* The name in a section's "KIND NAME", or an empty one, with a complaint; and "KIND NAME". */
-static void read_name(enum section_kind kind, const struct ini_section *section,
-		      struct complaints *complaints, char name[static DOOR_NAME_MAX + 1],
-		      char where[static WHERE_MAX])
+static void draft_read_name(enum section_kind kind, const struct ini_section *section,
+			    struct complaints *complaints, char name[static DOOR_NAME_MAX + 1],
+			    char where[static WHERE_MAX])
 {
 	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 	static const char others[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
@@ -192,58 +194,58 @@ static void read_name(enum section_kind kind, const struct ini_section *section,
 	snprintf(where, WHERE_MAX, "%s%s%s", section_names[kind], *name ? " " : "", name);
 }
 
-static int read_door(struct ini_section *section, struct complaints *complaints,
-		     struct draft *draft)
+static int draft_read_door(struct ini_section *section, struct complaints *complaints,
+			   struct draft *draft)
 {
 	size_t n = draft->config->n_doors++;
 	struct door *door = &draft->config->doors[n];
 	size_t n_errors = complaints->n_errors;
 	char where[WHERE_MAX];
-	struct part part = {SECTION_DOOR, section, where, door, door, complaints};
+	struct section_draft part = {SECTION_DOOR, section, where, door, door, complaints};
 	int r;
 
 	door->opening.backend = N_BACKENDS;
-	read_name(SECTION_DOOR, section, complaints, door->name, where);
-	r = read_part(&part);
+	draft_read_name(SECTION_DOOR, section, complaints, door->name, where);
+	r = draft_read_section(&part);
 	draft->doors[n].section = section;
 	draft->doors[n].whole = complaints->n_errors == n_errors && !section->damaged;
 	return r;
 }
 
-static int read_options(struct ini_section *section, struct complaints *complaints,
-			struct draft *draft)
+static int draft_read_options(struct ini_section *section, struct complaints *complaints,
+			      struct draft *draft)
 {
-	struct part part = {
+	struct section_draft part = {
 		SECTION_OPTIONS, section, section_names[SECTION_OPTIONS],
 		draft->config,	 NULL,	  complaints,
 	};
 
-	return read_part(&part);
+	return draft_read_section(&part);
 }
 
-static int read_log(struct ini_section *section, struct complaints *complaints,
-		    struct draft *draft)
+static int draft_read_log(struct ini_section *section, struct complaints *complaints,
+			  struct draft *draft)
 {
 	size_t n = draft->config->n_logs++, n_errors = complaints->n_errors;
 	struct other_log *log = &draft->config->logs[n];
 	const struct ini_entry *pattern = ini_find(section, "pattern");
 	char where[WHERE_MAX];
-	struct part part = {SECTION_LOG, section, where, log, NULL, complaints};
+	struct section_draft part = {SECTION_LOG, section, where, log, NULL, complaints};
 	int r;
 
 	if (n == OTHER_LOGS_MAX)
-		complain_error(complaints, section->line,
-			       "there are more than %d [log] sections", OTHER_LOGS_MAX);
-	read_name(SECTION_LOG, section, complaints, log->name, where);
+		complain_error(complaints, section->line, "there are more than %d [log] sections",
+			       OTHER_LOGS_MAX);
+	draft_read_name(SECTION_LOG, section, complaints, log->name, where);
 	log->line = pattern ? pattern->line : section->line;
-	r = read_part(&part);
+	r = draft_read_section(&part);
 	if (r == 0 && complaints->n_errors == n_errors && !section->damaged)
 		other_log_seal(log);
 	return r;
 }
 
 /* Whether it is [KIND] or [KIND NAME]. */
-static bool is_kind(const struct ini_section *section, const char *kind)
+static bool section_is(const struct ini_section *section, const char *kind)
 {
 	size_t length = strlen(kind);
 
@@ -256,7 +258,7 @@ static void complain_section(const struct ini_section *section, struct complaint
 	char quoted[TEXT_QUOTED_MAX];
 
 	text_quote(section->name, quoted);
-	if (is_kind(section, old_log))
+	if (section_is(section, old_log))
 		complain_error(complaints, section->line,
 			       "unknown section %s: it is called [log NAME]", quoted);
 	else
@@ -266,7 +268,7 @@ static void complain_section(const struct ini_section *section, struct complaint
 			quoted);
 }
 
-static int read_sections(struct ini *ini, struct complaints *complaints, struct draft *draft)
+static int draft_read_sections(struct ini *ini, struct complaints *complaints, struct draft *draft)
 {
 	bool has_options = false, has_unknown = ini->damaged;
 
@@ -274,13 +276,13 @@ static int read_sections(struct ini *ini, struct complaints *complaints, struct 
 		struct ini_section *section = &ini->sections[i];
 		int r = 0;
 
-		if (is_kind(section, section_names[SECTION_DOOR])) {
-			r = read_door(section, complaints, draft);
-		} else if (is_kind(section, section_names[SECTION_LOG])) {
-			r = read_log(section, complaints, draft);
+		if (section_is(section, section_names[SECTION_DOOR])) {
+			r = draft_read_door(section, complaints, draft);
+		} else if (section_is(section, section_names[SECTION_LOG])) {
+			r = draft_read_log(section, complaints, draft);
 		} else if (strcmp(section->name, section_names[SECTION_OPTIONS]) == 0) {
 			has_options = true;
-			r = read_options(section, complaints, draft);
+			r = draft_read_options(section, complaints, draft);
 		} else {
 			has_unknown = true;
 			complain_section(section, complaints);
@@ -309,7 +311,7 @@ int draft_build(struct ini *ini, struct complaints *complaints, struct draft *re
 	draft.config->logs = calloc(ini->n_sections + 1, sizeof(*draft.config->logs));
 	if (!draft.config->doors || !draft.config->logs)
 		return -ENOMEM;
-	r = read_sections(ini, complaints, &draft);
+	r = draft_read_sections(ini, complaints, &draft);
 	if (r < 0)
 		return r;
 	*ret = draft;

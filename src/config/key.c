@@ -29,7 +29,7 @@ static const char *const on_stop_names[] = {"close", "keep", NULL};
 
 /* The order matters once: backend stands before the keys that belong to one. Such a key may have a
  * row for each. */
-const struct key keys[] = {
+const struct config_key keys[] = {
 	{"log_prefix", OPTION(log_prefix), .parse = parse_prefix, .required = true, .max = 127},
 	{"max_sources", OPTION(max_sources), .parse = parse_number, .fallback = "65536", .min = 1,
 	 .max = ENGINE_SOURCES_MAX},
@@ -95,30 +95,30 @@ const struct key keys[] = {
 	{0},
 };
 
-const struct key *key_find(enum section_kind section, const char *name)
+const struct config_key *key_find(enum section_kind section, const char *name)
 {
-	for (const struct key *key = keys; key->name; key++)
+	for (const struct config_key *key = keys; key->name; key++)
 		if (key->section == section && strcmp(key->name, name) == 0)
 			return key;
 	return NULL;
 }
 
-unsigned key_backends(const struct key *key)
+unsigned key_backends(const struct config_key *key)
 {
 	unsigned backends = 0;
 
-	for (const struct key *row = keys; row->name; row++)
+	for (const struct config_key *row = keys; row->name; row++)
 		if (row->section == key->section && strcmp(row->name, key->name) == 0)
 			backends |= row->backends;
 	return backends;
 }
 
-const struct key *key_guess(enum section_kind section, const char *name)
+const struct config_key *key_guess(enum section_kind section, const char *name)
 {
-	const struct key *best = NULL;
+	const struct config_key *best = NULL;
 	unsigned least = (unsigned)strlen(name) / 3 + 1;
 
-	for (const struct key *key = keys; key->name; key++) {
+	for (const struct config_key *key = keys; key->name; key++) {
 		unsigned distance = text_distance(key->name, name);
 
 		if (key->section == section && distance < least) {

@@ -3,11 +3,11 @@
 
 #include "config/config.h"
 
-struct reading;
+struct key_reading;
 
 enum section_kind { SECTION_OPTIONS, SECTION_DOOR, SECTION_LOG, N_SECTION_KINDS };
 
-struct key {
+struct config_key {
 	const char *name;
 	enum section_kind section;
 	bool required;
@@ -17,12 +17,12 @@ struct key {
 	uint64_t min, max;    /* in the unit of the field */
 	const char *const *choices;
 	/* Turns text into the field. 0; -EBADMSG: it is wrong, with a complaint; -ENOMEM. */
-	int (*parse)(const struct reading *reading, const char *text, void *field);
+	int (*parse)(const struct key_reading *reading, const char *text, void *field);
 };
 
 /* One value being read: all that a complaint about it needs. */
-struct reading {
-	const struct key *key;
+struct key_reading {
+	const struct config_key *key;
 	const char *where; /* "options", "door NAME" or "log NAME" */
 	unsigned line;
 	struct complaints *complaints;
@@ -30,17 +30,17 @@ struct reading {
 
 /* Ends where the name is NULL. A key that means something else to another backend has a row for
  * each. */
-extern const struct key keys[];
+extern const struct config_key keys[];
 
 /* As the file spells them; NULL ends each. */
 extern const char *const section_names[];
 extern const char *const backend_names[];
 
 /* The first row of this key, or NULL. */
-const struct key *key_find(enum section_kind section, const char *name);
+const struct config_key *key_find(enum section_kind section, const char *name);
 
 /* The backends of all rows of the same name; 0: all that there are. */
-unsigned key_backends(const struct key *key);
+unsigned key_backends(const struct config_key *key);
 
 /* The key that is spelled much like this name, or NULL. */
-const struct key *key_guess(enum section_kind section, const char *name);
+const struct config_key *key_guess(enum section_kind section, const char *name);

@@ -13,7 +13,7 @@
 /* The `st` column of the tables: as the kernel numbers TCP's states. */
 enum { STATE_CLOSE = 7, STATE_LISTEN = 10 };
 
-static const struct table {
+static const struct socket_table {
 	const char *name;
 	unsigned state; /* of a socket that takes packets from anybody; for UDP: not connected */
 	uint8_t protocol;
@@ -54,7 +54,8 @@ static bool is_loopback(const char *hex)
 	       (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == IN_LOOPBACKNET);
 }
 
-static void read_line(const char *line, const struct table *table, struct listeners *listeners)
+static void listeners_take_line(const char *line, const struct socket_table *table,
+				struct listeners *listeners)
 {
 	char address[33];
 	unsigned port, state;
@@ -66,7 +67,8 @@ static void read_line(const char *line, const struct table *table, struct listen
 		listeners->ports[row_of(table->protocol)][port / 8] |= (uint8_t)(1U << port % 8);
 }
 
-static int read_table(const char *proc_net, const struct table *table, struct listeners *listeners)
+static int listeners_read_table(const char *proc_net, const struct socket_table *table,
+				struct listeners *listeners)
 {
 	char *path CLEANUP(cleanup_free) = NULL;
 	char *line CLEANUP(cleanup_free) = NULL;
@@ -81,7 +83,7 @@ static int read_table(const char *proc_net, const struct table *table, struct li
 	if (!file)
 		return errno == ENOMEM ? -ENOMEM : 0;
 	while (getline(&line, &size, file) >= 0)
-		read_line(line, table, listeners);
+		listeners_take_line(line, table, listeners);
 	return 0;
 }
 
@@ -92,7 +94,7 @@ int listeners_read(const char *proc_net, struct listeners **ret)
 	if (!listeners)
 		return -ENOMEM;
 	for (size_t i = 0; i < N_TABLES; i++) {
-		int r = read_table(proc_net, &tables[i], listeners);
+		int r = listeners_read_table(proc_net, &tables[i], listeners);
 
 		if (r < 0) {
 			listeners_free(listeners);

@@ -27,12 +27,14 @@ static void complain_too_large(struct complaints *complaints)
 }
 
 /* Whoever may write the file decides who gets in and what runs. */
-static int check_file(const struct stat *status, const char *path, struct complaints *complaints)
+static int check_config_file(const struct stat *status, const char *path,
+			     struct complaints *complaints)
 {
 	mode_t mode = status->st_mode;
 
 	if (!S_ISREG(mode))
-		complain_error(complaints, 0, "the file is %s, not a regular file", file_kind(mode));
+		complain_error(complaints, 0, "the file is %s, not a regular file",
+			       file_kind(mode));
 	else if (status->st_size > FILE_SIZE_MAX)
 		complain_too_large(complaints);
 	else if (mode & (S_IWGRP | S_IWOTH))
@@ -55,7 +57,8 @@ static void check_readers(const struct stat *status, const char *path,
 				 path);
 }
 
-/* The whole file; -EBADMSG, with a complaint, if it cannot be taken, or grows too large meanwhile. */
+/* The whole file; -EBADMSG, with a complaint, if it cannot be taken, or grows too large meanwhile.
+ */
 static int read_checked(const char *path, struct complaints *complaints, struct stat *ret_status,
 			char **ret_data, size_t *ret_size)
 {
@@ -65,7 +68,7 @@ static int read_checked(const char *path, struct complaints *complaints, struct 
 
 	if (fd < 0 || fstat(fd, ret_status) < 0)
 		return -errno;
-	r = check_file(ret_status, path, complaints);
+	r = check_config_file(ret_status, path, complaints);
 	if (r < 0)
 		return r;
 	r = file_read(fd, FILE_SIZE_MAX, ret_data, ret_size);

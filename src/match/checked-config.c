@@ -30,7 +30,7 @@ static void on_complaint(void *userdata, unsigned line, bool warning, const char
 
 /* A door that asks for what the pattern of its log does not find would never open. */
 static void check_groups(struct complaints *complaints, const struct config *config,
-			    const struct other_log *log, const struct format *format)
+			 const struct other_log *log, const struct format *format)
 {
 	for (size_t i = 0; i < config->n_doors; i++) {
 		const struct door *door = &config->doors[i];
@@ -60,8 +60,8 @@ static int check_patterns(struct complaints *complaints, const struct config *co
 		int r = format_new_custom(log->pattern, &error, &format);
 
 		if (r == -EINVAL) {
-			complain_error(complaints, log->line, "log %s: pattern: %s",
-				       log->name, error.text);
+			complain_error(complaints, log->line, "log %s: pattern: %s", log->name,
+				       error.text);
 			continue;
 		}
 		if (r < 0)
@@ -110,8 +110,8 @@ static void on_refused_key(void *userdata, const char *file, const char *text)
 	complain_about(directory->complaints, path, 0, true, refused);
 }
 
-static void check_users(struct complaints *complaints, const struct door *door,
-			const struct keyring *keyring, const char *keys)
+static void check_user_keys(struct complaints *complaints, const struct door *door,
+			    const struct keyring *keyring, const char *keys)
 {
 	for (char *const *user = door->users; user && *user; user++)
 		if (strcmp(*user, "*") != 0 && keyring_find(keyring, *user) == SIZE_MAX)
@@ -138,7 +138,7 @@ static int check_keys(struct complaints *complaints, const struct config *config
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < config->n_doors; i++)
-		check_users(complaints, &config->doors[i], keyring, config->keys);
+		check_user_keys(complaints, &config->doors[i], keyring, config->keys);
 	keyring_free(keyring);
 	return 0;
 }

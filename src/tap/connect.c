@@ -21,7 +21,7 @@
 static const uint64_t first_patience_us = 50000, longest_patience_us = 3200000;
 
 /* 0: there is a connection; -EAGAIN: not until `until_us`; another negative errno: refused. */
-static int await(int fd, uint64_t until_us)
+static int connect_await(int fd, uint64_t until_us)
 {
 	struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
 	int error;
@@ -43,7 +43,7 @@ static int await(int fd, uint64_t until_us)
 	return -error;
 }
 
-static int try_one(const struct destination *to, uint64_t until_us, int *ret_fd)
+static int connect_one(const struct destination *to, uint64_t until_us, int *ret_fd)
 {
 	CLEANUP(cleanup_close) int fd = socket(to->socket_address.ss_family, SOCK_STREAM, 0);
 	int r;
@@ -55,7 +55,7 @@ static int try_one(const struct destination *to, uint64_t until_us, int *ret_fd)
 	if (connect(fd, (const struct sockaddr *)&to->socket_address, to->size) < 0) {
 		if (errno != EINPROGRESS && errno != EINTR)
 			return -errno;
-		r = await(fd, until_us);
+		r = connect_await(fd, until_us);
 		if (r < 0)
 			return r;
 	}
@@ -65,8 +65,8 @@ static int try_one(const struct destination *to, uint64_t until_us, int *ret_fd)
 }
 
 /* One try for each address; a refusal is no reason to hurry. */
-static int try_all(const struct destinations *to, uint16_t port, uint64_t patience_us,
-		   uint64_t deadline_us, int *ret_fd)
+static int connect_all(const struct destinations *to, uint16_t port, uint64_t patience_us,
+		       uint64_t deadline_us, int *ret_fd)
 {
 	uint64_t until = clock_us(CLOCK_MONOTONIC);
 	int r = -EAGAIN;
@@ -76,7 +76,7 @@ static int try_all(const struct destinations *to, uint16_t port, uint64_t patien
 		uint64_t now;
 
 		until = until + patience_us < deadline_us ? until + patience_us : deadline_us;
-		r = try_one(&at, until, ret_fd);
+		r = connect_one(&at, until, ret_fd);
 		if (r == 0)
 			return 0;
 		now = clock_us(CLOCK_MONOTONIC);
@@ -95,7 +95,7 @@ int connect_patiently(const struct destinations *to, uint16_t port, uint64_t tim
 	int r;
 
 	do {
-		r = try_all(to, port, patience, deadline, ret_fd);
+		r = connect_all(to, port, patience, deadline, ret_fd);
 		if (r == 0)
 			return 0;
 		if (patience < longest_patience_us)

@@ -12,7 +12,8 @@
 /* Whatever: nothing is sent to it. */
 enum { SOME_PORT = 9 };
 
-static bool contains(const struct destinations *destinations, const struct addrinfo *info)
+static bool destinations_include(const struct destinations *destinations,
+				 const struct addrinfo *info)
 {
 	for (size_t i = 0; i < destinations->n; i++)
 		if (destinations->items[i].size == info->ai_addrlen &&
@@ -34,7 +35,7 @@ void destinations_pick(const struct addrinfo *list, struct destinations *ret)
 			continue;
 		if (family == AF_UNSPEC)
 			family = list->ai_family;
-		if (list->ai_family != family || contains(ret, list))
+		if (list->ai_family != family || destinations_include(ret, list))
 			continue;
 		memcpy(&item->socket_address, list->ai_addr, list->ai_addrlen);
 		item->size = list->ai_addrlen;

@@ -26,7 +26,7 @@ static int path_join(const char *directory, size_t length, const char *name,
 	return 0;
 }
 
-static const char *environment(const char *name)
+static const char *environment_value(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -36,7 +36,8 @@ static const char *environment(const char *name)
 /* The user's own file (XDG Base Directory Specification). -ENOENT: the user has no home. */
 static int own_path(char ret[static SETTINGS_PATH_MAX + 1])
 {
-	const char *config = environment("XDG_CONFIG_HOME"), *home = environment("HOME");
+	const char *config = environment_value("XDG_CONFIG_HOME"),
+		   *home = environment_value("HOME");
 	char directory[SETTINGS_PATH_MAX + 1];
 	int r;
 
@@ -50,7 +51,7 @@ static int own_path(char ret[static SETTINGS_PATH_MAX + 1])
 
 static int complete_key(const char *file, char key[static SETTINGS_PATH_MAX + 1])
 {
-	const char *slash = strrchr(file, '/'), *home = environment("HOME");
+	const char *slash = strrchr(file, '/'), *home = environment_value("HOME");
 
 	if (*key == '/')
 		return 0;
@@ -59,8 +60,8 @@ static int complete_key(const char *file, char key[static SETTINGS_PATH_MAX + 1]
 	return slash ? path_join(file, (size_t)(slash - file), key, key) : 0;
 }
 
-static int apply(const char *path, const char *data, size_t size, const char *name,
-		 struct settings *settings)
+static int hosts_apply_file(const char *path, const char *data, size_t size, const char *name,
+			    struct settings *settings)
 {
 	bool had_key = settings_has(settings, SETTING_KEY);
 	struct profile_fault fault;
@@ -99,5 +100,5 @@ int hosts_apply(const char *path, const char *name, struct settings *settings)
 		fprintf(stderr, "knocktap: %s: %s\n", path ? path : own, private_file_problem(r));
 		return r;
 	}
-	return apply(path ? path : own, data, size, name, settings);
+	return hosts_apply_file(path ? path : own, data, size, name, settings);
 }

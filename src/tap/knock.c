@@ -81,8 +81,8 @@ static int knock_spa(const struct settings *settings, const struct knock_means *
 			spa_port(&means->secrets[KNOCK_SECRET], token_step(means->now_s)), option);
 }
 
-int knock(const struct settings *settings, const struct knock_means *means,
-	  const struct destination *to)
+int knock_send(const struct settings *settings, const struct knock_means *means,
+	       const struct destination *to)
 {
 	const struct address *bound;
 	struct address address;

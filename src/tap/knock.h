@@ -21,5 +21,5 @@ struct knock_means {
 const char *knock_read_key(const char *path, struct secret *secrets);
 
 /* 0, or a negative errno: something was not sent. */
-int knock(const struct settings *settings, const struct knock_means *means,
-	  const struct destination *to);
+int knock_send(const struct settings *settings, const struct knock_means *means,
+	       const struct destination *to);

@@ -23,7 +23,7 @@
 #include "tap/send.h"
 #include "util/cleanup.h"
 
-enum status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+enum exit_status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 DEFINE_CLEANUP(struct secret *, secrets_free)
 
@@ -39,7 +39,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 }
 
 /* Fills in what follows from the rest, and tells what is missing. */
-static enum status complete(struct command_line *command_line)
+static enum exit_status command_line_complete(struct command_line *command_line)
 {
 	struct settings *settings = &command_line->settings;
 	bool key_given = command_line->given & UINT32_C(1) << SETTING_KEY;
@@ -68,7 +68,7 @@ static enum status complete(struct command_line *command_line)
 	return STATUS_USAGE;
 }
 
-static enum status resolve(const char *host, int family, struct destinations *ret)
+static enum exit_status resolve_host(const char *host, int family, struct destinations *ret)
 {
 	const char *problem = destinations_resolve(host, family, ret);
 
@@ -79,25 +79,27 @@ static enum status resolve(const char *host, int family, struct destinations *re
 }
 
 /* Where to knock and where to connect: the same, unless -W names another host than the profile. */
-static enum status resolve_all(const struct command_line *command_line,
-			       struct destinations *ret_knock, struct destinations *ret_connect)
+static enum exit_status resolve_all(const struct command_line *command_line,
+				    struct destinations *ret_knock,
+				    struct destinations *ret_connect)
 {
 	const struct settings *settings = &command_line->settings;
 	const char *host = command_line->relays && command_line->name != command_line->relay_host
 				   ? command_line->relay_host
 				   : settings->host;
-	enum status status = resolve(host, settings->family, ret_connect);
+	enum exit_status status = resolve_host(host, settings->family, ret_connect);
 
 	if (status != STATUS_OK)
 		return status;
 	*ret_knock = *ret_connect;
 	if (strcmp(host, settings->host) == 0)
 		return STATUS_OK;
-	return resolve(settings->host, destinations_family(ret_connect), ret_knock);
+	return resolve_host(settings->host, destinations_family(ret_connect), ret_knock);
 }
 
 /* The key and the raw socket, as far as this knock needs them. */
-static enum status prepare(const struct settings *settings, int family, struct knock_means *means)
+static enum exit_status prepare_means(const struct settings *settings, int family,
+				      struct knock_means *means)
 {
 	const char *problem;
 	int r;
@@ -128,18 +130,18 @@ static enum status prepare(const struct settings *settings, int family, struct k
 }
 
 /* At all of them; one that cannot be reached from here does not keep the others from it. */
-static enum status knock_all(const struct command_line *command_line,
-			     const struct knock_means *means, const struct destinations *to)
+static enum exit_status knock_all(const struct command_line *command_line,
+				  const struct knock_means *means, const struct destinations *to)
 {
 	static const char *const kinds[] = {[KNOCK_SEQUENCE] = "a sequence",
 					    [KNOCK_TOKEN] = "a token",
 					    [KNOCK_SPA] = "a request"};
-	enum status status = STATUS_FAILED;
+	enum exit_status status = STATUS_FAILED;
 
 	for (size_t i = 0; i < to->n; i++) {
 		struct address address = destination_address(&to->items[i]);
 		char text[ADDRESS_TEXT_MAX];
-		int r = knock(&command_line->settings, means, &to->items[i]);
+		int r = knock_send(&command_line->settings, means, &to->items[i]);
 
 		address_format(&address, text);
 		if (r < 0)
@@ -153,7 +155,8 @@ static enum status knock_all(const struct command_line *command_line,
 }
 
 /* --wait and -W. */
-static enum status go_in(const struct command_line *command_line, const struct destinations *to)
+static enum exit_status go_in(const struct command_line *command_line,
+			      const struct destinations *to)
 {
 	const struct settings *settings = &command_line->settings;
 	uint16_t port = command_line->relays ? command_line->relay_port : settings->wait_port;
@@ -174,7 +177,7 @@ static enum status go_in(const struct command_line *command_line, const struct d
 		close(fd);
 		return STATUS_OK;
 	}
-	r = relay(fd, STDIN_FILENO, STDOUT_FILENO);
+	r = relay_run(fd, STDIN_FILENO, STDOUT_FILENO);
 	close(fd);
 	if (r < 0)
 		say("copying broke off: %s", strerror(-r));
@@ -182,13 +185,14 @@ static enum status go_in(const struct command_line *command_line, const struct d
 }
 
 /* Key and raw socket are gone when the knock is over. */
-static enum status prepare_and_knock(const struct command_line *command_line,
-				     const struct destinations *to)
+static enum exit_status prepare_and_knock(const struct command_line *command_line,
+					  const struct destinations *to)
 {
 	CLEANUP(cleanup_secrets_free) struct secret *secrets = NULL;
 	CLEANUP(cleanup_close) int raw_fd = -1;
 	struct knock_means means = {.raw_fd = -1};
-	enum status status = prepare(&command_line->settings, destinations_family(to), &means);
+	enum exit_status status =
+		prepare_means(&command_line->settings, destinations_family(to), &means);
 
 	secrets = means.secrets;
 	raw_fd = means.raw_fd;
@@ -196,10 +200,10 @@ static enum status prepare_and_knock(const struct command_line *command_line,
 	return status == STATUS_OK ? knock_all(command_line, &means, to) : status;
 }
 
-static enum status run(struct command_line *command_line)
+static enum exit_status run_command_line(struct command_line *command_line)
 {
 	struct destinations knock_at, connect_to;
-	enum status status = complete(command_line);
+	enum exit_status status = command_line_complete(command_line);
 
 	if (status == STATUS_OK)
 		status = resolve_all(command_line, &knock_at, &connect_to);
@@ -250,5 +254,5 @@ int main(int argc, char *argv[])
 		say("libsodium does not start");
 		return STATUS_FAILED;
 	}
-	return run(&command_line);
+	return run_command_line(&command_line);
 }

@@ -83,14 +83,15 @@ static const char help[] =
 	"or\n"
 	"key. See knocktap(1).\n";
 
-static enum options_result misused(void)
+static enum options_result options_misused(void)
 {
 	fputs("Try 'knocktap --help'.\n", stderr);
 	return OPTIONS_WRONG;
 }
 
 /* On the command line the last one counts. */
-static int give(struct command_line *command_line, enum setting setting, const char *value)
+static int command_line_give(struct command_line *command_line, enum setting setting,
+			     const char *value)
 {
 	uint32_t bit = UINT32_C(1) << setting;
 	int r;
@@ -112,7 +113,7 @@ static int give_delay(struct command_line *command_line, const char *value)
 	if (number_parse(value, strlen(value), &ms) < 0)
 		return -EINVAL;
 	snprintf(span, sizeof span, "%sms", value);
-	return give(command_line, SETTING_DELAY, span);
+	return command_line_give(command_line, SETTING_DELAY, span);
 }
 
 static enum options_result take_setting(struct command_line *command_line, int option,
@@ -123,7 +124,7 @@ static enum options_result take_setting(struct command_line *command_line, int o
 	while (i < N_SETTING_OPTIONS && setting_options[i].option != option)
 		i++;
 	if (i == N_SETTING_OPTIONS)
-		return misused();
+		return options_misused();
 	if (option == 'd') {
 		if (give_delay(command_line, value) == 0)
 			return OPTIONS_GO;
@@ -131,7 +132,7 @@ static enum options_result take_setting(struct command_line *command_line, int o
 			value);
 		return OPTIONS_WRONG;
 	}
-	if (give(command_line, setting_options[i].setting, value) == 0)
+	if (command_line_give(command_line, setting_options[i].setting, value) == 0)
 		return OPTIONS_GO;
 	fprintf(stderr, "knocktap: %s %s: expected %s\n", setting_options[i].name, value,
 		setting_expected(setting_options[i].setting));
@@ -157,10 +158,11 @@ static enum options_result take_option(struct command_line *command_line, int op
 		return OPTIONS_GO;
 	case '4':
 	case '6':
-		give(command_line, SETTING_ADDRESS_FAMILY, option == '4' ? "inet" : "inet6");
+		command_line_give(command_line, SETTING_ADDRESS_FAMILY,
+				  option == '4' ? "inet" : "inet6");
 		return OPTIONS_GO;
 	case OPTION_SPA:
-		give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SPA));
+		command_line_give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SPA));
 		return OPTIONS_GO;
 	case 'F':
 		command_line->profile = optarg;
@@ -205,12 +207,12 @@ static enum options_result take_ports(struct command_line *command_line, int n, 
 		length += (size_t)snprintf(text + length, sizeof text - length, "%u/%s,", step.port,
 					   step.protocol == IPPROTO_UDP ? "udp" : "tcp");
 	}
-	give(command_line, SETTING_SEQUENCE, text);
+	command_line_give(command_line, SETTING_SEQUENCE, text);
 	if (command_line->given & UINT32_C(1) << SETTING_KNOCK) {
 		fputs("knocktap: ports and --spa: which of them?\n", stderr);
 		return OPTIONS_WRONG;
 	}
-	give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SEQUENCE));
+	command_line_give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SEQUENCE));
 	return OPTIONS_GO;
 }
 
@@ -223,7 +225,7 @@ static enum options_result take_arguments(struct command_line *command_line, int
 		command_line->name = command_line->relay_host;
 	if (!command_line->name) {
 		fputs("knocktap: no host\n", stderr);
-		return misused();
+		return options_misused();
 	}
 	if (strlen(command_line->name) > SETTINGS_HOST_MAX || !*command_line->name) {
 		fprintf(stderr, "knocktap: expected the name of a host, not '%.300s'\n",

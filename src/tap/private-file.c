@@ -10,7 +10,7 @@
 #include "util/cleanup.h"
 
 /* Root reads with anybody's files on their behalf, and anybody trusts root's. */
-static int check(int fd, mode_t forbidden)
+static int check_private(int fd, mode_t forbidden)
 {
 	struct stat st;
 
@@ -23,7 +23,7 @@ static int check(int fd, mode_t forbidden)
 	return st.st_mode & forbidden ? -EPERM : 0;
 }
 
-static int read_all(int fd, char *buffer, size_t size, size_t *ret_length)
+static int read_whole(int fd, char *buffer, size_t size, size_t *ret_length)
 {
 	size_t length = 0;
 	ssize_t n;
@@ -51,9 +51,9 @@ int private_file_read(const char *path, mode_t forbidden, char *buffer, size_t s
 
 	if (fd < 0)
 		return -errno;
-	r = check(fd, forbidden);
+	r = check_private(fd, forbidden);
 	if (r == 0)
-		r = read_all(fd, buffer, size, ret_length);
+		r = read_whole(fd, buffer, size, ret_length);
 	if (r < 0)
 		sodium_memzero(buffer, size);
 	return r;

@@ -39,7 +39,7 @@ static bool has_bytes(const struct direction *direction)
 
 /* What to wait for: [0] where it reads, [1] where it writes. What it does not wait for must not be
  * looked at either, for poll() reports the end of it without being asked, again and again. */
-static void watch(const struct direction *direction, struct pollfd pollfds[static 2])
+static void direction_watch(const struct direction *direction, struct pollfd pollfds[static 2])
 {
 	bool flows = direction->flow == FLOWS, full = has_bytes(direction);
 
@@ -49,7 +49,7 @@ static void watch(const struct direction *direction, struct pollfd pollfds[stati
 		(struct pollfd){.fd = flows ? direction->to : -1, .events = full ? POLLOUT : 0};
 }
 
-static void move_in(struct direction *direction)
+static void direction_read(struct direction *direction)
 {
 	ssize_t n = read(direction->from, direction->bytes, sizeof(direction->bytes));
 
@@ -63,7 +63,7 @@ static void move_in(struct direction *direction)
 	direction->end = n < 0 ? 0 : (size_t)n;
 }
 
-static void move_out(struct direction *direction)
+static void direction_write(struct direction *direction)
 {
 	size_t length = direction->end - direction->start;
 	ssize_t n;
@@ -79,17 +79,17 @@ static void move_out(struct direction *direction)
 	}
 }
 
-static void move(struct direction *direction, const struct pollfd pollfds[static 2])
+static void direction_move(struct direction *direction, const struct pollfd pollfds[static 2])
 {
 	if (pollfds[1].revents & POLLOUT)
-		move_out(direction);
+		direction_write(direction);
 	else if (pollfds[1].revents)
 		direction->flow = DESERTED;
 	if (pollfds[0].revents && direction->flow == FLOWS)
-		move_in(direction);
+		direction_read(direction);
 }
 
-int relay(int socket, int input, int output)
+int relay_run(int socket, int input, int output)
 {
 	struct direction up = {.from = input, .to = socket, .write_max = BUFFER_SIZE};
 	struct direction down = {.from = socket, .to = output, .write_max = PIPE_BUF};
@@ -99,8 +99,8 @@ int relay(int socket, int input, int output)
 		struct pollfd pollfds[4];
 		int n;
 
-		watch(&up, pollfds);
-		watch(&down, pollfds + 2);
+		direction_watch(&up, pollfds);
+		direction_watch(&down, pollfds + 2);
 		/* An ssh that says goodbye leaves at once: what it has said is still passed on. */
 		n = poll(pollfds, 4, down.flow == DESERTED ? 0 : -1);
 		if (n == 0)
@@ -109,8 +109,8 @@ int relay(int socket, int input, int output)
 			continue;
 		if (n < 0)
 			return -errno;
-		move(&up, pollfds);
-		move(&down, pollfds + 2);
+		direction_move(&up, pollfds);
+		direction_move(&down, pollfds + 2);
 		if (up.flow != FLOWS && up_is_open) {
 			shutdown(socket, SHUT_WR);
 			up_is_open = false;

@@ -5,4 +5,4 @@
  * received closes the output. Once nobody reads the output, all ends. The socket must not block; it
  * stays open. 0, also if the reader of the output has gone; a negative errno: the input, the
  * output or the connection broke. */
-int relay(int socket, int input, int output);
+int relay_run(int socket, int input, int output);

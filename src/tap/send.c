@@ -76,13 +76,13 @@ int send_sequence(const struct destination *to, const struct sequence *sequence,
 	return 0;
 }
 
-static void put16(uint8_t *at, uint16_t value)
+static void put_u16(uint8_t *at, uint16_t value)
 {
 	at[0] = (uint8_t)(value >> 8);
 	at[1] = (uint8_t)value;
 }
 
-static uint32_t sum16(const uint8_t *bytes, size_t size, uint32_t sum)
+static uint32_t sum_words(const uint8_t *bytes, size_t size, uint32_t sum)
 {
 	for (size_t i = 0; i < size; i += 2)
 		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
@@ -90,14 +90,14 @@ static uint32_t sum16(const uint8_t *bytes, size_t size, uint32_t sum)
 }
 
 /* RFC 9293, 3.1. The ffff of an IPv4 address in its mapped form is a zero of such sums. */
-static uint16_t checksum(const uint8_t header[static TCP_HEADER], const struct address *from,
-			 const struct address *to)
+static uint16_t tcp_checksum(const uint8_t header[static TCP_HEADER], const struct address *from,
+			     const struct address *to)
 {
 	uint32_t sum = IPPROTO_TCP + TCP_HEADER;
 
-	sum = sum16(from->bytes, sizeof(from->bytes), sum);
-	sum = sum16(to->bytes, sizeof(to->bytes), sum);
-	sum = sum16(header, TCP_HEADER, sum);
+	sum = sum_words(from->bytes, sizeof(from->bytes), sum);
+	sum = sum_words(to->bytes, sizeof(to->bytes), sum);
+	sum = sum_words(header, TCP_HEADER, sum);
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)~sum;
@@ -108,14 +108,14 @@ static void make_syn(const struct address *from, const struct address *to, uint1
 		     const uint8_t options[static TCP_OPTIONS], uint8_t header[static TCP_HEADER])
 {
 	memset(header, 0, TCP_HEADER);
-	put16(header, (uint16_t)(32768 + randombytes_uniform(28232)));
-	put16(header + 2, port);
+	put_u16(header, (uint16_t)(32768 + randombytes_uniform(28232)));
+	put_u16(header + 2, port);
 	randombytes_buf(header + 4, 4);
 	header[12] = TCP_HEADER / 4 << 4;
 	header[13] = TCP_SYN;
-	put16(header + 14, 64240);
+	put_u16(header + 14, 64240);
 	memcpy(header + 20, options, TCP_OPTIONS);
-	put16(header + TCP_CHECKSUM, checksum(header, from, to));
+	put_u16(header + TCP_CHECKSUM, tcp_checksum(header, from, to));
 }
 
 int send_syn_open(int family, int *ret_fd)

@@ -12,7 +12,7 @@
 #include "util/cleanup.h"
 
 /* A part of the data. */
-struct span {
+struct ini_span {
 	const char *text;
 	size_t length;
 };
@@ -25,34 +25,34 @@ struct scan {
 	bool skip; /* the section that the line belongs to is not kept */
 };
 
-static bool is_blank(char c)
+static bool is_ini_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
-static struct span trim(struct span span)
+static struct ini_span ini_trim(struct ini_span span)
 {
-	while (span.length > 0 && is_blank(span.text[0])) {
+	while (span.length > 0 && is_ini_blank(span.text[0])) {
 		span.text++;
 		span.length--;
 	}
-	while (span.length > 0 && is_blank(span.text[span.length - 1]))
+	while (span.length > 0 && is_ini_blank(span.text[span.length - 1]))
 		span.length--;
 	return span;
 }
 
 /* A copy in lower case, with one blank for many; NULL if memory runs out. */
-static char *fold(struct span span)
+static char *ini_fold(struct ini_span span)
 {
 	char *copy = malloc(span.length + 1), *to = copy;
 
 	if (!copy)
 		return NULL;
 	for (size_t i = 0; i < span.length; i++) {
-		if (!is_blank(span.text[i]))
+		if (!is_ini_blank(span.text[i]))
 			*to++ = (char)(isascii(span.text[i]) ? tolower(span.text[i])
 							     : span.text[i]);
-		else if (!is_blank(span.text[i - 1]))
+		else if (!is_ini_blank(span.text[i - 1]))
 			*to++ = ' ';
 	}
 	*to = '\0';
@@ -60,7 +60,7 @@ static char *fold(struct span span)
 }
 
 /* Room for one more item; the array doubles at the powers of two. NULL if memory runs out. */
-static void *grow(void **items, size_t n, size_t size)
+static void *array_grow(void **items, size_t n, size_t size)
 {
 	if ((n & (n - 1)) == 0) {
 		void *grown = reallocarray(*items, n > 0 ? 2 * n : 1, size);
@@ -77,15 +77,15 @@ static struct ini_section *last_section(const struct scan *scan)
 	return &scan->ini->sections[scan->ini->n_sections - 1];
 }
 
-static int add_section(struct scan *scan, struct span name)
+static int add_section(struct scan *scan, struct ini_span name)
 {
 	struct ini *ini = scan->ini;
 	struct ini_section *section =
-		grow((void **)&ini->sections, ini->n_sections, sizeof(*section));
+		array_grow((void **)&ini->sections, ini->n_sections, sizeof(*section));
 
 	if (!section)
 		return -ENOMEM;
-	*section = (struct ini_section){.name = fold(name), .line = scan->line};
+	*section = (struct ini_section){.name = ini_fold(name), .line = scan->line};
 	if (!section->name)
 		return -ENOMEM;
 	ini->n_sections++;
@@ -93,10 +93,10 @@ static int add_section(struct scan *scan, struct span name)
 	return 0;
 }
 
-static int scan_header(struct scan *scan, struct span line)
+static int scan_header(struct scan *scan, struct ini_span line)
 {
 	const char *close = memchr(line.text, ']', line.length);
-	struct span name;
+	struct ini_span name;
 
 	if (!close) {
 		complain_error(scan->complaints, scan->line, "the ']' of the section is missing");
@@ -108,7 +108,7 @@ static int scan_header(struct scan *scan, struct span line)
 			       "its own");
 		return 0;
 	}
-	name = trim((struct span){line.text + 1, line.length - 2});
+	name = ini_trim((struct ini_span){line.text + 1, line.length - 2});
 	if (name.length == 0) {
 		complain_error(scan->complaints, scan->line, "the section has no name");
 		return 0;
@@ -116,12 +116,12 @@ static int scan_header(struct scan *scan, struct span line)
 	return add_section(scan, name);
 }
 
-static int add_entry(struct scan *scan, struct span key, struct span value)
+static int add_entry(struct scan *scan, struct ini_span key, struct ini_span value)
 {
 	struct ini_section *section = last_section(scan);
 	struct ini_entry *entry;
 	const struct ini_entry *first;
-	char *name CLEANUP(cleanup_free) = fold(key), shown[TEXT_QUOTED_MAX];
+	char *name CLEANUP(cleanup_free) = ini_fold(key), shown[TEXT_QUOTED_MAX];
 
 	if (!name)
 		return -ENOMEM;
@@ -138,7 +138,7 @@ static int add_entry(struct scan *scan, struct span key, struct span value)
 		scan->skip = true;
 		return 0;
 	}
-	entry = grow((void **)&section->entries, section->n_entries, sizeof(*entry));
+	entry = array_grow((void **)&section->entries, section->n_entries, sizeof(*entry));
 	if (!entry)
 		return -ENOMEM;
 	*entry = (struct ini_entry){TAKE_PTR(name), scan->line, value.text, value.length};
@@ -146,9 +146,9 @@ static int add_entry(struct scan *scan, struct span key, struct span value)
 	return 0;
 }
 
-static int refuse_value(const struct scan *scan, struct span key, const char *fault)
+static int refuse_value(const struct scan *scan, struct ini_span key, const char *fault)
 {
-	char *name CLEANUP(cleanup_free) = fold(key), shown[TEXT_QUOTED_MAX];
+	char *name CLEANUP(cleanup_free) = ini_fold(key), shown[TEXT_QUOTED_MAX];
 
 	if (!name)
 		return -ENOMEM;
@@ -162,17 +162,17 @@ static int refuse_value(const struct scan *scan, struct span key, const char *fa
 }
 
 /* Little of the line is shown: a slip may have put a sequence anywhere in it. */
-static int scan_entry(struct scan *scan, struct span line)
+static int scan_entry(struct scan *scan, struct ini_span line)
 {
 	const char *equals = memchr(line.text, '=', line.length), *fault;
-	struct span key, value;
+	struct ini_span key, value;
 
 	if (!equals) {
 		complain_error(scan->complaints, scan->line,
 			       "neither \"key = value\" nor [section] nor a comment");
 		return 0;
 	}
-	key = trim((struct span){line.text, (size_t)(equals - line.text)});
+	key = ini_trim((struct ini_span){line.text, (size_t)(equals - line.text)});
 	if (key.length == 0) {
 		complain_error(scan->complaints, scan->line, "no key stands before the '='");
 		return 0;
@@ -187,7 +187,7 @@ static int scan_entry(struct scan *scan, struct span line)
 }
 
 /* What is wrong with the line whatever it says; false if nothing is. */
-static bool refuse_line(const struct scan *scan, struct span line)
+static bool refuse_line(const struct scan *scan, struct ini_span line)
 {
 	const char *fault = text_find_fault(line.text, line.length);
 	bool comment = line.length > 0 && (line.text[0] == ';' || line.text[0] == '#');
@@ -205,9 +205,9 @@ static bool refuse_line(const struct scan *scan, struct span line)
 	return true;
 }
 
-static int scan_line(struct scan *scan, struct span line)
+static int scan_line(struct scan *scan, struct ini_span line)
 {
-	line = trim(line);
+	line = ini_trim(line);
 	if (line.length > 0 && line.text[0] == '[') {
 		/* Whatever becomes of it, what follows is not the section's before. */
 		scan->in_section = true;
@@ -219,7 +219,7 @@ static int scan_line(struct scan *scan, struct span line)
 	return line.text[0] == '[' ? scan_header(scan, line) : scan_entry(scan, line);
 }
 
-static int scan_lines(struct scan *scan, struct span data)
+static int scan_lines(struct scan *scan, struct ini_span data)
 {
 	static const char bom[] = "\xef\xbb\xbf";
 
@@ -236,7 +236,7 @@ static int scan_lines(struct scan *scan, struct span data)
 		int r;
 
 		scan->line++;
-		r = scan_line(scan, (struct span){data.text, length});
+		r = scan_line(scan, (struct ini_span){data.text, length});
 		if (r < 0)
 			return r;
 		if (scan->complaints->n_errors > n_errors)
@@ -304,7 +304,7 @@ int ini_scan(const char *data, size_t size, struct complaints *complaints, struc
 	struct scan scan = {.complaints = complaints, .ini = &ini, .skip = true};
 	int r;
 
-	r = scan_lines(&scan, (struct span){data, size});
+	r = scan_lines(&scan, (struct ini_span){data, size});
 	if (r < 0)
 		return r;
 	r = drop_duplicates(&ini, complaints);

@@ -31,7 +31,8 @@ struct values *values_free(struct values *values)
 	return NULL;
 }
 
-static int add(struct values *values, const struct ini_entry *entry, struct complaints *complaints)
+static int values_add(struct values *values, const struct ini_entry *entry,
+		      struct complaints *complaints)
 {
 	char value[INI_LINE_MAX + 1];
 	const char *kept;
@@ -62,7 +63,7 @@ int values_new(const struct ini_section *section, struct complaints *complaints,
 	if (!values->dictionary)
 		return -ENOMEM;
 	for (size_t i = 0; i < section->n_entries; i++) {
-		int r = add(values, &section->entries[i], complaints);
+		int r = values_add(values, &section->entries[i], complaints);
 
 		if (r < 0)
 			return r;

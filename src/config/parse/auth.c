@@ -40,7 +40,7 @@ static unsigned auth_bit(const char *name)
 	return 0;
 }
 
-int parse_auth(const struct reading *reading, const char *text, void *field)
+int parse_auth(const struct key_reading *reading, const char *text, void *field)
 {
 	char *copy CLEANUP(cleanup_free) = strdup(text), *rest = copy, *item;
 	unsigned auth = 0, bit;
@@ -58,7 +58,7 @@ int parse_auth(const struct reading *reading, const char *text, void *field)
 	return 0;
 }
 
-static bool contains(char *const *users, const char *name)
+static bool users_include(char *const *users, const char *name)
 {
 	for (; *users; users++)
 		if (strcmp(*users, name) == 0)
@@ -71,7 +71,7 @@ static void cleanup_users(char ***users)
 	strv_free(*users);
 }
 
-int parse_users(const struct reading *reading, const char *text, void *field)
+int parse_users(const struct key_reading *reading, const char *text, void *field)
 {
 	char *copy CLEANUP(cleanup_free) = strdup(text), *rest = copy, *item;
 	char **users CLEANUP(cleanup_users) = calloc(strlen(text) / 2 + 2, sizeof(*users));
@@ -80,7 +80,7 @@ int parse_users(const struct reading *reading, const char *text, void *field)
 	if (!copy || !users)
 		return -ENOMEM;
 	while ((item = next_item(&rest))) {
-		if ((!user_is_name(item) && strcmp(item, "*") != 0) || contains(users, item))
+		if ((!user_is_name(item) && strcmp(item, "*") != 0) || users_include(users, item))
 			return parse_reject(reading, text,
 					    "a list of different users (1 to %d of the characters "
 					    "a-z 0-9 _ -, the first a letter or a digit), or *",
@@ -89,7 +89,7 @@ int parse_users(const struct reading *reading, const char *text, void *field)
 		if (!users[n++])
 			return -ENOMEM;
 	}
-	if (n > 1 && contains(users, "*"))
+	if (n > 1 && users_include(users, "*"))
 		return parse_reject(reading, text, "a list of users, or * alone for everybody");
 	*(char ***)field = TAKE_PTR(users);
 	return 0;

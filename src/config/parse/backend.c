@@ -17,7 +17,7 @@ enum { NFT_TEXT_MAX = 255, MULTIPORT_MAX = 15 };
 
 /* Sets and entries end up in ipset's or nft's own command language: nothing that it could read as
  * more than a word. */
-static bool is_word(const char *text, size_t max, const char *punctuation)
+static bool is_set_word(const char *text, size_t max, const char *punctuation)
 {
 	size_t length = strlen(text);
 
@@ -27,7 +27,7 @@ static bool is_word(const char *text, size_t max, const char *punctuation)
 	return length > 0 && length <= max;
 }
 
-static int keep(const char *text, void *field)
+static int keep_text(const char *text, void *field)
 {
 	char *copy = strdup(text);
 
@@ -37,17 +37,17 @@ static int keep(const char *text, void *field)
 	return 0;
 }
 
-int parse_set(const struct reading *reading, const char *text, void *field)
+int parse_set(const struct key_reading *reading, const char *text, void *field)
 {
-	if (!is_word(text, reading->key->max, "_.:-") || text[0] == '-')
+	if (!is_set_word(text, reading->key->max, "_.:-") || text[0] == '-')
 		return parse_reject(reading, text,
 				    "the name of a set: 1 to %u of the characters A-Z a-z 0-9 _ . "
 				    ": -, the first no '-'",
 				    (unsigned)reading->key->max);
-	return keep(text, field);
+	return keep_text(text, field);
 }
 
-int parse_entry(const struct reading *reading, const char *text, void *field)
+int parse_entry(const struct key_reading *reading, const char *text, void *field)
 {
 	static const char token[] = "%IP%";
 	const char *at = strstr(text, token);
@@ -55,7 +55,7 @@ int parse_entry(const struct reading *reading, const char *text, void *field)
 	if (!at || memchr(text, '%', (size_t)(at - text)) || strchr(at + strlen(token), '%'))
 		return parse_reject(reading, text, "an element with %s once and no other '%%'",
 				    token);
-	if (!is_word(text, reading->key->max, ".,:/%_-") || text[0] == '-')
+	if (!is_set_word(text, reading->key->max, ".,:/%_-") || text[0] == '-')
 		return parse_reject(reading, text,
 				    "an element such as %s,tcp:22: up to %u of the characters A-Z "
 				    "a-z 0-9 . , : / _ -, the first no '-'",
@@ -67,11 +67,11 @@ int parse_entry(const struct reading *reading, const char *text, void *field)
 				    "an element in which %s is a part of its own: no network, no "
 				    "range",
 				    token);
-	return keep(text, field);
+	return keep_text(text, field);
 }
 
 /* Takes the next word off `*text`. Empty: there is none. */
-static size_t take_word(const char **text, const char **ret_word)
+static size_t next_word(const char **text, const char **ret_word)
 {
 	size_t length;
 
@@ -124,13 +124,13 @@ static bool join_nft_set(const char *text, char *joined, size_t size)
 	const char *word;
 
 	for (unsigned i = 0; i < 3; i++) {
-		size_t length = take_word(&text, &word);
+		size_t length = next_word(&text, &word);
 
 		if (!(i == 0 ? is_nft_family(word, length) : is_nft_name(word, length)) ||
 		    !join_word(joined, size, word, length))
 			return false;
 	}
-	return take_word(&text, &word) == 0;
+	return next_word(&text, &word) == 0;
 }
 
 /* "PART . PART . PART", of which one is %IP%. No part can be a range, a network or an option. */
@@ -139,7 +139,7 @@ static bool join_nft_entry(const char *text, char *joined, size_t size)
 	size_t n_addresses = 0, length;
 	const char *word;
 
-	for (unsigned i = 0; (length = take_word(&text, &word)) > 0 || i % 2 == 0; i++) {
+	for (unsigned i = 0; (length = next_word(&text, &word)) > 0 || i % 2 == 0; i++) {
 		bool is_address = length == 4 && strncmp(word, "%IP%", 4) == 0;
 
 		n_addresses += is_address;
@@ -153,7 +153,7 @@ static bool join_nft_entry(const char *text, char *joined, size_t size)
 	return n_addresses == 1;
 }
 
-int parse_nft_set(const struct reading *reading, const char *text, void *field)
+int parse_nft_set(const struct key_reading *reading, const char *text, void *field)
 {
 	char joined[NFT_TEXT_MAX + 1] = "";
 
@@ -162,10 +162,10 @@ int parse_nft_set(const struct reading *reading, const char *text, void *field)
 				    "a set as in inet filter knock_ssh: the family (ip, ip6, inet, "
 				    "bridge or netdev), the table and the set, up to %d characters",
 				    NFT_TEXT_MAX);
-	return keep(joined, field);
+	return keep_text(joined, field);
 }
 
-int parse_nft_entry(const struct reading *reading, const char *text, void *field)
+int parse_nft_entry(const struct key_reading *reading, const char *text, void *field)
 {
 	char joined[NFT_TEXT_MAX + 1] = "";
 
@@ -175,10 +175,10 @@ int parse_nft_entry(const struct reading *reading, const char *text, void *field
 			"an element such as %%IP%% . 22: %%IP%% once, and numbers, "
 			"addresses or names, with \" . \" in between, up to %d characters",
 			NFT_TEXT_MAX);
-	return keep(joined, field);
+	return keep_text(joined, field);
 }
 
-int parse_ports(const struct reading *reading, const char *text, void *field)
+int parse_ports(const struct key_reading *reading, const char *text, void *field)
 {
 	struct sequence *ports = field;
 	size_t step, n_tcp = 0;
@@ -194,7 +194,7 @@ int parse_ports(const struct reading *reading, const char *text, void *field)
 	return 0;
 }
 
-int parse_chain(const struct reading *reading, const char *text, void *field)
+int parse_chain(const struct key_reading *reading, const char *text, void *field)
 {
 	static const char *const others[] = {
 		"INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING", "ACCEPT",
@@ -204,15 +204,15 @@ int parse_chain(const struct reading *reading, const char *text, void *field)
 
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		is_other = is_other || strcmp(text, others[i]) == 0;
-	if (is_other || !is_word(text, reading->key->max, "_.-") || text[0] == '-')
+	if (is_other || !is_set_word(text, reading->key->max, "_.-") || text[0] == '-')
 		return parse_reject(reading, text,
 				    "the name of a chain of knocktail's own: 1 to %u of the "
 				    "characters A-Z a-z 0-9 _ . -, the first no '-'",
 				    (unsigned)reading->key->max);
-	return keep(text, field);
+	return keep_text(text, field);
 }
 
-int parse_command(const struct reading *reading, const char *text, void *field)
+int parse_command(const struct key_reading *reading, const char *text, void *field)
 {
 	const char *fault = NULL;
 	char quoted[TEXT_QUOTED_MAX], **argv;

@@ -13,7 +13,7 @@
 /* iptables cuts a longer one; nft takes 127. */
 enum { IPTABLES_PREFIX_MAX = 29 };
 
-int parse_prefix(const struct reading *reading, const char *text, void *field)
+int parse_prefix(const struct key_reading *reading, const char *text, void *field)
 {
 	size_t length = strlen(text);
 	char *copy;
@@ -34,7 +34,7 @@ int parse_prefix(const struct reading *reading, const char *text, void *field)
 }
 
 /* The one value that no complaint may show. */
-int parse_sequence(const struct reading *reading, const char *text, void *field)
+int parse_sequence(const struct key_reading *reading, const char *text, void *field)
 {
 	size_t step = 0;
 	int r = sequence_parse(text, field, &step);
@@ -56,7 +56,7 @@ int parse_sequence(const struct reading *reading, const char *text, void *field)
 	return -EBADMSG;
 }
 
-int parse_one_time(const struct reading *reading, const char *text, void *field)
+int parse_one_time(const struct key_reading *reading, const char *text, void *field)
 {
 	char *copy;
 
@@ -69,7 +69,7 @@ int parse_one_time(const struct reading *reading, const char *text, void *field)
 	return 0;
 }
 
-int parse_flags(const struct reading *reading, const char *text, void *field)
+int parse_flags(const struct key_reading *reading, const char *text, void *field)
 {
 	if (filter_parse_flags(text, field) < 0)
 		return parse_reject(reading, text,
@@ -79,7 +79,7 @@ int parse_flags(const struct reading *reading, const char *text, void *field)
 }
 
 /* What the kernel takes for a name. */
-int parse_interface(const struct reading *reading, const char *text, void *field)
+int parse_interface(const struct key_reading *reading, const char *text, void *field)
 {
 	size_t length = strlen(text);
 
@@ -93,7 +93,7 @@ int parse_interface(const struct reading *reading, const char *text, void *field
 	return 0;
 }
 
-int parse_target(const struct reading *reading, const char *text, void *field)
+int parse_target(const struct key_reading *reading, const char *text, void *field)
 {
 	struct filter *filter = field;
 
@@ -104,7 +104,7 @@ int parse_target(const struct reading *reading, const char *text, void *field)
 	return 0;
 }
 
-static int append_network(const struct reading *reading, const char *text, struct door *door)
+static int append_network(const struct key_reading *reading, const char *text, struct door *door)
 {
 	struct network network, *allow;
 	int r = network_parse(text, &network);
@@ -123,7 +123,7 @@ static int append_network(const struct reading *reading, const char *text, struc
 	return 0;
 }
 
-int parse_allow(const struct reading *reading, const char *text, void *field)
+int parse_allow(const struct key_reading *reading, const char *text, void *field)
 {
 	char *copy CLEANUP(cleanup_free) = strdup(text), *rest = copy, *item;
 

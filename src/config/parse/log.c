@@ -14,7 +14,7 @@
 /* The longest name that journald takes for a field. */
 enum { FIELD_MAX = 64, MATCHES_MAX = 16 };
 
-static bool is_match(const char *word)
+static bool is_journal_match(const char *word)
 {
 	static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_";
 	static const char others[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
@@ -27,7 +27,7 @@ static bool is_match(const char *word)
 /* The first that is none; NULL: all are. */
 static const char *find_wrong(char *const *matches)
 {
-	while (*matches && is_match(*matches))
+	while (*matches && is_journal_match(*matches))
 		matches++;
 	return *matches;
 }
@@ -71,7 +71,7 @@ static int split_words(const char *text, char ***ret)
 	return 0;
 }
 
-static size_t count(char *const *matches)
+static size_t count_matches(char *const *matches)
 {
 	size_t n = 0;
 
@@ -80,7 +80,7 @@ static size_t count(char *const *matches)
 	return n;
 }
 
-int parse_matches(const struct reading *reading, const char *text, void *field)
+int parse_matches(const struct key_reading *reading, const char *text, void *field)
 {
 	char **matches CLEANUP(cleanup_matches) = NULL;
 	const char *wrong;
@@ -89,7 +89,7 @@ int parse_matches(const struct reading *reading, const char *text, void *field)
 	if (r < 0)
 		return r;
 	wrong = find_wrong(matches);
-	if (wrong || !matches[0] || count(matches) > MATCHES_MAX)
+	if (wrong || !matches[0] || count_matches(matches) > MATCHES_MAX)
 		return parse_reject(reading, wrong ? wrong : text,
 				    "1 to %d matches of the journal with blanks between them, such "
 				    "as _SYSTEMD_UNIT=rsyslog.service SYSLOG_IDENTIFIER=edge",
@@ -110,7 +110,7 @@ int parse_matches(const struct reading *reading, const char *text, void *field)
 	return 0;
 }
 
-int parse_pattern(const struct reading *reading, const char *text, void *field)
+int parse_pattern(const struct key_reading *reading, const char *text, void *field)
 {
 	char *copy;
 
@@ -124,7 +124,7 @@ int parse_pattern(const struct reading *reading, const char *text, void *field)
 }
 
 /* The name of a section, which has small letters only. */
-int parse_log(const struct reading *reading, const char *text, void *field)
+int parse_log(const struct key_reading *reading, const char *text, void *field)
 {
 	char *copy;
 

@@ -13,7 +13,7 @@
 #include "util/cleanup.h"
 #include "util/duration.h"
 
-int parse_reject(const struct reading *reading, const char *text, const char *format, ...)
+int parse_reject(const struct key_reading *reading, const char *text, const char *format, ...)
 {
 	char quoted[TEXT_QUOTED_MAX];
 	char *expected CLEANUP(cleanup_free) = NULL;
@@ -33,7 +33,7 @@ int parse_reject(const struct reading *reading, const char *text, const char *fo
 }
 
 /* Decimal digits and nothing else. 0; -EINVAL; -ERANGE. */
-static int take_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
+static int number_within(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 {
 	uint64_t number = 0;
 
@@ -49,40 +49,40 @@ static int take_number(const char *text, uint64_t min, uint64_t max, uint64_t *r
 	return 0;
 }
 
-static int read_number(const struct reading *reading, const char *text, uint64_t *ret)
+static int parse_within(const struct key_reading *reading, const char *text, uint64_t *ret)
 {
-	const struct key *key = reading->key;
+	const struct config_key *key = reading->key;
 
-	if (take_number(text, key->min, key->max, ret) < 0)
+	if (number_within(text, key->min, key->max, ret) < 0)
 		return parse_reject(reading, text, "a number from %" PRIu64 " to %" PRIu64,
 				    key->min, key->max);
 	return 0;
 }
 
-int parse_number(const struct reading *reading, const char *text, void *field)
+int parse_number(const struct key_reading *reading, const char *text, void *field)
 {
 	uint64_t number;
-	int r = read_number(reading, text, &number);
+	int r = parse_within(reading, text, &number);
 
 	if (r == 0)
 		*(uint32_t *)field = (uint32_t)number;
 	return r;
 }
 
-int parse_prefix_length(const struct reading *reading, const char *text, void *field)
+int parse_prefix_length(const struct key_reading *reading, const char *text, void *field)
 {
 	uint64_t number;
-	int r = read_number(reading, text, &number);
+	int r = parse_within(reading, text, &number);
 
 	if (r == 0)
 		*(uint8_t *)field = (uint8_t)number;
 	return r;
 }
 
-static int read_span(const struct reading *reading, const char *text, uint64_t grain_us,
-		     void *field)
+static int parse_span_of(const struct key_reading *reading, const char *text, uint64_t grain_us,
+			 void *field)
 {
-	const struct key *key = reading->key;
+	const struct config_key *key = reading->key;
 	char min[DURATION_TEXT_MAX], max[DURATION_TEXT_MAX];
 	uint64_t us = 0;
 
@@ -96,17 +96,17 @@ static int read_span(const struct reading *reading, const char *text, uint64_t g
 			    duration_format(key->max, max));
 }
 
-int parse_span(const struct reading *reading, const char *text, void *field)
+int parse_span(const struct key_reading *reading, const char *text, void *field)
 {
-	return read_span(reading, text, 1, field);
+	return parse_span_of(reading, text, 1, field);
 }
 
-int parse_seconds(const struct reading *reading, const char *text, void *field)
+int parse_seconds(const struct key_reading *reading, const char *text, void *field)
 {
-	return read_span(reading, text, UINT64_C(1000000), field);
+	return parse_span_of(reading, text, UINT64_C(1000000), field);
 }
 
-int parse_switch(const struct reading *reading, const char *text, void *field)
+int parse_switch(const struct key_reading *reading, const char *text, void *field)
 {
 	bool yes = strcmp(text, "yes") == 0;
 
@@ -116,7 +116,7 @@ int parse_switch(const struct reading *reading, const char *text, void *field)
 	return 0;
 }
 
-int parse_path(const struct reading *reading, const char *text, void *field)
+int parse_path(const struct key_reading *reading, const char *text, void *field)
 {
 	char *copy;
 
@@ -143,7 +143,7 @@ const char *parse_list_choices(const char *const *choices, char text[static CHOI
 	return text;
 }
 
-int parse_choice(const struct reading *reading, const char *text, void *field)
+int parse_choice(const struct key_reading *reading, const char *text, void *field)
 {
 	const char *const *choices = reading->key->choices;
 	char list[CHOICES_TEXT_MAX];

@@ -14,7 +14,7 @@ static void cleanup_command(char ***argv)
 	strv_free(*argv);
 }
 
-static const char *skip_blanks(const char *text)
+static const char *behind_blanks(const char *text)
 {
 	return text + strspn(text, " \t");
 }
@@ -54,7 +54,7 @@ static const char *take_argument(const char **text, char *room)
 	return quote == '\0' ? NULL : "a quote is never closed";
 }
 
-static const char *tokens_fault(const char *argument)
+static const char *placeholders_fault(const char *argument)
 {
 	while ((argument = strchr(argument, '%'))) {
 		size_t length = placeholder_length(argument);
@@ -76,19 +76,19 @@ static bool is_for_shell(const char *word, size_t length)
 			      (n_digits < length && strchr("<>", word[n_digits])));
 }
 
-static int split(const char *text, char **argv, size_t *ret_shell, const char **ret_fault)
+static int split_arguments(const char *text, char **argv, size_t *ret_shell, const char **ret_fault)
 {
 	char *room CLEANUP(cleanup_free) = malloc(strlen(text) + 1);
 	size_t n = 0, shell = 0;
 
 	if (!room)
 		return -ENOMEM;
-	for (text = skip_blanks(text); *text != '\0'; text = skip_blanks(text)) {
+	for (text = behind_blanks(text); *text != '\0'; text = behind_blanks(text)) {
 		const char *word = text;
 
 		*ret_fault = take_argument(&text, room);
 		if (!*ret_fault)
-			*ret_fault = tokens_fault(room);
+			*ret_fault = placeholders_fault(room);
 		if (*ret_fault)
 			return -EINVAL;
 		if (shell == 0 && n > 0 && is_for_shell(word, (size_t)(text - word)))
@@ -109,7 +109,7 @@ int command_split(const char *text, char ***ret_argv, size_t *ret_shell, const c
 
 	if (!argv)
 		return -ENOMEM;
-	r = split(text, argv, ret_shell, ret_fault);
+	r = split_arguments(text, argv, ret_shell, ret_fault);
 	if (r < 0)
 		return r;
 	if (!argv[0] || argv[0][0] != '/') {
