@@ -61,8 +61,8 @@ need() {
 
 	say "installing ${missing[*]}"
 	log=$(mktemp)
-	if ! apt_install "${missing[@]}" >"$log" 2>&1; then
-		if ! { apt-get update && apt_install "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+	if ! logged "$log" apt_install "${missing[@]}"; then
+		if ! logged "$log" apt-get update || ! logged "$log" apt_install "${missing[@]}"; then
 			tail -n 20 "$log" >&2
 			rm -f "$log"
 			die "apt-get could not install: ${missing[*]}"
@@ -173,13 +173,26 @@ load_modules() {
 	done
 }
 
+# logged LOG COMMAND...: its output goes to LOG; where it takes long, the last line is shown now and then.
+logged() {
+	local log=$1 ticker status=0
+	shift
+	# sleep must not hold our output open: it outlives the loop.
+	(while sleep 30 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+		printf '    ... %s\n' "$(tail -n 1 "$log" | cut -c 1-90)"
+	done) &
+	ticker=$!
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	kill "$ticker"
+	wait "$ticker" 2>/dev/null || true
+	return "$status"
+}
+
 # quietly LOG COMMAND...: its output is shown only if it fails.
 quietly() {
-	local log=$1
-	shift
-	if ! "$@" >"$log" 2>&1 </dev/null; then
-		tail -n 40 "$log" >&2
-		die "failed: $* (all of it: $log)"
+	if ! logged "$@"; then
+		tail -n 40 "$1" >&2
+		die "failed: ${*:2} (all of it: $1)"
 	fi
 }
 
