@@ -18,8 +18,7 @@ enum event_kind {
 	EVENT_MISSING,	    /* the firewall has lost it and does not take it back: `reason` */
 	N_AUDIT_EVENTS,	    /* those above are for the journal; those below are about state files */
 	EVENT_LOST = N_AUDIT_EVENTS, /* a file is not a state file: `reason` is its name. With a
-					door, what its name says may be open is closed; without, it
-					was removed */
+					door, what its name says may be open is closed */
 	EVENT_STALE,		     /* closed, but its state file cannot be removed: `reason` */
 	EVENT_UNREADABLE, /* a state file cannot be read: `reason` is its name; no door */
 };

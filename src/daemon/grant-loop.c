@@ -44,7 +44,7 @@ static bool log_state_file(const struct event *event)
 			log_line(LOG_ERR, "grants/%s is damaged: closing the door that it names",
 				 event->reason);
 		else
-			log_line(LOG_ERR, "ignoring grants/%s: not a grant's state file (removed)",
+			log_line(LOG_ERR, "ignoring grants/%s: not a grant's state file",
 				 event->reason);
 		return true;
 	case EVENT_UNREADABLE:

@@ -391,14 +391,14 @@ def test_killed_between_burning_and_opening(kind, clients, start, keys, lab):
 
 @KINDS
 def test_burnt_before_anything_else(kind, clients, start, keys, lab):
-    """The door cannot be opened, for its record cannot be written; the knock is used all the same."""
+    """Its state file cannot be written, so the door stays shut; the knock is used all the same."""
     daemon = start(DOOR[kind](), keys.options)
     grants = lab.server.path(os.path.join(daemon.runtime, "grants"))
     first, thief = clients(), clients()
     knock = MAKE[kind](keys.key["alice"])
     os.chmod(grants, 0o500)
     send(first, kind, knock)
-    assert reason(daemon, SOURCE=first.v4) == "its record cannot be written"
+    assert reason(daemon, SOURCE=first.v4) == "cannot write its state file"
     os.chmod(grants, 0o700)
     send(thief, kind, knock)
     assert reason(daemon, SOURCE=thief.v4).startswith("replayed")

@@ -37,7 +37,7 @@ def test_without_room_for_a_record_nothing_opens(clients, start, lab, small):
     knocked = one.knock(7000, 8000, 9000)
     one.wait_open()
     two.knock(7000, 8000, 9000)
-    assert daemon.wait_message("refused", SOURCE=two.v4).endswith("its record cannot be written")
+    assert daemon.wait_message("refused", SOURCE=two.v4).endswith("cannot write its state file")
     one.knock(7000, 8000, 9000)
     daemon.wait_message("refused", SOURCE=one.v4)
     assert list(lab.members()) == [one.v4]
@@ -55,7 +55,7 @@ def test_a_read_only_file_system_holds_no_door_open(clients, start, lab, small):
     one.wait_open()
     lab.server.run("mount", "-o", "remount,ro", small)
     two.knock(7000, 8000, 9000)
-    assert daemon.wait_message("refused", SOURCE=two.v4).endswith("its record cannot be written")
+    assert daemon.wait_message("refused", SOURCE=two.v4).endswith("cannot write its state file")
     assert one.wait_closed() - knocked < 3.1
     daemon.wait_message("closed", SOURCE=one.v4)
     assert f"cannot remove grants/ssh@{one.v4}: Read-only file system" in daemon.stderr()
@@ -89,7 +89,7 @@ def test_a_damaged_record_holds_no_door_open(client, start, lab):
     wait_until(lambda: not os.path.exists(mark), 3, "the door is closed")
     successor.wait_message("door web closed")
     assert f"grants/web@{client.v4} is damaged: closing the door that it names" in successor.stderr()
-    assert "grants/stranger is not the record of a grant" in successor.stderr()
+    assert "ignoring grants/stranger: not a grant's state file" in successor.stderr()
     wait_until(lambda: not os.listdir(grants), 3, "no record is left")
     client.knock(7000, 8000, 9000)
     client.wait_open()

@@ -764,8 +764,12 @@ static void test_ready_for_many(void **state)
 	n_troubles = 0;
 	for (unsigned i = 0; i < N; i++) {
 		snprintf(door.name, sizeof door.name, "web%u", i);
-		firewall_make_ready(fixture->firewall, door.name,
-				    i == 70 ? &wrong.opening : &door.opening, 0, on_trouble, NULL);
+		if (i == 70)
+			firewall_make_ready(fixture->firewall, wrong.name, &wrong.opening, 0,
+					    on_trouble, NULL);
+		else
+			firewall_make_ready(fixture->firewall, door.name, &door.opening, 0,
+					    on_trouble, NULL);
 	}
 	assert_in_range(settle(fixture), 0, 60);
 	assert_int_equal(n_troubles, 2);
