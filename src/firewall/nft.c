@@ -341,7 +341,7 @@ static int nft_check_set(struct firewall *firewall, const struct opening *openin
 	if (r < 0)
 		return r;
 	output = nft_ctx_get_output_buffer(firewall->state[BACKEND_NFT]);
-	type = output_find(output, "\n\t\ttype "); /* with typeof, the rehearsal has to tell */
+	type = output_find(output, "\n\t\ttype "); /* with typeof, only the rehearsal shows it */
 	r = type ? nft_check_type(firewall, opening, family, type) : 0;
 	if (r < 0)
 		return r;

@@ -61,7 +61,7 @@ int passage_new_place(const struct passage *passage, struct passage **ret)
 	return 0;
 }
 
-/* A chain is of one family, and so are the addresses in its rules; sets tell by their names. */
+/* A chain is of one family, and so are the addresses in its rules; sets differ by name. */
 static bool passage_shares_family(const struct passage *a, const struct passage *b)
 {
 	return !a->chain || !a->element || !b->element ||

@@ -11,7 +11,7 @@
 #include "util/number.h"
 
 /* One of an element's parts, which " . " (nft) or a comma (ipset) ends. */
-struct part {
+struct element_part {
 	char text[ADDRESS_TEXT_MAX * 2];
 	const char *separator; /* what followed it: "" at the end */
 };
@@ -19,7 +19,7 @@ struct part {
 static const char nft_separator[] = " . ", ipset_separator[] = ",";
 
 /* Takes the next part off the element; false: there is none, or none that fits. */
-static bool take_part(const char **element, struct part *part)
+static bool element_take_part(const char **element, struct element_part *part)
 {
 	const char *dot = strstr(*element, nft_separator), *comma = strchr(*element, ',');
 	const char *end = dot ? dot : comma;
@@ -34,7 +34,7 @@ static bool take_part(const char **element, struct part *part)
 	return true;
 }
 
-static bool append(char text[static SPELLING_MAX], const char *part, const char *separator)
+static bool text_append(char text[static SPELLING_MAX], const char *part, const char *separator)
 {
 	size_t used = strlen(text);
 	int n = snprintf(text + used, SPELLING_MAX - used, "%s%s", part, separator);
@@ -42,16 +42,16 @@ static bool append(char text[static SPELLING_MAX], const char *part, const char 
 	return n >= 0 && (size_t)n < SPELLING_MAX - used;
 }
 
-static bool is_address(const char *text)
+static bool text_is_address(const char *text)
 {
 	struct address address;
 
 	return address_parse(text, &address) == 0;
 }
 
-/* What stands before and after a '/' or the '-' of a range; false: it is no such thing. */
-static bool cut(const char *text, char head[static ADDRESS_TEXT_MAX * 2], const char **tail,
-		char *sign)
+/* The text before and after a '/' or the '-' of a range; false: there is neither. */
+static bool text_cut(const char *text, char head[static ADDRESS_TEXT_MAX * 2], const char **tail,
+		     char *sign)
 {
 	size_t length = strcspn(text, "/-");
 
@@ -64,33 +64,34 @@ static bool cut(const char *text, char head[static ADDRESS_TEXT_MAX * 2], const 
 	return true;
 }
 
-static bool is_wide(const char *text)
+static bool text_is_wide(const char *text)
 {
 	char head[ADDRESS_TEXT_MAX * 2], sign;
 	const char *tail;
 	uint64_t number;
 
-	return cut(text, head, &tail, &sign) &&
-	       (is_address(head) || number_parse(head, strlen(head), &number) == 0);
+	return text_cut(text, head, &tail, &sign) &&
+	       (text_is_address(head) || number_parse(head, strlen(head), &number) == 0);
 }
 
 /* The element with a '*' for each address. */
-static bool make_form(const char *element, char form[static SPELLING_MAX], bool *ret_wide)
+static bool element_make_form(const char *element, char form[static SPELLING_MAX], bool *ret_wide)
 {
-	struct part part;
+	struct element_part part;
 
 	form[0] = '\0';
 	*ret_wide = false;
 	do {
-		if (!take_part(&element, &part) ||
-		    !append(form, is_address(part.text) ? "*" : part.text, part.separator))
+		if (!element_take_part(&element, &part) ||
+		    !text_append(form, text_is_address(part.text) ? "*" : part.text,
+				 part.separator))
 			return false;
-		*ret_wide = *ret_wide || is_wide(part.text);
+		*ret_wide = *ret_wide || text_is_wide(part.text);
 	} while (part.separator[0]);
 	return true;
 }
 
-static bool has_form(const struct spelling *spelling, const char *form)
+static bool spelling_has_form(const struct spelling *spelling, const char *form)
 {
 	for (size_t i = 0; i < spelling->n_forms; i++)
 		if (strcmp(spelling->forms[i], form) == 0)
@@ -103,10 +104,10 @@ void spelling_note(struct spelling *spelling, const char *element)
 	char form[SPELLING_MAX];
 	bool is_wide;
 
-	if (!make_form(element, form, &is_wide))
+	if (!element_make_form(element, form, &is_wide))
 		return;
 	spelling->wide = spelling->wide || is_wide;
-	if (is_wide || spelling->n_forms == SPELLING_FORMS_MAX || has_form(spelling, form))
+	if (is_wide || spelling->n_forms == SPELLING_FORMS_MAX || spelling_has_form(spelling, form))
 		return;
 	spelling->forms[spelling->n_forms] = strdup(form);
 	spelling->n_forms += spelling->forms[spelling->n_forms] != NULL;
@@ -123,12 +124,12 @@ bool spelling_is_known(const struct spelling *spelling, const char *element)
 	char form[SPELLING_MAX];
 	bool is_wide;
 
-	return is_address(element) ||
-	       (make_form(element, form, &is_wide) && has_form(spelling, form));
+	return text_is_address(element) ||
+	       (element_make_form(element, form, &is_wide) && spelling_has_form(spelling, form));
 }
 
 /* The port of a service by its name, as nft (any protocol) and ipset find it; 0: there is none. */
-static unsigned look_up(const char *name, const char *protocol)
+static unsigned service_look_up(const char *name, const char *protocol)
 {
 	const struct servent *service = getservbyname(name, *protocol ? protocol : NULL);
 
@@ -136,7 +137,8 @@ static unsigned look_up(const char *name, const char *protocol)
 }
 
 /* The same, read from a file once for many elements. */
-static unsigned find_port(struct spelling *spelling, const char *name, const char *protocol)
+static unsigned spelling_find_port(struct spelling *spelling, const char *name,
+				   const char *protocol)
 {
 	char wanted[SPELLING_NAME_MAX];
 	size_t i = 0;
@@ -149,14 +151,14 @@ static unsigned find_port(struct spelling *spelling, const char *name, const cha
 		return spelling->names[i].port;
 	i = spelling->n_names % SPELLING_NAMES_MAX;
 	memcpy(spelling->names[i].name, wanted, sizeof wanted);
-	spelling->names[i].port = look_up(name, protocol);
+	spelling->names[i].port = service_look_up(name, protocol);
 	if (spelling->n_names < SPELLING_NAMES_MAX)
 		spelling->n_names++;
 	return spelling->names[i].port;
 }
 
 /* "22", "ssh", "tcp:ssh" or "tcp:22-80" as ipset shows it. */
-static void guess_ipset(struct spelling *spelling, struct part *part)
+static void part_guess_ipset(struct spelling *spelling, struct element_part *part)
 {
 	const char *colon = strchr(part->text, ':'), *port = colon ? colon + 1 : part->text;
 	size_t n_digits = strspn(port, "0123456789");
@@ -168,16 +170,16 @@ static void guess_ipset(struct spelling *spelling, struct part *part)
 	if (n_digits > 0 && n_digits < 6 && (!port[n_digits] || port[n_digits] == '-'))
 		number = (unsigned)strtoul(port, NULL, 10);
 	else if (n_digits == 0)
-		number = find_port(spelling, port, protocol);
+		number = spelling_find_port(spelling, port, protocol);
 	if (number == 0)
 		return;
 	snprintf(part->text, sizeof part->text, "%s:%u", protocol, number);
 }
 
-static void guess_nft(struct spelling *spelling, struct part *part)
+static void part_guess_nft(struct spelling *spelling, struct element_part *part)
 {
 	bool is_number = !part->text[strspn(part->text, "0123456789")];
-	unsigned port = is_number ? 0 : find_port(spelling, part->text, "");
+	unsigned port = is_number ? 0 : spelling_find_port(spelling, part->text, "");
 
 	if (port > 0)
 		snprintf(part->text, sizeof part->text, "%u", port);
@@ -186,17 +188,17 @@ static void guess_nft(struct spelling *spelling, struct part *part)
 bool spelling_guess(struct spelling *spelling, const char *element, char guess[static SPELLING_MAX])
 {
 	const char *rest = element;
-	struct part part;
+	struct element_part part;
 
 	guess[0] = '\0';
 	do {
-		if (!take_part(&rest, &part))
+		if (!element_take_part(&rest, &part))
 			return false;
-		if (!is_address(part.text) && strchr(element, ','))
-			guess_ipset(spelling, &part);
-		else if (!is_address(part.text))
-			guess_nft(spelling, &part);
-		if (!append(guess, part.text, part.separator))
+		if (!text_is_address(part.text) && strchr(element, ','))
+			part_guess_ipset(spelling, &part);
+		else if (!text_is_address(part.text))
+			part_guess_nft(spelling, &part);
+		if (!text_append(guess, part.text, part.separator))
 			return false;
 	} while (part.separator[0]);
 	return strcmp(guess, element) != 0;
@@ -226,7 +228,7 @@ static bool part_covers(const char *wide, const char *text)
 
 	if (strcmp(wide, text) == 0)
 		return true;
-	if (!cut(wide, head, &tail, &sign))
+	if (!text_cut(wide, head, &tail, &sign))
 		return false;
 	if (sign == '-')
 		return range_covers(head, tail, text);
@@ -236,10 +238,10 @@ static bool part_covers(const char *wide, const char *text)
 
 bool spelling_covers(const char *wide, const char *element)
 {
-	struct part a, b;
+	struct element_part a, b;
 
 	do {
-		if (!take_part(&wide, &a) || !take_part(&element, &b) ||
+		if (!element_take_part(&wide, &a) || !element_take_part(&element, &b) ||
 		    a.separator != b.separator || !part_covers(a.text, b.text))
 			return false;
 	} while (a.separator[0]);

@@ -29,7 +29,7 @@
 enum { BUSY_MAX = 16 };
 
 /* How many are reported in one go: other work is done in between. */
-enum { TELL_MAX = 256 };
+enum { REPORT_MAX = 256 };
 
 struct request_list {
 	struct iptables_request *first, **end;
@@ -540,11 +540,11 @@ void iptables_process(struct iptables *iptables, uint64_t now_us)
 		chain_queue_run(iptables, queue, now_us);
 	}
 	iptables_drop_idle(iptables);
-	for (size_t i = 0; i < TELL_MAX && iptables->ended.first; i++) {
+	for (size_t i = 0; i < REPORT_MAX && iptables->ended.first; i++) {
 		struct iptables_request *request =
 			request_list_take(&iptables->ended, &iptables->ended.first);
 
-		request->tell(iptables, request, now_us);
+		request->on_end(iptables, request, now_us);
 	}
 }
 
@@ -590,22 +590,22 @@ void iptables_hurry(struct iptables *iptables, const void *owner, uint64_t limit
 	}
 }
 
-static void request_list_forget(struct request_list *list, iptables_tell_fn tell)
+static void request_list_forget(struct request_list *list, iptables_end_fn on_end)
 {
 	struct iptables_request **link = &list->first;
 
 	while (*link)
-		if ((*link)->tell == tell)
+		if ((*link)->on_end == on_end)
 			iptables_request_free(request_list_take(list, link));
 		else
 			link = &(*link)->next;
 }
 
-void iptables_forget(struct iptables *iptables, iptables_tell_fn tell)
+void iptables_forget(struct iptables *iptables, iptables_end_fn on_end)
 {
 	for (struct chain_queue *queue = iptables->chains; queue; queue = queue->next) {
-		request_list_forget(&queue->waiting, tell);
-		request_list_forget(&queue->underway, tell);
+		request_list_forget(&queue->waiting, on_end);
+		request_list_forget(&queue->underway, on_end);
 	}
-	request_list_forget(&iptables->ended, tell);
+	request_list_forget(&iptables->ended, on_end);
 }

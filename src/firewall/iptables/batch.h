@@ -22,8 +22,8 @@ enum iptables_kind {
 
 /* Called once, with `error` and `problem` filled in; it takes the request over. Not called if
  * `iptables` is freed before. */
-typedef void (*iptables_tell_fn)(struct iptables *iptables, struct iptables_request *request,
-				 uint64_t now_us);
+typedef void (*iptables_end_fn)(struct iptables *iptables, struct iptables_request *request,
+				uint64_t now_us);
 
 struct iptables_request {
 	struct iptables_request *next;
@@ -36,7 +36,7 @@ struct iptables_request {
 	bool creates_chain;    /* looks: the chain is made if there is none */
 	struct listing *shown; /* looks: what is there, to be filled in; or NULL */
 	uint64_t limit_us;     /* then it ends with -ETIMEDOUT */
-	iptables_tell_fn tell;
+	iptables_end_fn on_end;
 	void *owner;
 	firewall_trouble_fn report; /* for a door that is made ready */
 	char door[DOOR_NAME_MAX + 1];
@@ -62,7 +62,7 @@ int iptables_ask(struct iptables *iptables, struct iptables_request *request, ui
 void iptables_hurry(struct iptables *iptables, const void *owner, uint64_t limit_us);
 
 /* Drops the requests that are reported in this way. */
-void iptables_forget(struct iptables *iptables, iptables_tell_fn tell);
+void iptables_forget(struct iptables *iptables, iptables_end_fn on_end);
 
 /* A child has ended. Whether it was one of iptables'. */
 bool iptables_continue(struct iptables *iptables, const struct child_exit *exit, uint64_t now_us);

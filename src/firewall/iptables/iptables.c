@@ -116,7 +116,7 @@ static int iptables_change(struct firewall *firewall, const struct passage *pass
 		return firewall_fail(firewall, -EINVAL, "%s is not an address", passage->element);
 	request->family = address_family(&request->source);
 	request->rules = TAKE_PTR(taken);
-	request->tell = on_changed;
+	request->on_end = on_changed;
 	request->owner = owner;
 	return iptables_take(firewall, TAKE_PTR(request), now_us);
 }
@@ -151,7 +151,7 @@ static int iptables_list(struct firewall *firewall, const struct passage *passag
 		return firewall_fail(firewall, -EINVAL, "%s is not an address", passage->element);
 	request->family = address_family(&request->source);
 	request->shown = listing;
-	request->tell = on_shown;
+	request->on_end = on_shown;
 	r = iptables_try(firewall, request, now_us);
 	if (r < 0)
 		request->shown = NULL;
@@ -253,7 +253,7 @@ static int iptables_ready(struct firewall *firewall, const char *door,
 			return firewall_fail(firewall, r, "out of memory");
 		request->kind = IPTABLES_LOOK;
 		request->creates_chain = true;
-		request->tell = on_ready;
+		request->on_end = on_ready;
 		request->owner = userdata;
 		request->report = fn;
 		r = iptables_take(firewall, request, now_us);
@@ -317,7 +317,7 @@ static int iptables_check(struct firewall *firewall, const struct opening *openi
 	if (!iptables)
 		return firewall_fail(firewall, r < 0 ? r : -ENOMEM, "cannot run iptables: %s",
 				     strerror(r < 0 ? -r : ENOMEM));
-	request->tell = on_rehearsed;
+	request->on_end = on_rehearsed;
 	request->owner = &end;
 	r = iptables_ask(iptables, request, now_us);
 	if (r < 0)

@@ -37,7 +37,7 @@ char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s)
 	return text;
 }
 
-/* What tells whose a rule is. The comment may go on behind `length`. */
+/* What identifies the owner of a rule. The comment may go on behind `length`. */
 struct rule_key {
 	struct address source;
 	const char *comment;
