@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/token.h"
@@ -22,6 +23,18 @@
 
 static const struct key_id alice = {"alice"}, bob = {"bob"};
 static const uint8_t one[BURNT_NONCE_SIZE] = {1}, two[BURNT_NONCE_SIZE] = {2};
+
+/* The fsync() that fails: 1 is the next one, 0 none. */
+static unsigned failing_sync;
+
+/* Stands before libc's. */
+int fsync(int fd)
+{
+	if (failing_sync == 0 || --failing_sync > 0)
+		return (int)syscall(SYS_fsync, fd);
+	errno = EIO;
+	return -1;
+}
 
 struct trial {
 	char *parent, *directory, *file;
@@ -371,6 +384,27 @@ static void test_what_cannot_be_written_is_refused(void **state)
 	end(&trial);
 }
 
+/* The file, its name in the directory, and the directory's own name. */
+static void test_what_is_not_on_disk_has_no_effect(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	for (unsigned i = 1; i <= 3; i++) {
+		trial = begin();
+		failing_sync = i;
+		assert_int_equal(token(&trial, &alice, "ssh", STEP), -EIO);
+		assert_int_equal(failing_sync, 0);
+		assert_true(token(&trial, &alice, "ssh", STEP) < 0);
+		end(&trial);
+	}
+	trial = begin();
+	assert_int_equal(token(&trial, &alice, "ssh", STEP), 0);
+	failing_sync = 1;
+	assert_int_equal(burnt_nonce(trial.burnt, &alice, one, NOW, NOW), -EIO);
+	end(&trial);
+}
+
 static void test_a_directory_that_vanishes(void **state)
 {
 	struct trial trial = begin();
@@ -449,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_damage_is_the_reason_to_the_last_second),
 		cmocka_unit_test(test_others_cannot_read_it),
 		cmocka_unit_test(test_what_cannot_be_written_is_refused),
+		cmocka_unit_test(test_what_is_not_on_disk_has_no_effect),
 		cmocka_unit_test(test_a_directory_that_vanishes),
 		cmocka_unit_test(test_nothing_but_memory),
 		cmocka_unit_test(test_strange_files),

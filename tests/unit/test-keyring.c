@@ -25,7 +25,7 @@ static size_t n_names[2] = {1, 1};
 /* Stands before libc's. */
 struct dirent *readdir(DIR *directory)
 {
-	static struct dirent *(*real)(DIR *directory);
+	static struct dirent *(*real)(DIR * directory);
 	static struct dirent *entry;
 	static size_t n_left, again;
 
