@@ -297,15 +297,22 @@ static bool try_port(const struct token_lane *lane, const struct keyed_case *one
 	return false;
 }
 
+/* Has what these ports select on its way into the cache. */
+static void prepare_places(const struct token_lane *lane, const struct recent *recent,
+			   uint32_t places)
+{
+	for (uint32_t left = places; left != 0; left &= left - 1)
+		selectors_prepare(lane->selectors,
+				  recent_port(recent, (unsigned)__builtin_ctz(left)));
+}
+
 static void try_unbound(const struct token_lane *lane, const struct keyed_case *one,
 			struct recent *recent)
 {
 	uint32_t places = recent->marked & ~recent->spent;
 	struct seen seen = seen_now(recent);
 
-	for (uint32_t left = places; left != 0; left &= left - 1)
-		selectors_prepare(lane->selectors,
-				  recent_port(recent, (unsigned)__builtin_ctz(left)));
+	prepare_places(lane, recent, places);
 	for (uint32_t left = places; left != 0; left &= left - 1)
 		if (try_port(lane, one, recent_port(recent, (unsigned)__builtin_ctz(left)), &seen,
 			     recent))
