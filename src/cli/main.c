@@ -1,7 +1,6 @@
 /* knocktail: finds the verb and runs it. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/verb.h"
 
@@ -25,26 +24,6 @@ static void print_help(FILE *file)
 	      "\n"
 	      "See knocktail(1).\n",
 	      file);
-}
-
-enum status verb_help(const struct verb *verb)
-{
-	fputs(verb->help, stdout);
-	return STATUS_OK;
-}
-
-enum status verb_misused(const struct verb *verb)
-{
-	fprintf(stderr, "Try 'knocktail %s --help'.\n", verb->name);
-	return STATUS_USAGE;
-}
-
-enum status verb_check_end(const struct verb *verb, int argc, char *argv[])
-{
-	if (optind >= argc)
-		return STATUS_OK;
-	fprintf(stderr, "knocktail %s: unexpected argument '%s'\n", verb->name, argv[optind]);
-	return verb_misused(verb);
 }
 
 static const struct verb *find_verb(const char *name)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/door.h"
 #include "core/sequence.h"
 #include "util/cleanup.h"
 #include "util/file.h"
@@ -360,6 +361,23 @@ const struct sequence *one_time_sequence(const struct one_time *file, size_t i)
 void one_time_advance(struct one_time *file)
 {
 	file->current++;
+}
+
+bool one_time_find_sequence(const struct door *door, struct sequence *ret)
+{
+	struct one_time *file;
+	bool found;
+
+	*ret = door->knock.sequence;
+	if (ret->n_steps > 0 || !door->one_time_sequences)
+		return ret->n_steps > 0;
+	if (one_time_open(door->one_time_sequences, NULL, NULL, &file) < 0)
+		return false;
+	found = file->current < file->n_lines;
+	if (found)
+		*ret = file->lines[file->current].sequence;
+	one_time_free(file);
+	return found;
 }
 
 /* The first sequence of the file as it is now, if that is the one in force; else NULL. */

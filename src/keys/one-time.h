@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct door;
 struct one_time;
 struct sequence;
 
@@ -32,6 +33,10 @@ const struct sequence *one_time_sequence(const struct one_time *file, size_t i);
 
 /* The one in force has been used; the next one is, from now on. */
 void one_time_advance(struct one_time *file);
+
+/* The sequence that opens the door: its own, or the one in force of its file. False: none is left,
+ * or the file cannot be read. */
+bool one_time_find_sequence(const struct door *door, struct sequence *ret);
 
 /* Marks the one in force as used, for good: the line becomes a comment that begins with `remark`
  * (no newline; at most 124 bytes, the rest is cut off). Then it advances. 0; -ESTALE: the file is

@@ -113,6 +113,44 @@ int file_replace_unsynced(int directory_fd, const char *name, const void *data, 
 	return replace_file(directory_fd, name, data, size, mode, false);
 }
 
+static int sync_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP(cleanup_free)
+	char *parent =
+		slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	CLEANUP(cleanup_close) int fd = -1;
+
+	if (!parent)
+		return -ENOMEM;
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_replace_path(const char *path, const void *data, size_t size, mode_t mode, bool sync)
+{
+	CLEANUP(cleanup_free) char *temporary = NULL;
+	CLEANUP(cleanup_close) int fd = -1;
+	int r;
+
+	if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+		temporary = NULL;
+		return -ENOMEM;
+	}
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = write_bytes(fd, data, size);
+	if (r == 0 &&
+	    (fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0) || rename(temporary, path) < 0))
+		r = -errno;
+	if (r < 0) {
+		unlink(temporary);
+		return r;
+	}
+	return sync ? sync_parent(path) : 0;
+}
+
 size_t file_count_open(const char *part)
 {
 	CLEANUP(cleanup_closedir) DIR *stream = opendir("/proc/self/fd");

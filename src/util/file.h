@@ -1,6 +1,7 @@
 /* Whole files, at once. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -17,6 +18,10 @@ int file_replace(int directory_fd, const char *name, const void *data, size_t si
 /* The same, but a power cut may undo it or leave half: for what the next boot does not need. */
 int file_replace_unsynced(int directory_fd, const char *name, const void *data, size_t size,
 			  mode_t mode);
+/* The same by a path, for more than one writer at a time: the last one's file stays. If not `sync`,
+ * a power cut may undo it. 0 or a negative errno: the old file is in its place, or (only if that
+ * was the last thing to fail) the new one. */
+int file_replace_path(const char *path, const void *data, size_t size, mode_t mode, bool sync);
 
 /* How many of this process's descriptors are files with this text in their paths; 0 where /proc
  * does not say. */

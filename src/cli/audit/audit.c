@@ -15,11 +15,11 @@
 #include "cli/common/json.h"
 #include "cli/common/output.h"
 #include "cli/common/timestamp.h"
-#include "cli/replace.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/address.h"
 #include "util/cleanup.h"
+#include "util/file.h"
 
 DEFINE_CLEANUP(struct table *, table_free)
 
@@ -159,7 +159,7 @@ static enum status write_page(const struct options *options, const char *text, s
 		return STATUS_OK;
 	}
 	/* It tells who is let in from where: that is not for everybody. */
-	r = replace_file(options->html, text, size, 0600);
+	r = file_replace_path(options->html, text, size, 0600, false);
 	if (r < 0)
 		fprintf(stderr, "knocktail audit: cannot write %s: %s\n", options->html,
 			strerror(-r));

@@ -9,9 +9,9 @@
 
 #include "cli/common/json.h"
 #include "cli/control/client.h"
-#include "cli/replace.h"
 #include "cli/verb.h"
 #include "util/cleanup.h"
+#include "util/file.h"
 
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
 DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
@@ -251,7 +251,7 @@ static enum status metrics(const char *path, enum form form)
 	if (status != STATUS_OK)
 		return status;
 	if (path)
-		r = replace_file(path, text, size, 0644);
+		r = file_replace_path(path, text, size, 0644, false);
 	else
 		fwrite(text, 1, size, stdout);
 	if (r < 0)

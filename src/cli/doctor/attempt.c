@@ -5,7 +5,7 @@
  *
  * MUST: no step of a sequence is shown, only its number; a port that was sent is the sender's own.
  */
-#include "cli/doctor/doctor.h"
+#include "cli/doctor/attempt.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,6 +23,7 @@
 #include "core/record.h"
 #include "format/format.h"
 #include "input/input.h"
+#include "keys/one-time.h"
 #include "util/cleanup.h"
 #include "util/duration.h"
 
@@ -111,7 +112,7 @@ static int watched_init(struct watched *watched, const struct config *config,
 	const struct engine_limits limits = {.max_sources = 1, .ipv6_prefix = config->ipv6_prefix};
 
 	*watched = (struct watched){.door = door};
-	if (!doctor_find_sequence(door, &knock.sequence))
+	if (!one_time_find_sequence(door, &knock.sequence))
 		return 0;
 	watched->n_needed = knock.sequence.n_steps;
 	return engine_new(&limits, knocks, 1, &watched->engine);

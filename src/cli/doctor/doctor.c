@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +10,15 @@
 #include "cli/common/config.h"
 #include "cli/common/json.h"
 #include "cli/common/output.h"
+#include "cli/doctor/attempt.h"
+#include "cli/doctor/checks.h"
+#include "cli/doctor/finding.h"
+#include "cli/doctor/network.h"
 #include "cli/verb.h"
 #include "config/config.h"
-#include "keys/one-time.h"
-#include "util/cleanup.h"
 #include "util/duration.h"
 
 #define US_PER_S UINT64_C(1000000)
-
-const char *const doctor_family_names[N_FAMILIES] = {"IPv4", "IPv6"};
 
 /* In the order in which a knock travels: one that fails explains those that come after it. */
 static const struct check {
@@ -41,88 +40,6 @@ static const struct check {
 	{"keys", doctor_check_keys},
 	{"clock", doctor_check_clock},
 };
-
-static void put_finding(struct doctor *doctor, const char *level, const char *text,
-			const char *advice)
-{
-	struct json_object *object = json_object_new_object();
-
-	json_put_text(object, "check", doctor->check);
-	json_put_text(object, "level", level);
-	json_put_text(object, "text", text);
-	json_put_text(object, "advice", advice);
-	if (json_object_array_add(doctor->findings, object) < 0)
-		json_object_put(object);
-}
-
-void doctor_say(struct doctor *doctor, enum finding finding, const char *advice, const char *format,
-		...)
-{
-	static const char *const words[] = {"ok", "warning", "problem"};
-	char *text CLEANUP(cleanup_free) = NULL;
-	va_list arguments;
-
-	if (doctor->is_terse && finding == FINDING_OK)
-		return;
-	va_start(arguments, format);
-	if (vasprintf(&text, format, arguments) < 0)
-		text = NULL;
-	va_end(arguments);
-	if (doctor->findings) {
-		put_finding(doctor, words[finding], text, advice);
-	} else {
-		printf("%-8s %-12s %s\n", words[finding], doctor->check, text ? text : "");
-		if (advice)
-			printf("%-21s -> %s\n", "", advice);
-	}
-	doctor->n_warnings += finding == FINDING_WARNING;
-	doctor->n_problems += finding == FINDING_PROBLEM;
-	doctor->n_said += finding != FINDING_OK;
-}
-
-static bool opens_for(const struct door *door, enum family family)
-{
-	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
-	       door->opening.start_command[family];
-}
-
-void doctor_each_door(struct doctor *doctor, doctor_door_fn fn)
-{
-	for (size_t i = 0; i < doctor->config->n_doors; i++) {
-		const struct door *door = &doctor->config->doors[i];
-
-		if (doctor->only && doctor->only != door)
-			continue;
-		for (enum family family = 0; family < N_FAMILIES; family++)
-			if (opens_for(door, family) && doctor->sides[family].is_there)
-				fn(doctor, door, family);
-	}
-}
-
-static void ignore_complaint(void *userdata, unsigned line, bool warning, const char *text)
-{
-	(void)userdata;
-	(void)line;
-	(void)warning;
-	(void)text; /* checked_config_load() has said it */
-}
-
-bool doctor_find_sequence(const struct door *door, struct sequence *ret)
-{
-	struct one_time *file;
-	bool found;
-
-	*ret = door->knock.sequence;
-	if (ret->n_steps > 0 || !door->one_time_sequences)
-		return ret->n_steps > 0;
-	if (one_time_open(door->one_time_sequences, ignore_complaint, NULL, &file) < 0)
-		return false;
-	found = one_time_current(file) < one_time_count(file);
-	if (found)
-		*ret = *one_time_sequence(file, one_time_current(file));
-	one_time_free(file);
-	return found;
-}
 
 static void doctor_init(struct doctor *doctor)
 {

@@ -1,80 +1,9 @@
-/* The doctor: one check after another, in the order in which a knock travels. */
+/* The doctor, for another verb. */
 #pragma once
 
-#include "core/sequence.h"
-#include "ruleset/ruleset.h"
-
-#include <net/if.h>
 #include <stddef.h>
 
 struct config;
-struct door;
-struct json_object;
-
-enum { DOCTOR_LEVEL_MAX = 7 };
-
-enum finding { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM };
-
-/* Where strangers' packets of a family are taken to come in, and what they are sent to. */
-struct doctor_side {
-	bool is_there;		     /* this machine has an address that others could reach */
-	char interface[IF_NAMESIZE]; /* "": not known */
-	struct address address;	     /* of it, if has_address */
-	bool has_address;
-};
-
-struct doctor {
-	const struct config *config;
-	const struct door *only; /* NULL: all doors */
-	struct ruleset ruleset;
-	struct doctor_side sides[N_FAMILIES];
-	unsigned max_level;	      /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
-	bool *lacks_target;	      /* by the doors' numbers; NULL: not known */
-	const char *check;	      /* the one that runs */
-	bool is_terse;		      /* what is well is not said */
-	struct json_object *findings; /* where all is put instead of being printed; NULL: nowhere */
-	size_t n_warnings, n_problems;
-	size_t n_said; /* warnings and problems of the check that runs */
-};
-
-/* Says what has been found, with its evidence, and what to do about it (NULL: nothing). */
-__attribute__((format(printf, 4, 5))) void doctor_say(struct doctor *doctor, enum finding finding,
-						      const char *advice, const char *format, ...);
-
-/* Finds out about the sides. */
-void doctor_look_at_network(struct doctor *doctor);
-
-/* The checks. Each says at least one thing. */
-void doctor_check_journal(struct doctor *doctor);
-void doctor_check_journald(struct doctor *doctor);
-void doctor_check_ruleset(struct doctor *doctor);
-void doctor_check_log(struct doctor *doctor);
-void doctor_check_limit(struct doctor *doctor);
-void doctor_check_records(struct doctor *doctor);
-void doctor_check_daemon(struct doctor *doctor);
-void doctor_check_target(struct doctor *doctor);
-void doctor_check_accept(struct doctor *doctor);
-void doctor_check_closed(struct doctor *doctor);
-void doctor_check_established(struct doctor *doctor);
-void doctor_check_drop(struct doctor *doctor);
-void doctor_check_keys(struct doctor *doctor);
-void doctor_check_clock(struct doctor *doctor);
-
-/* Calls `fn` for each door that is looked at, and each family that it opens for and that this
- * machine has. */
-typedef void (*doctor_door_fn)(struct doctor *doctor, const struct door *door, enum family family);
-void doctor_each_door(struct doctor *doctor, doctor_door_fn fn);
-
-/* The sequence that opens the door: its own, or the one in force of its file. False: there is none
- * left, or the file cannot be read. */
-bool doctor_find_sequence(const struct door *door, struct sequence *ret);
-
-extern const char *const doctor_family_names[N_FAMILIES];
 
 /* Says what is wrong with the rules that are loaded, and only that. How many problems there are. */
 size_t doctor_examine_rules(const struct config *config);
-
-/* Follows one knock of this address and explains where it ended. 0: it opened a door; 1: it did
- * not; a negative errno. */
-int doctor_watch(const struct config *config, const struct door *only, const struct address *source,
-		 uint64_t timeout_us, bool json);

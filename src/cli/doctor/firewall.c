@@ -1,7 +1,7 @@
 /* The doctor's checks of the firewall: what would become of this packet, and of that one?
  *
  * MUST: no step of a sequence is shown, only its number. */
-#include "cli/doctor/doctor.h"
+#include "cli/doctor/checks.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/doctor/finding.h"
 #include "config/config.h"
 #include "core/probe.h"
 #include "firewall/firewall.h"
+#include "keys/one-time.h"
 #include "util/cleanup.h"
 
 /* Slower for all sources together, a log is used up by the first scan: ufw has 3 a minute. */
@@ -205,7 +207,7 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 	check_keyed_log(doctor, door, family);
 	if (!(door->auth & AUTH_SEQUENCE))
 		return;
-	if (!doctor_find_sequence(door, &sequence)) {
+	if (!one_time_find_sequence(door, &sequence)) {
 		if (family == FAMILY_IPV4)
 			doctor_say(doctor, FINDING_PROBLEM, "add lines to its file",
 				   "door %s: no one-time sequence is left", door->name);
@@ -287,7 +289,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 		if (walk.logged)
 			say_limit(doctor, door, family, &walk, TOKEN_BURST);
 	}
-	if (door->log || doctor->n_said > 0 || !doctor_find_sequence(door, &sequence))
+	if (door->log || doctor->n_said > 0 || !one_time_find_sequence(door, &sequence))
 		return;
 	for (unsigned i = 0; i < sequence.n_steps; i++) {
 		struct packet packet = packet_of(doctor, door, family, sequence.steps[i]);

@@ -1,4 +1,5 @@
-/* Where packets from elsewhere come in. */
+#include "cli/doctor/network.h"
+
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <inttypes.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/doctor/doctor.h"
+#include "cli/doctor/finding.h"
 #include "util/cleanup.h"
 
 static bool convert(const struct sockaddr *from, struct address *ret)

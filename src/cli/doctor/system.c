@@ -1,5 +1,5 @@
 /* The doctor's checks of what is not the firewall: the journal, the daemon, the clock. */
-#include "cli/doctor/doctor.h"
+#include "cli/doctor/checks.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -14,6 +14,7 @@
 #include <sys/timex.h>
 #include <time.h>
 
+#include "cli/doctor/finding.h"
 #include "config/config.h"
 #include "core/probe.h"
 #include "core/record.h"

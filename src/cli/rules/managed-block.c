@@ -31,19 +31,11 @@ static int read_file(const char *path, char **ret_text, mode_t *ret_mode)
 }
 
 /* Replaces the file, even if it is behind a link. */
-static int replace(const char *path, const char *text, size_t size, mode_t mode)
+static int block_file_replace(const char *path, const char *text, size_t size, mode_t mode)
 {
 	char *real CLEANUP(cleanup_free) = realpath(path, NULL);
-	char *slash = real ? strrchr(real, '/') : NULL;
-	CLEANUP(cleanup_close) int directory = -1;
 
-	if (!slash)
-		return -errno;
-	*slash = '\0';
-	directory = open(slash == real ? "/" : real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (directory < 0)
-		return -errno;
-	return file_replace(directory, slash + 1, text, size, mode);
+	return real ? file_replace_path(real, text, size, mode, true) : -errno;
 }
 
 static bool is_line(const char *line, size_t length, const char *expected)
@@ -93,5 +85,5 @@ int insert_lines(const char *path, const char *after, const char *before, const 
 	done = merge(old, after, before, text, file);
 	if (fclose(file) != 0)
 		return -ENOMEM;
-	return done ? replace(path, merged, size, mode) : -ENOENT;
+	return done ? block_file_replace(path, merged, size, mode) : -ENOENT;
 }

@@ -1,0 +1,68 @@
+#include "cli/doctor/finding.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/common/json.h"
+#include "config/config.h"
+#include "util/cleanup.h"
+
+const char *const doctor_family_names[N_FAMILIES] = {"IPv4", "IPv6"};
+
+static void put_finding(struct doctor *doctor, const char *level, const char *text,
+			const char *advice)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_put_text(object, "check", doctor->check);
+	json_put_text(object, "level", level);
+	json_put_text(object, "text", text);
+	json_put_text(object, "advice", advice);
+	if (json_object_array_add(doctor->findings, object) < 0)
+		json_object_put(object);
+}
+
+void doctor_say(struct doctor *doctor, enum finding finding, const char *advice, const char *format,
+		...)
+{
+	static const char *const words[] = {"ok", "warning", "problem"};
+	char *text CLEANUP(cleanup_free) = NULL;
+	va_list arguments;
+
+	if (doctor->is_terse && finding == FINDING_OK)
+		return;
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	va_end(arguments);
+	if (doctor->findings) {
+		put_finding(doctor, words[finding], text, advice);
+	} else {
+		printf("%-8s %-12s %s\n", words[finding], doctor->check, text ? text : "");
+		if (advice)
+			printf("%-21s -> %s\n", "", advice);
+	}
+	doctor->n_warnings += finding == FINDING_WARNING;
+	doctor->n_problems += finding == FINDING_PROBLEM;
+	doctor->n_said += finding != FINDING_OK;
+}
+
+static bool opens_for(const struct door *door, enum family family)
+{
+	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
+	       door->opening.start_command[family];
+}
+
+void doctor_each_door(struct doctor *doctor, doctor_door_fn fn)
+{
+	for (size_t i = 0; i < doctor->config->n_doors; i++) {
+		const struct door *door = &doctor->config->doors[i];
+
+		if (doctor->only && doctor->only != door)
+			continue;
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			if (opens_for(door, family) && doctor->sides[family].is_there)
+				fn(doctor, door, family);
+	}
+}

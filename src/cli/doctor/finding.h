@@ -1,0 +1,48 @@
+/* What the doctor knows, and what it finds. */
+#pragma once
+
+#include "ruleset/ruleset.h"
+
+#include <net/if.h>
+#include <stddef.h>
+
+struct config;
+struct door;
+struct json_object;
+
+enum { DOCTOR_LEVEL_MAX = 7 };
+
+enum finding { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM };
+
+/* Where strangers' packets of a family are taken to come in, and what they are sent to. */
+struct doctor_side {
+	bool is_there;		     /* this machine has an address that others could reach */
+	char interface[IF_NAMESIZE]; /* "": not known */
+	struct address address;	     /* of it, if has_address */
+	bool has_address;
+};
+
+struct doctor {
+	const struct config *config;
+	const struct door *only; /* NULL: all doors */
+	struct ruleset ruleset;
+	struct doctor_side sides[N_FAMILIES];
+	unsigned max_level;	      /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
+	bool *lacks_target;	      /* by the doors' numbers; NULL: not known */
+	const char *check;	      /* the one that runs */
+	bool is_terse;		      /* what is well is not said */
+	struct json_object *findings; /* where all is put instead of being printed; NULL: nowhere */
+	size_t n_warnings, n_problems;
+	size_t n_said; /* warnings and problems of the check that runs */
+};
+
+/* Says what has been found, with its evidence, and what to do about it (NULL: nothing). */
+__attribute__((format(printf, 4, 5))) void doctor_say(struct doctor *doctor, enum finding finding,
+						      const char *advice, const char *format, ...);
+
+/* Calls `fn` for each door that is looked at, and each family that it opens for and that this
+ * machine has. */
+typedef void (*doctor_door_fn)(struct doctor *doctor, const struct door *door, enum family family);
+void doctor_each_door(struct doctor *doctor, doctor_door_fn fn);
+
+extern const char *const doctor_family_names[N_FAMILIES];
