@@ -13,7 +13,7 @@
 #include "firewall/firewall.h"
 #include "match/checked-config.h"
 
-static void never_done(void *owner, int error, const char *problem, uint64_t now_us)
+static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
 {
 	(void)owner;
 	(void)error;
@@ -57,7 +57,7 @@ static enum status check_live(const struct config *config, struct json_object *p
 {
 	struct firewall *firewall;
 	enum status status = STATUS_OK;
-	int r = firewall_new(never_done, &firewall);
+	int r = firewall_new(on_done, &firewall);
 
 	if (r < 0) {
 		fprintf(stderr, "knocktail check: cannot reach the firewall: %s\n", strerror(-r));
@@ -89,7 +89,7 @@ static void print_json(const char *path, const struct config *config, enum statu
 	json_print(document);
 }
 
-static enum status check(const char *path, bool live, bool json)
+static enum status check_config(const char *path, bool live, bool json)
 {
 	struct json_object *problems = json ? json_object_new_array() : NULL;
 	struct config *config = NULL;
@@ -111,7 +111,7 @@ static enum status check(const char *path, bool live, bool json)
 	return status;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status check_run(int argc, char *argv[])
 {
 	enum { OPTION_LIVE = 256 };
 	static const struct option options[] = {
@@ -145,7 +145,7 @@ static enum status run(int argc, char *argv[])
 	}
 	if (verb_check_end(&verb_check, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return check(path, live, json);
+	return check_config(path, live, json);
 }
 
 const struct verb verb_check = {
@@ -162,5 +162,5 @@ const struct verb verb_check = {
 		"  -h, --help         print this\n"
 		"\n"
 		"Exit status: 0 valid, 1 a door cannot be opened at present, 2 invalid.\n",
-	.run = run,
+	.run = check_run,
 };

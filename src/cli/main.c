@@ -35,7 +35,7 @@ static const struct verb *find_verb(const char *name)
 }
 
 /* A full disk or a closed pipe under the output is a failure, too. */
-static int finish(enum status status)
+static int finish_output(enum status status)
 {
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		perror("knocktail: cannot write the output");
@@ -54,16 +54,16 @@ int main(int argc, char *argv[])
 	}
 	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
 		print_help(stdout);
-		return finish(STATUS_OK);
+		return finish_output(STATUS_OK);
 	}
 	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
 		puts("knocktail " PACKAGE_VERSION);
-		return finish(STATUS_OK);
+		return finish_output(STATUS_OK);
 	}
 	verb = find_verb(argv[1]);
 	if (!verb) {
 		fprintf(stderr, "knocktail: no verb '%s'\nTry 'knocktail --help'.\n", argv[1]);
 		return STATUS_USAGE;
 	}
-	return finish(verb->run(argc - 1, argv + 1));
+	return finish_output(verb->run(argc - 1, argv + 1));
 }

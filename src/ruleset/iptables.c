@@ -1,5 +1,6 @@
 /* Reads what iptables-save and ip6tables-save print. */
-#include "ruleset/ruleset.h"
+
+#include "ruleset/iptables.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,12 +9,13 @@
 #include <string.h>
 
 #include "core/probe.h"
+#include "ruleset/ruleset.h"
 #include "util/cleanup.h"
 
 enum { WORDS_MAX = 128 };
 
 /* One rule's words, and how far they have been read. */
-struct reader {
+struct rule_reader {
 	struct rule_view *rule;
 	char *words[WORDS_MAX + 1];
 	size_t n, i;
@@ -22,7 +24,7 @@ struct reader {
 
 /* Takes the words out of a line, in place; quotes group, and a backslash within them takes the next
  * character. */
-static void split(char *line, struct reader *reader)
+static void reader_split(char *line, struct rule_reader *reader)
 {
 	char *to = line;
 
@@ -48,60 +50,60 @@ static void split(char *line, struct reader *reader)
 	reader->words[reader->n] = NULL;
 }
 
-static const char *take(struct reader *reader)
+static const char *reader_take(struct rule_reader *reader)
 {
 	return reader->i < reader->n ? reader->words[reader->i++] : "";
 }
 
-static int add_number(struct reader *reader, enum condition_kind kind, uint32_t number)
+static int reader_add_number(struct rule_reader *reader, enum condition_kind kind, uint32_t number)
 {
 	return rule_view_add_number(reader->rule, kind, reader->negated, number);
 }
 
-static int add_text(struct reader *reader, enum condition_kind kind, const char *text)
+static int reader_add_text(struct rule_reader *reader, enum condition_kind kind, const char *text)
 {
 	return rule_view_add_text(reader->rule, kind, reader->negated, text);
 }
 
-static int read_protocol(struct reader *reader)
+static int read_protocol(struct rule_reader *reader)
 {
-	const char *name = take(reader);
+	const char *name = reader_take(reader);
 
 	if (strcmp(name, "all") == 0)
 		return 0;
 	/* What is neither TCP nor UDP is no probe, whatever it is. */
-	return add_number(reader, CONDITION_PROTOCOL,
-			  strcmp(name, "tcp") == 0   ? IPPROTO_TCP
-			  : strcmp(name, "udp") == 0 ? IPPROTO_UDP
-						     : IPPROTO_RAW);
+	return reader_add_number(reader, CONDITION_PROTOCOL,
+				 strcmp(name, "tcp") == 0   ? IPPROTO_TCP
+				 : strcmp(name, "udp") == 0 ? IPPROTO_UDP
+							    : IPPROTO_RAW);
 }
 
-static int read_interface(struct reader *reader)
+static int read_interface(struct rule_reader *reader)
 {
 	char *name = reader->i < reader->n ? reader->words[reader->i++] : NULL;
 	size_t length = name ? strlen(name) : 0;
 
 	if (length > 0 && name[length - 1] == '+')
 		name[length - 1] = '*';
-	return add_text(reader, CONDITION_INTERFACE, name ? name : "*");
+	return reader_add_text(reader, CONDITION_INTERFACE, name ? name : "*");
 }
 
-static int read_network(struct reader *reader)
+static int read_network(struct rule_reader *reader)
 {
-	const char *network = take(reader), *slash = strchr(network, '/');
+	const char *network = reader_take(reader), *slash = strchr(network, '/');
 
-	return add_number(reader, CONDITION_STRANGER, slash && strcmp(slash, "/0") == 0);
+	return reader_add_number(reader, CONDITION_STRANGER, slash && strcmp(slash, "/0") == 0);
 }
 
-static int read_target_network(struct reader *reader)
+static int read_target_network(struct rule_reader *reader)
 {
-	return add_text(reader, CONDITION_TARGET, take(reader));
+	return reader_add_text(reader, CONDITION_TARGET, reader_take(reader));
 }
 
-static int read_ports(struct reader *reader)
+static int read_ports(struct rule_reader *reader)
 {
 	struct condition *condition = rule_view_add(reader->rule, CONDITION_PORTS, reader->negated);
-	const char *text = take(reader);
+	const char *text = reader_take(reader);
 
 	if (!condition)
 		return -ENOMEM;
@@ -145,18 +147,18 @@ static uint32_t read_flag_names(const char *text)
 	return read_names(text, names, bits, 7);
 }
 
-static int read_flags(struct reader *reader)
+static int read_flags(struct rule_reader *reader)
 {
 	struct condition *condition = rule_view_add(reader->rule, CONDITION_FLAGS, reader->negated);
 
 	if (!condition)
 		return -ENOMEM;
-	condition->mask = read_flag_names(take(reader));
-	condition->number = read_flag_names(take(reader));
+	condition->mask = read_flag_names(reader_take(reader));
+	condition->number = read_flag_names(reader_take(reader));
 	return 0;
 }
 
-static int read_syn(struct reader *reader)
+static int read_syn(struct rule_reader *reader)
 {
 	struct condition *condition = rule_view_add(reader->rule, CONDITION_FLAGS, reader->negated);
 
@@ -167,7 +169,7 @@ static int read_syn(struct reader *reader)
 	return 0;
 }
 
-static int read_state(struct reader *reader)
+static int read_ct_state(struct rule_reader *reader)
 {
 	static const char *const names[] = {"NEW", "ESTABLISHED", "RELATED", "INVALID"};
 	static const uint32_t bits[] = {PACKET_NEW, PACKET_ESTABLISHED, PACKET_RELATED,
@@ -176,17 +178,17 @@ static int read_state(struct reader *reader)
 
 	if (!condition)
 		return -ENOMEM;
-	condition->mask = read_names(take(reader), names, bits, 4);
+	condition->mask = read_names(reader_take(reader), names, bits, 4);
 	return 0;
 }
 
-static int read_set(struct reader *reader)
+static int read_set(struct rule_reader *reader)
 {
-	const char *name = take(reader), *directions = take(reader);
+	const char *name = reader_take(reader), *directions = reader_take(reader);
 
 	if (strncmp(directions, "src", 3) != 0)
-		return add_number(reader, CONDITION_UNKNOWN, 0);
-	return add_text(reader, CONDITION_SET, name);
+		return reader_add_number(reader, CONDITION_UNKNOWN, 0);
+	return reader_add_text(reader, CONDITION_SET, name);
 }
 
 /* "30/min" */
@@ -204,78 +206,80 @@ static uint64_t per_hour(const char *text)
 	return number;
 }
 
-static struct log_limit *limit_of(struct reader *reader)
+static struct log_limit *limit_of(struct rule_reader *reader)
 {
 	if (!reader->rule->limit.is_there)
 		reader->rule->limit = (struct log_limit){.is_there = true, .burst = 5};
 	return &reader->rule->limit;
 }
 
-static int read_limit(struct reader *reader)
+static int read_limit_rate(struct rule_reader *reader)
 {
-	limit_of(reader)->per_hour = per_hour(take(reader));
+	limit_of(reader)->per_hour = per_hour(reader_take(reader));
 	return 0;
 }
 
-static int read_limit_over(struct reader *reader)
+static int read_limit_over(struct rule_reader *reader)
 {
 	limit_of(reader)->is_over = true;
-	return read_limit(reader);
+	return read_limit_rate(reader);
 }
 
-static int read_burst(struct reader *reader)
+static int read_burst(struct rule_reader *reader)
 {
-	limit_of(reader)->burst = (uint32_t)strtoul(take(reader), NULL, 10);
+	limit_of(reader)->burst = (uint32_t)strtoul(reader_take(reader), NULL, 10);
 	return 0;
 }
 
-static int read_limit_mode(struct reader *reader)
+static int read_limit_mode(struct rule_reader *reader)
 {
-	limit_of(reader)->per_source = strstr(take(reader), "srcip") != NULL;
+	limit_of(reader)->per_source = strstr(reader_take(reader), "srcip") != NULL;
 	return 0;
 }
 
 /* A probe goes to an address of this machine's own, and to it alone. */
-static int read_address_type(struct reader *reader)
+static int read_address_type(struct rule_reader *reader)
 {
-	return add_number(reader, CONDITION_STRANGER, strstr(take(reader), "LOCAL") != NULL);
+	return reader_add_number(reader, CONDITION_STRANGER,
+				 strstr(reader_take(reader), "LOCAL") != NULL);
 }
 
-static int read_packet_type(struct reader *reader)
+static int read_packet_type(struct rule_reader *reader)
 {
-	return add_number(reader, CONDITION_STRANGER, strcmp(take(reader), "unicast") == 0);
+	return reader_add_number(reader, CONDITION_STRANGER,
+				 strcmp(reader_take(reader), "unicast") == 0);
 }
 
-static int read_prefix(struct reader *reader)
+static int read_prefix(struct rule_reader *reader)
 {
-	return ruleset_set_text(&reader->rule->log_prefix, take(reader));
+	return ruleset_set_text(&reader->rule->log_prefix, reader_take(reader));
 }
 
-static int read_level(struct reader *reader)
+static int read_level(struct rule_reader *reader)
 {
-	reader->rule->log_level = (unsigned)strtoul(take(reader), NULL, 10);
+	reader->rule->log_level = (unsigned)strtoul(reader_take(reader), NULL, 10);
 	return 0;
 }
 
-static int read_options(struct reader *reader)
+static int read_log_options(struct rule_reader *reader)
 {
 	reader->rule->log_options = true;
 	return 0;
 }
 
-static int skip_one(struct reader *reader)
+static int skip_one(struct rule_reader *reader)
 {
-	take(reader);
+	reader_take(reader);
 	return 0;
 }
 
-static int skip_none(struct reader *reader)
+static int skip_none(struct rule_reader *reader)
 {
 	(void)reader;
 	return 0;
 }
 
-static int read_target(struct reader *reader)
+static int read_target(struct rule_reader *reader)
 {
 	static const struct {
 		const char *name;
@@ -286,7 +290,7 @@ static int read_target(struct reader *reader)
 		{"DNAT", VERDICT_AWAY},	    {"REDIRECT", VERDICT_AWAY}, {"TPROXY", VERDICT_AWAY},
 	};
 	bool goes = strcmp(reader->words[reader->i - 1], "-g") == 0;
-	const char *name = take(reader);
+	const char *name = reader_take(reader);
 
 	for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++)
 		if (strcmp(verdicts[i].name, name) == 0) {
@@ -301,7 +305,7 @@ static int read_target(struct reader *reader)
 
 static const struct {
 	const char *name;
-	int (*read)(struct reader *reader);
+	int (*read)(struct rule_reader *reader);
 } options[] = {
 	{"-p", read_protocol},
 	{"-i", read_interface},
@@ -314,12 +318,12 @@ static const struct {
 	{"--dports", read_ports},
 	{"--tcp-flags", read_flags},
 	{"--syn", read_syn},
-	{"--ctstate", read_state},
-	{"--state", read_state},
+	{"--ctstate", read_ct_state},
+	{"--state", read_ct_state},
 	{"--match-set", read_set},
-	{"--limit", read_limit},
+	{"--limit", read_limit_rate},
 	{"--limit-burst", read_burst},
-	{"--hashlimit-upto", read_limit},
+	{"--hashlimit-upto", read_limit_rate},
 	{"--hashlimit-above", read_limit_over},
 	{"--hashlimit-burst", read_burst},
 	{"--hashlimit-mode", read_limit_mode},
@@ -333,7 +337,7 @@ static const struct {
 	{"--pkt-type", read_packet_type},
 	{"--log-prefix", read_prefix},
 	{"--log-level", read_level},
-	{"--log-tcp-options", read_options},
+	{"--log-tcp-options", read_log_options},
 	{"--log-tcp-sequence", skip_none},
 	{"--log-ip-options", skip_none},
 	{"--log-uid", skip_none},
@@ -348,9 +352,9 @@ static const struct {
 	{"--icmpv6-type", skip_one},
 };
 
-static int read_option(struct reader *reader)
+static int read_option(struct rule_reader *reader)
 {
-	const char *word = take(reader);
+	const char *word = reader_take(reader);
 
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
 		if (strcmp(options[i].name, word) == 0)
@@ -359,18 +363,18 @@ static int read_option(struct reader *reader)
 	while (reader->i < reader->n && reader->words[reader->i][0] != '-' &&
 	       strcmp(reader->words[reader->i], "!") != 0)
 		reader->i++;
-	return add_number(reader, CONDITION_UNKNOWN, 0);
+	return reader_add_number(reader, CONDITION_UNKNOWN, 0);
 }
 
-static int read_rule(struct table_view *table, const char *line)
+static int iptables_read_rule(struct table_view *table, const char *line)
 {
 	char *copy CLEANUP(cleanup_free) = strdup(line);
-	struct reader reader = {0};
+	struct rule_reader reader = {0};
 	struct chain_view *chain;
 
 	if (!copy)
 		return -ENOMEM;
-	split(copy, &reader);
+	reader_split(copy, &reader);
 	chain = reader.n > 1 ? table_find_chain(table, reader.words[1]) : NULL;
 	if (!chain)
 		return 0;
@@ -394,7 +398,8 @@ const struct iptables_table ruleset_iptables_tables[N_IPTABLES_TABLES] = {
 };
 
 /* ":INPUT DROP [0:0]" */
-static int read_chain(struct table_view *table, const struct iptables_table *kind, const char *line)
+static int iptables_read_chain(struct table_view *table, const struct iptables_table *kind,
+			       const char *line)
 {
 	char *name CLEANUP(cleanup_free) = strndup(line + 1, strcspn(line + 1, " "));
 	struct chain_view *chain = name ? table_add_chain(table, name) : NULL;
@@ -420,8 +425,8 @@ static const struct iptables_table *find_kind(const char *name)
 }
 
 /* "*filter"; each has chains of its own. */
-static struct table_view *add_table(struct ruleset *ruleset, enum family family, const char *name,
-				    const struct iptables_table *kind)
+static struct table_view *iptables_add_table(struct ruleset *ruleset, enum family family,
+					     const char *name, const struct iptables_table *kind)
 {
 	bool is_filter = strcmp(kind->name, "filter") == 0;
 	struct table_view *table = ruleset_add_table(ruleset);
@@ -451,12 +456,12 @@ int ruleset_add_iptables(struct ruleset *ruleset, enum family family, const char
 			return -ENOMEM;
 		if (line[0] == '*') {
 			kind = find_kind(line + 1);
-			table = kind ? add_table(ruleset, family, name, kind) : NULL;
+			table = kind ? iptables_add_table(ruleset, family, name, kind) : NULL;
 			r = kind && !table ? -ENOMEM : 0;
 		} else if (table && line[0] == ':') {
-			r = read_chain(table, kind, line);
+			r = iptables_read_chain(table, kind, line);
 		} else if (table && strncmp(line, "-A ", 3) == 0) {
-			r = read_rule(table, line);
+			r = iptables_read_rule(table, line);
 		}
 		text += length + (text[length] == '\n');
 	}

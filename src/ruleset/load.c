@@ -1,26 +1,31 @@
 /* Asks the programs of both firewalls what is loaded. */
+#include "ruleset/load.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "ruleset/iptables.h"
+#include "ruleset/nft-owner.h"
+#include "ruleset/nft.h"
 #include "ruleset/ruleset.h"
 #include "util/cleanup.h"
 #include "util/program.h"
+#include "util/programs.h"
 
-static const char *const programs[N_FAMILIES] = {"/usr/sbin/iptables-save",
-						 "/usr/sbin/ip6tables-save"};
-static const char *const nft_programs[N_FAMILIES] = {"/usr/sbin/iptables-nft-save",
-						     "/usr/sbin/ip6tables-nft-save"};
-static const char *const legacy_programs[N_FAMILIES] = {"/usr/sbin/iptables-legacy-save",
-							"/usr/sbin/ip6tables-legacy-save"};
+static const char *const programs[N_FAMILIES] = {PROGRAM_IPTABLES_SAVE, PROGRAM_IP6TABLES_SAVE};
+static const char *const nft_programs[N_FAMILIES] = {PROGRAM_IPTABLES_NFT_SAVE,
+						     PROGRAM_IP6TABLES_NFT_SAVE};
+static const char *const legacy_programs[N_FAMILIES] = {PROGRAM_IPTABLES_LEGACY_SAVE,
+							PROGRAM_IP6TABLES_LEGACY_SAVE};
 static const char *const legacy_lists[N_FAMILIES] = {"/proc/net/ip_tables_names",
 						     "/proc/net/ip6_tables_names"};
 static const char *const names[N_FAMILIES] = {"iptables", "ip6tables"};
 static const char *const legacy_names[N_FAMILIES] = {"iptables-legacy", "ip6tables-legacy"};
 
 /* Runs a program that prints a ruleset. 0; -ENOENT: there is no such program. */
-static int print(const char *const argv[], char **ret, char *problem)
+static int program_print(const char *const argv[], char **ret, char *problem)
 {
 	int r;
 
@@ -44,7 +49,7 @@ static int add_saved(struct ruleset *ruleset, enum family family, const char *pr
 		     const char *name, bool legacy, char *problem)
 {
 	char *text CLEANUP(cleanup_free) = NULL;
-	int r = print((const char *const[]){program, NULL}, &text, problem);
+	int r = program_print((const char *const[]){program, NULL}, &text, problem);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -54,7 +59,7 @@ static int add_saved(struct ruleset *ruleset, enum family family, const char *pr
 }
 
 /* The program's usual name may stand for either kind. */
-static const char *choose(const char *program, enum family family)
+static const char *program_choose(const char *program, enum family family)
 {
 	return access(program, X_OK) == 0 ? program : programs[family];
 }
@@ -65,16 +70,16 @@ static int add_iptables(struct ruleset *ruleset, enum family family, bool is_for
 	int r = 0;
 
 	if (!is_foreign)
-		r = add_saved(ruleset, family, choose(nft_programs[family], family), names[family],
-			      false, problem);
+		r = add_saved(ruleset, family, program_choose(nft_programs[family], family),
+			      names[family], false, problem);
 	if (r == 0 && has_legacy(family))
-		r = add_saved(ruleset, family, choose(legacy_programs[family], family),
+		r = add_saved(ruleset, family, program_choose(legacy_programs[family], family),
 			      legacy_names[family], true, problem);
 	return r;
 }
 
 /* Whether one of the tables that iptables has is nft's. */
-static bool is_foreign(const char *json, enum family family)
+static bool load_is_foreign(const char *json, enum family family)
 {
 	for (size_t i = 0; i < N_IPTABLES_TABLES; i++)
 		if (ruleset_is_foreign(json, family == FAMILY_IPV6 ? "ip6" : "ip",
@@ -85,19 +90,19 @@ static bool is_foreign(const char *json, enum family family)
 
 int ruleset_read(struct ruleset *ret, char problem[static RULESET_PROBLEM_MAX])
 {
-	static const char *const nft[] = {"/usr/sbin/nft", "-j", "list", "ruleset", NULL};
+	static const char *const nft[] = {PROGRAM_NFT, "-j", "list", "ruleset", NULL};
 	struct ruleset ruleset CLEANUP(ruleset_done) = {0};
 	char *json CLEANUP(cleanup_free) = NULL;
 	bool skip[N_FAMILIES];
 	int r;
 
 	problem[0] = '\0';
-	r = print(nft, &json, problem);
+	r = program_print(nft, &json, problem);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		skip[family] = access(choose(nft_programs[family], family), X_OK) == 0 &&
-			       !(json && is_foreign(json, family));
+		skip[family] = access(program_choose(nft_programs[family], family), X_OK) == 0 &&
+			       !(json && load_is_foreign(json, family));
 		r = add_iptables(&ruleset, family, !skip[family], problem);
 		if (r < 0)
 			return r;

@@ -4,7 +4,8 @@
  * MUST: a table that iptables-save does not print as it is is never taken for one of iptables': it
  * leaves out what it does not know, and prints "accept if the address is in the set" as "accept".
  */
-#include "ruleset/ruleset.h"
+
+#include "ruleset/nft-owner.h"
 
 #include <json-c/json.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static bool is_text(struct json_object *object, const char *expected)
 	       strcmp(json_object_get_string(object), expected) == 0;
 }
 
-static bool is_one_of(const char *word, const char *const words[])
+static bool owner_is_one_of(const char *word, const char *const words[])
 {
 	while (*words && strcmp(*words, word) != 0)
 		words++;
@@ -26,7 +27,7 @@ static bool is_one_of(const char *word, const char *const words[])
 
 /* iptables writes addresses, interfaces, protocols, ports, flags and marks in nft's own language,
  * and never looks anything up. */
-static bool is_match(struct json_object *match)
+static bool owner_is_match(struct json_object *match)
 {
 	struct json_object *left = nft_get(match, "left"), *right = nft_get(match, "right");
 
@@ -49,8 +50,8 @@ static bool is_rule(struct json_object *expressions)
 	for (size_t i = 0; i < n; i++) {
 		json_object_object_foreach(json_object_array_get_idx(expressions, i), kind, value)
 		{
-			if (!is_one_of(kind, kinds) ||
-			    (strcmp(kind, "match") == 0 && !is_match(value)))
+			if (!owner_is_one_of(kind, kinds) ||
+			    (strcmp(kind, "match") == 0 && !owner_is_match(value)))
 				return false;
 			counts = counts || strcmp(kind, "counter") == 0;
 		}
@@ -65,10 +66,10 @@ static bool is_chain(struct json_object *chain)
 	struct json_object *name = nft_get(chain, "name");
 
 	return !nft_get(chain, "hook") || (json_object_is_type(name, json_type_string) &&
-					   is_one_of(json_object_get_string(name), names));
+					   owner_is_one_of(json_object_get_string(name), names));
 }
 
-static bool is_foreign(const char *kind, struct json_object *item)
+static bool owner_is_foreign(const char *kind, struct json_object *item)
 {
 	if (strcmp(kind, "rule") == 0)
 		return !is_rule(nft_get(item, "expr"));
@@ -88,7 +89,7 @@ bool ruleset_is_foreign(const char *json, const char *family, const char *name)
 		{
 			if (is_text(nft_get(item, "family"), family) &&
 			    is_text(nft_get(item, "table"), name))
-				foreign = foreign || is_foreign(kind, item);
+				foreign = foreign || owner_is_foreign(kind, item);
 		}
 	}
 	json_object_put(document);

@@ -1,5 +1,6 @@
 /* Reads what `nft -j list ruleset` prints (libnftables-json(5)). */
-#include "ruleset/ruleset.h"
+
+#include "ruleset/nft.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,11 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ruleset/iptables.h"
 #include "ruleset/nft-json.h"
 #include "ruleset/nft-match.h"
+#include "ruleset/ruleset.h"
 #include "util/cleanup.h"
 
-static void read_limit(struct rule_view *rule, struct json_object *limit, bool per_source)
+static void nft_read_limit(struct rule_view *rule, struct json_object *limit, bool per_source)
 {
 	static const struct {
 		const char *name;
@@ -62,11 +65,11 @@ static int read_set_statement(struct rule_view *rule, struct json_object *set)
 
 	for (size_t i = 0; i < nft_count(statements); i++)
 		if (nft_get(nft_item(statements, i), "limit"))
-			read_limit(rule, nft_get(nft_item(statements, i), "limit"), by_source);
+			nft_read_limit(rule, nft_get(nft_item(statements, i), "limit"), by_source);
 	return add_family_of(rule, nft_get_text(payload, "protocol"));
 }
 
-static int read_log(struct rule_view *rule, struct json_object *log)
+static int nft_read_log(struct rule_view *rule, struct json_object *log)
 {
 	static const char *const levels[] = {"emerg", "alert",	"crit", "err",
 					     "warn",  "notice", "info", "debug"};
@@ -102,7 +105,7 @@ static int read_reject(struct rule_view *rule, struct json_object *reject)
 	return 0;
 }
 
-static bool is_one_of(const char *word, const char *const *words, size_t n)
+static bool nft_is_one_of(const char *word, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(word, words[i]) == 0)
@@ -119,9 +122,9 @@ static int read_statement(struct rule_view *rule, const char *kind, struct json_
 		return nft_add_match(rule, nft_get(value, "left"), nft_get_text(value, "op"),
 				     nft_get(value, "right"));
 	if (strcmp(kind, "log") == 0)
-		return read_log(rule, value);
+		return nft_read_log(rule, value);
 	if (strcmp(kind, "limit") == 0)
-		read_limit(rule, value, false);
+		nft_read_limit(rule, value, false);
 	else if (strcmp(kind, "set") == 0 || strcmp(kind, "meter") == 0)
 		return read_set_statement(rule, value);
 	else if (strcmp(kind, "accept") == 0)
@@ -136,9 +139,9 @@ static int read_statement(struct rule_view *rule, const char *kind, struct json_
 		return read_jump(rule, VERDICT_JUMP, value);
 	else if (strcmp(kind, "goto") == 0)
 		return read_jump(rule, VERDICT_GOTO, value);
-	else if (is_one_of(kind, away, sizeof away / sizeof away[0]))
+	else if (nft_is_one_of(kind, away, sizeof away / sizeof away[0]))
 		rule->verdict = VERDICT_AWAY;
-	else if (!is_one_of(kind, harmless, sizeof harmless / sizeof harmless[0]))
+	else if (!nft_is_one_of(kind, harmless, sizeof harmless / sizeof harmless[0]))
 		return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 	return 0;
 }
@@ -157,8 +160,8 @@ static int read_statements(struct rule_view *rule, struct json_object *expressio
 	return 0;
 }
 
-static int describe(struct rule_view *rule, const struct table_view *table,
-		    const struct chain_view *chain, struct json_object *json)
+static int nft_describe(struct rule_view *rule, const struct table_view *table,
+			const struct chain_view *chain, struct json_object *json)
 {
 	if (asprintf(&rule->text, "%s: chain %s, rule with handle %" PRId64, table->name,
 		     chain->name, json_object_get_int64(nft_get(json, "handle"))) >= 0)
@@ -181,7 +184,7 @@ static int read_map(const struct table_view *table, struct chain_view *chain,
 
 		if (!rule)
 			return -ENOMEM;
-		r = describe(rule, table, chain, json);
+		r = nft_describe(rule, table, chain, json);
 		if (r == 0)
 			r = read_statements(rule, expressions, nft_count(expressions));
 		if (r == 0)
@@ -202,7 +205,7 @@ static struct json_object *find_map(struct json_object *expressions)
 	return NULL;
 }
 
-static int read_rule(const struct table_view *table, struct json_object *json)
+static int nft_read_rule(const struct table_view *table, struct json_object *json)
 {
 	struct chain_view *chain = table_find_chain(table, nft_get_text(json, "chain"));
 	struct json_object *expressions = nft_get(json, "expr"), *map = find_map(expressions);
@@ -216,7 +219,7 @@ static int read_rule(const struct table_view *table, struct json_object *json)
 	rule = chain_add_rule(chain);
 	if (!rule)
 		return -ENOMEM;
-	r = describe(rule, table, chain, json);
+	r = nft_describe(rule, table, chain, json);
 	if (r == 0)
 		r = read_statements(rule, expressions, nft_count(expressions));
 	if (r == 0 && map)
@@ -224,7 +227,7 @@ static int read_rule(const struct table_view *table, struct json_object *json)
 	return r;
 }
 
-static int read_chain(struct table_view *table, struct json_object *json)
+static int nft_read_chain(struct table_view *table, struct json_object *json)
 {
 	struct chain_view *chain = table_add_chain(table, nft_get_text(json, "name"));
 	bool before_routing = strcmp(nft_get_text(json, "hook"), "prerouting") == 0;
@@ -264,8 +267,8 @@ static bool is_of_iptables(const char *name)
 	return false;
 }
 
-static int add_table(struct ruleset *ruleset, struct json_object *json,
-		     const bool skip[static N_FAMILIES])
+static int nft_add_table(struct ruleset *ruleset, struct json_object *json,
+			 const bool skip[static N_FAMILIES])
 {
 	const char *family = nft_get_text(json, "family"), *name = nft_get_text(json, "name");
 	bool is_inet = strcmp(family, "inet") == 0, is_ip = strcmp(family, "ip") == 0,
@@ -295,13 +298,13 @@ static int read_item(struct ruleset *ruleset, struct json_object *item,
 	struct table_view *table;
 
 	if (nft_get(item, "table"))
-		return add_table(ruleset, nft_get(item, "table"), skip);
+		return nft_add_table(ruleset, nft_get(item, "table"), skip);
 	if (!owned)
 		return 0;
 	table = find_table(ruleset, nft_get_text(owned, "family"), nft_get_text(owned, "table"));
 	if (!table)
 		return 0;
-	return chain ? read_chain(table, chain) : read_rule(table, rule);
+	return chain ? nft_read_chain(table, chain) : nft_read_rule(table, rule);
 }
 
 int ruleset_add_nft(struct ruleset *ruleset, const char *json, const bool skip[static N_FAMILIES])

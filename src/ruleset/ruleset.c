@@ -133,7 +133,7 @@ struct way {
 	struct walk *walk;
 };
 
-static enum answer of(bool holds)
+static enum answer answer_of(bool holds)
 {
 	return holds ? ANSWER_YES : ANSWER_NO;
 }
@@ -159,8 +159,8 @@ static enum answer answer_name(const char *name, size_t length, const char *inte
 		return ANSWER_YES;
 	if (!interface)
 		return ANSWER_MAYBE;
-	return of(strncmp(name, interface, length - is_pattern) == 0 &&
-		  (is_pattern || !interface[length]));
+	return answer_of(strncmp(name, interface, length - is_pattern) == 0 &&
+			 (is_pattern || !interface[length]));
 }
 
 static enum answer answer_interface(const struct condition *condition, const struct packet *packet)
@@ -185,7 +185,7 @@ static enum answer answer_target(const struct condition *condition, const struct
 
 	if (!packet->target || network_parse(condition->text, &network) < 0)
 		return ANSWER_MAYBE;
-	return of(network_contains(&network, packet->target));
+	return answer_of(network_contains(&network, packet->target));
 }
 
 static enum answer answer_set(const struct way *way, const struct condition *condition)
@@ -205,25 +205,26 @@ static enum answer answer_plain(const struct way *way, const struct condition *c
 
 	switch (condition->kind) {
 	case CONDITION_FAMILY:
-		return of(condition->number == (uint32_t)packet->family);
+		return answer_of(condition->number == (uint32_t)packet->family);
 	case CONDITION_PROTOCOL:
-		return of(condition->number == packet->protocol);
+		return answer_of(condition->number == packet->protocol);
 	case CONDITION_PORTS:
 		return answer_ports(condition, packet);
 	case CONDITION_FLAGS:
-		return of(packet->protocol == IPPROTO_TCP &&
-			  (packet->flags & condition->mask) == condition->number);
+		return answer_of(packet->protocol == IPPROTO_TCP &&
+				 (packet->flags & condition->mask) == condition->number);
 	case CONDITION_ANY_FLAGS:
-		return of(packet->protocol == IPPROTO_TCP && packet->flags & condition->mask);
+		return answer_of(packet->protocol == IPPROTO_TCP &&
+				 packet->flags & condition->mask);
 	case CONDITION_STATE:
-		return of(packet->state & condition->mask);
+		return answer_of(packet->state & condition->mask);
 	case CONDITION_INTERFACE:
 		return answer_interface(condition, packet);
 	case CONDITION_STRANGER:
 		/* Who has knocked may come from there. */
 		if (packet->set && !condition->number)
 			return ANSWER_MAYBE;
-		return of(condition->number);
+		return answer_of(condition->number);
 	case CONDITION_TARGET:
 		return answer_target(condition, packet);
 	case CONDITION_SET:
@@ -233,7 +234,7 @@ static enum answer answer_plain(const struct way *way, const struct condition *c
 	}
 }
 
-static enum answer answer(const struct way *way, const struct rule_view *rule)
+static enum answer answer_rule(const struct way *way, const struct rule_view *rule)
 {
 	enum answer worst = ANSWER_YES;
 
@@ -265,8 +266,8 @@ static enum verdict walk_chain(struct way *way, const struct chain_view *chain,
 			       unsigned depth);
 
 /* What a jump leads to; VERDICT_NONE: back again. */
-static enum verdict follow(struct way *way, const struct rule_view *rule, enum answer certainty,
-			   const struct log_limit *limit, unsigned depth)
+static enum verdict way_follow(struct way *way, const struct rule_view *rule, enum answer certainty,
+			       const struct log_limit *limit, unsigned depth)
 {
 	const struct chain_view *chain = table_find_chain(way->table, rule->target);
 	enum verdict verdict;
@@ -290,7 +291,7 @@ static enum verdict apply_rule(struct way *way, const struct rule_view *rule, en
 
 	note_log(way, rule, certainty, limit);
 	if (rule->verdict == VERDICT_JUMP || rule->verdict == VERDICT_GOTO)
-		return follow(way, rule, certainty, limit, depth);
+		return way_follow(way, rule, certainty, limit, depth);
 	/* Only so many packets get there: it is not what decides. */
 	if (rule->limit.is_there && rule->verdict != VERDICT_NONE)
 		certainty = ANSWER_MAYBE;
@@ -318,7 +319,7 @@ static enum verdict walk_chain(struct way *way, const struct chain_view *chain,
 			       unsigned depth)
 {
 	for (size_t i = 0; i < chain->n_rules && way->n_steps < STEPS_MAX; i++) {
-		enum answer matches = answer(way, &chain->rules[i]);
+		enum answer matches = answer_rule(way, &chain->rules[i]);
 		enum verdict verdict;
 
 		way->n_steps++;

@@ -101,32 +101,10 @@ struct ruleset {
 	size_t n_tables;
 };
 
-/* Reads what is loaded. 0, or a negative errno with the problem in words. */
-enum { RULESET_PROBLEM_MAX = 512 };
-int ruleset_read(struct ruleset *ret, char problem[static RULESET_PROBLEM_MAX]);
 void ruleset_done(struct ruleset *ruleset);
-
-/* Reads what iptables-save or ip6tables-save has printed, or `nft -j list ruleset`, and appends it.
- * 0; -EBADMSG: it is something else; -ENOMEM. `skip` are the families of which the tables that
- * iptables has are its own, and not read again. */
-int ruleset_add_iptables(struct ruleset *ruleset, enum family family, const char *name,
-			 const char *text);
-int ruleset_add_nft(struct ruleset *ruleset, const char *json, const bool skip[static N_FAMILIES]);
-
-/* Whether a table of nft's holds what iptables has not made and would not print; `json` is what
- * `nft -j list` prints of it, and maybe of others. */
-bool ruleset_is_foreign(const char *json, const char *family, const char *name);
 
 /* What has to be added to a priority before routing. */
 enum { PRIORITY_BEFORE_ROUTING = -1000000 };
-
-/* The tables that iptables has, of each family. */
-enum { N_IPTABLES_TABLES = 5 };
-struct iptables_table {
-	const char *name;
-	int priority;
-};
-extern const struct iptables_table ruleset_iptables_tables[N_IPTABLES_TABLES];
 
 /* Appends an empty one. NULL: no memory. */
 struct table_view *ruleset_add_table(struct ruleset *ruleset);

@@ -57,8 +57,8 @@ check_includes audit "core util"
 check_includes keys "core util"
 check_includes grant "core util firewall"
 check_includes match "core util format config keys"
-check_includes daemon "core util format input config firewall grant audit keys match"
-check_includes cli "core util format input config firewall ruleset grant audit keys match"
+check_includes daemon "core util format input config firewall grant audit keys match bus-names.h"
+check_includes cli "core util format input config firewall ruleset grant audit keys match bus-names.h"
 check_includes tap "core util"
 for directory in "$srcdir"/src/*/; do
 	case "$known" in

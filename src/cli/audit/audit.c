@@ -13,6 +13,7 @@
 #include "cli/common/config.h"
 #include "cli/common/journal-files.h"
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/common/timestamp.h"
 #include "cli/verb.h"
@@ -32,7 +33,7 @@ static const char *const state_names[] = {
 	[VISIT_REFUSED] = "refused",
 };
 
-struct options {
+struct audit_options {
 	struct audit_query query;
 	char source[ADDRESS_TEXT_MAX];
 	const char *config;
@@ -69,7 +70,7 @@ static struct json_object *to_json(const struct visit *visit, const struct audit
 	return object;
 }
 
-static enum status print_json(const struct audit_log *log, const struct audit_query *query)
+static enum status audit_print_json(const struct audit_log *log, const struct audit_query *query)
 {
 	for (size_t i = 0; i < log->n_visits; i++)
 		json_print_item(to_json(&log->visits[i], query), i);
@@ -77,7 +78,8 @@ static enum status print_json(const struct audit_log *log, const struct audit_qu
 	return STATUS_OK;
 }
 
-static int add_row(struct table *table, const struct visit *visit, const struct audit_query *query)
+static int audit_add_row(struct table *table, const struct visit *visit,
+			 const struct audit_query *query)
 {
 	char opened[TIME_TEXT_MAX] = "before", closed[TIME_TEXT_MAX] = "open",
 	     length[TIME_TEXT_MAX];
@@ -107,7 +109,7 @@ static int add_row(struct table *table, const struct visit *visit, const struct 
 					  *visit->reason ? visit->reason : note});
 }
 
-static enum status print_text(const struct audit_log *log, const struct audit_query *query)
+static enum status audit_print_text(const struct audit_log *log, const struct audit_query *query)
 {
 	static const char *const headline[] = {"OPENED", "CLOSED", "FOR",  "DOOR", "SOURCE",
 					       "USER",	 "KNOCK",  "HOST", "NOTE"};
@@ -115,7 +117,7 @@ static enum status print_text(const struct audit_log *log, const struct audit_qu
 	int r = table ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < log->n_visits && r == 0; i++)
-		r = add_row(table, &log->visits[i], query);
+		r = audit_add_row(table, &log->visits[i], query);
 	if (r < 0) {
 		fprintf(stderr, "knocktail audit: %s\n", strerror(-r));
 		return STATUS_FAILED;
@@ -125,7 +127,7 @@ static enum status print_text(const struct audit_log *log, const struct audit_qu
 }
 
 /* Without the configuration, or the journal of the kernel, there is a page without the pressure. */
-static struct probe_histogram *read_histogram(const struct options *options,
+static struct probe_histogram *read_histogram(const struct audit_options *options,
 					      const struct audit_log *log, enum status *ret_status)
 {
 	const struct audit_query *query = &options->query;
@@ -150,7 +152,7 @@ static struct probe_histogram *read_histogram(const struct options *options,
 	return histogram;
 }
 
-static enum status write_page(const struct options *options, const char *text, size_t size)
+static enum status write_page(const struct audit_options *options, const char *text, size_t size)
 {
 	int r;
 
@@ -166,7 +168,8 @@ static enum status write_page(const struct options *options, const char *text, s
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-static enum status print_html(const struct audit_log *log, const struct options *options)
+static enum status audit_print_html(const struct audit_log *log,
+				    const struct audit_options *options)
 {
 	CLEANUP(cleanup_free) struct probe_histogram *histogram = NULL;
 	CLEANUP(cleanup_free) char *text = NULL;
@@ -187,7 +190,7 @@ static enum status print_html(const struct audit_log *log, const struct options 
 }
 
 /* Reads the log. Whether that is all that there is; complains if not. */
-static bool read_log(const struct audit_query *query, struct audit_log *ret)
+static bool audit_read_log(const struct audit_query *query, struct audit_log *ret)
 {
 	int r = audit_log_read(query, ret);
 	bool whole;
@@ -196,9 +199,7 @@ static bool read_log(const struct audit_query *query, struct audit_log *ret)
 		fprintf(stderr, "knocktail audit: cannot read %s: %s\n",
 			query->directory ? query->directory : "the journal", strerror(-r));
 	else if (!ret->sees_files)
-		fputs("knocktail audit: warning: no file of the journal can be read: is this user "
-		      "in the group systemd-journal?\n",
-		      stderr);
+		verb_warn_blind(&verb_audit);
 	if (ret->incomplete)
 		fputs("knocktail audit: entries are missing here: a file of the journal is "
 		      "damaged, see journalctl --verify\n",
@@ -207,36 +208,24 @@ static bool read_log(const struct audit_query *query, struct audit_log *ret)
 	return r == 0 && !ret->incomplete && whole;
 }
 
-static enum status audit(const struct options *options)
+static enum status audit_execute(const struct audit_options *options)
 {
 	struct audit_log log;
 	enum status status;
-	bool complete = read_log(&options->query, &log);
+	bool complete = audit_read_log(&options->query, &log);
 
 	if (options->html)
-		status = print_html(&log, options);
+		status = audit_print_html(&log, options);
 	else if (options->json)
-		status = print_json(&log, &options->query);
+		status = audit_print_json(&log, &options->query);
 	else
-		status = print_text(&log, &options->query);
+		status = audit_print_text(&log, &options->query);
 	audit_log_done(&log);
 	return complete ? status : STATUS_FAILED;
 }
 
-static int parse_when(const char *text, uint64_t now_us, uint64_t *ret_us)
-{
-	int r = when_parse(text, now_us, ret_us);
-
-	if (r < 0)
-		fprintf(stderr,
-			"knocktail audit: '%s' is no time such as \"2026-11-22 21:00\", "
-			"yesterday, @1700000000 or -2h\n",
-			text);
-	return r;
-}
-
 /* The journal has the canonical spelling. */
-static int parse_source(const char *text, struct options *options)
+static int audit_parse_source(const char *text, struct audit_options *options)
 {
 	struct address address;
 
@@ -248,7 +237,7 @@ static int parse_source(const char *text, struct options *options)
 	return 0;
 }
 
-static int parse_trust(const char *text, struct options *options)
+static int parse_trust(const char *text, struct audit_options *options)
 {
 	const char *equals = strchr(text, '=');
 
@@ -263,7 +252,7 @@ static int parse_trust(const char *text, struct options *options)
 	return 0;
 }
 
-static enum status check_options(const struct options *options)
+static enum status audit_check_options(const struct audit_options *options)
 {
 	if (options->html && options->json) {
 		fputs("knocktail audit: --html and -o json exclude each other\n", stderr);
@@ -273,7 +262,7 @@ static enum status check_options(const struct options *options)
 		fputs("knocktail audit: --since is not before --until\n", stderr);
 		return verb_misused(&verb_audit);
 	}
-	return audit(options);
+	return audit_execute(options);
 }
 
 enum {
@@ -288,7 +277,7 @@ enum {
 };
 
 /* 0; -EINVAL, after a complaint. */
-static int take_option(int c, const char *argument, struct options *options)
+static int audit_take_option(int c, const char *argument, struct audit_options *options)
 {
 	struct audit_query *query = &options->query;
 
@@ -309,13 +298,13 @@ static int take_option(int c, const char *argument, struct options *options)
 		options->html = argument;
 		return 0;
 	case OPTION_SINCE:
-		return parse_when(argument, query->now_us, &query->since_us);
+		return option_time(&verb_audit, argument, &query->since_us);
 	case OPTION_SOURCE:
-		return parse_source(argument, options);
+		return audit_parse_source(argument, options);
 	case OPTION_TRUST:
 		return parse_trust(argument, options);
 	case OPTION_UNTIL:
-		return parse_when(argument, query->now_us, &query->until_us);
+		return option_time(&verb_audit, argument, &query->until_us);
 	case OPTION_USER:
 		query->user = argument;
 		return 0;
@@ -324,7 +313,7 @@ static int take_option(int c, const char *argument, struct options *options)
 	}
 }
 
-static enum status run(int argc, char *argv[])
+static enum status audit_run(int argc, char *argv[])
 {
 	static const struct option long_options[] = {
 		{"config", required_argument, NULL, 'c'},
@@ -340,7 +329,7 @@ static enum status run(int argc, char *argv[])
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	struct options options = {
+	struct audit_options options = {
 		.query = {.trust = default_trust, .until_us = UINT64_MAX, .now_us = when_now_us()},
 		.config = KNOCKTAIL_CONF,
 	};
@@ -349,12 +338,12 @@ static enum status run(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
 		if (c == 'h')
 			return verb_help(&verb_audit);
-		if (take_option(c, optarg, &options) < 0)
+		if (audit_take_option(c, optarg, &options) < 0)
 			return verb_misused(&verb_audit);
 	}
 	if (verb_check_end(&verb_audit, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return check_options(&options);
+	return audit_check_options(&options);
 }
 
 const struct verb verb_audit = {
@@ -384,5 +373,5 @@ const struct verb verb_audit = {
 		"\n"
 		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or "
 		"configuration.\n",
-	.run = run,
+	.run = audit_run,
 };

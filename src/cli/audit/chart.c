@@ -35,7 +35,7 @@ enum {
 
 enum { N_STATES = VISIT_REFUSED + 1 };
 
-struct lane {
+struct chart_lane {
 	const char *host, *door, *source;
 	double drawn_to[N_STATES];
 };
@@ -44,7 +44,7 @@ struct chart {
 	FILE *file;
 	const struct audit_query *query;
 	uint64_t start_us, end_us;
-	struct lane lanes[LANES_MAX];
+	struct chart_lane lanes[LANES_MAX];
 	size_t n_lanes, n_left_out, n_covered;
 	bool hosts; /* there are several, and their names matter */
 	int left;   /* where time begins */
@@ -84,12 +84,12 @@ static double x_of(const struct chart *chart, uint64_t time_us)
 }
 
 /* The lane of a visit, made if there is room; LANES_MAX if there is none. */
-static size_t lane_of(struct chart *chart, const struct visit *visit)
+static size_t chart_lane_of(struct chart *chart, const struct visit *visit)
 {
 	size_t i;
 
 	for (i = 0; i < chart->n_lanes; i++) {
-		const struct lane *lane = &chart->lanes[i];
+		const struct chart_lane *lane = &chart->lanes[i];
 
 		if (strcmp(lane->door, visit->door) == 0 &&
 		    strcmp(lane->source, visit->source) == 0 &&
@@ -97,7 +97,7 @@ static size_t lane_of(struct chart *chart, const struct visit *visit)
 			return i;
 	}
 	if (i < LANES_MAX) {
-		chart->lanes[i] = (struct lane){visit->host, visit->door, visit->source, {0}};
+		chart->lanes[i] = (struct chart_lane){visit->host, visit->door, visit->source, {0}};
 		chart->n_lanes++;
 	}
 	return i;
@@ -107,7 +107,7 @@ static size_t lane_of(struct chart *chart, const struct visit *visit)
 static void find_lanes(struct chart *chart, const struct audit_log *log)
 {
 	for (size_t i = log->n_visits; i-- > 0;) {
-		if (lane_of(chart, &log->visits[i]) == LANES_MAX)
+		if (chart_lane_of(chart, &log->visits[i]) == LANES_MAX)
 			chart->n_left_out++;
 		if (strcmp(log->visits[i].host, log->visits[0].host) != 0)
 			chart->hosts = true;
@@ -124,7 +124,7 @@ static void find_left(struct chart *chart)
 {
 	chart->left = LEFT_MIN;
 	for (size_t i = 0; i < chart->n_lanes; i++) {
-		const struct lane *lane = &chart->lanes[i];
+		const struct chart_lane *lane = &chart->lanes[i];
 		size_t n = name_length(lane->door) + name_length(lane->source) +
 			   (chart->hosts ? name_length(lane->host) : 0);
 		int left = LETTER * (int)n + 12;
@@ -190,7 +190,7 @@ static void draw_name(const struct chart *chart, const char *text)
 static void draw_lane_names(const struct chart *chart)
 {
 	for (size_t i = 0; i < chart->n_lanes; i++) {
-		const struct lane *lane = &chart->lanes[i];
+		const struct chart_lane *lane = &chart->lanes[i];
 		int y = TOP + (int)i * LANE;
 
 		if (i % 2 == 0)
@@ -239,7 +239,8 @@ static void draw_title(const struct chart *chart, const struct visit *visit)
 }
 
 /* Thousands of short visits beside each other would make a page that no browser likes. */
-static bool is_covered(struct chart *chart, const struct visit *visit, size_t lane, double end)
+static bool chart_is_covered(struct chart *chart, const struct visit *visit, size_t lane,
+			     double end)
 {
 	double *drawn_to = &chart->lanes[lane].drawn_to[visit->state];
 
@@ -264,7 +265,7 @@ static void draw_visit(struct chart *chart, const struct visit *visit, size_t la
 	int y = TOP + (int)lane * LANE + LANE / 2;
 
 	width = width < 4 ? 4 : width;
-	if (is_covered(chart, visit, lane, x + width))
+	if (chart_is_covered(chart, visit, lane, x + width))
 		return;
 	if (visit->state == VISIT_REFUSED)
 		fprintf(chart->file, "<path class='refused' d='M%.1f %d l6 6 l-6 6 l-6 -6 z'>", x,
@@ -333,7 +334,7 @@ void audit_chart(FILE *file, const struct audit_log *log, const struct audit_que
 	draw_lane_names(chart);
 	draw_marks(chart, bottom);
 	for (size_t i = 0; i < log->n_visits; i++) {
-		size_t lane = lane_of(chart, &log->visits[i]);
+		size_t lane = chart_lane_of(chart, &log->visits[i]);
 
 		if (lane < LANES_MAX)
 			draw_visit(chart, &log->visits[i], lane);

@@ -66,7 +66,7 @@ static const char head[] =
 	"@media print{body{background:#fff}.card,.tile{break-inside:avoid}}\n"
 	"</style>\n</head>\n<body>\n<main>\n<h1>Who was let in</h1>\n";
 
-static void cell(FILE *file, const char *class, const char *text)
+static void put_cell(FILE *file, const char *class, const char *text)
 {
 	if (class)
 		fprintf(file, "<td class='%s'>", class);
@@ -104,7 +104,7 @@ static uint64_t count_sources(const struct audit_log *log)
 	return n_different;
 }
 
-static struct totals count(const struct audit_log *log)
+static struct totals count_visits(const struct audit_log *log)
 {
 	struct totals totals = {.n_sources = count_sources(log)};
 
@@ -119,7 +119,7 @@ static struct totals count(const struct audit_log *log)
 	return totals;
 }
 
-static void tile(FILE *file, const char *class, uint64_t number, const char *what)
+static void put_tile(FILE *file, const char *class, uint64_t number, const char *what)
 {
 	fprintf(file, "<div class='tile %s'><b>%" PRIu64 "</b>%s</div>\n", class, number, what);
 }
@@ -128,13 +128,14 @@ static void write_tiles(FILE *file, const struct totals *totals,
 			const struct probe_histogram *histogram)
 {
 	fputs("<div class='tiles'>\n", file);
-	tile(file, "", totals->n_opened, totals->n_opened == 1 ? "opening" : "openings");
-	tile(file, "", totals->n_sources, totals->n_sources == 1 ? "address" : "addresses");
-	tile(file, totals->n_open ? "good" : "", totals->n_open, "open now");
-	tile(file, totals->n_refused ? "bad" : "", totals->n_refused,
-	     totals->n_refused == 1 ? "refusal" : "refusals");
+	put_tile(file, "", totals->n_opened, totals->n_opened == 1 ? "opening" : "openings");
+	put_tile(file, "", totals->n_sources, totals->n_sources == 1 ? "address" : "addresses");
+	put_tile(file, totals->n_open ? "good" : "", totals->n_open, "open now");
+	put_tile(file, totals->n_refused ? "bad" : "", totals->n_refused,
+		 totals->n_refused == 1 ? "refusal" : "refusals");
 	if (histogram)
-		tile(file, "", histogram->n_probes, histogram->n_probes == 1 ? "probe" : "probes");
+		put_tile(file, "", histogram->n_probes,
+			 histogram->n_probes == 1 ? "probe" : "probes");
 	fputs("</div>\n", file);
 }
 
@@ -157,30 +158,30 @@ static void write_visit(FILE *file, const struct visit *visit, const struct audi
 	bool refused = visit->state == VISIT_REFUSED;
 
 	fputs("<tr>", file);
-	cell(file, NULL,
-	     refused		? output_time(visit->closed_us, text)
-	     : visit->opened_us ? output_time(visit->opened_us, text)
-				: "before");
+	put_cell(file, NULL,
+		 refused	    ? output_time(visit->closed_us, text)
+		 : visit->opened_us ? output_time(visit->opened_us, text)
+				    : "before");
 	if (refused)
-		cell(file, "refused", "refused");
+		put_cell(file, "refused", "refused");
 	else if (visit->state == VISIT_OPEN)
-		cell(file, visit->unclosed ? "unclosed" : "open", "open");
+		put_cell(file, visit->unclosed ? "unclosed" : "open", "open");
 	else
-		cell(file, NULL, output_time(visit->closed_us, text));
+		put_cell(file, NULL, output_time(visit->closed_us, text));
 	if (refused || visit->opened_us == 0)
-		cell(file, "right", "");
+		put_cell(file, "right", "");
 	else
-		cell(file, "right", output_span(visit_length_us(visit, query), text));
+		put_cell(file, "right", output_span(visit_length_us(visit, query), text));
 	if (hosts)
-		cell(file, NULL, visit->host);
-	cell(file, NULL, visit->door);
-	cell(file, NULL, visit->source);
-	cell(file, NULL, visit->user);
-	cell(file, NULL, visit->knock);
+		put_cell(file, NULL, visit->host);
+	put_cell(file, NULL, visit->door);
+	put_cell(file, NULL, visit->source);
+	put_cell(file, NULL, visit->user);
+	put_cell(file, NULL, visit->knock);
 	if (visit->n_renewals > 0)
 		snprintf(note, sizeof note, "renewed %u time%s", visit->n_renewals,
 			 visit->n_renewals == 1 ? "" : "s");
-	cell(file, "why", *visit->reason ? visit->reason : note);
+	put_cell(file, "why", *visit->reason ? visit->reason : note);
 	fputs("</tr>\n", file);
 }
 
@@ -236,7 +237,7 @@ void audit_html(FILE *file, const struct audit_log *log, const struct audit_quer
 {
 	uint64_t end_us = query->now_us < query->until_us ? query->now_us : query->until_us;
 	uint64_t start_us = query->since_us;
-	struct totals totals = count(log);
+	struct totals totals = count_visits(log);
 	char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
 
 	if (start_us == 0 && log->n_visits > 0)

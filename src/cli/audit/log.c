@@ -36,7 +36,7 @@ void audit_log_done(struct audit_log *log)
 }
 
 /* A field as a text of its own; "" if the entry has no such field. NULL: no memory. */
-static char *read_field(struct audit_log *log, sd_journal *journal, const char *name)
+static char *log_read_field(struct audit_log *log, sd_journal *journal, const char *name)
 {
 	size_t skip = strlen(name) + 1, length = 0;
 	const void *data;
@@ -49,9 +49,9 @@ static char *read_field(struct audit_log *log, sd_journal *journal, const char *
 	return strndup((const char *)data + skip, length - skip);
 }
 
-static uint64_t read_number(struct audit_log *log, sd_journal *journal, const char *name)
+static uint64_t log_read_number(struct audit_log *log, sd_journal *journal, const char *name)
 {
-	CLEANUP(cleanup_free) char *text = read_field(log, journal, name);
+	CLEANUP(cleanup_free) char *text = log_read_field(log, journal, name);
 	uint64_t number;
 
 	return text && number_parse(text, strlen(text), &number) == 0 ? number : 0;
@@ -59,12 +59,12 @@ static uint64_t read_number(struct audit_log *log, sd_journal *journal, const ch
 
 static int read_texts(struct audit_log *log, sd_journal *journal, struct visit *ret)
 {
-	ret->host = read_field(log, journal, "_HOSTNAME");
-	ret->door = read_field(log, journal, "KNOCKTAIL_DOOR");
-	ret->source = read_field(log, journal, "KNOCKTAIL_SOURCE");
-	ret->user = read_field(log, journal, "KNOCKTAIL_USER");
-	ret->knock = read_field(log, journal, "KNOCKTAIL_KNOCK");
-	ret->reason = read_field(log, journal, "KNOCKTAIL_REASON");
+	ret->host = log_read_field(log, journal, "_HOSTNAME");
+	ret->door = log_read_field(log, journal, "KNOCKTAIL_DOOR");
+	ret->source = log_read_field(log, journal, "KNOCKTAIL_SOURCE");
+	ret->user = log_read_field(log, journal, "KNOCKTAIL_USER");
+	ret->knock = log_read_field(log, journal, "KNOCKTAIL_KNOCK");
+	ret->reason = log_read_field(log, journal, "KNOCKTAIL_REASON");
 	if (ret->host && ret->door && ret->source && ret->user && ret->knock && ret->reason)
 		return 0;
 	visit_done(ret);
@@ -72,7 +72,7 @@ static int read_texts(struct audit_log *log, sd_journal *journal, struct visit *
 	return -ENOMEM;
 }
 
-static size_t *bucket_of(const struct audit_log *log, const struct visit *visit)
+static size_t *log_bucket_of(const struct audit_log *log, const struct visit *visit)
 {
 	uint64_t hash = hash_text(HASH_START, visit->source);
 
@@ -83,7 +83,7 @@ static size_t *bucket_of(const struct audit_log *log, const struct visit *visit)
 /* What leads to the open visit that an entry goes on with, or to 0. */
 static size_t *find_open(const struct audit_log *log, const struct visit *entry)
 {
-	size_t *link = bucket_of(log, entry);
+	size_t *link = log_bucket_of(log, entry);
 
 	for (; *link > 0; link = &log->visits[*link - 1].next) {
 		const struct visit *visit = &log->visits[*link - 1];
@@ -96,9 +96,9 @@ static size_t *find_open(const struct audit_log *log, const struct visit *entry)
 	return link;
 }
 
-static void put_open(struct audit_log *log, size_t i)
+static void log_put_open(struct audit_log *log, size_t i)
 {
-	size_t *bucket = bucket_of(log, &log->visits[i]);
+	size_t *bucket = log_bucket_of(log, &log->visits[i]);
 
 	log->visits[i].next = *bucket;
 	*bucket = i + 1;
@@ -120,12 +120,12 @@ static int reserve_open(struct audit_log *log)
 	log->n_buckets = n;
 	for (size_t i = 0; i < log->n_visits; i++)
 		if (log->visits[i].state == VISIT_OPEN)
-			put_open(log, i);
+			log_put_open(log, i);
 	return 0;
 }
 
 /* Takes the visit over. */
-static int append(struct audit_log *log, struct visit *visit)
+static int log_append(struct audit_log *log, struct visit *visit)
 {
 	if (log->n_visits == log->n_room) {
 		size_t n_room = log->n_room ? 2 * log->n_room : 64;
@@ -138,7 +138,7 @@ static int append(struct audit_log *log, struct visit *visit)
 	}
 	log->visits[log->n_visits++] = *visit;
 	if (visit->state == VISIT_OPEN) {
-		put_open(log, log->n_visits - 1);
+		log_put_open(log, log->n_visits - 1);
 		log->n_open++;
 	}
 	*visit = (struct visit){0};
@@ -157,8 +157,8 @@ static void end_visit(struct audit_log *log, size_t *link, enum visit_state stat
 }
 
 /* An opening begins a visit, and so does whatever else is said of one that nothing was known of. */
-static int add_entry(struct audit_log *log, enum event_kind event, struct visit *entry,
-		     uint64_t time_us)
+static int log_add_entry(struct audit_log *log, enum event_kind event, struct visit *entry,
+			 uint64_t time_us)
 {
 	struct visit *visit;
 	size_t *link;
@@ -178,10 +178,10 @@ static int add_entry(struct audit_log *log, enum event_kind event, struct visit 
 		entry->first_us = time_us;
 		entry->opened_us = event == EVENT_OPENED || event == EVENT_RESTORED ? time_us : 0;
 		entry->closed_us = event == EVENT_REFUSED ? time_us : 0;
-		if (append(log, entry) < 0)
+		if (log_append(log, entry) < 0)
 			return -ENOMEM;
 		visit = &log->visits[log->n_visits - 1];
-		link = bucket_of(log, visit); /* it is the first there, if it is open */
+		link = log_bucket_of(log, visit); /* it is the first there, if it is open */
 	} else {
 		visit = &log->visits[*link - 1];
 		if (entry->deadline_us > 0)
@@ -203,7 +203,7 @@ static int add_entry(struct audit_log *log, enum event_kind event, struct visit 
 
 static int read_entry(struct audit_log *log, sd_journal *journal, uint64_t time_us)
 {
-	CLEANUP(cleanup_free) char *id = read_field(log, journal, "MESSAGE_ID");
+	CLEANUP(cleanup_free) char *id = log_read_field(log, journal, "MESSAGE_ID");
 	struct visit entry = {0};
 	enum event_kind event;
 	int r;
@@ -215,8 +215,8 @@ static int read_entry(struct audit_log *log, sd_journal *journal, uint64_t time_
 		return 0;
 	r = read_texts(log, journal, &entry);
 	if (r == 0) {
-		entry.deadline_us = read_number(log, journal, "KNOCKTAIL_DEADLINE");
-		r = add_entry(log, event, &entry, time_us);
+		entry.deadline_us = log_read_number(log, journal, "KNOCKTAIL_DEADLINE");
+		r = log_add_entry(log, event, &entry, time_us);
 	}
 	visit_done(&entry);
 	return r;
@@ -233,7 +233,7 @@ static int add_match(sd_journal *journal, const char *name, const char *value)
 	return sd_journal_add_match(journal, match, 0);
 }
 
-static int open_journal(const struct audit_query *query, sd_journal **ret)
+static int log_open_journal(const struct audit_query *query, sd_journal **ret)
 {
 	CLEANUP(cleanup_sd_journal_close) sd_journal *journal = NULL;
 	int r;
@@ -259,7 +259,7 @@ static int open_journal(const struct audit_query *query, sd_journal **ret)
 }
 
 /* Closes what nobody has closed, now that all is read. */
-static void expire(struct audit_log *log, uint64_t now_us)
+static void log_expire_visits(struct audit_log *log, uint64_t now_us)
 {
 	for (size_t i = 0; i < log->n_visits; i++) {
 		struct visit *visit = &log->visits[i];
@@ -287,7 +287,7 @@ static void keep_user(struct audit_log *log, const char *user)
 }
 
 /* sd-journal goes on without a file that it finds damaged, and says nothing; but it closes it. */
-static int read_all(struct audit_log *log, sd_journal *journal, const struct audit_query *query)
+static int log_read_all(struct audit_log *log, sd_journal *journal, const struct audit_query *query)
 {
 	size_t n_files = file_count_open(".journal");
 	uint64_t time_us;
@@ -308,15 +308,15 @@ static int read_all(struct audit_log *log, sd_journal *journal, const struct aud
 int audit_log_read(const struct audit_query *query, struct audit_log *ret)
 {
 	CLEANUP(cleanup_sd_journal_close) sd_journal *journal = NULL;
-	int r = open_journal(query, &journal);
+	int r = log_open_journal(query, &journal);
 
 	*ret = (struct audit_log){0};
 	if (r < 0)
 		return r;
 	ret->sees_files = query->directory || sd_journal_has_runtime_files(journal) > 0 ||
 			  sd_journal_has_persistent_files(journal) > 0;
-	r = read_all(ret, journal, query);
-	expire(ret, query->now_us);
+	r = log_read_all(ret, journal, query);
+	log_expire_visits(ret, query->now_us);
 	if (query->user)
 		keep_user(ret, query->user);
 	return r < 0 ? r : 0;

@@ -12,8 +12,8 @@
 DEFINE_CLEANUP(struct format *, format_free)
 DEFINE_CLEANUP(struct input *, input_free)
 
-static void count(struct probe_histogram *histogram, const struct record *record,
-		  const struct probe *probe)
+static void histogram_count(struct probe_histogram *histogram, const struct record *record,
+			    const struct probe *probe)
 {
 	uint64_t span_us = histogram->end_us - histogram->start_us;
 	uint64_t at_us = record->realtime_us - histogram->start_us;
@@ -37,7 +37,7 @@ static int count_all(struct probe_histogram *histogram, const struct format *for
 			continue;
 		if (histogram->start_us > record.realtime_us && histogram->n_probes == 0)
 			histogram->start_us = record.realtime_us;
-		count(histogram, &record, &probe);
+		histogram_count(histogram, &record, &probe);
 	}
 	return r < 0 ? r : 0;
 }

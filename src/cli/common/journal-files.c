@@ -26,18 +26,18 @@ static int try_file(const char *path)
 	return r;
 }
 
-struct check {
+struct journal_files {
 	const char *verb;
 	size_t n_files, n_unreadable;
 };
 
-static void tell_unreadable(struct check *check, const char *path, int error)
+static void journal_files_complain(struct journal_files *files, const char *path, int error)
 {
-	check->n_unreadable++;
-	fprintf(stderr, "knocktail %s: cannot read %s: %s\n", check->verb, path, strerror(-error));
+	files->n_unreadable++;
+	fprintf(stderr, "knocktail %s: cannot read %s: %s\n", files->verb, path, strerror(-error));
 }
 
-static int check_directory(struct check *check, const char *directory, bool below)
+static int journal_files_try(struct journal_files *files, const char *directory, bool below)
 {
 	CLEANUP(cleanup_closedir) DIR *stream = opendir(directory);
 	const struct dirent *entry;
@@ -53,27 +53,27 @@ static int check_directory(struct check *check, const char *directory, bool belo
 		if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
 			return -ENOMEM;
 		if (ends_with(entry->d_name, ".journal") || ends_with(entry->d_name, ".journal~")) {
-			check->n_files++;
+			files->n_files++;
 			r = try_file(path);
 		} else if (!below) {
-			r = check_directory(check, path, true);
+			r = journal_files_try(files, path, true);
 			if (r == -ENOTDIR)
 				r = 0;
 		}
 		if (r < 0)
-			tell_unreadable(check, path, r);
+			journal_files_complain(files, path, r);
 	}
 	return 0;
 }
 
 bool journal_files_check(const char *verb, const char *directory)
 {
-	struct check check = {.verb = verb};
-	int r = check_directory(&check, directory, false);
+	struct journal_files files = {.verb = verb};
+	int r = journal_files_try(&files, directory, false);
 
 	if (r < 0)
-		tell_unreadable(&check, directory, r);
-	else if (check.n_files == 0)
+		journal_files_complain(&files, directory, r);
+	else if (files.n_files == 0)
 		fprintf(stderr, "knocktail %s: there is no journal file in %s\n", verb, directory);
-	return check.n_files > 0 && check.n_unreadable == 0;
+	return files.n_files > 0 && files.n_unreadable == 0;
 }

@@ -140,7 +140,7 @@ struct table *table_free(struct table *table)
 }
 
 /* Letters of other scripts may pass, what steers a terminal may not: C0, DEL and, in UTF-8, C1. */
-static void defuse(char *text)
+static void cell_defuse(char *text)
 {
 	for (unsigned char *c = (unsigned char *)text; *c; c++) {
 		if (*c < ' ' || *c == 0x7f)
@@ -183,7 +183,7 @@ int table_add(struct table *table, enum colour colour, const char *const cells[]
 			row_free(row, table->n_columns);
 			return -ENOMEM;
 		}
-		defuse(row->cells[i]);
+		cell_defuse(row->cells[i]);
 	}
 	for (size_t i = 0; i < table->n_columns; i++) {
 		size_t width = width_of(row->cells[i]);

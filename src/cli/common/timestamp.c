@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "util/clock.h"
 #include "util/duration.h"
 #include "util/number.h"
 
@@ -32,7 +33,7 @@ static int to_us(struct tm *tm, uint64_t *ret_us)
 }
 
 /* Midnight of a day near today. */
-static struct tm day(uint64_t now_us, int offset)
+static struct tm day_start(uint64_t now_us, int offset)
 {
 	time_t now = (time_t)(now_us / US_PER_S);
 	struct tm tm;
@@ -58,7 +59,7 @@ static int parse_date(const char *text, uint64_t now_us, uint64_t *ret_us)
 			return to_us(&tm, ret_us);
 	}
 	for (size_t i = 0; i < sizeof clock_formats / sizeof clock_formats[0]; i++) {
-		tm = day(now_us, 0);
+		tm = day_start(now_us, 0);
 		if (parse_as(text, clock_formats[i], &tm))
 			return to_us(&tm, ret_us);
 	}
@@ -92,7 +93,7 @@ int when_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
 		return 0;
 	}
 	if (strcmp(text, "today") == 0 || strcmp(text, "yesterday") == 0) {
-		struct tm tm = day(now_us, *text == 'y' ? -1 : 0);
+		struct tm tm = day_start(now_us, *text == 'y' ? -1 : 0);
 
 		return to_us(&tm, ret_us);
 	}
@@ -105,8 +106,5 @@ int when_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
 
 uint64_t when_now_us(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / 1000;
+	return clock_us(CLOCK_REALTIME);
 }

@@ -8,11 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "bus-names.h"
 #include "cli/common/output.h"
-
-static const char service[] = "org.knocktail";
-static const char object_path[] = "/org/knocktail";
-static const char manager[] = "org.knocktail.Manager1";
+#include "util/clock.h"
 
 /* Longer than a bus that is well needs to say hello. */
 #define HELLO_LIMIT_US UINT64_C(5000000)
@@ -41,22 +39,14 @@ bool client_options(const struct verb *verb, int argc, char *argv[], bool *ret_j
 	return true;
 }
 
-static uint64_t monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* sd-bus itself would wait for a minute and a half. */
 static int wait_hello(sd_bus *bus)
 {
-	uint64_t until_us = monotonic_us() + HELLO_LIMIT_US;
+	uint64_t until_us = clock_us(CLOCK_MONOTONIC) + HELLO_LIMIT_US;
 	int r;
 
 	while ((r = sd_bus_is_ready(bus)) == 0) {
-		uint64_t now_us = monotonic_us();
+		uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 
 		r = sd_bus_process(bus, NULL);
 		if (r == 0)
@@ -99,7 +89,7 @@ enum status client_garbled(const struct verb *verb, int error)
 	return STATUS_FAILED;
 }
 
-static enum status complain(const struct verb *verb, const sd_bus_error *error, int r)
+static enum status client_complain(const struct verb *verb, const sd_bus_error *error, int r)
 {
 	if (sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
 	    sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN)) {
@@ -129,7 +119,7 @@ static enum status send_call(const struct verb *verb, sd_bus *bus, sd_bus_messag
 	if (r >= 0)
 		r = sd_bus_call(bus, call, CALL_LIMIT_US, &error, &reply);
 	if (r < 0)
-		status = complain(verb, &error, r);
+		status = client_complain(verb, &error, r);
 	else if (ret_reply)
 		*ret_reply = sd_bus_message_ref(reply);
 	sd_bus_message_unref(reply);
@@ -143,7 +133,8 @@ enum status client_call(const struct verb *verb, sd_bus *bus, sd_bus_message **r
 	sd_bus_message *call = NULL;
 	enum status status = STATUS_FAILED;
 	va_list arguments;
-	int r = sd_bus_message_new_method_call(bus, &call, service, object_path, manager, member);
+	int r = sd_bus_message_new_method_call(bus, &call, BUS_NAME, BUS_PATH, BUS_INTERFACE,
+					       member);
 
 	va_start(arguments, types);
 	if (r >= 0 && *types)
@@ -163,11 +154,11 @@ enum status client_property(const struct verb *verb, sd_bus *bus, const char *na
 {
 	sd_bus_message *call = NULL;
 	enum status status = STATUS_FAILED;
-	int r = sd_bus_message_new_method_call(bus, &call, service, object_path,
+	int r = sd_bus_message_new_method_call(bus, &call, BUS_NAME, BUS_PATH,
 					       "org.freedesktop.DBus.Properties", "Get");
 
 	if (r >= 0)
-		r = sd_bus_message_append(call, "ss", manager, name);
+		r = sd_bus_message_append(call, "ss", BUS_INTERFACE, name);
 	if (r < 0)
 		fprintf(stderr, "knocktail %s: cannot ask knocktaild: %s\n", verb->name,
 			strerror(-r));
@@ -187,9 +178,9 @@ enum status client_each_open(const struct verb *verb, sd_bus *bus, client_door_f
 
 	if (status != STATUS_OK)
 		return status;
-	r = sd_bus_message_enter_container(reply, 'a', "(sssts)");
+	r = sd_bus_message_enter_container(reply, 'a', BUS_ROW);
 	while (r >= 0 && status == STATUS_OK &&
-	       (r = sd_bus_message_read(reply, "(sssts)", &door.door, &door.source, &door.user,
+	       (r = sd_bus_message_read(reply, BUS_ROW, &door.door, &door.source, &door.user,
 					&door.deadline_us, &door.state)) > 0)
 		status = fn(userdata, &door);
 	sd_bus_message_unref(reply);

@@ -53,7 +53,7 @@ static enum status close_door(const char *door, const char *source, bool json)
 	return STATUS_OK;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status close_run(int argc, char *argv[])
 {
 	const char *source = NULL;
 	char address[ADDRESS_TEXT_MAX];
@@ -90,5 +90,5 @@ const struct verb verb_close = {
 		"\n"
 		"Exit status: 0 it is closed, 1 it could not be closed, 2 bad usage, 3 knocktaild\n"
 		"does not run.\n",
-	.run = run,
+	.run = close_run,
 };

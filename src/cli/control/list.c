@@ -43,7 +43,7 @@ static enum status add_object(struct list *list, const struct open_door *door)
 	return json_object_array_add(list->array, object) < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-static enum status add_row(struct list *list, const struct open_door *door)
+static enum status list_add_row(struct list *list, const struct open_door *door)
 {
 	char until[TIME_TEXT_MAX], left[32];
 
@@ -61,14 +61,14 @@ static enum status add_row(struct list *list, const struct open_door *door)
 		       : STATUS_OK;
 }
 
-static enum status add(void *userdata, const struct open_door *door)
+static enum status list_add_open(void *userdata, const struct open_door *door)
 {
 	struct list *list = userdata;
 
 	if (list->door && strcmp(list->door, door->door) != 0)
 		return STATUS_OK;
 	list->found = true;
-	return list->array ? add_object(list, door) : add_row(list, door);
+	return list->array ? add_object(list, door) : list_add_row(list, door);
 }
 
 static enum status look_for_name(void *userdata, const char *name)
@@ -80,7 +80,7 @@ static enum status look_for_name(void *userdata, const char *name)
 }
 
 /* A door that does not stand open may not even be there. */
-static enum status check_door(struct list *list, sd_bus *bus)
+static enum status list_check_door(struct list *list, sd_bus *bus)
 {
 	enum status status = STATUS_OK;
 
@@ -107,9 +107,9 @@ static enum status list_open(sd_bus *bus, const char *door, bool json)
 
 	if (!table || (json && !list.array))
 		return STATUS_FAILED;
-	status = client_each_open(&verb_list, bus, add, &list);
+	status = client_each_open(&verb_list, bus, list_add_open, &list);
 	if (status == STATUS_OK)
-		status = check_door(&list, bus);
+		status = list_check_door(&list, bus);
 	if (status != STATUS_OK)
 		json_object_put(list.array);
 	else if (json)
@@ -142,7 +142,7 @@ static enum status list_doors(sd_bus *bus, bool json)
 	return status;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status list_run(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{"doors", no_argument, NULL, 'd'},
@@ -198,5 +198,5 @@ const struct verb verb_list = {
 		"Exit status: 0 done, also if none is open, 1 knocktaild could not be asked or "
 		"has\n"
 		"no such door, 2 bad usage, 3 it does not run.\n",
-	.run = run,
+	.run = list_run,
 };

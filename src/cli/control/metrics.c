@@ -18,7 +18,7 @@ DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
 
 /* OpenMetrics names a family, and its counters' samples get a "_total"; Prometheus' older text,
  * which is what node_exporter reads, has the samples' names alone. */
-enum form { FORM_OPENMETRICS, FORM_PROMETHEUS, FORM_JSON, N_FORMS };
+enum metrics_form { FORM_OPENMETRICS, FORM_PROMETHEUS, FORM_JSON, N_FORMS };
 
 static const char *const form_names[] = {"openmetrics", "prometheus", "json"};
 
@@ -74,7 +74,7 @@ static const struct metric_family families[] = {
 enum { N_FAMILIES_SHOWN = sizeof families / sizeof families[0] };
 
 struct metrics {
-	enum form form;
+	enum metrics_form form;
 	FILE *file;
 	struct json_object *samples;
 	struct json_object *doors; /* name to the number of grants */
@@ -208,7 +208,7 @@ static enum status add_version(struct metrics *metrics, sd_bus *bus)
 }
 
 /* That the daemon does not run is an answer, too. */
-static enum status collect(struct metrics *metrics)
+static enum status metrics_collect(struct metrics *metrics)
 {
 	CLEANUP(cleanup_sd_bus_flush_close_unref) sd_bus *bus = NULL;
 	enum status status = client_connect(&verb_metrics, &bus);
@@ -229,7 +229,7 @@ static enum status collect(struct metrics *metrics)
 	return status;
 }
 
-static enum status metrics(const char *path, enum form form)
+static enum status metrics_execute(const char *path, enum metrics_form form)
 {
 	CLEANUP(cleanup_free) char *text = NULL;
 	struct metrics state = {.form = form};
@@ -241,7 +241,7 @@ static enum status metrics(const char *path, enum form form)
 	if (!state.file)
 		return STATUS_FAILED;
 	state.samples = json_object_new_array();
-	status = collect(&state);
+	status = metrics_collect(&state);
 	if (form == FORM_JSON)
 		fprintf(state.file, "%s\n",
 			json_object_to_json_string_ext(state.samples, JSON_C_TO_STRING_PRETTY));
@@ -259,11 +259,11 @@ static enum status metrics(const char *path, enum form form)
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-static int parse_form(const char *text, enum form *ret)
+static int parse_form(const char *text, enum metrics_form *ret)
 {
 	for (size_t i = 0; i < N_FORMS; i++) {
 		if (strcmp(text, form_names[i]) == 0) {
-			*ret = (enum form)i;
+			*ret = (enum metrics_form)i;
 			return 0;
 		}
 	}
@@ -273,7 +273,7 @@ static int parse_form(const char *text, enum form *ret)
 	return -EINVAL;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status metrics_run(int argc, char *argv[])
 {
 	enum { OPTION_TEXTFILE = 256 };
 	static const struct option options[] = {
@@ -282,7 +282,7 @@ static enum status run(int argc, char *argv[])
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	enum form form = N_FORMS;
+	enum metrics_form form = N_FORMS;
 	const char *path = NULL;
 	int c;
 
@@ -305,7 +305,7 @@ static enum status run(int argc, char *argv[])
 		return STATUS_USAGE;
 	if (form == N_FORMS)
 		form = path ? FORM_PROMETHEUS : FORM_OPENMETRICS;
-	return metrics(path, form);
+	return metrics_execute(path, form);
 }
 
 const struct verb verb_metrics = {
@@ -324,5 +324,5 @@ const struct verb verb_metrics = {
 		"  -h, --help           print this\n"
 		"\n"
 		"Exit status: 0 done, 1 the bus or the file cannot be reached, 2 bad usage.\n",
-	.run = run,
+	.run = metrics_run,
 };

@@ -14,7 +14,7 @@
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
 DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
 
-static void print_opened(const char *door, const char *source, uint64_t deadline_us, bool json)
+static void open_print(const char *door, const char *source, uint64_t deadline_us, bool json)
 {
 	char until[TIME_TEXT_MAX];
 	struct json_object *document;
@@ -46,7 +46,7 @@ static enum status open_door(const char *door, const char *source, uint32_t seco
 	r = sd_bus_message_read(reply, "t", &deadline_us);
 	if (r < 0)
 		return client_garbled(&verb_open, r);
-	print_opened(door, source, deadline_us, json);
+	open_print(door, source, deadline_us, json);
 	return STATUS_OK;
 }
 
@@ -66,7 +66,7 @@ static int parse_for(const char *text, uint32_t *ret_seconds)
 	return 0;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status open_run(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{"for", required_argument, NULL, 'f'},
@@ -116,5 +116,5 @@ const struct verb verb_open = {
 		"  -h, --help         print this\n"
 		"\n"
 		"Exit status: 0 it is open, 1 it is not, 2 bad usage, 3 knocktaild does not run.\n",
-	.run = run,
+	.run = open_run,
 };

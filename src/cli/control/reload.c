@@ -10,7 +10,7 @@
 
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
 
-static enum status reload(bool json)
+static enum status reload_execute(bool json)
 {
 	CLEANUP(cleanup_sd_bus_flush_close_unref) sd_bus *bus = NULL;
 	struct json_object *document;
@@ -26,7 +26,7 @@ static enum status reload(bool json)
 	return status;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status reload_run(int argc, char *argv[])
 {
 	enum status status;
 	bool json;
@@ -35,7 +35,7 @@ static enum status run(int argc, char *argv[])
 		return status;
 	if (verb_check_end(&verb_reload, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return reload(json);
+	return reload_execute(json);
 }
 
 const struct verb verb_reload = {
@@ -54,5 +54,5 @@ const struct verb verb_reload = {
 		"Exit status: 0 done, 1 the running configuration stays, 2 bad usage, 3 "
 		"knocktaild\n"
 		"does not run.\n",
-	.run = run,
+	.run = reload_run,
 };

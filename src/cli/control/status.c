@@ -61,7 +61,7 @@ static bool is_time(const char *name)
 	return length > 3 && strcmp(name + length - 3, "_us") == 0;
 }
 
-static enum status keep(void *userdata, const char *name, uint64_t value)
+static enum status report_keep(void *userdata, const char *name, uint64_t value)
 {
 	struct status_report *report = userdata;
 	char key[64];
@@ -96,7 +96,7 @@ static void format_value(const char *name, uint64_t value, char *text, size_t si
 		snprintf(text, size, "%s", output_time(value, when));
 }
 
-static enum status print_text(const struct status_report *report)
+static enum status report_print(const struct status_report *report)
 {
 	CLEANUP(cleanup_table_free) struct table *table = table_new(2, NULL);
 
@@ -132,7 +132,7 @@ static enum status print_absent(bool json)
 	return STATUS_ABSENT;
 }
 
-static enum status status(bool json)
+static enum status status_execute(bool json)
 {
 	CLEANUP(cleanup_sd_bus_message_unref) sd_bus_message *reply = NULL;
 	CLEANUP(cleanup_sd_bus_flush_close_unref) sd_bus *bus = NULL;
@@ -155,7 +155,7 @@ static enum status status(bool json)
 	if (!document || !report.stats)
 		status = STATUS_FAILED;
 	else
-		status = client_each_stat(&verb_status, bus, keep, &report);
+		status = client_each_stat(&verb_status, bus, report_keep, &report);
 	json_put(document, "running", json_object_new_boolean(true));
 	json_put_text(document, "version", report.version);
 	json_put(document, "stats", report.stats);
@@ -164,10 +164,10 @@ static enum status status(bool json)
 		return status;
 	}
 	json_object_put(document);
-	return status == STATUS_OK ? print_text(&report) : status;
+	return status == STATUS_OK ? report_print(&report) : status;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status status_run(int argc, char *argv[])
 {
 	enum status outcome;
 	bool json;
@@ -176,7 +176,7 @@ static enum status run(int argc, char *argv[])
 		return outcome;
 	if (verb_check_end(&verb_status, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return status(json);
+	return status_execute(json);
 }
 
 const struct verb verb_status = {
@@ -191,5 +191,5 @@ const struct verb verb_status = {
 		"\n"
 		"Exit status: 0 it runs, 1 it could not be asked, 2 bad usage, 3 it does not "
 		"run.\n",
-	.run = run,
+	.run = status_run,
 };

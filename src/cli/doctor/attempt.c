@@ -25,6 +25,7 @@
 #include "input/input.h"
 #include "keys/one-time.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/duration.h"
 
 /* How often the journal is looked at: nobody wakes us in time. */
@@ -44,7 +45,7 @@ struct watched {
 	bool too_slow, complete, filtered;
 };
 
-struct watch {
+struct attempt {
 	const struct config *config;
 	struct address source;
 	struct format *format;
@@ -59,48 +60,41 @@ struct watch {
 	bool opened;
 };
 
-static uint64_t now_us(void)
+static void attempt_done(struct attempt *attempt)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static void watch_done(struct watch *watch)
-{
-	format_free(watch->format);
-	input_free(watch->records);
-	sd_journal_close(watch->events);
-	for (size_t i = 0; i < watch->n_progress; i++)
-		engine_free(watch->progress[i].engine);
-	free(watch->progress);
-	free(watch->verdict);
+	format_free(attempt->format);
+	input_free(attempt->records);
+	sd_journal_close(attempt->events);
+	for (size_t i = 0; i < attempt->n_progress; i++)
+		engine_free(attempt->progress[i].engine);
+	free(attempt->progress);
+	free(attempt->verdict);
 }
 
 /* What the daemon says of this source from now on. */
-static int open_events(struct watch *watch)
+static int open_events(struct attempt *attempt)
 {
 	char address[ADDRESS_TEXT_MAX], *match CLEANUP(cleanup_free) = NULL;
-	int r = sd_journal_open(&watch->events, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+	int r = sd_journal_open(&attempt->events, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
 
 	if (r < 0)
 		return r;
-	if (asprintf(&match, "KNOCKTAIL_SOURCE=%s", address_format(&watch->source, address)) < 0) {
+	if (asprintf(&match, "KNOCKTAIL_SOURCE=%s", address_format(&attempt->source, address)) <
+	    0) {
 		match = NULL;
 		return -ENOMEM;
 	}
-	r = sd_journal_get_fd(watch->events);
+	r = sd_journal_get_fd(attempt->events);
 	if (r >= 0)
-		r = sd_journal_add_match(watch->events, match, 0);
+		r = sd_journal_add_match(attempt->events, match, 0);
 	if (r >= 0)
-		r = sd_journal_add_match(watch->events, "_COMM=knocktaild", 0);
+		r = sd_journal_add_match(attempt->events, "_COMM=knocktaild", 0);
 	if (r >= 0)
-		r = sd_journal_seek_tail(watch->events);
+		r = sd_journal_seek_tail(attempt->events);
 	if (r >= 0)
-		r = sd_journal_previous(watch->events);
+		r = sd_journal_previous(attempt->events);
 	if (r == 0)
-		r = sd_journal_seek_head(watch->events);
+		r = sd_journal_seek_head(attempt->events);
 	return r < 0 ? r : 0;
 }
 
@@ -118,21 +112,21 @@ static int watched_init(struct watched *watched, const struct config *config,
 	return engine_new(&limits, knocks, 1, &watched->engine);
 }
 
-static int watch_init(struct watch *watch, const struct door *only)
+static int attempt_init(struct attempt *attempt, const struct door *only)
 {
-	int r = format_new_kernel(watch->config->log_prefix, &watch->format);
+	int r = format_new_kernel(attempt->config->log_prefix, &attempt->format);
 
-	watch->progress = calloc(watch->config->n_doors, sizeof watch->progress[0]);
-	if (!watch->progress)
+	attempt->progress = calloc(attempt->config->n_doors, sizeof attempt->progress[0]);
+	if (!attempt->progress)
 		return -ENOMEM;
-	for (size_t i = 0; i < watch->config->n_doors && r == 0; i++)
-		if (!only || only == &watch->config->doors[i])
-			r = watched_init(&watch->progress[watch->n_progress++], watch->config,
-					 &watch->config->doors[i]);
+	for (size_t i = 0; i < attempt->config->n_doors && r == 0; i++)
+		if (!only || only == &attempt->config->doors[i])
+			r = watched_init(&attempt->progress[attempt->n_progress++], attempt->config,
+					 &attempt->config->doors[i]);
 	if (r == 0)
-		r = open_events(watch);
+		r = open_events(attempt);
 	if (r == 0)
-		r = input_new_live(&(struct input_live){0}, &watch->records);
+		r = input_new_live(&(struct input_live){0}, &attempt->records);
 	return r;
 }
 
@@ -151,7 +145,7 @@ static void on_progress(void *userdata, const struct engine_progress *progress)
 	watched->n_done = progress->n_steps;
 }
 
-static void follow(struct watched *watched, const struct probe *probe)
+static void watched_follow(struct watched *watched, const struct probe *probe)
 {
 	size_t n_before = watched->n_done;
 	enum engine_state state;
@@ -176,100 +170,101 @@ static void follow(struct watched *watched, const struct probe *probe)
 	}
 }
 
-static void put_probe(const struct watch *watch, const struct probe *probe, const char *protocol)
+static void put_probe(const struct attempt *attempt, const struct probe *probe,
+		      const char *protocol)
 {
 	struct json_object *object = json_object_new_object();
 
 	json_put_number(object, "port", probe->port);
 	json_put_text(object, "protocol", protocol);
-	if (json_object_array_add(watch->probes, object) < 0)
+	if (json_object_array_add(attempt->probes, object) < 0)
 		json_object_put(object);
 }
 
-static void show(const struct watch *watch, const struct probe *probe)
+static void attempt_show_probe(const struct attempt *attempt, const struct probe *probe)
 {
 	const char *protocol = probe->protocol == IPPROTO_TCP ? "tcp" : "udp";
 
-	if (watch->probes) {
-		put_probe(watch, probe, protocol);
+	if (attempt->probes) {
+		put_probe(attempt, probe, protocol);
 		return;
 	}
 	printf("probe %u/%s", probe->port, protocol);
-	for (size_t i = 0; i < watch->n_progress; i++)
-		if (watch->progress[i].n_done > 0)
-			printf("  %s %zu/%zu", watch->progress[i].door->name,
-			       watch->progress[i].n_done, watch->progress[i].n_needed);
+	for (size_t i = 0; i < attempt->n_progress; i++)
+		if (attempt->progress[i].n_done > 0)
+			printf("  %s %zu/%zu", attempt->progress[i].door->name,
+			       attempt->progress[i].n_done, attempt->progress[i].n_needed);
 	putchar('\n');
 	fflush(stdout);
 }
 
-static void take_record(struct watch *watch, const struct record *record)
+static void take_record(struct attempt *attempt, const struct record *record)
 {
 	struct probe probe;
 
-	if (format_parse(watch->format, record, &probe) != FORMAT_PROBE)
+	if (format_parse(attempt->format, record, &probe) != FORMAT_PROBE)
 		return;
-	if (!address_equal(&probe.source, &watch->source)) {
-		watch->n_others++;
+	if (!address_equal(&probe.source, &attempt->source)) {
+		attempt->n_others++;
 		return;
 	}
-	watch->n_probes++;
-	for (size_t i = 0; i < watch->n_progress; i++) {
-		follow(&watch->progress[i], &probe);
-		if (watch->progress[i].complete && watch->complete_us == 0)
-			watch->complete_us = now_us();
+	attempt->n_probes++;
+	for (size_t i = 0; i < attempt->n_progress; i++) {
+		watched_follow(&attempt->progress[i], &probe);
+		if (attempt->progress[i].complete && attempt->complete_us == 0)
+			attempt->complete_us = clock_us(CLOCK_BOOTTIME);
 	}
-	show(watch, &probe);
+	attempt_show_probe(attempt, &probe);
 }
 
-static int take_records(struct watch *watch)
+static int attempt_take_records(struct attempt *attempt)
 {
 	struct record record;
-	int r = input_follow(watch->records);
+	int r = input_follow(attempt->records);
 
-	while (r >= 0 && (r = input_next(watch->records, &record)) == INPUT_RECORD)
-		take_record(watch, &record);
+	while (r >= 0 && (r = input_next(attempt->records, &record)) == INPUT_RECORD)
+		take_record(attempt, &record);
 	return r < 0 ? r : 0;
 }
 
 /* Of what the daemon says, the first that settles it. */
-static int take_events(struct watch *watch)
+static int take_events(struct attempt *attempt)
 {
-	int r = sd_journal_process(watch->events);
+	int r = sd_journal_process(attempt->events);
 
-	while (r >= 0 && !watch->verdict && (r = sd_journal_next(watch->events)) > 0) {
+	while (r >= 0 && !attempt->verdict && (r = sd_journal_next(attempt->events)) > 0) {
 		const char *text;
 		size_t length, skip = strlen("MESSAGE=");
 
-		if (sd_journal_get_data(watch->events, "MESSAGE", (const void **)&text, &length) <
+		if (sd_journal_get_data(attempt->events, "MESSAGE", (const void **)&text, &length) <
 		    0)
 			continue;
-		watch->verdict = strndup(text + skip, length - skip);
-		if (!watch->verdict)
+		attempt->verdict = strndup(text + skip, length - skip);
+		if (!attempt->verdict)
 			return -ENOMEM;
-		watch->opened = strstr(watch->verdict, " opened for ") ||
-				strstr(watch->verdict, " renewed for ");
+		attempt->opened = strstr(attempt->verdict, " opened for ") ||
+				  strstr(attempt->verdict, " renewed for ");
 	}
 	return r < 0 ? r : 0;
 }
 
-static bool is_over(const struct watch *watch, uint64_t deadline_us)
+static bool is_over(const struct attempt *attempt, uint64_t deadline_us)
 {
-	uint64_t now = now_us();
+	uint64_t now = clock_us(CLOCK_BOOTTIME);
 
-	return watch->verdict || now > deadline_us ||
-	       (watch->complete_us > 0 && now > watch->complete_us + ANSWER_US);
+	return attempt->verdict || now > deadline_us ||
+	       (attempt->complete_us > 0 && now > attempt->complete_us + ANSWER_US);
 }
 
-static int wait_for_end(struct watch *watch, uint64_t deadline_us)
+static int wait_for_end(struct attempt *attempt, uint64_t deadline_us)
 {
 	int r = 0;
 
-	while (r >= 0 && !is_over(watch, deadline_us)) {
+	while (r >= 0 && !is_over(attempt, deadline_us)) {
 		poll(NULL, 0, LOOK_MS);
-		r = take_records(watch);
+		r = attempt_take_records(attempt);
 		if (r >= 0)
-			r = take_events(watch);
+			r = take_events(attempt);
 	}
 	return r < 0 ? r : 0;
 }
@@ -311,48 +306,48 @@ static void explain_door(const struct watched *watched, char text[static SENTENC
 }
 
 /* What can be said of the whole; NULL: each door has something of its own. */
-static const char *explain(const struct watch *watch, char text[static SENTENCE_MAX])
+static const char *attempt_explain(const struct attempt *attempt, char text[static SENTENCE_MAX])
 {
 	char address[ADDRESS_TEXT_MAX];
 
-	if (watch->verdict)
-		return watch->verdict;
-	if (watch->complete_us > 0)
+	if (attempt->verdict)
+		return attempt->verdict;
+	if (attempt->complete_us > 0)
 		return "the knock was complete, and the daemon has said nothing: does it run, with "
 		       "this configuration? (systemctl status knocktaild)";
-	if (watch->n_probes > 0)
+	if (attempt->n_probes > 0)
 		return NULL;
 	snprintf(text, SENTENCE_MAX,
 		 "nothing was logged from %s (from others: %zu): the packets did not arrive, came "
 		 "from another address, or the firewall does not log them (knocktail doctor)",
-		 address_format(&watch->source, address), watch->n_others);
+		 address_format(&attempt->source, address), attempt->n_others);
 	return text;
 }
 
-static void print_end(const struct watch *watch)
+static void print_end(const struct attempt *attempt)
 {
 	char text[SENTENCE_MAX];
-	const char *whole = explain(watch, text);
+	const char *whole = attempt_explain(attempt, text);
 
 	if (whole)
 		puts(whole);
-	for (size_t i = 0; !whole && i < watch->n_progress; i++) {
-		explain_door(&watch->progress[i], text);
-		printf("door %s: %s\n", watch->progress[i].door->name, text);
+	for (size_t i = 0; !whole && i < attempt->n_progress; i++) {
+		explain_door(&attempt->progress[i], text);
+		printf("door %s: %s\n", attempt->progress[i].door->name, text);
 	}
 }
 
-static void print_json_end(const struct watch *watch)
+static void print_json_end(const struct attempt *attempt)
 {
 	struct json_object *document = json_object_new_object(), *doors = json_object_new_array();
 	char text[SENTENCE_MAX];
 
-	json_put_text(document, "source", address_format(&watch->source, text));
-	json_put(document, "opened", json_object_new_boolean(watch->opened));
-	json_put_text(document, "text", explain(watch, text));
-	json_put(document, "probes", watch->probes);
-	for (size_t i = 0; doors && i < watch->n_progress; i++) {
-		const struct watched *watched = &watch->progress[i];
+	json_put_text(document, "source", address_format(&attempt->source, text));
+	json_put(document, "opened", json_object_new_boolean(attempt->opened));
+	json_put_text(document, "text", attempt_explain(attempt, text));
+	json_put(document, "probes", attempt->probes);
+	for (size_t i = 0; doors && i < attempt->n_progress; i++) {
+		const struct watched *watched = &attempt->progress[i];
 		struct json_object *object = json_object_new_object();
 
 		explain_door(watched, text);
@@ -368,27 +363,27 @@ static void print_json_end(const struct watch *watch)
 	json_print(document);
 }
 
-int doctor_watch(const struct config *config, const struct door *only, const struct address *source,
-		 uint64_t timeout_us, bool json)
+int attempt_follow(const struct config *config, const struct door *only,
+		   const struct address *source, uint64_t timeout_us, bool json)
 {
-	struct watch watch CLEANUP(watch_done) = {.config = config, .source = *source};
+	struct attempt attempt CLEANUP(attempt_done) = {.config = config, .source = *source};
 	char address[ADDRESS_TEXT_MAX];
-	int r = watch_init(&watch, only);
+	int r = attempt_init(&attempt, only);
 
 	if (r < 0)
 		return r;
-	if (json && !(watch.probes = json_object_new_array()))
+	if (json && !(attempt.probes = json_object_new_array()))
 		return -ENOMEM;
 	/* Whoever waits for it to begin finds it there even if the rest is for a program. */
 	fprintf(json ? stderr : stdout, "watching for a knock from %s\n",
 		address_format(source, address));
 	fflush(stdout);
-	r = wait_for_end(&watch, now_us() + timeout_us);
+	r = wait_for_end(&attempt, clock_us(CLOCK_BOOTTIME) + timeout_us);
 	if (r < 0)
 		return r;
 	if (json)
-		print_json_end(&watch);
+		print_json_end(&attempt);
 	else
-		print_end(&watch);
-	return watch.opened ? 0 : 1;
+		print_end(&attempt);
+	return attempt.opened ? ATTEMPT_OPENED : ATTEMPT_IN_VAIN;
 }

@@ -8,7 +8,9 @@ struct address;
 struct config;
 struct door;
 
-/* Follows one knock of this address and explains where it ended. 0: it opened a door; 1: it did
- * not; a negative errno. */
-int doctor_watch(const struct config *config, const struct door *only, const struct address *source,
-		 uint64_t timeout_us, bool json);
+enum attempt_outcome { ATTEMPT_OPENED, ATTEMPT_IN_VAIN };
+
+/* Follows one knock of this address and explains where it ended. An attempt_outcome, or a negative
+ * errno. */
+int attempt_follow(const struct config *config, const struct door *only,
+		   const struct address *source, uint64_t timeout_us, bool json);

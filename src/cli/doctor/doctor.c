@@ -9,6 +9,7 @@
 
 #include "cli/common/config.h"
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/doctor/attempt.h"
 #include "cli/doctor/checks.h"
@@ -71,7 +72,7 @@ static void print_findings(const struct doctor *doctor)
 	json_print(document);
 }
 
-static enum status examine(const struct config *config, const struct door *only, bool json)
+static enum status doctor_examine(const struct config *config, const struct door *only, bool json)
 {
 	struct doctor doctor = {.config = config, .only = only};
 
@@ -107,13 +108,13 @@ size_t doctor_examine_rules(const struct config *config)
 	return doctor.n_problems;
 }
 
-struct options {
+struct doctor_options {
 	const char *config, *door, *knock;
 	uint64_t timeout_us;
 	bool json;
 };
 
-static enum status doctor(const struct options *options)
+static enum status doctor_execute(const struct doctor_options *options)
 {
 	struct config *config;
 	struct address source;
@@ -134,26 +135,18 @@ static enum status doctor(const struct options *options)
 	if (options->door && !only) {
 		fprintf(stderr, "knocktail doctor: no door '%s'\n", options->door);
 	} else if (options->knock) {
-		r = doctor_watch(config, only, &source, options->timeout_us, options->json);
+		r = attempt_follow(config, only, &source, options->timeout_us, options->json);
 		if (r < 0)
 			fprintf(stderr, "knocktail doctor: %s\n", strerror(-r));
-		status = r == 0 ? STATUS_OK : STATUS_FAILED;
+		status = r == ATTEMPT_OPENED ? STATUS_OK : STATUS_FAILED;
 	} else {
-		status = examine(config, only, options->json);
+		status = doctor_examine(config, only, options->json);
 	}
 	config_free(config);
 	return status;
 }
 
-static int parse_timeout(const char *text, uint64_t *ret)
-{
-	if (duration_parse(text, ret) == 0 && *ret >= US_PER_S && *ret <= 3600 * US_PER_S)
-		return 0;
-	fprintf(stderr, "knocktail doctor: '%s' is no time span from 1s to 1h\n", text);
-	return -EINVAL;
-}
-
-static enum status run(int argc, char *argv[])
+static enum status doctor_run(int argc, char *argv[])
 {
 	enum { OPTION_KNOCK = 256, OPTION_TIMEOUT };
 	static const struct option long_options[] = {
@@ -164,7 +157,7 @@ static enum status run(int argc, char *argv[])
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	struct options options = {.config = KNOCKTAIL_CONF, .timeout_us = 60 * US_PER_S};
+	struct doctor_options options = {.config = KNOCKTAIL_CONF, .timeout_us = 60 * US_PER_S};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
@@ -176,7 +169,7 @@ static enum status run(int argc, char *argv[])
 			options.knock = optarg;
 			break;
 		case OPTION_TIMEOUT:
-			if (parse_timeout(optarg, &options.timeout_us) < 0)
+			if (option_span(&verb_doctor, optarg, &options.timeout_us) < 0)
 				return verb_misused(&verb_doctor);
 			break;
 		case 'o':
@@ -193,7 +186,7 @@ static enum status run(int argc, char *argv[])
 		options.door = argv[optind++];
 	if (verb_check_end(&verb_doctor, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return doctor(&options);
+	return doctor_execute(&options);
 }
 
 const struct verb verb_doctor = {
@@ -216,5 +209,5 @@ const struct verb verb_doctor = {
 		"Exit status: 0 no problem, or the knock has opened a door; 1 there is one, or it "
 		"has\n"
 		"not; 2 bad usage or configuration.\n",
-	.run = run,
+	.run = doctor_run,
 };

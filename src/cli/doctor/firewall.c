@@ -15,6 +15,7 @@
 #include "core/probe.h"
 #include "firewall/firewall.h"
 #include "keys/one-time.h"
+#include "ruleset/load.h"
 #include "util/cleanup.h"
 
 /* Slower for all sources together, a log is used up by the first scan: ufw has 3 a minute. */
@@ -73,7 +74,7 @@ static struct packet packet_to(const struct doctor *doctor, const struct door *d
 }
 
 /* What the door guards, as far as it says; the number of ports. */
-static size_t guarded(const struct door *door, struct step ports[static SEQUENCE_STEPS_MAX])
+static size_t door_guarded(const struct door *door, struct step ports[static SEQUENCE_STEPS_MAX])
 {
 	const char *text = door->opening.entry ? door->opening.entry : "";
 	uint8_t protocol = strstr(text, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
@@ -93,7 +94,7 @@ static size_t guarded(const struct door *door, struct step ports[static SEQUENCE
 enum { BY_MAX = 1024 };
 
 /* What has decided; `text` is room for it. */
-static const char *by(const struct walk *walk, char text[static BY_MAX])
+static const char *walk_by(const struct walk *walk, char text[static BY_MAX])
 {
 	if (walk->by && walk->by->text)
 		return walk->by->text;
@@ -104,7 +105,7 @@ static const char *by(const struct walk *walk, char text[static BY_MAX])
 	return text;
 }
 
-static const char *arrival(const struct doctor *doctor)
+static const char *doctor_arrival(const struct doctor *doctor)
 {
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		if (doctor->sides[family].interface[0])
@@ -123,7 +124,7 @@ void doctor_check_ruleset(struct doctor *doctor)
 	else
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "tables read: %zu; strangers are taken to come in by %s",
-			   doctor->ruleset.n_tables, arrival(doctor));
+			   doctor->ruleset.n_tables, doctor_arrival(doctor));
 }
 
 static const char *verdict_word(enum verdict verdict)
@@ -146,7 +147,7 @@ static void say_not_logged(struct doctor *doctor, const struct door *door, enum 
 	if (walk->by)
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: step %u is %s before it is logged, by %s", door->name,
-			   name, step, verdict_word(walk->verdict), by(walk, text));
+			   name, step, verdict_word(walk->verdict), walk_by(walk, text));
 	else
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: step %u is of no kind that a rule logs", door->name, name,
@@ -176,7 +177,7 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 					   "by %s",
 					   door->name, name, step.port,
 					   auth == AUTH_SPA ? "tcp" : "udp",
-					   verdict_word(walk.verdict), by(&walk, text));
+					   verdict_word(walk.verdict), walk_by(&walk, text));
 			else if (auth == AUTH_SPA && !walk.logged->log_options)
 				doctor_say(
 					doctor, FINDING_PROBLEM,
@@ -311,7 +312,7 @@ void doctor_check_limit(struct doctor *doctor)
 		doctor_say(doctor, FINDING_OK, NULL, "each source has its own, and a knock fits");
 }
 
-static void never_done(void *owner, int error, const char *problem, uint64_t now_us)
+static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
 {
 	(void)owner;
 	(void)error;
@@ -322,7 +323,7 @@ static void never_done(void *owner, int error, const char *problem, uint64_t now
 void doctor_check_target(struct doctor *doctor)
 {
 	struct firewall *firewall;
-	int r = firewall_new(never_done, &firewall);
+	int r = firewall_new(on_done, &firewall);
 
 	if (r < 0) {
 		doctor_say(doctor, FINDING_PROBLEM, "run this as root",
@@ -357,7 +358,7 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 {
 	char text[BY_MAX];
 	struct step ports[SEQUENCE_STEPS_MAX];
-	size_t n = guarded(door, ports);
+	size_t n = door_guarded(door, ports);
 
 	if (door->opening.backend == BACKEND_COMMAND || lacks_target(doctor, door))
 		return;
@@ -378,13 +379,14 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 				   "door %s, %s: port %u is sent elsewhere, where it is not "
 				   "followed, by %s",
 				   door->name, doctor_family_names[family], ports[i].port,
-				   by(&walk, text));
+				   walk_by(&walk, text));
 			continue;
 		}
 		doctor_say(doctor, FINDING_PROBLEM,
 			   "look it up before the drop; `knocktail rules` prints how",
 			   "door %s, %s: port %u is closed to who has knocked, too, by %s%s%s",
-			   door->name, doctor_family_names[family], ports[i].port, by(&walk, text),
+			   door->name, doctor_family_names[family], ports[i].port,
+			   walk_by(&walk, text),
 			   walk.maybe ? "; what is asked here was not understood: " : "",
 			   walk.maybe ? walk.maybe->text : "");
 	}
@@ -407,7 +409,7 @@ static void check_closed(struct doctor *doctor, const struct door *door, enum fa
 {
 	char text[BY_MAX];
 	struct step ports[SEQUENCE_STEPS_MAX];
-	size_t n = guarded(door, ports);
+	size_t n = door_guarded(door, ports);
 
 	for (size_t i = 0; i < n; i++) {
 		struct packet packet = packet_to(doctor, door, family, ports[i]);
@@ -418,7 +420,8 @@ static void check_closed(struct doctor *doctor, const struct door *door, enum fa
 		if (walk.verdict == VERDICT_ACCEPT && walk.by)
 			doctor_say(doctor, FINDING_PROBLEM, "take that rule out",
 				   "door %s, %s: port %u is open to everybody, by %s", door->name,
-				   doctor_family_names[family], ports[i].port, by(&walk, text));
+				   doctor_family_names[family], ports[i].port,
+				   walk_by(&walk, text));
 	}
 }
 
@@ -430,7 +433,7 @@ void doctor_check_closed(struct doctor *doctor)
 			   "no rule opens to everybody what a door guards");
 }
 
-static bool is_used(const struct doctor *doctor, enum family family)
+static bool family_is_used(const struct doctor *doctor, enum family family)
 {
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
 		const struct door *door = &doctor->config->doors[i];
@@ -457,14 +460,14 @@ void doctor_check_established(struct doctor *doctor)
 
 		set_arrival(doctor, &packet);
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
-		if (is_used(doctor, family) && walk.verdict != VERDICT_ACCEPT)
+		if (family_is_used(doctor, family) && walk.verdict != VERDICT_ACCEPT)
 			doctor_say(
 				doctor, FINDING_PROBLEM,
 				"accept them first of all: -m conntrack --ctstate ESTABLISHED, or "
 				"ct state established",
 				"%s: established connections are dropped, by %s: what was opened "
 				"ends when the door closes",
-				doctor_family_names[family], by(&walk, text));
+				doctor_family_names[family], walk_by(&walk, text));
 	}
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "established connections go on");
@@ -476,7 +479,7 @@ static struct step any_guarded(const struct doctor *doctor)
 	struct step ports[SEQUENCE_STEPS_MAX];
 
 	for (size_t i = 0; i < doctor->config->n_doors; i++)
-		if (guarded(&doctor->config->doors[i], ports) > 0)
+		if (door_guarded(&doctor->config->doors[i], ports) > 0)
 			return ports[0];
 	return (struct step){NO_PORT, IPPROTO_TCP};
 }
@@ -491,7 +494,7 @@ void doctor_check_drop(struct doctor *doctor)
 					.flags = step.protocol == IPPROTO_TCP ? TCP_FLAG_SYN : 0,
 					.port = step.port,
 					.state = PACKET_NEW};
-		bool matters = is_used(doctor, family) || doctor->sides[family].has_address;
+		bool matters = family_is_used(doctor, family) || doctor->sides[family].has_address;
 		struct walk walk;
 
 		set_arrival(doctor, &packet);

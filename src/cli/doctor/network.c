@@ -11,7 +11,7 @@
 #include "cli/doctor/finding.h"
 #include "util/cleanup.h"
 
-static bool convert(const struct sockaddr *from, struct address *ret)
+static bool address_from_socket(const struct sockaddr *from, struct address *ret)
 {
 	char text[INET6_ADDRSTRLEN];
 	const void *bytes = from->sa_family == AF_INET6
@@ -55,11 +55,11 @@ static void find_default(enum family family, char interface[static IF_NAMESIZE])
 }
 
 /* Without a default route, the only interface that has an address. */
-static void take(struct doctor_side *side, const struct ifaddrs *item, bool has_default)
+static void side_take(struct doctor_side *side, const struct ifaddrs *item, bool has_default)
 {
 	struct address address;
 
-	if (!convert(item->ifa_addr, &address))
+	if (!address_from_socket(item->ifa_addr, &address))
 		return;
 	if (!has_default && !side->is_there)
 		snprintf(side->interface, sizeof side->interface, "%s", item->ifa_name);
@@ -84,7 +84,7 @@ static void take_all(struct doctor *doctor, const bool has_default[static N_FAMI
 		enum family family = kind == AF_INET6 ? FAMILY_IPV6 : FAMILY_IPV4;
 
 		if ((kind == AF_INET || kind == AF_INET6) && !(item->ifa_flags & IFF_LOOPBACK))
-			take(&doctor->sides[family], item, has_default[family]);
+			side_take(&doctor->sides[family], item, has_default[family]);
 	}
 	freeifaddrs(list);
 }

@@ -22,8 +22,10 @@
 #include "input/input.h"
 #include "keys/keyring.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/number.h"
 #include "util/program.h"
+#include "util/programs.h"
 
 DEFINE_CLEANUP(struct input *, input_free)
 DEFINE_CLEANUP(struct format *, format_free)
@@ -33,18 +35,10 @@ enum { LEVEL_WARNING = 4 };
 
 #define US_PER_DAY UINT64_C(86400000000)
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 void doctor_check_journal(struct doctor *doctor)
 {
 	CLEANUP(cleanup_input_free) struct input *input = NULL;
-	int r = input_new_journal(NULL, NULL, now_us(), UINT64_MAX, &input);
+	int r = input_new_journal(NULL, NULL, clock_us(CLOCK_REALTIME), UINT64_MAX, &input);
 
 	if (r < 0)
 		doctor_say(doctor, FINDING_PROBLEM, "is systemd-journald running?",
@@ -86,7 +80,7 @@ static bool parse_bool(const char *text)
 }
 
 /* The text without the blanks around it, in place. */
-static char *trim(char *text)
+static char *setting_trim(char *text)
 {
 	size_t length;
 
@@ -110,8 +104,8 @@ static void read_settings(char *text, struct journald *ret)
 		if (!value || line[0] == '#' || line[0] == ';')
 			continue;
 		*value++ = '\0';
-		line = trim(line);
-		value = trim(value);
+		line = setting_trim(line);
+		value = setting_trim(value);
 		if (strcmp(line, "Storage") == 0)
 			ret->stores = strcmp(value, "none") != 0;
 		else if (strcmp(line, "ReadKMsg") == 0 && *value)
@@ -123,7 +117,7 @@ static void read_settings(char *text, struct journald *ret)
 
 void doctor_check_journald(struct doctor *doctor)
 {
-	static const char *const argv[] = {"/usr/bin/systemd-analyze", "cat-config",
+	static const char *const argv[] = {PROGRAM_SYSTEMD_ANALYZE, "cat-config",
 					   "systemd/journald.conf", NULL};
 	static const char advice[] =
 		"change it in /etc/systemd/journald.conf and restart systemd-journald";
@@ -163,7 +157,8 @@ void doctor_check_records(struct doctor *doctor)
 	int r = format_new_kernel(doctor->config->log_prefix, &format);
 
 	if (r == 0)
-		r = input_new_journal(NULL, NULL, now_us() - US_PER_DAY, UINT64_MAX, &input);
+		r = input_new_journal(NULL, NULL, clock_us(CLOCK_REALTIME) - US_PER_DAY, UINT64_MAX,
+				      &input);
 	while (r >= 0 && (r = input_next(input, &record)) == INPUT_RECORD) {
 		enum format_verdict verdict = format_parse(format, &record, &probe);
 
@@ -216,7 +211,7 @@ void doctor_check_daemon(struct doctor *doctor)
 		   "no knocktaild runs");
 }
 
-static void complain_key(void *userdata, const char *file, const char *text)
+static void on_key_complaint(void *userdata, const char *file, const char *text)
 {
 	struct doctor *doctor = userdata;
 
@@ -224,8 +219,8 @@ static void complain_key(void *userdata, const char *file, const char *text)
 		   file ? "/" : "", file ? file : "", text);
 }
 
-static void check_users(struct doctor *doctor, const struct door *door,
-			const struct keyring *keyring)
+static void doctor_check_users(struct doctor *doctor, const struct door *door,
+			       const struct keyring *keyring)
 {
 	for (char *const *user = door->users; user && *user; user++)
 		if (strcmp(*user, "*") != 0 && keyring_find(keyring, *user) == SIZE_MAX)
@@ -266,7 +261,7 @@ static void check_daemon_reads(struct doctor *doctor)
 	}
 }
 
-static bool is_keyed(const struct doctor *doctor)
+static bool doctor_needs_keys(const struct doctor *doctor)
 {
 	for (size_t i = 0; i < doctor->config->n_doors; i++)
 		if (doctor->config->doors[i].auth & (AUTH_TOKEN | AUTH_SPA))
@@ -279,16 +274,17 @@ void doctor_check_keys(struct doctor *doctor)
 	struct keyring *keyring = NULL;
 	int r;
 
-	if (!is_keyed(doctor)) {
+	if (!doctor_needs_keys(doctor)) {
 		doctor_say(doctor, FINDING_OK, NULL, "no door needs any");
 		return;
 	}
-	r = sodium_init() < 0 ? -EIO
-			      : keyring_load(doctor->config->keys, complain_key, doctor, &keyring);
+	r = sodium_init() < 0
+		    ? -EIO
+		    : keyring_load(doctor->config->keys, on_key_complaint, doctor, &keyring);
 	if (r < 0 && doctor->n_said == 0)
 		doctor_say(doctor, FINDING_PROBLEM, NULL, "they cannot be read: %s", strerror(-r));
 	for (size_t i = 0; r >= 0 && i < doctor->config->n_doors; i++)
-		check_users(doctor, &doctor->config->doors[i], keyring);
+		doctor_check_users(doctor, &doctor->config->doors[i], keyring);
 	keyring_free(keyring);
 	check_daemon_reads(doctor);
 	if (doctor->n_said == 0)
@@ -306,7 +302,7 @@ void doctor_check_clock(struct doctor *doctor)
 			   strerror(errno));
 	else if (state != TIME_ERROR && !(timex.status & STA_UNSYNC))
 		doctor_say(doctor, FINDING_OK, NULL, "synchronised");
-	else if (is_keyed(doctor))
+	else if (doctor_needs_keys(doctor))
 		doctor_say(doctor, FINDING_WARNING, "timedatectl set-ntp true",
 			   "not synchronised: tokens and SPA knocks are refused when it is further "
 			   "off than clock_skew");

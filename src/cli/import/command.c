@@ -156,7 +156,7 @@ int import_command(const char *text, char **ret_value, enum import_way *ret_way)
 }
 
 /* The next word of a command without quotes; its length. */
-static size_t take_word(const char **text, const char **ret)
+static size_t command_take_word(const char **text, const char **ret)
 {
 	size_t length;
 
@@ -167,7 +167,7 @@ static size_t take_word(const char **text, const char **ret)
 	return length;
 }
 
-static bool is(const char *word, size_t length, const char *expected)
+static bool word_is(const char *word, size_t length, const char *expected)
 {
 	return length == strlen(expected) && memcmp(word, expected, length) == 0;
 }
@@ -175,50 +175,51 @@ static bool is(const char *word, size_t length, const char *expected)
 bool import_is_ipv4(const char *text)
 {
 	const char *word;
-	size_t length = take_word(&text, &word);
+	size_t length = command_take_word(&text, &word);
 	const char *slash = memrchr(word, '/', length);
 
 	if (slash) {
 		length -= (size_t)(slash + 1 - word);
 		word = slash + 1;
 	}
-	return is(word, length, "iptables") || is(word, length, "iptables-nft") ||
-	       is(word, length, "iptables-legacy");
+	return word_is(word, length, "iptables") || word_is(word, length, "iptables-nft") ||
+	       word_is(word, length, "iptables-legacy");
 }
 
 /* What an option of iptables' has been seen to say, a bit each. */
 enum { SAYS_INPUT = 1, SAYS_SOURCE = 2, SAYS_PORT = 4, SAYS_ACCEPT = 8, SAYS_ALL = 15 };
 
 /* Takes one option with its argument. 0: it is none of those that are understood. */
-static unsigned take_option(const char **text, const char *word, size_t length, struct step *port)
+static unsigned command_take_option(const char **text, const char *word, size_t length,
+				    struct step *port)
 {
 	const char *value;
 	size_t value_length;
 	uint64_t number;
 
-	if (is(word, length, "--syn") || is(word, length, "-w"))
+	if (word_is(word, length, "--syn") || word_is(word, length, "-w"))
 		return SAYS_ALL + 1;
-	value_length = take_word(text, &value);
-	if (is(word, length, "-A") || is(word, length, "-I")) {
+	value_length = command_take_word(text, &value);
+	if (word_is(word, length, "-A") || word_is(word, length, "-I")) {
 		const char *rest = *text, *position;
-		size_t position_length = take_word(&rest, &position);
+		size_t position_length = command_take_word(&rest, &position);
 
 		if (number_parse(position, position_length, &number) == 0)
 			*text = rest;
-		return is(value, value_length, "INPUT") ? SAYS_INPUT : 0;
+		return word_is(value, value_length, "INPUT") ? SAYS_INPUT : 0;
 	}
-	if (is(word, length, "-s"))
-		return is(value, value_length, "%IP%") ? SAYS_SOURCE : 0;
-	if (is(word, length, "-j"))
-		return is(value, value_length, "ACCEPT") ? SAYS_ACCEPT : 0;
-	if (is(word, length, "-p") || is(word, length, "-m")) {
-		if (is(value, value_length, "udp"))
+	if (word_is(word, length, "-s"))
+		return word_is(value, value_length, "%IP%") ? SAYS_SOURCE : 0;
+	if (word_is(word, length, "-j"))
+		return word_is(value, value_length, "ACCEPT") ? SAYS_ACCEPT : 0;
+	if (word_is(word, length, "-p") || word_is(word, length, "-m")) {
+		if (word_is(value, value_length, "udp"))
 			port->protocol = IPPROTO_UDP;
-		return is(value, value_length, "tcp") || is(value, value_length, "udp")
+		return word_is(value, value_length, "tcp") || word_is(value, value_length, "udp")
 			       ? SAYS_ALL + 1
 			       : 0;
 	}
-	if (!is(word, length, "--dport") || number_parse(value, value_length, &number) < 0 ||
+	if (!word_is(word, length, "--dport") || number_parse(value, value_length, &number) < 0 ||
 	    number == 0 || number > UINT16_MAX)
 		return 0;
 	port->port = (uint16_t)number;
@@ -234,9 +235,9 @@ bool import_accepts(const char *text, struct step *ret_port)
 
 	if (!import_is_ipv4(text))
 		return false;
-	take_word(&text, &word);
-	while ((length = take_word(&text, &word)) > 0) {
-		unsigned says = take_option(&text, word, length, &port);
+	command_take_word(&text, &word);
+	while ((length = command_take_word(&text, &word)) > 0) {
+		unsigned says = command_take_option(&text, word, length, &port);
 
 		if (says == 0)
 			return false;
@@ -256,12 +257,13 @@ bool import_undoes(const char *text, const char *undo)
 	if (!import_is_ipv4(text))
 		return false;
 	for (;;) {
-		size_t length = take_word(&text, &word), other_length = take_word(&undo, &other);
+		size_t length = command_take_word(&text, &word),
+		       other_length = command_take_word(&undo, &other);
 
 		if (length == 0 || other_length == 0)
 			return adds && length == other_length;
-		if ((is(word, length, "-A") || is(word, length, "-I")) &&
-		    is(other, other_length, "-D"))
+		if ((word_is(word, length, "-A") || word_is(word, length, "-I")) &&
+		    word_is(other, other_length, "-D"))
 			adds = true;
 		else if (length != other_length || memcmp(word, other, length) != 0)
 			return false;

@@ -46,8 +46,8 @@ struct door_import {
 };
 
 /* Says something about a line, to whoever watches and to whoever reads the result. */
-__attribute__((format(printf, 4, 5))) static void note(const struct import *import, FILE *notes,
-						       unsigned line, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void
+import_note(const struct import *import, FILE *notes, unsigned line, const char *format, ...)
 {
 	char *text CLEANUP(cleanup_free) = NULL;
 	va_list arguments;
@@ -67,11 +67,11 @@ __attribute__((format(printf, 4, 5))) static void note(const struct import *impo
 	}
 }
 
-#define NOTE(passage, line, ...) note((passage)->import, (passage)->notes, line, __VA_ARGS__)
+#define NOTE(passage, line, ...) import_note((passage)->import, (passage)->notes, line, __VA_ARGS__)
 
 /* Of two names for one directive, the one that stands last: it is what counts for knockd. */
-static const struct knockd_entry *find(const struct door_import *passage, const char *name,
-				       const char *alias)
+static const struct knockd_entry *door_import_find(const struct door_import *passage,
+						   const char *name, const char *alias)
 {
 	const struct knockd_entry *entry = knockd_find(passage->from, name);
 	const struct knockd_entry *other = alias ? knockd_find(passage->from, alias) : NULL;
@@ -82,8 +82,9 @@ static const struct knockd_entry *find(const struct door_import *passage, const 
 }
 
 /* As atoi() has it, which is what knockd asks. */
-static uint64_t read_seconds(const struct door_import *passage, const struct knockd_entry *entry,
-			     uint64_t fallback, uint64_t max)
+static uint64_t door_import_seconds(const struct door_import *passage,
+				    const struct knockd_entry *entry, uint64_t fallback,
+				    uint64_t max)
 {
 	uint64_t seconds = 0;
 	const char *text;
@@ -100,7 +101,7 @@ static uint64_t read_seconds(const struct door_import *passage, const struct kno
 	return seconds;
 }
 
-static bool is_word(const char *text, size_t length, const char *word)
+static bool door_import_is_word(const char *text, size_t length, const char *word)
 {
 	while (length > 0 && isspace((unsigned char)*text)) {
 		text++;
@@ -119,7 +120,7 @@ static bool read_step(const char *text, size_t length, struct step *ret, bool *r
 	const char *number_end = colon ? colon : end, *protocol = colon ? colon + 1 : end;
 	const char *second = memchr(protocol, ':', (size_t)(end - protocol));
 	size_t protocol_length = (size_t)((second ? second : end) - protocol);
-	bool is_udp = is_word(protocol, protocol_length, "udp");
+	bool is_udp = door_import_is_word(protocol, protocol_length, "udp");
 	uint32_t port = 0;
 
 	while (text < number_end && isspace((unsigned char)*text))
@@ -128,10 +129,10 @@ static bool read_step(const char *text, size_t length, struct step *ret, bool *r
 	for (; text < number_end && isdigit((unsigned char)*text) && port <= UINT16_MAX; text++)
 		port = port * 10 + (uint32_t)(*text - '0');
 	if (port < 1 || port > UINT16_MAX ||
-	    (colon && !is_udp && !is_word(protocol, protocol_length, "tcp")))
+	    (colon && !is_udp && !door_import_is_word(protocol, protocol_length, "tcp")))
 		return false;
 	*ret = (struct step){(uint16_t)port, is_udp ? IPPROTO_UDP : IPPROTO_TCP};
-	*ret_more = second || !is_word(text, (size_t)(number_end - text), "");
+	*ret_more = second || !door_import_is_word(text, (size_t)(number_end - text), "");
 	return true;
 }
 
@@ -182,9 +183,10 @@ static void put_one_time(struct door_import *passage, const struct knockd_entry 
 }
 
 /* Whichever of the two stands last, as for knockd. */
-static void put_knock(struct door_import *passage)
+static void door_import_put_knock(struct door_import *passage)
 {
-	const struct knockd_entry *entry = find(passage, "sequence", "one_time_sequences");
+	const struct knockd_entry *entry =
+		door_import_find(passage, "sequence", "one_time_sequences");
 	uint64_t seconds;
 
 	if (!entry)
@@ -193,14 +195,14 @@ static void put_knock(struct door_import *passage)
 		put_sequence(passage, entry);
 	else
 		put_one_time(passage, entry);
-	seconds = read_seconds(passage, find(passage, "seq_timeout", "timeout"),
-			       KNOCKD_SEQ_TIMEOUT_S, SEQ_TIMEOUT_MAX_S);
+	seconds = door_import_seconds(passage, door_import_find(passage, "seq_timeout", "timeout"),
+				      KNOCKD_SEQ_TIMEOUT_S, SEQ_TIMEOUT_MAX_S);
 	fprintf(passage->body, "seq_timeout = %" PRIu64 "s\n", seconds);
 }
 
-static void put_flags(struct door_import *passage)
+static void door_import_put_flags(struct door_import *passage)
 {
-	const struct knockd_entry *entry = find(passage, "tcpflags", NULL);
+	const struct knockd_entry *entry = door_import_find(passage, "tcpflags", NULL);
 
 	if (!entry || !entry->value || !*entry->value) {
 		NOTE(passage, passage->from->line,
@@ -219,9 +221,9 @@ static void put_flags(struct door_import *passage)
 
 static void put_filter(struct door_import *passage)
 {
-	const struct knockd_entry *entry = find(passage, "target", NULL);
+	const struct knockd_entry *entry = door_import_find(passage, "target", NULL);
 
-	put_flags(passage);
+	door_import_put_flags(passage);
 	if (passage->import->interface)
 		fprintf(passage->body, "interface = %s\n", passage->import->interface);
 	if (entry)
@@ -300,7 +302,8 @@ static const struct knockd_section *find_undoing(const struct door_import *passa
 
 	for (size_t i = 0; i < file->n_sections; i++) {
 		struct door_import other = {.from = &file->sections[i]};
-		const struct knockd_entry *entry = find(&other, "start_command", "command");
+		const struct knockd_entry *entry =
+			door_import_find(&other, "start_command", "command");
 
 		if (!is_given(entry) || !import_undoes(text, entry->value))
 			continue;
@@ -346,17 +349,19 @@ static void offer_backend(struct door_import *passage, const struct knockd_entry
 
 static int put_commands(struct door_import *passage)
 {
-	const struct knockd_entry *start = find(passage, "start_command", "command");
-	const struct knockd_entry *start_6 = find(passage, "start_command_6", "command_6");
-	const struct knockd_entry *stop = find(passage, "stop_command", NULL);
-	const struct knockd_entry *stop_6 = find(passage, "stop_command_6", NULL);
+	const struct knockd_entry *start = door_import_find(passage, "start_command", "command");
+	const struct knockd_entry *start_6 =
+		door_import_find(passage, "start_command_6", "command_6");
+	const struct knockd_entry *stop = door_import_find(passage, "stop_command", NULL);
+	const struct knockd_entry *stop_6 = door_import_find(passage, "stop_command_6", NULL);
 	bool closes = is_given(stop) || is_given(stop_6);
 	uint64_t seconds = 1;
 	int r = 0;
 
 	if (closes)
-		seconds = read_seconds(passage, find(passage, "cmd_timeout", NULL),
-				       KNOCKD_CMD_TIMEOUT_S, TIMEOUT_MAX_S);
+		seconds =
+			door_import_seconds(passage, door_import_find(passage, "cmd_timeout", NULL),
+					    KNOCKD_CMD_TIMEOUT_S, TIMEOUT_MAX_S);
 	else if (is_given(start))
 		note_nothing_closes(passage, start);
 	offer_backend(passage, start);
@@ -466,20 +471,20 @@ static void put_as_comment(FILE *out, const char *body)
 	}
 }
 
-static int translate(struct door_import *passage)
+static int door_import_translate(struct door_import *passage)
 {
 	char name[NAME_ROOM];
 
 	make_name(passage, name);
 	note_foreign_keys(passage);
 	fprintf(passage->body, "[door %s]\n", name);
-	put_knock(passage);
+	door_import_put_knock(passage);
 	put_filter(passage);
 	return put_commands(passage);
 }
 
-static int finish(struct door_import *passage, const char *body, char **notes,
-		  struct import_result *result)
+static int door_import_finish(struct door_import *passage, const char *body, char **notes,
+			      struct import_result *result)
 {
 	struct import *import = passage->import;
 	char *fault CLEANUP(cleanup_free) = NULL;
@@ -512,11 +517,11 @@ static int import_door(struct import *import, const struct knockd_section *secti
 	passage.notes = open_memstream(&notes, &notes_size);
 	passage.body = open_memstream(&body, &body_size);
 	if (passage.notes && passage.body) {
-		r = translate(&passage);
+		r = door_import_translate(&passage);
 		if (r == 0 && (fflush(passage.notes) != 0 || fflush(passage.body) != 0))
 			r = -ENOMEM;
 		if (r == 0)
-			r = finish(&passage, body, &notes, result);
+			r = door_import_finish(&passage, body, &notes, result);
 	}
 	if (passage.notes)
 		fclose(passage.notes);
@@ -551,8 +556,8 @@ static void import_options(struct import *import)
 					text = directives[k].text;
 			if (strcmp(entry->key, "interface") == 0 && !import->interface)
 				import->interface = entry->value;
-			note(import, import->out, entry->line, "%s: %s",
-			     text_quote_name(entry->key, quoted), text);
+			import_note(import, import->out, entry->line, "%s: %s",
+				    text_quote_name(entry->key, quoted), text);
 		}
 	}
 }
@@ -562,18 +567,22 @@ static void put_head(struct import *import)
 	fprintf(import->out,
 		"; Made by `knocktail import` from a file of knockd's. Each \"line\" below is one "
 		"of that file.\n;\n");
-	note(import, import->out, 0,
-	     "strict: any other port that the firewall logs from the same source breaks a knock "
-	     "here; knockd does not see the ports of no sequence");
-	note(import, import->out, 0,
-	     "renewal: a knock while the door is open runs no command, it moves the time of the "
-	     "stop_command");
-	note(import, import->out, 0,
-	     "rights: commands run as the daemon's user with CAP_NET_ADMIN, not as root, and for "
-	     "10 seconds at most");
-	note(import, import->out, 0,
-	     "logging: the firewall must log what it drops with the log_prefix below; `knocktail "
-	     "rules` writes such rules");
+	import_note(
+		import, import->out, 0,
+		"strict: any other port that the firewall logs from the same source breaks a knock "
+		"here; knockd does not see the ports of no sequence");
+	import_note(
+		import, import->out, 0,
+		"renewal: a knock while the door is open runs no command, it moves the time of the "
+		"stop_command");
+	import_note(
+		import, import->out, 0,
+		"rights: commands run as the daemon's user with CAP_NET_ADMIN, not as root, and for "
+		"10 seconds at most");
+	import_note(
+		import, import->out, 0,
+		"logging: the firewall must log what it drops with the log_prefix below; `knocktail "
+		"rules` writes such rules");
 	import_options(import);
 	fputs("\n[options]\nlog_prefix = \"" PREFIX "\"\n", import->out);
 }

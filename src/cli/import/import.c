@@ -19,7 +19,7 @@
 
 enum { FILE_SIZE_MAX = 1 << 20 };
 
-static int read_file(const char *path, char **ret_data, size_t *ret_size)
+static int import_read_file(const char *path, char **ret_data, size_t *ret_size)
 {
 	CLEANUP(cleanup_fclose)
 	FILE *file = strcmp(path, "-") == 0 ? fdopen(dup(STDIN_FILENO), "re") : fopen(path, "re");
@@ -42,7 +42,7 @@ static int read_file(const char *path, char **ret_data, size_t *ret_size)
 }
 
 /* Checks what the doors say together. */
-static enum status check(const char *text, size_t size)
+static enum status import_check(const char *text, size_t size)
 {
 	struct complaints complaints = {0};
 	struct config *config = NULL;
@@ -77,7 +77,8 @@ static enum status write_result(const char *path, const char *text, size_t size)
 	return STATUS_FAILED;
 }
 
-static enum status translate(const char *path, const struct knockd_file *file, const char *output)
+static enum status import_translate(const char *path, const struct knockd_file *file,
+				    const char *output)
 {
 	char *text CLEANUP(cleanup_free) = NULL;
 	struct import_result result;
@@ -95,19 +96,19 @@ static enum status translate(const char *path, const struct knockd_file *file, c
 		fprintf(stderr, "knocktail import: %s: no door could be carried over\n", path);
 		return STATUS_FAILED;
 	}
-	if (check(text, size) != STATUS_OK || write_result(output, text, size) != STATUS_OK)
+	if (import_check(text, size) != STATUS_OK || write_result(output, text, size) != STATUS_OK)
 		return STATUS_FAILED;
 	return result.n_left_out > 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-static enum status import(const char *path, const char *output)
+static enum status import_file(const char *path, const char *output)
 {
 	char *data CLEANUP(cleanup_free) = NULL;
 	struct knockd_file file = {0};
 	struct knockd_fault fault;
 	enum status status;
 	size_t size = 0;
-	int r = read_file(path, &data, &size);
+	int r = import_read_file(path, &data, &size);
 
 	if (r < 0) {
 		fprintf(stderr, "knocktail import: cannot read %s: %s\n", path, strerror(-r));
@@ -122,12 +123,12 @@ static enum status import(const char *path, const char *output)
 		fprintf(stderr, "knocktail import: %s\n", strerror(-r));
 		return STATUS_FAILED;
 	}
-	status = translate(path, &file, output);
+	status = import_translate(path, &file, output);
 	knockd_done(&file);
 	return status;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status import_run(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{"output", required_argument, NULL, 'o'},
@@ -155,7 +156,7 @@ static enum status run(int argc, char *argv[])
 	path = argv[optind++];
 	if (verb_check_end(&verb_import, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return import(path, output);
+	return import_file(path, output);
 }
 
 const struct verb verb_import = {
@@ -173,5 +174,5 @@ const struct verb verb_import = {
 		"\n"
 		"Exit status: 0 every door was carried over, 1 one was not, 2 that is no file of "
 		"knockd's.\n",
-	.run = run,
+	.run = import_run,
 };

@@ -12,7 +12,7 @@ static bool is_space(char c)
 }
 
 /* Takes the white space from both ends, of which knockd does not care. */
-static void trim(const char **text, size_t *length)
+static void knockd_trim(const char **text, size_t *length)
 {
 	while (*length > 0 && is_space(**text)) {
 		(*text)++;
@@ -32,13 +32,14 @@ static char *copy_lower(const char *text, size_t length)
 	return copy;
 }
 
-static int fail(struct knockd_fault *ret, unsigned line, const char *text)
+static int knockd_fail(struct knockd_fault *ret, unsigned line, const char *text)
 {
 	*ret = (struct knockd_fault){.line = line, .text = text};
 	return -EBADMSG;
 }
 
-static int add_section(struct knockd_file *file, const char *name, size_t length, unsigned line)
+static int knockd_add_section(struct knockd_file *file, const char *name, size_t length,
+			      unsigned line)
 {
 	struct knockd_section *sections =
 		reallocarray(file->sections, file->n_sections + 1, sizeof *sections);
@@ -53,7 +54,8 @@ static int add_section(struct knockd_file *file, const char *name, size_t length
 	return sections[file->n_sections++].name ? 0 : -ENOMEM;
 }
 
-static int add_entry(struct knockd_section *section, const char *text, size_t length, unsigned line)
+static int knockd_add_entry(struct knockd_section *section, const char *text, size_t length,
+			    unsigned line)
 {
 	struct knockd_entry *entries =
 		reallocarray(section->entries, section->n_entries + 1, sizeof *entries);
@@ -70,34 +72,34 @@ static int add_entry(struct knockd_section *section, const char *text, size_t le
 		const char *value = equals + 1;
 
 		value_length = length - key_length - 1;
-		trim(&value, &value_length);
+		knockd_trim(&value, &value_length);
 		entry->value = strndup(value, value_length);
 		if (!entry->value)
 			return -ENOMEM;
 	}
-	trim(&text, &key_length);
+	knockd_trim(&text, &key_length);
 	entry->key = copy_lower(text, key_length);
 	return entry->key ? 0 : -ENOMEM;
 }
 
-static int read_line(struct knockd_file *file, const char *text, size_t length, unsigned line,
-		     struct knockd_fault *ret_fault)
+static int knockd_read_line(struct knockd_file *file, const char *text, size_t length,
+			    unsigned line, struct knockd_fault *ret_fault)
 {
 	if (length > KNOCKD_LINE_MAX)
-		return fail(ret_fault, line, "the line is longer than knockd takes");
+		return knockd_fail(ret_fault, line, "the line is longer than knockd takes");
 	if (memchr(text, '\0', length))
-		return fail(ret_fault, line, "the line holds a NUL byte");
-	trim(&text, &length);
+		return knockd_fail(ret_fault, line, "the line holds a NUL byte");
+	knockd_trim(&text, &length);
 	if (length == 0 || text[0] == '#')
 		return 0;
 	if (text[0] == '[' && text[length - 1] == ']') {
 		if (length == 2)
-			return fail(ret_fault, line, "the section has no name");
-		return add_section(file, text + 1, length - 2, line);
+			return knockd_fail(ret_fault, line, "the section has no name");
+		return knockd_add_section(file, text + 1, length - 2, line);
 	}
 	if (file->n_sections == 0)
-		return fail(ret_fault, line, "the line belongs to no section");
-	return add_entry(&file->sections[file->n_sections - 1], text, length, line);
+		return knockd_fail(ret_fault, line, "the line belongs to no section");
+	return knockd_add_entry(&file->sections[file->n_sections - 1], text, length, line);
 }
 
 int knockd_parse(const char *data, size_t size, struct knockd_file *ret,
@@ -111,7 +113,7 @@ int knockd_parse(const char *data, size_t size, struct knockd_file *ret,
 		const char *newline = memchr(data, '\n', (size_t)(end - data));
 		size_t length = newline ? (size_t)(newline - data) : (size_t)(end - data);
 
-		r = read_line(&file, data, length, line, ret_fault);
+		r = knockd_read_line(&file, data, length, line, ret_fault);
 		data += length + (newline != NULL);
 	}
 	if (r < 0) {

@@ -62,7 +62,7 @@ static int directory_open(const char *path, int *ret_fd, struct stat *ret_st)
 	return 0;
 }
 
-static int write_all(int fd, const char *text, size_t length)
+static int key_write(int fd, const char *text, size_t length)
 {
 	while (length > 0) {
 		ssize_t n = write(fd, text, length);
@@ -86,7 +86,7 @@ static int file_fill(int fd, const struct stat *directory, const char *line)
 	if (shared && (fchown(fd, (uid_t)-1, directory->st_gid) < 0 ||
 		       fchmod(fd, S_IRUSR | S_IWUSR | S_IRGRP) < 0))
 		return -errno;
-	r = write_all(fd, line, strlen(line));
+	r = key_write(fd, line, strlen(line));
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	return r;
@@ -132,7 +132,7 @@ static void print_advice(const char *user, const char *path)
 /* What is said of a new key. */
 enum saying { SAY_ADVICE, SAY_ADVICE_AND_KEY, SAY_JSON };
 
-static void print_json(const char *user, const char *path)
+static void keygen_print_json(const char *user, const char *path)
 {
 	struct json_object *document = json_object_new_object();
 
@@ -141,10 +141,11 @@ static void print_json(const char *user, const char *path)
 	json_print(document);
 }
 
-static enum status say(enum saying saying, const char *user, const char *path, const char *line)
+static enum status keygen_say(enum saying saying, const char *user, const char *path,
+			      const char *line)
 {
 	if (saying == SAY_JSON)
-		print_json(user, path);
+		keygen_print_json(user, path);
 	else
 		print_advice(user, path);
 	if (saying == SAY_ADVICE_AND_KEY && qr_print(line, SECRET_TEXT_SIZE) < 0) {
@@ -154,7 +155,7 @@ static enum status say(enum saying saying, const char *user, const char *path, c
 	return STATUS_OK;
 }
 
-static enum status fail(const char *path, int error)
+static enum status keygen_fail(const char *path, int error)
 {
 	fprintf(stderr, "knocktail keygen: %s: %s\n", path,
 		error == -EEXIST   ? "there is a key already; it stays as it is"
@@ -163,7 +164,7 @@ static enum status fail(const char *path, int error)
 	return STATUS_FAILED;
 }
 
-static enum status keygen(const char *keys, const char *user, enum saying saying)
+static enum status keygen_create(const char *keys, const char *user, enum saying saying)
 {
 	CLEANUP(cleanup_secrets_free) struct secret *secret = NULL;
 	CLEANUP(cleanup_close) int directory = -1;
@@ -174,17 +175,17 @@ static enum status keygen(const char *keys, const char *user, enum saying saying
 
 	snprintf(name, sizeof name, "%s.key", user);
 	if ((size_t)snprintf(path, sizeof path, "%s/%s", keys, name) >= sizeof path)
-		return fail(keys, -ENAMETOOLONG);
+		return keygen_fail(keys, -ENAMETOOLONG);
 	if (sodium_init() < 0 || secrets_new(1, &secret) < 0)
-		return fail(path, -ENOMEM);
+		return keygen_fail(path, -ENOMEM);
 	r = directory_open(keys, &directory, &st);
 	if (r < 0)
-		return fail(keys, r);
+		return keygen_fail(keys, r);
 	randombytes_buf(secret->bytes, sizeof(secret->bytes));
 	secret_format(secret, line);
 	memcpy(line + strlen(line), "\n", 2);
 	r = file_create(directory, &st, name, line);
-	status = r < 0 ? fail(path, r) : say(saying, user, path, line);
+	status = r < 0 ? keygen_fail(path, r) : keygen_say(saying, user, path, line);
 	sodium_memzero(line, sizeof line);
 	return status;
 }
@@ -197,12 +198,12 @@ static enum status keygen_configured(const char *path, const char *user, enum sa
 
 	if (status != STATUS_OK)
 		return status;
-	status = keygen(config->keys, user, saying);
+	status = keygen_create(config->keys, user, saying);
 	config_free(config);
 	return status;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status keygen_run(int argc, char *argv[])
 {
 	enum { OPTION_KEYS = 256, OPTION_QR };
 	static const struct option options[] = {
@@ -259,7 +260,7 @@ static enum status run(int argc, char *argv[])
 			USER_NAME_MAX);
 		return STATUS_USAGE;
 	}
-	return keys ? keygen(keys, user, saying)
+	return keys ? keygen_create(keys, user, saying)
 		    : keygen_configured(path ? path : KNOCKTAIL_CONF, user, saying);
 }
 
@@ -281,5 +282,5 @@ const struct verb verb_keygen = {
 		"\n"
 		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage or "
 		"configuration.\n",
-	.run = run,
+	.run = keygen_run,
 };

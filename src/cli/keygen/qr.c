@@ -20,7 +20,7 @@ static bool is_dark(const QRcode *code, int x, int y)
 }
 
 /* Two rows of modules a line. */
-static void print(const QRcode *code)
+static void qr_draw(const QRcode *code)
 {
 	static const char *const blocks[] = {" ", "\u2580", "\u2584", "\u2588"};
 
@@ -39,7 +39,7 @@ int qr_print(const char *data, size_t size)
 	code = QRcode_encodeData((int)size, (const unsigned char *)data, 0, QR_ECLEVEL_M);
 	if (!code)
 		return -ENOMEM;
-	print(code);
+	qr_draw(code);
 	sodium_memzero(code->data, (size_t)code->width * (size_t)code->width);
 	return 0;
 }

@@ -43,7 +43,7 @@ static struct batch *wait_filled(struct batches *batches)
 	return batch;
 }
 
-static void *run(void *userdata)
+static void *batches_run(void *userdata)
 {
 	struct batches *batches = userdata;
 	struct batch *batch;
@@ -70,7 +70,7 @@ int batches_new(batches_fn fn, void *userdata, struct batches **ret)
 	batches->userdata = userdata;
 	pthread_mutex_init(&batches->mutex, NULL);
 	pthread_cond_init(&batches->changed, NULL);
-	r = pthread_create(&batches->thread, NULL, run, batches);
+	r = pthread_create(&batches->thread, NULL, batches_run, batches);
 	if (r != 0) {
 		free(batches);
 		return -r;

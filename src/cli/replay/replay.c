@@ -10,6 +10,7 @@
 #include "cli/common/config.h"
 #include "cli/common/journal-files.h"
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/common/timestamp.h"
 #include "cli/replay/batches.h"
@@ -20,7 +21,7 @@
 #include "input/input.h"
 #include "match/matcher.h"
 
-struct options {
+struct replay_options {
 	const char *config, *directory, *file, *text;
 	uint64_t since_us, until_us;
 	bool json;
@@ -48,8 +49,8 @@ static void format_time(const struct record *record, char *text, size_t size)
 			 record->kernel_us % 1000000);
 }
 
-static void put_knock(struct replay *replay, const char *door, const char *source, const char *user,
-		      const char *problem)
+static void replay_put_knock(struct replay *replay, const char *door, const char *source,
+			     const char *user, const char *problem)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -70,7 +71,7 @@ static void tell_knock(struct replay *replay, const char *door, const struct add
 
 	address_format(from, source);
 	if (replay->knocks) {
-		put_knock(replay, door, source, user, problem);
+		replay_put_knock(replay, door, source, user, problem);
 		return;
 	}
 	format_time(matcher_record(replay->matcher), when, sizeof when);
@@ -102,7 +103,7 @@ static void on_stray(void *userdata, const struct matcher_stray *stray)
 	tell_knock(userdata, NULL, &stray->source, stray->user, stray->reason);
 }
 
-static void print_opened(void *userdata, const struct tally_item *item, size_t n)
+static void replay_print_opened(void *userdata, const struct tally_item *item, size_t n)
 {
 	const struct config *config = userdata;
 	char source[ADDRESS_TEXT_MAX];
@@ -125,10 +126,10 @@ static void print_summary(struct replay *replay, const struct matcher *matcher)
 	putchar('\n');
 	if (replay->tally.n_items == 0)
 		puts("no door would have opened");
-	tally_each(&replay->tally, print_opened, (void *)replay->config);
+	tally_each(&replay->tally, replay_print_opened, (void *)replay->config);
 }
 
-static void put_opened(void *userdata, const struct tally_item *item, size_t n)
+static void replay_put_opened(void *userdata, const struct tally_item *item, size_t n)
 {
 	const struct replay *replay = userdata;
 	struct json_object *object = json_object_new_object(), *opened = NULL;
@@ -142,7 +143,7 @@ static void put_opened(void *userdata, const struct tally_item *item, size_t n)
 		json_object_put(object);
 }
 
-static void print_json(struct replay *replay, const struct matcher *matcher)
+static void replay_print_json(struct replay *replay, const struct matcher *matcher)
 {
 	const struct matcher_counts *counts = matcher_counts(matcher);
 
@@ -152,7 +153,7 @@ static void print_json(struct replay *replay, const struct matcher *matcher)
 	json_put_number(replay->document, "damaged", counts->damaged);
 	json_put(replay->document, "knocks", replay->knocks);
 	json_put(replay->document, "opened", json_object_new_array());
-	tally_each(&replay->tally, put_opened, replay);
+	tally_each(&replay->tally, replay_put_opened, replay);
 	json_print(replay->document);
 }
 
@@ -165,7 +166,7 @@ static void on_records(void *userdata, const struct record *records, size_t n)
 }
 
 /* Text may come from a pipe, as it is written, and is judged line by line. */
-static int read_text(struct replay *replay, struct input *input)
+static int replay_read_text(struct replay *replay, struct input *input)
 {
 	struct record record;
 	int r;
@@ -176,14 +177,14 @@ static int read_text(struct replay *replay, struct input *input)
 }
 
 /* A journal is read as fast as the library can, and judged beside that. */
-static int read_journal(struct replay *replay, struct input *input)
+static int replay_read_journal(struct replay *replay, struct input *input)
 {
 	struct record record;
 	struct batches *batches;
 	int r = batches_new(on_records, replay, &batches);
 
 	if (r < 0)
-		return read_text(replay, input);
+		return replay_read_text(replay, input);
 	while ((r = input_next(input, &record)) == INPUT_RECORD)
 		batches_put(batches, &record);
 	batches_free(batches);
@@ -191,7 +192,7 @@ static int read_journal(struct replay *replay, struct input *input)
 }
 
 /* Whether that is all that there is; complains if not. */
-static bool read_all(const struct options *options, struct input *input, int r)
+static bool replay_is_whole(const struct replay_options *options, struct input *input, int r)
 {
 	bool lost = input_lost(input), whole;
 
@@ -205,23 +206,24 @@ static bool read_all(const struct options *options, struct input *input, int r)
 	return r >= 0 && !lost && whole;
 }
 
-static enum status feed(struct replay *replay, const struct options *options, struct input *input)
+static enum status replay_feed(struct replay *replay, const struct replay_options *options,
+			       struct input *input)
 {
 	bool complete;
 	int r;
 
 	matcher_set_stray(replay->matcher, on_stray, replay);
-	r = options->text ? read_text(replay, input) : read_journal(replay, input);
-	complete = read_all(options, input, r < 0 ? r : replay->error);
+	r = options->text ? replay_read_text(replay, input) : replay_read_journal(replay, input);
+	complete = replay_is_whole(options, input, r < 0 ? r : replay->error);
 	if (replay->knocks)
-		print_json(replay, replay->matcher);
+		replay_print_json(replay, replay->matcher);
 	else
 		print_summary(replay, replay->matcher);
 	return complete ? STATUS_OK : STATUS_FAILED;
 }
 
-static int open_source(const struct options *options, const struct config *config,
-		       struct input **ret)
+static int replay_open_input(const struct replay_options *options, const struct config *config,
+			     struct input **ret)
 {
 	const char *name = "the journal";
 	int r;
@@ -242,14 +244,11 @@ static int open_source(const struct options *options, const struct config *confi
 	if (r < 0)
 		fprintf(stderr, "knocktail replay: cannot read %s: %s\n", name, strerror(-r));
 	else if (!options->text && !options->directory && !options->file && !input_sees_files(*ret))
-		fputs("knocktail replay: warning: no file of the journal can be read: is this user "
-		      "in "
-		      "the group systemd-journal?\n",
-		      stderr);
+		verb_warn_blind(&verb_replay);
 	return r;
 }
 
-static enum status replay(const struct options *options)
+static enum status replay_execute(const struct replay_options *options)
 {
 	struct config *config = NULL;
 	struct matcher *matcher = NULL;
@@ -263,14 +262,14 @@ static enum status replay(const struct options *options)
 	r = matcher_new(config, MATCH_DRY_RUN, NULL, &matcher);
 	if (r < 0) {
 		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));
-	} else if (open_source(options, config, &input) == 0) {
+	} else if (replay_open_input(options, config, &input) == 0) {
 		struct replay state = {
 			.config = config,
 			.matcher = matcher,
 			.knocks = options->json ? json_object_new_array() : NULL,
 		};
 
-		status = feed(&state, options, input);
+		status = replay_feed(&state, options, input);
 		tally_done(&state.tally);
 	}
 	input_free(input);
@@ -279,20 +278,7 @@ static enum status replay(const struct options *options)
 	return status;
 }
 
-static int parse_when(const char *text, uint64_t *ret_us)
-{
-	uint64_t now_us = (uint64_t)time(NULL) * 1000000;
-	int r = when_parse(text, now_us, ret_us);
-
-	if (r < 0)
-		fprintf(stderr,
-			"knocktail replay: '%s' is no time such as \"2026-11-22 21:00\", "
-			"yesterday, @1700000000 or -2h\n",
-			text);
-	return r;
-}
-
-static enum status check_options(const struct options *options)
+static enum status replay_check_options(const struct replay_options *options)
 {
 	if ((options->directory != NULL) + (options->file != NULL) + (options->text != NULL) > 1) {
 		fputs("knocktail replay: --directory, --file and --text exclude each other\n",
@@ -306,7 +292,7 @@ static enum status check_options(const struct options *options)
 	return STATUS_OK;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status replay_run(int argc, char *argv[])
 {
 	enum { OPTION_DIRECTORY = 256, OPTION_FILE, OPTION_TEXT, OPTION_SINCE, OPTION_UNTIL };
 	static const struct option long_options[] = {
@@ -320,7 +306,7 @@ static enum status run(int argc, char *argv[])
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	struct options options = {.config = KNOCKTAIL_CONF, .until_us = UINT64_MAX};
+	struct replay_options options = {.config = KNOCKTAIL_CONF, .until_us = UINT64_MAX};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
@@ -342,11 +328,11 @@ static enum status run(int argc, char *argv[])
 			options.text = optarg;
 			break;
 		case OPTION_SINCE:
-			if (parse_when(optarg, &options.since_us) < 0)
+			if (option_time(&verb_replay, optarg, &options.since_us) < 0)
 				return verb_misused(&verb_replay);
 			break;
 		case OPTION_UNTIL:
-			if (parse_when(optarg, &options.until_us) < 0)
+			if (option_time(&verb_replay, optarg, &options.until_us) < 0)
 				return verb_misused(&verb_replay);
 			break;
 		case 'h':
@@ -356,9 +342,9 @@ static enum status run(int argc, char *argv[])
 		}
 	}
 	if (verb_check_end(&verb_replay, argc, argv) != STATUS_OK ||
-	    check_options(&options) != STATUS_OK)
+	    replay_check_options(&options) != STATUS_OK)
 		return STATUS_USAGE;
-	return replay(&options);
+	return replay_execute(&options);
 }
 
 const struct verb verb_replay = {
@@ -381,5 +367,5 @@ const struct verb verb_replay = {
 		"\n"
 		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or "
 		"configuration.\n",
-	.run = run,
+	.run = replay_run,
 };

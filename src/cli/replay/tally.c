@@ -25,7 +25,7 @@ int tally_add(struct tally *tally, size_t door, const struct address *source)
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
+static int tally_compare(const void *a, const void *b)
 {
 	const struct tally_item *x = a, *y = b;
 
@@ -40,10 +40,10 @@ void tally_each(struct tally *tally, tally_fn fn, void *userdata)
 
 	if (tally->n_items == 0)
 		return;
-	qsort(tally->items, tally->n_items, sizeof tally->items[0], compare);
+	qsort(tally->items, tally->n_items, sizeof tally->items[0], tally_compare);
 	for (size_t i = 0; i < tally->n_items; i += n) {
 		for (n = 1; i + n < tally->n_items; n++)
-			if (compare(&tally->items[i], &tally->items[i + n]) != 0)
+			if (tally_compare(&tally->items[i], &tally->items[i + n]) != 0)
 				break;
 		fn(userdata, &tally->items[i], n);
 	}

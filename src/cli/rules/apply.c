@@ -27,6 +27,7 @@
 #include "cli/doctor/doctor.h"
 #include "cli/rules/transaction.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/duration.h"
 
 #define LOCK_PATH RUNSTATEDIR "/knocktail-rules.lock"
@@ -37,17 +38,10 @@ enum { MESSAGE_MAX = PROGRAM_PROBLEM_MAX + 128 };
 /* How often taking back is tried, once a second: another program may have the tables locked. */
 enum { TRIES_MAX = 120 };
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* The keeper */
 
-__attribute__((format(printf, 3, 4))) static void say(int fd, char what, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void keeper_say(int fd, char what, const char *format,
+							     ...)
 {
 	char message[MESSAGE_MAX];
 	va_list arguments;
@@ -69,7 +63,7 @@ static void ignore_signals(void)
 		signal(signals[i], SIG_IGN);
 }
 
-static void detach(void)
+static void keeper_detach(void)
 {
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -85,7 +79,7 @@ static void detach(void)
 static bool is_confirmed(int fd, uint64_t deadline_us)
 {
 	for (;;) {
-		uint64_t now = now_us();
+		uint64_t now = clock_us(CLOCK_BOOTTIME);
 		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 		char word;
 		int n;
@@ -100,55 +94,57 @@ static bool is_confirmed(int fd, uint64_t deadline_us)
 	}
 }
 
-static int restore(struct undo *undo)
+static int restore_retrying(struct transaction *transaction)
 {
-	int r = undo_restore(undo);
+	int r = transaction_restore(transaction);
 
 	for (unsigned tries = 1; r < 0 && tries < TRIES_MAX; tries++) {
 		poll(NULL, 0, 1000);
-		r = undo_restore(undo);
+		r = transaction_restore(transaction);
 	}
 	return r;
 }
 
-static void take_back(struct undo *undo, int fd, const char *why)
+static void take_back(struct transaction *transaction, int fd, const char *why)
 {
-	if (restore(undo) < 0) {
-		say(fd, KEEPER_FAILED, "%s, and the rules could not be taken back: %s", why,
-		    undo_problem(undo));
+	if (restore_retrying(transaction) < 0) {
+		keeper_say(fd, KEEPER_FAILED, "%s, and the rules could not be taken back: %s", why,
+			   transaction_problem(transaction));
 		sd_journal_print(LOG_CRIT, "firewall rules could not be taken back: %s",
-				 undo_problem(undo));
+				 transaction_problem(transaction));
 		return;
 	}
-	say(fd, KEEPER_UNDONE, "%s", why);
+	keeper_say(fd, KEEPER_UNDONE, "%s", why);
 	sd_journal_print(LOG_WARNING, "firewall rules taken back: %s", why);
 }
 
-static void keep(struct undo *undo, uint64_t confirm_us, int fd)
+static void keeper_keep(struct transaction *transaction, uint64_t confirm_us, int fd)
 {
 	char why[MESSAGE_MAX];
-	int r = undo_load(undo);
+	int r = transaction_load(transaction);
 
 	if (r < 0) {
 		snprintf(why, sizeof why, "they cannot be loaded: %s",
-			 undo_problem(undo)[0] ? undo_problem(undo) : strerror(-r));
-		take_back(undo, fd, why);
+			 transaction_problem(transaction)[0] ? transaction_problem(transaction)
+							     : strerror(-r));
+		take_back(transaction, fd, why);
 		return;
 	}
-	say(fd, KEEPER_LOADED, " ");
-	if (!is_confirmed(fd, now_us() + confirm_us))
-		take_back(undo, fd, "nobody confirmed them");
-	else if (undo_keep(undo) < 0)
-		say(fd, KEEPER_FAILED, "the rules are loaded, but not for the next start: %s",
-		    undo_problem(undo));
+	keeper_say(fd, KEEPER_LOADED, " ");
+	if (!is_confirmed(fd, clock_us(CLOCK_BOOTTIME) + confirm_us))
+		take_back(transaction, fd, "nobody confirmed them");
+	else if (transaction_keep(transaction) < 0)
+		keeper_say(fd, KEEPER_FAILED,
+			   "the rules are loaded, but not for the next start: %s",
+			   transaction_problem(transaction));
 	else
-		say(fd, KEEPER_KEPT, " ");
+		keeper_say(fd, KEEPER_KEPT, " ");
 }
 
 /* Whoever is asked */
 
 /* What the keeper says; 0: it is gone. */
-static char hear(int fd, char text[static MESSAGE_MAX])
+static char keeper_hear(int fd, char text[static MESSAGE_MAX])
 {
 	ssize_t n = recv(fd, text, MESSAGE_MAX - 1, 0);
 
@@ -159,7 +155,7 @@ static char hear(int fd, char text[static MESSAGE_MAX])
 }
 
 /* Waits for a line from the terminal or for the keeper's word. */
-static void ask(int fd, uint64_t confirm_us)
+static void apply_ask(int fd, uint64_t confirm_us)
 {
 	struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
 				{.fd = fd, .events = POLLIN}};
@@ -176,33 +172,34 @@ static void ask(int fd, uint64_t confirm_us)
 		return;
 	n = read(STDIN_FILENO, line, sizeof line - 1);
 	if (n > 0 && (strcmp(line, "yes\n") == 0 || strcmp(line, "yes") == 0))
-		say(fd, KEEPER_KEPT, "%s", "");
+		keeper_say(fd, KEEPER_KEPT, "%s", "");
 	else
 		shutdown(fd, SHUT_WR);
 }
 
 /* The keeper has been killed: there is nobody else left. */
-static void step_in(struct undo *undo)
+static void step_in(struct transaction *transaction)
 {
 	ignore_signals();
 	fputs("\nknocktail rules: the keeper of the rules is gone; taking them back\n", stderr);
-	if (restore(undo) < 0)
+	if (restore_retrying(transaction) < 0)
 		fprintf(stderr, "knocktail rules: the rules could not be taken back: %s\n",
-			undo_problem(undo));
+			transaction_problem(transaction));
 	else
 		puts("The rules have been taken back.");
 }
 
-static enum status talk(int fd, const struct plan *plan, struct undo *undo, uint64_t confirm_us)
+static enum status apply_talk(int fd, const struct plan *plan, struct transaction *transaction,
+			      uint64_t confirm_us)
 {
 	char text[MESSAGE_MAX];
-	char what = hear(fd, text);
+	char what = keeper_hear(fd, text);
 
 	if (what == KEEPER_LOADED) {
 		if (doctor_examine_rules(plan->config) > 0)
 			puts("With the rules that were there before, that is what comes of it.");
-		ask(fd, confirm_us);
-		what = hear(fd, text);
+		apply_ask(fd, confirm_us);
+		what = keeper_hear(fd, text);
 	}
 	switch (what) {
 	case KEEPER_KEPT:
@@ -216,12 +213,13 @@ static enum status talk(int fd, const struct plan *plan, struct undo *undo, uint
 		fprintf(stderr, "knocktail rules: %s\n", text + 1);
 		return STATUS_FAILED;
 	default:
-		step_in(undo);
+		step_in(transaction);
 		return STATUS_FAILED;
 	}
 }
 
-static enum status load_and_ask(const struct plan *plan, struct undo *undo, uint64_t confirm_us)
+static enum status load_and_ask(const struct plan *plan, struct transaction *transaction,
+				uint64_t confirm_us)
 {
 	enum status status;
 	int fds[2];
@@ -237,8 +235,8 @@ static enum status load_and_ask(const struct plan *plan, struct undo *undo, uint
 		close(fds[0]);
 		/* What the keeper runs holds it, too: what it leaves behind still changes rules. */
 		fcntl(fds[1], F_SETFD, 0);
-		detach();
-		keep(undo, confirm_us, fds[1]);
+		keeper_detach();
+		keeper_keep(transaction, confirm_us, fds[1]);
 		_exit(0);
 	}
 	close(fds[1]);
@@ -247,14 +245,14 @@ static enum status load_and_ask(const struct plan *plan, struct undo *undo, uint
 		close(fds[0]);
 		return STATUS_FAILED;
 	}
-	status = talk(fds[0], plan, undo, confirm_us);
+	status = apply_talk(fds[0], plan, transaction, confirm_us);
 	close(fds[0]);
 	waitpid(pid, NULL, 0);
 	return status;
 }
 
 /* The keeper has it too, and nobody else until both are gone. */
-static int lock(void)
+static int apply_lock(void)
 {
 	int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -270,21 +268,21 @@ static int lock(void)
 
 enum status apply(const struct plan *plan, enum variant variant, uint64_t confirm_us)
 {
-	CLEANUP(cleanup_close) int lock_fd = lock();
+	CLEANUP(cleanup_close) int lock_fd = apply_lock();
 	char problem[PROGRAM_PROBLEM_MAX] = "";
 	enum status status;
-	struct undo *undo;
+	struct transaction *transaction;
 	int r;
 
 	if (lock_fd < 0)
 		return STATUS_FAILED;
-	r = undo_new(plan, variant, &undo, problem);
+	r = transaction_new(plan, variant, &transaction, problem);
 	if (r < 0) {
 		fprintf(stderr, "knocktail rules: nothing was changed: %s\n",
 			problem[0] ? problem : strerror(-r));
 		return STATUS_FAILED;
 	}
-	status = load_and_ask(plan, undo, confirm_us);
-	undo_free(undo);
+	status = load_and_ask(plan, transaction, confirm_us);
+	transaction_free(transaction);
 	return status;
 }

@@ -18,7 +18,7 @@ static const char end_mark[] = "# END knocktail";
 enum { FILE_SIZE_MAX = 4 << 20 };
 
 /* The whole file, to be freed. */
-static int read_file(const char *path, char **ret_text, mode_t *ret_mode)
+static int block_file_read(const char *path, char **ret_text, mode_t *ret_mode)
 {
 	CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat status;
@@ -44,8 +44,8 @@ static bool is_line(const char *line, size_t length, const char *expected)
 }
 
 /* Copies the file's lines, with ours in their place; false: there is no place. */
-static bool merge(const char *old, const char *after, const char *before, const char *text,
-		  FILE *file)
+static bool block_merge(const char *old, const char *after, const char *before, const char *text,
+			FILE *file)
 {
 	bool seen = false, done = false, ours = false;
 
@@ -68,21 +68,21 @@ static bool merge(const char *old, const char *after, const char *before, const 
 	return done && !ours;
 }
 
-int insert_lines(const char *path, const char *after, const char *before, const char *text)
+int managed_block_put(const char *path, const char *after, const char *before, const char *text)
 {
 	char *old CLEANUP(cleanup_free) = NULL, *merged CLEANUP(cleanup_free) = NULL;
 	size_t size;
 	mode_t mode = 0;
 	FILE *file;
 	bool done;
-	int r = read_file(path, &old, &mode);
+	int r = block_file_read(path, &old, &mode);
 
 	if (r < 0)
 		return r;
 	file = open_memstream(&merged, &size);
 	if (!file)
 		return -ENOMEM;
-	done = merge(old, after, before, text, file);
+	done = block_merge(old, after, before, text, file);
 	if (fclose(file) != 0)
 		return -ENOMEM;
 	return done ? block_file_replace(path, merged, size, mode) : -ENOENT;

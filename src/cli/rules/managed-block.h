@@ -5,4 +5,4 @@
  * first after the line `after`, and takes out what had been put there. The file is changed as a
  * whole or not at all. 0; -ENOENT: there is no such file, or there are no such lines; another
  * negative errno. */
-int insert_lines(const char *path, const char *after, const char *before, const char *text);
+int managed_block_put(const char *path, const char *after, const char *before, const char *text);

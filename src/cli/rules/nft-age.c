@@ -36,7 +36,7 @@ static const char *end_of_element(const char *text)
 }
 
 /* "1m59s984ms"; *end is what comes after it. */
-static uint64_t read_span(const char *text, const char **end)
+static uint64_t nft_read_span(const char *text, const char **end)
 {
 	static const struct {
 		const char *name;
@@ -69,7 +69,7 @@ static void put_element(const char *text, const char *end, uint64_t elapsed_us, 
 			FILE *file)
 {
 	const char *at = find_plain(text, end, expires), *rest = text;
-	uint64_t left_us = at ? read_span(at + strlen(expires), &rest) : 0;
+	uint64_t left_us = at ? nft_read_span(at + strlen(expires), &rest) : 0;
 
 	if (at && left_us / 1000 <= elapsed_us / 1000)
 		return;

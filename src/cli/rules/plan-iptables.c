@@ -7,7 +7,7 @@
 #include "config/config.h"
 
 /* Where things go: in a firewall of our own, or among ufw's chains. */
-struct place {
+struct plan_place {
 	const char *prefix; /* of every rule: "-4 ", "-6 " or nothing */
 	const char *input;  /* the chain for what comes in */
 	const char *log;    /* the chain that logs */
@@ -31,8 +31,8 @@ static bool has_port(const struct door *door)
 	return strchr(door->opening.entry, ',') != NULL;
 }
 
-static void put_accept(const struct plan *plan, const struct place *place, enum family family,
-		       FILE *file)
+static void iptables_put_accept(const struct plan *plan, const struct plan_place *place,
+				enum family family, FILE *file)
 {
 	for (size_t i = 0; i < plan->config->n_doors; i++) {
 		const struct door *door = &plan->config->doors[i];
@@ -69,7 +69,7 @@ static void put_chains(const struct plan *plan, const char *before, const char *
 
 /* Packets that have to be logged for the sake of a door's flags, and that conntrack finds invalid:
  * before those are dropped. */
-static void put_odd_flags(const struct plan *plan, const struct place *place, const char *how,
+static void put_odd_flags(const struct plan *plan, const struct plan_place *place, const char *how,
 			  FILE *file)
 {
 	for (size_t i = 0; i < plan->n_flags; i++) {
@@ -81,8 +81,8 @@ static void put_odd_flags(const struct plan *plan, const struct place *place, co
 	}
 }
 
-static void put_log(const struct plan *plan, const struct place *place, enum family family,
-		    FILE *file)
+static void iptables_put_log(const struct plan *plan, const struct plan_place *place,
+			     enum family family, FILE *file)
 {
 	fprintf(file,
 		"%s-A %s -m hashlimit --hashlimit-name %s --hashlimit-mode srcip "
@@ -95,7 +95,7 @@ static void put_log(const struct plan *plan, const struct place *place, enum fam
 	fputs(plan->log_options ? " --log-tcp-options\n" : "\n", file);
 }
 
-static void put_jumps(const struct plan *plan, const struct place *place, FILE *file)
+static void put_jumps(const struct plan *plan, const struct plan_place *place, FILE *file)
 {
 	for (size_t i = 0; i < plan->n_flags; i++) {
 		if (!plan->flags[i].is_new)
@@ -130,11 +130,11 @@ void plan_print_ipset(const struct plan *plan, FILE *file)
 #define INPUT PLAN_IPTABLES_INPUT
 #define LOG   "KNOCKTAIL_LOG"
 
-static const struct place own_places[N_FAMILIES] = {
+static const struct plan_place own_places[N_FAMILIES] = {
 	[FAMILY_IPV4] = {"-4 ", INPUT, LOG},
 	[FAMILY_IPV6] = {"-6 ", INPUT, LOG},
 };
-static const struct place own_place = {"", INPUT, LOG};
+static const struct plan_place own_place = {"", INPUT, LOG};
 
 static const char own_head[] =
 	"# What knocktail needs of iptables and ip6tables, made by `knocktail rules iptables`. "
@@ -175,7 +175,7 @@ static const char own_noise[] =
 	"-6 -A " INPUT " -p ipv6-icmp -s fe80::/10 --icmpv6-type 130 -j ACCEPT\n"
 	"-6 -A " INPUT " -p udp -s fe80::/10 --dport 546 -j ACCEPT\n";
 
-static void put_open(const struct plan *plan, FILE *file)
+static void iptables_put_open(const struct plan *plan, FILE *file)
 {
 	if (plan->open.n_steps > 0)
 		fputs("\n# What is open to everybody.\n", file);
@@ -199,10 +199,10 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 	      "# What keeps the network itself going.\n",
 	      file);
 	fputs(own_noise, file);
-	put_open(plan, file);
+	iptables_put_open(plan, file);
 	fputs("\n# What is open to those who have knocked.\n", file);
 	for (enum family family = 0; family < N_FAMILIES; family++)
-		put_accept(plan, &own_places[family], family, file);
+		iptables_put_accept(plan, &own_places[family], family, file);
 	put_chains(plan, "-A " INPUT " -j ", "", file);
 	fputs("\n# Noise that is not worth a line in the log.\n"
 	      "-4 -A " INPUT " -m addrtype --dst-type BROADCAST -j DROP\n"
@@ -212,14 +212,14 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 	      file);
 	put_jumps(plan, &own_place, file);
 	for (enum family family = 0; family < N_FAMILIES; family++)
-		put_log(plan, &own_places[family], family, file);
+		iptables_put_log(plan, &own_places[family], family, file);
 	fputs("COMMIT\n", file);
 }
 
 #undef INPUT
 #undef LOG
 
-static const struct place ufw_places[N_UFW_PARTS][N_FAMILIES] = {
+static const struct plan_place ufw_places[N_UFW_PARTS][N_FAMILIES] = {
 	{{"", "ufw-before-input", "knocktail-log"}, {"", "ufw6-before-input", "knocktail-log"}},
 	{{"", "ufw-after-input", "knocktail-log"}, {"", "ufw6-after-input", "knocktail-log"}},
 };
@@ -227,7 +227,7 @@ static const struct place ufw_places[N_UFW_PARTS][N_FAMILIES] = {
 void plan_print_ufw_part(const struct plan *plan, enum ufw_part part, enum family family,
 			 FILE *file)
 {
-	const struct place *place = &ufw_places[part][family];
+	const struct plan_place *place = &ufw_places[part][family];
 
 	if (part == UFW_AFTER) {
 		put_jumps(plan, place, file);
@@ -235,9 +235,9 @@ void plan_print_ufw_part(const struct plan *plan, enum ufw_part part, enum famil
 	}
 	fprintf(file, ":%s - [0:0]\n", place->log);
 	put_chains(plan, ":", " - [0:0]", file);
-	put_log(plan, place, family, file);
+	iptables_put_log(plan, place, family, file);
 	put_odd_flags(plan, place, "-I", file);
-	put_accept(plan, place, family, file);
+	iptables_put_accept(plan, place, family, file);
 	put_chains(plan,
 		   family == FAMILY_IPV6 ? "-A ufw6-before-input -j " : "-A ufw-before-input -j ",
 		   "", file);

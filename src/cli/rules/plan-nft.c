@@ -69,7 +69,7 @@ static void put_sets(const struct plan *plan, FILE *file)
 	}
 }
 
-static void put_accept(const struct plan *plan, FILE *file)
+static void nft_put_accept(const struct plan *plan, FILE *file)
 {
 	for (size_t i = 0; i < plan->config->n_doors; i++) {
 		const struct door *door = &plan->config->doors[i];
@@ -110,7 +110,7 @@ static void put_flag_names(uint8_t bits, FILE *file)
 	}
 }
 
-static void put_flags(const struct plan *plan, bool are_new, FILE *file)
+static void nft_put_flags(const struct plan *plan, bool are_new, FILE *file)
 {
 	for (size_t i = 0; i < plan->n_flags; i++) {
 		const struct plan_flags *flags = &plan->flags[i];
@@ -128,7 +128,7 @@ static void put_flags(const struct plan *plan, bool are_new, FILE *file)
 	}
 }
 
-static void put_log(const struct plan *plan, FILE *file)
+static void nft_put_log(const struct plan *plan, FILE *file)
 {
 	const char *flags = plan->log_options ? " flags tcp options" : "";
 	const char *prefix = plan->config->log_prefix;
@@ -230,7 +230,7 @@ static void put_closed(const struct plan *plan, FILE *file)
 	}
 }
 
-static void put_open(const struct plan *plan, FILE *file)
+static void nft_put_open(const struct plan *plan, FILE *file)
 {
 	if (plan->open.n_steps > 0)
 		fputs("\n\t\t# What is open to everybody.\n", file);
@@ -251,21 +251,21 @@ static void put_tables(const struct plan *plan, bool beside, FILE *file)
 	fprintf(file, "\nflush chain inet %s knocktail_input\nflush chain inet %s knocktail_log\n",
 		name.table, name.table);
 	fprintf(file, "\ntable inet %s {\n", name.table);
-	put_log(plan, file);
+	nft_put_log(plan, file);
 	fputs(first_rules, file);
-	put_flags(plan, false, file);
+	nft_put_flags(plan, false, file);
 	fprintf(file, "\t\tct state invalid %s\n", noise);
 	if (!beside)
 		fputs(network_rules, file);
-	put_open(plan, file);
+	nft_put_open(plan, file);
 	fputs("\n\t\t# What is open to those who have knocked.\n", file);
-	put_accept(plan, file);
+	nft_put_accept(plan, file);
 	fprintf(file,
 		"\n\t\t# Noise that is not worth a line in the log.\n"
 		"\t\tfib daddr type { broadcast, multicast, anycast } %s\n"
 		"\n\t\t# The rest is logged, so many lines of each source.\n",
 		noise);
-	put_flags(plan, true, file);
+	nft_put_flags(plan, true, file);
 	fputs("\t\tmeta l4proto udp jump knocktail_log\n", file);
 	if (beside)
 		put_closed(plan, file);

@@ -20,8 +20,8 @@ static const unsigned backends[N_VARIANTS] = {
 	[VARIANT_FIREWALLD] = 1U << BACKEND_NFT | 1U << BACKEND_COMMAND,
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(const struct door *door, const char *format,
-							...)
+__attribute__((format(printf, 2, 3))) static int plan_refuse(const struct door *door,
+							     const char *format, ...)
 {
 	va_list arguments;
 
@@ -62,21 +62,21 @@ static int check_tables(const struct config *config, enum variant variant)
 				continue;
 			nft_name_split(door->opening.set[family], &name);
 			if (variant == VARIANT_FIREWALLD && strcmp(name.table, "firewalld") == 0)
-				return refuse(
+				return plan_refuse(
 					door,
 					"firewalld removes what others put into its table: use "
 					"one of knocktail's own, set = inet knock %s",
 					name.set);
 			if (strcmp(name.family, "inet") != 0)
-				return refuse(door,
-					      "its set is in a table of the family %s: put it "
-					      "into one of inet, which sees IPv4 and IPv6",
-					      name.family);
+				return plan_refuse(door,
+						   "its set is in a table of the family %s: put it "
+						   "into one of inet, which sees IPv4 and IPv6",
+						   name.family);
 			if (*first.table && strcmp(first.table, name.table) != 0)
-				return refuse(door,
-					      "its set is in the table %s and another door's "
-					      "in %s: put all into one",
-					      name.table, first.table);
+				return plan_refuse(door,
+						   "its set is in the table %s and another door's "
+						   "in %s: put all into one",
+						   name.table, first.table);
 			first = name;
 		}
 	}
@@ -91,20 +91,22 @@ static int check_entry(const struct door *door)
 
 	if (door->opening.backend == BACKEND_IPSET && has_port &&
 	    (strncmp(door->opening.entry, "%IP%,", 5) != 0 || strchr(door->opening.entry + 5, ',')))
-		return refuse(door, "which type of set its entry belongs to is not known here");
+		return plan_refuse(door,
+				   "which type of set its entry belongs to is not known here");
 	if (!has_port && door->opening.ports.n_steps == 0)
-		return refuse(door, "which port it opens is not said: ports = 22/tcp for example");
+		return plan_refuse(door,
+				   "which port it opens is not said: ports = 22/tcp for example");
 	return 0;
 }
 
-static int check_door(const struct door *door, enum variant variant)
+static int plan_check_door(const struct door *door, enum variant variant)
 {
 	if (!(backends[variant] & 1U << door->opening.backend))
-		return refuse(door, "rules of %s cannot look up what its backend %s opens",
-			      variant_names[variant],
-			      door->opening.backend == BACKEND_IPSET	  ? "ipset"
-			      : door->opening.backend == BACKEND_IPTABLES ? "iptables"
-									  : "nft");
+		return plan_refuse(door, "rules of %s cannot look up what its backend %s opens",
+				   variant_names[variant],
+				   door->opening.backend == BACKEND_IPSET      ? "ipset"
+				   : door->opening.backend == BACKEND_IPTABLES ? "iptables"
+									       : "nft");
 	if (door->opening.backend == BACKEND_IPSET || door->opening.backend == BACKEND_NFT)
 		return any_set(door) ? check_entry(door) : -EINVAL;
 	return 0;
@@ -129,17 +131,17 @@ int plan_make(const struct config *config, const struct sequence *open, enum var
 	bool is_nft = variant == VARIANT_NFT || variant == VARIANT_FIREWALLD;
 
 	if (!is_nft && variant != VARIANT_IPSET && strlen(config->log_prefix) > IPTABLES_PREFIX_MAX)
-		return refuse(NULL,
-			      "log_prefix is longer than the %d characters that iptables takes",
-			      IPTABLES_PREFIX_MAX);
+		return plan_refuse(
+			NULL, "log_prefix is longer than the %d characters that iptables takes",
+			IPTABLES_PREFIX_MAX);
 	if (is_nft && strpbrk(config->log_prefix, "\"$"))
-		return refuse(NULL, "nft takes no log_prefix that holds a '\"' or a '$'");
+		return plan_refuse(NULL, "nft takes no log_prefix that holds a '\"' or a '$'");
 	/* New connections are always logged: a SYN to a foreign port breaks a knock. */
 	add_flags(&plan, TCP_FLAG_SYN, TCP_FLAG_ACK);
 	for (size_t i = 0; i < config->n_doors; i++) {
 		const struct filter *filter = &config->doors[i].knock.filter;
 
-		if (check_door(&config->doors[i], variant) < 0)
+		if (plan_check_door(&config->doors[i], variant) < 0)
 			return -EINVAL;
 		plan.log_options = plan.log_options || (config->doors[i].auth & AUTH_SPA);
 		/* "syn" alone: what comes first of all is a SYN without ACK. */

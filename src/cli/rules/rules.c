@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/common/config.h"
+#include "cli/common/options.h"
 #include "cli/rules/apply.h"
 #include "cli/rules/plan.h"
 #include "cli/verb.h"
@@ -16,7 +17,7 @@
 
 #define US_PER_S UINT64_C(1000000)
 
-struct options {
+struct rules_options {
 	const char *config;
 	enum variant variant;
 	struct sequence open;
@@ -32,7 +33,7 @@ static void (*const printers[N_VARIANTS])(const struct plan *plan, FILE *file) =
 	[VARIANT_FIREWALLD] = plan_print_firewalld,
 };
 
-static enum status rules(const struct options *options)
+static enum status rules_execute(const struct rules_options *options)
 {
 	struct config *config;
 	enum status status = verb_load_config(options->config, &config);
@@ -61,15 +62,7 @@ static int parse_open(const char *text, struct sequence *ret)
 	return -EINVAL;
 }
 
-static int parse_confirm(const char *text, uint64_t *ret)
-{
-	if (duration_parse(text, ret) == 0 && *ret >= US_PER_S && *ret <= 3600 * US_PER_S)
-		return 0;
-	fprintf(stderr, "knocktail rules: '%s' is no time span from 1s to 1h\n", text);
-	return -EINVAL;
-}
-
-static enum status parse_variant(int argc, char *argv[], struct options *options)
+static enum status parse_variant(int argc, char *argv[], struct rules_options *options)
 {
 	const char *name;
 
@@ -87,7 +80,7 @@ static enum status parse_variant(int argc, char *argv[], struct options *options
 	return verb_check_end(&verb_rules, argc, argv);
 }
 
-static enum status run(int argc, char *argv[])
+static enum status rules_run(int argc, char *argv[])
 {
 	enum { OPTION_OPEN = 256, OPTION_APPLY, OPTION_CONFIRM };
 	static const struct option long_options[] = {
@@ -98,7 +91,7 @@ static enum status run(int argc, char *argv[])
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	struct options options = {.config = KNOCKTAIL_CONF, .confirm_us = 60 * US_PER_S};
+	struct rules_options options = {.config = KNOCKTAIL_CONF, .confirm_us = 60 * US_PER_S};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
@@ -114,7 +107,7 @@ static enum status run(int argc, char *argv[])
 			options.apply = true;
 			break;
 		case OPTION_CONFIRM:
-			if (parse_confirm(optarg, &options.confirm_us) < 0)
+			if (option_span(&verb_rules, optarg, &options.confirm_us) < 0)
 				return verb_misused(&verb_rules);
 			break;
 		case 'h':
@@ -125,7 +118,7 @@ static enum status run(int argc, char *argv[])
 	}
 	if (parse_variant(argc, argv, &options) != STATUS_OK)
 		return STATUS_USAGE;
-	return rules(&options);
+	return rules_execute(&options);
 }
 
 const struct verb verb_rules = {
@@ -144,5 +137,5 @@ const struct verb verb_rules = {
 		"\n"
 		"Exit status: 0 printed, or loaded and kept; 1 not, or taken back; 2 bad usage or\n"
 		"configuration.\n",
-	.run = run,
+	.run = rules_run,
 };

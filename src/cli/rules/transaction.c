@@ -9,12 +9,14 @@
 #include "cli/rules/managed-block.h"
 #include "cli/rules/nft-age.h"
 #include "config/config.h"
-#include "ruleset/ruleset.h"
+#include "ruleset/nft-owner.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/programs.h"
 
 #define UFW_DIRECTORY "/etc/ufw"
 
-struct undo {
+struct transaction {
 	const struct plan *plan;
 	enum variant variant;
 	char *tables[N_FAMILIES]; /* iptables: the table filter */
@@ -26,22 +28,23 @@ struct undo {
 	char problem[PROGRAM_PROBLEM_MAX];
 };
 
-static const char nft_program[] = "/usr/sbin/nft";
-static const char *const save_programs[N_FAMILIES] = {"/usr/sbin/iptables-save",
-						      "/usr/sbin/ip6tables-save"};
-static const char *const restore_programs[N_FAMILIES] = {"/usr/sbin/iptables-restore",
-							 "/usr/sbin/ip6tables-restore"};
+static const char *const save_programs[N_FAMILIES] = {PROGRAM_IPTABLES_SAVE,
+						      PROGRAM_IP6TABLES_SAVE};
+static const char *const restore_programs[N_FAMILIES] = {PROGRAM_IPTABLES_RESTORE,
+							 PROGRAM_IP6TABLES_RESTORE};
 
-/* Runs it; 0, or a negative errno with the undo's problem written. */
-static int run(struct undo *undo, const char *const argv[], const char *input, char **ret_output)
+/* Runs it; 0, or a negative errno with the transaction's problem written. */
+static int transaction_run(struct transaction *transaction, const char *const argv[],
+			   const char *input, char **ret_output)
 {
-	int r = program_run(argv, input, ret_output, undo->problem);
+	int r = program_run(argv, input, ret_output, transaction->problem);
 
 	return r > 0 ? -EIO : r;
 }
 
 /* What one of the printers writes, to be freed; NULL: no memory. */
-static char *print(const struct plan *plan, void (*printer)(const struct plan *plan, FILE *file))
+static char *plan_to_text(const struct plan *plan,
+			  void (*printer)(const struct plan *plan, FILE *file))
 {
 	char *text = NULL;
 	size_t size;
@@ -76,9 +79,9 @@ static char *print_ufw(const struct plan *plan, enum family family)
 
 /* iptables, ipset, ufw */
 
-static bool had_set(const struct undo *undo, const char *name)
+static bool had_set(const struct transaction *transaction, const char *name)
 {
-	const char *line = undo->sets;
+	const char *line = transaction->sets;
 	size_t length = strlen(name);
 
 	while (*line) {
@@ -91,33 +94,34 @@ static bool had_set(const struct undo *undo, const char *name)
 	return false;
 }
 
-static int save_sets(struct undo *undo)
+static int save_sets(struct transaction *transaction)
 {
-	return run(undo, (const char *const[]){"/usr/sbin/ipset", "list", "-n", NULL}, NULL,
-		   &undo->sets);
+	return transaction_run(transaction,
+			       (const char *const[]){PROGRAM_IPSET, "list", "-n", NULL}, NULL,
+			       &transaction->sets);
 }
 
 /* Whether nft has the table, and whether it is one that iptables can put back. */
-static int look_for_table(struct undo *undo, enum family family)
+static int look_for_table(struct transaction *transaction, enum family family)
 {
 	static const char *const names[N_FAMILIES] = {"ip", "ip6"};
-	const char *const argv[] = {nft_program,   "-j",     "list", "table",
+	const char *const argv[] = {PROGRAM_NFT,   "-j",     "list", "table",
 				    names[family], "filter", NULL};
 	char *json CLEANUP(cleanup_free) = NULL;
 	int r;
 
-	if (access(nft_program, X_OK) < 0)
+	if (access(PROGRAM_NFT, X_OK) < 0)
 		return 0;
-	r = program_run(argv, NULL, &json, undo->problem);
+	r = program_run(argv, NULL, &json, transaction->problem);
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		undo->was_absent[family] = strstr(undo->problem, "No such file");
-		return undo->was_absent[family] ? 0 : -EIO;
+		transaction->was_absent[family] = strstr(transaction->problem, "No such file");
+		return transaction->was_absent[family] ? 0 : -EIO;
 	}
 	if (!ruleset_is_foreign(json, names[family], "filter"))
 		return 0;
-	snprintf(undo->problem, sizeof undo->problem,
+	snprintf(transaction->problem, sizeof transaction->problem,
 		 "the table %s filter is nft's, and iptables could not put it back: use doors of "
 		 "the backend nft and `knocktail rules nft`",
 		 names[family]);
@@ -125,126 +129,140 @@ static int look_for_table(struct undo *undo, enum family family)
 }
 
 /* What is saved is tested, for what cannot be put back must not be taken away. */
-static int save_tables(struct undo *undo)
+static int save_tables(struct transaction *transaction)
 {
-	int r = save_sets(undo);
+	int r = save_sets(transaction);
 
 	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++) {
-		r = look_for_table(undo, family);
+		r = look_for_table(transaction, family);
 		if (r < 0)
 			break;
-		r = run(undo,
+		r = transaction_run(
+			transaction,
 			(const char *const[]){save_programs[family], "-c", "-t", "filter", NULL},
-			NULL, &undo->tables[family]);
+			NULL, &transaction->tables[family]);
 		if (r == 0)
-			r = run(undo,
+			r = transaction_run(
+				transaction,
 				(const char *const[]){restore_programs[family], "--test", NULL},
-				undo->tables[family], NULL);
+				transaction->tables[family], NULL);
 	}
 	return r;
 }
 
-static int load_sets(struct undo *undo)
+static int load_sets(struct transaction *transaction)
 {
-	char *text CLEANUP(cleanup_free) = print(undo->plan, plan_print_ipset);
+	char *text CLEANUP(cleanup_free) = plan_to_text(transaction->plan, plan_print_ipset);
 
 	if (!text)
 		return -ENOMEM;
-	return run(undo, (const char *const[]){"/usr/sbin/ipset", "-exist", "restore", NULL}, text,
-		   NULL);
+	return transaction_run(transaction,
+			       (const char *const[]){PROGRAM_IPSET, "-exist", "restore", NULL},
+			       text, NULL);
 }
 
-static int load_table(struct undo *undo, enum family family, const char *text)
+static int load_table(struct transaction *transaction, enum family family, const char *text)
 {
-	return run(undo,
-		   (const char *const[]){restore_programs[family], "-w", "5", "--noflush", NULL},
-		   text, NULL);
+	return transaction_run(
+		transaction,
+		(const char *const[]){restore_programs[family], "-w", "5", "--noflush", NULL}, text,
+		NULL);
 }
 
 /* What has been loaded before is replaced, but for the jump that leads there, which would be there
  * twice, and log twice. */
-static int load_own_table(struct undo *undo, enum family family)
+static int load_own_table(struct transaction *transaction, enum family family)
 {
-	char *text CLEANUP(cleanup_free) = print(undo->plan, plan_print_iptables);
+	char *text CLEANUP(cleanup_free) = plan_to_text(transaction->plan, plan_print_iptables);
 	char *jump;
 
 	if (!text)
 		return -ENOMEM;
 	jump = strstr(text, "\n" PLAN_IPTABLES_JUMP "\n");
-	if (jump && strstr(undo->tables[family], "] " PLAN_IPTABLES_JUMP "\n"))
+	if (jump && strstr(transaction->tables[family], "] " PLAN_IPTABLES_JUMP "\n"))
 		jump[1] = '#';
-	return load_table(undo, family, text);
+	return load_table(transaction, family, text);
 }
 
-static int load_tables(struct undo *undo)
+static int load_tables(struct transaction *transaction)
 {
-	int r = load_sets(undo);
+	int r = load_sets(transaction);
 
 	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
-		r = load_own_table(undo, family);
+		r = load_own_table(transaction, family);
 	return r;
 }
 
-static int load_ufw(struct undo *undo)
+static int load_ufw(struct transaction *transaction)
 {
-	int r = load_sets(undo);
+	int r = load_sets(transaction);
 
 	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++) {
-		char *text CLEANUP(cleanup_free) = print_ufw(undo->plan, family);
+		char *text CLEANUP(cleanup_free) = print_ufw(transaction->plan, family);
 
-		r = text ? load_table(undo, family, text) : -ENOMEM;
+		r = text ? load_table(transaction, family, text) : -ENOMEM;
 	}
 	return r;
 }
 
-static int restore_sets(struct undo *undo)
+/* Whether loading may have made the set: it is one of ours, and was not there. */
+static bool may_have_made(const struct transaction *transaction, size_t door, enum family family)
 {
+	const struct opening *opening = &transaction->plan->config->doors[door].opening;
+
+	return opening->backend == BACKEND_IPSET && opening->set[family] &&
+	       plan_is_first(transaction->plan, door, family) &&
+	       !had_set(transaction, opening->set[family]);
+}
+
+/* What could not be made cannot be destroyed, and need not be. */
+static int destroy_set(struct transaction *transaction, const char *name)
+{
+	const char *const argv[] = {PROGRAM_IPSET, "destroy", name, NULL};
+
+	if (program_run(argv, NULL, NULL, transaction->problem) == 0 ||
+	    strstr(transaction->problem, "does not exist"))
+		return 0;
+	return -EIO;
+}
+
+static int restore_sets(struct transaction *transaction)
+{
+	const struct config *config = transaction->plan->config;
 	int r = 0;
 
-	for (size_t i = 0; i < undo->plan->config->n_doors; i++) {
-		const struct door *door = &undo->plan->config->doors[i];
-
-		for (enum family family = 0; family < N_FAMILIES; family++) {
-			const char *const argv[] = {"/usr/sbin/ipset", "destroy",
-						    door->opening.set[family], NULL};
-			int error = 0;
-
-			if (door->opening.backend == BACKEND_IPSET && door->opening.set[family] &&
-			    plan_is_first(undo->plan, i, family) &&
-			    !had_set(undo, door->opening.set[family]))
-				error = program_run(argv, NULL, NULL, undo->problem);
-			/* What could not be made cannot be destroyed. */
-			if (error != 0 && !strstr(undo->problem, "does not exist"))
+	for (size_t i = 0; i < config->n_doors; i++)
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			if (may_have_made(transaction, i, family) &&
+			    destroy_set(transaction, config->doors[i].opening.set[family]) < 0)
 				r = -EIO;
-		}
-	}
 	return r;
 }
 
-static int restore_tables(struct undo *undo)
+static int restore_tables(struct transaction *transaction)
 {
 	int r = 0;
 
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		int error =
-			run(undo,
-			    (const char *const[]){restore_programs[family], "-w", "5", "-c", NULL},
-			    undo->tables[family], NULL);
+		int error = transaction_run(
+			transaction,
+			(const char *const[]){restore_programs[family], "-w", "5", "-c", NULL},
+			transaction->tables[family], NULL);
 
 		/* It accepts everything now, and is as good as gone if that cannot be done. */
-		if (error == 0 && undo->was_absent[family])
-			program_run((const char *const[]){nft_program, "delete", "table",
+		if (error == 0 && transaction->was_absent[family])
+			program_run((const char *const[]){PROGRAM_NFT, "delete", "table",
 							  family == FAMILY_IPV6 ? "ip6" : "ip",
 							  "filter", NULL},
-				    NULL, NULL, undo->problem);
+				    NULL, NULL, transaction->problem);
 		if (r == 0)
 			r = error;
 	}
-	return r == 0 ? restore_sets(undo) : r;
+	return r == 0 ? restore_sets(transaction) : r;
 }
 
 /* Puts ufw's part before the COMMIT of the table filter, in place of an earlier one. */
-static int keep_ufw(struct undo *undo)
+static int keep_ufw(struct transaction *transaction)
 {
 	static const char *const files[N_UFW_PARTS][N_FAMILIES] = {
 		{UFW_DIRECTORY "/before.rules", UFW_DIRECTORY "/before6.rules"},
@@ -260,13 +278,13 @@ static int keep_ufw(struct undo *undo)
 
 			if (!file)
 				return -ENOMEM;
-			plan_print_ufw_part(undo->plan, part, family, file);
+			plan_print_ufw_part(transaction->plan, part, family, file);
 			if (fclose(file) != 0)
 				return -ENOMEM;
-			r = insert_lines(files[part][family], "*filter", "COMMIT", text);
+			r = managed_block_put(files[part][family], "*filter", "COMMIT", text);
 			if (r < 0) {
-				snprintf(undo->problem, sizeof undo->problem, "%s: %s",
-					 files[part][family], strerror(-r));
+				snprintf(transaction->problem, sizeof transaction->problem,
+					 "%s: %s", files[part][family], strerror(-r));
 				return r;
 			}
 		}
@@ -275,69 +293,66 @@ static int keep_ufw(struct undo *undo)
 
 /* nft */
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static int save_nft(struct undo *undo)
+static int save_nft(struct transaction *transaction)
 {
 	const char *table;
 	int r;
 
-	plan_nft_table(undo->plan, &undo->nft);
-	table = undo->nft.table;
-	undo->nft_age_us = now_us();
-	r = program_run((const char *const[]){nft_program, "list", "table", "inet", table, NULL},
-			NULL, &undo->nft_table, undo->problem);
+	plan_nft_table(transaction->plan, &transaction->nft);
+	table = transaction->nft.table;
+	transaction->nft_age_us = clock_us(CLOCK_BOOTTIME);
+	r = program_run((const char *const[]){PROGRAM_NFT, "list", "table", "inet", table, NULL},
+			NULL, &transaction->nft_table, transaction->problem);
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		free(undo->nft_table);
-		undo->nft_table = NULL;
-		if (!strstr(undo->problem, "No such file"))
+		free(transaction->nft_table);
+		transaction->nft_table = NULL;
+		if (!strstr(transaction->problem, "No such file"))
 			return -EIO;
 		return 0;
 	}
-	return run(undo, (const char *const[]){nft_program, "-c", "-f", "-", NULL}, undo->nft_table,
-		   NULL);
+	return transaction_run(transaction,
+			       (const char *const[]){PROGRAM_NFT, "-c", "-f", "-", NULL},
+			       transaction->nft_table, NULL);
 }
 
-static int load_nft(struct undo *undo)
+static int load_nft(struct transaction *transaction)
 {
-	char *text CLEANUP(cleanup_free) = print(
-		undo->plan, undo->variant == VARIANT_NFT ? plan_print_nft : plan_print_firewalld);
+	char *text CLEANUP(cleanup_free) = plan_to_text(
+		transaction->plan,
+		transaction->variant == VARIANT_NFT ? plan_print_nft : plan_print_firewalld);
 
 	if (!text)
 		return -ENOMEM;
-	return run(undo, (const char *const[]){nft_program, "-f", "-", NULL}, text, NULL);
+	return transaction_run(transaction, (const char *const[]){PROGRAM_NFT, "-f", "-", NULL},
+			       text, NULL);
 }
 
 /* One transaction: there is no moment with half a table. */
-static int restore_nft(struct undo *undo)
+static int restore_nft(struct transaction *transaction)
 {
 	char *text CLEANUP(cleanup_free) = NULL;
 	char *table CLEANUP(cleanup_free) =
-		nft_age(undo->nft_table ? undo->nft_table : "", now_us() - undo->nft_age_us);
+		nft_age(transaction->nft_table ? transaction->nft_table : "",
+			clock_us(CLOCK_BOOTTIME) - transaction->nft_age_us);
 
 	if (!table)
 		return -ENOMEM;
-	if (asprintf(&text, "add table inet %s\ndelete table inet %s\n%s", undo->nft.table,
-		     undo->nft.table, table) < 0) {
+	if (asprintf(&text, "add table inet %s\ndelete table inet %s\n%s", transaction->nft.table,
+		     transaction->nft.table, table) < 0) {
 		text = NULL;
 		return -ENOMEM;
 	}
-	return run(undo, (const char *const[]){nft_program, "-f", "-", NULL}, text, NULL);
+	return transaction_run(transaction, (const char *const[]){PROGRAM_NFT, "-f", "-", NULL},
+			       text, NULL);
 }
 
 static const struct method {
-	int (*save)(struct undo *undo);
-	int (*load)(struct undo *undo);
-	int (*restore)(struct undo *undo);
-	int (*keep)(struct undo *undo); /* NULL: nothing */
+	int (*save)(struct transaction *transaction);
+	int (*load)(struct transaction *transaction);
+	int (*restore)(struct transaction *transaction);
+	int (*keep)(struct transaction *transaction); /* NULL: nothing */
 } methods[N_VARIANTS] = {
 	[VARIANT_IPSET] = {save_sets, load_sets, restore_sets, NULL},
 	[VARIANT_IPTABLES] = {save_tables, load_tables, restore_tables, NULL},
@@ -346,54 +361,55 @@ static const struct method {
 	[VARIANT_FIREWALLD] = {save_nft, load_nft, restore_nft, NULL},
 };
 
-int undo_new(const struct plan *plan, enum variant variant, struct undo **ret,
-	     char problem[static PROGRAM_PROBLEM_MAX])
+int transaction_new(const struct plan *plan, enum variant variant, struct transaction **ret,
+		    char problem[static PROGRAM_PROBLEM_MAX])
 {
-	struct undo *undo = calloc(1, sizeof *undo);
+	struct transaction *transaction = calloc(1, sizeof *transaction);
 	int r;
 
-	if (!undo)
+	if (!transaction)
 		return -ENOMEM;
-	undo->plan = plan;
-	undo->variant = variant;
-	r = methods[variant].save(undo);
+	transaction->plan = plan;
+	transaction->variant = variant;
+	r = methods[variant].save(transaction);
 	if (r < 0) {
-		memcpy(problem, undo->problem, PROGRAM_PROBLEM_MAX);
-		undo_free(undo);
+		memcpy(problem, transaction->problem, PROGRAM_PROBLEM_MAX);
+		transaction_free(transaction);
 		return r;
 	}
-	*ret = undo;
+	*ret = transaction;
 	return 0;
 }
 
-struct undo *undo_free(struct undo *undo)
+struct transaction *transaction_free(struct transaction *transaction)
 {
-	if (!undo)
+	if (!transaction)
 		return NULL;
 	for (enum family family = 0; family < N_FAMILIES; family++)
-		free(undo->tables[family]);
-	free(undo->sets);
-	free(undo->nft_table);
-	free(undo);
+		free(transaction->tables[family]);
+	free(transaction->sets);
+	free(transaction->nft_table);
+	free(transaction);
 	return NULL;
 }
 
-int undo_load(struct undo *undo)
+int transaction_load(struct transaction *transaction)
 {
-	return methods[undo->variant].load(undo);
+	return methods[transaction->variant].load(transaction);
 }
 
-int undo_restore(struct undo *undo)
+int transaction_restore(struct transaction *transaction)
 {
-	return methods[undo->variant].restore(undo);
+	return methods[transaction->variant].restore(transaction);
 }
 
-int undo_keep(struct undo *undo)
+int transaction_keep(struct transaction *transaction)
 {
-	return methods[undo->variant].keep ? methods[undo->variant].keep(undo) : 0;
+	return methods[transaction->variant].keep ? methods[transaction->variant].keep(transaction)
+						  : 0;
 }
 
-const char *undo_problem(const struct undo *undo)
+const char *transaction_problem(const struct transaction *transaction)
 {
-	return undo->problem;
+	return transaction->problem;
 }

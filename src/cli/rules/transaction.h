@@ -4,22 +4,22 @@
 #include "cli/rules/plan.h"
 #include "util/program.h"
 
-struct undo;
+struct transaction;
 
-/* Each returns 0 or a negative errno, with undo_problem() in words.
+/* Each returns 0 or a negative errno, with transaction_problem() in words.
  *
  * Notes what is there. Nothing is changed. */
-int undo_new(const struct plan *plan, enum variant variant, struct undo **ret,
-	     char problem[static PROGRAM_PROBLEM_MAX]);
-struct undo *undo_free(struct undo *undo);
+int transaction_new(const struct plan *plan, enum variant variant, struct transaction **ret,
+		    char problem[static PROGRAM_PROBLEM_MAX]);
+struct transaction *transaction_free(struct transaction *transaction);
 
 /* Loads the rules. If it fails, some of them may have been loaded. */
-int undo_load(struct undo *undo);
+int transaction_load(struct transaction *transaction);
 
 /* Puts back what was there, however far loading has come; goes on if a part of that fails. */
-int undo_restore(struct undo *undo);
+int transaction_restore(struct transaction *transaction);
 
 /* Does what keeps the rules beyond the firewall's next start, where that is ours to do. */
-int undo_keep(struct undo *undo);
+int transaction_keep(struct transaction *transaction);
 
-const char *undo_problem(const struct undo *undo);
+const char *transaction_problem(const struct transaction *transaction);

@@ -7,12 +7,9 @@
 #include <systemd/sd-bus.h>
 #include <time.h>
 
+#include "bus-names.h"
 #include "cli/common/timestamp.h"
 #include "util/cleanup.h"
-
-static const char service[] = "org.knocktail";
-static const char object_path[] = "/org/knocktail";
-static const char interface[] = "org.knocktail.Manager1";
 
 /* How soon to look for a bus that has gone. */
 #define AGAIN_US UINT64_C(1000000)
@@ -28,8 +25,8 @@ struct watch_bus {
 
 DEFINE_CLEANUP(struct watch_bus *, watch_bus_free)
 
-static void tell(struct watch_bus *bus, enum watch_change change, const char *door,
-		 const char *source, const char *user, uint64_t deadline_us)
+static void watch_bus_report(struct watch_bus *bus, enum watch_change change, const char *door,
+			     const char *source, const char *user, uint64_t deadline_us)
 {
 	struct watch_door told = {.opened_us = when_now_us(), .deadline_us = deadline_us};
 
@@ -56,20 +53,19 @@ static int on_list(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_is_method_error(reply, NULL))
 		return 0;
 	set_joined(bus, true);
-	if (sd_bus_message_enter_container(reply, 'a', "(sssts)") < 0)
+	if (sd_bus_message_enter_container(reply, 'a', BUS_ROW) < 0)
 		return 0;
-	while (sd_bus_message_read(reply, "(sssts)", &door, &source, &user, &deadline_us, &state) >
-	       0)
-		tell(bus, WATCH_LISTED, door, source, user, deadline_us);
+	while (sd_bus_message_read(reply, BUS_ROW, &door, &source, &user, &deadline_us, &state) > 0)
+		watch_bus_report(bus, WATCH_LISTED, door, source, user, deadline_us);
 	return 0;
 }
 
-static void ask(struct watch_bus *bus)
+static void watch_bus_ask(struct watch_bus *bus)
 {
 	sd_bus_message *call = NULL;
 
-	if (sd_bus_message_new_method_call(bus->connection, &call, service, object_path, interface,
-					   "List") >= 0 &&
+	if (sd_bus_message_new_method_call(bus->connection, &call, BUS_NAME, BUS_PATH,
+					   BUS_INTERFACE, "List") >= 0 &&
 	    sd_bus_message_set_auto_start(call, false) >= 0)
 		sd_bus_call_async(bus->connection, NULL, call, on_list, bus, 0);
 	sd_bus_message_unref(call);
@@ -82,7 +78,7 @@ static int on_opened(sd_bus_message *signal, void *userdata, sd_bus_error *error
 
 	(void)error;
 	if (sd_bus_message_read(signal, "ssst", &door, &source, &user, &deadline_us) > 0)
-		tell(userdata, WATCH_OPENED, door, source, user, deadline_us);
+		watch_bus_report(userdata, WATCH_OPENED, door, source, user, deadline_us);
 	return 0;
 }
 
@@ -92,7 +88,7 @@ static int on_closed(sd_bus_message *signal, void *userdata, sd_bus_error *error
 
 	(void)error;
 	if (sd_bus_message_read(signal, "ss", &door, &source) > 0)
-		tell(userdata, WATCH_CLOSED, door, source, "", 0);
+		watch_bus_report(userdata, WATCH_CLOSED, door, source, "", 0);
 	return 0;
 }
 
@@ -108,11 +104,11 @@ static int on_owner(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 	if (*old)
 		set_joined(bus, false);
 	if (*new)
-		ask(bus);
+		watch_bus_ask(bus);
 	return 0;
 }
 
-static void try_again(struct watch_bus *bus)
+static void watch_bus_retry(struct watch_bus *bus)
 {
 	uint64_t now_us;
 
@@ -128,11 +124,11 @@ static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error 
 	(void)signal;
 	(void)error;
 	set_joined(bus, false);
-	try_again(bus);
+	watch_bus_retry(bus);
 	return 0;
 }
 
-static void disconnect(struct watch_bus *bus)
+static void watch_bus_disconnect(struct watch_bus *bus)
 {
 	if (bus->connection)
 		sd_bus_detach_event(bus->connection);
@@ -140,21 +136,21 @@ static void disconnect(struct watch_bus *bus)
 }
 
 /* The signals are asked for before the list, so that nothing falls between them. */
-static int start(struct watch_bus *bus)
+static int watch_bus_start(struct watch_bus *bus)
 {
 	sd_bus *connection = bus->connection;
-	int r = sd_bus_match_signal_async(connection, NULL, service, object_path, interface,
+	int r = sd_bus_match_signal_async(connection, NULL, BUS_NAME, BUS_PATH, BUS_INTERFACE,
 					  "Opened", on_opened, NULL, bus);
 
 	if (r >= 0)
-		r = sd_bus_match_signal_async(connection, NULL, service, object_path, interface,
+		r = sd_bus_match_signal_async(connection, NULL, BUS_NAME, BUS_PATH, BUS_INTERFACE,
 					      "Closed", on_closed, NULL, bus);
 	if (r >= 0)
 		r = sd_bus_add_match_async(
 			connection, NULL,
 			"type='signal',sender='org.freedesktop.DBus',"
 			"path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
-			"member='NameOwnerChanged',arg0='org.knocktail'",
+			"member='NameOwnerChanged',arg0='" BUS_NAME "'",
 			on_owner, NULL, bus);
 	if (r >= 0)
 		r = sd_bus_match_signal(connection, NULL, NULL, "/org/freedesktop/DBus/Local",
@@ -163,18 +159,18 @@ static int start(struct watch_bus *bus)
 	return r < 0 ? r : sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL);
 }
 
-static void connect_bus(struct watch_bus *bus)
+static void watch_bus_connect(struct watch_bus *bus)
 {
 	int r = sd_bus_open_system(&bus->connection);
 
 	if (r >= 0)
-		r = start(bus);
+		r = watch_bus_start(bus);
 	if (r >= 0) {
-		ask(bus);
+		watch_bus_ask(bus);
 		return;
 	}
-	disconnect(bus);
-	try_again(bus);
+	watch_bus_disconnect(bus);
+	watch_bus_retry(bus);
 }
 
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
@@ -183,8 +179,8 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 
 	(void)source;
 	(void)time_us;
-	disconnect(bus);
-	connect_bus(bus);
+	watch_bus_disconnect(bus);
+	watch_bus_connect(bus);
 	return 0;
 }
 
@@ -203,7 +199,7 @@ int watch_bus_new(sd_event *event, watch_bus_fn fn, void *userdata, struct watch
 		r = sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
-	connect_bus(bus);
+	watch_bus_connect(bus);
 	*ret = TAKE_PTR(bus);
 	return 0;
 }
@@ -211,13 +207,13 @@ int watch_bus_new(sd_event *event, watch_bus_fn fn, void *userdata, struct watch
 void watch_bus_list(struct watch_bus *bus)
 {
 	if (bus->joined)
-		ask(bus);
+		watch_bus_ask(bus);
 }
 
 struct watch_bus *watch_bus_free(struct watch_bus *bus)
 {
 	if (bus) {
-		disconnect(bus);
+		watch_bus_disconnect(bus);
 		sd_event_source_unref(bus->timer);
 		sd_event_unref(bus->event);
 		free(bus);

@@ -56,7 +56,7 @@ void watch_expire(struct watch_model *model, uint64_t before_us)
 			model->knocks[i].at_us = 0;
 }
 
-static size_t find_door(const struct watch_model *model, const char *door, const char *source)
+static size_t model_find_door(const struct watch_model *model, const char *door, const char *source)
 {
 	size_t i;
 
@@ -69,7 +69,7 @@ static size_t find_door(const struct watch_model *model, const char *door, const
 
 void watch_open(struct watch_model *model, const struct watch_door *door)
 {
-	size_t i = find_door(model, door->door, door->source);
+	size_t i = model_find_door(model, door->door, door->source);
 
 	if (i == WATCH_DOORS) {
 		model->n_doors_left_out++;
@@ -82,7 +82,7 @@ void watch_open(struct watch_model *model, const struct watch_door *door)
 
 void watch_close(struct watch_model *model, const char *door, const char *source)
 {
-	size_t i = find_door(model, door, source);
+	size_t i = model_find_door(model, door, source);
 
 	if (i < model->n_doors) {
 		model->n_doors--;

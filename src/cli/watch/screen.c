@@ -57,8 +57,8 @@ struct drawing {
 };
 
 /* One line, cut to the terminal's width, in one colour. Beyond the last row nothing is drawn. */
-__attribute__((format(printf, 3, 4))) static void draw(struct drawing *drawing, enum colour colour,
-						       const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+draw_line(struct drawing *drawing, enum colour colour, const char *format, ...)
 {
 	char text[512];
 	va_list arguments;
@@ -76,7 +76,7 @@ __attribute__((format(printf, 3, 4))) static void draw(struct drawing *drawing, 
 	       colour == COLOUR_NONE ? "" : output_colour(COLOUR_NONE));
 }
 
-static void measure(struct drawing *drawing)
+static void drawing_measure(struct drawing *drawing)
 {
 	struct winsize size;
 
@@ -104,29 +104,30 @@ static void draw_doors(struct drawing *drawing, const struct watch_model *model,
 {
 	size_t room = drawing->rows / 3, i;
 
-	draw(drawing, COLOUR_BOLD, "Open doors: %zu", model->n_doors + model->n_doors_left_out);
+	draw_line(drawing, COLOUR_BOLD, "Open doors: %zu",
+		  model->n_doors + model->n_doors_left_out);
 	for (i = 0; i < model->n_doors && i < room; i++) {
 		const struct watch_door *door = &model->doors[i];
 		uint64_t left_us = door->deadline_us > now_us ? door->deadline_us - now_us : 0;
 		char left[TIME_TEXT_MAX], bar[24];
 
 		fill_bar(bar, 20, left_us, door->deadline_us - door->opened_us);
-		draw(drawing, left_us < 5000000 ? COLOUR_NOTE : COLOUR_GOOD,
-		     "  %-16s %-40s %-12s %10s %s", door->door, door->source, door->user,
-		     output_span((left_us + 999999) / 1000000 * 1000000, left), bar);
+		draw_line(drawing, left_us < 5000000 ? COLOUR_NOTE : COLOUR_GOOD,
+			  "  %-16s %-40s %-12s %10s %s", door->door, door->source, door->user,
+			  output_span((left_us + 999999) / 1000000 * 1000000, left), bar);
 	}
 	if (i < model->n_doors + model->n_doors_left_out)
-		draw(drawing, COLOUR_DIM, "  and %zu more",
-		     model->n_doors + model->n_doors_left_out - i);
+		draw_line(drawing, COLOUR_DIM, "  and %zu more",
+			  model->n_doors + model->n_doors_left_out - i);
 	if (!model->daemon)
-		draw(drawing, COLOUR_BAD, "  knocktaild is not on the bus");
+		draw_line(drawing, COLOUR_BAD, "  knocktaild is not on the bus");
 }
 
 static void draw_knocks(struct drawing *drawing, const struct watch_model *model, uint64_t now_us)
 {
 	size_t room = drawing->rows / 4;
 
-	draw(drawing, COLOUR_BOLD, "Knocking");
+	draw_line(drawing, COLOUR_BOLD, "Knocking");
 	for (size_t i = 0; i < WATCH_KNOCKS && room > 0; i++) {
 		const struct watch_knock *knock = &model->knocks[i];
 		uint64_t ago_us = now_us > knock->at_us ? now_us - knock->at_us : 0;
@@ -135,9 +136,9 @@ static void draw_knocks(struct drawing *drawing, const struct watch_model *model
 		if (knock->at_us == 0)
 			continue;
 		snprintf(steps, sizeof steps, "%u/%u", knock->n_steps, knock->n_needed);
-		draw(drawing, knock->n_steps == knock->n_needed ? COLOUR_GOOD : COLOUR_NOTE,
-		     "  %-40s %-16s %7s %12s ago", address_format(&knock->source, source),
-		     knock->door, steps, output_span(ago_us, ago));
+		draw_line(drawing, knock->n_steps == knock->n_needed ? COLOUR_GOOD : COLOUR_NOTE,
+			  "  %-40s %-16s %7s %12s ago", address_format(&knock->source, source),
+			  knock->door, steps, output_span(ago_us, ago));
 		room--;
 	}
 }
@@ -146,7 +147,7 @@ static void draw_probes(struct drawing *drawing, const struct watch_model *model
 {
 	const struct watch_probe *probe;
 
-	draw(drawing, COLOUR_BOLD, "Probes: %" PRIu64, model->n_probes);
+	draw_line(drawing, COLOUR_BOLD, "Probes: %" PRIu64, model->n_probes);
 	for (size_t i = 0; drawing->row < drawing->rows && (probe = watch_probe_at(model, i));
 	     i++) {
 		char source[ADDRESS_TEXT_MAX], when[TIME_TEXT_MAX], steps[64] = "", port[16];
@@ -156,9 +157,9 @@ static void draw_probes(struct drawing *drawing, const struct watch_model *model
 				 probe->n_needed);
 		snprintf(port, sizeof port, "%u/%s", probe->port,
 			 probe->protocol == IPPROTO_UDP ? "udp" : "tcp");
-		draw(drawing, *probe->door ? COLOUR_NONE : COLOUR_DIM, "  %s  %-40s %-10s %s",
-		     output_time(probe->realtime_us, when) + strlen("2026-11-22 "),
-		     address_format(&probe->source, source), port, steps);
+		draw_line(drawing, *probe->door ? COLOUR_NONE : COLOUR_DIM, "  %s  %-40s %-10s %s",
+			  output_time(probe->realtime_us, when) + strlen("2026-11-22 "),
+			  address_format(&probe->source, source), port, steps);
 	}
 }
 
@@ -167,14 +168,15 @@ void screen_draw(const struct watch_model *model, uint64_t now_us)
 	struct drawing drawing;
 	char now[TIME_TEXT_MAX];
 
-	measure(&drawing);
+	drawing_measure(&drawing);
 	fputs(home, stdout);
-	draw(&drawing, COLOUR_BOLD, "knocktail watch   %s   q: quit", output_time(now_us, now));
-	draw(&drawing, COLOUR_NONE, "%s", "");
+	draw_line(&drawing, COLOUR_BOLD, "knocktail watch   %s   q: quit",
+		  output_time(now_us, now));
+	draw_line(&drawing, COLOUR_NONE, "%s", "");
 	draw_doors(&drawing, model, now_us);
-	draw(&drawing, COLOUR_NONE, "%s", "");
+	draw_line(&drawing, COLOUR_NONE, "%s", "");
 	draw_knocks(&drawing, model, now_us);
-	draw(&drawing, COLOUR_NONE, "%s", "");
+	draw_line(&drawing, COLOUR_NONE, "%s", "");
 	draw_probes(&drawing, model);
 	if (drawing.row < drawing.rows)
 		printf("\r\n%s", to_end);

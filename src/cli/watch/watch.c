@@ -13,6 +13,7 @@
 
 #include "cli/common/config.h"
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/common/timestamp.h"
 #include "cli/verb.h"
@@ -34,10 +35,10 @@ enum { BATCH = 4096 };
 /* A knock without a further step is shown for so long. */
 #define KNOCK_US UINT64_C(30000000)
 
-enum form { FORM_SCREEN, FORM_LINES, FORM_JSON };
+enum watch_form { FORM_SCREEN, FORM_LINES, FORM_JSON };
 
 struct watch {
-	enum form form;
+	enum watch_form form;
 	sd_event *event;
 	const struct config *config;
 	struct matcher *matcher;
@@ -186,7 +187,7 @@ static void on_record(struct watch *watch, const struct record *record)
 		print_probe(watch, &watch->probe);
 }
 
-static int read_journal(struct watch *watch)
+static int watch_read_journal(struct watch *watch)
 {
 	struct record record;
 	int r = input_follow(watch->input);
@@ -206,7 +207,7 @@ static int on_look(sd_event_source *timer, uint64_t time_us, void *userdata)
 	struct watch *watch = userdata;
 
 	(void)time_us;
-	read_journal(watch);
+	watch_read_journal(watch);
 	if (watch->form != FORM_SCREEN && (fflush(stdout) != 0 || ferror(stdout)))
 		return sd_event_exit(watch->event, STATUS_FAILED);
 	sd_event_source_set_time_relative(timer, LOOK_US);
@@ -274,7 +275,7 @@ static int on_key(sd_event_source *source, int fd, uint32_t events, void *userda
 
 /* Setting up */
 
-static int watch_signals(struct watch *watch)
+static int watch_add_signals(struct watch *watch)
 {
 	static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	sigset_t signals;
@@ -303,7 +304,7 @@ static int set_up(struct watch *watch)
 	int r = sd_event_new(&watch->event);
 
 	if (r >= 0)
-		r = watch_signals(watch);
+		r = watch_add_signals(watch);
 	if (r >= 0)
 		r = sd_event_add_time(watch->event, NULL, CLOCK_MONOTONIC, 0, 1000, on_look, watch);
 	if (r >= 0 && watch->form == FORM_SCREEN)
@@ -319,7 +320,7 @@ static int set_up(struct watch *watch)
 	return r < 0 ? r : 0;
 }
 
-static int open_source(struct watch *watch)
+static int watch_open_input(struct watch *watch)
 {
 	const struct input_live options = {0};
 	int r = input_new_live(&options, &watch->input);
@@ -329,10 +330,7 @@ static int open_source(struct watch *watch)
 	if (r < 0)
 		fprintf(stderr, "knocktail watch: cannot follow the journal: %s\n", strerror(-r));
 	else if (!input_sees_files(watch->input))
-		fputs("knocktail watch: warning: no file of the journal can be read: is this user "
-		      "in "
-		      "the group systemd-journal?\n",
-		      stderr);
+		verb_warn_blind(&verb_watch);
 	return r;
 }
 
@@ -353,7 +351,7 @@ static enum status run_loop(struct watch *watch)
 	return r < 0 ? STATUS_FAILED : (enum status)r;
 }
 
-static enum status watch(const char *path, enum form form)
+static enum status watch_execute(const char *path, enum watch_form form)
 {
 	struct watch *watch = calloc(1, sizeof *watch);
 	struct config *config = NULL;
@@ -373,7 +371,7 @@ static enum status watch(const char *path, enum form form)
 	r = matcher_new(config, MATCH_DRY_RUN, NULL, &watch->matcher);
 	if (r < 0)
 		fprintf(stderr, "knocktail watch: cannot compile the doors: %s\n", strerror(-r));
-	else if (open_source(watch) == 0)
+	else if (watch_open_input(watch) == 0)
 		status = run_loop(watch);
 	watch_bus_free(watch->bus);
 	input_free(watch->input);
@@ -384,7 +382,7 @@ static enum status watch(const char *path, enum form form)
 	return status;
 }
 
-static enum status run(int argc, char *argv[])
+static enum status watch_run(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
@@ -392,7 +390,7 @@ static enum status run(int argc, char *argv[])
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	enum form form = output_is_terminal(stdout) ? FORM_SCREEN : FORM_LINES;
+	enum watch_form form = output_is_terminal(stdout) ? FORM_SCREEN : FORM_LINES;
 	const char *path = KNOCKTAIL_CONF;
 	bool json = false;
 	int c;
@@ -415,7 +413,7 @@ static enum status run(int argc, char *argv[])
 	}
 	if (verb_check_end(&verb_watch, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return watch(path, form);
+	return watch_execute(path, form);
 }
 
 const struct verb verb_watch = {
@@ -434,5 +432,5 @@ const struct verb verb_watch = {
 		"  -h, --help         print this\n"
 		"\n"
 		"Exit status: 0 it was ended, 1 something failed, 2 bad usage or configuration.\n",
-	.run = run,
+	.run = watch_run,
 };

@@ -6,12 +6,12 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 
+#include "bus-names.h"
 #include "daemon/bus/object.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
 
-static const char bus_name[] = "org.knocktail";
 static const char default_address[] = "unix:path=/run/dbus/system_bus_socket";
 
 /* When to reconnect after the bus has gone, and after it has denied us the name. */
@@ -70,7 +70,7 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	}
 	bus->named = true;
 	bus->complained = false;
-	log_line(LOG_INFO, "on the system bus as %s", bus_name);
+	log_line(LOG_INFO, "on the system bus as %s", BUS_NAME);
 	return 0;
 }
 
@@ -126,7 +126,7 @@ static int bus_start(struct bus *bus, sd_bus *connection)
 	if (r >= 0)
 		r = bus_object_export(&bus->object, connection);
 	if (r >= 0)
-		r = sd_bus_request_name_async(connection, NULL, bus_name, 0, on_name, bus);
+		r = sd_bus_request_name_async(connection, NULL, BUS_NAME, 0, on_name, bus);
 	/* Knocks come before questions. */
 	if (r >= 0)
 		r = sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL + 10);

@@ -6,19 +6,17 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bus-names.h"
 #include "config/config.h"
 #include "config/key.h"
 #include "core/door.h"
 #include "core/event.h"
 #include "core/visitor.h"
-#include "daemon/bus/error.h"
 #include "daemon/grant-loop.h"
 #include "daemon/stats.h"
 #include "util/clock.h"
 #include "util/log.h"
 
-static const char object_path[] = "/org/knocktail";
-static const char interface[] = "org.knocktail.Manager1";
 
 static const struct config *object_config(const struct bus_object *object)
 {
@@ -41,7 +39,7 @@ static void list_grant(void *userdata, const struct grant_view *grant)
 	if (listing->error < 0)
 		return;
 	listing->error = sd_bus_message_append(
-		listing->reply, "(sssts)", grant->door, address_format(&grant->source, source),
+		listing->reply, BUS_ROW, grant->door, address_format(&grant->source, source),
 		grant->user, listing->now_us + grant->left_us, grant->missing ? "missing" : "open");
 }
 
@@ -53,7 +51,7 @@ static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *er
 
 	(void)error;
 	if (r >= 0)
-		r = sd_bus_message_open_container(listing.reply, 'a', "(sssts)");
+		r = sd_bus_message_open_container(listing.reply, 'a', BUS_ROW);
 	if (r >= 0) {
 		grants_each(grant_loop_grants(object->doors), clock_us(CLOCK_BOOTTIME), list_grant,
 			    &listing);
@@ -360,7 +358,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Since", "t", get_since, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("Doors", "as", get_doors, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Grants", "u", get_grants, 0, 0),
-	SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssts)", grants),
+	SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("a" BUS_ROW, grants),
 				method_list, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Stats", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{st}", stats),
 				method_stats, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -380,16 +378,16 @@ static const sd_bus_vtable vtable[] = {
 
 int bus_object_export(struct bus_object *object, sd_bus *connection)
 {
-	int r = sd_bus_add_object_vtable(connection, NULL, object_path, interface, vtable, object);
+	int r = sd_bus_add_object_vtable(connection, NULL, BUS_PATH, BUS_INTERFACE, vtable, object);
 
 	return r < 0 ? r : 0;
 }
 
 bool bus_object_steers(sd_bus_message *call)
 {
-	return sd_bus_message_is_method_call(call, interface, "Open") > 0 ||
-	       sd_bus_message_is_method_call(call, interface, "Close") > 0 ||
-	       sd_bus_message_is_method_call(call, interface, "Reload") > 0;
+	return sd_bus_message_is_method_call(call, BUS_INTERFACE, "Open") > 0 ||
+	       sd_bus_message_is_method_call(call, BUS_INTERFACE, "Close") > 0 ||
+	       sd_bus_message_is_method_call(call, BUS_INTERFACE, "Reload") > 0;
 }
 
 void bus_object_signal(sd_bus *connection, const struct event *event)
@@ -401,12 +399,12 @@ void bus_object_signal(sd_bus *connection, const struct event *event)
 	case EVENT_RENEWED:
 	case EVENT_ADOPTED:
 	case EVENT_RESTORED:
-		sd_bus_emit_signal(connection, object_path, interface, "Opened", "ssst",
+		sd_bus_emit_signal(connection, BUS_PATH, BUS_INTERFACE, "Opened", "ssst",
 				   event->door, address_format(&event->source, source), event->user,
 				   event->deadline_us);
 		break;
 	case EVENT_CLOSED:
-		sd_bus_emit_signal(connection, object_path, interface, "Closed", "ss", event->door,
+		sd_bus_emit_signal(connection, BUS_PATH, BUS_INTERFACE, "Closed", "ss", event->door,
 				   address_format(&event->source, source));
 		break;
 	default:
@@ -416,5 +414,5 @@ void bus_object_signal(sd_bus *connection, const struct event *event)
 
 void bus_object_signal_doors(sd_bus *connection)
 {
-	sd_bus_emit_properties_changed(connection, object_path, interface, "Doors", NULL);
+	sd_bus_emit_properties_changed(connection, BUS_PATH, BUS_INTERFACE, "Doors", NULL);
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "daemon/bus/error.h"
+#include "bus-names.h"
 #include "grant/grants.h"
 
 /* Longer than a command may run; the caller has timed out before. */

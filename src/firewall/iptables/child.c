@@ -12,14 +12,15 @@
 #include "util/children.h"
 #include "util/cleanup.h"
 #include "util/file.h"
+#include "util/programs.h"
 
 enum { LISTING_MAX = 64 << 20 };
 
 static const struct family_programs {
 	const char *name, *list, *restore;
 } programs[N_FAMILIES] = {
-	{"iptables", "/usr/sbin/iptables", "/usr/sbin/iptables-restore"},
-	{"ip6tables", "/usr/sbin/ip6tables", "/usr/sbin/ip6tables-restore"},
+	{"iptables", PROGRAM_IPTABLES, PROGRAM_IPTABLES_RESTORE},
+	{"ip6tables", PROGRAM_IP6TABLES, PROGRAM_IP6TABLES_RESTORE},
 };
 
 const char *iptables_name(enum family family)

@@ -1,0 +1,14 @@
+/* What the daemon and those who ask it call things on the system bus (org.knocktail.Manager1(5)).
+ */
+#pragma once
+
+#define BUS_NAME      "org.knocktail"
+#define BUS_PATH      "/org/knocktail"
+#define BUS_INTERFACE "org.knocktail.Manager1"
+
+#define BUS_ERROR_NO_SUCH_DOOR "org.knocktail.Error.NoSuchDoor"
+#define BUS_ERROR_REFUSED      "org.knocktail.Error.Refused" /* not opened, and why */
+#define BUS_ERROR_FAILED       "org.knocktail.Error.Failed"
+
+/* A row of List(): door, source, user, deadline in microseconds, state. */
+#define BUS_ROW "(sssts)"
