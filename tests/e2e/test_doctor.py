@@ -90,7 +90,7 @@ BROKEN = {
                                 "iptables -I INPUT -p tcp --dport 7000 -g x"), "problem log",
                           "step 1 is dropped before it is logged, by iptables: -A x -j DROP"),
     "UDP is not logged": (shell("iptables -D KNOCKTAIL_INPUT -p udp -j KNOCKTAIL_LOG"),
-                          "problem log", "step 2 is of no kind that a rule logs", UDP),
+                          "problem log", "step 2 is not logged: no rule logs packets like it", UDP),
     "other flags": (config(tcpflags="fin, !ack"), "problem log", "step 1 is dropped"),
     "a condition that nobody understands": (
         shell("iptables -F KNOCKTAIL_LOG", "iptables -I KNOCKTAIL_LOG -m u32 --u32 '0=1' -m "
@@ -107,12 +107,12 @@ BROKEN = {
         shell("nft add table inet z", "nft 'add chain inet z i { type filter hook input priority 9; "
               "policy drop; }'", "nft add rule inet z i ct state established accept",
               "nft add rule inet z i meta nfproto ipv6 accept"),
-        "problem accept", "IPv4: port 22 is closed to who has knocked, too, by nft inet z: the "
+        "problem accept", "IPv4: port 22 stays closed even after a knock, because of nft inet z: the "
         "policy of the chain i"),
     "not looked up in IPv6": (shell("ip6tables -D KNOCKTAIL_INPUT -p tcp --dport 22 -m set "
                                     "--match-set knock_ssh6 src -j ACCEPT"), "problem accept",
                               "IPv6: port 22"),
-    "another port": (config(ports=23), "problem accept", "port 23 is closed to who has knocked"),
+    "another port": (config(ports=23), "problem accept", "port 23 stays closed even after a knock"),
     "no port": (config(ports=None), "warning accept", "not said"),
     "open to everybody": (shell("iptables -I INPUT -p tcp --dport 22 -j ACCEPT"), "problem closed",
                           "port 22 is open to everybody"),

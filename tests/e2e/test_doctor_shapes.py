@@ -310,7 +310,7 @@ def test_legacy_rules_beside_others(bare, shaped, needs):
 
 
 @pytest.mark.parametrize("log, said", [
-    ('log prefix "PREFIX" group 0', "of no kind that a rule logs"),
+    ('log prefix "PREFIX" group 0', "no rule logs packets like it"),
     ('log prefix "PREFIX" level debug', "logged at level 7"),
 ])
 def test_lines_that_never_come_to_the_journal(bare, shaped, log, said):

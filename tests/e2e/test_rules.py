@@ -151,7 +151,7 @@ def test_two_of_them_and_one_without_a_keeper(possible, kind):
         apply.wait("Type yes")
         loaded = kind.state(lab)
         second = lab.knocktail("rules", kind.variant, "-c", config, "--apply", input="yes\n")
-        assert second.returncode == 1 and "wait to be confirmed" in second.stderr
+        assert second.returncode == 1 and "waiting for confirmation" in second.stderr
         assert kind.state(lab) == loaded
         os.kill(keeper_of(apply), signal.SIGKILL)
         apply.wait("have been taken back")
@@ -289,7 +289,7 @@ def test_rules_behind_a_drop(possible):
                              input="no\n")
         assert done.returncode == 1
         assert "step 1 is dropped before it is logged" in done.stdout
-        assert "port 22 is closed to who has knocked" in done.stdout
+        assert "port 22 stays closed even after a knock" in done.stdout
         assert "IPv6" not in done.stdout
 
 

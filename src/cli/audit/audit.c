@@ -230,7 +230,7 @@ static int audit_parse_source(const char *text, struct audit_options *options)
 	struct address address;
 
 	if (address_parse(text, &address) < 0) {
-		fprintf(stderr, "knocktail audit: '%s' is no IP address\n", text);
+		fprintf(stderr, "knocktail audit: '%s' is not an IP address\n", text);
 		return -EINVAL;
 	}
 	options->query.source = address_format(&address, options->source);

@@ -13,7 +13,7 @@
 int output_parse(const struct verb *verb, const char *text, bool *ret_json)
 {
 	if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0) {
-		fprintf(stderr, "knocktail %s: '%s' is no form of output: text or json\n",
+		fprintf(stderr, "knocktail %s: unknown output format '%s' (text or json)\n",
 			verb->name, text);
 		return -EINVAL;
 	}

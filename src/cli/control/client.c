@@ -84,7 +84,7 @@ const char *client_address(const char *text, char canonical[static ADDRESS_TEXT_
 
 enum status client_garbled(const struct verb *verb, int error)
 {
-	fprintf(stderr, "knocktail %s: cannot make sense of knocktaild's answer: %s\n", verb->name,
+	fprintf(stderr, "knocktail %s: cannot understand knocktaild's answer: %s\n", verb->name,
 		strerror(-error));
 	return STATUS_FAILED;
 }

@@ -51,7 +51,7 @@ static const struct metric_family families[] = {
 	{"sources", "knocktail_sources", GAUGE, "Sources that are remembered."},
 	{"max_sources", "knocktail_sources_limit", GAUGE,
 	 "Sources that can be remembered for one filter."},
-	{"matches", "knocktail_matches", COUNTER, "Right knocks."},
+	{"matches", "knocktail_matches", COUNTER, "Completed knocks."},
 	{"opened", "knocktail_grants_opened", COUNTER, "Doors opened for a source."},
 	{"renewed", "knocktail_grants_renewed", COUNTER, "Deadlines moved by another knock."},
 	{"adopted", "knocktail_grants_adopted", COUNTER, "Open doors taken over at the start."},
@@ -61,7 +61,7 @@ static const struct metric_family families[] = {
 	 "Doors that the firewall has lost and did not take back."},
 	{"closed", "knocktail_grants_closed", COUNTER, "Doors closed for a source."},
 	{"refused", "knocktail_grants_refused", COUNTER,
-	 "Right knocks that no door was opened for."},
+	 "Completed knocks for which no door was opened."},
 	{"close_failed", "knocktail_close_failures", COUNTER,
 	 "Attempts to close a door that failed."},
 	{"reloads", "knocktail_reloads", COUNTER, "Times the configuration was read again."},
@@ -268,7 +268,7 @@ static int parse_form(const char *text, enum metrics_form *ret)
 		}
 	}
 	fprintf(stderr,
-		"knocktail metrics: '%s' is no form of output: openmetrics, prometheus or json\n",
+		"knocktail metrics: unknown output format '%s' (openmetrics, prometheus or json)\n",
 		text);
 	return -EINVAL;
 }

@@ -123,7 +123,7 @@ static enum status doctor_execute(const struct doctor_options *options)
 	int r;
 
 	if (options->knock && address_parse(options->knock, &source) < 0) {
-		fprintf(stderr, "knocktail doctor: '%s' is no address\n", options->knock);
+		fprintf(stderr, "knocktail doctor: '%s' is not an address\n", options->knock);
 		return STATUS_USAGE;
 	}
 	status = verb_load_config(options->config, &config);

@@ -150,8 +150,8 @@ static void say_not_logged(struct doctor *doctor, const struct door *door, enum 
 			   name, step, verdict_word(walk->verdict), walk_by(walk, text));
 	else
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
-			   "door %s, %s: step %u is of no kind that a rule logs", door->name, name,
-			   step);
+			   "door %s, %s: step %u is not logged: no rule logs packets like it",
+			   door->name, name, step);
 }
 
 /* Tokens come as UDP or SYNs, SPA knocks as SYNs, to any port. */
@@ -309,7 +309,8 @@ void doctor_check_limit(struct doctor *doctor)
 {
 	doctor_each_door(doctor, check_limit);
 	if (doctor->n_said == 0)
-		doctor_say(doctor, FINDING_OK, NULL, "each source has its own, and a knock fits");
+		doctor_say(doctor, FINDING_OK, NULL,
+			   "each source has its own limit, large enough for a knock");
 }
 
 static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
@@ -344,7 +345,8 @@ void doctor_check_target(struct doctor *doctor)
 			   door->name, firewall_problem(firewall));
 	}
 	if (doctor->n_said == 0)
-		doctor_say(doctor, FINDING_OK, NULL, "what the doors open by is there");
+		doctor_say(doctor, FINDING_OK, NULL,
+			   "all sets, chains and programs of the doors exist");
 	firewall_free(firewall);
 }
 
@@ -382,13 +384,14 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 				   walk_by(&walk, text));
 			continue;
 		}
-		doctor_say(doctor, FINDING_PROBLEM,
-			   "look it up before the drop; `knocktail rules` prints how",
-			   "door %s, %s: port %u is closed to who has knocked, too, by %s%s%s",
-			   door->name, doctor_family_names[family], ports[i].port,
-			   walk_by(&walk, text),
-			   walk.maybe ? "; what is asked here was not understood: " : "",
-			   walk.maybe ? walk.maybe->text : "");
+		doctor_say(
+			doctor, FINDING_PROBLEM,
+			"look it up before the drop; `knocktail rules` prints how",
+			"door %s, %s: port %u stays closed even after a knock, because of %s%s%s",
+			door->name, doctor_family_names[family], ports[i].port,
+			walk_by(&walk, text),
+			walk.maybe ? "; what is asked here was not understood: " : "",
+			walk.maybe ? walk.maybe->text : "");
 	}
 }
 
@@ -401,7 +404,7 @@ void doctor_check_accept(struct doctor *doctor)
 		lacks = lacks || lacks_target(doctor, &doctor->config->doors[i]);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "%s",
-			   lacks ? "not to be told of doors whose target is not there"
+			   lacks ? "skipped for doors whose set or chain is missing"
 				 : "who has knocked is let in");
 }
 
@@ -502,7 +505,7 @@ void doctor_check_drop(struct doctor *doctor)
 		if (matters && walk.verdict == VERDICT_ACCEPT && !walk.by)
 			doctor_say(doctor, FINDING_PROBLEM,
 				   "drop by default: iptables -P INPUT DROP, or policy drop in nft",
-				   "%s: what no rule accepts is let in all the same",
+				   "%s: packets that no rule accepts are let in",
 				   doctor_family_names[family]);
 	}
 	if (doctor->n_said == 0)

@@ -169,8 +169,7 @@ void doctor_check_records(struct doctor *doctor)
 		doctor_say(doctor, FINDING_PROBLEM, NULL, "the journal cannot be read: %s",
 			   strerror(-r));
 	else if (!input_sees_files(input))
-		doctor_say(doctor, FINDING_OK, NULL,
-			   "not to be seen, as there is no journal to read");
+		doctor_say(doctor, FINDING_OK, NULL, "unknown: no readable journal");
 	else if (n_probes == 0)
 		doctor_say(doctor, FINDING_WARNING,
 			   "knock from elsewhere and watch: knocktail doctor --knock ADDRESS",
@@ -298,8 +297,8 @@ void doctor_check_clock(struct doctor *doctor)
 	int state = adjtimex(&timex);
 
 	if (state < 0)
-		doctor_say(doctor, FINDING_WARNING, NULL, "the kernel does not tell its state: %s",
-			   strerror(errno));
+		doctor_say(doctor, FINDING_WARNING, NULL,
+			   "cannot read the kernel's clock state: %s", strerror(errno));
 	else if (state != TIME_ERROR && !(timex.status & STA_UNSYNC))
 		doctor_say(doctor, FINDING_OK, NULL, "synchronised");
 	else if (doctor_needs_keys(doctor))

@@ -398,7 +398,7 @@ static void note_foreign_keys(struct door_import *passage)
 		for (size_t j = 0; j < sizeof known / sizeof known[0]; j++)
 			is_known = is_known || strcmp(entry->key, known[j]) == 0;
 		if (!is_known)
-			NOTE(passage, entry->line, "%s is no directive of knockd's: it is left out",
+			NOTE(passage, entry->line, "%s: not a knockd directive; skipped",
 			     text_quote_name(entry->key, quoted));
 		else if (knockd_find(passage->from, entry->key) != entry)
 			NOTE(passage, entry->line, "%s: only the last one counts, as for knockd",
@@ -548,7 +548,7 @@ static void import_options(struct import *import)
 			continue;
 		for (size_t j = 0; j < section->n_entries; j++) {
 			const struct knockd_entry *entry = &section->entries[j];
-			const char *text = "is no option of knockd's: it is left out";
+			const char *text = "not a knockd option; skipped";
 			char quoted[TEXT_QUOTED_MAX];
 
 			for (size_t k = 0; k < sizeof directives / sizeof directives[0]; k++)

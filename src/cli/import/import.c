@@ -150,7 +150,7 @@ static enum status import_run(int argc, char *argv[])
 		}
 	}
 	if (optind == argc) {
-		fputs("knocktail import: which file? (knockd has /etc/knockd.conf)\n", stderr);
+		fputs("knocktail import: missing file (knockd has /etc/knockd.conf)\n", stderr);
 		return verb_misused(&verb_import);
 	}
 	path = argv[optind++];

@@ -158,7 +158,7 @@ static enum status keygen_say(enum saying saying, const char *user, const char *
 static enum status keygen_fail(const char *path, int error)
 {
 	fprintf(stderr, "knocktail keygen: %s: %s\n", path,
-		error == -EEXIST   ? "there is a key already; it stays as it is"
+		error == -EEXIST   ? "key already exists; not overwritten"
 		: error == -EACCES ? "not permitted, or others may write into this directory"
 				   : strerror(-error));
 	return STATUS_FAILED;
@@ -242,8 +242,8 @@ static enum status keygen_run(int argc, char *argv[])
 	}
 	if (optind >= argc || (path && keys) || (qr && json)) {
 		fprintf(stderr, "knocktail keygen: %s\n",
-			path && keys ? "--config and --keys: which of them?"
-			: qr && json ? "--qr and -o json: which of them?"
+			path && keys ? "--config and --keys cannot be combined"
+			: qr && json ? "--qr and -o json cannot be combined"
 				     : "no user");
 		return verb_misused(&verb_keygen);
 	}

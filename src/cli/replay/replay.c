@@ -261,7 +261,7 @@ static enum status replay_execute(const struct replay_options *options)
 	status = STATUS_FAILED;
 	r = matcher_new(config, MATCH_DRY_RUN, NULL, &matcher);
 	if (r < 0) {
-		fprintf(stderr, "knocktail replay: cannot compile the doors: %s\n", strerror(-r));
+		fprintf(stderr, "knocktail replay: cannot set up the doors: %s\n", strerror(-r));
 	} else if (replay_open_input(options, config, &input) == 0) {
 		struct replay state = {
 			.config = config,

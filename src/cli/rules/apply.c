@@ -132,10 +132,9 @@ static void keeper_keep(struct transaction *transaction, uint64_t confirm_us, in
 	}
 	keeper_say(fd, KEEPER_LOADED, " ");
 	if (!is_confirmed(fd, clock_us(CLOCK_BOOTTIME) + confirm_us))
-		take_back(transaction, fd, "nobody confirmed them");
+		take_back(transaction, fd, "not confirmed in time");
 	else if (transaction_keep(transaction) < 0)
-		keeper_say(fd, KEEPER_FAILED,
-			   "the rules are loaded, but not for the next start: %s",
+		keeper_say(fd, KEEPER_FAILED, "rules loaded, but not made persistent: %s",
 			   transaction_problem(transaction));
 	else
 		keeper_say(fd, KEEPER_KEPT, " ");
@@ -181,7 +180,7 @@ static void apply_ask(int fd, uint64_t confirm_us)
 static void step_in(struct transaction *transaction)
 {
 	ignore_signals();
-	fputs("\nknocktail rules: the keeper of the rules is gone; taking them back\n", stderr);
+	fputs("\nknocktail rules: the process guarding the rules died; reverting them\n", stderr);
 	if (restore_retrying(transaction) < 0)
 		fprintf(stderr, "knocktail rules: the rules could not be taken back: %s\n",
 			transaction_problem(transaction));
@@ -197,7 +196,7 @@ static enum status apply_talk(int fd, const struct plan *plan, struct transactio
 
 	if (what == KEEPER_LOADED) {
 		if (doctor_examine_rules(plan->config) > 0)
-			puts("With the rules that were there before, that is what comes of it.");
+			puts("These problems remain with the new rules loaded.");
 		apply_ask(fd, confirm_us);
 		what = keeper_hear(fd, text);
 	}
@@ -259,7 +258,7 @@ static int apply_lock(void)
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return fd;
 	fprintf(stderr, "knocktail rules: %s: %s\n", LOCK_PATH,
-		errno == EWOULDBLOCK ? "others have been loaded and wait to be confirmed"
+		errno == EWOULDBLOCK ? "another set of rules is waiting for confirmation"
 				     : strerror(errno));
 	if (fd >= 0)
 		close(fd);

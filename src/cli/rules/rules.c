@@ -57,7 +57,7 @@ static int parse_open(const char *text, struct sequence *ret)
 
 	if (sequence_parse(text, ret, &step) == 0)
 		return 0;
-	fprintf(stderr, "knocktail rules: '%s' is no list of ports such as 80,443,51820/udp\n",
+	fprintf(stderr, "knocktail rules: '%s' is not a list of ports such as 80,443,51820/udp\n",
 		text);
 	return -EINVAL;
 }
@@ -67,14 +67,15 @@ static enum status parse_variant(int argc, char *argv[], struct rules_options *o
 	const char *name;
 
 	if (optind == argc) {
-		fputs("knocktail rules: for which firewall?\n", stderr);
+		fputs("knocktail rules: missing firewall type (ipset, iptables, ufw, nft, firewalld)\n",
+		      stderr);
 		return verb_misused(&verb_rules);
 	}
 	name = argv[optind++];
 	while (options->variant < N_VARIANTS && strcmp(variant_names[options->variant], name) != 0)
 		options->variant++;
 	if (options->variant == N_VARIANTS) {
-		fprintf(stderr, "knocktail rules: no rules for '%s'\n", name);
+		fprintf(stderr, "knocktail rules: unknown firewall type '%s'\n", name);
 		return verb_misused(&verb_rules);
 	}
 	return verb_check_end(&verb_rules, argc, argv);

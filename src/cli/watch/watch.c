@@ -370,7 +370,7 @@ static enum status watch_execute(const char *path, enum watch_form form)
 	status = STATUS_FAILED;
 	r = matcher_new(config, MATCH_DRY_RUN, NULL, &watch->matcher);
 	if (r < 0)
-		fprintf(stderr, "knocktail watch: cannot compile the doors: %s\n", strerror(-r));
+		fprintf(stderr, "knocktail watch: cannot set up the doors: %s\n", strerror(-r));
 	else if (watch_open_input(watch) == 0)
 		status = run_loop(watch);
 	watch_bus_free(watch->bus);
