@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "ruleset/iptables.h"
-#include "ruleset/nft-owner.h"
-#include "ruleset/nft.h"
+#include "ruleset/nft/nft.h"
+#include "ruleset/nft/owner.h"
 #include "ruleset/ruleset.h"
 #include "util/cleanup.h"
 #include "util/program.h"

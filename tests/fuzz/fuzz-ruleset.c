@@ -1,8 +1,8 @@
 /* Any bytes as what iptables-save or nft prints: a packet gets through what is read of it, somehow.
  */
 #include "ruleset/iptables.h"
-#include "ruleset/nft-owner.h"
-#include "ruleset/nft.h"
+#include "ruleset/nft/nft.h"
+#include "ruleset/nft/owner.h"
 #include "ruleset/ruleset.h"
 
 #include <netinet/in.h>

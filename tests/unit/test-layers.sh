@@ -76,10 +76,63 @@ only_in "firewall" libipset/
 only_in "firewall" nftables/
 only_in "cli" qrencode.h
 
+# Within a layer, too, nobody needs somebody who needs him: what one object file defines and another one
+# uses makes an order, as the linker sees it. Automake puts the library's name before an object's.
+symbols() {
+	find src -name '*.o' ! -name 'tests_*' -exec "${NM:-nm}" -A -g "$1" {} + 2>/dev/null |
+		sed -E 's/^([^:]*)\.o:/\1 /; s/(lib[a-z]+_a|knocktaild|knocktail|knocktap)-//' |
+		awk '{ print $NF, $1 }' | grep -v '^main ' | sort -u
+}
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+symbols --defined-only >"$scratch/defined"
+symbols -u >"$scratch/used"
+[ -s "$scratch/defined" ] || fail "this folder has no object files in src/"
+join "$scratch/used" "$scratch/defined" | awk '$2 != $3 { print $2, $3 }' | sort -u >"$scratch/needs"
+tsort "$scratch/needs" >/dev/null 2>"$scratch/circles" ||
+	fail "files need each other in a circle: $(sed 's/^tsort: //; s/^-: .*/;/' "$scratch/circles" | tr '\n' ' ')"
+twice=$(cut -d ' ' -f 1 "$scratch/defined" | grep -v '^__' | uniq -d | tr '\n' ' ')
+[ -z "$twice" ] || fail "functions that exist twice: $twice"
+
+# A newcomer's way through the house: few rooms on a floor, no file that repeats its folder's name, a
+# prefix that three files share is a folder, one meaning for a tag, a header for each room.
+# Verbs, rows of a table and main() need none: they are known by what calls them.
+rooms() {
+	find "$1" -maxdepth 1 -name '*.[ch]' | sed 's|.*/||; s|\.[ch]$||' | sort -u
+}
+
+for directory in $(find "$srcdir/src" -type d | sort); do
+	name=$(basename "$directory")
+	[ "$(rooms "$directory" | wc -l)" -le 16 ] || fail "$directory holds more than 16 rooms"
+	wrong=$(rooms "$directory" | grep "^$name-")
+	[ -z "$wrong" ] || fail "$directory: $wrong repeats the folder's name"
+	wrong=$(rooms "$directory" | sed -n 's/-.*//p' | uniq -c | awk '$1 > 2 { print $2 }')
+	[ -z "$wrong" ] || fail "$directory: three files begin with $wrong-, which should be a folder"
+done
+
+tags=$(find "$srcdir/src" -name '*.[ch]' -exec grep -hoE '^(struct|enum) [a-z_0-9]+ \{' {} + | sort | uniq -d)
+[ -z "$tags" ] || fail "tags that exist twice: $(echo "$tags" | tr -d '{\n')"
+
+rows="cli/doctor/firewall.c cli/doctor/system.c cli/rules/plan-iptables.c cli/rules/plan-nft.c
+config/parse/auth.c config/parse/backend.c config/parse/knock.c config/parse/log.c"
+for file in $(files "" | grep '\.c$'); do
+	! echo "$rows" | tr ' ' '\n' | grep -qx "${file##*/src/}" || continue
+	[ -e "${file%.c}.h" ] || grep -qE '^(int main\(|(static )?const struct (verb|backend|[a-z_]+_ops) )' "$file" ||
+		fail "$file has no header of its own"
+done
+
 # What the core takes from outside itself: computing, memory and text. No descriptor, no clock, no log.
 allowed='^(aligned_alloc|bcmp|calloc|madvise|malloc|realloc|free|mem[a-z]+|str[a-z]+|inet_pton|inet_ntop|crypto_[a-z0-9_]+|sodium_[a-z0-9_]+|__stack_chk_fail|__(mem|str)[a-z]+_chk|__asan_.*|__ubsan_.*|__sanitizer_.*|_GLOBAL_OFFSET_TABLE_|__isoc.*_str[a-z]+|__tls_get_addr)$'
+own=$(${NM:-nm} --defined-only libcore.a 2>/dev/null | sed -n 's/.* [TDRBC] //p' | sort -u)
 for symbol in $(${NM:-nm} -u libcore.a | sed -n 's/^ *U //p' | sort -u); do
-	${NM:-nm} --defined-only libcore.a 2>/dev/null | grep -q " [TDRBC] $symbol\$" && continue
+	case "
+$own
+" in
+	*"
+$symbol
+"*) continue ;;
+	esac
 	echo "$symbol" | grep -Eq "$allowed" || fail "libcore.a uses $symbol"
 done
 

@@ -1,6 +1,6 @@
 #include "ruleset/iptables.h"
-#include "ruleset/nft-owner.h"
-#include "ruleset/nft.h"
+#include "ruleset/nft/nft.h"
+#include "ruleset/nft/owner.h"
 #include "ruleset/ruleset.h"
 
 #include <errno.h>

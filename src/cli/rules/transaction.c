@@ -9,7 +9,7 @@
 #include "cli/rules/managed-block.h"
 #include "cli/rules/nft-age.h"
 #include "config/config.h"
-#include "ruleset/nft-owner.h"
+#include "ruleset/nft/owner.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/programs.h"

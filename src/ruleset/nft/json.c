@@ -1,4 +1,4 @@
-#include "ruleset/nft-json.h"
+#include "ruleset/nft/json.h"
 
 struct json_object *nft_get(struct json_object *object, const char *key)
 {

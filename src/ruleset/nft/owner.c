@@ -5,12 +5,12 @@
  * leaves out what it does not know, and prints "accept if the address is in the set" as "accept".
  */
 
-#include "ruleset/nft-owner.h"
+#include "ruleset/nft/owner.h"
 
 #include <json-c/json.h>
 #include <string.h>
 
-#include "ruleset/nft-json.h"
+#include "ruleset/nft/json.h"
 
 static bool is_text(struct json_object *object, const char *expected)
 {

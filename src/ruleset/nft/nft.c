@@ -1,6 +1,6 @@
 /* Reads what `nft -j list ruleset` prints (libnftables-json(5)). */
 
-#include "ruleset/nft.h"
+#include "ruleset/nft/nft.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "ruleset/iptables.h"
-#include "ruleset/nft-json.h"
-#include "ruleset/nft-match.h"
+#include "ruleset/nft/json.h"
+#include "ruleset/nft/match.h"
 #include "ruleset/ruleset.h"
 #include "util/cleanup.h"
 

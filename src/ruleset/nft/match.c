@@ -1,4 +1,4 @@
-#include "ruleset/nft-match.h"
+#include "ruleset/nft/match.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ruleset/nft-json.h"
+#include "ruleset/nft/json.h"
 #include "ruleset/ruleset.h"
 #include "util/cleanup.h"
 
