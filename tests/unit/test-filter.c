@@ -32,7 +32,8 @@ static void test_reads_flags(void **state)
 static void test_refuses_wrong_flags(void **state)
 {
 	static const char *const cases[] = {
-		"", " , ", "sin", "syn,syn", "syn !syn", "!!syn", "! syn", "s", "synack", "syn,,x",
+		"",	 " , ",	  "sin", "syn,syn", "syn !syn", "!syn syn",
+		"!!syn", "! syn", "s",	 "synack",  "syn,,x",
 	};
 
 	(void)state;
@@ -128,6 +129,25 @@ static void test_interface_and_target(void **state)
 	other.target.bytes[15]++;
 	assert_false(filter_equal(&filter, &other));
 	assert_false(filter_equal(&filter, &filter_default));
+	/* Where no target is asked for, none makes a difference. */
+	filter.has_target = other.has_target = false;
+	assert_true(filter_equal(&filter, &other));
+}
+
+/* Both kinds, each by itself. */
+static void test_other_flags(void **state)
+{
+	static const char *const cases[] = {"syn", "syn, !ack, !rst", "syn, psh, !ack"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct filter filter = filter_default;
+
+		assert_int_equal(filter_parse_flags(cases[i], &filter), 0);
+		assert_false(filter_equal(&filter, &filter_default));
+		assert_int_equal(filter_parse_flags("!ack, syn", &filter), 0);
+		assert_true(filter_equal(&filter, &filter_default));
+	}
 }
 
 int main(void)
@@ -139,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_wanted_and_unwanted_flags),
 		cmocka_unit_test(test_other_log),
 		cmocka_unit_test(test_interface_and_target),
+		cmocka_unit_test(test_other_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
