@@ -124,6 +124,8 @@ static void test_the_oldest_probe_gives_way(void **state)
 		assert_true(recent_add(recent, 1, 100 + i));
 	recent_spend(recent, (const uint16_t[]){100, 101}, 2);
 	assert_int_equal(recent_count(recent), RECENT_PROBES - 2);
+	recent->marked = recent->bound = recent->tried = UINT32_MAX;
+	recent->compared = recent->paired = UINT32_MAX;
 	for (uint16_t i = 0; i < RECENT_PROBES + 2; i++) {
 		assert_true(recent_add(recent, 1, 200 + i));
 		assert_false(recent_is_spent(recent));
@@ -133,6 +135,8 @@ static void test_the_oldest_probe_gives_way(void **state)
 	assert_int_equal(recent_ports(recent, ports), RECENT_PROBES);
 	for (uint16_t i = 0; i < RECENT_PROBES; i++)
 		assert_int_equal(ports[i], 200 + i + (i < 2 ? RECENT_PROBES : 0));
+	assert_int_equal(recent->marked | recent->bound | recent->tried, 0);
+	assert_int_equal(recent->compared | recent->paired, 0);
 	recent_table_free(table);
 }
 
