@@ -368,6 +368,58 @@ static void test_clock_that_goes_back_begins_anew(void **state)
 	engine_free(bench.engine);
 }
 
+/* As far as what was remembered would be just now on the new clock. */
+static void test_clock_that_goes_back_by_hours(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000");
+	bench.now_us = 10000 * S;
+	assert_int_equal(knock(&bench, "7000"), 0);
+	bench.now_us = 6000 * S;
+	assert_int_equal(knock(&bench, "8000"), 0);
+	assert_int_equal(knock(&bench, "7000"), 0);
+	assert_int_equal(knock(&bench, "8000"), 1);
+	engine_free(bench.engine);
+}
+
+/* The clock of a table with somebody in it has 48 bits: one that is full forgets them all, and the
+ * next knock is as good as any. */
+static void test_knocks_nine_years_after_the_first(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	for (uint64_t early_us = 0; early_us <= 3; early_us++) {
+		start(&bench, "7000, 8000");
+		knock_from(&bench, "203.0.113.6", "7000");
+		knock_from(&bench, "203.0.113.7", "7000");
+		knock_from(&bench, "203.0.113.8", "7000");
+		bench.now_us = (UINT64_C(1) << 48) - 10 * MS - early_us;
+		assert_int_equal(knock(&bench, "7000"), 0);
+		assert_int_equal(knock(&bench, "8000"), early_us < 2);
+		assert_int_equal(knock(&bench, "7000"), 0);
+		assert_int_equal(knock(&bench, "8000"), 1);
+		engine_free(bench.engine);
+	}
+}
+
+/* Lines of two CPUs, up to a second apart. */
+static void test_out_of_order_is_no_other_clock(void **state)
+{
+	(void)state;
+	for (uint64_t further_us = 0; further_us <= 1; further_us++) {
+		struct bench bench;
+
+		start(&bench, "7000, 8000");
+		assert_int_equal(knock(&bench, "7000"), 0);
+		bench.now_us -= 10 * MS + 1 * S + further_us;
+		assert_int_equal(knock(&bench, "8000"), !further_us);
+		engine_free(bench.engine);
+	}
+}
+
 static void test_filtered_probes_neither_help_nor_hinder(void **state)
 {
 	struct bench bench;
@@ -463,10 +515,30 @@ static void test_idle_sources_are_dropped(void **state)
 	}
 	assert_int_equal(engine_sources(bench.engine), 50);
 	bench.now_us += 3600 * S;
-	for (int i = 0; i < 25; i++)
+	knock(&bench, "22");
+	assert_int_equal(engine_sources(bench.engine), 49); /* two a probe, and its own source */
+	for (int i = 0; i < 24; i++)
 		knock(&bench, "22");
 	assert_int_equal(engine_sources(bench.engine), 1);
 	engine_free(bench.engine);
+}
+
+/* As soon as nothing of them can matter, and no sooner. */
+static void test_sources_are_kept_for_as_long_as_they_matter(void **state)
+{
+	(void)state;
+	for (uint64_t late_us = 0; late_us <= 1; late_us++) {
+		struct bench bench = {0};
+
+		add_knock(&bench, "7000, 8000");
+		add_knock(&bench, "7000, 9000")->seq_timeout_us = 20 * S;
+		assert_int_equal(compile(&bench), 0);
+		knock_from(&bench, "203.0.113.8", "7000");
+		bench.now_us += 20 * S - 10 * MS + late_us;
+		knock_from(&bench, "203.0.113.9", "7000");
+		assert_int_equal(engine_sources(bench.engine), 2 - late_us);
+		engine_free(bench.engine);
+	}
 }
 
 /* Puts a new engine in the place of the old one, in mid-stream. */
@@ -780,11 +852,15 @@ int main(void)
 		cmocka_unit_test(test_repeated_port_needs_two_packets),
 		cmocka_unit_test(test_one_millisecond_is_enough),
 		cmocka_unit_test(test_clock_that_goes_back_begins_anew),
+		cmocka_unit_test(test_clock_that_goes_back_by_hours),
+		cmocka_unit_test(test_knocks_nine_years_after_the_first),
+		cmocka_unit_test(test_out_of_order_is_no_other_clock),
 		cmocka_unit_test(test_filtered_probes_neither_help_nor_hinder),
 		cmocka_unit_test(test_doors_share_steps),
 		cmocka_unit_test(test_least_recently_seen_gives_way),
 		cmocka_unit_test(test_recently_seen_stays),
 		cmocka_unit_test(test_idle_sources_are_dropped),
+		cmocka_unit_test(test_sources_are_kept_for_as_long_as_they_matter),
 		cmocka_unit_test(test_knock_goes_on_in_another_engine),
 		cmocka_unit_test(test_other_sources_are_not_inherited),
 		cmocka_unit_test(test_too_many_filters_are_refused),

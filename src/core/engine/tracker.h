@@ -67,8 +67,8 @@ uint32_t tracker_node(const struct tracker *tracker);
 void tracker_move(struct tracker *tracker, uint32_t node);
 
 /* The time from the last packet to now: 0 if it is no later, UINT64_MAX if there was none or it is
- * `disorder_us` or more ahead, which makes it another clock's; then the past is forgotten, and the
- * node is 0. */
+ * more than `disorder_us` ahead, which makes it another clock's; then the past is forgotten, and
+ * the node is 0. */
 uint64_t tracker_elapsed_us(const struct tracker_table *table, struct tracker *tracker,
 			    uint64_t now_us, uint64_t disorder_us);
 
