@@ -47,9 +47,6 @@
 /* How soon to try again when there is no room for another command. */
 #define BUSY_US UINT64_C(20000)
 
-/* How soon after it was opened the firewall is listed. */
-#define RECONCILE_US UINT64_C(500000)
-
 enum { BACKOFF_MAX_S = 60 };
 
 static void grant_report(const struct grant *grant, enum event_kind kind, const char *reason,

@@ -7,9 +7,6 @@
 #include "grant/grant.h"
 #include "grant/table.h"
 
-/* How often, if there is little to list; the more there is, the more seldom. */
-#define RECONCILE_US UINT64_C(500000)
-
 /* What one thing in a listing adds to the time until the next one. Listing it costs some 10 us
  * (nft) or less: reconciling takes no more than a few hundredths of a processor. */
 #define ITEM_US UINT64_C(250)

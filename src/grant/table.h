@@ -125,6 +125,10 @@ int door_passage_new(const struct door *door, const struct visitor *visitor, str
 bool door_still_opens(const struct door *door, const struct visitor *visitor,
 		      const struct passage *passage);
 
+/* How soon after it was opened, and how often, the firewall is listed if there is little to list;
+ * the more there is, the more seldom. */
+#define RECONCILE_US UINT64_C(500000)
+
 /* Makes sure that the next reconciliation is not later than this, unless the last one was too much
  * work for that. */
 void grants_reconcile_by(struct grants *grants, uint64_t at_us);
