@@ -7,12 +7,11 @@
 #include "config/draft.h"
 #include "config/ini/ini.h"
 #include "config/listeners.h"
+#include "core/door.h"
 #include "core/other-log.h"
 #include "util/cleanup.h"
 
 DEFINE_CLEANUP(struct listeners *, listeners_free)
-
-static const char *const family_names[] = {"IPv4", "IPv6"};
 
 /* A key of a door for each family. */
 static const char *const set_keys[] = {"set", "set_6"};
@@ -49,13 +48,6 @@ static unsigned check_line(const struct door_check *check, const char *key)
 static bool check_has(const struct door_check *check, const char *key)
 {
 	return ini_find(check->section, key) != NULL;
-}
-
-/* Whether something opens the door for addresses of this family. */
-static bool opens_for(const struct door *door, enum family family)
-{
-	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
-	       door->opening.start_command[family];
 }
 
 /* Asks what is given, not what it is worth: bad values have had their complaint. */
@@ -109,23 +101,23 @@ static void check_families(const struct door_check *check)
 	const struct filter *filter = &door->knock.filter;
 	enum family family;
 
-	if (filter->has_target && !opens_for(door, address_family(&filter->target))) {
+	if (filter->has_target && !door_opens_for(door, address_family(&filter->target))) {
 		family = address_family(&filter->target);
 		complain_error(check->complaints, check_line(check, "target"),
 			       "door %s: target is an %s address, and nothing opens the door for "
 			       "%s: %s is missing",
-			       door->name, family_names[family], family_names[family],
+			       door->name, family_name(family), family_name(family),
 			       door->opening.backend == BACKEND_COMMAND ? start_keys[family]
 									: set_keys[family]);
 	}
 	for (size_t i = 0; i < door->n_allow; i++) {
 		family = address_family(&door->allow[i].base);
-		if (opens_for(door, family))
+		if (door_opens_for(door, family))
 			continue;
 		complain_warning(check->complaints, check_line(check, "allow"),
 				 "door %s: network %zu of allow is of %s, for which nothing opens "
 				 "the door",
-				 door->name, i + 1, family_names[family]);
+				 door->name, i + 1, family_name(family));
 	}
 }
 

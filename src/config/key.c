@@ -4,6 +4,7 @@
 
 #include "config/parse/parse.h"
 #include "config/text.h"
+#include "core/door.h"
 #include "core/engine/engine.h"
 #include "core/keyed/keyed.h"
 #include "core/other-log.h"
@@ -17,9 +18,6 @@
 #define LOG(field)    .section = SECTION_LOG, .offset = offsetof(struct other_log, field)
 #define WHOLE_DOOR    .section = SECTION_DOOR
 #define ONLY(backend) .backends = 1U << BACKEND_##backend
-
-/* An ipset element lives 2^32 ms at most, and ipset refuses more than half of that. */
-enum { IPSET_TIMEOUT_MAX_S = 2147483 };
 
 const char *const section_names[] = {"options", "door", "log", NULL};
 
@@ -58,9 +56,9 @@ const struct config_key keys[] = {
 	{"bind_source", DOOR(bind_source), .parse = parse_switch, .fallback = "no"},
 	{"allow", WHOLE_DOOR, .parse = parse_allow},
 	{"timeout", DOOR(timeout_us), .parse = parse_seconds, .fallback = "30s", .min = US_PER_S,
-	 .max = IPSET_TIMEOUT_MAX_S * US_PER_S},
+	 .max = DOOR_TIMEOUT_MAX_S * US_PER_S},
 	{"max_timeout", DOOR(max_timeout_us), .parse = parse_seconds, .min = US_PER_S,
-	 .max = IPSET_TIMEOUT_MAX_S * US_PER_S},
+	 .max = DOOR_TIMEOUT_MAX_S * US_PER_S},
 	{"max_open", DOOR(max_open), .parse = parse_number, .fallback = "1024", .min = 1,
 	 .max = 1000000},
 	{"backend", DOOR(opening.backend), .parse = parse_choice, .required = true,

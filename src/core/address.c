@@ -38,6 +38,13 @@ enum family address_family(const struct address *address)
 									    : FAMILY_IPV6;
 }
 
+const char *family_name(enum family family)
+{
+	static const char *const names[N_FAMILIES] = {"IPv4", "IPv6"};
+
+	return names[family];
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
 	return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

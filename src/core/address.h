@@ -30,6 +30,10 @@ int address_parse(const char *text, struct address *ret);
 const char *address_format(const struct address *address, char text[static ADDRESS_TEXT_MAX]);
 
 enum family address_family(const struct address *address);
+
+/* "IPv4" or "IPv6". */
+const char *family_name(enum family family);
+
 bool address_equal(const struct address *a, const struct address *b);
 
 /* The address with all but its first `prefix` bits cleared; `prefix` is 0 to 128. */

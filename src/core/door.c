@@ -39,6 +39,12 @@ uint64_t door_timeout_us(const struct door *door, uint32_t seconds)
 	return asked_us < max_us ? asked_us : max_us;
 }
 
+bool door_opens_for(const struct door *door, enum family family)
+{
+	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
+	       door->opening.start_command[family];
+}
+
 bool door_allows(const struct door *door, const struct address *source)
 {
 	if (door->n_allow == 0)

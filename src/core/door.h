@@ -36,6 +36,10 @@ struct opening {
 
 enum { DOOR_NAME_MAX = 32, USER_NAME_MAX = 32 };
 
+/* The longest that a door stays open: an ipset element lives 2^32 ms at most, and ipset refuses
+ * more than half of that. */
+enum { DOOR_TIMEOUT_MAX_S = 2147483 };
+
 /* What counts as a knock: bits of door.auth. */
 enum { AUTH_SEQUENCE = 1 << 0, AUTH_TOKEN = 1 << 1, AUTH_SPA = 1 << 2 };
 
@@ -65,6 +69,9 @@ bool door_has_user(const struct door *door, const char *user);
 
 /* How long a request for so many seconds (0: none in particular) keeps it open. */
 uint64_t door_timeout_us(const struct door *door, uint32_t seconds);
+
+/* Whether something opens the door for addresses of this family. */
+bool door_opens_for(const struct door *door, enum family family);
 
 /* Whether the sources that may open the door include this one. */
 bool door_allows(const struct door *door, const struct address *source);

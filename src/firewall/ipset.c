@@ -261,7 +261,6 @@ static int ipset_check_set(struct firewall *firewall, const struct opening *open
 			   enum family family)
 {
 	static const char *const families[N_FAMILIES] = {" family inet ", " family inet6 "};
-	static const char *const versions[N_FAMILIES] = {"IPv4", "IPv6"};
 	const char *set = opening->set[family], *output, *type;
 	const struct ipset_client *client;
 	int r;
@@ -283,7 +282,7 @@ static int ipset_check_set(struct firewall *firewall, const struct opening *open
 	if (!output_has(output, families[family]))
 		return firewall_fail(firewall, -EAFNOSUPPORT,
 				     "ipset %s: not a set for %s; create it with%s", set,
-				     versions[family], families[family]);
+				     family_name(family), families[family]);
 	if (!output_has(output, " timeout "))
 		return firewall_fail(firewall, -ETIME,
 				     "ipset %s: created without timeout; create it with timeout 0",

@@ -22,9 +22,7 @@
 #include "util/cleanup.h"
 #include "util/duration.h"
 
-enum { COMMANDS_MAX = 4096, TIMEOUT_MAX_S = 2147483 };
-
-static const char *const versions[N_FAMILIES] = {"IPv4", "IPv6"};
+enum { COMMANDS_MAX = 4096 };
 
 static void nft_drop_context(struct firewall *firewall)
 {
@@ -142,7 +140,7 @@ __attribute__((format(printf, 3, 4))) static int nft_ask(struct firewall *firewa
 static int nft_add(struct firewall *firewall, const char *set, const char *element,
 		   uint64_t seconds)
 {
-	unsigned timeout_s = seconds < TIMEOUT_MAX_S ? (unsigned)seconds : TIMEOUT_MAX_S;
+	unsigned timeout_s = seconds < DOOR_TIMEOUT_MAX_S ? (unsigned)seconds : DOOR_TIMEOUT_MAX_S;
 
 	return nft_run(firewall, set,
 		       "add element %s { %s timeout %us }\n"
@@ -327,7 +325,7 @@ static int nft_check_type(struct firewall *firewall, const struct opening *openi
 	if (strncmp(part, types[family], strlen(types[family])) != 0)
 		return firewall_fail(firewall, -EAFNOSUPPORT,
 				     "nft %s: not a set for %s: its type is %.*s", set,
-				     versions[family], (int)length, type);
+				     family_name(family), (int)length, type);
 	return 0;
 }
 

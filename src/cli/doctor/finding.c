@@ -6,9 +6,8 @@
 
 #include "cli/common/json.h"
 #include "config/config.h"
+#include "core/door.h"
 #include "util/cleanup.h"
-
-const char *const doctor_family_names[N_FAMILIES] = {"IPv4", "IPv6"};
 
 static void put_finding(struct doctor *doctor, const char *level, const char *text,
 			const char *advice)
@@ -48,12 +47,6 @@ void doctor_say(struct doctor *doctor, enum finding finding, const char *advice,
 	doctor->n_said += finding != FINDING_OK;
 }
 
-static bool opens_for(const struct door *door, enum family family)
-{
-	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
-	       door->opening.start_command[family];
-}
-
 void doctor_each_door(struct doctor *doctor, doctor_door_fn fn)
 {
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
@@ -62,7 +55,7 @@ void doctor_each_door(struct doctor *doctor, doctor_door_fn fn)
 		if (doctor->only && doctor->only != door)
 			continue;
 		for (enum family family = 0; family < N_FAMILIES; family++)
-			if (opens_for(door, family) && doctor->sides[family].is_there)
+			if (door_opens_for(door, family) && doctor->sides[family].is_there)
 				fn(doctor, door, family);
 	}
 }

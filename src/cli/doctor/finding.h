@@ -44,5 +44,3 @@ __attribute__((format(printf, 4, 5))) void doctor_say(struct doctor *doctor, enu
  * machine has. */
 typedef void (*doctor_door_fn)(struct doctor *doctor, const struct door *door, enum family family);
 void doctor_each_door(struct doctor *doctor, doctor_door_fn fn);
-
-extern const char *const doctor_family_names[N_FAMILIES];

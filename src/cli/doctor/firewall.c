@@ -12,6 +12,7 @@
 
 #include "cli/doctor/finding.h"
 #include "config/config.h"
+#include "core/address.h"
 #include "core/probe.h"
 #include "firewall/firewall.h"
 #include "keys/one-time.h"
@@ -142,7 +143,7 @@ static void say_not_logged(struct doctor *doctor, const struct door *door, enum 
 			   unsigned step, const struct walk *walk)
 {
 	char text[BY_MAX];
-	const char *name = doctor_family_names[family];
+	const char *name = family_name(family);
 
 	if (walk->by)
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
@@ -158,7 +159,7 @@ static void say_not_logged(struct doctor *doctor, const struct door *door, enum 
 static void check_keyed_log(struct doctor *doctor, const struct door *door, enum family family)
 {
 	char text[BY_MAX];
-	const char *name = doctor_family_names[family];
+	const char *name = family_name(family);
 
 	for (size_t i = 0; i < sizeof keyed_ports / sizeof keyed_ports[0]; i++)
 		for (unsigned auth = AUTH_TOKEN; auth <= AUTH_SPA; auth <<= 1) {
@@ -202,7 +203,7 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 	if (!ruleset_find_log(&doctor->ruleset, family, prefix)) {
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: no rule logs with the prefix \"%s\"", door->name,
-			   doctor_family_names[family], prefix);
+			   family_name(family), prefix);
 		return;
 	}
 	check_keyed_log(doctor, door, family);
@@ -227,14 +228,14 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 				   "/etc/systemd/journald.conf",
 				   "door %s, %s: step %u is logged at level %u, of which journald "
 				   "stores nothing, by %s",
-				   door->name, doctor_family_names[family], i + 1,
-				   walk.logged->log_level, walk.logged->text);
+				   door->name, family_name(family), i + 1, walk.logged->log_level,
+				   walk.logged->text);
 		else if (walk.maybe_logged)
 			doctor_say(
 				doctor, FINDING_WARNING, NULL,
 				"door %s, %s: step %u is logged only if more is true than can be "
 				"told here: %s",
-				door->name, doctor_family_names[family], i + 1, walk.logged->text);
+				door->name, family_name(family), i + 1, walk.logged->text);
 	}
 }
 
@@ -253,7 +254,7 @@ static void say_limit(struct doctor *doctor, const struct door *door, enum famil
 	static const char advice[] =
 		"limit each source instead: -m hashlimit --hashlimit-mode srcip, or in nft a "
 		"dynamic set; `knocktail rules` prints it";
-	const char *name = doctor_family_names[family];
+	const char *name = family_name(family);
 	const struct log_limit *limit = &walk->limit;
 
 	if (!limit->is_there)
@@ -380,7 +381,7 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 			doctor_say(doctor, FINDING_WARNING, NULL,
 				   "door %s, %s: port %u is sent elsewhere, where it is not "
 				   "followed, by %s",
-				   door->name, doctor_family_names[family], ports[i].port,
+				   door->name, family_name(family), ports[i].port,
 				   walk_by(&walk, text));
 			continue;
 		}
@@ -388,8 +389,7 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 			doctor, FINDING_PROBLEM,
 			"look it up before the drop; `knocktail rules` prints how",
 			"door %s, %s: port %u stays closed even after a knock, because of %s%s%s",
-			door->name, doctor_family_names[family], ports[i].port,
-			walk_by(&walk, text),
+			door->name, family_name(family), ports[i].port, walk_by(&walk, text),
 			walk.maybe ? "; what is asked here was not understood: " : "",
 			walk.maybe ? walk.maybe->text : "");
 	}
@@ -423,8 +423,7 @@ static void check_closed(struct doctor *doctor, const struct door *door, enum fa
 		if (walk.verdict == VERDICT_ACCEPT && walk.by)
 			doctor_say(doctor, FINDING_PROBLEM, "take that rule out",
 				   "door %s, %s: port %u is open to everybody, by %s", door->name,
-				   doctor_family_names[family], ports[i].port,
-				   walk_by(&walk, text));
+				   family_name(family), ports[i].port, walk_by(&walk, text));
 	}
 }
 
@@ -470,7 +469,7 @@ void doctor_check_established(struct doctor *doctor)
 				"ct state established",
 				"%s: established connections are dropped, by %s: what was opened "
 				"ends when the door closes",
-				doctor_family_names[family], walk_by(&walk, text));
+				family_name(family), walk_by(&walk, text));
 	}
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "established connections go on");
@@ -506,7 +505,7 @@ void doctor_check_drop(struct doctor *doctor)
 			doctor_say(doctor, FINDING_PROBLEM,
 				   "drop by default: iptables -P INPUT DROP, or policy drop in nft",
 				   "%s: packets that no rule accepts are let in",
-				   doctor_family_names[family]);
+				   family_name(family));
 	}
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "what no rule accepts is dropped");

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "config/text.h"
+#include "core/door.h"
 #include "core/sequence.h"
 #include "util/cleanup.h"
 
@@ -23,8 +24,8 @@
 /* What knockd takes for granted. */
 enum { KNOCKD_SEQ_TIMEOUT_S = 25, KNOCKD_CMD_TIMEOUT_S = 10 };
 
-/* What knocktail allows: 1h for a knock, ipset's limit for a door. */
-enum { SEQ_TIMEOUT_MAX_S = 3600, TIMEOUT_MAX_S = 2147483 };
+/* What knocktail allows for a knock: 1h. */
+enum { SEQ_TIMEOUT_MAX_S = 3600 };
 
 enum { NAME_ROOM = DOOR_NAME_MAX + 1 };
 
@@ -361,7 +362,7 @@ static int put_commands(struct door_import *passage)
 	if (closes)
 		seconds =
 			door_import_seconds(passage, door_import_find(passage, "cmd_timeout", NULL),
-					    KNOCKD_CMD_TIMEOUT_S, TIMEOUT_MAX_S);
+					    KNOCKD_CMD_TIMEOUT_S, DOOR_TIMEOUT_MAX_S);
 	else if (is_given(start))
 		note_nothing_closes(passage, start);
 	offer_backend(passage, start);
