@@ -232,7 +232,7 @@ void draft_link_logs(struct draft *draft, struct complaints *complaints)
 			continue;
 		log = find_log_named(draft->config, door->log);
 		if (log)
-			door->knock.filter.origin = log->id;
+			door->knock.filter.log = log->id;
 		else
 			complain_error(complaints, check_line(&check, "log"),
 				       "door %s: log: there is no section [log %s]", door->name,

@@ -59,7 +59,7 @@ int filter_parse_flags(const char *text, struct filter *filter)
 
 bool filter_equal(const struct filter *a, const struct filter *b)
 {
-	return a->origin == b->origin && a->flags_set == b->flags_set &&
+	return a->log == b->log && a->flags_set == b->flags_set &&
 	       a->flags_clear == b->flags_clear && a->has_target == b->has_target &&
 	       (!a->has_target || address_equal(&a->target, &b->target)) &&
 	       strcmp(a->interface, b->interface) == 0;
@@ -67,7 +67,7 @@ bool filter_equal(const struct filter *a, const struct filter *b)
 
 bool filter_passes(const struct filter *filter, const struct probe *probe)
 {
-	if (filter->origin != probe->origin)
+	if (filter->log != probe->log)
 		return false;
 	if (probe->protocol == IPPROTO_TCP &&
 	    ((probe->tcp_flags & filter->flags_set) != filter->flags_set ||

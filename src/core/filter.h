@@ -10,7 +10,7 @@
 struct probe;
 
 struct filter {
-	uint64_t origin;     /* of which log: its id, or OTHER_LOG_KERNEL */
+	uint64_t log;	     /* of which log: its id, or OTHER_LOG_KERNEL */
 	uint8_t flags_set;   /* TCP_FLAG_* that a TCP probe must carry */
 	uint8_t flags_clear; /* and must not carry */
 	bool has_target;

@@ -21,7 +21,7 @@ enum {
 enum { TCP_OPTIONS_MAX = 40 };
 
 struct probe {
-	uint64_t origin;  /* which log says so: its id, or OTHER_LOG_KERNEL */
+	uint64_t log;	  /* which log says so: its id, or OTHER_LOG_KERNEL */
 	uint64_t time_us; /* the kernel's printk clock: good for the time between two probes */
 	struct address source;
 	struct address target; /* where it was sent to */

@@ -12,7 +12,7 @@ struct record {
 	uint64_t realtime_us;  /* when it was stored, on the wall clock; 0: unknown */
 	uint64_t monotonic_us; /* the same on this boot's CLOCK_MONOTONIC; 0: another boot, unknown
 				*/
-	uint32_t origin;       /* 0: the kernel's; else whose, counted from 1 */
+	uint32_t log;	       /* 0: the kernel's; else whose, counted from 1 */
 	uint32_t boot;	       /* differs between neighbours of different boots */
 	bool past; /* a predecessor has acted on it: it can begin a knock, but not complete one */
 };

@@ -121,7 +121,7 @@ int position_read(const struct position *position, struct input_position *ret)
 /* Nothing is synced: a power cut ends the boot that the position is of. */
 int position_write(struct position *position, const struct input_position *place)
 {
-	char text[SOURCE_CURSOR_MAX + 256];
+	char text[INPUT_CURSOR_MAX + 256];
 	int length = snprintf(text, sizeof text,
 			      "boot=%s\njournal_boot=%s\nmonotonic_us=%" PRIu64 "\ncursor=%s\n"
 			      "end=yes\n",

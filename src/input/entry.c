@@ -123,15 +123,15 @@ static int read_times(struct entry_reader *reader, sd_journal *journal, struct r
 
 bool entry_again(struct entry_reader *reader, struct record *ret_record)
 {
-	uint32_t origin = 0;
+	uint32_t log = 0;
 
 	if (reader->claimed == 0)
 		return false;
-	while (!(reader->claimed & UINT32_C(1) << origin))
-		origin++;
-	reader->claimed &= ~(UINT32_C(1) << origin);
+	while (!(reader->claimed & UINT32_C(1) << log))
+		log++;
+	reader->claimed &= ~(UINT32_C(1) << log);
 	*ret_record = reader->record;
-	ret_record->origin = origin + 1;
+	ret_record->log = log + 1;
 	return true;
 }
 

@@ -10,11 +10,11 @@ struct record;
 struct input;
 
 /* One entry of the journal, as it can be found again. */
-enum { SOURCE_BOOT_MAX = 33, SOURCE_CURSOR_MAX = 256 };
+enum { INPUT_BOOT_MAX = 33, INPUT_CURSOR_MAX = 256 };
 struct input_position {
-	char boot[SOURCE_BOOT_MAX];	/* the entry's, in hexadecimal digits */
+	char boot[INPUT_BOOT_MAX];	/* the entry's, in hexadecimal digits */
 	uint64_t monotonic_us;		/* when it was stored, on that boot's CLOCK_MONOTONIC */
-	char cursor[SOURCE_CURSOR_MAX]; /* its name, as journalctl --after-cursor= takes it */
+	char cursor[INPUT_CURSOR_MAX];	/* its name, as journalctl --after-cursor= takes it */
 };
 
 struct input_live {
@@ -54,7 +54,7 @@ enum input_step {
 	INPUT_RECORD,  /* *ret_record is the next one, valid until the next call */
 };
 
-/* A source_step, or a negative errno. */
+/* An input_step, or a negative errno. */
 int input_next(struct input *input, struct record *ret_record);
 
 /* Whether there is any file of this machine's journal that this user may read; of inputs that read

@@ -10,7 +10,7 @@
 struct journal_match {
 	char *text; /* "FIELD=value" */
 	size_t length;
-	uint32_t origin;
+	uint32_t log;
 	uint32_t field; /* a bit for each field that the log names */
 };
 
@@ -50,22 +50,20 @@ static uint32_t field_of(const struct log_match *log_match, const struct journal
 	for (size_t i = 0; i < log_match->n_matches; i++) {
 		const struct journal_match *other = &log_match->matches[i];
 
-		if (other->origin == match->origin &&
-		    strncmp(other->text, match->text, length) == 0)
+		if (other->log == match->log && strncmp(other->text, match->text, length) == 0)
 			return other->field;
 	}
-	return log_match->needed[match->origin] + 1;
+	return log_match->needed[match->log] + 1;
 }
 
-static int log_match_add(struct log_match *log_match, uint32_t origin, const char *text)
+static int log_match_add(struct log_match *log_match, uint32_t log, const char *text)
 {
-	struct journal_match match = {
-		.text = strdup(text), .length = strlen(text), .origin = origin};
+	struct journal_match match = {.text = strdup(text), .length = strlen(text), .log = log};
 
 	if (!match.text)
 		return -ENOMEM;
 	match.field = field_of(log_match, &match);
-	log_match->needed[origin] |= match.field;
+	log_match->needed[log] |= match.field;
 	log_match->matches[log_match->n_matches++] = match;
 	return 0;
 }
@@ -98,7 +96,7 @@ void log_match_show(struct log_match *log_match, const char *data, size_t length
 		const struct journal_match *match = &log_match->matches[i];
 
 		if (match->length == length && memcmp(match->text, data, length) == 0)
-			log_match->seen[match->origin] |= match->field;
+			log_match->seen[match->log] |= match->field;
 	}
 }
 
@@ -114,17 +112,17 @@ uint32_t log_match_result(const struct log_match *log_match)
 
 int log_match_match(const struct log_match *log_match, sd_journal *journal)
 {
-	uint32_t origin = UINT32_MAX;
+	uint32_t log = UINT32_MAX;
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < log_match->n_matches; i++) {
 		const struct journal_match *match = &log_match->matches[i];
 
-		if (match->origin != origin)
+		if (match->log != log)
 			r = sd_journal_add_disjunction(journal);
 		if (r >= 0)
 			r = sd_journal_add_match(journal, match->text, match->length);
-		origin = match->origin;
+		log = match->log;
 	}
 	return r < 0 ? r : 0;
 }

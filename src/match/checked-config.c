@@ -36,7 +36,7 @@ static void check_groups(struct complaints *complaints, const struct config *con
 		const struct door *door = &config->doors[i];
 		const struct filter *filter = &door->knock.filter;
 
-		if (filter->origin != log->id)
+		if (filter->log != log->id)
 			continue;
 		if (filter->interface[0] && !format_knows_interface(format))
 			complain_error(complaints, log->line,

@@ -22,7 +22,7 @@ enum { NONE = UINT32_MAX };
 /* How records are read: the kernel's, or those of another log. */
 struct record_reader {
 	struct format *format;
-	uint64_t origin;
+	uint64_t log;
 };
 
 /* A file of one-time sequences, and the match of the probe being fed that asks for one. */
@@ -40,7 +40,7 @@ struct engine_knock {
 };
 
 struct matcher {
-	struct record_reader readers[OTHER_LOGS_MAX + 1]; /* by record.origin */
+	struct record_reader readers[OTHER_LOGS_MAX + 1]; /* by record.log */
 	size_t n_readers;
 	struct engine *engine;
 	struct keyed_matcher *keyed;
@@ -72,7 +72,7 @@ static int make_readers(struct matcher *matcher, const struct config *config)
 	for (size_t i = 0; r == 0 && i < config->n_logs; i++) {
 		struct record_reader *reader = &matcher->readers[matcher->n_readers++];
 
-		reader->origin = config->logs[i].id;
+		reader->log = config->logs[i].id;
 		r = format_new_custom(config->logs[i].pattern, &error, &reader->format);
 	}
 	return r == -EINVAL ? -EBADMSG : r;
@@ -296,11 +296,11 @@ static bool read_probe(struct matcher *matcher, const struct record *record, str
 	const struct record_reader *reader;
 	enum format_verdict verdict;
 
-	if (record->origin >= matcher->n_readers)
+	if (record->log >= matcher->n_readers)
 		return false;
-	reader = &matcher->readers[record->origin];
+	reader = &matcher->readers[record->log];
 	verdict = format_parse(reader->format, record, ret);
-	ret->origin = reader->origin;
+	ret->log = reader->log;
 	matcher->counts.damaged += verdict == FORMAT_DAMAGED;
 	return verdict == FORMAT_PROBE;
 }

@@ -143,7 +143,7 @@ static void check_door(const struct config *config, const struct door *door)
 	check_knock(&door->knock);
 	check_auth(door);
 	require(!door->one_time_sequences || door->one_time_sequences[0] == '/');
-	require((door->log == NULL) == (door->knock.filter.origin == OTHER_LOG_KERNEL));
+	require((door->log == NULL) == (door->knock.filter.log == OTHER_LOG_KERNEL));
 	require(door->timeout_us >= 1000000 && door->timeout_us % 1000000 == 0);
 	require(door->max_open > 0);
 	require(door->opening.backend < N_BACKENDS);
@@ -161,12 +161,12 @@ static void check_door(const struct config *config, const struct door *door)
 		(door->opening.entry != NULL));
 }
 
-static void check_log_section(const struct other_log *origin)
+static void check_log_section(const struct other_log *log)
 {
-	require(origin->name[0] != '\0' && memchr(origin->name, '\0', sizeof(origin->name)));
-	require(origin->id != OTHER_LOG_KERNEL);
-	require(origin->matches[0] && origin->pattern[0]);
-	for (char **match = origin->matches; *match; match++)
+	require(log->name[0] != '\0' && memchr(log->name, '\0', sizeof(log->name)));
+	require(log->id != OTHER_LOG_KERNEL);
+	require(log->matches[0] && log->pattern[0]);
+	for (char **match = log->matches; *match; match++)
 		require(strchr(*match, '=') && strcmp(*match, "_TRANSPORT=kernel") != 0);
 }
 

@@ -92,14 +92,14 @@ static void test_other_log(void **state)
 	struct probe probe = tcp(TCP_FLAG_SYN);
 
 	(void)state;
-	edges.origin = 1;
+	edges.log = 1;
 	assert_false(filter_equal(&kernels, &edges));
 	assert_true(filter_passes(&kernels, &probe));
 	assert_false(filter_passes(&edges, &probe));
-	probe.origin = 1;
+	probe.log = 1;
 	assert_false(filter_passes(&kernels, &probe));
 	assert_true(filter_passes(&edges, &probe));
-	probe.origin = 2;
+	probe.log = 2;
 	assert_false(filter_passes(&edges, &probe));
 }
 

@@ -233,12 +233,12 @@ static void test_other_logs(void **state)
 	input = open_bounded(fixture, 0, UINT64_MAX);
 	assert_int_equal(input_listen(input, logs, 3), 0);
 	for (size_t i = 0; i < ROUNDS * N_CASES; i++) {
-		for (const char *origin = cases[i % N_CASES].logs; *origin; origin++) {
+		for (const char *log = cases[i % N_CASES].logs; *log; log++) {
 			char message[8];
 
 			snprintf(message, sizeof message, "%zu", i);
 			assert_int_equal(input_next(input, &record), INPUT_RECORD);
-			assert_int_equal(record.origin, *origin - '0');
+			assert_int_equal(record.log, *log - '0');
 			assert_int_equal(record.length, strlen(message));
 			assert_memory_equal(record.text, message, record.length);
 			assert_true(record.kernel_us == (1 + i) * S);

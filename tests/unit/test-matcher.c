@@ -498,14 +498,14 @@ static const char two_logs[] =
 	"pattern = DROP (?<SRC>[0-9.]+) (?<DPT>[0-9]+)(?: (?<SPT>[0-9]+))?\n"
 	"[door edge]\nsequence = 7000, 9000, 8000\nlog = edge\nbackend = ipset\nset = a\n";
 
-static void feed_from(struct matcher *matcher, uint32_t origin, uint64_t now_us, const char *line,
+static void feed_from(struct matcher *matcher, uint32_t log, uint64_t now_us, const char *line,
 		      struct told *told)
 {
 	struct record record = {
 		.text = line,
 		.length = strlen(line),
 		.kernel_us = now_us,
-		.origin = origin,
+		.log = log,
 	};
 
 	matcher_feed(matcher, &record, on_told, told);

@@ -116,7 +116,7 @@ static void test_damage(void **state)
 	};
 	struct fixture *fixture = *state;
 	struct input_position read;
-	char longer[SOURCE_CURSOR_MAX + 200];
+	char longer[INPUT_CURSOR_MAX + 200];
 
 	for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
 		support_write(fixture->file, damaged[i], strlen(damaged[i]));
