@@ -17,7 +17,9 @@ from hosts import wait_until
 # Another root: what it has under /dev, /run and /tmp is its own, but for the stand-in of the sysctl.
 ELSEWHERE = """
 root=$1; shift
-mount --bind / $root
+mount --rbind / $root
+mount -t tmpfs other $root/tmp
+mkdir -p $root$(dirname $root)
 mount --bind $(dirname $root) $root$(dirname $root)
 mount -t tmpfs other $root/dev
 mount -t tmpfs other $root/run
