@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "cmocka-all.h"
+#include "core/visitor.h"
 #include "support.h"
 #include "tap/settings.h"
 #include "util/cleanup.h"
@@ -53,13 +54,11 @@ static void append_source(struct text *text, const struct settings *settings)
 
 static void append_value(struct text *text, const struct settings *settings, enum setting setting)
 {
-	static const char *const knocks[] = {"sequence", "token", "spa"};
-
 	switch (setting) {
 	case SETTING_HOST_NAME:
 		return append(text, "%s", settings->host);
 	case SETTING_KNOCK:
-		return append(text, "%s", knocks[settings->knock]);
+		return append(text, "%s", knock_kind_name(settings->knock));
 	case SETTING_SEQUENCE:
 		return append_sequence(text, &settings->sequence);
 	case SETTING_DELAY:
