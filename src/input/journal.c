@@ -8,12 +8,9 @@
 #include "core/record.h"
 #include "input/entry.h"
 #include "input/log-match.h"
+#include "input/open-files.h"
 #include "input/ops.h"
 #include "util/cleanup.h"
-#include "util/file.h"
-
-/* Of all files of a journal, and of hardly any others. */
-#define FILE_NAME_PART ".journal"
 
 /* Before so many entries that do not count, nothing can be said of the journal. */
 enum { FOREIGN_MIN = 100 };
@@ -103,10 +100,9 @@ static bool journal_sees_files(struct input *input)
 	       sd_journal_has_persistent_files(journal) > 0;
 }
 
-/* sd-journal goes on without a file that it finds damaged, and says nothing; but it closes it. */
 static bool journal_lost(struct input *input)
 {
-	return file_count_open(FILE_NAME_PART) < ((struct journal_input *)input)->n_files;
+	return open_files_count() < ((struct journal_input *)input)->n_files;
 }
 
 static int journal_listen(struct input *input, const struct other_log *logs, size_t n)
@@ -155,7 +151,7 @@ int input_new_journal(const char *directory, const char *file, uint64_t since_us
 				 : sd_journal_seek_head(self->journal);
 	if (r < 0)
 		return r;
-	self->n_files = file_count_open(FILE_NAME_PART);
+	self->n_files = open_files_count();
 	*ret = &TAKE_PTR(self)->base;
 	return 0;
 }

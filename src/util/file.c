@@ -1,6 +1,5 @@
 #include "util/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -51,15 +50,17 @@ int file_read(int fd, size_t max, char **ret_data, size_t *ret_size)
 	return 0;
 }
 
-static int write_bytes(int fd, const char *data, size_t size)
+int file_write(int fd, const void *data, size_t size)
 {
+	const char *rest = data;
+
 	while (size > 0) {
-		ssize_t n = write(fd, data, size);
+		ssize_t n = write(fd, rest, size);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n > 0) {
-			data += n;
+			rest += n;
 			size -= (size_t)n;
 		}
 	}
@@ -78,7 +79,7 @@ static int write_new(int directory_fd, const char *name, const void *data, size_
 	fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_bytes(fd, data, size);
+	r = file_write(fd, data, size);
 	if (r == 0 && (fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0)))
 		r = -errno;
 	return r;
@@ -140,7 +141,7 @@ int file_replace_path(const char *path, const void *data, size_t size, mode_t mo
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = write_bytes(fd, data, size);
+	r = file_write(fd, data, size);
 	if (r == 0 &&
 	    (fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0) || rename(temporary, path) < 0))
 		r = -errno;
@@ -149,22 +150,4 @@ int file_replace_path(const char *path, const void *data, size_t size, mode_t mo
 		return r;
 	}
 	return sync ? sync_parent(path) : 0;
-}
-
-size_t file_count_open(const char *part)
-{
-	CLEANUP(cleanup_closedir) DIR *stream = opendir("/proc/self/fd");
-	const struct dirent *entry;
-	size_t n = 0;
-
-	while (stream && (entry = readdir(stream))) {
-		char path[PATH_MAX];
-		ssize_t length = readlinkat(dirfd(stream), entry->d_name, path, sizeof path - 1);
-
-		if (length < 0)
-			continue;
-		path[length] = '\0';
-		n += strstr(path, part) != NULL;
-	}
-	return n;
 }

@@ -7,8 +7,8 @@
 #include <systemd/sd-journal.h>
 
 #include "core/hash.h"
+#include "input/open-files.h"
 #include "util/cleanup.h"
-#include "util/file.h"
 #include "util/number.h"
 
 DEFINE_CLEANUP(sd_journal *, sd_journal_close)
@@ -286,10 +286,9 @@ static void keep_user(struct audit_log *log, const char *user)
 	log->n_visits = n;
 }
 
-/* sd-journal goes on without a file that it finds damaged, and says nothing; but it closes it. */
 static int log_read_all(struct audit_log *log, sd_journal *journal, const struct audit_query *query)
 {
-	size_t n_files = file_count_open(".journal");
+	size_t n_files = open_files_count();
 	uint64_t time_us;
 	int r = query->since_us > 0 ? sd_journal_seek_realtime_usec(journal, query->since_us)
 				    : sd_journal_seek_head(journal);
@@ -300,7 +299,7 @@ static int log_read_all(struct audit_log *log, sd_journal *journal, const struct
 			continue;
 		r = read_entry(log, journal, time_us);
 	}
-	if (file_count_open(".journal") < n_files)
+	if (open_files_count() < n_files)
 		log->incomplete = true;
 	return r;
 }

@@ -23,6 +23,7 @@
 #include "core/door.h"
 #include "core/secret.h"
 #include "util/cleanup.h"
+#include "util/file.h"
 
 enum { FILE_NAME_MAX = USER_NAME_MAX + sizeof ".key" };
 
@@ -62,21 +63,6 @@ static int directory_open(const char *path, int *ret_fd, struct stat *ret_st)
 	return 0;
 }
 
-static int key_write(int fd, const char *text, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = write(fd, text, length);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			length -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 /* A directory that only its group can enter says who the keys are for. */
 static int file_fill(int fd, const struct stat *directory, const char *line)
 {
@@ -86,7 +72,7 @@ static int file_fill(int fd, const struct stat *directory, const char *line)
 	if (shared && (fchown(fd, (uid_t)-1, directory->st_gid) < 0 ||
 		       fchmod(fd, S_IRUSR | S_IWUSR | S_IRGRP) < 0))
 		return -errno;
-	r = key_write(fd, line, strlen(line));
+	r = file_write(fd, line, strlen(line));
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	return r;
