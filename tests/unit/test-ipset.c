@@ -1,41 +1,20 @@
 /* Against the kernel's own sets, in a network namespace of the test's own. */
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "cmocka-all.h"
-#include "core/address.h"
 #include "core/door.h"
-#include "core/placeholder.h"
-#include "core/visitor.h"
-#include "firewall/backends.h"
 #include "firewall/firewall.h"
 #include "firewall/passage.h"
+#include "support-sets.h"
 #include "support.h"
 #include "util/children.h"
 
-#define TEXT(literal) ((char *)(literal))
-
 static bool permitted;
-
-struct fixture {
-	struct firewall *firewall;
-	char *directory, *listing;
-};
-
-static void never_done(void *owner, int error, const char *problem, uint64_t now_us)
-{
-	(void)owner;
-	(void)error;
-	(void)problem;
-	(void)now_us;
-	fail_msg("nothing of this backend is pending");
-}
 
 static int set_up(void **state)
 {
@@ -59,21 +38,13 @@ static int set_up(void **state)
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
 		if (support_ipset(sets[i]) != 0)
 			return -1;
-	fixture.directory = support_directory();
-	fixture.listing = support_path(fixture.directory, "list");
 	*state = &fixture;
-	return firewall_new(never_done, &fixture.firewall);
+	return sets_begin(&fixture);
 }
 
 static int tear_down(void **state)
 {
-	struct fixture *fixture = *state;
-
-	if (!fixture)
-		return 0;
-	firewall_free(fixture->firewall);
-	free(fixture->listing);
-	support_remove(fixture->directory);
+	sets_end(*state);
 	return 0;
 }
 
@@ -86,53 +57,7 @@ static struct fixture *needed(void **state)
 
 static struct passage *new_rule(const char *set, const char *entry, const char *source)
 {
-	const struct door door = {
-		.name = "ssh",
-		.timeout_us = 30000000,
-		.opening.backend = BACKEND_IPSET,
-		.opening.set = {TEXT(set), TEXT(set)},
-		.opening.entry = TEXT(entry),
-	};
-	struct address address;
-	struct passage *passage;
-
-	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(
-		passage_new(&door.opening,
-			    &(struct placeholder_values){.door = door.name, .source = address},
-			    &passage),
-		0);
-	return passage;
-}
-
-/* The seconds left of an element, by ipset(8) itself; -1: it is not in the set. */
-static long left(struct fixture *fixture, const char *set, const char *element)
-{
-	char *const argv[] = {TEXT("/usr/sbin/ipset"), TEXT("list"), TEXT(set), NULL};
-	char wanted[128], *listing, *at;
-	long seconds = -1;
-
-	assert_int_equal(support_run(argv, NULL, fixture->listing), 0);
-	listing = support_read(fixture->listing, NULL);
-	assert_non_null(listing);
-	snprintf(wanted, sizeof wanted, "\n%s timeout ", element);
-	at = strstr(listing, wanted);
-	if (at) {
-		seconds = strtol(at + strlen(wanted), NULL, 10);
-		assert_null(strstr(at + 1, wanted));
-	}
-	free(listing);
-	return seconds;
-}
-
-static int open_rule(struct fixture *fixture, const struct passage *passage, uint64_t seconds)
-{
-	return firewall_open(fixture->firewall, passage, seconds * 1000000, 0, NULL);
-}
-
-static int close_rule(struct fixture *fixture, const struct passage *passage)
-{
-	return firewall_close(fixture->firewall, passage, 0, NULL);
+	return sets_passage(BACKEND_IPSET, set, entry, source);
 }
 
 static void test_opens_and_closes(void **state)
@@ -156,49 +81,11 @@ static void test_opens_and_closes(void **state)
 
 		if (open_rule(fixture, passage, 100) != FIREWALL_DONE)
 			fail_msg("%s: %s", cases[i].entry, firewall_problem(fixture->firewall));
-		assert_in_range(left(fixture, cases[i].set, cases[i].element), 90, 100);
+		assert_in_range(left_in_ipset(fixture, cases[i].set, cases[i].element), 90, 100);
 		assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-		assert_int_equal(left(fixture, cases[i].set, cases[i].element), -1);
+		assert_int_equal(left_in_ipset(fixture, cases[i].set, cases[i].element), -1);
 		passage_free(passage);
 	}
-}
-
-/* Twice is as once, and the second time moves the deadline, in both directions. */
-static void test_renews(void **state)
-{
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
-
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(open_rule(fixture, passage, 1000), FIREWALL_DONE);
-	assert_in_range(left(fixture, "ip", "192.0.2.1"), 990, 1000);
-	assert_int_equal(open_rule(fixture, passage, 50), FIREWALL_DONE);
-	assert_in_range(left(fixture, "ip", "192.0.2.1"), 40, 50);
-	passage_free(passage);
-}
-
-static void test_close_twice(void **state)
-{
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
-
-	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	passage_free(passage);
-}
-
-static void test_longest_timeout(void **state)
-{
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
-
-	assert_int_equal(open_rule(fixture, passage, 2147483), FIREWALL_DONE);
-	assert_in_range(left(fixture, "ip", "192.0.2.1"), 2147400, 2147483);
-	assert_true(open_rule(fixture, passage, UINT64_MAX) < 0);
-	assert_in_range(left(fixture, "ip", "192.0.2.1"), 2147400, 2147483);
-	passage_free(passage);
 }
 
 /* To ipset a timeout of 0 means for ever, which is the last thing that a grant may be. */
@@ -208,7 +95,7 @@ static void test_no_time_is_not_for_ever(void **state)
 	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
 
 	open_rule(fixture, passage, 0);
-	assert_int_not_equal(left(fixture, "ip", "192.0.2.1"), 0);
+	assert_int_not_equal(left_in_ipset(fixture, "ip", "192.0.2.1"), 0);
 	passage_free(passage);
 }
 
@@ -243,77 +130,22 @@ static void test_errors(void **state)
 		    !problem[strlen("ipset x: ")] || strchr(problem, '\n'))
 			fail_msg("%s in %s: \"%s\"", cases[i].source, cases[i].set, problem);
 		assert_int_equal(open_rule(fixture, right, 100), FIREWALL_DONE);
-		assert_in_range(left(fixture, "ip", "192.0.2.99"), 90, 100);
+		assert_in_range(left_in_ipset(fixture, "ip", "192.0.2.99"), 90, 100);
 		assert_int_equal(close_rule(fixture, right), FIREWALL_DONE);
-		assert_int_equal(left(fixture, "ip", "192.0.2.99"), -1);
+		assert_int_equal(left_in_ipset(fixture, "ip", "192.0.2.99"), -1);
 		passage_free(passage);
 	}
 	passage_free(right);
-}
-
-static void test_long_element(void **state)
-{
-	struct fixture *fixture = needed(state);
-	char entry[600];
-	struct passage *passage;
-
-	memset(entry, 'x', sizeof entry - 1);
-	entry[sizeof entry - 1] = '\0';
-	passage = new_rule("ip", entry, "192.0.2.1");
-	assert_int_equal(open_rule(fixture, passage, 100), -E2BIG);
-	assert_non_null(strstr(firewall_problem(fixture->firewall), "ipset ip: "));
-	passage_free(passage);
-}
-
-/* A set may be made anew while the daemon runs. */
-static void test_set_comes_and_goes(void **state)
-{
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
-
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(support_ipset("destroy ip"), 0);
-	assert_true(open_rule(fixture, passage, 100) < 0);
-	assert_true(close_rule(fixture, passage) < 0);
-	assert_int_equal(support_ipset("create ip hash:ip timeout 0"), 0);
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_in_range(left(fixture, "ip", "192.0.2.1"), 90, 100);
-	passage_free(passage);
-}
-
-/* The answer about a rule, which is given at once, and the seconds that are left of it. */
-struct answer {
-	struct firewall *firewall;
-	const struct passage *passage, *stranger;
-	enum firewall_answer answer;
-	uint64_t left_us;
-	bool listed;
-};
-
-static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
-{
-	struct answer *answer = userdata;
-
-	assert_true(now_us == 7);
-	assert_false(answer->listed);
-	answer->listed = true;
-	assert_true(listing_covers(listing, answer->passage));
-	assert_false(listing_covers(listing, answer->stranger));
-	answer->answer = firewall_ask(answer->firewall, listing, answer->passage, &answer->left_us);
 }
 
 static enum firewall_answer ask(struct fixture *fixture, const struct passage *passage,
 				unsigned *seconds)
 {
 	struct passage *stranger = new_rule("other", "%IP%", "192.0.2.1");
-	struct answer answer = {
-		.firewall = fixture->firewall, .passage = passage, .stranger = stranger};
+	enum firewall_answer answer = sets_ask(fixture, passage, stranger, seconds);
 
-	assert_int_equal(firewall_list(fixture->firewall, passage, 7, on_listed, &answer), 0);
-	assert_true(answer.listed);
 	passage_free(stranger);
-	*seconds = (unsigned)(answer.left_us / 1000000);
-	return answer.answer;
+	return answer;
 }
 
 /* Runs a program as a door's command is run. */
@@ -438,40 +270,14 @@ static void test_check(void **state)
 	}
 }
 
-/* Nothing that was in the set before is touched, and a check changes nothing. */
-static void test_leaves_others_alone(void **state)
-{
-	const struct door door = {
-		.name = "ssh",
-		.opening.backend = BACKEND_IPSET,
-		.opening.set = {TEXT("ip")},
-		.opening.entry = TEXT("%IP%"),
-	};
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("ip", "%IP%", "192.0.2.1");
-
-	assert_int_equal(support_ipset("add ip 192.0.2.2 timeout 5000"), 0);
-	assert_int_equal(firewall_check(fixture->firewall, &door.opening), 0);
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	assert_in_range(left(fixture, "ip", "192.0.2.2"), 4900, 5000);
-	passage_free(passage);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_opens_and_closes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_renews, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_close_twice, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_longest_timeout, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_time_is_not_for_ever, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_long_element, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_set_comes_and_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_leaves_others_alone, set_up, tear_down),
 	};
 
 	permitted = support_private_network();

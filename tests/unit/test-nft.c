@@ -1,48 +1,19 @@
 /* Against the kernel's own sets, in a network namespace of the test's own. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmocka-all.h"
-#include "core/address.h"
 #include "core/door.h"
-#include "core/placeholder.h"
-#include "core/visitor.h"
-#include "firewall/backends.h"
 #include "firewall/firewall.h"
 #include "firewall/passage.h"
+#include "support-sets.h"
 #include "support.h"
 
-#define TEXT(literal) ((char *)(literal))
-
-static const char nft_path[] = "/usr/sbin/nft";
 static bool permitted;
-
-struct fixture {
-	struct firewall *firewall;
-	char *directory, *input, *listing;
-};
-
-static void never_done(void *owner, int error, const char *problem, uint64_t now_us)
-{
-	(void)owner;
-	(void)error;
-	(void)problem;
-	(void)now_us;
-	fail_msg("nothing of this backend is pending");
-}
-
-/* What nft(8) makes of the commands. */
-static int run_nft(const struct fixture *fixture, const char *commands)
-{
-	char *const argv[] = {TEXT(nft_path), TEXT("-f"), TEXT("-"), NULL};
-
-	support_write(fixture->input, commands, strlen(commands));
-	return support_run(argv, fixture->input, fixture->listing);
-}
 
 static int set_up(void **state)
 {
@@ -71,25 +42,15 @@ static int set_up(void **state)
 
 	if (!permitted)
 		return 0;
-	fixture.directory = support_directory();
-	fixture.input = support_path(fixture.directory, "input");
-	fixture.listing = support_path(fixture.directory, "list");
-	*state = &fixture;
-	if (run_nft(&fixture, sets) != 0)
+	if (sets_begin(&fixture) != 0)
 		return -1;
-	return firewall_new(never_done, &fixture.firewall);
+	*state = &fixture;
+	return run_nft(&fixture, sets);
 }
 
 static int tear_down(void **state)
 {
-	struct fixture *fixture = *state;
-
-	if (!fixture)
-		return 0;
-	firewall_free(fixture->firewall);
-	free(fixture->input);
-	free(fixture->listing);
-	support_remove(fixture->directory);
+	sets_end(*state);
 	return 0;
 }
 
@@ -113,77 +74,7 @@ static struct door nft_door(const char *set, const char *set_6, const char *entr
 
 static struct passage *new_rule(const char *set, const char *entry, const char *source)
 {
-	const struct door door = nft_door(set, set, entry);
-	struct address address;
-	struct passage *passage;
-
-	assert_int_equal(address_parse(source, &address), 0);
-	assert_int_equal(
-		passage_new(&door.opening,
-			    &(struct placeholder_values){.door = door.name, .source = address},
-			    &passage),
-		0);
-	return passage;
-}
-
-/* A number of seconds as nft writes it: 1d2h3m4s500ms, milliseconds left out. */
-static long parse_span(const char *text)
-{
-	static const struct {
-		char unit;
-		long seconds;
-	} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
-	long seconds = 0;
-
-	while (*text >= '0' && *text <= '9') {
-		char *unit;
-		long n = strtol(text, &unit, 10);
-
-		if (unit[0] == 'm' && unit[1] == 's')
-			break;
-		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-			if (units[i].unit == *unit)
-				seconds += n * units[i].seconds;
-		text = unit + 1;
-	}
-	return seconds;
-}
-
-/* The seconds left of an element, by nft(8) itself; -1: it is not in the set; 0: it is, for ever
- * (or for no longer than a second). */
-static long left(struct fixture *fixture, const char *set, const char *element)
-{
-	char wanted[128], command[128], *listing, *at;
-	long seconds = -1;
-
-	snprintf(command, sizeof command, "list set %s\n", set);
-	assert_int_equal(run_nft(fixture, command), 0);
-	listing = support_read(fixture->listing, NULL);
-	assert_non_null(listing);
-	snprintf(wanted, sizeof wanted, "%s timeout ", element);
-	at = strstr(listing, "elements = ");
-	at = at ? strstr(at, wanted) : NULL;
-	if (at) {
-		char *expires = strstr(at, " expires ");
-
-		assert_non_null(expires);
-		seconds = parse_span(expires + strlen(" expires "));
-		assert_null(strstr(at + 1, wanted));
-	} else if (strstr(listing, "elements = ") && strstr(listing, element)) {
-		seconds = 0;
-	}
-	free(listing);
-	return seconds;
-}
-
-static int open_rule(struct fixture *fixture, const struct passage *passage, uint64_t seconds)
-{
-	return firewall_open(fixture->firewall, passage, seconds * 1000000, 0, NULL);
-}
-
-static int close_rule(struct fixture *fixture, const struct passage *passage)
-{
-	return firewall_close(fixture->firewall, passage, 0, NULL);
+	return sets_passage(BACKEND_NFT, set, entry, source);
 }
 
 static void test_opens_and_closes(void **state)
@@ -212,51 +103,13 @@ static void test_opens_and_closes(void **state)
 			if (open_rule(fixture, passage, seconds) != FIREWALL_DONE)
 				fail_msg("%s: %s", cases[i].entry,
 					 firewall_problem(fixture->firewall));
-			assert_in_range(left(fixture, cases[i].set, cases[i].element), seconds - 10,
-					seconds);
+			assert_in_range(left_in_nft(fixture, cases[i].set, cases[i].element),
+					seconds - 10, seconds);
 		}
 		assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-		assert_int_equal(left(fixture, cases[i].set, cases[i].element), -1);
+		assert_int_equal(left_in_nft(fixture, cases[i].set, cases[i].element), -1);
 		passage_free(passage);
 	}
-}
-
-/* Twice is as once, and the second time moves the deadline, in both directions. */
-static void test_renews(void **state)
-{
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
-
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(open_rule(fixture, passage, 1000), FIREWALL_DONE);
-	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 990, 1000);
-	assert_int_equal(open_rule(fixture, passage, 50), FIREWALL_DONE);
-	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 40, 50);
-	passage_free(passage);
-}
-
-static void test_close_twice(void **state)
-{
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
-
-	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	passage_free(passage);
-}
-
-static void test_longest_timeout(void **state)
-{
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
-
-	assert_int_equal(open_rule(fixture, passage, 2147483), FIREWALL_DONE);
-	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 2147400, 2147483);
-	assert_int_equal(open_rule(fixture, passage, UINT64_MAX), FIREWALL_DONE);
-	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 2147400, 2147483);
-	passage_free(passage);
 }
 
 /* No time at all is not for ever, which is the last thing that a grant may be. */
@@ -267,7 +120,7 @@ static void test_no_time_is_not_for_ever(void **state)
 	char *listing;
 
 	assert_int_equal(open_rule(fixture, passage, 0), FIREWALL_DONE);
-	left(fixture, "inet t four", "192.0.2.1");
+	left_in_nft(fixture, "inet t four", "192.0.2.1");
 	listing = support_read(fixture->listing, NULL);
 	assert_true(!strstr(listing, "192.0.2.1") || strstr(listing, "timeout 1s expires "));
 	free(listing);
@@ -311,9 +164,9 @@ static void test_errors(void **state)
 		    strchr(problem, '\n') || strstr(problem, "Error") || strlen(problem) < 20)
 			fail_msg("%s in %s: %d, \"%s\"", cases[i].source, cases[i].set, r, problem);
 		assert_int_equal(open_rule(fixture, right, 100), FIREWALL_DONE);
-		assert_in_range(left(fixture, "inet t four", "192.0.2.99"), 90, 100);
+		assert_in_range(left_in_nft(fixture, "inet t four", "192.0.2.99"), 90, 100);
 		assert_int_equal(close_rule(fixture, right), FIREWALL_DONE);
-		assert_int_equal(left(fixture, "inet t four", "192.0.2.99"), -1);
+		assert_int_equal(left_in_nft(fixture, "inet t four", "192.0.2.99"), -1);
 		passage_free(passage);
 	}
 	passage_free(right);
@@ -329,10 +182,10 @@ static void test_full_set(void **state)
 	assert_int_equal(open_rule(fixture, in, 100), FIREWALL_DONE);
 	assert_int_equal(open_rule(fixture, out, 100), -ENOSPC);
 	assert_int_equal(open_rule(fixture, in, 1000), FIREWALL_DONE);
-	assert_in_range(left(fixture, "inet t one", "192.0.2.1"), 990, 1000);
+	assert_in_range(left_in_nft(fixture, "inet t one", "192.0.2.1"), 990, 1000);
 	assert_int_equal(close_rule(fixture, in), FIREWALL_DONE);
 	assert_int_equal(open_rule(fixture, out, 100), FIREWALL_DONE);
-	assert_in_range(left(fixture, "inet t one", "192.0.2.2"), 90, 100);
+	assert_in_range(left_in_nft(fixture, "inet t one", "192.0.2.2"), 90, 100);
 	passage_free(in);
 	passage_free(out);
 }
@@ -347,81 +200,23 @@ static void test_close_where_others_fill_the_set(void **state)
 
 	assert_int_equal(open_rule(fixture, there, 100), FIREWALL_DONE);
 	assert_int_equal(close_rule(fixture, gone), FIREWALL_DONE);
-	assert_in_range(left(fixture, "inet t one", "192.0.2.2"), 90, 100);
+	assert_in_range(left_in_nft(fixture, "inet t one", "192.0.2.2"), 90, 100);
 	assert_int_equal(close_rule(fixture, there), FIREWALL_DONE);
-	assert_int_equal(left(fixture, "inet t one", "192.0.2.2"), -1);
+	assert_int_equal(left_in_nft(fixture, "inet t one", "192.0.2.2"), -1);
 	assert_int_equal(close_rule(fixture, elsewhere), -ENOENT);
 	passage_free(gone);
 	passage_free(there);
 	passage_free(elsewhere);
 }
 
-static void test_long_element(void **state)
-{
-	struct fixture *fixture = needed(state);
-	char entry[2000];
-	struct passage *passage;
-
-	memset(entry, 'x', sizeof entry - 1);
-	entry[sizeof entry - 1] = '\0';
-	passage = new_rule("inet t four", entry, "192.0.2.1");
-	assert_int_equal(open_rule(fixture, passage, 100), -E2BIG);
-	assert_non_null(strstr(firewall_problem(fixture->firewall), "nft inet t four: "));
-	passage_free(passage);
-}
-
-/* The ruleset may be loaded anew while the daemon runs. */
-static void test_set_comes_and_goes(void **state)
-{
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
-
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(run_nft(fixture, "flush ruleset\n"), 0);
-	assert_int_equal(open_rule(fixture, passage, 100), -ENOENT);
-	assert_int_equal(close_rule(fixture, passage), -ENOENT);
-	assert_int_equal(run_nft(fixture,
-				 "table inet t { set four { type ipv4_addr; flags timeout; }; "
-				 "}\n"),
-			 0);
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 90, 100);
-	passage_free(passage);
-}
-
-/* The answer about a rule, which is given at once, and the seconds that are left of it. */
-struct answer {
-	struct firewall *firewall;
-	const struct passage *passage, *stranger;
-	enum firewall_answer answer;
-	uint64_t left_us;
-	bool listed;
-};
-
-static void on_listed(void *userdata, struct listing *listing, uint64_t now_us)
-{
-	struct answer *answer = userdata;
-
-	assert_true(now_us == 7);
-	assert_false(answer->listed);
-	answer->listed = true;
-	assert_true(listing_covers(listing, answer->passage));
-	assert_false(listing_covers(listing, answer->stranger));
-	answer->answer = firewall_ask(answer->firewall, listing, answer->passage, &answer->left_us);
-}
-
 static enum firewall_answer ask(struct fixture *fixture, const struct passage *passage,
 				unsigned *seconds)
 {
 	struct passage *stranger = new_rule("inet t other", "%IP%", "192.0.2.1");
-	struct answer answer = {
-		.firewall = fixture->firewall, .passage = passage, .stranger = stranger};
+	enum firewall_answer answer = sets_ask(fixture, passage, stranger, seconds);
 
-	assert_int_equal(firewall_list(fixture->firewall, passage, 7, on_listed, &answer), 0);
-	assert_true(answer.listed);
 	passage_free(stranger);
-	*seconds = (unsigned)(answer.left_us / 1000000);
-	return answer.answer;
+	return answer;
 }
 
 /* Each element is found with what is left of it, whatever else the set holds. */
@@ -516,11 +311,12 @@ static void test_odd_spellings(void **state)
 			run_nft(fixture, "add element inet t protocols { 192.0.2.1 . tcp }\n"), 0);
 		assert_int_equal(firewall_list(fixture->firewall, odd, 7, on_listed_odd, fixture),
 				 0);
-		assert_int_equal(left(fixture, "inet t protocols", "192.0.2.1 . udp"), -1);
+		assert_int_equal(left_in_nft(fixture, "inet t protocols", "192.0.2.1 . udp"), -1);
 		assert_int_equal(open_rule(fixture, odd, 100), FIREWALL_DONE);
-		assert_in_range(left(fixture, "inet t protocols", "192.0.2.1 . udp"), 90, 100);
+		assert_in_range(left_in_nft(fixture, "inet t protocols", "192.0.2.1 . udp"), 90,
+				100);
 		assert_int_equal(close_rule(fixture, odd), FIREWALL_DONE);
-		assert_int_equal(left(fixture, "inet t protocols", "192.0.2.1 . udp"), -1);
+		assert_int_equal(left_in_nft(fixture, "inet t protocols", "192.0.2.1 . udp"), -1);
 	}
 	passage_free(odd);
 }
@@ -589,56 +385,21 @@ static void test_check_full_set(void **state)
 	assert_string_equal(firewall_problem(fixture->firewall), "nft inet t one: the set is full");
 }
 
-/* Nothing that was in the set before is touched, and a check changes nothing. */
-static void test_leaves_others_alone(void **state)
-{
-	const struct door door = nft_door("inet t four", NULL, "%IP%");
-	struct fixture *fixture = needed(state);
-	struct passage *passage = new_rule("inet t four", "%IP%", "192.0.2.1");
-
-	assert_int_equal(run_nft(fixture, "add element inet t four { 192.0.2.9 timeout 5000s }\n"),
-			 0);
-	assert_int_equal(open_rule(fixture, passage, 100), FIREWALL_DONE);
-	assert_int_equal(firewall_check(fixture->firewall, &door.opening), 0);
-	assert_in_range(left(fixture, "inet t four", "192.0.2.1"), 90, 100);
-	assert_int_equal(close_rule(fixture, passage), FIREWALL_DONE);
-	assert_int_equal(firewall_check(fixture->firewall, &door.opening), 0);
-	assert_int_equal(left(fixture, "inet t four", "192.0.2.1"), -1);
-	assert_in_range(left(fixture, "inet t four", "192.0.2.9"), 4900, 5000);
-	passage_free(passage);
-}
-
-static bool has_nft(void)
-{
-	char *const argv[] = {TEXT(nft_path), TEXT("list"), TEXT("ruleset"), NULL};
-
-	if (support_run(argv, NULL, NULL) == 0)
-		return true;
-	print_message("nft does not work here\n");
-	return false;
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_opens_and_closes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_renews, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_close_twice, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_longest_timeout, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_time_is_not_for_ever, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_set, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_close_where_others_fill_the_set, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(test_long_element, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_set_comes_and_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_odd_spellings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check_full_set, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_leaves_others_alone, set_up, tear_down),
 	};
 
-	permitted = support_private_network() && has_nft();
+	permitted = support_private_network() && sets_have_nft();
 	return cmocka_run_group_tests_name("nft", tests, NULL, NULL);
 }
