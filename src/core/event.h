@@ -15,7 +15,7 @@ enum event_kind {
 	EVENT_CLOSE_FAILED, /* could not be closed, will be tried again: `reason` */
 	EVENT_ADOPTED,	    /* a predecessor opened it, and it is still open */
 	EVENT_RESTORED,	    /* the firewall had lost it, and has it again */
-	EVENT_MISSING,	    /* the firewall has lost it and does not take it back: `reason` */
+	EVENT_MISSING,	    /* the firewall has lost it and it cannot be restored: `reason` */
 	N_AUDIT_EVENTS,	    /* those above are for the journal; those below are about state files */
 	EVENT_LOST = N_AUDIT_EVENTS, /* a file is not a state file: `reason` is its name. With a
 					door, what its name says may be open is closed */

@@ -44,7 +44,7 @@ bool spa_is_option(const uint8_t *options, size_t n);
 const uint8_t *spa_nonce(const uint8_t option[static SPA_OPTION_SIZE]);
 
 /* What such options would say if they were sealed with this key, authentic or not: anybody can have
- * sent them. Good to explain with, never to act upon. */
+ * sent them. For explanations only, never to act upon. */
 void spa_guess(const struct secret *key, const uint8_t option[static SPA_OPTION_SIZE],
 	       struct spa_request *ret);
 

@@ -3,7 +3,7 @@
  *
  * MUST: the signs of life come from the event loop, in their turn: whatever keeps the loop from
  * looking for records ends them. MUST: never wait for the manager, as sd_notify() and sd_event's
- * own watchdog do: while it hangs, doors must open and close all the same. */
+ * own watchdog do: while it hangs, doors must still open and close. */
 #pragma once
 
 #include <systemd/sd-event.h>

@@ -1,4 +1,4 @@
-/* Refusals: events in the journal, as many as it bears. Anybody can knock wrongly as often as they
+/* Refusals: rate-limited events in the journal. Anybody can knock wrongly as often as they
  * like. */
 #pragma once
 
@@ -11,6 +11,6 @@ struct refusals {
 	struct ratelimit limit;
 };
 
-/* Reports the refusal (the event's kind does not matter), unless too many like it were; the next
- * one says how many were not. */
+/* Reports the refusal (the event's kind does not matter), unless there were too many like it; the
+ * next one says how many were suppressed. */
 void refusals_report(struct refusals *refusals, const struct event *event);

@@ -24,11 +24,11 @@ struct tail_options {
 int tail_new(sd_event *event, const struct tail_options *options, struct tail **ret);
 struct tail *tail_free(struct tail *tail);
 
-/* What these logs (copied) say is handed on as well, and of no others. 0 or -ENOMEM. */
+/* Also hands on the entries of these logs (copied), and of no others. 0 or -ENOMEM. */
 int tail_listen(struct tail *tail, const struct other_log *logs, size_t n);
 
-/* A probe has come, whatever it was good for: without a doorbell, looks for more of them more often
- * for a while. */
+/* A probe has come, whether or not it belongs to a knock: without a doorbell, looks for more of
+ * them more often for a while. */
 void tail_hurry(struct tail *tail);
 
 /* All records handed on so far are dealt with, for a successor too: to be called before a match is

@@ -1,6 +1,6 @@
 /* The firewall: where a grant becomes state of the kernel, or of whatever a command drives.
  *
- * MUST: opening twice is as opening once. What is substituted into a command or an element is a
+ * MUST: opening twice is like opening once. What is substituted into a command or an element is a
  * canonical address, a door's name or a number, never text from a record. No shell. Nothing
  * here waits for a child, except firewall_check(). */
 #pragma once

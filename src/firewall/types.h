@@ -1,4 +1,4 @@
-/* What the firewall answers with, and whom it calls. */
+/* The firewall's answers and callbacks. */
 #pragma once
 
 #include <stdint.h>

@@ -18,8 +18,8 @@ enum format_verdict {
 	FORMAT_DAMAGED,	   /* has the prefix but is cut, over-long, or not as a kernel writes it */
 };
 
-/* The lines of iptables' and nft's LOG with this prefix. 0, -ENOMEM, or -EINVAL: the prefix is
- * empty, longer than FORMAT_PREFIX_MAX bytes, or not printable ASCII. */
+/* The lines that LOG of iptables or nft writes with this prefix. 0, -ENOMEM, or -EINVAL: the prefix
+ * is empty, longer than FORMAT_PREFIX_MAX bytes, or not printable ASCII. */
 enum { FORMAT_PREFIX_MAX = 127 };
 int format_new_kernel(const char *prefix, struct format **ret);
 

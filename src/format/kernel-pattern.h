@@ -1,4 +1,4 @@
-/* The pattern of a line that iptables' or nft's LOG wrote, without its prefix. */
+/* The pattern of a line that LOG of iptables or nft wrote, without its prefix. */
 #pragma once
 
 /* PCRE2 syntax, for PCRE2_NO_AUTO_CAPTURE. Every line that the kernel writes matches whole. IN is

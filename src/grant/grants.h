@@ -60,14 +60,14 @@ struct grant_view {
 	struct address source;
 	const char *user; /* whose key opened it; "": nobody's */
 	uint64_t left_us; /* until the deadline */
-	bool missing;	  /* the firewall has lost it and does not take it back */
+	bool missing;	  /* the firewall has lost it and it cannot be restored */
 };
 typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);
 
 /* Shows the open ones, in no order. */
 void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata);
 
-/* Closes those that users have opened for whom `may` says no. */
+/* Closes those opened by users that `may` says no to. */
 typedef bool (*grants_may_fn)(void *userdata, const char *user);
 void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us);
 

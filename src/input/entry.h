@@ -36,7 +36,7 @@ struct entry_reader {
 enum entry_kind {
 	ENTRY_FOREIGN, /* somebody else's */
 	ENTRY_RECORD,  /* one that counts: *ret_record, whose text is the reader's */
-	ENTRY_MISSED,  /* journald's note that so many (*ret_missed) of those were lost */
+	ENTRY_MISSED,  /* journald's note that *ret_missed of those were lost */
 };
 
 /* Reads the entry that the journal stands on. An entry_kind, or a negative errno. */

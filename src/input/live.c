@@ -1,7 +1,7 @@
 /* Records from the journal as it grows.
  *
- * MUST: believe only what entry.h says. MUST: never go deaf: journald renames, deletes and copies
- * its files, and so do others behind its back.
+ * MUST: believe only what entry.h says. MUST: never stop delivering: journald renames, deletes and
+ * copies its files, and so do others behind its back.
  *
  * journald appends to one file, system.journal. When that name belongs to another file, what was
  * read so far is read to its end, and then the journal is reopened. When the name is gone,
@@ -58,7 +58,7 @@ struct live_input {
 	bool superseded;   /* journald writes elsewhere: reopen it when all is read */
 	bool past;	   /* the place has not been passed yet */
 	bool sigbus;	   /* some of what is mapped reads as zeros */
-	uint64_t bear_us;  /* CLOCK_MONOTONIC: until when that is put up with */
+	uint64_t bear_us;  /* CLOCK_MONOTONIC: do not reopen before this time */
 	sd_id128_t place_boot;
 	struct input_position place; /* where a predecessor stood */
 	struct input_counts counts;

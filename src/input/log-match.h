@@ -20,6 +20,5 @@ void log_match_show(struct log_match *log_match, const char *data, size_t length
  * field, one is enough. */
 uint32_t log_match_result(const struct log_match *log_match);
 
-/* Has the journal also show the entries of these logs. 0 or a
- * negative errno. */
+/* Makes the journal also show the entries of these logs. 0 or a negative errno. */
 int log_match_match(const struct log_match *log_match, sd_journal *journal);

@@ -46,5 +46,5 @@ void burnt_file_name(const struct key_id *id, char name[static BURNT_NAME_SIZE])
 char *burnt_file_format(const struct burnt_key *key, size_t *ret_size);
 
 /* Reads it into an empty `ret`, which keeps its id. 0; -ENOMEM; -EBADMSG: it is not what
- * burnt_file_format() writes. After an error `ret` is only good to be freed. */
+ * burnt_file_format() writes. After an error `ret` can only be freed. */
 int burnt_file_parse(const char *text, size_t size, struct burnt_key *ret);

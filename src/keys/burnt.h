@@ -1,11 +1,11 @@
-/* Burnt knocks: what tokens and SPA knocks have been used, so that none is good twice.
+/* Burnt knocks: what tokens and SPA knocks have been used, so that none is valid twice.
  *
  * MUST: a knock is burnt on disk, directory included, before it has any effect: a crash or a power
  * cut loses a knock and never lets one in again. MUST: what cannot be read or written is refused.
  *
- * There is one file a key, of a bounded size, for what one key's holder does is no matter to
+ * There is one file a key, of a bounded size, so that what one key's holder does never concerns
  * others. What has to be dropped from it raises a floor, below which everything counts as used: so
- * a clock that is set back makes nothing good again. */
+ * a clock that is set back makes nothing valid again. */
 #pragma once
 
 #include "keys/keyring.h"

@@ -1,4 +1,4 @@
-/* Files that only their owner may have had a hand in, or even a look at. */
+/* Files that only their owner can have changed, or even read. */
 #pragma once
 
 #include <stddef.h>

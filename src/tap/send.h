@@ -1,4 +1,4 @@
-/* Knocks on the wire. What is sent does not depend on what comes back. */
+/* Knocks on the wire. Answers do not change what is sent. */
 #pragma once
 
 #include <stdint.h>
@@ -11,7 +11,7 @@ struct sequence;
  * machine did not send. */
 int send_sequence(const struct destination *to, const struct sequence *sequence, uint64_t delay_us);
 
-/* A raw socket for SYNs of one's own. 0; -EPERM or -EACCES: that takes CAP_NET_RAW; another
+/* A raw socket to send SYNs with. 0; -EPERM or -EACCES: that takes CAP_NET_RAW; another
  * negative errno. */
 int send_syn_open(int family, int *ret_fd);
 

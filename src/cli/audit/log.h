@@ -21,14 +21,14 @@ struct audit_query {
 enum visit_state {
 	VISIT_OPEN,
 	VISIT_CLOSED,
-	VISIT_EXPIRED, /* nobody says so, but the deadline is over */
+	VISIT_EXPIRED, /* no entry says so, but the deadline has passed */
 	VISIT_REFUSED,
 };
 
 /* From a door's opening for a source to its closing; or a refusal. No text is NULL. */
 struct visit {
 	enum visit_state state;
-	uint64_t first_us;    /* when it is first spoken of */
+	uint64_t first_us;    /* when it is first mentioned */
 	uint64_t opened_us;   /* 0: before that */
 	uint64_t closed_us;   /* or refused; 0: open */
 	uint64_t deadline_us; /* the last that was said; 0: none was */

@@ -4,6 +4,6 @@
 
 #include <stdbool.h>
 
-/* Tries all files of journald's in the directory and in those one level below. False: some cannot
- * be read, or there are none; and standard error has been told so, in the verb's name. */
+/* Tries all journal files in the directory and in those one level below. False: some cannot
+ * be read, or there are none; which has been reported on standard error, in the verb's name. */
 bool journal_files_check(const char *verb, const char *directory);

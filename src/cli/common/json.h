@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* Each puts a value under a name and takes what it is given, NULL (no memory, or no value)
- * included, which is null in the document. Text that is no UTF-8 is made some. */
+ * included, which is null in the document. Invalid UTF-8 is replaced by '?'. */
 void json_put(struct json_object *object, const char *name, struct json_object *value);
 void json_put_text(struct json_object *object, const char *name, const char *text);
 void json_put_number(struct json_object *object, const char *name, uint64_t number);

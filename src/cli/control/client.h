@@ -22,7 +22,7 @@ enum status client_connect(const struct verb *verb, sd_bus **ret);
 enum status client_call(const struct verb *verb, sd_bus *bus, sd_bus_message **ret_reply,
 			const char *member, const char *types, ...);
 
-/* The address as the daemon spells it; what is none, as it is. */
+/* The address in canonical form; any other text unchanged. */
 const char *client_address(const char *text, char canonical[static ADDRESS_TEXT_MAX]);
 
 /* One property, as a variant. */

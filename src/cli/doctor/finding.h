@@ -14,7 +14,7 @@ enum { DOCTOR_LEVEL_MAX = 7 };
 
 enum finding { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM };
 
-/* Where strangers' packets of a family are taken to come in, and what they are sent to. */
+/* Where strangers' packets of a family are assumed to come in, and their destination. */
 struct doctor_side {
 	bool is_there;		     /* this machine has an address that others could reach */
 	char interface[IF_NAMESIZE]; /* "": not known */
@@ -27,11 +27,12 @@ struct doctor {
 	const struct door *only; /* NULL: all doors */
 	struct ruleset ruleset;
 	struct doctor_side sides[N_FAMILIES];
-	unsigned max_level;	      /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
-	bool *lacks_target;	      /* by the doors' numbers; NULL: not known */
-	const char *check;	      /* the one that runs */
-	bool is_terse;		      /* what is well is not said */
-	struct json_object *findings; /* where all is put instead of being printed; NULL: nowhere */
+	unsigned max_level; /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
+	bool *lacks_target; /* by the doors' numbers; NULL: not known */
+	const char *check;  /* the one that runs */
+	bool is_terse;	    /* leaves out what is all right */
+	struct json_object
+		*findings; /* where findings go instead of being printed; NULL: nowhere */
 	size_t n_warnings, n_problems;
 	size_t n_said; /* warnings and problems of the check that runs */
 };

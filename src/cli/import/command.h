@@ -1,4 +1,5 @@
-/* knockd's commands, which a shell runs, as knocktail's, which none does. */
+/* Commands of knockd.conf, which a shell runs, as commands of knocktail.conf(5), which no shell
+ * runs. */
 #pragma once
 
 #include <stdbool.h>

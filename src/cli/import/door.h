@@ -1,4 +1,4 @@
-/* knockd's doors as sections of knocktail.conf(5). */
+/* Doors of knockd.conf as sections of knocktail.conf(5). */
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +11,7 @@ struct import_result {
 	size_t n_left_out; /* are there as comments */
 };
 
-/* Writes the whole configuration to `out`, and what has to be told to `told` and, as comments, to
- * `out`; `path` is the file's name in that. 0, or -ENOMEM. */
+/* Writes the whole configuration to `out`, and its remarks to `told` and, as comments, to `out`;
+ * `path` is the file's name in them. 0, or -ENOMEM. */
 int import_doors(const char *path, const struct knockd_file *file, FILE *out, FILE *told,
 		 struct import_result *ret);

@@ -24,7 +24,7 @@ struct knockd_file {
 	size_t n_sections;
 };
 
-/* Where a file is none of knockd's, and why: a sentence without a final stop. */
+/* Where a file is not a valid knockd.conf, and why: a sentence without a final stop. */
 struct knockd_fault {
 	unsigned line;
 	const char *text;

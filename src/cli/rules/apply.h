@@ -1,4 +1,4 @@
-/* Loading rules, and taking them back unless somebody confirms that he is still there. */
+/* Loading rules, and taking them back unless somebody confirms that they can still get in. */
 #pragma once
 
 #include "cli/rules/plan.h"

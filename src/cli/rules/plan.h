@@ -15,7 +15,8 @@ struct config;
 #define PLAN_RATE "30/minute"
 enum { PLAN_BURST = 32 };
 
-/* The flags of TCP packets that have to be logged; at most so many, as there are filters. */
+/* The flags of TCP packets that have to be logged; their number is bounded by that of the filters.
+ */
 enum { PLAN_FLAGS_MAX = 33 };
 struct plan_flags {
 	uint8_t set, clear;
@@ -47,7 +48,7 @@ extern const char *const variant_names[];
 int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
 	      struct plan *ret);
 
-/* The chain of iptables' that takes what comes in, and the rule that leads there. */
+/* The iptables chain that incoming packets go to, and the rule that leads there. */
 #define PLAN_IPTABLES_INPUT "KNOCKTAIL_INPUT"
 #define PLAN_IPTABLES_JUMP  "-A INPUT -j " PLAN_IPTABLES_INPUT
 

@@ -21,6 +21,6 @@ typedef void (*watch_bus_fn)(void *userdata, enum watch_change change,
 /* Follows the daemon, which may come and go, as may the bus. 0 or a negative errno. */
 int watch_bus_new(sd_event *event, watch_bus_fn fn, void *userdata, struct watch_bus **ret);
 
-/* Has it tell anew of all doors that are open. */
+/* Makes it report all open doors again. */
 void watch_bus_list(struct watch_bus *bus);
 struct watch_bus *watch_bus_free(struct watch_bus *bus);

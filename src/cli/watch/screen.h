@@ -11,5 +11,5 @@
 void screen_enter(void);
 void screen_leave(void);
 
-/* Draws all anew, as large as the terminal is now. */
+/* Redraws everything, as large as the terminal is now. */
 void screen_draw(const struct watch_model *model, uint64_t now_us);

@@ -6,8 +6,8 @@
 
 struct complaints;
 
-/* So long may a line be that is no comment, and so many keys may a section have. iniparser keeps
- * 1,024 bytes of a value and of a key. */
+/* The longest line that is not a comment, and the most keys of a section. iniparser keeps 1,024
+ * bytes of a value and of a key. */
 enum { INI_LINE_MAX = 1000, INI_KEYS_MAX = 64 };
 
 struct ini_entry {

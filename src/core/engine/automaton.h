@@ -25,7 +25,7 @@ size_t automaton_depth(const struct automaton *automaton);
 /* The node after `step` was seen at `node`. */
 uint32_t automaton_next(const struct automaton *automaton, uint32_t node, const struct step *step);
 
-/* Has on its way into the cache what automaton_next() needs. Without any other effect. */
+/* Prefetches into the cache what automaton_next() needs. Has no other effect. */
 void automaton_expect(const struct automaton *automaton, uint32_t node, const struct step *step);
 
 /* The steps that lead from the root to a node, which are the last that were seen there. Returns how

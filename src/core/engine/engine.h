@@ -84,7 +84,7 @@ struct engine_progress {
 };
 typedef void (*engine_progress_fn)(void *userdata, const struct engine_progress *progress);
 
-/* Tells how far the source of a probe is after that probe, and changes nothing: in each lane that
+/* Reports how far the source of a probe is after that probe, and changes nothing: in each lane that
  * the probe passes, the knock that it is furthest in, one of them where several begin alike;
  * nothing where it is in none, or in one whose time is up. `fn` is called before it returns; it
  * must not call the engine. */

@@ -38,8 +38,8 @@ struct tracker *tracker_table_get(struct tracker_table *table, const struct addr
 const struct tracker *tracker_table_find(const struct tracker_table *table,
 					 const struct address *source, uint32_t hash);
 
-/* Has the trackers of n hashes on their way into the cache, for tracker_table_get(). Without any
- * other effect. */
+/* Prefetches the trackers of n hashes into the cache, for tracker_table_get(). Has no other effect.
+ */
 void tracker_table_expect(const struct tracker_table *table, const uint32_t *hashes, size_t n);
 
 /* Drops the least recently seen trackers whose last packet is older than `age_us`; at most two a

@@ -1,9 +1,9 @@
 /* Keyed knocks: tokens and SPA knocks among the probes.
  *
- * MUST: nothing but a key makes a request; what is good here is good once, which calling code sees
- * to. The cost of a probe does not grow with the keys, the doors or the sources; what one source
- * and all sources can cause of decrypting is bounded (core/budget.h). No probe makes it allocate.
- */
+ * MUST: nothing but a key makes a request; what is valid here is valid once, which calling code
+ * ensures. The cost of a probe does not grow with the keys, the doors or the sources; what one
+ * source and all sources can cause of decrypting is bounded (core/budget.h). No probe makes it
+ * allocate. */
 #pragma once
 
 #include "core/keyed/request.h"

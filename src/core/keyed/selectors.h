@@ -21,8 +21,8 @@ typedef void (*selectors_fill_fn)(void *userdata, size_t row, uint64_t step, uin
 struct selectors_options {
 	size_t n_rows;	 /* up to SELECTORS_ROWS_MAX; may be 0 */
 	size_t n_ports;	 /* of a row in a step */
-	unsigned reach;	 /* so many steps before and after now are always there */
-	unsigned margin; /* so many before and after those are there after a while; 1 or more */
+	unsigned reach;	 /* this many steps before and after now are always there */
+	unsigned margin; /* this many before and after those are there after a while; 1 or more */
 	selectors_fill_fn fill;
 	void *userdata;
 };

@@ -31,9 +31,9 @@ struct iptables_request {
 	enum family family;
 	char *chain;
 	struct address source; /* changes */
-	char *comment;	/* changes: what the comments of the rules to be replaced begin with */
-	char *rules;	/* changes (NULL: none) and tests */
-	bool creates_chain;    /* looks: the chain is made if there is none */
+	char *comment;	    /* changes: what the comments of the rules to be replaced begin with */
+	char *rules;	    /* changes (NULL: none) and tests */
+	bool creates_chain; /* looks: the chain is made if there is none */
 	struct listing *shown; /* looks: what is there, to be filled in; or NULL */
 	uint64_t limit_us;     /* then it ends with -ETIMEDOUT */
 	iptables_end_fn on_end;
@@ -64,7 +64,7 @@ void iptables_hurry(struct iptables *iptables, const void *owner, uint64_t limit
 /* Drops the requests that are reported in this way. */
 void iptables_forget(struct iptables *iptables, iptables_end_fn on_end);
 
-/* A child has ended. Whether it was one of iptables'. */
+/* A child has ended. Whether it belonged to iptables. */
 bool iptables_continue(struct iptables *iptables, const struct child_exit *exit, uint64_t now_us);
 
 /* Reports what has ended, and goes on with what waits. */

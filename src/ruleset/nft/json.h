@@ -4,7 +4,7 @@
 #include <json-c/json.h>
 #include <stddef.h>
 
-/* The member of an object; NULL: there is none, or it is no object. */
+/* The member of an object; NULL: there is none, or it is not an object. */
 struct json_object *nft_get(struct json_object *object, const char *key);
 
 /* The text of a string, or of a member that is one; "" of anything else. */

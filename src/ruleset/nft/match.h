@@ -1,4 +1,4 @@
-/* What a rule of nft's asks of a packet: its expressions `match`. */
+/* What an nft rule tests of a packet: its expressions `match`. */
 #pragma once
 
 struct json_object;
