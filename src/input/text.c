@@ -42,7 +42,7 @@ static void text_free(struct input *input)
 }
 
 /* Reads one line without its end. False at the end of the file. */
-static bool read_line(struct text_input *self, size_t *ret_length)
+static bool text_input_read_line(struct text_input *self, size_t *ret_length)
 {
 	size_t length = 0;
 	int c;
@@ -71,7 +71,7 @@ static int text_next(struct input *input, struct record *ret_record)
 	bool bounded = self->since_us > 0 || self->until_us < UINT64_MAX;
 	size_t length;
 
-	while (read_line(self, &length)) {
+	while (text_input_read_line(self, &length)) {
 		struct text_header header;
 		const char *message = text_header_parse(self->line, self->now_us, &header);
 

@@ -130,7 +130,7 @@ static bool is_keyword(const char *text, size_t length)
 }
 
 /* One line without its end and without blanks at its ends. */
-static int read_line(struct reader *reader, char *line)
+static int reader_read_line(struct reader *reader, char *line)
 {
 	size_t length = strcspn(line, " \t=\"");
 	enum setting setting;
@@ -199,7 +199,7 @@ int profile_apply(const char *data, size_t size, const char *name, struct settin
 		reader.line++;
 		r = copy_line(&reader, data, length, line);
 		if (r == 0)
-			r = read_line(&reader, line);
+			r = reader_read_line(&reader, line);
 		length += end != NULL;
 		data += length;
 		size -= length;
