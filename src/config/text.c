@@ -1,56 +1,25 @@
 #include "config/text.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "util/utf8.h"
+
 enum { NAME_MAX_COMPARED = 32 };
-
-/* The length of the UTF-8 character at `text`, and its code point; 0 if it is none (RFC 3629). */
-static size_t utf8_decode(const unsigned char *text, size_t length, uint32_t *ret_code)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = text[0] < 0x80   ? 1
-		   : text[0] < 0xc2 ? 0
-		   : text[0] < 0xe0 ? 2
-		   : text[0] < 0xf0 ? 3
-		   : text[0] < 0xf5 ? 4
-				    : 0;
-	uint32_t code = n == 1 ? text[0] : text[0] & (0x7fU >> n);
-
-	if (n == 0 || n > length)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3fU);
-	}
-	if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-		return 0;
-	*ret_code = code;
-	return n;
-}
-
-static bool is_control(uint32_t code)
-{
-	return (code < 0x20 && code != '\t') || (code >= 0x7f && code < 0xa0);
-}
 
 const char *text_find_fault(const char *text, size_t length)
 {
-	const unsigned char *bytes = (const unsigned char *)text;
-
 	while (length > 0) {
 		uint32_t code;
-		size_t n = utf8_decode(bytes, length, &code);
+		size_t n = utf8_decode(text, length, &code);
 
 		if (n == 0)
 			return "bytes that are not UTF-8";
 		if (code == 0)
 			return "a NUL byte";
-		if (is_control(code))
+		if (code != '\t' && utf8_is_control(code))
 			return "a control character";
-		bytes += n;
+		text += n;
 		length -= n;
 	}
 	return NULL;
@@ -62,9 +31,9 @@ static size_t quote_character(const char **text, char *buffer, size_t room)
 {
 	char shown[8];
 	uint32_t code;
-	size_t n = utf8_decode((const unsigned char *)*text, strlen(*text), &code), n_shown = n;
+	size_t n = utf8_decode(*text, strlen(*text), &code), n_shown = n;
 
-	if (n > 0 && code != '\t' && !is_control(code))
+	if (n > 0 && code != '\t' && !utf8_is_control(code))
 		memcpy(shown, *text, n);
 	else
 		n_shown = (size_t)snprintf(shown, sizeof(shown), "\\x%02x", (unsigned char)**text);

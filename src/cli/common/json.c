@@ -1,29 +1,11 @@
 #include "cli/common/json.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/common/output.h"
 #include "util/cleanup.h"
-
-/* The length of the UTF-8 sequence that begins here (RFC 3629), or 0. */
-static size_t utf8_length(const unsigned char *c)
-{
-	size_t n = *c < 0x80		     ? 1
-		   : *c >= 0xc2 && *c < 0xe0 ? 2
-		   : *c >= 0xe0 && *c < 0xf0 ? 3
-		   : *c >= 0xf0 && *c < 0xf5 ? 4
-					     : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((c[i] & 0xc0) != 0x80)
-			return 0;
-	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) ||
-	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] >= 0x90))
-		return 0;
-	return n;
-}
+#include "util/utf8.h"
 
 void json_put(struct json_object *object, const char *name, struct json_object *value)
 {
@@ -35,8 +17,9 @@ void json_put_text(struct json_object *object, const char *name, const char *tex
 {
 	CLEANUP(cleanup_free) char *copy = text ? strdup(text) : NULL;
 
-	for (unsigned char *c = (unsigned char *)copy; c && *c;) {
-		size_t n = utf8_length(c);
+	for (char *c = copy, *end = c ? c + strlen(c) : NULL; c != end;) {
+		uint32_t code;
+		size_t n = utf8_decode(c, (size_t)(end - c), &code);
 
 		if (n == 0)
 			*c = '?';

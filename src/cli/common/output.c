@@ -9,6 +9,7 @@
 
 #include "cli/verb.h"
 #include "util/cleanup.h"
+#include "util/utf8.h"
 
 int output_parse(const struct verb *verb, const char *text, bool *ret_json)
 {
@@ -139,25 +140,19 @@ struct table *table_free(struct table *table)
 	return NULL;
 }
 
-/* Letters of other scripts may pass, what steers a terminal may not: C0, DEL and, in UTF-8, C1. */
+/* Letters of other scripts may pass, what steers a terminal may not. */
 static void cell_defuse(char *text)
 {
-	for (unsigned char *c = (unsigned char *)text; *c; c++) {
-		if (*c < ' ' || *c == 0x7f)
-			*c = '?';
-		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-			c[0] = c[1] = '?';
+	const char *end = text + strlen(text);
+
+	while (*text) {
+		uint32_t code;
+		size_t n = utf8_decode(text, (size_t)(end - text), &code);
+
+		if (n > 0 && utf8_is_control(code))
+			memset(text, '?', n);
+		text += n > 0 ? n : 1;
 	}
-}
-
-/* Characters, not bytes: whatever begins none is not counted. */
-static size_t width_of(const char *text)
-{
-	size_t width = 0;
-
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
 }
 
 int table_add(struct table *table, enum colour colour, const char *const cells[])
@@ -186,7 +181,7 @@ int table_add(struct table *table, enum colour colour, const char *const cells[]
 		cell_defuse(row->cells[i]);
 	}
 	for (size_t i = 0; i < table->n_columns; i++) {
-		size_t width = width_of(row->cells[i]);
+		size_t width = utf8_count(row->cells[i]);
 
 		if (width > table->widths[i])
 			table->widths[i] = width;
@@ -206,7 +201,7 @@ static void print_row(const struct table *table, const struct row *row, bool ter
 		if (!last && !terminal)
 			putchar('\t');
 		else if (!last)
-			printf("%*s", (int)(table->widths[i] - width_of(row->cells[i]) + 2), "");
+			printf("%*s", (int)(table->widths[i] - utf8_count(row->cells[i]) + 2), "");
 	}
 	if (row->colour != COLOUR_NONE)
 		fputs(output_colour(COLOUR_NONE), stdout);
