@@ -222,7 +222,7 @@ size_t count_starts(const struct fixture *fixture)
 
 const struct door *find_door(void *userdata, const char *name, const char *user)
 {
-	const struct grant_loop *doors = userdata;
+	const struct door_list *doors = userdata;
 
 	if (user[0] == 'x')
 		return NULL;
@@ -234,7 +234,7 @@ const struct door *find_door(void *userdata, const char *name, const char *user)
 
 int inherit(struct grants *grants, uint64_t now_us)
 {
-	return grants_inherit(grants, find_door, &(struct grant_loop){NULL, 0}, now_us);
+	return grants_inherit(grants, find_door, &(struct door_list){NULL, 0}, now_us);
 }
 
 struct fixture *with_sets(void **state)

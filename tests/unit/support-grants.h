@@ -75,12 +75,12 @@ uint64_t recorded_deadline(const struct fixture *fixture, const char *name);
 void put_record(const struct fixture *fixture, const char *name, const char *text);
 size_t count_starts(const struct fixture *fixture);
 
-struct grant_loop {
+struct door_list {
 	const struct door *doors;
 	size_t n;
 };
 
-/* A grants_find_fn over a struct grant_loop. Users whose names begin with x may open nothing any
+/* A grants_find_fn over a struct door_list. Users whose names begin with x may open nothing any
  * more. */
 const struct door *find_door(void *userdata, const char *name, const char *user);
 

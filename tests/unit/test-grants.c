@@ -383,7 +383,7 @@ static void test_review(void **state)
 	doors[3].n_allow = 1;
 	doors[4].opening.start_command[FAMILY_IPV4] = NULL;
 	strcpy(doors[1].name, "another");
-	grants_review(fixture->grants, find_door, &(struct grant_loop){doors, 5}, T0 + S);
+	grants_review(fixture->grants, find_door, &(struct door_list){doors, 5}, T0 + S);
 	assert_true(grants_next_us(fixture->grants) > T0 + S);
 	await_count(fixture, 1, T0 + S);
 	assert_non_null(strstr(fixture->news, "closed gone 192.0.2.1 0\n"));
@@ -392,7 +392,7 @@ static void test_review(void **state)
 	assert_non_null(strstr(fixture->news, "closed family 192.0.2.1 0\n"));
 	assert_null(strstr(fixture->news, "same"));
 	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
-	grants_review(fixture->grants, find_door, &(struct grant_loop){NULL, 0}, T0 + 2 * S);
+	grants_review(fixture->grants, find_door, &(struct door_list){NULL, 0}, T0 + 2 * S);
 	await_count(fixture, 0, T0 + 2 * S);
 }
 
@@ -405,7 +405,7 @@ static void test_review_closes_the_old_way(void **state)
 	open_door(fixture, &door, A, T0);
 	await_news(fixture, 1, T0);
 	door.opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/true"));
-	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + S);
+	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + S);
 	await_news(fixture, 2, T0 + S);
 	expect_news(fixture, "opened mark 192.0.2.1 30\nclosed mark 192.0.2.1 0\n");
 	assert_false(support_exists(fixture->mark));
@@ -420,7 +420,7 @@ static void test_review_while_opening(void **state)
 	struct door door = mark_door(fixture, 30);
 
 	open_door(fixture, &door, A, T0);
-	grants_review(fixture->grants, find_door, &(struct grant_loop){NULL, 0}, T0);
+	grants_review(fixture->grants, find_door, &(struct door_list){NULL, 0}, T0);
 	door.opening.start_command[FAMILY_IPV4] = COMMAND(TEXT("/usr/bin/touch"), other);
 	door.opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/rm"), other);
 	open_door(fixture, &door, A, T0 + S);
@@ -495,16 +495,16 @@ static void test_a_user_is_on_record(void **state)
 	make_grants(fixture, boot_id);
 	fixture->news[0] = '\0';
 	assert_int_equal(
-		grants_inherit(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + S),
+		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + S),
 		0);
 	expect_news(fixture, "adopted mark 192.0.2.1 59\n");
 	grants_each(fixture->grants, T0 + S, show_user, seen);
 	assert_string_equal(seen, "bob 59");
 	/* Nobody who is not one of the door's users keeps it open. */
-	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + 2 * S);
+	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 2 * S);
 	expect_news(fixture, "");
 	door.users = NULL;
-	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + 2 * S);
+	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 2 * S);
 	await_news(fixture, 1, T0 + 2 * S);
 	expect_news(fixture, "closed mark 192.0.2.1 0\n");
 }

@@ -92,7 +92,7 @@ static void test_suspend_and_resume(void **state)
 	assert_false(has_record(fixture, "over@192.0.2.1"));
 
 	doors[1].opening.stop_command[FAMILY_IPV4] = COMMAND(TEXT("/bin/false"));
-	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct grant_loop){doors, 2},
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct door_list){doors, 2},
 					T0 + 10 * S),
 			 0);
 	await_news(fixture, 1, T0 + 10 * S);
@@ -121,7 +121,7 @@ static void test_no_resume_after_a_reboot(void **state)
 	grants_free(fixture->grants);
 	make_grants(fixture, "22222222222222222222222222222222");
 	assert_int_equal(
-		grants_inherit(fixture->grants, find_door, &(struct grant_loop){&door, 1}, S), 0);
+		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, S), 0);
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_false(has_record(fixture, "mark@192.0.2.1"));
 	assert_false(support_exists(fixture->mark));
@@ -143,7 +143,7 @@ static void test_adopts(void **state)
 	expect_news(fixture, "opened mark 192.0.2.1 30\nadopted mark 192.0.2.1 20\n");
 	assert_int_equal(grants_count(fixture->grants), 1);
 	assert_true(grants_next_us(fixture->grants) == T0 + 30 * S);
-	grants_review(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0 + 10 * S);
+	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 10 * S);
 	expect_news(fixture, "");
 	open_door(fixture, &door, A, T0 + 15 * S);
 	expect_news(fixture, "renewed mark 192.0.2.1 30\n");
@@ -203,7 +203,7 @@ static void test_sweeps(void **state)
 	grants_free(fixture->grants);
 
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct grant_loop){&door, 1},
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1},
 					T0 + 2 * S),
 			 0);
 	await_news(fixture, 1, T0 + 2 * S);
@@ -248,7 +248,7 @@ static void test_inherits_garbage(void **state)
 
 	/* The name says which door may be open for whom; what opened it may not be known. */
 	assert_int_equal(
-		grants_inherit(fixture->grants, find_door, &(struct grant_loop){&door, 1}, T0), 0);
+		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0), 0);
 	await_count(fixture, 0, T0);
 	assert_non_null(strstr(fixture->news, "lost: gone@192.0.2.1\n"));
 	assert_non_null(strstr(fixture->news, "lost: mark@192.0.2.2\n"));
