@@ -251,7 +251,7 @@ int main(int argc, char *argv[])
 		break;
 	}
 	if (sodium_init() < 0) {
-		say("libsodium does not start");
+		say("cannot initialise libsodium");
 		return STATUS_FAILED;
 	}
 	return run_command_line(&command_line);

@@ -45,7 +45,7 @@ static const struct metric_family families[] = {
 	{"missed", "knocktail_missed_messages", COUNTER,
 	 "Kernel messages that were lost before they could be read."},
 	{"gaps", "knocktail_journal_gaps", COUNTER,
-	 "Times the journal had to be opened anew after an error."},
+	 "Times the journal had to be reopened after an error."},
 	{"last_probe_us", "knocktail_last_probe_timestamp_seconds", SECONDS,
 	 "When the last probe was logged."},
 	{"sources", "knocktail_sources", GAUGE, "Sources that are remembered."},
@@ -313,12 +313,10 @@ const struct verb verb_metrics = {
 	.summary = "print what the daemon has counted, for Prometheus",
 	.help = "Usage: knocktail metrics [--textfile PATH] [-o openmetrics|prometheus|json]\n"
 		"\n"
-		"Prints the daemon's counters as OpenMetrics text. If it does not run, "
-		"knocktail_up "
-		"is 0.\n"
+		"Prints the daemon's counters as OpenMetrics text. If it does not run,\n"
+		"knocktail_up is 0.\n"
 		"\n"
-		"      --textfile PATH  replace this file instead, at one stroke, in the older "
-		"text\n"
+		"      --textfile PATH  atomically replace this file instead, in the older text\n"
 		"                       that node_exporter's textfile collector reads\n"
 		"  -o, --output FORM    openmetrics, prometheus (the older text) or json\n"
 		"  -h, --help           print this\n"

@@ -139,10 +139,10 @@ void doctor_check_journald(struct doctor *doctor)
 		doctor_say(doctor, FINDING_PROBLEM, advice,
 			   "ReadKMsg=no: it does not read what the kernel logs");
 	if (journald.max_level < LEVEL_WARNING)
-		doctor_say(doctor, FINDING_PROBLEM, advice,
-			   "MaxLevelStore=%u: it does not store warnings, as which the firewall "
-			   "logs",
-			   journald.max_level);
+		doctor_say(
+			doctor, FINDING_PROBLEM, advice,
+			"MaxLevelStore=%u: it drops warnings, the level at which the firewall logs",
+			journald.max_level);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "it stores what the kernel logs");
 }
@@ -238,7 +238,7 @@ static void say_for_root(struct doctor *doctor, const char *name)
 {
 	doctor_say(doctor, FINDING_PROBLEM,
 		   "chgrp knocktail and chmod g+rX the directory and the keys in it",
-		   "%s%s%s: only root can read it, as whom the daemon does not run",
+		   "%s%s%s: only root can read it, but the daemon does not run as root",
 		   doctor->config->keys, *name ? "/" : "", name);
 }
 

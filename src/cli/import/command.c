@@ -24,7 +24,7 @@ static bool needs_shell(const char *text)
 	       (first == 1 && text[0] == '!');
 }
 
-/* The path of a program as a shell of knockd's would find it; NULL: there is none. */
+/* The path of a program as the shell of knockd would find it; NULL: there is none. */
 static char *find_program(const char *name, size_t length)
 {
 	static const char *const directories[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",

@@ -201,7 +201,7 @@ static int watch_read_journal(struct watch *watch)
 	return r < 0 ? r : 0;
 }
 
-/* An error of the journal mends itself: the source opens it anew. */
+/* An error of the journal mends itself: the input reopens it. */
 static int on_look(sd_event_source *timer, uint64_t time_us, void *userdata)
 {
 	struct watch *watch = userdata;
