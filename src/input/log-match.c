@@ -32,7 +32,7 @@ struct log_match *log_match_free(struct log_match *log_match)
 	return NULL;
 }
 
-static size_t count_matches(const struct other_log *logs, size_t n)
+static size_t logs_count_matches(const struct other_log *logs, size_t n)
 {
 	size_t n_matches = 0;
 
@@ -72,7 +72,7 @@ int log_match_new(const struct other_log *logs, size_t n, struct log_match **ret
 {
 	CLEANUP(cleanup_log_match_free)
 	struct log_match *log_match = calloc(
-		1, sizeof *log_match + count_matches(logs, n) * sizeof(struct journal_match));
+		1, sizeof *log_match + logs_count_matches(logs, n) * sizeof(struct journal_match));
 
 	if (!log_match)
 		return -ENOMEM;
