@@ -45,7 +45,7 @@ static int find_kmsg(void)
 }
 
 /* All that was logged so far is past. */
-static void silence(struct doorbell *doorbell)
+static void doorbell_silence(struct doorbell *doorbell)
 {
 	lseek(doorbell->fd, 0, SEEK_END);
 }
@@ -56,7 +56,7 @@ static int on_ring(sd_event_source *source, int fd, uint32_t events, void *userd
 
 	(void)fd;
 	(void)events;
-	silence(doorbell);
+	doorbell_silence(doorbell);
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	doorbell->fn(doorbell->userdata);
 	return 0;
@@ -78,7 +78,7 @@ int doorbell_new(sd_event *event, doorbell_fn fn, void *userdata, struct doorbel
 	doorbell->fd = fcntl(r, F_DUPFD_CLOEXEC, 0);
 	if (doorbell->fd < 0)
 		return -errno;
-	silence(doorbell);
+	doorbell_silence(doorbell);
 	r = sd_event_add_io(event, &doorbell->ring, doorbell->fd, EPOLLIN, on_ring, doorbell);
 	if (r < 0)
 		return r;
@@ -92,7 +92,7 @@ bool doorbell_has_rung(struct doorbell *doorbell)
 
 	if (poll(&look, 1, 0) <= 0)
 		return false;
-	silence(doorbell);
+	doorbell_silence(doorbell);
 	return true;
 }
 

@@ -4,9 +4,9 @@
  * command, or do nothing and say that it did; so no session outlives an error. And a command that
  * failed can return 0: what counts is whether libipset called one of the two error functions.
  *
- * libipset 7.22 reads 32 bytes from where the name of a set begins, however short it is. That does
- * no harm here, where it takes the words of a line apart on the heap; see util/children.c for
- * commands, where it does. */
+ * libipset 7.22 copies 32 bytes from where the name of a set begins, and up to 255 from other
+ * words, however short they are. Its ipset_parse_line() makes words of just their length on the
+ * heap; so the words are made here, with room behind each. See util/children.c for commands. */
 #include <errno.h>
 #include <libipset/ipset.h>
 #include <stdarg.h>
@@ -22,6 +22,9 @@
 #include "util/number.h"
 
 enum { COMMAND_MAX = 512, OUTPUT_MAX = 64 << 20 };
+
+/* The longest command has seven words. */
+enum { WORDS_MAX = 8, WORD_ROOM = 256 };
 
 struct ipset_client {
 	struct ipset *session;
@@ -135,7 +138,27 @@ static struct ipset_client *ipset_client_of(struct firewall *firewall)
 	return firewall->state[BACKEND_IPSET];
 }
 
-static int ipset_client_run(struct ipset_client *client, char *line)
+/* Has libipset run the words of a line, which have no quotes. */
+static int ipset_client_parse(struct ipset_client *client, const char *line)
+{
+	char room[COMMAND_MAX + WORDS_MAX * WORD_ROOM] = "", program[] = "ipset";
+	char *words[WORDS_MAX + 2] = {program}, *to = room;
+	int n = 1;
+
+	while (*line && n <= WORDS_MAX) {
+		size_t length = strcspn(line, " ");
+
+		words[n++] = memcpy(to, line, length);
+		to += length + WORD_ROOM;
+		line += length + strspn(line + length, " ");
+	}
+	if (!*line)
+		return ipset_parse_argv(client->session, n, words);
+	snprintf(client->problem, sizeof client->problem, "the command has too many words");
+	return -1;
+}
+
+static int ipset_client_run(struct ipset_client *client, const char *line)
 {
 	int r;
 
@@ -144,7 +167,7 @@ static int ipset_client_run(struct ipset_client *client, char *line)
 	ipset_client_forget_output(client);
 	if (!client->session && ipset_client_begin_session(client) < 0)
 		return -ENOMEM;
-	r = ipset_parse_line(client->session, line);
+	r = ipset_client_parse(client, line);
 	ipset_client_end_output(client);
 	if (r >= 0 && !client->failed)
 		return 0;
