@@ -221,7 +221,10 @@ static void test_ipset_survey_spelled(void **state)
 	assert_int_equal(support_ipset("destroy ktp"), 0);
 }
 
-/* Records of as many grants, which end one after the other from T0 + 30 s on. */
+/* State files of as many grants, which end one after the other from then on: long after the test
+ * does, as the kernel's clock goes on, however slow the machine. */
+#define MANY_END (T0 + 600 * S)
+
 static void put_many(const struct fixture *fixture, const char *backend, const char *set,
 		     unsigned n, const char *rest)
 {
@@ -233,7 +236,7 @@ static void put_many(const struct fixture *fixture, const char *backend, const c
 			 "door=ip\nsource=10.0.%u.%u\nboot=%s\ndeadline_us=%" PRIu64
 			 "\nstate=open\nopened=1\nbackend=%s\nset=%s\nelement=10.0.%u.%u%s\n"
 			 "end=yes\n",
-			 i >> 8, i & 255, boot_id, T0 + 30 * S + i * 100, backend, set, i >> 8,
+			 i >> 8, i & 255, boot_id, MANY_END + i * 100, backend, set, i >> 8,
 			 i & 255, rest);
 		put_record(fixture, name, text);
 	}
@@ -271,7 +274,7 @@ static void test_ipset_ten_thousand(void **state)
 	run_all(fixture, T0);
 	assert_int_equal(support_ipset("test kt 10.0.0.0"), 0);
 	assert_int_equal(support_ipset("test kt 10.0.39.15"), 0);
-	assert_in_range(run_all(fixture, T0 + 31 * S), 10, 100);
+	assert_in_range(run_all(fixture, MANY_END + S), 10, 100);
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_int_equal(support_ipset("test kt 10.0.0.0"), 1);
 	assert_int_equal(support_ipset("test kt 10.0.39.15"), 1);
@@ -326,7 +329,7 @@ static void test_nft_ten_thousand(void **state)
 	assert_int_equal(inherit(fixture->grants, T0), 0);
 	run_all(fixture, T0);
 	assert_int_equal(count_elements(fixture), N);
-	assert_in_range(run_all(fixture, T0 + 31 * S), 10, 100);
+	assert_in_range(run_all(fixture, MANY_END + S), 10, 100);
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_int_equal(count_elements(fixture), 0);
 	assert_false(has_record(fixture, "ip@10.0.39.15"));
@@ -360,7 +363,7 @@ static void test_nft_put_back(void **state)
 	while (!fixture->news[0]) {
 		uint64_t now_us = offset_us + clock_us(CLOCK_BOOTTIME);
 
-		assert_true(now_us < T0 + 29 * S);
+		assert_true(now_us < MANY_END - S);
 		grants_run(fixture->grants, now_us);
 		poll(NULL, 0, 10);
 	}
