@@ -210,7 +210,7 @@ def test_what_opens_nothing(kind, clients, start, keys, nothing_opened, lab):
             if bit < 176:  # nothing in it makes sense any more
                 expect(lambda _: (port, bytes(flipped)), None, "unknown key, or damaged")
             else:
-                expect(lambda _: (port, bytes(flipped)), "ssh", "or was altered on its way")
+                expect(lambda _: (port, bytes(flipped)), "ssh", "or was altered in transit")
     nothing_opened(daemon, *suspects)
     right = clients()
     send(right, kind, make(alice, "bound", source=right.v4))
