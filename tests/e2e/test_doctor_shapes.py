@@ -306,7 +306,7 @@ def test_legacy_rules_beside_others(bare, shaped, needs):
     assert complaints(found) - {("problem", "daemon")} == {("problem", "accept")}
     assert len(found["problem", "accept"]) == 1
     assert "IPv4: port 22 stays closed" in found["problem", "accept"][0]
-    assert "by iptables-legacy: -A INPUT" in found["problem", "accept"][0]
+    assert "because of iptables-legacy: -A INPUT" in found["problem", "accept"][0]
 
 
 @pytest.mark.parametrize("log, said", [
