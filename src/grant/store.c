@@ -80,8 +80,10 @@ static int state_file_write(int fd, const struct store *store, const struct stor
 	FILE *file = fdopen(fd, "we");
 
 	if (!file) {
+		int r = -errno;
+
 		close(fd);
-		return -errno;
+		return r;
 	}
 	fprintf(file,
 		"door=%s\nsource=%s\nboot=%s\ndeadline_us=%" PRIu64 "\nstate=%s\nopened=%" PRIu64
