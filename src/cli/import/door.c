@@ -68,14 +68,14 @@ import_note(const struct import *import, FILE *notes, unsigned line, const char 
 	}
 }
 
-#define NOTE(passage, line, ...) import_note((passage)->import, (passage)->notes, line, __VA_ARGS__)
+#define NOTE(door, line, ...) import_note((door)->import, (door)->notes, line, __VA_ARGS__)
 
 /* Of two names for one directive, the one that stands last: it is what counts for knockd. */
-static const struct knockd_entry *door_import_find(const struct door_import *passage,
-						   const char *name, const char *alias)
+static const struct knockd_entry *door_import_find(const struct door_import *door, const char *name,
+						   const char *alias)
 {
-	const struct knockd_entry *entry = knockd_find(passage->from, name);
-	const struct knockd_entry *other = alias ? knockd_find(passage->from, alias) : NULL;
+	const struct knockd_entry *entry = knockd_find(door->from, name);
+	const struct knockd_entry *other = alias ? knockd_find(door->from, alias) : NULL;
 
 	if (entry && other)
 		return entry > other ? entry : other;
@@ -83,7 +83,7 @@ static const struct knockd_entry *door_import_find(const struct door_import *pas
 }
 
 /* As atoi() has it, which is what knockd asks. */
-static uint64_t door_import_seconds(const struct door_import *passage,
+static uint64_t door_import_seconds(const struct door_import *door,
 				    const struct knockd_entry *entry, uint64_t fallback,
 				    uint64_t max)
 {
@@ -96,8 +96,7 @@ static uint64_t door_import_seconds(const struct door_import *passage,
 		seconds = seconds * 10 + (uint64_t)(*text - '0');
 	if (*text != '\0' || seconds < 1 || seconds > max) {
 		seconds = seconds < 1 ? 1 : seconds > max ? max : seconds;
-		NOTE(passage, entry->line, "%s: taken for %" PRIu64 " seconds", entry->key,
-		     seconds);
+		NOTE(door, entry->line, "%s: taken for %" PRIu64 " seconds", entry->key, seconds);
 	}
 	return seconds;
 }
@@ -137,137 +136,135 @@ static bool read_step(const char *text, size_t length, struct step *ret, bool *r
 	return true;
 }
 
-static void put_step(struct door_import *passage, const struct knockd_entry *entry, unsigned n,
+static void put_step(struct door_import *door, const struct knockd_entry *entry, unsigned n,
 		     const char *text, size_t length)
 {
 	struct step step;
 	bool more;
 
 	if (!read_step(text, length, &step, &more)) {
-		fputs("???", passage->body);
-		passage->left_out = "a step of its sequence is no port from 1 to 65535 with :tcp "
-				    "or :udp";
+		fputs("???", door->body);
+		door->left_out = "a step of its sequence is no port from 1 to 65535 with :tcp "
+				 "or :udp";
 		return;
 	}
-	fprintf(passage->body, "%u%s", step.port, step.protocol == IPPROTO_UDP ? "/udp" : "");
+	fprintf(door->body, "%u%s", step.port, step.protocol == IPPROTO_UDP ? "/udp" : "");
 	if (more)
-		NOTE(passage, entry->line,
+		NOTE(door, entry->line,
 		     "%s: what is behind the number of step %u counts for nothing, as for knockd, "
 		     "where udp needs a colon",
 		     entry->key, n);
 }
 
-static void put_sequence(struct door_import *passage, const struct knockd_entry *entry)
+static void put_sequence(struct door_import *door, const struct knockd_entry *entry)
 {
 	const char *text = entry->value ? entry->value : "";
 
-	fputs("sequence = ", passage->body);
+	fputs("sequence = ", door->body);
 	for (unsigned n = 1;; n++) {
 		size_t length = strcspn(text, ",");
 
 		if (n > 1)
-			fputs(", ", passage->body);
-		put_step(passage, entry, n, text, length);
+			fputs(", ", door->body);
+		put_step(door, entry, n, text, length);
 		if (text[length] == '\0')
 			break;
 		text += length + 1;
 	}
-	fputc('\n', passage->body);
+	fputc('\n', door->body);
 }
 
-static void put_one_time(struct door_import *passage, const struct knockd_entry *entry)
+static void put_one_time(struct door_import *door, const struct knockd_entry *entry)
 {
-	fprintf(passage->body, "one_time_sequences = %s\n", entry->value ? entry->value : "");
-	NOTE(passage, entry->line,
+	fprintf(door->body, "one_time_sequences = %s\n", entry->value ? entry->value : "");
+	NOTE(door, entry->line,
 	     "one_time_sequences: the daemon's user must own the file and be able to write to its "
 	     "directory: move it to /var/lib/knocktail");
 }
 
 /* Whichever of the two stands last, as for knockd. */
-static void door_import_put_knock(struct door_import *passage)
+static void door_import_put_knock(struct door_import *door)
 {
-	const struct knockd_entry *entry =
-		door_import_find(passage, "sequence", "one_time_sequences");
+	const struct knockd_entry *entry = door_import_find(door, "sequence", "one_time_sequences");
 	uint64_t seconds;
 
 	if (!entry)
-		passage->left_out = "it has no sequence";
+		door->left_out = "it has no sequence";
 	else if (strcmp(entry->key, "sequence") == 0)
-		put_sequence(passage, entry);
+		put_sequence(door, entry);
 	else
-		put_one_time(passage, entry);
-	seconds = door_import_seconds(passage, door_import_find(passage, "seq_timeout", "timeout"),
+		put_one_time(door, entry);
+	seconds = door_import_seconds(door, door_import_find(door, "seq_timeout", "timeout"),
 				      KNOCKD_SEQ_TIMEOUT_S, SEQ_TIMEOUT_MAX_S);
-	fprintf(passage->body, "seq_timeout = %" PRIu64 "s\n", seconds);
+	fprintf(door->body, "seq_timeout = %" PRIu64 "s\n", seconds);
 }
 
-static void door_import_put_flags(struct door_import *passage)
+static void door_import_put_flags(struct door_import *door)
 {
-	const struct knockd_entry *entry = door_import_find(passage, "tcpflags", NULL);
+	const struct knockd_entry *entry = door_import_find(door, "tcpflags", NULL);
 
 	if (!entry || !entry->value || !*entry->value) {
-		NOTE(passage, passage->from->line,
+		NOTE(door, door->from->line,
 		     "no tcpflags: for knockd any TCP packet counts, here a SYN without ACK");
 		return;
 	}
-	fputs("tcpflags = ", passage->body);
+	fputs("tcpflags = ", door->body);
 	for (const char *c = entry->value; *c; c++)
-		fputc(isascii(*c) ? tolower(*c) : *c, passage->body);
-	fputc('\n', passage->body);
+		fputc(isascii(*c) ? tolower(*c) : *c, door->body);
+	fputc('\n', door->body);
 	if (strcasecmp(entry->value, "syn") != 0 && strcasecmp(entry->value, "syn,!ack") != 0)
-		NOTE(passage, entry->line,
+		NOTE(door, entry->line,
 		     "tcpflags: the LOG rules must log such packets; `knocktail rules` writes "
 		     "rules that do");
 }
 
-static void put_filter(struct door_import *passage)
+static void put_filter(struct door_import *door)
 {
-	const struct knockd_entry *entry = door_import_find(passage, "target", NULL);
+	const struct knockd_entry *entry = door_import_find(door, "target", NULL);
 
-	door_import_put_flags(passage);
-	if (passage->import->interface)
-		fprintf(passage->body, "interface = %s\n", passage->import->interface);
+	door_import_put_flags(door);
+	if (door->import->interface)
+		fprintf(door->body, "interface = %s\n", door->import->interface);
 	if (entry)
-		fprintf(passage->body, "target = %s\n", entry->value ? entry->value : "");
+		fprintf(door->body, "target = %s\n", entry->value ? entry->value : "");
 }
 
 /* What the command means here, other than for knockd. */
-static void note_command(const struct door_import *passage, const struct knockd_entry *entry,
+static void note_command(const struct door_import *door, const struct knockd_entry *entry,
 			 const char *value, enum import_way way)
 {
 	if (way == IMPORT_SHELL)
-		NOTE(passage, entry->line,
+		NOTE(door, entry->line,
 		     "%s: needs a shell, which it gets as /bin/sh -c; the sandbox of the daemon "
 		     "holds for it, too",
 		     entry->key);
 	else if (way == IMPORT_ABSOLUTE)
-		NOTE(passage, entry->line, "%s: the program is named with its path here",
-		     entry->key);
+		NOTE(door, entry->line, "%s: the program is named with its path here", entry->key);
 	if (strstr(value, "/ufw "))
-		NOTE(passage, entry->line,
+		NOTE(door, entry->line,
 		     "%s: ufw insists on being root, which the daemon is not: use an ipset, as "
 		     "`knocktail rules ufw` has it",
 		     entry->key);
 }
 
-static int put_command(struct door_import *passage, const char *key,
-		       const struct knockd_entry *entry, bool is_told)
+static int put_command(struct door_import *door, const char *key, const struct knockd_entry *entry,
+		       bool is_told)
 {
 	char *value CLEANUP(cleanup_free) = NULL;
 	enum import_way way;
 	int r = import_command(entry->value, &value, &way);
 
 	if (r == -ENOTSUP) {
-		passage->left_out = "a command of it has quotes of both kinds with ';' or '#': put "
-				    "it into a script";
-		fprintf(passage->body, "%s = %s\n", key, entry->value);
+		door->left_out = "a command of it has quotes of both kinds with ';' or '#': put "
+				 "it into a script";
+		fprintf(door->body, "%s = %s\n", key, entry->value);
 		return 0;
 	}
 	if (r < 0)
 		return r;
-	fprintf(passage->body, "%s = %s\n", key, value);
+	fprintf(door->body, "%s = %s\n", key, value);
 	if (is_told)
-		note_command(passage, entry, value, way);
+		note_command(door, entry, value, way);
 	return 0;
 }
 
@@ -277,29 +274,29 @@ static bool is_given(const struct knockd_entry *entry)
 }
 
 /* For IPv6, knockd falls back on the command for IPv4, unless the other is there and empty. */
-static int put_family_6(struct door_import *passage, const char *key,
+static int put_family_6(struct door_import *door, const char *key,
 			const struct knockd_entry *entry_6, const struct knockd_entry *entry)
 {
 	if (is_given(entry_6))
-		return put_command(passage, key, entry_6, true);
+		return put_command(door, key, entry_6, true);
 	if (entry_6 || !is_given(entry))
 		return 0;
 	if (import_is_ipv4(entry->value)) {
-		NOTE(passage, entry->line,
+		NOTE(door, entry->line,
 		     "%s: knockd would run it for IPv6, too, where iptables fails: %s is not set",
 		     entry->key, key);
 		return 0;
 	}
-	NOTE(passage, entry->line, "%s: stands for %s, too, as for knockd", entry->key, key);
-	return put_command(passage, key, entry, false);
+	NOTE(door, entry->line, "%s: stands for %s, too, as for knockd", entry->key, key);
+	return put_command(door, key, entry, false);
 }
 
 /* The other door that undoes what this one does, if there is one; its name in the result is not
  * known yet. */
-static const struct knockd_section *find_undoing(const struct door_import *passage,
-						 const char *text, const char **ret_undo)
+static const struct knockd_section *find_undoing(const struct door_import *door, const char *text,
+						 const char **ret_undo)
 {
-	const struct knockd_file *file = passage->import->file;
+	const struct knockd_file *file = door->import->file;
 
 	for (size_t i = 0; i < file->n_sections; i++) {
 		struct door_import other = {.from = &file->sections[i]};
@@ -314,32 +311,32 @@ static const struct knockd_section *find_undoing(const struct door_import *passa
 	return NULL;
 }
 
-static void note_nothing_closes(struct door_import *passage, const struct knockd_entry *start)
+static void note_nothing_closes(struct door_import *door, const struct knockd_entry *start)
 {
 	const struct knockd_section *other;
 	char quoted[TEXT_QUOTED_MAX];
 	const char *undo;
 
-	NOTE(passage, start->line,
+	NOTE(door, start->line,
 	     "%s: has no stop_command, so that nothing closes the door by itself; timeout is how "
 	     "long another knock does not run it again",
 	     start->key);
-	other = find_undoing(passage, start->value, &undo);
+	other = find_undoing(door, start->value, &undo);
 	if (other)
-		NOTE(passage, other->line,
+		NOTE(door, other->line,
 		     "section %s only undoes that: give this door its command as stop_command and "
 		     "a timeout, and drop the other",
 		     text_quote(other->name, quoted));
 }
 
 /* What could stand there instead, as a comment. */
-static void offer_backend(struct door_import *passage, const struct knockd_entry *start)
+static void offer_backend(struct door_import *door, const struct knockd_entry *start)
 {
 	struct step port;
 
 	if (!is_given(start) || !import_accepts(start->value, &port))
 		return;
-	fprintf(passage->notes,
+	fprintf(door->notes,
 		"; Without commands, closed by the kernel itself, for both families: instead of "
 		"the backend and\n"
 		"; the commands below\n"
@@ -348,38 +345,36 @@ static void offer_backend(struct door_import *passage, const struct knockd_entry
 		port.port, port.protocol == IPPROTO_UDP ? "udp" : "tcp");
 }
 
-static int put_commands(struct door_import *passage)
+static int put_commands(struct door_import *door)
 {
-	const struct knockd_entry *start = door_import_find(passage, "start_command", "command");
-	const struct knockd_entry *start_6 =
-		door_import_find(passage, "start_command_6", "command_6");
-	const struct knockd_entry *stop = door_import_find(passage, "stop_command", NULL);
-	const struct knockd_entry *stop_6 = door_import_find(passage, "stop_command_6", NULL);
+	const struct knockd_entry *start = door_import_find(door, "start_command", "command");
+	const struct knockd_entry *start_6 = door_import_find(door, "start_command_6", "command_6");
+	const struct knockd_entry *stop = door_import_find(door, "stop_command", NULL);
+	const struct knockd_entry *stop_6 = door_import_find(door, "stop_command_6", NULL);
 	bool closes = is_given(stop) || is_given(stop_6);
 	uint64_t seconds = 1;
 	int r = 0;
 
 	if (closes)
-		seconds =
-			door_import_seconds(passage, door_import_find(passage, "cmd_timeout", NULL),
-					    KNOCKD_CMD_TIMEOUT_S, DOOR_TIMEOUT_MAX_S);
+		seconds = door_import_seconds(door, door_import_find(door, "cmd_timeout", NULL),
+					      KNOCKD_CMD_TIMEOUT_S, DOOR_TIMEOUT_MAX_S);
 	else if (is_given(start))
-		note_nothing_closes(passage, start);
-	offer_backend(passage, start);
-	fprintf(passage->body, "timeout = %" PRIu64 "s\nbackend = command\n", seconds);
+		note_nothing_closes(door, start);
+	offer_backend(door, start);
+	fprintf(door->body, "timeout = %" PRIu64 "s\nbackend = command\n", seconds);
 	if (is_given(start))
-		r = put_command(passage, "start_command", start, true);
+		r = put_command(door, "start_command", start, true);
 	if (r == 0 && is_given(stop))
-		r = put_command(passage, "stop_command", stop, true);
+		r = put_command(door, "stop_command", stop, true);
 	if (r == 0)
-		r = put_family_6(passage, "start_command_6", start_6, start);
+		r = put_family_6(door, "start_command_6", start_6, start);
 	/* An empty start_command_6 leaves nothing to undo. */
 	if (r == 0 && (is_given(start_6) || !start_6))
-		r = put_family_6(passage, "stop_command_6", stop_6, stop);
+		r = put_family_6(door, "stop_command_6", stop_6, stop);
 	return r;
 }
 
-static void note_foreign_keys(struct door_import *passage)
+static void note_foreign_keys(struct door_import *door)
 {
 	static const char *const known[] = {
 		"sequence",	   "one_time_sequences",
@@ -392,27 +387,27 @@ static void note_foreign_keys(struct door_import *passage)
 	};
 	char quoted[TEXT_QUOTED_MAX];
 
-	for (size_t i = 0; i < passage->from->n_entries; i++) {
-		const struct knockd_entry *entry = &passage->from->entries[i];
+	for (size_t i = 0; i < door->from->n_entries; i++) {
+		const struct knockd_entry *entry = &door->from->entries[i];
 		bool is_known = false;
 
 		for (size_t j = 0; j < sizeof known / sizeof known[0]; j++)
 			is_known = is_known || strcmp(entry->key, known[j]) == 0;
 		if (!is_known)
-			NOTE(passage, entry->line, "%s: not a knockd directive; skipped",
+			NOTE(door, entry->line, "%s: not a knockd directive; skipped",
 			     text_quote_name(entry->key, quoted));
-		else if (knockd_find(passage->from, entry->key) != entry)
-			NOTE(passage, entry->line, "%s: only the last one counts, as for knockd",
+		else if (knockd_find(door->from, entry->key) != entry)
+			NOTE(door, entry->line, "%s: only the last one counts, as for knockd",
 			     entry->key);
 	}
 }
 
 /* A name that knocktail takes and that no other door has. */
-static void make_name(struct door_import *passage, char name[static NAME_ROOM])
+static void make_name(struct door_import *door, char name[static NAME_ROOM])
 {
-	struct import *import = passage->import;
+	struct import *import = door->import;
 	char base[NAME_ROOM] = "", quoted[TEXT_QUOTED_MAX];
-	const char *from = passage->from->name;
+	const char *from = door->from->name;
 	size_t length = 0;
 
 	if (!isascii(*from) || !isalnum(*from))
@@ -430,9 +425,9 @@ static void make_name(struct door_import *passage, char name[static NAME_ROOM])
 		i = (unsigned)-1; /* from the first again */
 	}
 	memcpy(import->names[import->n_names++], name, NAME_ROOM);
-	if (strcasecmp(name, passage->from->name) != 0)
-		NOTE(passage, passage->from->line, "the section %s is the door %s here",
-		     text_quote(passage->from->name, quoted), name);
+	if (strcasecmp(name, door->from->name) != 0)
+		NOTE(door, door->from->line, "the section %s is the door %s here",
+		     text_quote(door->from->name, quoted), name);
 }
 
 /* What `knocktail check` would have against the door alone, to be freed; NULL: nothing. */
@@ -472,31 +467,31 @@ static void put_as_comment(FILE *out, const char *body)
 	}
 }
 
-static int door_import_translate(struct door_import *passage)
+static int door_import_translate(struct door_import *door)
 {
 	char name[NAME_ROOM];
 
-	make_name(passage, name);
-	note_foreign_keys(passage);
-	fprintf(passage->body, "[door %s]\n", name);
-	door_import_put_knock(passage);
-	put_filter(passage);
-	return put_commands(passage);
+	make_name(door, name);
+	note_foreign_keys(door);
+	fprintf(door->body, "[door %s]\n", name);
+	door_import_put_knock(door);
+	put_filter(door);
+	return put_commands(door);
 }
 
-static int door_import_finish(struct door_import *passage, const char *body, char **notes,
+static int door_import_finish(struct door_import *door, const char *body, char **notes,
 			      struct import_result *result)
 {
-	struct import *import = passage->import;
+	struct import *import = door->import;
 	char *fault CLEANUP(cleanup_free) = NULL;
 	int r = find_fault(body, &fault);
 
 	if (r < 0)
 		return r;
-	if (passage->left_out || fault) {
-		NOTE(passage, passage->from->line, "LEFT OUT: %s",
-		     passage->left_out ? passage->left_out : fault);
-		fflush(passage->notes);
+	if (door->left_out || fault) {
+		NOTE(door, door->from->line, "LEFT OUT: %s",
+		     door->left_out ? door->left_out : fault);
+		fflush(door->notes);
 		result->n_left_out++;
 		fprintf(import->out, "\n%s", *notes);
 		put_as_comment(import->out, body);
@@ -511,23 +506,23 @@ static int import_door(struct import *import, const struct knockd_section *secti
 		       struct import_result *result)
 {
 	char *notes CLEANUP(cleanup_free) = NULL, *body CLEANUP(cleanup_free) = NULL;
-	struct door_import passage = {.import = import, .from = section};
+	struct door_import door = {.import = import, .from = section};
 	size_t notes_size, body_size;
 	int r = -ENOMEM;
 
-	passage.notes = open_memstream(&notes, &notes_size);
-	passage.body = open_memstream(&body, &body_size);
-	if (passage.notes && passage.body) {
-		r = door_import_translate(&passage);
-		if (r == 0 && (fflush(passage.notes) != 0 || fflush(passage.body) != 0))
+	door.notes = open_memstream(&notes, &notes_size);
+	door.body = open_memstream(&body, &body_size);
+	if (door.notes && door.body) {
+		r = door_import_translate(&door);
+		if (r == 0 && (fflush(door.notes) != 0 || fflush(door.body) != 0))
 			r = -ENOMEM;
 		if (r == 0)
-			r = door_import_finish(&passage, body, &notes, result);
+			r = door_import_finish(&door, body, &notes, result);
 	}
-	if (passage.notes)
-		fclose(passage.notes);
-	if (passage.body)
-		fclose(passage.body);
+	if (door.notes)
+		fclose(door.notes);
+	if (door.body)
+		fclose(door.body);
 	return r;
 }
 
