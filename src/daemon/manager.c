@@ -129,7 +129,7 @@ static void on_match(void *userdata, const struct match *match)
 	if (!manager->settled)
 		tail_settle(manager->tail);
 	manager->settled = true;
-	if (tail_age_us(manager->record) > manager->config->max_age_us)
+	if (tail_age_us(manager->tail, manager->record) > manager->config->max_age_us)
 		refuse_match(manager, match, "the knock is older than max_age");
 	else if (!door_allows(door, &match->source))
 		refuse_match(manager, match, "the source is not in allow");

@@ -12,6 +12,7 @@
 #include "core/record.h"
 #include "daemon/doorbell.h"
 #include "daemon/position.h"
+#include "daemon/printk-clock.h"
 #include "input/input.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -64,6 +65,7 @@ struct tail {
 	uint64_t missed_reported, reported_us; /* messages, and when */
 	bool unsettled;			       /* the position could not be written */
 	bool lost; /* the journal could not be read, and will be opened again */
+	struct printk_clock printk_clock;
 	tail_record_fn fn;
 	void *userdata;
 };
@@ -148,6 +150,21 @@ static void tail_lose(struct tail *tail, int error)
 	tail_look_after(tail, REOPEN_US);
 }
 
+/* Whether printk's clock was this boot's when it was logged. */
+static bool is_dated_by_kernel(const struct record *record)
+{
+	return record->log == 0 && record->monotonic_us > 0;
+}
+
+static void tail_hand_on(struct tail *tail, const struct record *record)
+{
+	tail->n_found++;
+	if (is_dated_by_kernel(record) && !record->past)
+		printk_clock_learn(&tail->printk_clock, record->kernel_us,
+				   clock_us(CLOCK_MONOTONIC_RAW));
+	tail->fn(tail->userdata, record);
+}
+
 static void tail_read_batch(struct tail *tail)
 {
 	int r = INPUT_RECORD;
@@ -158,8 +175,7 @@ static void tail_read_batch(struct tail *tail)
 		r = input_next(tail->input, &record);
 		if (r != INPUT_RECORD)
 			break;
-		tail->n_found++;
-		tail->fn(tail->userdata, &record);
+		tail_hand_on(tail, &record);
 	}
 	if (r == INPUT_RECORD)
 		sd_event_source_set_enabled(tail->more, SD_EVENT_ONESHOT);
@@ -333,12 +349,17 @@ static uint64_t since_us(uint64_t then_us, uint64_t now_us)
 	return then_us > 0 && now_us > then_us ? now_us - then_us : 0;
 }
 
-uint64_t tail_age_us(const struct record *record)
+uint64_t tail_age_us(const struct tail *tail, const struct record *record)
 {
 	uint64_t wall_us = since_us(record->realtime_us, clock_us(CLOCK_REALTIME));
 	uint64_t up_us = since_us(record->monotonic_us, clock_us(CLOCK_MONOTONIC));
 
-	return wall_us > up_us ? wall_us : up_us;
+	uint64_t age_us = wall_us > up_us ? wall_us : up_us, kernel_us = 0;
+
+	if (is_dated_by_kernel(record))
+		kernel_us = printk_clock_age_us(&tail->printk_clock, record->kernel_us,
+						clock_us(CLOCK_MONOTONIC_RAW));
+	return kernel_us > age_us ? kernel_us : age_us;
 }
 
 const struct input_counts *tail_counts(const struct tail *tail)

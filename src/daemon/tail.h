@@ -35,8 +35,9 @@ void tail_hurry(struct tail *tail);
  * acted on. What goes wrong is logged. */
 void tail_settle(struct tail *tail);
 
-/* How long ago the record was stored. Neither a wall clock that was set back nor a suspended
- * machine makes an old record young. */
-uint64_t tail_age_us(const struct record *record);
+/* How long ago the record was logged, by the clock that makes it oldest. Neither a wall clock that
+ * was set back, nor a suspended machine, nor a journal that stores the past as if it was new makes
+ * an old record young. */
+uint64_t tail_age_us(const struct tail *tail, const struct record *record);
 
 const struct input_counts *tail_counts(const struct tail *tail);

@@ -505,10 +505,12 @@ class Lab:
         wait_until(lambda: set(os.listdir(self.server.path(self.journal_directory))) - before, 5,
                    "journald rotates")
 
-    def restart_journald(self, number=signal.SIGTERM):
-        """Ends journald and starts it again."""
+    def restart_journald(self, number=signal.SIGTERM, between=None):
+        """Ends journald and starts it again; `between` is called in between."""
         os.kill(self._journald.inner, number)
         self._journald.wait(10)
+        if between:
+            between()
         self._run_journald()
 
     @contextlib.contextmanager
