@@ -429,7 +429,7 @@ static int manager_follow(struct manager *manager, const struct manager_options 
 {
 	int r = tail_new(manager->event,
 			 &(struct tail_options){
-				 .state_directory = options->state_directory,
+				 .directory = options->runtime_directory,
 				 .reach_us = reach_us(manager->config),
 				 .fn = on_record,
 				 .userdata = manager,

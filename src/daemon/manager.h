@@ -5,8 +5,8 @@ struct manager;
 
 struct manager_options {
 	const char *config_path;
-	const char *runtime_directory; /* for the state files of grants */
-	const char *state_directory;   /* for the position in the journal */
+	const char *runtime_directory; /* for what the next boot does not need */
+	const char *state_directory;   /* for used tokens and SPA knocks */
 };
 
 /* Reads the configuration (complaints go to standard error), takes over what a predecessor left and

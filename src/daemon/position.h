@@ -2,7 +2,7 @@
  *
  * MUST: nothing that a daemon has acted on is acted on again by its successor. So the position is
  * written before a match is acted on; what comes after it has opened nothing yet. MUST: hold for
- * one boot only. */
+ * one boot only. So it belongs into memory (/run), where no disk holds up whoever writes it. */
 #pragma once
 
 struct position;

@@ -295,7 +295,7 @@ int tail_new(sd_event *event, const struct tail_options *options, struct tail **
 	tail->event = sd_event_ref(event);
 	tail->fn = options->fn;
 	tail->userdata = options->userdata;
-	tail_open_position(tail, options->state_directory);
+	tail_open_position(tail, options->directory);
 	r = tail_open_input(tail, options->reach_us);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot follow the journal: %s", strerror(-r));

@@ -12,8 +12,8 @@ struct tail;
 typedef void (*tail_record_fn)(void *userdata, const struct record *record);
 
 struct tail_options {
-	const char *state_directory; /* where the position is kept for a successor */
-	uint64_t reach_us; /* how long ago a knock may have begun that can still open a door */
+	const char *directory; /* where the position is kept for a successor, without a disk */
+	uint64_t reach_us;     /* how long ago a knock may have begun that can still open a door */
 	tail_record_fn fn;
 	void *userdata;
 };

@@ -21,13 +21,13 @@ test -e "$1.now"
 
 @pytest.fixture
 def small(lab):
-    """A runtime directory of one page: room for the record of one door, and no more."""
+    """A runtime directory where there is room for the record of one door, and no more."""
     path = f"/run/small-{next(lab.numbers)}"
-    os.mkdir(lab.server.path(path))
+    os.makedirs(lab.server.path(f"{path}/grants"))
     lab.server.run("mount", "-t", "tmpfs", "-o", f"size=4k,mode=0700,uid={DAEMON_UID}", "small",
-                   path)
+                   f"{path}/grants")
     yield path
-    lab.server.run("umount", "--lazy", path)
+    lab.server.run("umount", "--lazy", f"{path}/grants")
 
 
 def test_without_room_for_a_record_nothing_opens(clients, start, lab, small):
@@ -53,7 +53,7 @@ def test_a_read_only_file_system_holds_no_door_open(clients, start, lab, small):
     one, two = clients(), clients()
     knocked = one.knock(7000, 8000, 9000)
     one.wait_open()
-    lab.server.run("mount", "-o", "remount,ro", small)
+    lab.server.run("mount", "-o", "remount,ro", f"{small}/grants")
     two.knock(7000, 8000, 9000)
     assert daemon.wait_message("refused", SOURCE=two.v4).endswith("cannot write its state file")
     assert one.wait_closed() - knocked < 3.1
@@ -61,7 +61,7 @@ def test_a_read_only_file_system_holds_no_door_open(clients, start, lab, small):
     assert f"cannot remove grants/ssh@{one.v4}: Read-only file system" in daemon.stderr()
     assert f"ssh@{two.v4}" not in daemon.stderr()
     assert daemon.stop() == 0
-    lab.server.run("mount", "-o", "remount,rw", small)
+    lab.server.run("mount", "-o", "remount,rw", f"{small}/grants")
     successor = start(ipset_door(timeout="2s"), runtime=small)
     wait_until(lambda: not os.listdir(lab.server.path(f"{small}/grants")), 3, "the record is gone")
     assert not lab.members()
