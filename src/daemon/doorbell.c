@@ -15,6 +15,9 @@
 /* Linux: Documentation/admin-guide/devices.txt */
 enum { MEMORY_DEVICES = 1, KMSG_MINOR = 11 };
 
+/* How long the service manager may take to have taken a descriptor. */
+#define BARRIER_US UINT64_C(5000000)
+
 struct doorbell {
 	int fd;
 	sd_event_source *ring;
@@ -84,6 +87,25 @@ int doorbell_new(sd_event *event, doorbell_fn fn, void *userdata, struct doorbel
 		return r;
 	*ret = TAKE_PTR(doorbell);
 	return 0;
+}
+
+int doorbell_pass_kmsg(void)
+{
+	/* What a daemon that died has left there goes. The manager is not to poll it: it would close
+	 * a descriptor with an error, which this one has whenever the kernel's log has turned over. */
+	static const char remove[] = "FDSTOREREMOVE=1\nFDNAME=kmsg";
+	static const char store[] = "FDSTORE=1\nFDPOLL=0\nFDNAME=kmsg";
+	CLEANUP(cleanup_close) int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = sd_notify(0, remove);
+	if (r > 0)
+		r = sd_pid_notify_with_fds(0, 0, store, &fd, 1);
+	if (r > 0)
+		r = sd_notify_barrier(0, BARRIER_US);
+	return r == 0 ? -ENOTCONN : r < 0 ? r : 0;
 }
 
 bool doorbell_has_rung(struct doorbell *doorbell)

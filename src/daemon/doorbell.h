@@ -16,6 +16,11 @@ typedef void (*doorbell_fn)(void *userdata);
 int doorbell_new(sd_event *event, doorbell_fn fn, void *userdata, struct doorbell **ret);
 struct doorbell *doorbell_free(struct doorbell *doorbell);
 
+/* Opens /dev/kmsg and leaves it with the service manager (FDSTORE=1 of sd_notify(3)), which passes it
+ * to the service's next process. Takes CAP_SYSLOG where kernel.dmesg_restrict is 1. 0; -ENOTCONN:
+ * there is no service manager; another negative errno. */
+int doorbell_pass_kmsg(void);
+
 /* Whether the kernel has logged anything since the last ring or the last call that returned true. */
 bool doorbell_has_rung(struct doorbell *doorbell);
 

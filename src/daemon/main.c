@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
+#include "daemon/doorbell.h"
 #include "daemon/manager.h"
 #include "daemon/sweep.h"
 #include "util/log.h"
@@ -20,6 +22,7 @@ static const char help[] =
 	"\n"
 	"  -c, --config FILE   the configuration (default: " KNOCKTAIL_CONF ")\n"
 	"      --sweep         close what a dead daemon has left open, and exit\n"
+	"      --pass-kmsg     as root, before the daemon: open /dev/kmsg for it, and exit\n"
 	"  -h, --help          print this\n"
 	"  -V, --version       print the version\n"
 	"\n"
@@ -54,12 +57,23 @@ static int run_daemon(const struct manager_options *options)
 	return r < 0 ? STATUS_FAILED : STATUS_STOPPED;
 }
 
+static int run_pass_kmsg(void)
+{
+	int r = doorbell_pass_kmsg();
+
+	if (r >= 0)
+		return STATUS_STOPPED;
+	log_line(LOG_NOTICE, "cannot pass /dev/kmsg to the daemon: %s", strerror(-r));
+	return STATUS_FAILED;
+}
+
 int main(int argc, char *argv[])
 {
-	enum { OPTION_SWEEP = 256 };
+	enum { OPTION_SWEEP = 256, OPTION_PASS_KMSG };
 	static const struct option long_options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"sweep", no_argument, NULL, OPTION_SWEEP},
+		{"pass-kmsg", no_argument, NULL, OPTION_PASS_KMSG},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{0},
@@ -70,7 +84,7 @@ int main(int argc, char *argv[])
 		.state_directory =
 			directory_from("STATE_DIRECTORY", LOCALSTATEDIR "/lib/knocktail"),
 	};
-	bool sweep = false;
+	bool sweep = false, pass_kmsg = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
@@ -80,6 +94,9 @@ int main(int argc, char *argv[])
 			break;
 		case OPTION_SWEEP:
 			sweep = true;
+			break;
+		case OPTION_PASS_KMSG:
+			pass_kmsg = true;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -97,6 +114,8 @@ int main(int argc, char *argv[])
 			argv[optind]);
 		return STATUS_USAGE;
 	}
+	if (pass_kmsg)
+		return run_pass_kmsg();
 	if (sweep)
 		return sweep_run(options.runtime_directory) < 0 ? STATUS_FAILED : STATUS_STOPPED;
 	return run_daemon(&options);

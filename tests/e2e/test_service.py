@@ -254,6 +254,9 @@ def test_a_mistake_in_the_configuration_is_told_at_the_start(machine):
     machine.run("systemctl", "reset-failed", UNIT, check=False)
 
 
+SAY_SOMETHING = "i=0; while [ $i -lt {} ]; do i=$((i+1)); echo knocktail-lab >/dev/kmsg; {}; done"
+
+
 def test_the_kernels_log_wakes_it_and_does_not_start_it(service, client):
     assert "woken by the kernel's log" in service.journal(UNIT)
     service.run("systemctl", "stop", UNIT)
@@ -261,8 +264,22 @@ def test_the_kernels_log_wakes_it_and_does_not_start_it(service, client):
     wait_until(lambda: "DPT=7000 " in service.run("journalctl", "-k", "-q", "-n", "5").stdout, 5,
                "the kernel has said something")
     assert service.properties(UNIT)["ActiveState"] == "inactive"
-    assert service.properties("knocktaild.socket")["ActiveState"] == "inactive"
     service.run("systemctl", "start", UNIT)
+
+
+def test_a_kernel_that_goes_on_talking_does_not_keep_the_bell_away(service):
+    """The kernel's log is full, as it is on each machine that has run for long."""
+    service.run("sh", "-c", SAY_SOMETHING.format(3000, ":"))
+    for _ in range(5):
+        service.run("sh", "-c", f"""
+            ({SAY_SOMETHING.format(200, "sleep 0.01")}) & talker=$!
+            systemctl restart {UNIT}
+            kill $talker""")
+    assert "polling the journal" not in service.journal(UNIT)
+    before = service.journal(UNIT).count("woken by the kernel's log")
+    service.run("systemctl", "kill", "-s", "KILL", UNIT)
+    wait_until(lambda: service.journal(UNIT).count("woken by the kernel's log") > before, 10,
+               "its successor has the bell too")
 
 
 def test_the_installation_is_complete(machine):
