@@ -13,6 +13,7 @@
 #include "core/record.h"
 #include "core/visitor.h"
 #include "daemon/bus/connection.h"
+#include "daemon/full-tables.h"
 #include "daemon/grant-loop.h"
 #include "daemon/nf-log.h"
 #include "daemon/notifier.h"
@@ -43,6 +44,7 @@ struct manager {
 	const struct record *record; /* the one being matched */
 	bool settled;		     /* it was acted on, and the position is behind it */
 	struct refusals refusals;
+	struct full_tables full_tables;
 	sd_event_source *tending;
 	bool stopping;
 };
@@ -154,6 +156,8 @@ static void on_record(void *userdata, const struct record *record)
 		if (!record->past)
 			tail_hurry(manager->tail);
 	}
+	full_tables_report(&manager->full_tables, matcher_counts(manager->matcher)->full_tables,
+			   clock_us(CLOCK_MONOTONIC));
 	if (manager->settled)
 		grant_loop_rearm(manager->grants);
 }
@@ -371,6 +375,7 @@ static void manager_stats(void *userdata, struct stats *ret)
 	ret->records = counts->records;
 	ret->probes = counts->probes;
 	ret->damaged = counts->damaged;
+	ret->full_tables = counts->full_tables;
 	ret->sources = matcher_sources(manager->matcher);
 	ret->max_sources = manager->config->max_sources;
 	ret->grants = grants_count(grant_loop_grants(manager->grants));

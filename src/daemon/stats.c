@@ -11,11 +11,12 @@ static const struct {
 	const char *name;
 	size_t offset;
 } rows[] = {
-	ROW(since_us), ROW(last_probe_us), ROW(last_reload_us), ROW(records),	   ROW(probes),
-	ROW(damaged),  ROW(missed),	   ROW(gaps),		ROW(sources),	   ROW(max_sources),
-	ROW(matches),  ROW(opened),	   ROW(renewed),	ROW(adopted),	   ROW(restored),
-	ROW(missing),  ROW(closed),	   ROW(refused),	ROW(close_failed), ROW(grants),
-	ROW(doors),    ROW(reloads),	   ROW(failed_reloads),
+	ROW(since_us),	  ROW(last_probe_us), ROW(last_reload_us), ROW(records),
+	ROW(probes),	  ROW(damaged),	      ROW(missed),	   ROW(gaps),
+	ROW(sources),	  ROW(max_sources),   ROW(matches),	   ROW(opened),
+	ROW(renewed),	  ROW(adopted),	      ROW(restored),	   ROW(missing),
+	ROW(closed),	  ROW(refused),	      ROW(close_failed),   ROW(grants),
+	ROW(full_tables), ROW(doors),	      ROW(reloads),	   ROW(failed_reloads),
 };
 
 void stats_count(struct stats *stats, enum event_kind kind)

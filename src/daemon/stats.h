@@ -11,6 +11,7 @@ struct stats {
 	uint64_t last_reload_us;
 	uint64_t records, probes, damaged;
 	uint64_t missed, gaps;	       /* see struct input_counts */
+	uint64_t full_tables;	       /* see struct matcher_counts */
 	uint64_t sources, max_sources; /* trackers in use, and how many there may be */
 	uint64_t matches;
 	uint64_t opened, renewed, adopted, restored, missing, closed, refused, close_failed;

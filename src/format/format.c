@@ -312,6 +312,21 @@ bool format_knows_target(const struct format *format)
 	return pattern_has(format->pattern, GROUP_DST);
 }
 
+bool format_is_full_table(const struct record *record)
+{
+	static const char start[] = "xt_hashlimit: max count of ", end[] = " reached";
+	const size_t n_start = sizeof start - 1, n_end = sizeof end - 1;
+	size_t n_digits = 0;
+
+	if (record->length < n_start || memcmp(record->text, start, n_start) != 0)
+		return false;
+	while (n_start + n_digits < record->length && record->text[n_start + n_digits] >= '0' &&
+	       record->text[n_start + n_digits] <= '9')
+		n_digits++;
+	return n_digits > 0 && record->length == n_start + n_digits + n_end &&
+	       memcmp(record->text + n_start + n_digits, end, n_end) == 0;
+}
+
 enum format_verdict format_parse(const struct format *format, const struct record *record,
 				 struct probe *ret_probe)
 {

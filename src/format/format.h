@@ -38,6 +38,10 @@ bool format_knows_target(const struct format *format);
 
 struct format *format_free(struct format *format);
 
+/* Whether it is how the kernel reports that the table of a limit by source is full: it drops what
+ * finds no place there before that is logged. */
+bool format_is_full_table(const struct record *record);
+
 /* Parses one record's text; its kernel_us becomes the probe's time. Writes *ret_probe on
  * FORMAT_PROBE alone. Never fails: what can't be parsed is FORMAT_DAMAGED. One thread at a time:
  * the format holds the room for a match. */

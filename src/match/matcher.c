@@ -302,6 +302,8 @@ static bool read_probe(struct matcher *matcher, const struct record *record, str
 	verdict = format_parse(reader->format, record, ret);
 	ret->log = reader->log;
 	matcher->counts.damaged += verdict == FORMAT_DAMAGED;
+	if (verdict == FORMAT_FOREIGN && record->log == 0 && !record->past)
+		matcher->counts.full_tables += format_is_full_table(record);
 	return verdict == FORMAT_PROBE;
 }
 

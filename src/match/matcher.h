@@ -19,8 +19,9 @@ struct record;
 struct matcher_counts {
 	uint64_t records; /* fed */
 	uint64_t probes;
-	uint64_t damaged; /* with the prefix, but not as the kernel writes them; of other logs,
-			     those whose pattern matched, but not what it had to find */
+	uint64_t full_tables; /* how often the kernel reported that a limit's is full */
+	uint64_t damaged;     /* with the prefix, but not as the kernel writes them; of other logs,
+				 those whose pattern matched, but not what it had to find */
 };
 
 /* The source has completed the knock of door number `door`. */

@@ -106,6 +106,27 @@ static void test_records_become_matches(void **state)
 	matcher_free(trial.matcher);
 }
 
+static void test_full_tables_are_counted(void **state)
+{
+	static const char *const lines[] = {
+		"xt_hashlimit: max count of 65536 reached",
+		"xt_hashlimit: max count of 1 reached",
+		"xt_hashlimit: max count of  reached",
+		"xt_hashlimit: max count of 1 reached ",
+		"xt_hashlimit: max count of 1 reach",
+		"xt_hashlimit: max count of 12",
+		"[knock] xt_hashlimit: max count of 65536 reached",
+	};
+	struct trial trial = begin();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		feed(&trial, lines[i]);
+	assert_int_equal(matcher_counts(trial.matcher)->full_tables, 2);
+	assert_int_equal(matcher_counts(trial.matcher)->probes, 0);
+	matcher_free(trial.matcher);
+}
+
 static void test_reboot_ends_a_knock(void **state)
 {
 	struct trial trial = begin();
@@ -567,6 +588,7 @@ int main(void)
 		cmocka_unit_test(test_crash_before_the_door_loses_the_knock),
 		cmocka_unit_test(test_logs_are_never_mixed),
 		cmocka_unit_test(test_records_become_matches),
+		cmocka_unit_test(test_full_tables_are_counted),
 		cmocka_unit_test(test_reboot_ends_a_knock),
 		cmocka_unit_test(test_many_at_a_time),
 		cmocka_unit_test(test_knock_goes_on_with_another_configuration),

@@ -44,6 +44,8 @@ static const struct metric_family families[] = {
 	 "Records with the prefix that could not be read."},
 	{"missed", "knocktail_missed_messages", COUNTER,
 	 "Kernel messages that were lost before they could be read."},
+	{"full_tables", "knocktail_full_table_reports", COUNTER,
+	 "Times the kernel found the table of a limit full."},
 	{"gaps", "knocktail_journal_gaps", COUNTER,
 	 "Times the journal had to be reopened after an error."},
 	{"last_probe_us", "knocktail_last_probe_timestamp_seconds", SECONDS,

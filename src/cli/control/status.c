@@ -26,6 +26,7 @@ static const struct {
 	{"probes", "of them probes"},
 	{"damaged", "damaged records"},
 	{"missed", "missed kernel messages"},
+	{"full_tables", "reports of a full table"},
 	{"gaps", "gaps in the journal"},
 	{"last_probe_us", "last probe"},
 	{"sources", "sources remembered"},
@@ -112,6 +113,7 @@ static enum status report_print(const struct status_report *report)
 			continue;
 		format_value(labels[i].name, report->values[i], text, sizeof text);
 		if (report->values[i] > 0 && (strcmp(labels[i].name, "missed") == 0 ||
+					      strcmp(labels[i].name, "full_tables") == 0 ||
 					      strcmp(labels[i].name, "close_failed") == 0))
 			colour = COLOUR_BAD;
 		if (table_add(table, colour, (const char *[]){labels[i].label, text}) < 0)
