@@ -14,9 +14,14 @@
 
 enum { WORDS_MAX = 128 };
 
+/* For how long hashlimit keeps an idle source, unless it is told otherwise. */
+enum { HASHED_EXPIRE_MS = 10000 };
+
 /* One rule's words, and how far they have been read. */
 struct rule_reader {
 	struct rule_view *rule;
+	struct log_limit hashed; /* of -m hashlimit: by source, or not */
+	bool is_by_source;
 	char *words[WORDS_MAX + 1];
 	size_t n, i;
 	bool negated;
@@ -206,35 +211,91 @@ static uint64_t per_hour(const char *text)
 	return number;
 }
 
-static struct log_limit *limit_of(struct rule_reader *reader)
+/* What is not said is 5. */
+static struct log_limit *limit_begin(struct log_limit *limit)
 {
-	if (!reader->rule->limit.is_there)
-		reader->rule->limit = (struct log_limit){.is_there = true, .burst = 5};
-	return &reader->rule->limit;
+	if (!limit->is_there)
+		*limit = (struct log_limit){.is_there = true, .burst = 5};
+	return limit;
 }
 
 static int read_limit_rate(struct rule_reader *reader)
 {
-	limit_of(reader)->per_hour = per_hour(reader_take(reader));
+	limit_begin(&reader->rule->limits.for_all)->per_hour = per_hour(reader_take(reader));
 	return 0;
 }
 
-static int read_limit_over(struct rule_reader *reader)
+static int read_limit_burst(struct rule_reader *reader)
 {
-	limit_of(reader)->is_over = true;
-	return read_limit_rate(reader);
-}
-
-static int read_burst(struct rule_reader *reader)
-{
-	limit_of(reader)->burst = (uint32_t)strtoul(reader_take(reader), NULL, 10);
+	limit_begin(&reader->rule->limits.for_all)->burst =
+		(uint32_t)strtoul(reader_take(reader), NULL, 10);
 	return 0;
 }
 
-static int read_limit_mode(struct rule_reader *reader)
+/* What iptables-save does not print is the default. */
+static struct log_limit *hashed_begin(struct rule_reader *reader)
 {
-	limit_of(reader)->per_source = strstr(reader_take(reader), "srcip") != NULL;
+	if (!reader->hashed.is_there)
+		limit_begin(&reader->hashed)->place_ms = HASHED_EXPIRE_MS;
+	return &reader->hashed;
+}
+
+static int read_hashed_rate(struct rule_reader *reader)
+{
+	hashed_begin(reader)->per_hour = per_hour(reader_take(reader));
 	return 0;
+}
+
+static int read_hashed_over(struct rule_reader *reader)
+{
+	hashed_begin(reader)->is_over = true;
+	return read_hashed_rate(reader);
+}
+
+static int read_hashed_burst(struct rule_reader *reader)
+{
+	hashed_begin(reader)->burst = (uint32_t)strtoul(reader_take(reader), NULL, 10);
+	return 0;
+}
+
+static int read_hashed_mode(struct rule_reader *reader)
+{
+	reader->is_by_source = strstr(reader_take(reader), "srcip") != NULL;
+	return 0;
+}
+
+static int read_hashed_name(struct rule_reader *reader)
+{
+	return ruleset_set_text(&hashed_begin(reader)->table, reader_take(reader));
+}
+
+static int read_hashed_max(struct rule_reader *reader)
+{
+	hashed_begin(reader)->n_places = strtoull(reader_take(reader), NULL, 10);
+	return 0;
+}
+
+static int read_hashed_expire(struct rule_reader *reader)
+{
+	hashed_begin(reader)->place_ms = strtoull(reader_take(reader), NULL, 10);
+	return 0;
+}
+
+/* The rule owns what has been read. */
+static void place_hashed(struct rule_reader *reader)
+{
+	struct log_limits *limits = &reader->rule->limits;
+
+	if (!reader->hashed.is_there)
+		return;
+	if (reader->is_by_source) {
+		limits->by_source = reader->hashed;
+	} else {
+		free(reader->hashed.table);
+		reader->hashed.table = NULL;
+		if (!limits->for_all.is_there)
+			limits->for_all = reader->hashed;
+	}
 }
 
 /* A probe goes to an address of this machine's own, and to it alone. */
@@ -322,16 +383,16 @@ static const struct {
 	{"--state", read_ct_state},
 	{"--match-set", read_set},
 	{"--limit", read_limit_rate},
-	{"--limit-burst", read_burst},
-	{"--hashlimit-upto", read_limit_rate},
-	{"--hashlimit-above", read_limit_over},
-	{"--hashlimit-burst", read_burst},
-	{"--hashlimit-mode", read_limit_mode},
-	{"--hashlimit-name", skip_one},
+	{"--limit-burst", read_limit_burst},
+	{"--hashlimit-upto", read_hashed_rate},
+	{"--hashlimit-above", read_hashed_over},
+	{"--hashlimit-burst", read_hashed_burst},
+	{"--hashlimit-mode", read_hashed_mode},
+	{"--hashlimit-name", read_hashed_name},
 	{"--hashlimit-srcmask", skip_one},
-	{"--hashlimit-htable-max", skip_one},
+	{"--hashlimit-htable-max", read_hashed_max},
 	{"--hashlimit-htable-size", skip_one},
-	{"--hashlimit-htable-expire", skip_one},
+	{"--hashlimit-htable-expire", read_hashed_expire},
 	{"--hashlimit-htable-gcinterval", skip_one},
 	{"--dst-type", read_address_type},
 	{"--pkt-type", read_packet_type},
@@ -371,6 +432,7 @@ static int iptables_read_rule(struct table_view *table, const char *line)
 	char *copy CLEANUP(cleanup_free) = strdup(line);
 	struct rule_reader reader = {0};
 	struct chain_view *chain;
+	int r = 0;
 
 	if (!copy)
 		return -ENOMEM;
@@ -381,16 +443,13 @@ static int iptables_read_rule(struct table_view *table, const char *line)
 	reader.rule = chain_add_rule(chain);
 	if (!reader.rule || asprintf(&reader.rule->text, "%s: %s", table->name, line) < 0)
 		return -ENOMEM;
-	for (reader.i = 2; reader.i < reader.n;) {
-		int r;
-
+	for (reader.i = 2; r == 0 && reader.i < reader.n;) {
 		reader.negated = strcmp(reader.words[reader.i], "!") == 0;
 		reader.i += reader.negated;
 		r = read_option(&reader);
-		if (r < 0)
-			return r;
 	}
-	return 0;
+	place_hashed(&reader);
+	return r;
 }
 
 const struct iptables_table ruleset_iptables_tables[N_IPTABLES_TABLES] = {

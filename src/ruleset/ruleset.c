@@ -99,6 +99,7 @@ static void passage_done(struct rule_view *rule)
 	for (size_t i = 0; i < rule->n_conditions; i++)
 		free(rule->conditions[i].text);
 	free(rule->conditions);
+	free(rule->limits.by_source.table);
 	free(rule->log_prefix);
 	free(rule->target);
 	free(rule->text);
@@ -250,7 +251,7 @@ static enum answer answer_rule(const struct way *way, const struct rule_view *ru
 }
 
 static void note_log(struct way *way, const struct rule_view *rule, enum answer certainty,
-		     const struct log_limit *limit)
+		     const struct log_limits *limits)
 {
 	bool better = !way->walk->logged || (way->walk->maybe_logged && certainty == ANSWER_YES);
 
@@ -258,16 +259,16 @@ static void note_log(struct way *way, const struct rule_view *rule, enum answer 
 		return;
 	way->walk->logged = rule;
 	way->walk->maybe_logged = certainty != ANSWER_YES;
-	way->walk->limit = *limit;
+	way->walk->limits = *limits;
 }
 
 static enum verdict walk_chain(struct way *way, const struct chain_view *chain,
-			       enum answer certainty, const struct log_limit *inherited,
+			       enum answer certainty, const struct log_limits *inherited,
 			       unsigned depth);
 
 /* What a jump leads to; VERDICT_NONE: back again. */
 static enum verdict way_follow(struct way *way, const struct rule_view *rule, enum answer certainty,
-			       const struct log_limit *limit, unsigned depth)
+			       const struct log_limits *limits, unsigned depth)
 {
 	const struct chain_view *chain = table_find_chain(way->table, rule->target);
 	enum verdict verdict;
@@ -278,22 +279,39 @@ static enum verdict way_follow(struct way *way, const struct rule_view *rule, en
 	}
 	if (!chain || depth == DEPTH_MAX)
 		return VERDICT_NONE;
-	verdict = walk_chain(way, chain, certainty, limit, depth + 1);
+	verdict = walk_chain(way, chain, certainty, limits, depth + 1);
 	if (verdict == VERDICT_NONE && rule->verdict == VERDICT_GOTO && certainty == ANSWER_YES)
 		return VERDICT_RETURN;
 	return verdict;
 }
 
-static enum verdict apply_rule(struct way *way, const struct rule_view *rule, enum answer certainty,
-			       const struct log_limit *inherited, unsigned depth)
+static bool is_limited(const struct rule_view *rule)
 {
-	const struct log_limit *limit = rule->limit.is_there ? &rule->limit : inherited;
+	return rule->limits.by_source.is_there || rule->limits.for_all.is_there;
+}
 
-	note_log(way, rule, certainty, limit);
+/* The rule's own limits, and those that are there without it. */
+static struct log_limits add_limits(const struct rule_view *rule,
+				    const struct log_limits *inherited)
+{
+	return (struct log_limits){
+		.by_source = rule->limits.by_source.is_there ? rule->limits.by_source
+							     : inherited->by_source,
+		.for_all =
+			rule->limits.for_all.is_there ? rule->limits.for_all : inherited->for_all,
+	};
+}
+
+static enum verdict apply_rule(struct way *way, const struct rule_view *rule, enum answer certainty,
+			       const struct log_limits *inherited, unsigned depth)
+{
+	struct log_limits limits = add_limits(rule, inherited);
+
+	note_log(way, rule, certainty, &limits);
 	if (rule->verdict == VERDICT_JUMP || rule->verdict == VERDICT_GOTO)
-		return way_follow(way, rule, certainty, limit, depth);
+		return way_follow(way, rule, certainty, &limits, depth);
 	/* Only so many packets get there: it is not what decides. */
-	if (rule->limit.is_there && rule->verdict != VERDICT_NONE)
+	if (is_limited(rule) && rule->verdict != VERDICT_NONE)
 		certainty = ANSWER_MAYBE;
 	if (certainty == ANSWER_YES && rule->verdict != VERDICT_NONE) {
 		way->walk->by = rule;
@@ -309,26 +327,29 @@ static enum verdict apply_rule(struct way *way, const struct rule_view *rule, en
 /* What ends the way of all that is beyond a limit is a limit to what comes after it. */
 static bool is_limit_of_the_rest(const struct rule_view *rule)
 {
-	return rule->limit.is_over && rule->verdict != VERDICT_NONE &&
-	       rule->verdict != VERDICT_JUMP && rule->verdict != VERDICT_GOTO;
+	return (rule->limits.by_source.is_over || rule->limits.for_all.is_over) &&
+	       rule->verdict != VERDICT_NONE && rule->verdict != VERDICT_JUMP &&
+	       rule->verdict != VERDICT_GOTO;
 }
 
 /* Accept, drop, away, or VERDICT_NONE: the end was reached. */
 static enum verdict walk_chain(struct way *way, const struct chain_view *chain,
-			       enum answer certainty, const struct log_limit *inherited,
+			       enum answer certainty, const struct log_limits *inherited,
 			       unsigned depth)
 {
+	struct log_limits limits = *inherited;
+
 	for (size_t i = 0; i < chain->n_rules && way->n_steps < STEPS_MAX; i++) {
 		enum answer matches = answer_rule(way, &chain->rules[i]);
 		enum verdict verdict;
 
 		way->n_steps++;
 		if (matches == ANSWER_YES && is_limit_of_the_rest(&chain->rules[i]))
-			inherited = &chain->rules[i].limit;
+			limits = add_limits(&chain->rules[i], &limits);
 		if (matches == ANSWER_NO || is_limit_of_the_rest(&chain->rules[i]))
 			continue;
 		verdict = apply_rule(way, &chain->rules[i],
-				     matches < certainty ? matches : certainty, inherited, depth);
+				     matches < certainty ? matches : certainty, &limits, depth);
 		if (verdict == VERDICT_RETURN)
 			return VERDICT_NONE;
 		if (verdict != VERDICT_NONE)
@@ -384,7 +405,7 @@ void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,
 		enum verdict verdict;
 
 		ret->by = NULL;
-		verdict = walk_chain(&way, chain, ANSWER_YES, &(struct log_limit){0}, 0);
+		verdict = walk_chain(&way, chain, ANSWER_YES, &(struct log_limits){0}, 0);
 		if (verdict == VERDICT_NONE) {
 			verdict = chain->policy;
 			ret->by = NULL;

@@ -59,16 +59,26 @@ enum verdict {
 };
 
 struct log_limit {
-	bool is_there, per_source;
+	bool is_there;
 	bool is_over; /* what is beyond it matches, not what is within */
 	uint64_t per_hour;
 	uint32_t burst;
+	/* Where each source has a place of its own, for a time after its last packet; what finds
+	 * none is not logged. 0: not known, or sources share the places. */
+	uint64_t n_places, place_ms;
+	char *table; /* of iptables: the name of what holds them; NULL: not known */
+	bool is_full;
+};
+
+/* A rule may have both. */
+struct log_limits {
+	struct log_limit by_source, for_all;
 };
 
 struct rule_view {
 	struct condition *conditions;
 	size_t n_conditions;
-	struct log_limit limit;
+	struct log_limits limits;
 	char *log_prefix; /* NULL: it does not log to the kernel's log */
 	bool log_options; /* with the options of TCP */
 	unsigned log_level;
@@ -141,7 +151,7 @@ struct walk {
 	const struct chain_view *chain; /* that chain, or NULL */
 	const struct rule_view *logged; /* the first that logged it with the prefix; NULL: none */
 	bool maybe_logged;		/* `logged` asks something that is not understood */
-	struct log_limit limit;		/* of that, or of what led to it */
+	struct log_limits limits;	/* of that and of what led to it; texts are the ruleset's */
 	const struct rule_view *maybe;	/* a rule that may have decided otherwise; NULL: none */
 };
 void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,

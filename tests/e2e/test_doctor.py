@@ -41,13 +41,22 @@ def test_a_healthy_machine(possible, kind):
         assert len(found) == 14
         told = json.loads(lab.knocktail("doctor", "-c", config, "-o", "json").stdout)
         assert told["problems"] == told["warnings"] == 0
-        assert [finding["level"] for finding in told["findings"]] == ["ok"] * 14
+        assert {finding["level"] for finding in told["findings"]} == {"ok"}
+        # What the limit for all sources together means for the journal.
+        assert re.search(r"a flood may log 5000 lines a second, 3\.\d MB: the journal "
+                         r"\((System|Runtime)MaxUse=, [\d.]+ GB\) keeps the last \d+ minutes",
+                         found["ok", "limit"][1])
 
 
 UDP = {"sequence": "7000, 8000/udp, 9000"}
 LIMITED = ("-m limit --limit 3/min --limit-burst 10", "-m limit --limit 2/s --limit-burst 10",
            "-m hashlimit --hashlimit-name x --hashlimit-mode srcip --hashlimit-upto 30/min "
-           "--hashlimit-burst 2", "")
+           "--hashlimit-burst 2", "",
+           "-m hashlimit --hashlimit-name y --hashlimit-mode srcip --hashlimit-upto 30/min "
+           "--hashlimit-burst 32 --hashlimit-htable-max 65536 --hashlimit-htable-expire 120000 "
+           "-m limit --limit 5000/sec --limit-burst 10000",
+           "-m hashlimit --hashlimit-name z --hashlimit-mode srcip --hashlimit-upto 30/min "
+           "--hashlimit-burst 32 --hashlimit-htable-max 262144 --hashlimit-htable-expire 30000")
 
 
 def journald(setting):
@@ -95,11 +104,15 @@ BROKEN = {
     "a condition that nobody understands": (
         shell("iptables -F KNOCKTAIL_LOG", "iptables -I KNOCKTAIL_LOG -m u32 --u32 '0=1' -m "
               "hashlimit --hashlimit-name x --hashlimit-mode srcip --hashlimit-upto 30/min "
-              "--hashlimit-burst 20 -j LOG --log-prefix \"$PREFIX\""), "warning log", "more is true"),
+              "--hashlimit-burst 20 -m limit --limit 2000/sec --limit-burst 100 -j LOG "
+              "--log-prefix \"$PREFIX\""), "warning log", "more is true"),
     "ufw's limit": (relog(LIMITED[0]), "problem limit", "180 lines an hour"),
     "a limit for all": (relog(LIMITED[1]), "warning limit", "for all sources together"),
     "a tight limit": (relog(LIMITED[2]), "problem limit", "burst of 2"),
     "no limit": (relog(LIMITED[3]), "warning limit", "one host can fill the journal"),
+    "a small table": (relog(LIMITED[4]), "warning limit",
+                      "invented sources, 546 a second, fill the table of the limit"),
+    "none for all": (relog(LIMITED[5]), "warning limit", "turns the journal over"),
     "no set": (config(set="nowhere"), "problem target", "nowhere"),
     "not looked up": (shell("iptables -D KNOCKTAIL_INPUT -p tcp --dport 22 -m set --match-set "
                             "knock_ssh src -j ACCEPT"), "problem accept", "IPv4: port 22"),
@@ -203,10 +216,28 @@ NFT_BROKEN = {
                         "problem limit", "180 lines"),
     "a tight limit": ("table inet knock { set s { type ipv4_addr; flags dynamic,timeout; timeout "
                       "1m; }; }; flush chain inet knock knocktail_log; add rule inet knock "
-                      "knocktail_log meta nfproto ipv6 update @knocktail_logged6 { ip6 saddr limit "
-                      "rate 1/second burst 9 packets } log prefix \"PREFIX\"; add rule inet knock "
+                      "knocktail_log meta nfproto ipv6 update @knocktail_slots6 { jhash ip6 "
+                      "saddr mod 65536 limit rate 1/second burst 9 packets } limit rate 99/second "
+                      "burst 99 packets log prefix \"PREFIX\"; add rule inet knock "
                       "knocktail_log update @s { ip saddr limit rate 1/second burst 2 packets } log "
                       "prefix \"PREFIX\"", "problem limit", "IPv4: a burst of 2"),
+    "a full table": ("table inet knock { set s { type ipv4_addr; size 2; flags dynamic,timeout; "
+                     "elements = { 10.0.0.1, 10.0.0.2 }; }; }; flush chain inet knock "
+                     "knocktail_log; add rule inet knock knocktail_log meta nfproto ipv6 update "
+                     "@knocktail_slots6 { jhash ip6 saddr mod 65536 limit rate 1/second burst 20 "
+                     "packets } limit rate "
+                     "99/second burst 99 packets log prefix \"PREFIX\"; add rule inet knock "
+                     "knocktail_log update @s { ip saddr limit rate 1/second burst 20 packets } "
+                     "log prefix \"PREFIX\"", "problem limit", "IPv4: the table of the limit is "
+                     "full (2 sources)"),
+    "a small table": ("table inet knock { set s { type ipv4_addr; size 65535; flags dynamic,"
+                      "timeout; timeout 2m; }; }; insert rule inet knock knocktail_log "
+                      "update @s { ip saddr limit rate 1/second burst 20 packets } limit rate "
+                      "99/second burst 99 packets log prefix \"PREFIX\"", "warning limit",
+                      "IPv4: invented sources, 546 a second"),
+    "none for all": ("insert rule inet knock knocktail_log update @knocktail_slots { jhash ip saddr "
+                     "mod 65536 limit rate 1/second burst 20 packets } log prefix \"PREFIX\"",
+                     "warning limit", "IPv4: none for all"),
 }
 
 

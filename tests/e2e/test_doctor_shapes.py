@@ -9,7 +9,7 @@ from lab import GUARDED_PORT, ROOT, Lab
 from test_doctor import complaints, doctor
 
 LIMIT = ("-m hashlimit --hashlimit-name k --hashlimit-mode srcip --hashlimit-upto 30/min "
-         "--hashlimit-burst 32")
+         "--hashlimit-burst 32 -m limit --limit 2000/sec --limit-burst 5000")
 LOG = f"{LIMIT} -j LOG --log-prefix"
 STATE = "-m conntrack --ctstate RELATED,ESTABLISHED"
 
@@ -78,7 +78,7 @@ COMMIT
 -A INPUT -j LOGDROP
 -A LOGDROP -m hashlimit --hashlimit-name k --hashlimit-mode srcip --hashlimit-above 30/min """
 """--hashlimit-burst 32 -j DROP
--A LOGDROP -j LOG --log-prefix "PREFIX"
+-A LOGDROP -m limit --limit 2000/sec --limit-burst 5000 -j LOG --log-prefix "PREFIX"
 COMMIT
 """,
     "logged before routing": """\
@@ -125,8 +125,8 @@ COMMIT
 NFT_SETS = """
     set knockers { type ipv4_addr; flags timeout; }
     set knockers6 { type ipv6_addr; flags timeout; }
-    set seen { type ipv4_addr; flags dynamic,timeout; timeout 2m; }
-    set seen6 { type ipv6_addr; flags dynamic,timeout; timeout 2m; }"""
+    set seen { type ipv4_addr; flags dynamic,timeout; timeout 10s; }
+    set seen6 { type ipv6_addr; flags dynamic,timeout; timeout 10s; }"""
 
 NFT = {
     "verdict maps": f"""
@@ -140,8 +140,8 @@ table inet filter {{{NFT_SETS}
         meta l4proto ipv6-icmp accept
         ip saddr @knockers tcp dport {{ 22, 443 }} accept
         ip6 saddr @knockers6 tcp dport {{ 22, 443 }} accept
-        update @seen {{ ip saddr timeout 1m limit rate 30/minute burst 32 packets }} log prefix "PREFIX" level info drop
-        update @seen6 {{ ip6 saddr timeout 1m limit rate 30/minute burst 32 packets }} log prefix "PREFIX" drop
+        update @seen {{ ip saddr timeout 12s limit rate 30/minute burst 32 packets }} limit rate 2000/second burst 5000 packets log prefix "PREFIX" level info drop
+        update @seen6 {{ ip6 saddr timeout 12s limit rate 30/minute burst 32 packets }} limit rate 2000/second burst 5000 packets log prefix "PREFIX" drop
     }}
 }}""",
     "a drop of what is too much": f"""
@@ -149,7 +149,7 @@ table inet filter {{{NFT_SETS}
     chain logdrop {{
         ip saddr != 0.0.0.0 add @seen {{ ip saddr limit rate over 30/minute burst 32 packets }} drop
         ip6 saddr != :: add @seen6 {{ ip6 saddr limit rate over 30/minute burst 32 packets }} drop
-        log prefix "PREFIX"
+        limit rate 2000/second burst 5000 packets log prefix "PREFIX"
     }}
     chain in {{
         type filter hook input priority 0; policy drop;
@@ -174,18 +174,18 @@ table inet filter {{{NFT_SETS}
         meta l4proto ipv6-icmp accept
         ip saddr @knockers tcp dport 22 accept
         ip6 saddr @knockers6 tcp dport 22 accept
-        meter k4 size 65535 {{ ip saddr timeout 60s limit rate 30/minute burst 32 packets }} log prefix "PREFIX"
-        meter k6 size 65535 {{ ip6 saddr timeout 60s limit rate 30/minute burst 32 packets }} log prefix "PREFIX"
+        meter k4 size 65535 {{ ip saddr timeout 12s limit rate 30/minute burst 32 packets }} limit rate 2000/second burst 5000 packets log prefix "PREFIX"
+        meter k6 size 65535 {{ ip6 saddr timeout 12s limit rate 30/minute burst 32 packets }} limit rate 2000/second burst 5000 packets log prefix "PREFIX"
         reject with icmpx type admin-prohibited
     }}
 }}""",
     "tables by iptables' names": """
 table ip filter {
     set knockers { type ipv4_addr; flags timeout; }
-    set seen { type ipv4_addr; flags dynamic,timeout; timeout 2m; }
+    set seen { type ipv4_addr; flags dynamic,timeout; timeout 10s; }
     chain before {
         type filter hook prerouting priority -150;
-        fib daddr type local tcp flags & (syn|ack) == syn update @seen { ip saddr limit rate 30/minute burst 32 packets } log prefix "PREFIX"
+        fib daddr type local tcp flags & (syn|ack) == syn update @seen { ip saddr limit rate 30/minute burst 32 packets } limit rate 2000/second burst 5000 packets log prefix "PREFIX"
     }
     chain INPUT {
         type filter hook input priority 0; policy drop;
@@ -196,14 +196,14 @@ table ip filter {
 }
 table ip6 filter {
     set knockers6 { type ipv6_addr; flags timeout; }
-    set seen { type ipv6_addr; flags dynamic,timeout; timeout 2m; }
+    set seen { type ipv6_addr; flags dynamic,timeout; timeout 10s; }
     chain in {
         type filter hook input priority 0; policy drop;
         ct state established,related accept
         meta l4proto ipv6-icmp accept
         iif "lo" accept
         ip6 saddr @knockers6 tcp dport 22 ct state new counter accept
-        tcp flags syn / syn,ack update @seen { ip6 saddr limit rate 30/minute burst 32 packets } log prefix "PREFIX"
+        tcp flags syn / syn,ack update @seen { ip6 saddr limit rate 30/minute burst 32 packets } limit rate 2000/second burst 5000 packets log prefix "PREFIX"
     }
 }""",
 }

@@ -147,18 +147,59 @@ static void test_logs(void **state)
 	packet = syn(3);
 	result = walk(&ruleset, &packet);
 	assert_non_null(result.logged);
-	assert_false(result.maybe_logged || result.limit.per_source);
-	assert_int_equal(result.limit.per_hour, 7200);
-	assert_int_equal(result.limit.burst, 7);
+	assert_false(result.maybe_logged || result.limits.by_source.is_there);
+	assert_int_equal(result.limits.for_all.per_hour, 7200);
+	assert_int_equal(result.limits.for_all.burst, 7);
 	packet = syn(4);
 	result = walk(&ruleset, &packet);
-	assert_true(result.logged->log_options && result.limit.per_source);
-	assert_int_equal(result.limit.per_hour, 1800);
+	assert_true(result.logged->log_options && result.limits.by_source.is_there);
+	assert_false(result.limits.for_all.is_there);
+	assert_int_equal(result.limits.by_source.per_hour, 1800);
 	packet = syn(5);
 	assert_true(walk(&ruleset, &packet).maybe_logged);
 	assert_non_null(ruleset_find_log(&ruleset, FAMILY_IPV4, PREFIX));
 	assert_null(ruleset_find_log(&ruleset, FAMILY_IPV6, PREFIX));
 	assert_null(ruleset_find_log(&ruleset, FAMILY_IPV4, "[k]"));
+	ruleset_done(&ruleset);
+}
+
+/* A rule of a chain that has a limit has its own beside it. */
+static void test_limits_by_source_and_for_all(void **state)
+{
+	struct ruleset ruleset = iptables(
+		"*filter\n:INPUT DROP [0:0]\n:log - [0:0]\n"
+		"-A INPUT -m limit --limit 5000/sec --limit-burst 10000 -j log\n"
+		"-A log -p tcp --dport 1 -m hashlimit --hashlimit-upto 30/min "
+		"--hashlimit-burst 32 --hashlimit-mode srcip --hashlimit-name x "
+		"--hashlimit-htable-size 16384 --hashlimit-htable-max 65536 "
+		"--hashlimit-htable-expire 120000 -j LOG --log-prefix \"[k] \"\n"
+		"-A log -p tcp --dport 2 -m hashlimit --hashlimit-upto 30/min "
+		"--hashlimit-mode srcip --hashlimit-name y -m limit --limit 9/hour -j LOG "
+		"--log-prefix \"[k] \"\n"
+		"-A log -p tcp --dport 3 -m hashlimit --hashlimit-upto 30/min "
+		"--hashlimit-mode dstport --hashlimit-name z -j LOG --log-prefix \"[k] \"\n");
+	struct packet packet = syn(1);
+	struct log_limits limits = walk(&ruleset, &packet).limits;
+
+	(void)state;
+	assert_int_equal(limits.by_source.burst, 32);
+	assert_string_equal(limits.by_source.table, "x");
+	assert_int_equal(limits.by_source.n_places, 65536);
+	assert_int_equal(limits.by_source.place_ms, 120000);
+	assert_int_equal(limits.for_all.per_hour, 5000 * 3600);
+	assert_int_equal(limits.for_all.burst, 10000);
+
+	packet = syn(2);
+	limits = walk(&ruleset, &packet).limits;
+	assert_int_equal(limits.by_source.burst, 5);
+	assert_int_equal(limits.by_source.n_places, 0);
+	assert_int_equal(limits.by_source.place_ms, 10000);
+	assert_int_equal(limits.for_all.per_hour, 9);
+
+	packet = syn(3);
+	limits = walk(&ruleset, &packet).limits;
+	assert_false(limits.by_source.is_there);
+	assert_int_equal(limits.for_all.per_hour, 1800);
 	ruleset_done(&ruleset);
 }
 
@@ -176,8 +217,8 @@ static void test_what_is_too_much(void **state)
 
 	(void)state;
 	assert_true(result.logged && !result.maybe_logged && !result.maybe);
-	assert_true(result.limit.is_there && result.limit.per_source);
-	assert_int_equal(result.limit.burst, 9);
+	assert_true(result.limits.by_source.is_there);
+	assert_int_equal(result.limits.by_source.burst, 9);
 	packet.port = 2;
 	result = walk(&ruleset, &packet);
 	assert_int_equal(result.verdict, VERDICT_AWAY);
@@ -348,8 +389,8 @@ static void test_sets_and_limits_of_nft(void **state)
 	packet.set = "inet t s";
 	result = walk(&ruleset, &packet);
 	assert_non_null(result.logged);
-	assert_true(result.limit.per_source && result.logged->log_options);
-	assert_int_equal(result.limit.burst, 32);
+	assert_true(result.limits.by_source.is_there && result.logged->log_options);
+	assert_int_equal(result.limits.by_source.burst, 32);
 	packet.set = "inet other s";
 	assert_int_equal(walk(&ruleset, &packet).verdict, VERDICT_DROP);
 	packet.family = FAMILY_IPV6;
@@ -373,6 +414,64 @@ static void test_an_accept_does_not_save_from_a_later_drop(void **state)
 	ruleset_done(&ruleset);
 }
 
+#define TABLE_HEAD                                                                                 \
+	"{\"nftables\":[{\"table\":{\"family\":\"inet\",\"name\":\"t\"}},"                         \
+	"{\"set\":{\"family\":\"inet\",\"table\":\"other\",\"name\":\"l\",\"size\":7}},"
+#define CHAIN                                                                                      \
+	"{\"chain\":{\"family\":\"inet\",\"table\":\"t\",\"name\":\"i\",\"type\":\"filter\","      \
+	"\"hook\":\"input\",\"prio\":0,\"policy\":\"drop\"}},"                                     \
+	"{\"rule\":{\"family\":\"inet\",\"table\":\"t\",\"chain\":\"i\",\"handle\":9,\"expr\":["
+#define SET(rest) "{\"set\":{\"family\":\"inet\",\"table\":\"t\",\"name\":\"l\"," rest "}},"
+#define UPDATE(elem)                                                                               \
+	"{\"set\":{\"op\":\"update\",\"elem\":" elem ",\"set\":\"@l\",\"stmt\":[{\"limit\":{"      \
+	"\"rate\":30,\"burst\":32,\"per\":\"minute\"}}]}},"                                        \
+	"{\"limit\":{\"rate\":5000,\"burst\":10000,\"per\":\"second\"}},"                          \
+	"{\"log\":{\"prefix\":\"[k] \"}}"
+#define HASH(expr) "{\"jhash\":{\"mod\":8,\"expr\":" expr "}}"
+
+/* Where each source has a place of its own, the set can be full; where they share slots, it cannot.
+ */
+static void test_places_of_nft(void **state)
+{
+	static const struct {
+		const char *set, *update;
+		uint64_t n_places, place_ms;
+		bool is_full;
+	} cases[] = {
+		{SET("\"size\":3,\"timeout\":120"), UPDATE(PAYLOAD("ip", "saddr")), 3, 120000,
+		 false},
+		{SET("\"size\":3"),
+		 UPDATE("{\"elem\":{\"timeout\":9,\"val\":" PAYLOAD("ip", "saddr") "}}"), 3, 9000,
+		 false},
+		{SET("\"size\":2,\"elem\":[1,2]"), UPDATE(PAYLOAD("ip", "saddr")), 2, 0, true},
+		{SET("\"size\":8,\"timeout\":120"), UPDATE(HASH(PAYLOAD("ip", "saddr"))), 0, 0,
+		 false},
+		{SET("\"size\":8,\"timeout\":120"),
+		 UPDATE(HASH("{\"&\":[" PAYLOAD("ip", "saddr") ",\"255.0.0.0\"]}")), 0, 0, false},
+		{SET("\"size\":7,\"timeout\":1"), UPDATE(HASH(PAYLOAD("ip", "saddr"))), 7, 1000,
+		 false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct ruleset ruleset = {0};
+		struct packet packet = syn(22);
+		struct log_limits limits;
+		char text[4096];
+
+		snprintf(text, sizeof text, TABLE_HEAD "%s" CHAIN "%s" NFT_TAIL, cases[i].set,
+			 cases[i].update);
+		assert_int_equal(ruleset_add_nft(&ruleset, text, nothing), 0);
+		limits = walk(&ruleset, &packet).limits;
+		assert_int_equal(limits.by_source.burst, 32);
+		assert_int_equal(limits.by_source.n_places, cases[i].n_places);
+		assert_int_equal(limits.by_source.place_ms, cases[i].place_ms);
+		assert_int_equal(limits.by_source.is_full, cases[i].is_full);
+		assert_int_equal(limits.for_all.burst, 10000);
+		ruleset_done(&ruleset);
+	}
+}
+
 static void test_what_is_no_ruleset(void **state)
 {
 	static const char *const texts[] = {"", "[]", "{}", "{\"nftables\":1}", "x"};
@@ -392,6 +491,8 @@ int main(void)
 		cmocka_unit_test(test_what_rules_ask),
 		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_limits_by_source_and_for_all),
+		cmocka_unit_test(test_places_of_nft),
 		cmocka_unit_test(test_what_is_too_much),
 		cmocka_unit_test(test_whose_a_table_is),
 		cmocka_unit_test(test_who_has_knocked),

@@ -5,6 +5,7 @@
 
 #include <net/if.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct config;
 struct door;
@@ -27,10 +28,13 @@ struct doctor {
 	const struct door *only; /* NULL: all doors */
 	struct ruleset ruleset;
 	struct doctor_side sides[N_FAMILIES];
-	unsigned max_level; /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
-	bool *lacks_target; /* by the doors' numbers; NULL: not known */
-	const char *check;  /* the one that runs */
-	bool is_terse;	    /* leaves out what is all right */
+	unsigned max_level;	   /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
+	uint64_t journal_max;	   /* bytes that journald keeps at most; 0: not known */
+	const char *journal_bound; /* by which of its settings */
+	uint64_t lines_per_hour;   /* that may be logged of all sources together; 0: not known */
+	bool *lacks_target;	   /* by the doors' numbers; NULL: not known */
+	const char *check;	   /* the one that runs */
+	bool is_terse;		   /* leaves out what is all right */
 	struct json_object
 		*findings; /* where findings go instead of being printed; NULL: nowhere */
 	size_t n_warnings, n_problems;

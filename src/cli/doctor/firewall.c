@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli/doctor/finding.h"
+#include "cli/doctor/limits.h"
 #include "config/config.h"
 #include "core/address.h"
 #include "core/probe.h"
@@ -18,9 +19,6 @@
 #include "keys/one-time.h"
 #include "ruleset/load.h"
 #include "util/cleanup.h"
-
-/* Slower for all sources together, a log is used up by the first scan: ufw has 3 a minute. */
-enum { LIMIT_FOR_ALL_PER_HOUR = 3600 };
 
 /* A token's datagrams, and as many once more, for somebody may try twice (knocktail-protocol(7)).
  */
@@ -248,35 +246,6 @@ void doctor_check_log(struct doctor *doctor)
 			   doctor->config->log_prefix);
 }
 
-static void say_limit(struct doctor *doctor, const struct door *door, enum family family,
-		      const struct walk *walk, unsigned n_steps)
-{
-	static const char advice[] =
-		"limit each source instead: -m hashlimit --hashlimit-mode srcip, or in nft a "
-		"dynamic set; `knocktail rules` prints it";
-	const char *name = family_name(family);
-	const struct log_limit *limit = &walk->limit;
-
-	if (!limit->is_there)
-		doctor_say(doctor, FINDING_WARNING, advice,
-			   "door %s, %s: none: one host can fill the journal, by %s", door->name,
-			   name, walk->logged->text);
-	else if (limit->burst < n_steps)
-		doctor_say(doctor, FINDING_PROBLEM, advice,
-			   "door %s, %s: a burst of %" PRIu32
-			   " does not let the %u steps of a knock through at once, in %s",
-			   door->name, name, limit->burst, n_steps, walk->logged->text);
-	else if (!limit->per_source && limit->per_hour < LIMIT_FOR_ALL_PER_HOUR)
-		doctor_say(doctor, FINDING_PROBLEM, advice,
-			   "door %s, %s: %" PRIu64
-			   " lines an hour for all sources together: knocks vanish in it, in %s",
-			   door->name, name, limit->per_hour, walk->logged->text);
-	else if (!limit->per_source)
-		doctor_say(doctor, FINDING_WARNING, advice,
-			   "door %s, %s: for all sources together: one host can use it up, in %s",
-			   door->name, name, walk->logged->text);
-}
-
 /* The first step that is logged tells for all: they come by one rule, or one is named. */
 static void check_limit(struct doctor *doctor, const struct door *door, enum family family)
 {
@@ -289,7 +258,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 		if (walk.logged)
-			say_limit(doctor, door, family, &walk, TOKEN_BURST);
+			limits_judge(doctor, door, family, &walk, TOKEN_BURST);
 	}
 	if (door->log || doctor->n_said > 0 || !one_time_find_sequence(door, &sequence))
 		return;
@@ -300,7 +269,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 		if (walk.logged)
-			say_limit(doctor, door, family, &walk, sequence.n_steps);
+			limits_judge(doctor, door, family, &walk, sequence.n_steps);
 		if (doctor->n_said > n_said)
 			return;
 	}
@@ -312,6 +281,7 @@ void doctor_check_limit(struct doctor *doctor)
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "each source has its own limit, large enough for a knock");
+	limits_say_cost(doctor);
 }
 
 static void on_done(void *owner, int error, const char *problem, uint64_t now_us)

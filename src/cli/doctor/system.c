@@ -11,8 +11,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/doctor/finding.h"
 #include "config/config.h"
@@ -54,9 +56,17 @@ void doctor_check_journal(struct doctor *doctor)
 
 /* journald's settings, as far as they matter here. */
 struct journald {
-	bool stores, reads_kernel;
+	bool stores, reads_kernel, is_volatile;
 	unsigned max_level;
+	uint64_t system_max, runtime_max; /* bytes; 0: not set */
 };
+
+/* Where its files are, on a disk and in memory. */
+static const char system_home[] = "/var/log/journal", runtime_home[] = "/run/log/journal";
+
+/* Of the file system, but no more than that: journald.conf(5). */
+enum { DEFAULT_SHARE = 10 };
+#define DEFAULT_MAX UINT64_C(4294967296)
 
 static unsigned parse_level(const char *text)
 {
@@ -77,6 +87,19 @@ static bool parse_bool(const char *text)
 		if (strcasecmp(text, noes[i]) == 0)
 			return false;
 	return true;
+}
+
+/* "4G"; 0: it is not a size. */
+static uint64_t parse_size(const char *text)
+{
+	static const char units[] = "KMGTPE";
+	char *end;
+	uint64_t size = strtoull(text, &end, 10);
+	const char *unit = *end ? strchr(units, *end) : NULL;
+
+	for (const char *u = units; unit && u <= unit; u++)
+		size *= 1024;
+	return size;
 }
 
 /* The text without the blanks around it, in place. */
@@ -106,13 +129,34 @@ static void read_settings(char *text, struct journald *ret)
 		*value++ = '\0';
 		line = setting_trim(line);
 		value = setting_trim(value);
-		if (strcmp(line, "Storage") == 0)
+		if (strcmp(line, "Storage") == 0) {
 			ret->stores = strcmp(value, "none") != 0;
-		else if (strcmp(line, "ReadKMsg") == 0 && *value)
+			ret->is_volatile = strcmp(value, "volatile") == 0;
+		} else if (strcmp(line, "SystemMaxUse") == 0) {
+			ret->system_max = parse_size(value);
+		} else if (strcmp(line, "RuntimeMaxUse") == 0) {
+			ret->runtime_max = parse_size(value);
+		} else if (strcmp(line, "ReadKMsg") == 0 && *value) {
 			ret->reads_kernel = parse_bool(value);
-		else if (strcmp(line, "MaxLevelStore") == 0 && *value)
+		} else if (strcmp(line, "MaxLevelStore") == 0 && *value) {
 			ret->max_level = parse_level(value);
+		}
 	}
+}
+
+/* How much it keeps at most. */
+static void note_journal_max(struct doctor *doctor, const struct journald *journald)
+{
+	bool is_volatile = journald->is_volatile || access(system_home, F_OK) < 0;
+	uint64_t max = is_volatile ? journald->runtime_max : journald->system_max;
+	struct statvfs status;
+
+	if (max == 0 && statvfs(is_volatile ? runtime_home : system_home, &status) == 0) {
+		max = (uint64_t)status.f_blocks * status.f_frsize / DEFAULT_SHARE;
+		max = max < DEFAULT_MAX ? max : DEFAULT_MAX;
+	}
+	doctor->journal_max = max;
+	doctor->journal_bound = is_volatile ? "RuntimeMaxUse=" : "SystemMaxUse=";
 }
 
 void doctor_check_journald(struct doctor *doctor)
@@ -130,6 +174,7 @@ void doctor_check_journald(struct doctor *doctor)
 		return;
 	}
 	read_settings(text, &journald);
+	note_journal_max(doctor, &journald);
 	/* Where nothing comes through, that is said here and not of each rule. */
 	if (journald.max_level >= LEVEL_WARNING)
 		doctor->max_level = journald.max_level;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "cli/common/limits.h"
 #include "config/config.h"
 
 /* Where things go: in a firewall of our own, or among ufw's chains. */
@@ -81,16 +82,25 @@ static void put_odd_flags(const struct plan *plan, const struct plan_place *plac
 	}
 }
 
+/* The kernel goes on with the limits that a table was made with as long as any rule has it. So the
+ * name is another one whenever the limits change. */
+static const char *const tables[N_FAMILIES] = {
+	[FAMILY_IPV4] = "knock_sources",
+	[FAMILY_IPV6] = "knock_sources6",
+};
+
 static void iptables_put_log(const struct plan *plan, const struct plan_place *place,
 			     enum family family, FILE *file)
 {
 	fprintf(file,
-		"%s-A %s -m hashlimit --hashlimit-name %s --hashlimit-mode srcip "
-		"%s--hashlimit-upto "
-		"" PLAN_RATE " --hashlimit-burst %d --hashlimit-htable-max 65536 "
-		"--hashlimit-htable-expire 120000 -j LOG --log-prefix ",
-		place->prefix, place->log, family == FAMILY_IPV6 ? "knocktail6" : "knocktail",
-		family == FAMILY_IPV6 ? "--hashlimit-srcmask 64 " : "", PLAN_BURST);
+		"%s-A %s -m hashlimit --hashlimit-name %s --hashlimit-mode srcip %s"
+		"--hashlimit-upto " LIMIT_SOURCE_RATE " --hashlimit-burst %d "
+		"--hashlimit-htable-size %d --hashlimit-htable-max %d "
+		"--hashlimit-htable-expire %d "
+		"-m limit --limit " LIMIT_ALL_RATE " --limit-burst %d -j LOG --log-prefix ",
+		place->prefix, place->log, tables[family],
+		family == FAMILY_IPV6 ? "--hashlimit-srcmask 64 " : "", LIMIT_SOURCE_BURST,
+		LIMIT_TABLE_BUCKETS, LIMIT_TABLE_MAX, LIMIT_TABLE_EXPIRE_MS, LIMIT_ALL_BURST);
 	put_quoted(plan->config->log_prefix, file);
 	fputs(plan->log_options ? " --log-tcp-options\n" : "\n", file);
 }
@@ -208,7 +218,9 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 	      "-4 -A " INPUT " -m addrtype --dst-type BROADCAST -j DROP\n"
 	      "-A " INPUT " -m addrtype --dst-type MULTICAST -j DROP\n"
 	      "\n"
-	      "# The rest is logged, so many lines of each source; in IPv6 a /64 is one source.\n",
+	      "# The rest is logged, so many lines of each source, and of all together; in IPv6 a "
+	      "/64 is one\n"
+	      "# source.\n",
 	      file);
 	put_jumps(plan, &own_place, file);
 	for (enum family family = 0; family < N_FAMILIES; family++)
@@ -264,7 +276,9 @@ void plan_print_ufw(const struct plan *plan, FILE *file)
 	      "is ufw's\n"
 	      "# own matter: `ufw allow`. ufw's own LOG rules are limited to a few lines a minute, "
 	      "in which\n"
-	      "# knocks vanish; these have a limit for each source.\n",
+	      "# knocks vanish; these have a limit for each source, and one for all that no "
+	      "honest use\n"
+	      "# comes near.\n",
 	      file);
 	for (unsigned part = 0; part < N_UFW_PARTS; part++)
 		for (enum family family = 0; family < N_FAMILIES; family++) {

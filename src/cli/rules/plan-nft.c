@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "cli/common/limits.h"
 #include "config/config.h"
 #include "core/probe.h"
 
@@ -128,19 +129,29 @@ static void nft_put_flags(const struct plan *plan, bool are_new, FILE *file)
 	}
 }
 
+/* How a source is told from others, and the set of the slots that they share. */
+static const struct {
+	const char *any, *one, *slots;
+} sources[N_FAMILIES] = {
+	[FAMILY_IPV4] = {"ip saddr != 0.0.0.0", "ip saddr", "knocktail_slots"},
+	[FAMILY_IPV6] = {"ip6 saddr != ::", "ip6 saddr & ffff:ffff:ffff:ffff::",
+			 "knocktail_slots6"},
+};
+
 static void nft_put_log(const struct plan *plan, FILE *file)
 {
 	const char *flags = plan->log_options ? " flags tcp options" : "";
 	const char *prefix = plan->config->log_prefix;
 
-	fprintf(file,
-		"\tchain knocktail_log {\n"
-		"\t\tip saddr != 0.0.0.0 update @knocktail_logged { ip saddr limit rate " PLAN_RATE
-		" burst %d packets } log prefix \"%s\"%s\n"
-		"\t\tip6 saddr != :: update @knocktail_logged6 { ip6 saddr & ffff:ffff:ffff:ffff:: "
-		"limit rate " PLAN_RATE " burst %d packets } log prefix \"%s\"%s\n"
-		"\t}\n",
-		PLAN_BURST, prefix, flags, PLAN_BURST, prefix, flags);
+	fputs("\tchain knocktail_log {\n", file);
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		fprintf(file,
+			"\t\t%s update @%s { jhash %s mod %d limit rate " LIMIT_SOURCE_RATE
+			" burst %d packets } limit rate " LIMIT_ALL_RATE
+			" burst %d packets log prefix \"%s\"%s\n",
+			sources[family].any, sources[family].slots, sources[family].one,
+			LIMIT_SLOTS, LIMIT_SOURCE_BURST, LIMIT_ALL_BURST, prefix, flags);
+	fputs("\t}\n", file);
 }
 
 static const char head[] =
@@ -180,15 +191,25 @@ static const char beside_head[] =
 	"# everybody is said here, too, so that it is not logged: --open 80,443.\n"
 	"\n";
 
-static const char logged[] =
-	"\t# Who was logged lately, for the limit of each source; in IPv6 a /64 is one source.\n"
-	"\tset knocktail_logged {\n\t\ttype ipv4_addr\n\t\tsize 65535\n"
-	"\t\tflags dynamic,timeout\n\t\ttimeout 2m\n\t}\n"
-	"\tset knocktail_logged6 {\n\t\ttype ipv6_addr\n\t\tsize 65535\n"
-	"\t\tflags dynamic,timeout\n\t\ttimeout 2m\n\t}\n"
-	"\tchain knocktail_log {\n\t}\n"
-	"\tchain knocktail_input {\n"
-	"\t\ttype filter hook input priority %s;\n\t}\n}\n";
+static const char slots_comment[] =
+	"\t# The limits of the sources, each in a slot that the kernel chooses by a random seed: "
+	"so these\n"
+	"\t# sets cannot be full, whatever sources somebody invents. In IPv6 a /64 is one "
+	"source.\n";
+
+static void put_slots(FILE *file)
+{
+	fputs(slots_comment, file);
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		fprintf(file,
+			"\tset %s {\n\t\ttype mark\n\t\tsize %d\n"
+			"\t\tflags dynamic,timeout\n\t\ttimeout 2m\n\t}\n",
+			sources[family].slots, LIMIT_SLOTS_MAX);
+}
+
+static const char chains[] = "\tchain knocktail_log {\n\t}\n"
+			     "\tchain knocktail_input {\n"
+			     "\t\ttype filter hook input priority %s;\n\t}\n}\n";
 
 static const char first_rules[] =
 	"\tchain knocktail_input {\n"
@@ -247,7 +268,8 @@ static void put_tables(const struct plan *plan, bool beside, FILE *file)
 	plan_nft_table(plan, &name);
 	fprintf(file, "table inet %s {\n\t# Who has knocked.\n", name.table);
 	put_sets(plan, file);
-	fprintf(file, logged, beside ? "filter - 1; policy accept" : "filter; policy drop");
+	put_slots(file);
+	fprintf(file, chains, beside ? "filter - 1; policy accept" : "filter; policy drop");
 	fprintf(file, "\nflush chain inet %s knocktail_input\nflush chain inet %s knocktail_log\n",
 		name.table, name.table);
 	fprintf(file, "\ntable inet %s {\n", name.table);
@@ -263,7 +285,8 @@ static void put_tables(const struct plan *plan, bool beside, FILE *file)
 	fprintf(file,
 		"\n\t\t# Noise that is not worth a line in the log.\n"
 		"\t\tfib daddr type { broadcast, multicast, anycast } %s\n"
-		"\n\t\t# The rest is logged, so many lines of each source.\n",
+		"\n\t\t# The rest is logged, so many lines of each source, and of all "
+		"together.\n",
 		noise);
 	nft_put_flags(plan, true, file);
 	fputs("\t\tmeta l4proto udp jump knocktail_log\n", file);

@@ -10,11 +10,6 @@
 
 struct config;
 
-/* What each source may have logged: a burst that holds the longest knock, and a rate that no
- * scanner fills a disk with. */
-#define PLAN_RATE "30/minute"
-enum { PLAN_BURST = 32 };
-
 /* The flags of TCP packets that have to be logged; their number is bounded by that of the filters.
  */
 enum { PLAN_FLAGS_MAX = 33 };

@@ -14,7 +14,15 @@
 #include "ruleset/ruleset.h"
 #include "util/cleanup.h"
 
-static void nft_read_limit(struct rule_view *rule, struct json_object *limit, bool per_source)
+enum { MS_PER_S = 1000 };
+
+/* What a rule is read from. */
+struct nft_reader {
+	struct json_object *items;
+	const struct table_view *table;
+};
+
+static struct log_limit nft_read_limit(struct json_object *limit)
 {
 	static const struct {
 		const char *name;
@@ -23,9 +31,8 @@ static void nft_read_limit(struct rule_view *rule, struct json_object *limit, bo
 	const char *per = nft_get_text(limit, "per");
 	uint64_t rate = (uint64_t)json_object_get_int64(nft_get(limit, "rate"));
 
-	rule->limit = (struct log_limit){
+	struct log_limit read = {
 		.is_there = true,
-		.per_source = per_source,
 		.is_over = json_object_get_boolean(nft_get(limit, "inv")),
 		.per_hour = rate / 24,
 		.burst = nft_get(limit, "burst")
@@ -34,7 +41,8 @@ static void nft_read_limit(struct rule_view *rule, struct json_object *limit, bo
 	};
 	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
 		if (strcmp(per, units[i].name) == 0 && units[i].times > 0)
-			rule->limit.per_hour = rate * units[i].times;
+			read.per_hour = rate * units[i].times;
+	return read;
 }
 
 /* Whoever looks at an address sees packets of its family, even where nft does not say so. */
@@ -46,26 +54,79 @@ static int add_family_of(struct rule_view *rule, const char *protocol)
 				    protocol[2] ? FAMILY_IPV6 : FAMILY_IPV4);
 }
 
-/* An update of a dynamic set by the source's address, with a limit for each; a meter is the same by
- * an older name. */
-static int read_set_statement(struct rule_view *rule, struct json_object *set)
+static uint64_t nft_get_number(struct json_object *object, const char *key)
 {
-	struct json_object *statements = nft_get(set, "stmt"), *key = nft_get(set, "elem");
-	struct json_object *masked, *payload;
-	bool by_source;
+	return (uint64_t)json_object_get_int64(nft_get(object, key));
+}
+
+/* The set of that table, or NULL. */
+static struct json_object *find_set(struct json_object *items, const struct table_view *table,
+				    const char *name)
+{
+	for (size_t i = 0; i < nft_count(items); i++) {
+		struct json_object *set = nft_get(nft_item(items, i), "set");
+		char prefix[256];
+
+		snprintf(prefix, sizeof prefix, "%s %s ", nft_get_text(set, "family"),
+			 nft_get_text(set, "table"));
+		if (set && strcmp(prefix, table->set_prefix) == 0 &&
+		    strcmp(nft_get_text(set, "name"), name) == 0)
+			return set;
+	}
+	return NULL;
+}
+
+/* How many places a set has for sources, or for the `n_slots` that they share (0: each has its
+ * own). */
+static void read_places(struct log_limit *limit, struct json_object *set, uint64_t n_slots)
+{
+	uint64_t size = nft_get_number(set, "size");
+
+	if (n_slots > 0 && size >= n_slots)
+		return;
+	limit->n_places = size;
+	if (limit->place_ms == 0)
+		limit->place_ms = nft_get_number(set, "timeout") * MS_PER_S;
+	limit->is_full = size > 0 && nft_count(nft_get(set, "elem")) >= size;
+}
+
+/* An update of a dynamic set by the source's address, or a hash of it, with a limit for each; a
+ * meter is the same by an older name. */
+static int read_set_statement(const struct nft_reader *reader, struct rule_view *rule,
+			      struct json_object *update)
+{
+	struct json_object *statements = nft_get(update, "stmt"), *key = nft_get(update, "elem");
+	const char *name = nft_get_text(update, "set");
+	struct json_object *hash, *masked, *payload;
+	struct log_limit limit = {0};
+	uint64_t place_ms = 0;
 
 	if (!key)
-		key = nft_get(set, "key");
+		key = nft_get(update, "key");
 	/* With a timeout of its own. */
-	if (nft_get(key, "elem"))
+	if (nft_get(key, "elem")) {
+		place_ms = nft_get_number(nft_get(key, "elem"), "timeout") * MS_PER_S;
 		key = nft_get(nft_get(key, "elem"), "val");
+	}
+	hash = nft_get(key, "jhash");
+	if (hash)
+		key = nft_get(hash, "expr");
 	masked = nft_get(key, "&");
 	payload = nft_get(masked ? nft_item(masked, 0) : key, "payload");
-	by_source = strcmp(nft_get_text(payload, "field"), "saddr") == 0;
 
 	for (size_t i = 0; i < nft_count(statements); i++)
 		if (nft_get(nft_item(statements, i), "limit"))
-			nft_read_limit(rule, nft_get(nft_item(statements, i), "limit"), by_source);
+			limit = nft_read_limit(nft_get(nft_item(statements, i), "limit"));
+	if (strcmp(nft_get_text(payload, "field"), "saddr") != 0) {
+		if (limit.is_there)
+			rule->limits.for_all = limit;
+	} else if (limit.is_there) {
+		limit.place_ms = place_ms;
+		if (name[0] == '@')
+			read_places(&limit, find_set(reader->items, reader->table, name + 1),
+				    nft_get_number(hash, "mod"));
+		rule->limits.by_source = limit;
+	}
 	return add_family_of(rule, nft_get_text(payload, "protocol"));
 }
 
@@ -113,7 +174,8 @@ static bool nft_is_one_of(const char *word, const char *const *words, size_t n)
 	return false;
 }
 
-static int read_statement(struct rule_view *rule, const char *kind, struct json_object *value)
+static int read_statement(const struct nft_reader *reader, struct rule_view *rule, const char *kind,
+			  struct json_object *value)
 {
 	static const char *const harmless[] = {"counter", "mangle", "notrack", "quota", "comment"};
 	static const char *const away[] = {"dnat", "redirect", "tproxy"};
@@ -124,9 +186,9 @@ static int read_statement(struct rule_view *rule, const char *kind, struct json_
 	if (strcmp(kind, "log") == 0)
 		return nft_read_log(rule, value);
 	if (strcmp(kind, "limit") == 0)
-		nft_read_limit(rule, value, false);
+		rule->limits.for_all = nft_read_limit(value);
 	else if (strcmp(kind, "set") == 0 || strcmp(kind, "meter") == 0)
-		return read_set_statement(rule, value);
+		return read_set_statement(reader, rule, value);
 	else if (strcmp(kind, "accept") == 0)
 		rule->verdict = VERDICT_ACCEPT;
 	else if (strcmp(kind, "drop") == 0)
@@ -146,12 +208,15 @@ static int read_statement(struct rule_view *rule, const char *kind, struct json_
 	return 0;
 }
 
-static int read_statements(struct rule_view *rule, struct json_object *expressions, size_t n)
+static int read_statements(const struct nft_reader *reader, struct rule_view *rule,
+			   struct json_object *expressions, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		json_object_object_foreach(json_object_array_get_idx(expressions, i), kind, value)
 		{
-			int r = strcmp(kind, "vmap") == 0 ? 0 : read_statement(rule, kind, value);
+			int r = strcmp(kind, "vmap") == 0
+					? 0
+					: read_statement(reader, rule, kind, value);
 
 			if (r < 0)
 				return r;
@@ -171,7 +236,7 @@ static int nft_describe(struct rule_view *rule, const struct table_view *table,
 }
 
 /* A verdict map is as many rules as it has elements. */
-static int read_map(const struct table_view *table, struct chain_view *chain,
+static int read_map(const struct nft_reader *reader, struct chain_view *chain,
 		    struct json_object *json, struct json_object *map)
 {
 	struct json_object *expressions = nft_get(json, "expr");
@@ -184,15 +249,15 @@ static int read_map(const struct table_view *table, struct chain_view *chain,
 
 		if (!rule)
 			return -ENOMEM;
-		r = nft_describe(rule, table, chain, json);
+		r = nft_describe(rule, reader->table, chain, json);
 		if (r == 0)
-			r = read_statements(rule, expressions, nft_count(expressions));
+			r = read_statements(reader, rule, expressions, nft_count(expressions));
 		if (r == 0)
 			r = nft_add_match(rule, nft_get(map, "key"), "in", nft_item(element, 0));
 		if (r < 0)
 			return r;
 		json_object_object_foreach(nft_item(element, 1), kind, value) r =
-			read_statement(rule, kind, value);
+			read_statement(reader, rule, kind, value);
 	}
 	return r;
 }
@@ -205,9 +270,9 @@ static struct json_object *find_map(struct json_object *expressions)
 	return NULL;
 }
 
-static int nft_read_rule(const struct table_view *table, struct json_object *json)
+static int nft_read_rule(const struct nft_reader *reader, struct json_object *json)
 {
-	struct chain_view *chain = table_find_chain(table, nft_get_text(json, "chain"));
+	struct chain_view *chain = table_find_chain(reader->table, nft_get_text(json, "chain"));
 	struct json_object *expressions = nft_get(json, "expr"), *map = find_map(expressions);
 	struct rule_view *rule;
 	int r;
@@ -215,13 +280,13 @@ static int nft_read_rule(const struct table_view *table, struct json_object *jso
 	if (!chain || !json_object_is_type(expressions, json_type_array))
 		return 0;
 	if (map && nft_get(nft_get(map, "data"), "set"))
-		return read_map(table, chain, json, map);
+		return read_map(reader, chain, json, map);
 	rule = chain_add_rule(chain);
 	if (!rule)
 		return -ENOMEM;
-	r = nft_describe(rule, table, chain, json);
+	r = nft_describe(rule, reader->table, chain, json);
 	if (r == 0)
-		r = read_statements(rule, expressions, nft_count(expressions));
+		r = read_statements(reader, rule, expressions, nft_count(expressions));
 	if (r == 0 && map)
 		r = rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 	return r;
@@ -290,9 +355,10 @@ static int nft_add_table(struct ruleset *ruleset, struct json_object *json,
 	return table->name && table->set_prefix ? 0 : -ENOMEM;
 }
 
-static int read_item(struct ruleset *ruleset, struct json_object *item,
+static int read_item(struct ruleset *ruleset, struct json_object *items, size_t i,
 		     const bool skip[static N_FAMILIES])
 {
+	struct json_object *item = nft_item(items, i);
 	struct json_object *chain = nft_get(item, "chain"), *rule = nft_get(item, "rule");
 	struct json_object *owned = chain ? chain : rule;
 	struct table_view *table;
@@ -304,7 +370,8 @@ static int read_item(struct ruleset *ruleset, struct json_object *item,
 	table = find_table(ruleset, nft_get_text(owned, "family"), nft_get_text(owned, "table"));
 	if (!table)
 		return 0;
-	return chain ? nft_read_chain(table, chain) : nft_read_rule(table, rule);
+	return chain ? nft_read_chain(table, chain)
+		     : nft_read_rule(&(struct nft_reader){items, table}, rule);
 }
 
 int ruleset_add_nft(struct ruleset *ruleset, const char *json, const bool skip[static N_FAMILIES])
@@ -314,7 +381,7 @@ int ruleset_add_nft(struct ruleset *ruleset, const char *json, const bool skip[s
 	int r = items && json_object_is_type(items, json_type_array) ? 0 : -EBADMSG;
 
 	for (size_t i = 0; r == 0 && i < nft_count(items); i++)
-		r = read_item(ruleset, nft_item(items, i), skip);
+		r = read_item(ruleset, items, i, skip);
 	json_object_put(document);
 	return r;
 }
