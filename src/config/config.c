@@ -17,6 +17,7 @@ struct config *config_free(struct config *config)
 	free(config->doors);
 	free(config->log_prefix);
 	free(config->keys);
+	free(config->realm);
 	free(config);
 	return NULL;
 }

@@ -18,6 +18,7 @@ struct config {
 	enum on_stop on_stop;
 	uint64_t clock_skew_us; /* tokens and SPA knocks: how far a client's clock may be off */
 	char *keys;		/* the directory of the keys */
+	char *realm;		/* that they are for; NULL: the machine's own (keys/machine.h) */
 	struct door *doors;	/* in the order of the file */
 	size_t n_doors;
 	struct other_log *logs; /* the [log NAME] sections, in their order */

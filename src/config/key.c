@@ -42,6 +42,7 @@ const struct config_key keys[] = {
 	{"clock_skew", OPTION(clock_skew_us), .parse = parse_seconds, .fallback = "30s",
 	 .min = US_PER_S, .max = KEYED_SKEW_MAX_S * US_PER_S},
 	{"keys", OPTION(keys), .parse = parse_path, .fallback = KNOCKTAIL_KEYS},
+	{"realm", OPTION(realm), .parse = parse_realm},
 
 	{"sequence", DOOR(knock.sequence), .parse = parse_sequence},
 	{"one_time_sequences", DOOR(one_time_sequences), .parse = parse_one_time},

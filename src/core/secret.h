@@ -1,4 +1,4 @@
-/* A secret: the 32 bytes that a user and the server share, and what is derived from them.
+/* A secret: 32 bytes that nobody must learn, such as a key or what is derived from one.
  *
  * MUST: live in memory from secrets_new() or be wiped with secret_wipe() when it goes out of sight.
  * MUST: no branch and no index into a table depends on its bytes. */
@@ -26,8 +26,8 @@ struct secret *secrets_free(struct secret *secrets);
 
 void secret_wipe(struct secret *secret);
 
-/* What stands in a key file: one line of standard base64 with its padding; the newline at the end
- * may be missing. 0; -EINVAL: anything else. */
+/* Reads a line of standard base64 with its padding; the newline at the end may be missing. 0;
+ * -EINVAL: anything else. */
 int secret_parse(const char *text, size_t length, struct secret *ret);
 
 /* The same line, without newline, NUL-terminated; whoever asks for it wipes it. */

@@ -12,7 +12,7 @@ enum { HEAD_SIZE = 4, BOX_AT = HEAD_SIZE + SPA_NONCE_SIZE, REQUEST_SIZE = 8 };
 
 /* The experiment's kind (RFC 4727), the length, and our identifier (RFC 6994). */
 static const uint8_t head[HEAD_SIZE] = {253, SPA_OPTION_SIZE, 0x4b, 0x54};
-static const char version[] = "knocktail/spa/1";
+static const char version[] = "knocktail/2", kind[] = "spa";
 static const struct address nobody;
 
 /* What is authenticated beside the request: the version with its NUL, and the address. */
@@ -52,23 +52,23 @@ static uint32_t take_be(const uint8_t *bytes, size_t size)
 	return number;
 }
 
-void spa_key(const struct secret *secret, struct secret *ret_key)
+void spa_key(const struct secret *base, struct secret *ret_key)
 {
 	/* "key" is the last, and has no NUL. */
-	const struct secret_piece pieces[] = {{version, sizeof version}, {"key", 3}};
+	const struct secret_piece pieces[] = {{kind, sizeof kind}, {"key", 3}};
 
-	secret_mac(secret, pieces, 2, ret_key->bytes);
+	secret_mac(base, pieces, 2, ret_key->bytes);
 }
 
-uint16_t spa_port(const struct secret *secret, uint64_t step)
+uint16_t spa_port(const struct secret *base, uint64_t step)
 {
 	uint8_t number[8], mac[SECRET_MAC_SIZE];
 	const struct secret_piece pieces[] = {
-		{version, sizeof version}, {"select", sizeof "select"}, {number, sizeof number}};
+		{kind, sizeof kind}, {"select", sizeof "select"}, {number, sizeof number}};
 	uint16_t port;
 
 	put_be(step, sizeof number, number);
-	secret_mac(secret, pieces, 3, mac);
+	secret_mac(base, pieces, 3, mac);
 	port = secret_port(mac, 0);
 	sodium_memzero(mac, sizeof mac);
 	return port;

@@ -21,17 +21,17 @@ struct spa_request {
 	uint16_t seconds; /* how long it shall stay open; 0: as long as it says itself */
 };
 
-/* The key that requests are encrypted with; to be wiped like the secret itself. */
-void spa_key(const struct secret *secret, struct secret *ret_key);
+/* The key that requests are encrypted with, of a key's base (core/key-line.h). */
+void spa_key(const struct secret *base, struct secret *ret_key);
 
 /* The port that SYNs of a step (see core/token.h) are sent to: the server finds the key by it. */
-uint16_t spa_port(const struct secret *secret, uint64_t step);
+uint16_t spa_port(const struct secret *base, uint64_t step);
 
 /* What stands for a door in a request. Two names can have the same. */
 uint16_t spa_door(const char *name);
 
-/* Writes the whole option. `bound` is the address that it is sent from, for a door that asks for
- * it, else NULL. The nonce must never be used twice with a key: random bytes. */
+/* Writes the whole option. `bound` is the address that it is sent from; NULL: it names none.
+ * The nonce must never be used for two requests, or for two addresses, with a key: random bytes. */
 void spa_seal(const struct secret *key, const struct spa_request *request,
 	      const struct address *bound, const uint8_t nonce[static SPA_NONCE_SIZE],
 	      uint8_t ret_option[static SPA_OPTION_SIZE]);

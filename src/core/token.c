@@ -3,10 +3,9 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "core/address.h"
 #include "core/secret.h"
 
-static const char version[] = "knocktail/token/1";
+static const char kind[] = "token";
 static const struct address nobody;
 
 static void put_be64(uint64_t number, uint8_t ret[static 8])
@@ -16,21 +15,22 @@ static void put_be64(uint64_t number, uint8_t ret[static 8])
 }
 
 /* Each text is authenticated with its NUL, which keeps it apart from what follows. */
-static void mac_of(const struct secret *secret, const char *purpose, const char *door,
-		   uint64_t step, const struct address *bound,
+static void mac_of(const struct token_seed *seed, const char *purpose, const struct address *bound,
 		   uint8_t ret_mac[static SECRET_MAC_SIZE])
 {
+	const uint8_t family = seed->family == FAMILY_IPV4 ? 4 : 6;
 	uint8_t number[8];
 	const struct secret_piece pieces[] = {
-		{version, sizeof version},
+		{kind, sizeof kind},
 		{purpose, strlen(purpose) + 1},
-		{door, strlen(door) + 1},
+		{seed->door, strlen(seed->door) + 1},
+		{&family, sizeof family},
 		{number, sizeof number},
 		{bound ? bound->bytes : NULL, bound ? sizeof bound->bytes : 0},
 	};
 
-	put_be64(step, number);
-	secret_mac(secret, pieces, bound ? 5 : 4, ret_mac);
+	put_be64(seed->step, number);
+	secret_mac(seed->base, pieces, bound ? 6 : 5, ret_mac);
 }
 
 uint64_t token_step(uint64_t unix_s)
@@ -38,12 +38,12 @@ uint64_t token_step(uint64_t unix_s)
 	return unix_s / TOKEN_STEP_S;
 }
 
-uint16_t token_selector(const struct secret *secret, const char *door, uint64_t step)
+uint16_t token_selector(const struct token_seed *seed)
 {
 	uint8_t mac[SECRET_MAC_SIZE];
 	uint16_t port;
 
-	mac_of(secret, "select", door, step, NULL, mac);
+	mac_of(seed, "select", NULL, mac);
 	port = secret_port(mac, 0);
 	sodium_memzero(mac, sizeof mac);
 	return port;
@@ -61,13 +61,13 @@ static uint16_t free_port(uint16_t port, const uint16_t *taken, size_t n)
 	return port;
 }
 
-void token_ports(const struct secret *secret, const char *door, uint64_t step,
-		 const struct address *bound, uint16_t ret_ports[static TOKEN_PORTS])
+void token_ports(const struct token_seed *seed, const struct address *bound,
+		 uint16_t ret_ports[static TOKEN_PORTS])
 {
 	uint8_t mac[SECRET_MAC_SIZE];
 
-	ret_ports[0] = token_selector(secret, door, step);
-	mac_of(secret, "rest", door, step, bound ? bound : &nobody, mac);
+	ret_ports[0] = token_selector(seed);
+	mac_of(seed, "rest", bound ? bound : &nobody, mac);
 	for (size_t i = 1; i < TOKEN_PORTS; i++)
 		ret_ports[i] = free_port(secret_port(mac, i - 1), ret_ports, i);
 	sodium_memzero(mac, sizeof mac);

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct address;
+#include "core/address.h"
+
 struct secret;
 
 enum {
@@ -19,14 +20,23 @@ enum {
 /* The number of the 30 seconds that hold this Unix time. */
 uint64_t token_step(uint64_t unix_s);
 
+/* A key's base (core/key-line.h), a door by its name in lower case, the family over which the token
+ * is sent, and when. */
+struct token_seed {
+	const struct secret *base;
+	const char *door;
+	enum family family;
+	uint64_t step;
+};
+
 /* The first of a token's ports, which does not depend on who sends it: the server finds key and
- * door by it. `door` is the door's name in lower case. */
-uint16_t token_selector(const struct secret *secret, const char *door, uint64_t step);
+ * door by it. */
+uint16_t token_selector(const struct token_seed *seed);
 
 /* All of a token's ports, no two alike, the first being the selector. `bound` is the address that
- * it is sent from, for a door that asks for it, else NULL. */
-void token_ports(const struct secret *secret, const char *door, uint64_t step,
-		 const struct address *bound, uint16_t ret_ports[static TOKEN_PORTS]);
+ * it is sent from; NULL: it names none. */
+void token_ports(const struct token_seed *seed, const struct address *bound,
+		 uint16_t ret_ports[static TOKEN_PORTS]);
 
 /* Whether all of the token's ports are among the n that were seen, in any order. Takes as long
  * whichever of them are. */

@@ -13,6 +13,7 @@
 
 #include "core/door.h"
 #include "core/secret.h"
+#include "keys/machine.h"
 #include "util/cleanup.h"
 
 DEFINE_CLEANUP(struct keyring *, keyring_free)
@@ -22,6 +23,7 @@ static const char suffix[] = ".key";
 struct keyring_loading {
 	int directory_fd;
 	struct stat directory;
+	char realm[REALM_MAX + 1];
 	struct keyring *keyring;
 	size_t n_room;
 	keyring_complain_fn complain;
@@ -51,7 +53,7 @@ struct keyring *keyring_free(struct keyring *keyring)
 		return NULL;
 	for (size_t i = 0; i < keyring->n; i++)
 		free((char *)keyring->holders[i].user);
-	secrets_free(keyring->secrets);
+	secrets_free(keyring->bases);
 	free(keyring->holders);
 	free(keyring->ids);
 	free(keyring);
@@ -102,9 +104,9 @@ static int check_key_file(const struct keyring_loading *loading, const char *fil
 	return 0;
 }
 
-int keyring_read_file(int fd, struct secret *ret)
+int keyring_read_file(int fd, char ret_realm[static REALM_MAX + 1], struct secret *ret_base)
 {
-	char text[SECRET_TEXT_SIZE + 2]; /* a newline, and one to tell that it is too long */
+	char text[KEY_LINE_MAX + 2]; /* a newline, and one to tell that it is too long */
 	size_t size = 0;
 	ssize_t n;
 	int r = 0;
@@ -116,9 +118,40 @@ int keyring_read_file(int fd, struct secret *ret)
 		size += n > 0 ? (size_t)n : 0;
 	} while (r == 0 && n != 0 && size < sizeof text);
 	if (r == 0)
-		r = secret_parse(text, size, ret);
+		r = key_line_parse(text, size, ret_realm, ret_base);
 	sodium_memzero(text, sizeof text);
 	return r;
+}
+
+/* What is wrong with what is in the file. */
+static int refuse_key(const struct keyring_loading *loading, const char *file, int error)
+{
+	switch (error) {
+	case -EPROTONOSUPPORT:
+		return refuse_file(loading, file,
+				   "it is a key of version 1, which names no realm: remove it, and "
+				   "make a new one with knocktail keygen");
+	case -EINVAL:
+		return refuse_file(
+			loading, file,
+			"it is not \"knocktail2 REALM KEY\" in one line, with 32 bytes in "
+			"base64 as the key, and nothing else");
+	default:
+		return refuse_file(loading, file, strerror(-error));
+	}
+}
+
+static int check_realm(const struct keyring_loading *loading, const char *file, const char *realm)
+{
+	char text[2 * REALM_MAX + 160];
+
+	if (strcmp(realm, loading->realm) == 0)
+		return 0;
+	snprintf(text, sizeof text,
+		 "it is for the realm %s, and this is %s: make a new one with knocktail keygen, or "
+		 "set realm in [options]",
+		 realm, loading->realm);
+	return refuse_file(loading, file, text);
 }
 
 static int read_key_file(const struct keyring_loading *loading, const char *file,
@@ -128,6 +161,7 @@ static int read_key_file(const struct keyring_loading *loading, const char *file
 	CLEANUP(cleanup_close)
 	int fd = openat(loading->directory_fd, file,
 			O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	char realm[REALM_MAX + 1];
 	struct stat status;
 	int r;
 
@@ -138,21 +172,18 @@ static int read_key_file(const struct keyring_loading *loading, const char *file
 	r = check_key_file(loading, file, &status);
 	if (r < 0)
 		return r;
-	r = keyring_read_file(fd, ret);
-	if (r == -EINVAL)
-		return refuse_file(loading, file,
-				   "it is not 32 bytes in one line of base64, and nothing else");
-	return r < 0 ? refuse_file(loading, file, strerror(-r)) : 0;
+	r = keyring_read_file(fd, realm, ret);
+	return r < 0 ? refuse_key(loading, file, r) : check_realm(loading, file, realm);
 }
 
-static struct key_id id_of(const struct secret *secret)
+static struct key_id id_of(const struct secret *base)
 {
-	static const char purpose[] = "knocktail/key-id/1";
+	static const char purpose[] = "key-id";
 	const struct secret_piece piece = {purpose, sizeof purpose};
 	uint8_t mac[SECRET_MAC_SIZE];
 	struct key_id id;
 
-	secret_mac(secret, &piece, 1, mac);
+	secret_mac(base, &piece, 1, mac);
 	memcpy(id.bytes, mac, sizeof id.bytes);
 	return id;
 }
@@ -169,15 +200,15 @@ static int add_file(struct keyring_loading *loading, const char *file)
 		return refuse_file(loading, file, "the part before .key is not a user name");
 	if (keyring->n == loading->n_room)
 		return refuse_file(loading, file, "there are too many keys");
-	r = read_key_file(loading, file, &keyring->secrets[keyring->n]);
+	r = read_key_file(loading, file, &keyring->bases[keyring->n]);
 	if (r < 0)
 		return r;
 	copy = strdup(user);
 	if (!copy)
 		return -ENOMEM;
-	keyring->ids[keyring->n] = id_of(&keyring->secrets[keyring->n]);
+	keyring->ids[keyring->n] = id_of(&keyring->bases[keyring->n]);
 	keyring->holders[keyring->n] =
-		(struct key_holder){.user = copy, .secret = &keyring->secrets[keyring->n]};
+		(struct key_holder){.user = copy, .base = &keyring->bases[keyring->n]};
 	keyring->n++;
 	return 0;
 }
@@ -204,7 +235,7 @@ static int add_files(struct keyring_loading *loading, DIR *directory)
 	keyring->holders = calloc(loading->n_room + 1, sizeof *keyring->holders);
 	keyring->ids = calloc(loading->n_room + 1, sizeof *keyring->ids);
 	if (!keyring->holders || !keyring->ids ||
-	    secrets_new(loading->n_room + 1, &keyring->secrets) < 0)
+	    secrets_new(loading->n_room + 1, &keyring->bases) < 0)
 		return -ENOMEM;
 	while (r != -ENOMEM && (entry = readdir(directory)))
 		r = add_file(loading, entry->d_name);
@@ -221,7 +252,7 @@ static void keyring_sort(struct keyring *keyring)
 {
 	qsort(keyring->holders, keyring->n, sizeof *keyring->holders, compare_holders);
 	for (size_t i = 0; i < keyring->n; i++)
-		keyring->ids[i] = id_of(keyring->holders[i].secret);
+		keyring->ids[i] = id_of(keyring->holders[i].base);
 }
 
 struct numbered {
@@ -293,8 +324,23 @@ static int load_files(struct keyring_loading *loading, const char *path)
 	return drop_twins(loading);
 }
 
-int keyring_load(const char *directory, keyring_complain_fn complain, void *userdata,
-		 struct keyring **ret)
+/* 0, or -EBADMSG: there is none, which has been said. */
+static int find_realm(struct keyring_loading *loading, const char *realm)
+{
+	int r = 0;
+
+	if (realm)
+		snprintf(loading->realm, sizeof loading->realm, "%s", realm);
+	else
+		r = machine_realm(loading->realm);
+	return r == 0 ? 0
+		      : refuse_file(loading, NULL,
+				    "which realm its keys must be for is not known, because this "
+				    "machine has no ID in /etc/machine-id: set realm in [options]");
+}
+
+int keyring_load(const char *directory, const char *realm, keyring_complain_fn complain,
+		 void *userdata, struct keyring **ret)
 {
 	CLEANUP(cleanup_keyring_free) struct keyring *keyring = calloc(1, sizeof *keyring);
 	struct keyring_loading loading = {
@@ -306,7 +352,9 @@ int keyring_load(const char *directory, keyring_complain_fn complain, void *user
 
 	if (!keyring)
 		return -ENOMEM;
-	r = load_files(&loading, directory);
+	r = find_realm(&loading, realm);
+	if (r == 0)
+		r = load_files(&loading, directory);
 	if (r < 0 && r != -EBADMSG)
 		return r;
 	*ret = TAKE_PTR(keyring);

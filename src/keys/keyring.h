@@ -5,6 +5,7 @@
  * of it. */
 #pragma once
 
+#include "core/key-line.h"
 #include "core/keyed/access.h"
 
 #include <stddef.h>
@@ -22,17 +23,17 @@ struct keyring {
 	struct key_holder *holders; /* ordered by user */
 	struct key_id *ids;	    /* by the same position */
 	size_t n;
-	struct secret *secrets; /* where they are kept */
+	struct secret *bases; /* where they are kept */
 };
 
 /* Told of what is wrong: with the file of this name, or (NULL) with the directory. */
 typedef void (*keyring_complain_fn)(void *userdata, const char *file, const char *text);
 
-/* Reads all keys. Those that are refused are left out, each with a complaint (to NULL: none); so is
- * a whole directory that cannot be read or that others may write to. sodium_init() must have been
- * called. 0 or -ENOMEM. */
-int keyring_load(const char *directory, keyring_complain_fn complain, void *userdata,
-		 struct keyring **ret);
+/* Reads all keys of the realm (NULL: the machine's own). Those that are refused are left out, each
+ * with a complaint (to NULL: none); so is a whole directory that cannot be read or that others may
+ * write to. sodium_init() must have been called. 0 or -ENOMEM. */
+int keyring_load(const char *directory, const char *realm, keyring_complain_fn complain,
+		 void *userdata, struct keyring **ret);
 
 /* An empty one. 0 or -ENOMEM. */
 int keyring_new(struct keyring **ret);
@@ -43,5 +44,6 @@ struct keyring *keyring_free(struct keyring *keyring);
 /* The user's position, or SIZE_MAX. */
 size_t keyring_find(const struct keyring *keyring, const char *user);
 
-/* Reads what is in a key file. 0; -EINVAL: anything else than one key. */
-int keyring_read_file(int fd, struct secret *ret);
+/* Reads what is in a key file, as key_line_parse() does. Another negative errno: it cannot be read.
+ */
+int keyring_read_file(int fd, char ret_realm[static REALM_MAX + 1], struct secret *ret_base);

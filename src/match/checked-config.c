@@ -134,7 +134,7 @@ static int check_keys(struct complaints *complaints, const struct config *config
 		return 0;
 	if (sodium_init() < 0)
 		return -ENOMEM;
-	r = keyring_load(config->keys, on_refused_key, &directory, &keyring);
+	r = keyring_load(config->keys, config->realm, on_refused_key, &directory, &keyring);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < config->n_doors; i++)

@@ -54,7 +54,7 @@ static int keyed_matcher_compile(struct keyed_matcher *doors, const struct confi
 	int r = copy_names(doors, config);
 
 	if (r == 0 && needs_keys(config))
-		r = keyring_load(config->keys, NULL, NULL, &doors->keyring);
+		r = keyring_load(config->keys, config->realm, NULL, NULL, &doors->keyring);
 	else if (r == 0)
 		r = keyring_new(&doors->keyring);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdbool.h>
 
+#include "core/key-line.h"
 #include "core/secret.h"
 #include "core/spa.h"
 #include "core/token.h"
@@ -13,23 +14,25 @@
 #include "tap/send.h"
 #include "tap/settings.h"
 
-enum { KEY_FILE_MAX = SECRET_TEXT_SIZE + 1, NOT_FOR_OTHERS = 0077 };
+enum { KEY_FILE_MAX = KEY_LINE_MAX + 1, NOT_FOR_OTHERS = 0077 };
 
 const char *knock_read_key(const char *path, struct secret *secrets)
 {
-	char text[KEY_FILE_MAX];
+	char text[KEY_FILE_MAX], realm[REALM_MAX + 1];
 	size_t length;
 	int r = private_file_read(path, NOT_FOR_OTHERS, text, sizeof text, &length);
 
-	if (r == 0) {
-		r = secret_parse(text, length, &secrets[KNOCK_SECRET]);
-		sodium_memzero(text, sizeof text);
-		if (r == 0)
-			spa_key(&secrets[KNOCK_SECRET], &secrets[KNOCK_SPA_KEY]);
-		else
-			return "it does not hold a key: 32 bytes in base64, on one line";
-	}
-	return r == 0 ? NULL : private_file_problem(r);
+	if (r < 0)
+		return private_file_problem(r);
+	r = key_line_parse(text, length, realm, &secrets[KNOCK_BASE]);
+	sodium_memzero(text, sizeof text);
+	if (r == -EPROTONOSUPPORT)
+		return "it is a key of version 1, which no server takes any more: ask for a new one "
+		       "(knocktail keygen)";
+	if (r < 0)
+		return "it does not hold a key: \"knocktail2 REALM KEY\", on one line";
+	spa_key(&secrets[KNOCK_BASE], &secrets[KNOCK_SPA_KEY]);
+	return NULL;
 }
 
 /* The address that the knock is bound to, if it is. */
@@ -55,17 +58,36 @@ static int knock_token(const struct settings *settings, const struct knock_means
 		       const struct destination *to, const struct address *bound)
 {
 	struct sequence sequence = {.n_steps = TOKEN_PORTS};
+	const struct address address = destination_address(to);
+	const struct token_seed seed = {
+		.base = &means->secrets[KNOCK_BASE],
+		.door = settings->door,
+		.family = address_family(&address),
+		.step = token_step(means->now_s),
+	};
 	uint16_t ports[TOKEN_PORTS];
 
-	token_ports(&means->secrets[KNOCK_SECRET], settings->door, token_step(means->now_s), bound,
-		    ports);
+	token_ports(&seed, bound, ports);
 	for (size_t i = 0; i < TOKEN_PORTS; i++)
 		sequence.steps[i] = (struct step){.port = ports[i], .protocol = IPPROTO_UDP};
 	return send_sequence(to, &sequence,
 			     settings_has(settings, SETTING_DELAY) ? settings->delay_us : 0);
 }
 
-static int knock_spa(const struct settings *settings, const struct knock_means *means,
+/* One call has one nonce, so that what one address of a name has heard is used up where it opens.
+ * Only a request that names another address of ours gets another nonce: it is of use to nobody
+ * else, and must not share the nonce (spa_seal()). */
+static void choose_nonce(struct knock_means *means, const struct address *bound)
+{
+	const struct address named = bound ? *bound : (struct address){{0}};
+
+	if (!means->has_nonce || !address_equal(&named, &means->named))
+		randombytes_buf(means->nonce, sizeof means->nonce);
+	means->has_nonce = true;
+	means->named = named;
+}
+
+static int knock_spa(const struct settings *settings, struct knock_means *means,
 		     const struct destination *to, const struct address *bound)
 {
 	const struct spa_request request = {
@@ -73,15 +95,15 @@ static int knock_spa(const struct settings *settings, const struct knock_means *
 		.door = spa_door(settings->door),
 		.seconds = settings->seconds,
 	};
-	uint8_t nonce[SPA_NONCE_SIZE], option[SPA_OPTION_SIZE];
+	uint8_t option[SPA_OPTION_SIZE];
 
-	randombytes_buf(nonce, sizeof nonce);
-	spa_seal(&means->secrets[KNOCK_SPA_KEY], &request, bound, nonce, option);
+	choose_nonce(means, bound);
+	spa_seal(&means->secrets[KNOCK_SPA_KEY], &request, bound, means->nonce, option);
 	return send_syn(means->raw_fd, to,
-			spa_port(&means->secrets[KNOCK_SECRET], token_step(means->now_s)), option);
+			spa_port(&means->secrets[KNOCK_BASE], token_step(means->now_s)), option);
 }
 
-int knock_send(const struct settings *settings, const struct knock_means *means,
+int knock_send(const struct settings *settings, struct knock_means *means,
 	       const struct destination *to)
 {
 	const struct address *bound;

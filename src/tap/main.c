@@ -131,7 +131,7 @@ static enum exit_status prepare_means(const struct settings *settings, int famil
 
 /* At all of them; one that cannot be reached from here does not keep the others from it. */
 static enum exit_status knock_all(const struct command_line *command_line,
-				  const struct knock_means *means, const struct destinations *to)
+				  struct knock_means *means, const struct destinations *to)
 {
 	static const char *const kinds[] = {[KNOCK_SEQUENCE] = "a sequence",
 					    [KNOCK_TOKEN] = "a token",

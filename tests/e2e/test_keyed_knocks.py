@@ -1,5 +1,6 @@
 """Tokens and SPA knocks, sent by a client that was written from the specification alone."""
 
+import base64
 import contextlib
 import os
 import random
@@ -27,26 +28,28 @@ class Keys:
         self.directory = f"/run/lab/keys-{next(lab.numbers)}"
         os.mkdir(lab.server.path(self.directory), 0o750)
         os.chown(lab.server.path(self.directory), 0, DAEMON_UID)
+        self.lines = {}     # what stands in the files
         self.key = {user: self.make(user) for user in users}
 
     def path(self, user):
         return self.lab.server.path(f"{self.directory}/{user}.key")
 
-    def make(self, user, mode=0o640):
-        """A key file as keygen leaves it."""
+    def make(self, user, mode=0o640, realm=oracle.REALM):
+        """A key file as keygen leaves it. What its knocks come from is returned."""
         key = os.urandom(32)
+        self.lines[user] = oracle.key_line(key, realm)
         with open(self.path(user), "w", encoding="ascii") as file:
-            file.write(oracle.key_line(key))
+            file.write(self.lines[user])
         os.chmod(self.path(user), mode)
         os.chown(self.path(user), 0, DAEMON_UID)
-        return key
+        return oracle.base_of(key, realm)
 
     def remove(self, user):
         os.unlink(self.path(user))
 
     @property
     def options(self):
-        return f"keys = {self.directory}"
+        return f"keys = {self.directory}\nrealm = {oracle.REALM}"
 
 
 @pytest.fixture
@@ -64,9 +67,9 @@ def spa_door(name="ssh", **keys):
     return token_door(name, **{"auth": "spa", **keys})
 
 
-def token(key, door="ssh", late=0, source=None):
+def token(key, door="ssh", late=0, source=None, version=4):
     """The ports of a token whose sender's clock is late by so much."""
-    return oracle.token_ports(key, door, time.time() - late, source)
+    return oracle.token_ports(key, door, time.time() - late, source, version)
 
 
 def send_token(client, ports, version=4, tcp=False):
@@ -107,7 +110,7 @@ def reason(daemon, **fields):
 def test_a_token_in_any_order_opens(version, tcp, client, clients, start, keys):
     daemon = start(token_door(), keys.options)
     for who in (client, clients()):
-        ports = token(keys.key["alice" if who is client else "bob"])
+        ports = token(keys.key["alice" if who is client else "bob"], version=version)
         random.shuffle(ports)
         send_token(who, ports, version, tcp)
         who.wait_open(version=version)
@@ -303,21 +306,51 @@ def test_a_key_taken_away_while_the_daemon_is_dead(client, start, keys):
 
 def test_wrong_key_files_are_refused_by_name(clients, start, keys, lab):
     os.chmod(keys.path("alice"), 0o644)
-    carol = keys.make("carol")
+    carol, dave = keys.make("carol"), keys.make("dave", realm="elsewhere")
     with open(keys.path("carol"), "a", encoding="ascii") as file:
         file.write("# carol's\n")
+    with open(keys.path("erin"), "w", encoding="ascii") as file:
+        file.write(base64.b64encode(os.urandom(32)).decode() + "\n")
+    os.chown(keys.path("erin"), DAEMON_UID, 0)
+    os.chmod(keys.path("erin"), 0o600)
     daemon = start(token_door() + SENTINEL, keys.options)
     assert f"{keys.directory}/alice.key: warning: refused: everybody may read" in daemon.stderr()
-    assert f"{keys.directory}/carol.key: warning: refused: it is not 32 bytes" in daemon.stderr()
-    for key in (keys.key["alice"], carol):
-        assert oracle.key_line(key).strip() not in daemon.stderr()
-    of_alice, of_bob = clients(), clients()
+    assert f"{keys.directory}/carol.key: warning: refused: it is not \"knocktail2" in daemon.stderr()
+    assert (f"{keys.directory}/dave.key: warning: refused: it is for the realm elsewhere, and this is "
+            f"{oracle.REALM}: make a new one with knocktail keygen") in daemon.stderr()
+    assert f"{keys.directory}/erin.key: warning: refused: it is a key of version 1" in daemon.stderr()
+    assert all(line.split()[-1] not in daemon.stderr() for line in keys.lines.values())
+    of_alice, of_bob, of_dave = clients(), clients(), clients()
+    send_token(of_dave, token(dave))
     send_token(of_alice, token(keys.key["alice"]))
     send_token(of_bob, token(keys.key["bob"]))
     of_bob.wait_open()
-    assert not of_alice.can_connect()
+    assert not of_alice.can_connect() and not of_dave.can_connect()
     checked = lab.knocktail("check", "-c", daemon.config)
-    assert "alice.key: warning: refused" in checked.stderr and "warnings: 2" in checked.stdout
+    assert "alice.key: warning: refused" in checked.stderr and "warnings: 4" in checked.stdout
+
+
+def test_a_token_at_another_server_opens_nothing(clients, start, keys, nothing_opened):
+    """One key on two servers: what one of them has heard is noise to the other."""
+    daemon = start(token_door() + SENTINEL, keys.options)
+    secret = base64.b64decode(keys.lines["alice"].split()[-1])
+    who = clients()
+    send_token(who, token(oracle.base_of(secret, "elsewhere")))
+    send_token(who, token(secret))
+    nothing_opened(daemon, who)
+    send_token(who, token(oracle.base_of(secret, oracle.REALM)))
+    who.wait_open()
+
+
+def test_a_request_at_another_server_opens_nothing(client, start, keys):
+    daemon = start(spa_door(), keys.options)
+    secret = base64.b64decode(keys.lines["alice"].split()[-1])
+    _, option = spa(oracle.base_of(secret, "elsewhere"))
+    # Even at the port of this one's.
+    send_spa(client, (spa(keys.key["alice"])[0], option))
+    assert reason(daemon, SOURCE=client.v4) == "unknown key, or damaged"
+    send_spa(client, spa(keys.key["alice"]))
+    client.wait_open()
 
 
 def secret_places(pid, *secrets):
@@ -339,8 +372,8 @@ def test_keys_are_nowhere_but_in_locked_memory(clients, start, keys):
     """Not on the stack either, nor what is left of a file that was read or a ring that is gone."""
     daemon = start(token_door(auth="token, spa"), keys.options)
     key = keys.key["alice"]
-    secrets = [key, oracle.key_line(key).strip().encode(),
-               oracle.spa_key(key)]
+    secrets = [key, oracle.spa_key(key)]
+    never = [(line := keys.lines["alice"].split()[-1].encode()), base64.b64decode(line)]
     for make in (token, spa):
         who = clients()
         send(who, make.__name__, make(key))
@@ -352,6 +385,7 @@ def test_keys_are_nowhere_but_in_locked_memory(clients, start, keys):
     keys.remove("alice")
     daemon.reload()
     assert secret_places(daemon.pid, *secrets) == []
+    assert secret_places(daemon.pid, *never) == []
 
 
 def burnt(daemon):
@@ -476,7 +510,7 @@ def test_a_flood_of_forged_requests(clients, start, keys):
     told = daemon.messages("refused", SOURCE=flooder.v4)
     assert 1 <= len(told) <= 15
     send_spa(clients(), spa(os.urandom(32)))
-    assert all(oracle.key_line(key).strip() not in daemon.stderr() for key in keys.key.values())
+    assert all(line.split()[-1] not in daemon.stderr() for line in keys.lines.values())
 
 
 def test_replay_uses_nothing_up(client, clients, start, keys, lab):

@@ -33,6 +33,12 @@ def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
 
 
+def machine_realm(lab):
+    """What a server is called that has no realm in its configuration."""
+    return lab.server.run("systemd-id128", "machine-id", "--app-specific",
+                          "616aea08474344d590c25d4564aa7ccb").stdout[:16]
+
+
 def test_a_key_is_new_and_for_the_daemon_alone(lab, keys):
     found = set()
     for user in ("alice", "bob_2", "0-c"):
@@ -40,12 +46,14 @@ def test_a_key_is_new_and_for_the_daemon_alone(lab, keys):
         assert (done.returncode, done.stderr) == (0, "")
         path = lab.server.path(f"{keys}/{user}.key")
         assert (mode(path), os.stat(path).st_uid, os.stat(path).st_gid) == (0o640, 0, DAEMON_UID)
-        found.add(oracle.read_key(path))
+        realm, key = oracle.read_key(path)
+        found.add(key)
         with open(path, encoding="ascii") as file:
             line = file.read()
-        assert len(line) == 45 and line == oracle.key_line(oracle.read_key(path))
-        assert line.strip() not in done.stdout
+        assert line == oracle.key_line(key, realm)
+        assert line.split()[-1] not in done.stdout
         assert f"{keys}/{user}.key" in done.stdout and "knocktap --key" in done.stdout
+        assert realm == machine_realm(lab)
     assert len(found) == 3
     assert sorted(os.listdir(lab.server.path(keys))) == ["0-c.key", "alice.key", "bob_2.key"]
 
@@ -53,7 +61,8 @@ def test_a_key_is_new_and_for_the_daemon_alone(lab, keys):
 def test_json_names_the_file_and_holds_no_key(lab, keys):
     done = lab.knocktail("keygen", "--keys", keys, "-o", "json", "alice")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {"user": "alice", "file": f"{keys}/alice.key"}
+    assert json.loads(done.stdout) == {"user": "alice", "realm": machine_realm(lab),
+                                       "file": f"{keys}/alice.key"}
     again = lab.knocktail("keygen", "--keys", keys, "--output=json", "alice")
     assert (again.returncode, again.stdout) == (1, "")
 
@@ -129,6 +138,9 @@ def test_a_full_disk_leaves_nothing(lab):
     (("-c", "/dev/null", "alice"), "cannot be combined"),
     (("--qr", "-o", "json", "alice"), "cannot be combined"),
     (("-o", "xml", "alice"), "xml"),
+    (("--realm", "Bar", "alice"), "a realm is"),
+    (("--realm", "", "alice"), "a realm is"),
+    (("--realm", "x" * 65, "alice"), "a realm is"),
 ])
 def test_misuse(words, complaint, lab, keys):
     done = lab.knocktail("keygen", "--keys", keys, *words)
@@ -151,6 +163,17 @@ def test_a_new_key_opens_a_door(lab, client, start, keys, tmp_path):
         client.run(program("knocktap"), "--key", tmp_path / f"{user}.key", "--door", "ssh", *how,
                    "--wait", 22, client.peer(version))
         assert daemon.events(SOURCE=client.address(version), USER=user)
+
+
+def test_the_realm_is_the_servers(lab, keys):
+    config = lab.config(ipset_door(sequence=None, seq_timeout=None, auth="token", users="*"),
+                        f"keys = {keys}\nrealm = bar.example-1_a")
+    assert lab.knocktail("keygen", "-c", config, "alice").returncode == 0
+    assert lab.knocktail("keygen", "--keys", keys, "--realm", "baz", "bob").returncode == 0
+    for user, realm in (("alice", "bar.example-1_a"), ("bob", "baz")):
+        assert oracle.read_key(lab.server.path(f"{keys}/{user}.key"))[0] == realm
+    done = lab.knocktail("keygen", "-c", config, "--realm", "baz", "carol")
+    assert done.returncode == 2 and "the configuration names the realm" in done.stderr
 
 
 def test_a_configuration_that_is_wrong_makes_no_key(lab, keys):
@@ -178,5 +201,5 @@ def test_the_qr_code_can_be_read(lab, keys, needs, tmp_path):
     picture.write_bytes(b"P5 %d %d 255\n" % (width, height) + pixels)
     read = subprocess.run(["zbarimg", "--quiet", "--nodbus", picture], capture_output=True,
                           text=True, timeout=60, check=True, env=ENVIRONMENT).stdout
-    key = oracle.read_key(lab.server.path(f"{keys}/alice.key"))
-    assert read == f"QR-Code:{oracle.key_line(key).strip()}\n"
+    with open(lab.server.path(f"{keys}/alice.key"), encoding="ascii") as file:
+        assert read == f"QR-Code:{file.read()}"

@@ -169,23 +169,25 @@ def test_no_way_to_the_host(client, tap):
 
 # Tokens and requests: what is sent, held against the independent implementation
 
-KEY = bytes(range(100, 132))
-STRANGER = bytes(range(101, 133))
+SECRET = bytes(range(100, 132))
+LINE = oracle.key_line(SECRET)
+KEY = oracle.base_of(SECRET, oracle.REALM)
+STRANGER = oracle.base_of(bytes(range(101, 133)), oracle.REALM)
 
 
 @pytest.fixture
 def key(tmp_path):
     """A key file."""
     path = tmp_path / "gateway.key"
-    path.write_text(oracle.key_line(KEY))
+    path.write_text(LINE)
     path.chmod(0o600)
     return path
 
 
-def possible_tokens(door, began, source=None):
+def possible_tokens(door, began, source=None, version=4):
     """The sets of ports that are right for some time since then."""
     steps = range(int(began) // 30, int(time.time()) // 30 + 1)
-    return [set(oracle.token_ports(KEY, door, 30 * step, source)) for step in steps]
+    return [set(oracle.token_ports(KEY, door, 30 * step, source, version)) for step in steps]
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
@@ -197,7 +199,7 @@ def test_a_token_is_that_of_the_specification(source, version, lab, client, tap,
     packets = wait_sent(lab, client, 8, version)
     bound = client.address(version) if source == "auto" else source
     assert {protocol for protocol, _, _ in packets} == {"udp"}
-    assert {port for _, port, _ in packets} in possible_tokens("ssh", began, bound)
+    assert {port for _, port, _ in packets} in possible_tokens("ssh", began, bound, version)
 
 
 class Wire:
@@ -317,16 +319,16 @@ def test_a_key_that_others_can_reach_is_refused(bits, lab, client, tap, key):
 
 
 @pytest.mark.parametrize("content", [
-    b"", b"\n", oracle.key_line(KEY)[:-2].encode(), oracle.key_line(KEY).encode() * 2,
-    oracle.key_line(KEY).encode() + b"\n", b" " + oracle.key_line(KEY).encode(),
-    oracle.key_line(KEY + b"x").encode(), oracle.key_line(KEY[1:]).encode(), KEY, b"\0" * 45,
+    b"", b"\n", LINE[:-2].encode(), LINE.encode() * 2, LINE.encode() + b"\n", b" " + LINE.encode(),
+    oracle.key_line(SECRET + b"x").encode(), oracle.key_line(SECRET[1:]).encode(), SECRET,
+    oracle.key_line(SECRET, "Capitals").encode(), LINE.split()[-1].encode(), b"\0" * 60,
     b"x" * 100000])
 def test_a_file_with_anything_but_a_key_is_refused(content, client, tap, key):
     key.write_bytes(content)
     done = tap("--key", key, "--door", "ssh", client.peer(), check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"knocktap: {key}: it ")
-    assert oracle.key_line(KEY)[:10] not in done.stderr
+    assert LINE.split()[-1][:10] not in done.stderr
 
 
 def test_a_key_is_a_file(client, tap, tmp_path):
@@ -345,11 +347,11 @@ def keys(lab):
     os.mkdir(lab.server.path(directory), 0o750)
     path = lab.server.path(f"{directory}/alice.key")
     with open(path, "w", encoding="ascii") as file:
-        file.write(oracle.key_line(KEY))
+        file.write(LINE)
     os.chmod(path, 0o640)
     for name in (directory, f"{directory}/alice.key"):
         os.chown(lab.server.path(name), 0, DAEMON_UID)
-    return f"keys = {directory}"
+    return f"keys = {directory}\nrealm = {oracle.REALM}"
 
 
 def keyed_door(auth, **words):

@@ -57,15 +57,15 @@ def test_hmac_is_that_of_rfc_4231(key, data, digest):
 
 def test_a_token_is_what_the_specification_says():
     """Its sentences once more, spelled out for one knock."""
-    key, step = bytes(range(32)), 1795384800 // 30
-    select = hmac.new(key, b"knocktail/token/1\0select\0ssh\0" + step.to_bytes(8, "big"),
-                      hashlib.sha256).digest()
-    rest = hmac.new(key, b"knocktail/token/1\0rest\0ssh\0" + step.to_bytes(8, "big")
-                    + bytes(10) + b"\xff\xff\xc6\x33\x64\x07", hashlib.sha256).digest()
+    base = hmac.new(bytes(range(32)), b"knocktail/2\0bar", hashlib.sha256).digest()
+    step = (1795384800 // 30).to_bytes(8, "big")
+    select = hmac.new(base, b"token\0select\0ssh\0\x04" + step, hashlib.sha256).digest()
+    rest = hmac.new(base, b"token\0rest\0ssh\0\x04" + step + bytes(10) + b"\xff\xff\xc6\x33\x64\x07",
+                    hashlib.sha256).digest()
     words = [select[:4]] + [rest[i:i + 4] for i in range(0, 28, 4)]
     ports = [1024 + int.from_bytes(word, "big") % 64512 for word in words]
     assert len(set(ports)) == 8
-    assert oracle.token_ports(key, "ssh", 1795384800 + 17, "198.51.100.7") == ports
+    assert oracle.token_ports(base, "ssh", 1795384800 + 17, "198.51.100.7") == ports
 
 
 def test_the_vectors_are_those_of_the_independent_implementation():

@@ -1,11 +1,10 @@
-/* Any bytes as a key file, and as the record of what a key was used for: either they are refused,
- * or they are read as what they are written as. */
+/* Any bytes as the record of what a key was used for: either they are refused, or they are read as
+ * what they are written as. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/secret.h"
 #include "keys/burnt-file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,19 +13,6 @@ static void require(bool holds)
 {
 	if (!holds)
 		abort();
-}
-
-static void check_key(const char *text, size_t size)
-{
-	char line[SECRET_TEXT_SIZE + 1];
-	struct secret secret;
-
-	if (secret_parse(text, size, &secret) < 0)
-		return;
-	secret_format(&secret, line);
-	require(memcmp(line, text, SECRET_TEXT_SIZE) == 0);
-	require(size == SECRET_TEXT_SIZE ||
-		(size == SECRET_TEXT_SIZE + 1 && text[SECRET_TEXT_SIZE] == '\n'));
 }
 
 static void check_burnt(const char *text, size_t size)
@@ -55,7 +41,6 @@ static void check_burnt(const char *text, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	check_key((const char *)data, size);
 	check_burnt((const char *)data, size);
 	return 0;
 }

@@ -5,6 +5,7 @@ set -eu
 srcdir=${srcdir:-.}
 
 ./tests/fuzz/fuzz-burnt "$srcdir"/tests/burnt/*
+./tests/fuzz/fuzz-key "$srcdir"/tests/keys/*
 ./tests/fuzz/fuzz-spa "$srcdir"/tests/spa/*
 ./tests/fuzz/fuzz-config "$srcdir"/tests/config/*.conf
 ./tests/fuzz/fuzz-one-time "$srcdir"/tests/one-time/*

@@ -4,7 +4,9 @@
 Written from the specification (knocktail-protocol(7)) alone, and a client of its own:
 
     ./oracle.py --key FILE --door ssh [--source ADDRESS] [--tcp] [--order reverse] HOST
-    ./oracle.py --key FILE --door ssh --spa [--seconds 60] HOST
+    ./oracle.py --key FILE --door ssh --spa [--seconds 60] [--source ADDRESS] HOST
+
+A key is what the specification calls base: what a key file holds is good for its realm alone.
 """
 
 import argparse
@@ -66,26 +68,30 @@ def step_of(seconds):
     return int(seconds) // STEP_SECONDS
 
 
+def base_of(key, realm):
+    """What everything comes from: a key in its realm."""
+    return mac(key, b"knocktail/2\0", realm.encode())
+
+
 # Tokens
 
-def token_macs(key, door, step, source=None):
-    """The two MACs that the ports come from."""
-    head = b"knocktail/token/1\0"
-    tail = b"\0" + door.encode() + b"\0" + be64(step)
-    return (mac(key, head, b"select", tail),
-            mac(key, head, b"rest", tail, addr16(source)))
+def token_macs(base, door, family, step, source=None):
+    """The two MACs that the ports come from. The family is 4 or 6."""
+    tail = b"\0" + door.encode() + b"\0" + bytes([family]) + be64(step)
+    return (mac(base, b"token\0", b"select", tail),
+            mac(base, b"token\0", b"rest", tail, addr16(source)))
 
 
-def raw_ports(key, door, step, source=None):
+def raw_ports(base, door, family, step, source=None):
     """The eight ports before equal ones have been moved."""
-    select, rest = token_macs(key, door, step, source)
+    select, rest = token_macs(base, door, family, step, source)
     return [port_of(word(select, 0)), *(port_of(word(rest, i)) for i in range(N_PORTS - 1))]
 
 
-def token_ports(key, door, seconds, source=None):
+def token_ports(base, door, seconds, source=None, family=4):
     """The eight ports; the first is the selector."""
     ports = []
-    for port in raw_ports(key, door, step_of(seconds), source):
+    for port in raw_ports(base, door, family, step_of(seconds), source):
         while port in ports:
             port = LOWEST_PORT if port == HIGHEST_PORT else port + 1
         ports.append(port)
@@ -94,14 +100,19 @@ def token_ports(key, door, seconds, source=None):
 
 # SPA
 
-def spa_key(key):
+def spa_key(base):
     """The key that requests are encrypted with."""
-    return mac(key, b"knocktail/spa/1\0key")
+    return mac(base, b"spa\0key")
 
 
-def spa_port(key, seconds):
+def spa_select(base, step):
+    """The MAC that the port comes from."""
+    return mac(base, b"spa\0select\0", be64(step))
+
+
+def spa_port(base, seconds):
     """Where the SYN goes."""
-    return port_of(word(mac(key, b"knocktail/spa/1\0select\0", be64(step_of(seconds))), 0))
+    return port_of(word(spa_select(base, step_of(seconds)), 0))
 
 
 def door_tag(door):
@@ -116,22 +127,22 @@ def spa_plain(door, seconds, wanted=0):
 
 def spa_associated(source=None):
     """What is authenticated besides."""
-    return b"knocktail/spa/1\0" + addr16(source)
+    return b"knocktail/2\0" + addr16(source)
 
 
-def spa_option(key, door, seconds, nonce, wanted=0, source=None):
+def spa_option(base, door, seconds, nonce, wanted=0, source=None):
     """The TCP option, all 40 bytes."""
-    box = rfc8439.seal(spa_key(key), nonce, spa_plain(door, seconds, wanted),
+    box = rfc8439.seal(spa_key(base), nonce, spa_plain(door, seconds, wanted),
                        spa_associated(source))
     return struct.pack(">BBH", OPTION_KIND, OPTION_LENGTH, OPTION_MAGIC) + nonce + box
 
 
-def spa_open(key, option, source=None):
+def spa_open(base, option, source=None):
     """What a server reads: (Unix time, door tag, seconds asked for), or None."""
     if len(option) != OPTION_LENGTH or option[:4] != struct.pack(
             ">BBH", OPTION_KIND, OPTION_LENGTH, OPTION_MAGIC):
         return None
-    plain = rfc8439.unseal(spa_key(key), option[4:16], option[16:], spa_associated(source))
+    plain = rfc8439.unseal(spa_key(base), option[4:16], option[16:], spa_associated(source))
     if plain is None:
         return None
     return int.from_bytes(plain[:4], "big"), plain[4:6], int.from_bytes(plain[6:], "big")
@@ -139,18 +150,29 @@ def spa_open(key, option, source=None):
 
 # Keys
 
+# The one that tests use.
+REALM = "lab"
+
+
 def read_key(path):
-    """The 32 bytes of a key file."""
+    """What is in a key file: the realm, and the 32 bytes."""
     with open(path, "rb") as file:
-        key = base64.b64decode(file.read().strip(), validate=True)
-    if len(key) != 32:
-        raise ValueError(f"{path}: {len(key)} bytes instead of 32")
-    return key
+        version, realm, text = file.read().decode().removesuffix("\n").split(" ")
+    key = base64.b64decode(text, validate=True)
+    if version != "knocktail2" or len(key) != 32:
+        raise ValueError(f"{path}: {version}, {len(key)} bytes instead of 32")
+    return realm, key
 
 
-def key_line(key):
+def read_base(path):
+    """What the knocks of a key file come from."""
+    realm, key = read_key(path)
+    return base_of(key, realm)
+
+
+def key_line(key, realm=REALM):
     """What stands in a key file."""
-    return base64.b64encode(key).decode() + "\n"
+    return f"knocktail2 {realm} {base64.b64encode(key).decode()}\n"
 
 
 # A client. make_socket(family, kind, protocol) is socket.socket, or that of another namespace.
@@ -229,7 +251,7 @@ def main():
     parser.add_argument("--key", required=True, help="the key file")
     parser.add_argument("--door", required=True)
     parser.add_argument("--time", type=int, default=None, help="Unix time (default: now)")
-    parser.add_argument("--source", help="our address as the server sees it: for bound doors")
+    parser.add_argument("--source", help="our address as the server sees it: a bound knock")
     parser.add_argument("--bind", help="send from this address")
     parser.add_argument("--tcp", action="store_true", help="SYNs instead of datagrams")
     parser.add_argument("--order", default="forward",
@@ -239,16 +261,17 @@ def main():
     parser.add_argument("--print", action="store_true", help="show it instead of sending it")
     asked = parser.parse_args()
 
-    key = read_key(asked.key)
+    base = read_base(asked.key)
     now = int(time.time()) if asked.time is None else asked.time
     if asked.spa:
-        option = spa_option(key, asked.door, now, os.urandom(12), asked.seconds, asked.source)
+        option = spa_option(base, asked.door, now, os.urandom(12), asked.seconds, asked.source)
         if asked.print:
-            print(spa_port(key, now), option.hex())
+            print(spa_port(base, now), option.hex())
         else:
-            send_syn(asked.host, spa_port(key, now), option, asked.bind)
+            send_syn(asked.host, spa_port(base, now), option, asked.bind)
         return
-    ports = ordered(token_ports(key, asked.door, now, asked.source), asked.order)
+    ports = ordered(token_ports(base, asked.door, now, asked.source, 6 if ":" in asked.host else 4),
+                    asked.order)
     if asked.print:
         print(*ports)
     elif asked.tcp:

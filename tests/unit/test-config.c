@@ -153,6 +153,7 @@ static char *dump(const struct config *config)
 		fprintf(out, "options.clock_skew=%s\n",
 			duration_format(config->clock_skew_us, age));
 		fprintf(out, "options.keys=%s\n", config->keys);
+		fprintf(out, "options.realm=%s\n", config->realm ? config->realm : "");
 		fprintf(out, "options.doors=%zu\n", config->n_doors);
 		for (size_t i = 0; i < config->n_doors; i++)
 			dump_door(out, &config->doors[i]);

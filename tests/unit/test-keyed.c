@@ -128,11 +128,23 @@ static int verdict(struct trial *trial)
 	return n == 0 ? NOTHING : n == 1 ? (int)trial->last.verdict : SEVERAL;
 }
 
+static void token_over(enum family family, int user, int door, int64_t late_s,
+		       const struct address *bound, uint16_t *ret_ports)
+{
+	const struct token_seed seed = {
+		.base = &secrets[user],
+		.door = doors[door].name,
+		.family = family,
+		.step = token_step((uint64_t)((int64_t)EVENING - late_s)),
+	};
+
+	token_ports(&seed, bound, ret_ports);
+}
+
 static void token(int user, int door, int64_t late_s, const struct address *bound,
 		  uint16_t *ret_ports)
 {
-	token_ports(&secrets[user], doors[door].name,
-		    token_step((uint64_t)((int64_t)EVENING - late_s)), bound, ret_ports);
+	token_over(FAMILY_IPV4, user, door, late_s, bound, ret_ports);
 }
 
 static int send_token(struct trial *trial, int user, int door, int64_t late_s,
@@ -378,7 +390,7 @@ static void test_sources_of_a_prefix_are_one(void **state)
 	(void)state;
 	keyed_free(trial.keyed);
 	assert_int_equal(keyed_new(&limits, doors, N_DOORS, keys, 2, &trial.keyed), 0);
-	token(ALICE, SSH, 0, NULL, ports);
+	token_over(FAMILY_IPV6, ALICE, SSH, 0, NULL, ports);
 	for (size_t i = 0; i < TOKEN_PORTS; i++) {
 		trial.source = address("2001:db8::1");
 		trial.source.bytes[15] = (uint8_t)i;
@@ -390,6 +402,28 @@ static void test_sources_of_a_prefix_are_one(void **state)
 }
 
 /* One SYN. `spoil` is a bit of the option to be flipped, or -1. */
+/* A token for one family is nothing over the other. */
+static void test_a_token_is_for_one_family(void **state)
+{
+	struct trial trial = begin();
+	uint16_t ports[N_FAMILIES][TOKEN_PORTS];
+
+	(void)state;
+	for (enum family of = 0; of < N_FAMILIES; of++)
+		token_over(of, ALICE, SSH, 0, NULL, ports[of]);
+	for (enum family over = 0; over < N_FAMILIES; over++) {
+		for (enum family of = 0; of < N_FAMILIES; of++) {
+			trial.time_us += 40000000;
+			trial.source =
+				address(over == FAMILY_IPV4 ? "198.51.100.7" : "2001:db8::7");
+			for (size_t i = 0; i < TOKEN_PORTS; i++)
+				knock(&trial, ports[of][i]);
+			assert_int_equal(verdict(&trial), of == over ? REQUEST_GOOD : NOTHING);
+		}
+	}
+	keyed_free(trial.keyed);
+}
+
 static int send_spa(struct trial *trial, int user, const char *door, int64_t late_s,
 		    const struct address *bound, int spoil)
 {
@@ -583,10 +617,11 @@ static void test_many_keys(void **state)
 	}
 	assert_int_equal(keyed_new(&limits, doors, 1, holders, MANY, &trial.keyed), 0);
 	for (size_t i = 0; i < MANY; i += MANY / TRIED) {
+		const struct token_seed seed = {
+			.base = &many[i], .door = "ssh", .step = token_step(++trial.unix_s)};
 		uint16_t ports[TOKEN_PORTS];
 
-		trial.unix_s++;
-		token_ports(&many[i], "ssh", token_step(trial.unix_s), NULL, ports);
+		token_ports(&seed, NULL, ports);
 		for (size_t j = 0; j < TOKEN_PORTS; j++)
 			knock(&trial, ports[(j + i) % TOKEN_PORTS]);
 		assert_int_equal(verdict(&trial), REQUEST_GOOD);
@@ -631,6 +666,7 @@ int main(void)
 		cmocka_unit_test(test_a_reload_and_a_reboot),
 		cmocka_unit_test(test_another_filter_begins_again),
 		cmocka_unit_test(test_sources_of_a_prefix_are_one),
+		cmocka_unit_test(test_a_token_is_for_one_family),
 		cmocka_unit_test(test_spa_is_for_one_key_and_door),
 		cmocka_unit_test(test_spa_is_for_its_time),
 		cmocka_unit_test(test_spa_with_a_flipped_bit),

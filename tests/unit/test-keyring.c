@@ -11,13 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/secret.h"
+#include "core/key-line.h"
 #include "support.h"
 
 #include "cmocka-all.h"
 
-static const char line[] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
-static const char other[] = "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=";
+static const char line[] = "knocktail2 lab AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+static const char other[] = "knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=";
 
 /* How often a key's name stands in the directory, when it is read and when it is read again. */
 static size_t n_names[2] = {1, 1};
@@ -43,8 +43,8 @@ struct dirent *readdir(DIR *directory)
 /* What was said. */
 struct complaint {
 	size_t n;
-	char file[64], text[160];
-	char first[160];
+	char file[64], text[300];
+	char first[300];
 };
 
 static void complain(void *userdata, const char *file, const char *text)
@@ -73,7 +73,7 @@ static struct keyring *load(const char *directory, struct complaint *complaint)
 	struct keyring *keyring = NULL;
 
 	*complaint = (struct complaint){0};
-	assert_int_equal(keyring_load(directory, complain, complaint, &keyring), 0);
+	assert_int_equal(keyring_load(directory, "lab", complain, complaint, &keyring), 0);
 	return keyring;
 }
 
@@ -82,8 +82,11 @@ static void test_keys_are_found_by_user(void **state)
 	char *directory = support_directory();
 	struct complaint complaint;
 	struct keyring *keyring;
+	char realm[REALM_MAX + 1];
+	struct secret base;
 
 	(void)state;
+	assert_int_equal(key_line_parse(line, strlen(line), realm, &base), 0);
 	put(directory, "bob.key", line, 0600);
 	put(directory, "alice.key", other, 0640); /* the directory's group */
 	put(directory, ".carol.key.0123", line, 0666);
@@ -93,8 +96,8 @@ static void test_keys_are_found_by_user(void **state)
 	assert_int_equal(keyring->n, 2);
 	assert_string_equal(keyring->holders[0].user, "alice");
 	assert_string_equal(keyring->holders[1].user, "bob");
-	assert_int_equal(keyring->holders[1].secret->bytes[31], 31);
-	assert_int_equal(keyring->holders[0].secret->bytes[31], 0x4d);
+	assert_memory_equal(keyring->holders[1].base, &base, sizeof base);
+	assert_memory_not_equal(keyring->holders[0].base, &base, sizeof base);
 	assert_int_equal(keyring_find(keyring, "bob"), 1);
 	assert_int_equal(keyring_find(keyring, "carol"), SIZE_MAX);
 	assert_memory_not_equal(&keyring->ids[0], &keyring->ids[1], sizeof keyring->ids[0]);
@@ -128,13 +131,19 @@ static void test_wrong_keys_are_refused_by_name(void **state)
 	expect_refusal("alice.key", other, 0604, "everybody may read");
 	expect_refusal("alice.key", other, 0602, "everybody may read or write");
 	expect_refusal("alice.key", other, 0620, "its group may write");
-	expect_refusal("alice.key", "", 0600, "32 bytes in one line");
-	expect_refusal("alice.key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==\n", 0600,
-		       "32 bytes in one line");
-	expect_refusal("alice.key", "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n\n", 0600,
+	expect_refusal("alice.key", "", 0600, "in one line, with 32 bytes in base64");
+	expect_refusal("alice.key", "knocktail2 lab AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==\n",
+		       0600, "32 bytes in base64");
+	expect_refusal("alice.key",
+		       "knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n\n", 0600,
 		       "nothing else");
-	expect_refusal("alice.key", "# jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n", 0600,
+	expect_refusal("alice.key",
+		       "# knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n", 0600,
 		       "nothing else");
+	expect_refusal("alice.key", "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n", 0600,
+		       "make a new one with knocktail keygen");
+	expect_refusal("alice.key", "knocktail2 la jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n",
+		       0600, "it is for the realm la, and this is lab: make a new one");
 	expect_refusal("Alice.key", other, 0600, "not a user name");
 	expect_refusal("-a.key", other, 0600, "not a user name");
 	expect_refusal("carol.key", line, 0600, "another user has the same key");
@@ -162,7 +171,6 @@ static void test_twins_leave_the_others_alone(void **state)
 	assert_string_equal(keyring->holders[0].user, "alice");
 	assert_string_equal(keyring->holders[1].user, "carol");
 	assert_memory_equal(&keyring->ids[1], &carols, sizeof carols);
-	assert_int_equal(keyring->holders[1].secret->bytes[31], 0x4d);
 	keyring_free(keyring);
 	support_remove(directory);
 }
@@ -172,14 +180,15 @@ static void test_a_key_that_cannot_be_read(void **state)
 {
 	char *directory = support_directory();
 	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct secret secret;
+	char realm[REALM_MAX + 1];
+	struct secret base;
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_int_equal(keyring_read_file(fd, &secret), -EISDIR);
+	assert_int_equal(keyring_read_file(fd, realm, &base), -EISDIR);
 	close(fd);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(keyring_read_file(fd, &secret), -EINVAL);
+	assert_int_equal(keyring_read_file(fd, realm, &base), -EINVAL);
 	close(fd);
 	support_remove(directory);
 }

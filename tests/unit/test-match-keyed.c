@@ -10,8 +10,8 @@
 
 #include "config/config.h"
 #include "config/load.h"
+#include "core/key-line.h"
 #include "core/record.h"
-#include "core/secret.h"
 #include "core/spa.h"
 #include "core/token.h"
 #include "keys/burnt.h"
@@ -22,6 +22,7 @@
 #define NOW UINT64_C(1795384800)
 
 static const struct secret secret = {"alice's key"};
+static struct secret base;
 
 struct trial {
 	char *directory, *burnt_directory;
@@ -64,7 +65,7 @@ static void compile(struct trial *trial)
 
 	assert_true(
 		asprintf(&text,
-			 "[options]\nlog_prefix = '[knock] '\nkeys = %s\n"
+			 "[options]\nlog_prefix = '[knock] '\nkeys = %s\nrealm = lab\n"
 			 "[door web]\nsequence = 9, 7, 8\nbackend = ipset\nset = web\n"
 			 "[door ssh]\nauth = token, spa\nusers = *\nbackend = ipset\nset = ssh\n"
 			 "interface = eth0\n",
@@ -83,9 +84,10 @@ static struct trial begin(void)
 {
 	struct trial trial = {
 		.directory = support_directory(), .source_port = 40000, .interface = "eth0"};
-	char line[SECRET_TEXT_SIZE + 1], *path = support_path(trial.directory, "alice.key");
+	char line[KEY_LINE_MAX + 1], *path = support_path(trial.directory, "alice.key");
 
-	secret_format(&secret, line);
+	key_line_format("lab", &secret, line);
+	key_base(&secret, "lab", &base);
 	support_write(path, line, strlen(line));
 	assert_int_equal(chmod(path, 0600), 0);
 	free(path);
@@ -131,9 +133,11 @@ static uint64_t client_time(const struct trial *trial)
 
 static void send_token(struct trial *trial, bool past)
 {
+	const struct token_seed seed = {
+		.base = &base, .door = "ssh", .step = token_step(client_time(trial))};
 	uint16_t ports[TOKEN_PORTS];
 
-	token_ports(&secret, "ssh", token_step(client_time(trial)), NULL, ports);
+	token_ports(&seed, NULL, ports);
 	for (size_t i = 0; i < TOKEN_PORTS; i++)
 		feed(trial, "UDP", ports[i], "", past);
 }
@@ -147,12 +151,12 @@ static void send_spa(struct trial *trial, const char *door, uint8_t spoil, size_
 	char hex[2 * SPA_OPTION_SIZE + 1], text[100];
 	struct secret key;
 
-	spa_key(&secret, &key);
+	spa_key(&base, &key);
 	spa_seal(&key, &request, NULL, (const uint8_t *)"always alike", option);
 	option[at] ^= spoil;
 	sodium_bin2hex(hex, sizeof hex, option, sizeof option);
 	snprintf(text, sizeof text, "OPT (%s) ", hex);
-	feed(trial, "TCP", spa_port(&secret, token_step(client_time(trial))), text, past);
+	feed(trial, "TCP", spa_port(&base, token_step(client_time(trial))), text, past);
 }
 
 static void expect(struct trial *trial, size_t n_told, size_t n_strays, const char *problem)
@@ -311,6 +315,7 @@ static void test_whose_key(void **state)
 	struct trial trial = begin();
 	struct matcher *first = trial.matcher;
 	char *path = support_path(trial.directory, "alice.key");
+	static const char other[] = "knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=";
 
 	(void)state;
 	assert_true(matcher_knows(first, NULL, "alice"));
@@ -320,7 +325,7 @@ static void test_whose_key(void **state)
 	assert_int_equal(unlink(path), 0);
 	compile(&trial);
 	assert_false(matcher_knows(trial.matcher, first, "alice"));
-	support_write(path, "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=", 44);
+	support_write(path, other, strlen(other));
 	assert_int_equal(chmod(path, 0600), 0);
 	compile(&trial);
 	assert_true(matcher_knows(trial.matcher, NULL, "alice"));

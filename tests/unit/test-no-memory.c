@@ -13,7 +13,7 @@
 #include "cmocka-all.h"
 #include "config/config.h"
 #include "config/load.h"
-#include "core/secret.h"
+#include "core/key-line.h"
 #include "keys/burnt.h"
 #include "keys/keyring.h"
 #include "keys/one-time.h"
@@ -78,9 +78,9 @@ static void put(const char *directory, const char *name, const char *text)
 static void put_key(const char *directory, const char *name, uint8_t first)
 {
 	const struct secret secret = {{first}};
-	char line[SECRET_TEXT_SIZE + 1];
+	char line[KEY_LINE_MAX + 1];
 
-	secret_format(&secret, line);
+	key_line_format("lab", &secret, line);
 	put(directory, name, line);
 }
 
@@ -98,12 +98,14 @@ static int set_up(void **state)
 	assert_int_equal(mkdir(world.keys, 0700), 0);
 	put_key(world.keys, "alice.key", 1);
 	put_key(world.keys, "bob.key", 2);
-	assert_true(asprintf(&text,
-			     "[options]\nlog_prefix = '[knock] '\nkeys = %s\nmax_sources = 64\n"
-			     "[door a]\nsequence = 7, 9, 8\nbackend = ipset\nset = a\n"
-			     "[door b]\none_time_sequences = %s\nbackend = ipset\nset = b\n"
-			     "[door c]\nauth = token, spa\nusers = *\nbackend = ipset\nset = c\n",
-			     world.keys, world.sequences) > 0);
+	assert_true(
+		asprintf(
+			&text,
+			"[options]\nlog_prefix = '[knock] '\nkeys = %s\nrealm = lab\nmax_sources = 64\n"
+			"[door a]\nsequence = 7, 9, 8\nbackend = ipset\nset = a\n"
+			"[door b]\none_time_sequences = %s\nbackend = ipset\nset = b\n"
+			"[door c]\nauth = token, spa\nusers = *\nbackend = ipset\nset = c\n",
+			world.keys, world.sequences) > 0);
 	assert_int_equal(config_load_bytes(text, strlen(text), NULL, &world.config, &complaints),
 			 0);
 	complaints_done(&complaints);
@@ -160,7 +162,7 @@ static void ignore(void *userdata, const char *file, const char *text)
 static int load_keys(struct world *world)
 {
 	struct keyring *keyring = NULL;
-	int r = keyring_load(world->keys, ignore, NULL, &keyring);
+	int r = keyring_load(world->keys, "lab", ignore, NULL, &keyring);
 
 	assert_true((r == 0) == (keyring != NULL));
 	if (r == 0)

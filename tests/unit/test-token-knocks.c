@@ -77,7 +77,9 @@ static void collect(struct trial *trial)
 						.step = token_step(EVENING) + step - N_STEPS / 2,
 						.names_source = bound,
 					};
-					token_ports(&secrets[key], doors[door].name, one->step,
+					token_ports(&(struct token_seed){.base = &secrets[key],
+									 .door = doors[door].name,
+									 .step = one->step},
 						    bound ? &trial->probe.source : NULL,
 						    one->ports);
 				}

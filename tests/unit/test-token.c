@@ -11,25 +11,30 @@
 
 static void check_vector(const struct vector *vector)
 {
-	const char *door = vector_text(vector, "door"), *text = vector_text(vector, "ports");
-	struct secret secret = vector_key(vector);
-	uint64_t step = token_step(vector_number(vector, "time"));
+	const char *text = vector_text(vector, "ports");
+	const struct secret base = vector_base(vector);
+	const struct token_seed seed = {
+		.base = &base,
+		.door = vector_text(vector, "door"),
+		.family = vector_number(vector, "fam") == 4 ? FAMILY_IPV4 : FAMILY_IPV6,
+		.step = token_step(vector_number(vector, "time")),
+	};
 	uint16_t ports[TOKEN_PORTS];
 	struct address source;
 	bool bound = vector_source(vector, &source);
 	char *end = (char *)text;
 
-	token_ports(&secret, door, step, bound ? &source : NULL, ports);
+	token_ports(&seed, bound ? &source : NULL, ports);
 	for (size_t i = 0; i < TOKEN_PORTS; i++)
 		assert_int_equal(ports[i], strtoul(end, &end, 10));
 	assert_int_equal(*end, '\0');
-	assert_int_equal(token_selector(&secret, door, step), ports[0]);
+	assert_int_equal(token_selector(&seed), ports[0]);
 }
 
 static void test_vectors(void **state)
 {
 	(void)state;
-	assert_int_equal(vectors_each("token", check_vector), 14);
+	assert_int_equal(vectors_each("token", check_vector), 18);
 }
 
 static void test_all_eight_in_any_order(void **state)

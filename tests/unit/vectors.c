@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/key-line.h"
+
 #include "cmocka-all.h"
 
 const char *vector_text(const struct vector *vector, const char *name)
@@ -37,13 +39,18 @@ void vector_hex(const struct vector *vector, const char *name, uint8_t *ret, siz
 	assert_int_equal(length, size);
 }
 
-struct secret vector_key(const struct vector *vector)
+struct secret vector_base(const struct vector *vector)
 {
-	const char *text = vector_text(vector, "key");
-	struct secret secret;
+	const char *realm = vector_text(vector, "realm");
+	char line[KEY_LINE_MAX + 1], read[REALM_MAX + 1];
+	struct secret base, expected;
 
-	assert_int_equal(secret_parse(text, strlen(text), &secret), 0);
-	return secret;
+	snprintf(line, sizeof line, "knocktail2 %s %s", realm, vector_text(vector, "key"));
+	assert_int_equal(key_line_parse(line, strlen(line), read, &base), 0);
+	assert_string_equal(read, realm);
+	vector_hex(vector, "base", expected.bytes, sizeof expected.bytes);
+	assert_memory_equal(&base, &expected, sizeof base);
+	return base;
 }
 
 bool vector_source(const struct vector *vector, struct address *ret)

@@ -23,7 +23,8 @@ size_t vectors_each(const char *kind, void (*fn)(const struct vector *vector));
 const char *vector_text(const struct vector *vector, const char *name);
 uint64_t vector_number(const struct vector *vector, const char *name);
 void vector_hex(const struct vector *vector, const char *name, uint8_t *ret, size_t size);
-struct secret vector_key(const struct vector *vector);
+/* The base of the key in the realm, which the vector must have as we compute it. */
+struct secret vector_base(const struct vector *vector);
 
 /* The field `source`: false if it is "-". */
 bool vector_source(const struct vector *vector, struct address *ret);

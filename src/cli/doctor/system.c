@@ -322,9 +322,9 @@ void doctor_check_keys(struct doctor *doctor)
 		doctor_say(doctor, FINDING_OK, NULL, "no door needs any");
 		return;
 	}
-	r = sodium_init() < 0
-		    ? -EIO
-		    : keyring_load(doctor->config->keys, on_key_complaint, doctor, &keyring);
+	r = sodium_init() < 0 ? -EIO
+			      : keyring_load(doctor->config->keys, doctor->config->realm,
+					     on_key_complaint, doctor, &keyring);
 	if (r < 0 && doctor->n_said == 0)
 		doctor_say(doctor, FINDING_PROBLEM, NULL, "they cannot be read: %s", strerror(-r));
 	for (size_t i = 0; r >= 0 && i < doctor->config->n_doors; i++)

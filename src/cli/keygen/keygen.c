@@ -21,7 +21,9 @@
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/door.h"
+#include "core/key-line.h"
 #include "core/secret.h"
+#include "keys/machine.h"
 #include "util/cleanup.h"
 #include "util/file.h"
 
@@ -118,23 +120,30 @@ static void print_advice(const char *user, const char *path)
 /* What is said of a new key. */
 enum saying { SAY_ADVICE, SAY_ADVICE_AND_KEY, SAY_JSON };
 
-static void keygen_print_json(const char *user, const char *path)
+/* A new key, and what is said of it. */
+struct new_key {
+	const char *user;
+	char realm[REALM_MAX + 1];
+	enum saying saying;
+};
+
+static void keygen_print_json(const struct new_key *key, const char *path)
 {
 	struct json_object *document = json_object_new_object();
 
-	json_put_text(document, "user", user);
+	json_put_text(document, "user", key->user);
+	json_put_text(document, "realm", key->realm);
 	json_put_text(document, "file", path);
 	json_print(document);
 }
 
-static enum status keygen_say(enum saying saying, const char *user, const char *path,
-			      const char *line)
+static enum status keygen_say(const struct new_key *key, const char *path, const char *line)
 {
-	if (saying == SAY_JSON)
-		keygen_print_json(user, path);
+	if (key->saying == SAY_JSON)
+		keygen_print_json(key, path);
 	else
-		print_advice(user, path);
-	if (saying == SAY_ADVICE_AND_KEY && qr_print(line, SECRET_TEXT_SIZE) < 0) {
+		print_advice(key->user, path);
+	if (key->saying == SAY_ADVICE_AND_KEY && qr_print(line, strcspn(line, "\n")) < 0) {
 		fputs("knocktail keygen: no memory for a QR code\n", stderr);
 		return STATUS_FAILED;
 	}
@@ -150,94 +159,91 @@ static enum status keygen_fail(const char *path, int error)
 	return STATUS_FAILED;
 }
 
-static enum status keygen_create(const char *keys, const char *user, enum saying saying)
+static enum status keygen_create(const char *keys, const struct new_key *key)
 {
 	CLEANUP(cleanup_secrets_free) struct secret *secret = NULL;
 	CLEANUP(cleanup_close) int directory = -1;
-	char name[FILE_NAME_MAX], path[PATH_MAX], line[SECRET_TEXT_SIZE + 2];
+	char name[FILE_NAME_MAX], path[PATH_MAX], line[KEY_LINE_MAX + 2];
 	struct stat st;
 	enum status status;
 	int r;
 
-	snprintf(name, sizeof name, "%s.key", user);
+	snprintf(name, sizeof name, "%s.key", key->user);
 	if ((size_t)snprintf(path, sizeof path, "%s/%s", keys, name) >= sizeof path)
 		return keygen_fail(keys, -ENAMETOOLONG);
-	if (sodium_init() < 0 || secrets_new(1, &secret) < 0)
+	if (secrets_new(1, &secret) < 0)
 		return keygen_fail(path, -ENOMEM);
 	r = directory_open(keys, &directory, &st);
 	if (r < 0)
 		return keygen_fail(keys, r);
 	randombytes_buf(secret->bytes, sizeof(secret->bytes));
-	secret_format(secret, line);
+	key_line_format(key->realm, secret, line);
 	memcpy(line + strlen(line), "\n", 2);
 	r = file_create(directory, &st, name, line);
-	status = r < 0 ? keygen_fail(path, r) : keygen_say(saying, user, path, line);
+	status = r < 0 ? keygen_fail(path, r) : keygen_say(key, path, line);
 	sodium_memzero(line, sizeof line);
 	return status;
 }
 
-/* In the directory that the configuration names. */
-static enum status keygen_configured(const char *path, const char *user, enum saying saying)
+/* The one given, or (NULL) the machine's own. */
+static enum status keygen_choose_realm(const char *given, char ret[static REALM_MAX + 1])
+{
+	int r = 0;
+
+	if (given)
+		snprintf(ret, REALM_MAX + 1, "%s", given);
+	else
+		r = machine_realm(ret);
+	if (r < 0)
+		fprintf(stderr,
+			"knocktail keygen: /etc/machine-id: %s; so a realm must be named: realm in "
+			"[options], or --realm\n",
+			strerror(-r));
+	return r < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+/* In the directory, and for the realm, that the configuration names. */
+static enum status keygen_configured(const char *path, struct new_key *key)
 {
 	struct config *config;
 	enum status status = verb_load_config(path, &config);
 
 	if (status != STATUS_OK)
 		return status;
-	status = keygen_create(config->keys, user, saying);
+	status = keygen_choose_realm(config->realm, key->realm);
+	if (status == STATUS_OK)
+		status = keygen_create(config->keys, key);
 	config_free(config);
 	return status;
 }
 
-static enum status keygen_run(int argc, char *argv[])
-{
-	enum { OPTION_KEYS = 256, OPTION_QR };
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"keys", required_argument, NULL, OPTION_KEYS},
-		{"output", required_argument, NULL, 'o'},
-		{"qr", no_argument, NULL, OPTION_QR},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	const char *path = NULL, *keys = NULL, *user;
-	enum saying saying = SAY_ADVICE;
-	bool qr = false, json = false;
-	int c;
+/* What was asked for on the command line. */
+struct keygen_line {
+	const char *path, *keys, *realm;
+	bool qr, json;
+};
 
-	while ((c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			path = optarg;
-			break;
-		case OPTION_KEYS:
-			keys = optarg;
-			break;
-		case OPTION_QR:
-			qr = true;
-			break;
-		case 'o':
-			if (output_parse(&verb_keygen, optarg, &json) < 0)
-				return STATUS_USAGE;
-			break;
-		case 'h':
-			return verb_help(&verb_keygen);
-		default:
-			return verb_misused(&verb_keygen);
-		}
-	}
-	if (optind >= argc || (path && keys) || (qr && json)) {
-		fprintf(stderr, "knocktail keygen: %s\n",
-			path && keys ? "--config and --keys cannot be combined"
-			: qr && json ? "--qr and -o json cannot be combined"
-				     : "no user");
-		return verb_misused(&verb_keygen);
-	}
-	if (qr || json)
-		saying = json ? SAY_JSON : SAY_ADVICE_AND_KEY;
-	user = argv[optind++];
-	if (verb_check_end(&verb_keygen, argc, argv) != STATUS_OK)
-		return STATUS_USAGE;
+/* What cannot be asked for at once or at all; NULL: all is well. */
+static const char *keygen_fault(const struct keygen_line *line)
+{
+	if (line->path && line->keys)
+		return "--config and --keys cannot be combined";
+	if (line->realm && !line->keys)
+		return "--realm needs --keys: the configuration names the realm";
+	if (line->realm && !realm_is_name(line->realm))
+		return "a realm is 1 to 64 of a-z, 0-9, '.', '_' and '-'";
+	if (line->qr && line->json)
+		return "--qr and -o json cannot be combined";
+	return NULL;
+}
+
+static enum status keygen_make(const struct keygen_line *line, const char *user)
+{
+	struct new_key key = {.user = user};
+	enum status status;
+
+	if (line->qr || line->json)
+		key.saying = line->json ? SAY_JSON : SAY_ADVICE_AND_KEY;
 	if (!user_is_name(user)) {
 		fprintf(stderr,
 			"knocktail keygen: a user is named by 1 to %d of a-z, 0-9, _ and -, a "
@@ -246,24 +252,83 @@ static enum status keygen_run(int argc, char *argv[])
 			USER_NAME_MAX);
 		return STATUS_USAGE;
 	}
-	return keys ? keygen_create(keys, user, saying)
-		    : keygen_configured(path ? path : KNOCKTAIL_CONF, user, saying);
+	if (sodium_init() < 0)
+		return STATUS_FAILED;
+	if (!line->keys)
+		return keygen_configured(line->path ? line->path : KNOCKTAIL_CONF, &key);
+	status = keygen_choose_realm(line->realm, key.realm);
+	return status == STATUS_OK ? keygen_create(line->keys, &key) : status;
+}
+
+static enum status keygen_run(int argc, char *argv[])
+{
+	enum { OPTION_KEYS = 256, OPTION_QR, OPTION_REALM };
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"keys", required_argument, NULL, OPTION_KEYS},
+		{"realm", required_argument, NULL, OPTION_REALM},
+		{"output", required_argument, NULL, 'o'},
+		{"qr", no_argument, NULL, OPTION_QR},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct keygen_line line = {0};
+	const char *fault, *user;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			line.path = optarg;
+			break;
+		case OPTION_KEYS:
+			line.keys = optarg;
+			break;
+		case OPTION_REALM:
+			line.realm = optarg;
+			break;
+		case OPTION_QR:
+			line.qr = true;
+			break;
+		case 'o':
+			if (output_parse(&verb_keygen, optarg, &line.json) < 0)
+				return STATUS_USAGE;
+			break;
+		case 'h':
+			return verb_help(&verb_keygen);
+		default:
+			return verb_misused(&verb_keygen);
+		}
+	}
+	fault = keygen_fault(&line);
+	if (!fault && optind >= argc)
+		fault = "no user";
+	if (fault) {
+		fprintf(stderr, "knocktail keygen: %s\n", fault);
+		return verb_misused(&verb_keygen);
+	}
+	user = argv[optind++];
+	if (verb_check_end(&verb_keygen, argc, argv) != STATUS_OK)
+		return STATUS_USAGE;
+	return keygen_make(&line, user);
 }
 
 const struct verb verb_keygen = {
 	.name = "keygen",
 	.summary = "make a key for a user",
-	.help = "Usage: knocktail keygen [-c FILE | --keys DIR] [--qr] [-o text|json] USER\n"
+	.help = "Usage: knocktail keygen [-c FILE | --keys DIR [--realm REALM]] [--qr]\n"
+		"                        [-o text|json] USER\n"
 		"\n"
 		"Writes a new key to USER.key in the directory of the keys, for tokens and SPA\n"
-		"knocks, and says how to bring it to the client. A key that is there stays as it\n"
-		"is.\n"
+		"knocks at this server (its realm), and says how to bring it to the client. A key\n"
+		"that is there stays as it is.\n"
 		"\n"
-		"  -c, --config FILE  the configuration that names the directory\n"
+		"  -c, --config FILE  the configuration that names the directory and the realm\n"
 		"                     (default: " KNOCKTAIL_CONF ")\n"
 		"      --keys DIR     the directory; the configuration is not read\n"
+		"      --realm REALM  the realm (default: this machine's own)\n"
 		"      --qr           also show the key as a QR code\n"
-		"  -o, --output FORM  text (default) or json: the user and the file\n"
+		"  -o, --output FORM  text (default) or json: the user, the realm and the file\n"
 		"  -h, --help         print this\n"
 		"\n"
 		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage or "

@@ -6,6 +6,7 @@
 
 #include "config/key.h"
 #include "core/door.h"
+#include "core/key-line.h"
 #include "core/strv.h"
 #include "core/visitor.h"
 #include "util/cleanup.h"
@@ -55,6 +56,20 @@ int parse_auth(const struct key_reading *reading, const char *text, void *field)
 		auth |= bit;
 	}
 	*(unsigned *)field = auth;
+	return 0;
+}
+
+int parse_realm(const struct key_reading *reading, const char *text, void *field)
+{
+	char *realm;
+
+	if (!realm_is_name(text))
+		return parse_reject(reading, text,
+				    "a realm: 1 to %d of the characters a-z 0-9 . _ -", REALM_MAX);
+	realm = strdup(text);
+	if (!realm)
+		return -ENOMEM;
+	*(char **)field = realm;
 	return 0;
 }
 

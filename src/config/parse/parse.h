@@ -23,6 +23,7 @@ int parse_allow(const struct key_reading *reading, const char *text, void *field
 
 int parse_one_time(const struct key_reading *reading, const char *text, void *field);
 int parse_auth(const struct key_reading *reading, const char *text, void *field);
+int parse_realm(const struct key_reading *reading, const char *text, void *field);
 int parse_users(const struct key_reading *reading, const char *text, void *field);
 int parse_log(const struct key_reading *reading, const char *text, void *field);
 

@@ -9,10 +9,11 @@
 
 struct secret;
 
-/* One user's key. Neither the name nor the secret is kept by those that take it. */
+/* One user's key, by its base (core/key-line.h). Neither the name nor the base is kept by those
+ * that take it. */
 struct key_holder {
 	const char *user;
-	const struct secret *secret;
+	const struct secret *base;
 };
 
 /* A door that tokens or SPA knocks open. */
@@ -28,7 +29,7 @@ struct access_door {
 struct access {
 	struct access_door *doors;
 	size_t n_doors;
-	struct secret *secrets; /* by the number of the key */
+	struct secret *bases; /* by the number of the key */
 	size_t n_keys;
 	uint8_t *bits; /* keys by doors */
 };

@@ -24,7 +24,7 @@ static void fill_port(void *userdata, size_t row, uint64_t step, uint16_t *ret_p
 {
 	const struct spa_knocks *knocks = userdata;
 
-	ret_ports[0] = spa_port(&knocks->base->access.secrets[row], step);
+	ret_ports[0] = spa_port(&knocks->base->access.bases[row], step);
 }
 
 static int spa_knocks_compile(struct spa_knocks *knocks)
@@ -42,7 +42,7 @@ static int spa_knocks_compile(struct spa_knocks *knocks)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n_keys; i++)
-		spa_key(&access->secrets[i], &knocks->keys[i]);
+		spa_key(&access->bases[i], &knocks->keys[i]);
 	return selectors_new(
 		&(struct selectors_options){
 			.n_rows = n_keys,

@@ -27,13 +27,22 @@ struct pair {
 	uint32_t door, key; /* positions in the access matrix */
 };
 
+struct token_lane;
+
+/* What is sent over one family. */
+struct token_index {
+	const struct token_lane *lane;
+	enum family family;
+	struct selectors *selectors;
+};
+
 /* The doors with one filter. */
 struct token_lane {
 	struct keyed_base *base;
 	struct filter filter;
 	struct recent_table *recent;
-	struct selectors *selectors;
-	struct pair *pairs; /* by the index's row; those with bind_source are the last */
+	struct token_index indexes[N_FAMILIES];
+	struct pair *pairs; /* by an index's row; those with bind_source are the last */
 	size_t n_pairs, n_unbound;
 	struct pending_tokens *pending_token; /* NULL: no door here has bind_source */
 };
@@ -44,14 +53,33 @@ struct token_knocks {
 	size_t n_lanes;
 };
 
-static void fill_ports(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
+/* What a row's token of a step is made of. */
+static struct token_seed seed_of(const struct token_lane *lane, enum family family, size_t row,
+				 uint64_t step)
 {
-	const struct token_lane *lane = userdata;
 	const struct access *access = &lane->base->access;
 	const struct pair *pair = &lane->pairs[row];
 
-	token_ports(&access->secrets[pair->key], access->doors[pair->door].name, step, NULL,
-		    ret_ports);
+	return (struct token_seed){
+		.base = &access->bases[pair->key],
+		.door = access->doors[pair->door].name,
+		.family = family,
+		.step = step,
+	};
+}
+
+static void fill_ports(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
+{
+	const struct token_index *index = userdata;
+	const struct token_seed seed = seed_of(index->lane, index->family, row, step);
+
+	token_ports(&seed, NULL, ret_ports);
+}
+
+/* Where the ports of the probe's family are looked up. */
+static struct selectors *selectors_for(const struct token_lane *lane, const struct keyed_case *one)
+{
+	return lane->indexes[address_family(&one->probe->source)].selectors;
 }
 
 static bool is_in(const struct token_lane *lane, const struct access_door *door)
@@ -107,6 +135,22 @@ static int find_pairs(struct token_lane *lane)
 	return 0;
 }
 
+static int token_index_init(struct token_index *index, const struct token_lane *lane,
+			    enum family family)
+{
+	*index = (struct token_index){.lane = lane, .family = family};
+	return selectors_new(
+		&(struct selectors_options){
+			.n_rows = lane->n_pairs,
+			.n_ports = TOKEN_PORTS,
+			.reach = keyed_reach(lane->base),
+			.margin = keyed_margin(lane->n_pairs),
+			.fill = fill_ports,
+			.userdata = index,
+		},
+		&index->selectors);
+}
+
 static int token_lane_compile(struct token_lane *lane)
 {
 	const struct keyed_base *base = lane->base;
@@ -119,18 +163,9 @@ static int token_lane_compile(struct token_lane *lane)
 		return r;
 	if (lane->n_pairs > lane->n_unbound)
 		r = pending_tokens_new(base->limits.hash_key, &lane->pending_token);
-	if (r < 0)
-		return r;
-	return selectors_new(
-		&(struct selectors_options){
-			.n_rows = lane->n_pairs,
-			.n_ports = TOKEN_PORTS,
-			.reach = keyed_reach(base),
-			.margin = keyed_margin(lane->n_pairs),
-			.fill = fill_ports,
-			.userdata = lane,
-		},
-		&lane->selectors);
+	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++)
+		r = token_index_init(&lane->indexes[family], lane, family);
+	return r;
 }
 
 static struct token_lane *find_token_lane(const struct token_knocks *knocks,
@@ -175,7 +210,8 @@ int token_knocks_new(struct keyed_base *base, struct token_knocks **ret)
 static void token_lane_done(struct token_lane *lane)
 {
 	recent_table_free(lane->recent);
-	selectors_free(lane->selectors);
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		selectors_free(lane->indexes[family].selectors);
 	free(lane->pairs);
 	pending_tokens_free(lane->pending_token);
 }
@@ -210,8 +246,9 @@ void token_knocks_forget(struct token_knocks *knocks)
 void token_knocks_tend(struct token_knocks *knocks, uint64_t step)
 {
 	for (size_t i = 0; i < knocks->n_lanes; i++)
-		selectors_move(knocks->lanes[i].selectors, step,
-			       knocks->lanes[i].n_pairs / TENDINGS + 1);
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			selectors_move(knocks->lanes[i].indexes[family].selectors, step,
+				       knocks->lanes[i].n_pairs / TENDINGS + 1);
 }
 
 /* How far the step is from this time: 0 within it, negative before it. */
@@ -283,10 +320,11 @@ static bool has_unbound(const struct seen *seen, const struct selector *selector
 static bool try_port(const struct token_lane *lane, const struct keyed_case *one, uint16_t port,
 		     const struct seen *seen, struct recent *recent)
 {
-	uint32_t cell = selectors_first(lane->selectors, port);
+	const struct selectors *selectors = selectors_for(lane, one);
+	uint32_t cell = selectors_first(selectors, port);
 
-	for (; cell != SELECTORS_NONE; cell = selectors_next(lane->selectors, cell)) {
-		struct selector selector = selectors_get(lane->selectors, cell);
+	for (; cell != SELECTORS_NONE; cell = selectors_next(selectors, cell)) {
+		struct selector selector = selectors_get(selectors, cell);
 
 		if (has_unbound(seen, &selector)) {
 			recent_spend(recent, selector.ports, TOKEN_PORTS);
@@ -298,12 +336,11 @@ static bool try_port(const struct token_lane *lane, const struct keyed_case *one
 }
 
 /* Has what these ports select on its way into the cache. */
-static void prepare_places(const struct token_lane *lane, const struct recent *recent,
+static void prepare_places(const struct selectors *selectors, const struct recent *recent,
 			   uint32_t places)
 {
 	for (uint32_t left = places; left != 0; left &= left - 1)
-		selectors_prepare(lane->selectors,
-				  recent_port(recent, (unsigned)__builtin_ctz(left)));
+		selectors_prepare(selectors, recent_port(recent, (unsigned)__builtin_ctz(left)));
 }
 
 static void try_unbound(const struct token_lane *lane, const struct keyed_case *one,
@@ -312,7 +349,7 @@ static void try_unbound(const struct token_lane *lane, const struct keyed_case *
 	uint32_t places = recent->marked & ~recent->spent;
 	struct seen seen = seen_now(recent);
 
-	prepare_places(lane, recent, places);
+	prepare_places(selectors_for(lane, one), recent, places);
 	for (uint32_t left = places; left != 0; left &= left - 1)
 		if (try_port(lane, one, recent_port(recent, (unsigned)__builtin_ctz(left)), &seen,
 			     recent))
@@ -348,21 +385,21 @@ static void settle_token(const struct token_lane *lane, const struct keyed_case 
 static bool compute_tokens(const struct token_lane *lane, const struct keyed_case *one,
 			   struct recent *recent, unsigned place)
 {
-	const struct access *access = &lane->base->access;
-	uint32_t cell = selectors_first(lane->selectors, recent_port(recent, place));
+	const struct address *source = &one->probe->source;
+	const struct selectors *selectors = selectors_for(lane, one);
+	uint32_t cell = selectors_first(selectors, recent_port(recent, place));
 
-	for (; cell != SELECTORS_NONE && selectors_row(lane->selectors, cell) >= lane->n_unbound;
-	     cell = selectors_next(lane->selectors, cell)) {
-		struct selector selector = selectors_get(lane->selectors, cell);
-		const struct pair *pair = &lane->pairs[selector.row];
-		struct pending_token token = {.source = one->probe->source,
-					      .step = selector.step,
-					      .row = (uint32_t)selector.row};
+	for (; cell != SELECTORS_NONE && selectors_row(selectors, cell) >= lane->n_unbound;
+	     cell = selectors_next(selectors, cell)) {
+		struct selector selector = selectors_get(selectors, cell);
+		const struct token_seed seed =
+			seed_of(lane, address_family(source), selector.row, selector.step);
+		struct pending_token token = {
+			.source = *source, .step = selector.step, .row = (uint32_t)selector.row};
 
 		if (!keyed_try(lane->base, one->probe))
 			return false;
-		token_ports(&access->secrets[pair->key], access->doors[pair->door].name,
-			    selector.step, &one->probe->source, token.ports);
+		token_ports(&seed, source, token.ports);
 		settle_token(lane, one, &token, recent);
 		sodium_memzero(&token, sizeof token);
 	}
@@ -379,7 +416,7 @@ static void feed_pending(const struct token_lane *lane, const struct keyed_case 
 
 	while (!recent_is_spent(recent) &&
 	       pending_tokens_take(lane->pending_token, &probe->source, probe->port, &token))
-		if (selectors_has(lane->selectors, token.step))
+		if (selectors_has(selectors_for(lane, one), token.step))
 			settle_token(lane, one, &token, recent);
 	sodium_memzero(&token, sizeof token);
 }
@@ -408,12 +445,14 @@ static void try_bound(const struct token_lane *lane, const struct keyed_case *on
 }
 
 /* Marks a probe whose port selects tokens. */
-static void mark_probe(const struct token_lane *lane, struct recent *recent, uint16_t port)
+static void mark_probe(const struct token_lane *lane, const struct keyed_case *one,
+		       struct recent *recent)
 {
-	uint32_t cell = selectors_first(lane->selectors, port);
+	const struct selectors *selectors = selectors_for(lane, one);
+	uint32_t cell = selectors_first(selectors, one->probe->port);
 
 	if (cell != SELECTORS_NONE)
-		recent_mark(recent, selectors_row(lane->selectors, cell) >= lane->n_unbound);
+		recent_mark(recent, selectors_row(selectors, cell) >= lane->n_unbound);
 }
 
 /* Whether a selector is among what the source has probed. */
@@ -422,18 +461,19 @@ static bool token_lane_feed(struct token_lane *lane, const struct keyed_case *on
 {
 	const struct probe *probe = one->probe;
 	struct recent *recent = recent_table_get(lane->recent, source, probe->time_us);
+	struct selectors *selectors = selectors_for(lane, one);
 
-	selectors_move(lane->selectors, one->step, ROWS_A_PROBE);
+	selectors_move(selectors, one->step, ROWS_A_PROBE);
 	if (!recent_add(recent, probe->source_port, probe->port))
 		return false;
-	mark_probe(lane, recent, probe->port);
+	mark_probe(lane, one, recent);
 	if (recent->awaits)
 		feed_pending(lane, one, recent);
 	if ((recent->marked & ~recent->spent) == 0)
 		return false;
 	if (recent_count(recent) < TOKEN_PORTS)
 		return true;
-	if (recent_has_pair(recent, selectors_pairs(lane->selectors)))
+	if (recent_has_pair(recent, selectors_pairs(selectors)))
 		try_unbound(lane, one, recent);
 	if (lane->pending_token)
 		try_bound(lane, one, recent);
