@@ -21,6 +21,7 @@ struct journal_input {
 	uint64_t since_us, until_us;
 	size_t n_files;	 /* that are open */
 	bool is_matched; /* the library passes over what does not count */
+	bool has_lost;	 /* an entry that the library found could not be read */
 	uint64_t n_records, n_foreign;
 	struct entry_reader reader;
 };
@@ -80,6 +81,7 @@ static int journal_next(struct input *input, struct record *ret_record)
 		r = entry_read(&self->reader, self->journal, ret_record, &missed);
 		if (r < 0 && !entry_is_lost(r))
 			return r;
+		self->has_lost = self->has_lost || r < 0;
 		if (r == ENTRY_RECORD && ret_record->realtime_us >= self->since_us) {
 			self->n_records++;
 			return ret_record->realtime_us < self->until_us ? INPUT_RECORD
@@ -102,7 +104,11 @@ static bool journal_sees_files(struct input *input)
 
 static bool journal_lost(struct input *input)
 {
-	return open_files_count() < ((struct journal_input *)input)->n_files;
+	const struct journal_input *self = (const struct journal_input *)input;
+	const struct open_files_check check = {self->since_us, self->until_us, .entries = true};
+
+	return self->has_lost || open_files_count() < self->n_files ||
+	       !open_files_are_whole(&check);
 }
 
 static int journal_listen(struct input *input, const struct other_log *logs, size_t n)

@@ -1,16 +1,157 @@
 #include "input/open-files.h"
 
 #include <dirent.h>
+#include <endian.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/number.h"
 
 /* Of all files of a journal, and of hardly any others. */
 #define FILE_NAME_PART ".journal"
 
-size_t open_files_count(void)
+/* The journal's file format, as far as it leads from entry to entry: see
+ * https://systemd.io/JOURNAL_FILE_FORMAT. Numbers are little-endian. */
+enum {
+	FLAG_COMPACT = 1 << 4, /* offsets in arrays have four bytes */
+	OBJECT_ENTRY = 3,
+	OBJECT_ENTRY_ARRAY = 6,
+};
+
+struct file_head {
+	uint8_t signature[8];
+	uint32_t compatible_flags, incompatible_flags;
+	uint8_t ids_and_sizes[120];
+	uint64_t tail_object_offset, n_objects, n_entries;
+	uint64_t seqnums[2];
+	uint64_t entry_array_offset, head_us, tail_us;
+};
+
+struct file_object {
+	uint8_t type, flags, reserved[6];
+	uint64_t size;
+};
+
+struct file_entry {
+	struct file_object object;
+	uint64_t seqnum, realtime_us, monotonic_us;
+};
+
+struct file_array {
+	struct file_object object;
+	uint64_t next_offset;
+};
+
+struct chain {
+	int fd;
+	bool compact, with_entries;
+	uint64_t file_size, n_left, last_entry;
+};
+
+static bool read_at(int fd, uint64_t offset, void *buffer, size_t size)
+{
+	return offset <= INT64_MAX && pread(fd, buffer, size, (off_t)offset) == (ssize_t)size;
+}
+
+static bool chain_reads_entry(const struct chain *chain, uint64_t offset)
+{
+	struct file_entry entry;
+
+	return read_at(chain->fd, offset, &entry, sizeof entry) &&
+	       entry.object.type == OBJECT_ENTRY && le64toh(entry.object.size) >= sizeof entry &&
+	       le64toh(entry.object.size) <= chain->file_size - offset;
+}
+
+/* Entries come one behind the other. */
+static bool chain_has_entry(struct chain *chain, uint64_t offset)
+{
+	bool whole = offset > chain->last_entry && offset < chain->file_size &&
+		     (!chain->with_entries || chain_reads_entry(chain, offset));
+
+	chain->last_entry = offset;
+	chain->n_left--;
+	return whole;
+}
+
+/* An array has room for more entries than there are. */
+static bool chain_has_array(struct chain *chain, uint64_t offset, uint64_t n_items)
+{
+	union {
+		uint32_t compact[512];
+		uint64_t regular[512];
+	} items;
+	const size_t size = chain->compact ? sizeof *items.compact : sizeof *items.regular;
+
+	for (uint64_t done = 0, n; done < n_items && chain->n_left > 0; done += n) {
+		n = n_items - done < 512 ? n_items - done : 512;
+		n = n < chain->n_left ? n : chain->n_left;
+		if (!read_at(chain->fd, offset + done * size, &items, n * size))
+			return false;
+		for (size_t i = 0; i < n; i++)
+			if (!chain_has_entry(chain, chain->compact ? le32toh(items.compact[i])
+								   : le64toh(items.regular[i])))
+				return false;
+	}
+	return true;
+}
+
+/* Arrays, too, come one behind the other: a loop of them has an end here. */
+static bool chain_is_whole(struct chain *chain, uint64_t offset)
+{
+	const size_t item_size = chain->compact ? sizeof(uint32_t) : sizeof(uint64_t);
+	uint64_t last = 0;
+
+	while (chain->n_left > 0) {
+		struct file_array array;
+		uint64_t size;
+
+		if (offset <= last || !read_at(chain->fd, offset, &array, sizeof array))
+			return false;
+		size = le64toh(array.object.size);
+		if (array.object.type != OBJECT_ENTRY_ARRAY || size <= sizeof array ||
+		    !chain_has_array(chain, offset + sizeof array,
+				     (size - sizeof array) / item_size))
+			return false;
+		last = offset;
+		offset = le64toh(array.next_offset);
+	}
+	return true;
+}
+
+static bool file_is_whole(int fd, const struct open_files_check *check)
+{
+	struct file_head head;
+	struct chain chain;
+	struct stat status;
+
+	if (fstat(fd, &status) < 0 || !read_at(fd, 0, &head, sizeof head) ||
+	    memcmp(head.signature, "LPKSHHRH", sizeof head.signature) != 0)
+		return false;
+	if (le64toh(head.head_us) >= check->until_us || le64toh(head.tail_us) < check->since_us)
+		return true;
+	chain = (struct chain){
+		.fd = fd,
+		.compact = le32toh(head.incompatible_flags) & FLAG_COMPACT,
+		.with_entries = check->entries,
+		.file_size = (uint64_t)status.st_size,
+		.n_left = le64toh(head.n_entries),
+	};
+	return chain_is_whole(&chain, le64toh(head.entry_array_offset));
+}
+
+static bool is_read_only(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY;
+}
+
+/* How many files are open; with a check, how many of them are whole. */
+static size_t open_files_each(const struct open_files_check *check)
 {
 	CLEANUP(cleanup_closedir) DIR *stream = opendir("/proc/self/fd");
 	const struct dirent *entry;
@@ -19,11 +160,23 @@ size_t open_files_count(void)
 	while (stream && (entry = readdir(stream))) {
 		char path[PATH_MAX];
 		ssize_t length = readlinkat(dirfd(stream), entry->d_name, path, sizeof path - 1);
+		uint64_t fd;
 
-		if (length < 0)
+		if (length < 0 || number_parse(entry->d_name, strlen(entry->d_name), &fd) < 0)
 			continue;
 		path[length] = '\0';
-		n += strstr(path, FILE_NAME_PART) != NULL;
+		if (strstr(path, FILE_NAME_PART) && is_read_only((int)fd))
+			n += !check || file_is_whole((int)fd, check);
 	}
 	return n;
+}
+
+size_t open_files_count(void)
+{
+	return open_files_each(NULL);
+}
+
+bool open_files_are_whole(const struct open_files_check *check)
+{
+	return open_files_each(check) == open_files_count();
 }

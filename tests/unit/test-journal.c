@@ -1,6 +1,7 @@
 /* Journal files, made by systemd-journal-remote from entries in the journal's export format. */
 #include "input/input.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -414,8 +415,9 @@ static void add_many(struct fixture *fixture)
 	write_journal(fixture);
 }
 
-/* Reads what there is and looks at every byte of it. Returns the number of records. */
-static size_t read_damaged(const struct fixture *fixture, uint64_t since_us)
+/* Reads what there is and looks at every byte of it. Returns the number of records. Where the file
+ * can be opened and some are missing, that is said if `is_told`. */
+static size_t read_damaged(const struct fixture *fixture, uint64_t since_us, bool is_told)
 {
 	struct input *input = NULL;
 	unsigned sum = 0;
@@ -427,6 +429,8 @@ static size_t read_damaged(const struct fixture *fixture, uint64_t since_us)
 		for (; n <= 10 * N_ENTRIES && input_next(input, &record) == INPUT_RECORD; n++)
 			for (size_t i = 0; i < record.length; i++)
 				sum += (unsigned char)record.text[i];
+		if (is_told)
+			assert_true(input_lost(input) == (n < N_ENTRIES));
 		input_free(input);
 	}
 	alarm(0);
@@ -441,7 +445,7 @@ static void test_truncated(void **state)
 	char *data;
 
 	add_many(fixture);
-	assert_int_equal(read_damaged(fixture, 0), N_ENTRIES);
+	assert_int_equal(read_damaged(fixture, 0, true), N_ENTRIES);
 	data = support_read(fixture->journal, &length);
 	for (used = length; used > 0 && data[used - 1] == '\0';)
 		used--;
@@ -453,10 +457,10 @@ static void test_truncated(void **state)
 			truncate(fixture->journal, (off_t)(i < 100 ? used - i * (used / 5000)
 								   : (200 - i) * (used / 100))),
 			0);
-		n = read_damaged(fixture, 0);
+		n = read_damaged(fixture, 0, true);
 		assert_true(n <= n_last);
 		n_last = n;
-		read_damaged(fixture, T0 + 7 * S);
+		read_damaged(fixture, T0 + 7 * S, false);
 	}
 	assert_int_equal(n_last, 0);
 }
@@ -479,15 +483,58 @@ static void test_corrupted(void **state)
 		if (data[i] == '\0')
 			continue;
 		assert_int_equal(pwrite(fd, &damaged, 1, (off_t)i), 1);
-		if (read_damaged(fixture, n_damaged % 2 ? T0 + 7 * S : 0) > N_ENTRIES)
+		if (read_damaged(fixture, n_damaged % 2 ? T0 + 7 * S : 0, false) > N_ENTRIES)
 			fail_msg("more records than there were, with byte %zu turned", i);
 		assert_int_equal(pwrite(fd, &data[i], 1, (off_t)i), 1);
 		n_damaged++;
 	}
 	assert_true(n_damaged > 1000);
-	assert_int_equal(read_damaged(fixture, 0), N_ENTRIES);
+	assert_int_equal(read_damaged(fixture, 0, true), N_ENTRIES);
 	close(fd);
 	free(data);
+}
+
+static void write_u64(const struct fixture *fixture, uint64_t offset, uint64_t value)
+{
+	int fd = open(fixture->journal, O_WRONLY | O_CLOEXEC);
+
+	value = htole64(value);
+	assert_int_equal(pwrite(fd, &value, sizeof value, (off_t)offset), sizeof value);
+	close(fd);
+}
+
+static uint64_t read_u64(const struct fixture *fixture, uint64_t offset)
+{
+	uint64_t value = 0;
+	int fd = open(fixture->journal, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(pread(fd, &value, sizeof value, (off_t)offset), sizeof value);
+	close(fd);
+	return le64toh(value);
+}
+
+/* Whatever leads from one entry to the next and leads nowhere: some libraries take that for the end
+ * of the file. */
+static void test_led_nowhere(void **state)
+{
+	enum { ENTRY_ARRAY_OFFSET = 176, NEXT_ARRAY_OFFSET = 16 };
+	struct fixture *fixture = needed(state);
+	uint64_t places[4], array;
+
+	add_many(fixture);
+	array = read_u64(fixture, ENTRY_ARRAY_OFFSET);
+	places[0] = ENTRY_ARRAY_OFFSET;
+	places[1] = array; /* what kind of object it is */
+	places[2] = array + NEXT_ARRAY_OFFSET;
+	places[3] = array + NEXT_ARRAY_OFFSET + 8; /* the first entry */
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t was = read_u64(fixture, places[i]);
+
+		write_u64(fixture, places[i], array + 8);
+		assert_true(read_damaged(fixture, 0, true) < N_ENTRIES);
+		write_u64(fixture, places[i], was);
+	}
+	assert_int_equal(read_damaged(fixture, 0, true), N_ENTRIES);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -495,10 +542,11 @@ static void test_corrupted(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_fields),     TEST(test_belief),      TEST(test_among_many_others),
-		TEST(test_other_logs), TEST(test_kernel_time), TEST(test_messages),
-		TEST(test_boots),      TEST(test_bounds),      TEST(test_directory),
-		TEST(test_no_journal), TEST(test_truncated),   TEST(test_corrupted),
+		TEST(test_fields),	TEST(test_belief),	TEST(test_among_many_others),
+		TEST(test_other_logs),	TEST(test_kernel_time), TEST(test_messages),
+		TEST(test_boots),	TEST(test_bounds),	TEST(test_directory),
+		TEST(test_no_journal),	TEST(test_truncated),	TEST(test_corrupted),
+		TEST(test_led_nowhere),
 	};
 
 	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)

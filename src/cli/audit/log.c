@@ -288,6 +288,7 @@ static void keep_user(struct audit_log *log, const char *user)
 
 static int log_read_all(struct audit_log *log, sd_journal *journal, const struct audit_query *query)
 {
+	const struct open_files_check check = {query->since_us, query->until_us, .entries = false};
 	size_t n_files = open_files_count();
 	uint64_t time_us;
 	int r = query->since_us > 0 ? sd_journal_seek_realtime_usec(journal, query->since_us)
@@ -299,7 +300,7 @@ static int log_read_all(struct audit_log *log, sd_journal *journal, const struct
 			continue;
 		r = read_entry(log, journal, time_us);
 	}
-	if (open_files_count() < n_files)
+	if (open_files_count() < n_files || !open_files_are_whole(&check))
 		log->incomplete = true;
 	return r;
 }
