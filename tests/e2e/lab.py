@@ -513,6 +513,11 @@ class Lab:
             between()
         self._run_journald()
 
+    def revive_journald(self):
+        """Starts journald again where it has died, as systemd does."""
+        if self._journald.poll() is not None:
+            self._run_journald()
+
     @contextlib.contextmanager
     def hung_journald(self):
         """journald hangs, and its queue is full: whoever wants to be heard would have to wait."""
