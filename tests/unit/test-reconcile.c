@@ -263,9 +263,9 @@ static unsigned run_all(struct fixture *fixture, uint64_t now_us)
 }
 
 /* Thousands that end in one second: in bounded steps, so that other work is done in between. */
-static void test_ipset_ten_thousand(void **state)
+static void test_ipset_thousands(void **state)
 {
-	enum { N = 10000 };
+	enum { N = 3000 };
 	struct fixture *fixture = with_sets(state);
 
 	put_many(fixture, "ipset", "kt", N, "");
@@ -273,12 +273,12 @@ static void test_ipset_ten_thousand(void **state)
 	assert_int_equal(grants_count(fixture->grants), N);
 	run_all(fixture, T0);
 	assert_int_equal(support_ipset("test kt 10.0.0.0"), 0);
-	assert_int_equal(support_ipset("test kt 10.0.39.15"), 0);
+	assert_int_equal(support_ipset("test kt 10.0.11.183"), 0);
 	assert_in_range(run_all(fixture, MANY_END + S), 10, 100);
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_int_equal(support_ipset("test kt 10.0.0.0"), 1);
-	assert_int_equal(support_ipset("test kt 10.0.39.15"), 1);
-	assert_false(has_record(fixture, "ip@10.0.39.15"));
+	assert_int_equal(support_ipset("test kt 10.0.11.183"), 1);
+	assert_false(has_record(fixture, "ip@10.0.11.183"));
 }
 
 static int run_nft(const struct fixture *fixture, const char *command)
@@ -319,9 +319,9 @@ static size_t count_elements(const struct fixture *fixture)
 	return n;
 }
 
-static void test_nft_ten_thousand(void **state)
+static void test_nft_thousands(void **state)
 {
-	enum { N = 10000 };
+	enum { N = 3000 };
 	struct fixture *fixture =
 		with_nft_set(state, "add set inet kt kt { type ipv4_addr; flags timeout; }");
 
@@ -332,7 +332,7 @@ static void test_nft_ten_thousand(void **state)
 	assert_in_range(run_all(fixture, MANY_END + S), 10, 100);
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_int_equal(count_elements(fixture), 0);
-	assert_false(has_record(fixture, "ip@10.0.39.15"));
+	assert_false(has_record(fixture, "ip@10.0.11.183"));
 }
 
 /* A thousand that somebody has flushed are put back in bounded steps, whatever their spelling, and
@@ -416,8 +416,8 @@ int main(void)
 		GRANT_TEST(test_ipset_without_the_set),
 		GRANT_TEST(test_ipset_survey),
 		GRANT_TEST(test_ipset_survey_spelled),
-		GRANT_TEST(test_ipset_ten_thousand),
-		GRANT_TEST(test_nft_ten_thousand),
+		GRANT_TEST(test_ipset_thousands),
+		GRANT_TEST(test_nft_thousands),
 		GRANT_TEST(test_nft_put_back),
 		GRANT_TEST(test_survey_of_a_large_set),
 	};
