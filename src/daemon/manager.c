@@ -10,21 +10,17 @@
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
-#include "core/record.h"
-#include "core/visitor.h"
+#include "daemon/admission.h"
 #include "daemon/bus/connection.h"
-#include "daemon/full-tables.h"
 #include "daemon/grant-loop.h"
 #include "daemon/nf-log.h"
 #include "daemon/notifier.h"
-#include "daemon/refusals.h"
+#include "daemon/running-config.h"
 #include "daemon/stats.h"
 #include "daemon/tail.h"
 #include "firewall/firewall.h"
+#include "grant/grants.h"
 #include "input/input.h"
-#include "keys/burnt.h"
-#include "keys/one-time.h"
-#include "match/checked-config.h"
 #include "match/matcher.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -34,17 +30,12 @@ struct manager {
 	const char *config_path;
 	sd_event *event;
 	struct notifier *notifier;
-	struct config *config;
-	struct matcher *matcher;
-	struct burnt *burnt;
+	struct running_config *running;
 	struct grant_loop *grants;
+	struct admission *admission;
 	struct tail *tail;
 	struct bus *bus;
 	struct stats stats;
-	const struct record *record; /* the one being matched */
-	bool settled;		     /* it was acted on, and the position is behind it */
-	struct refusals refusals;
-	struct full_tables full_tables;
 	sd_event_source *tending;
 	bool stopping;
 };
@@ -64,102 +55,14 @@ static void on_trouble(void *userdata, const char *door, const char *problem)
  */
 static void manager_ready_doors(struct manager *manager)
 {
+	const struct config *config = running_config_data(manager->running);
 	struct firewall *firewall = grants_firewall(grant_loop_grants(manager->grants));
 
 	firewall_forget_ready(firewall);
-	for (size_t i = 0; i < manager->config->n_doors; i++)
-		firewall_make_ready(firewall, manager->config->doors[i].name,
-				    &manager->config->doors[i].opening, clock_us(CLOCK_BOOTTIME),
-				    on_trouble, NULL);
+	for (size_t i = 0; i < config->n_doors; i++)
+		firewall_make_ready(firewall, config->doors[i].name, &config->doors[i].opening,
+				    clock_us(CLOCK_BOOTTIME), on_trouble, NULL);
 	grant_loop_rearm(manager->grants);
-}
-
-static void manager_report_refusal(struct manager *manager, const struct event *event)
-{
-	stats_count(&manager->stats, EVENT_REFUSED);
-	refusals_report(&manager->refusals, event);
-}
-
-static void refuse_match(struct manager *manager, const struct match *match, const char *reason)
-{
-	manager_report_refusal(manager, &(struct event){
-						.door = manager->config->doors[match->door].name,
-						.user = match->user,
-						.knock = match->knock,
-						.source = match->source,
-						.reason = reason,
-					});
-}
-
-/* A request that names no door. */
-static void on_stray(void *userdata, const struct matcher_stray *stray)
-{
-	manager_report_refusal(userdata, &(struct event){
-						 .door = "",
-						 .user = stray->user,
-						 .source = stray->source,
-						 .reason = stray->reason,
-					 });
-}
-
-/* A door whose sequences are used up one after the other. */
-static void warn_if_last(const struct manager *manager, size_t number)
-{
-	const struct one_time *file = matcher_one_time(manager->matcher, number);
-	const struct door *door = &manager->config->doors[number];
-
-	if (file && one_time_current(file) == one_time_count(file))
-		log_line(LOG_WARNING,
-			 "door %s: no unused sequence left in %s; the door stays closed",
-			 door->name, door->one_time_sequences);
-}
-
-static void on_match(void *userdata, const struct match *match)
-{
-	struct manager *manager = userdata;
-	const struct door *door = &manager->config->doors[match->door];
-
-	if (manager->record->past)
-		return;
-	manager->stats.matches++;
-	if (match->problem) {
-		/* Whoever sends an overheard knock again and again must not cause a write each
-		 * time. */
-		refuse_match(manager, match, match->problem);
-		return;
-	}
-	if (!manager->settled)
-		tail_settle(manager->tail);
-	manager->settled = true;
-	if (tail_age_us(manager->tail, manager->record) > manager->config->max_age_us)
-		refuse_match(manager, match, "the knock is older than max_age");
-	else if (!door_allows(door, &match->source))
-		refuse_match(manager, match, "the source is not in allow");
-	else
-		grants_open(
-			grant_loop_grants(manager->grants), door,
-			&(struct visitor){match->source, match->user, match->knock, match->seconds},
-			clock_us(CLOCK_BOOTTIME));
-	warn_if_last(manager, match->door);
-}
-
-static void on_record(void *userdata, const struct record *record)
-{
-	struct manager *manager = userdata;
-	uint64_t n_probes = matcher_counts(manager->matcher)->probes;
-
-	manager->record = record;
-	manager->settled = false;
-	matcher_feed(manager->matcher, record, on_match, manager);
-	if (matcher_counts(manager->matcher)->probes > n_probes) {
-		manager->stats.last_probe_us = record->realtime_us;
-		if (!record->past)
-			tail_hurry(manager->tail);
-	}
-	full_tables_report(&manager->full_tables, matcher_counts(manager->matcher)->full_tables,
-			   clock_us(CLOCK_MONOTONIC));
-	if (manager->settled)
-		grant_loop_rearm(manager->grants);
 }
 
 static void on_event(void *userdata, const struct event *event)
@@ -171,54 +74,12 @@ static void on_event(void *userdata, const struct event *event)
 		bus_on_event(manager->bus, event);
 }
 
-/* The door, if this user (or nobody) may still open it. */
-static const struct door *manager_find_door(void *userdata, const char *name, const char *user)
-{
-	const struct manager *manager = userdata;
-
-	if (user[0] && !matcher_knows(manager->matcher, NULL, user))
-		return NULL;
-	return config_find_door(manager->config, name);
-}
-
-/* A matcher takes over from the one before. */
-struct handover {
-	const struct matcher *old, *new;
-};
-
-/* A user with another key than before is another user. */
-static bool handover_has_same_key(void *userdata, const char *user)
-{
-	const struct handover *handover = userdata;
-
-	return matcher_knows(handover->new, handover->old, user);
-}
-
-/* Puts a matcher and its configuration in the place of the old ones. Grants of users whose keys
- * have gone are closed while both matchers are there to compare. */
-static void manager_replace(struct manager *manager, struct matcher *matcher, struct config *config)
-{
-	struct handover handover = {.old = manager->matcher, .new = matcher};
-	struct grants *grants = grant_loop_grants(manager->grants);
-
-	matcher_set_burnt(matcher, manager->burnt);
-	matcher_set_stray(matcher, on_stray, manager);
-	burnt_set_skew(manager->burnt, (uint32_t)(config->clock_skew_us / US_PER_S));
-	if (manager->matcher)
-		grants_expel(grants, handover_has_same_key, &handover, clock_us(CLOCK_BOOTTIME));
-	matcher_free(manager->matcher);
-	manager->matcher = matcher;
-	config_free(manager->config);
-	manager->config = config;
-	grants_limit(grants, config->max_open);
-}
-
-/* Puts a configuration in force, which belongs to the manager then. After an error, which is
+/* Puts a configuration in force, which it takes over. After an error, which is
  * logged, nothing has changed. */
 static int manager_apply(struct manager *manager, struct config *config)
 {
 	struct matcher *matcher = NULL;
-	int r = matcher_new(config, MATCH_LIVE, manager->matcher, &matcher);
+	int r = matcher_new(config, MATCH_LIVE, running_config_matcher(manager->running), &matcher);
 
 	if (r == 0 && manager->tail)
 		r = tail_listen(manager->tail, config->logs, config->n_logs);
@@ -230,40 +91,29 @@ static int manager_apply(struct manager *manager, struct config *config)
 	/* Records that one configuration has judged must not be judged again by another. */
 	if (manager->tail)
 		tail_settle(manager->tail);
-	manager_replace(manager, matcher, config);
+	running_config_replace(manager->running, config, matcher,
+			       grant_loop_grants(manager->grants));
 	return 0;
 }
 
 /* Closes the grants that the configuration has no door for any more. */
 static void manager_review(struct manager *manager)
 {
-	grants_review(grant_loop_grants(manager->grants), manager_find_door, manager,
-		      clock_us(CLOCK_BOOTTIME));
+	grants_review(grant_loop_grants(manager->grants), running_config_find_door,
+		      manager->running, clock_us(CLOCK_BOOTTIME));
 	grant_loop_rearm(manager->grants);
-}
-
-static int load_config(const char *path, struct config **ret)
-{
-	struct complaints complaints;
-	char text[COMPLAINT_LINE_MAX];
-	int r = checked_config_load(path, ret, &complaints);
-
-	for (size_t i = 0; i < complaints.n_items; i++)
-		log_line(complaints.items[i].warning ? LOG_WARNING : LOG_ERR, "%s",
-			 complaint_format(&complaints.items[i], path, text));
-	complaints_done(&complaints);
-	return r;
 }
 
 static int manager_reload(struct manager *manager)
 {
 	struct config *config;
+	size_t n_doors;
 	int r;
 
 	notifier_say(manager->notifier,
 		     "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading %s",
 		     clock_us(CLOCK_MONOTONIC), manager->config_path);
-	r = load_config(manager->config_path, &config);
+	r = running_config_read(manager->config_path, &config);
 	if (r == 0) {
 		r = manager_apply(manager, config);
 		if (r < 0)
@@ -273,15 +123,15 @@ static int manager_reload(struct manager *manager)
 		manager_review(manager);
 		manager_ready_doors(manager);
 	}
+	n_doors = running_config_data(manager->running)->n_doors;
 	manager->stats.last_reload_us = clock_us(CLOCK_REALTIME);
 	manager->stats.reloads++;
 	manager->stats.failed_reloads += r < 0;
 	if (r == 0)
-		log_line(LOG_NOTICE, "reloaded %s (%zu doors)", manager->config_path,
-			 manager->config->n_doors);
+		log_line(LOG_NOTICE, "reloaded %s (%zu doors)", manager->config_path, n_doors);
 	else
 		log_line(LOG_ERR, "keeping the current configuration");
-	notifier_say(manager->notifier, "READY=1\nSTATUS=Doors: %zu%s", manager->config->n_doors,
+	notifier_say(manager->notifier, "READY=1\nSTATUS=Doors: %zu%s", n_doors,
 		     r == 0 ? "" : "; the last reload failed");
 	if (r == 0 && manager->bus)
 		bus_reloaded(manager->bus);
@@ -329,46 +179,22 @@ static int on_tend(sd_event_source *source, uint64_t time_us, void *userdata)
 {
 	struct manager *manager = userdata;
 
-	matcher_tend(manager->matcher, clock_us(CLOCK_REALTIME));
+	matcher_tend(running_config_matcher(manager->running), clock_us(CLOCK_REALTIME));
 	sd_event_source_set_time(source, time_us + TEND_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* Nonces and tokens that were used are on file: the next daemon refuses them as well. */
-static int manager_open_burnt(struct manager *manager, const struct manager_options *options)
-{
-	CLEANUP(cleanup_free) char *directory = NULL;
-
-	if (asprintf(&directory, "%s/burnt", options->state_directory) < 0) {
-		directory = NULL;
-		return -ENOMEM;
-	}
-	return burnt_new(directory, 0, &manager->burnt);
-}
-
-/* How much later than the kernel wrote it a record may be stored. */
-#define LAG_US US_PER_S
-
-/* How long ago a knock may have begun that can still open a door. */
-static uint64_t reach_us(const struct config *config)
-{
-	uint64_t longest_us = 0;
-
-	for (size_t i = 0; i < config->n_doors; i++)
-		if (config->doors[i].knock.seq_timeout_us > longest_us)
-			longest_us = config->doors[i].knock.seq_timeout_us;
-	return config->max_age_us + longest_us + LAG_US;
-}
-
 static const struct config *manager_config(void *userdata)
 {
-	return ((struct manager *)userdata)->config;
+	return running_config_data(((struct manager *)userdata)->running);
 }
 
 static void manager_stats(void *userdata, struct stats *ret)
 {
 	const struct manager *manager = userdata;
-	const struct matcher_counts *counts = matcher_counts(manager->matcher);
+	const struct config *config = running_config_data(manager->running);
+	const struct matcher *matcher = running_config_matcher(manager->running);
+	const struct matcher_counts *counts = matcher_counts(matcher);
 	const struct input_counts *input_counts = tail_counts(manager->tail);
 
 	*ret = manager->stats;
@@ -376,10 +202,10 @@ static void manager_stats(void *userdata, struct stats *ret)
 	ret->probes = counts->probes;
 	ret->damaged = counts->damaged;
 	ret->full_tables = counts->full_tables;
-	ret->sources = matcher_sources(manager->matcher);
-	ret->max_sources = manager->config->max_sources;
+	ret->sources = matcher_sources(matcher);
+	ret->max_sources = config->max_sources;
 	ret->grants = grants_count(grant_loop_grants(manager->grants));
-	ret->doors = manager->config->n_doors;
+	ret->doors = config->n_doors;
 	ret->missed = input_counts->missed;
 	ret->gaps = input_counts->gaps;
 }
@@ -406,17 +232,21 @@ static void manager_join_bus(struct manager *manager)
 /* What a predecessor has left on file. Nobody else has it from here on. */
 static int manager_open_files(struct manager *manager, const struct manager_options *options)
 {
-	int r = manager_open_burnt(manager, options);
+	int r = running_config_new(options->state_directory, &manager->running);
 
-	return r < 0 ? r
-		     : grant_loop_new(manager->event, options->runtime_directory, &manager->grants);
+	if (r == 0)
+		r = grant_loop_new(manager->event, options->runtime_directory, &manager->grants);
+	if (r < 0)
+		return r;
+	manager->admission = admission_new(manager->running, manager->grants, &manager->stats);
+	return manager->admission ? 0 : -ENOMEM;
 }
 
 /* Takes over the grants on file. Those that cannot be read now are tried again later. */
 static void manager_inherit(struct manager *manager)
 {
-	int r = grants_inherit(grant_loop_grants(manager->grants), manager_find_door, manager,
-			       clock_us(CLOCK_BOOTTIME));
+	int r = grants_inherit(grant_loop_grants(manager->grants), running_config_find_door,
+			       manager->running, clock_us(CLOCK_BOOTTIME));
 
 	if (r < 0)
 		log_line(LOG_ERR, "cannot read saved grants, will retry: %s", strerror(-r));
@@ -432,17 +262,20 @@ static int manager_tend(struct manager *manager)
 
 static int manager_follow(struct manager *manager, const struct manager_options *options)
 {
+	const struct config *config = running_config_data(manager->running);
 	int r = tail_new(manager->event,
 			 &(struct tail_options){
 				 .directory = options->runtime_directory,
-				 .reach_us = reach_us(manager->config),
-				 .fn = on_record,
-				 .userdata = manager,
+				 .reach_us = running_config_reach_us(manager->running),
+				 .fn = admission_on_record,
+				 .userdata = manager->admission,
 			 },
 			 &manager->tail);
 
-	return r < 0 ? r
-		     : tail_listen(manager->tail, manager->config->logs, manager->config->n_logs);
+	if (r < 0)
+		return r;
+	admission_set_tail(manager->admission, manager->tail);
+	return tail_listen(manager->tail, config->logs, config->n_logs);
 }
 
 /* The order matters:
@@ -456,7 +289,7 @@ static int manager_follow(struct manager *manager, const struct manager_options 
 static int manager_start(struct manager *manager, const struct manager_options *options)
 {
 	struct config *config = NULL;
-	int r = load_config(options->config_path, &config);
+	int r = running_config_read(options->config_path, &config);
 
 	if (r < 0)
 		return r;
@@ -510,10 +343,9 @@ struct manager *manager_free(struct manager *manager)
 		tail_free(manager->tail);
 		sd_event_source_unref(manager->tending);
 		bus_free(manager->bus);
+		admission_free(manager->admission);
 		grant_loop_free(manager->grants);
-		matcher_free(manager->matcher);
-		burnt_free(manager->burnt);
-		config_free(manager->config);
+		running_config_free(manager->running);
 		notifier_free(manager->notifier);
 		sd_event_unref(manager->event);
 		free(manager);
@@ -530,7 +362,7 @@ static int manager_stop(struct manager *manager)
 	manager->tail = tail_free(manager->tail);
 	/* Nobody can open a door now. */
 	manager->bus = bus_free(manager->bus);
-	if (manager->config->on_stop == ON_STOP_KEEP)
+	if (running_config_data(manager->running)->on_stop == ON_STOP_KEEP)
 		return 0;
 	r = grant_loop_suspend(manager->grants);
 	if (r < 0)
@@ -541,8 +373,10 @@ static int manager_stop(struct manager *manager)
 
 int manager_run(struct manager *manager)
 {
-	log_line(LOG_INFO, "following the journal (%zu doors)", manager->config->n_doors);
-	notifier_say(manager->notifier, "READY=1\nSTATUS=Doors: %zu", manager->config->n_doors);
+	size_t n_doors = running_config_data(manager->running)->n_doors;
+
+	log_line(LOG_INFO, "following the journal (%zu doors)", n_doors);
+	notifier_say(manager->notifier, "READY=1\nSTATUS=Doors: %zu", n_doors);
 	while (!manager->stopping) {
 		int r = sd_event_run(manager->event, UINT64_MAX);
 

@@ -1,4 +1,4 @@
-/* The daemon's heart: carries values from stage to stage, record to probe to match to grant. */
+/* The manager: starts the parts of the daemon in their order, reloads, and stops them. */
 #pragma once
 
 struct manager;

@@ -1,0 +1,159 @@
+#include "daemon/admission.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "config/config.h"
+#include "core/record.h"
+#include "core/visitor.h"
+#include "daemon/full-tables.h"
+#include "daemon/grant-loop.h"
+#include "daemon/refusals.h"
+#include "daemon/running-config.h"
+#include "daemon/stats.h"
+#include "daemon/tail.h"
+#include "grant/grants.h"
+#include "keys/one-time.h"
+#include "match/matcher.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+struct admission {
+	struct running_config *running;
+	struct grant_loop *grants;
+	struct stats *stats;
+	struct tail *tail;
+	const struct record *record; /* the one being matched */
+	bool settled;		     /* it was acted on, and the position is behind it */
+	struct refusals refusals;
+	struct full_tables full_tables;
+};
+
+static const struct door *admission_door(const struct admission *admission, size_t number)
+{
+	return &running_config_data(admission->running)->doors[number];
+}
+
+static void admission_refuse(struct admission *admission, const struct event *event)
+{
+	stats_count(admission->stats, EVENT_REFUSED);
+	refusals_report(&admission->refusals, event);
+}
+
+static void admission_refuse_match(struct admission *admission, const struct match *match,
+				   const char *reason)
+{
+	admission_refuse(admission, &(struct event){
+					    .door = admission_door(admission, match->door)->name,
+					    .user = match->user,
+					    .knock = match->knock,
+					    .source = match->source,
+					    .reason = reason,
+				    });
+}
+
+/* A request that names no door. */
+static void on_stray(void *userdata, const struct matcher_stray *stray)
+{
+	admission_refuse(userdata, &(struct event){
+					   .door = "",
+					   .user = stray->user,
+					   .source = stray->source,
+					   .reason = stray->reason,
+				   });
+}
+
+/* A door whose sequences are used up one after the other. */
+static void admission_warn_if_last(const struct admission *admission, size_t number)
+{
+	const struct one_time *file =
+		matcher_one_time(running_config_matcher(admission->running), number);
+	const struct door *door = admission_door(admission, number);
+
+	if (file && one_time_current(file) == one_time_count(file))
+		log_line(LOG_WARNING,
+			 "door %s: no unused sequence left in %s; the door stays closed",
+			 door->name, door->one_time_sequences);
+}
+
+/* The position is moved behind the record before anything is done about it. */
+static void admission_settle(struct admission *admission)
+{
+	if (!admission->settled)
+		tail_settle(admission->tail);
+	admission->settled = true;
+}
+
+static void on_match(void *userdata, const struct match *match)
+{
+	struct admission *admission = userdata;
+	const struct door *door = admission_door(admission, match->door);
+
+	if (admission->record->past)
+		return;
+	admission->stats->matches++;
+	if (match->problem) {
+		/* Whoever sends an overheard knock again and again must not cause a write each
+		 * time. */
+		admission_refuse_match(admission, match, match->problem);
+		return;
+	}
+	admission_settle(admission);
+	if (tail_age_us(admission->tail, admission->record) >
+	    running_config_data(admission->running)->max_age_us)
+		admission_refuse_match(admission, match, "the knock is older than max_age");
+	else if (!door_allows(door, &match->source))
+		admission_refuse_match(admission, match, "the source is not in allow");
+	else
+		grants_open(
+			grant_loop_grants(admission->grants), door,
+			&(struct visitor){match->source, match->user, match->knock, match->seconds},
+			clock_us(CLOCK_BOOTTIME));
+	admission_warn_if_last(admission, match->door);
+}
+
+void admission_on_record(void *userdata, const struct record *record)
+{
+	struct admission *admission = userdata;
+	struct matcher *matcher = running_config_matcher(admission->running);
+	uint64_t n_probes = matcher_counts(matcher)->probes;
+
+	admission->record = record;
+	admission->settled = false;
+	matcher_feed(matcher, record, on_match, admission);
+	if (matcher_counts(matcher)->probes > n_probes) {
+		admission->stats->last_probe_us = record->realtime_us;
+		if (!record->past)
+			tail_hurry(admission->tail);
+	}
+	full_tables_report(&admission->full_tables, matcher_counts(matcher)->full_tables,
+			   clock_us(CLOCK_MONOTONIC));
+	if (admission->settled)
+		grant_loop_rearm(admission->grants);
+}
+
+struct admission *admission_new(struct running_config *running, struct grant_loop *grants,
+				struct stats *stats)
+{
+	struct admission *admission = calloc(1, sizeof *admission);
+
+	if (!admission)
+		return NULL;
+	admission->running = running;
+	admission->grants = grants;
+	admission->stats = stats;
+	running_config_set_stray(running, on_stray, admission);
+	return admission;
+}
+
+struct admission *admission_free(struct admission *admission)
+{
+	free(admission);
+	return NULL;
+}
+
+void admission_set_tail(struct admission *admission, struct tail *tail)
+{
+	admission->tail = tail;
+}

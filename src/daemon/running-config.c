@@ -1,0 +1,138 @@
+#include "daemon/running-config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/config.h"
+#include "grant/grants.h"
+#include "keys/burnt.h"
+#include "match/checked-config.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+struct running_config {
+	struct config *config;
+	struct matcher *matcher;
+	struct burnt *burnt;
+	matcher_stray_fn on_stray;
+	void *userdata;
+};
+
+DEFINE_CLEANUP(struct running_config *, running_config_free)
+
+int running_config_read(const char *path, struct config **ret)
+{
+	struct complaints complaints;
+	char text[COMPLAINT_LINE_MAX];
+	int r = checked_config_load(path, ret, &complaints);
+
+	for (size_t i = 0; i < complaints.n_items; i++)
+		log_line(complaints.items[i].warning ? LOG_WARNING : LOG_ERR, "%s",
+			 complaint_format(&complaints.items[i], path, text));
+	complaints_done(&complaints);
+	return r;
+}
+
+int running_config_new(const char *state_directory, struct running_config **ret)
+{
+	CLEANUP(cleanup_running_config_free)
+	struct running_config *running = calloc(1, sizeof *running);
+	CLEANUP(cleanup_free) char *directory = NULL;
+	int r;
+
+	if (!running)
+		return -ENOMEM;
+	if (asprintf(&directory, "%s/burnt", state_directory) < 0) {
+		directory = NULL;
+		return -ENOMEM;
+	}
+	r = burnt_new(directory, 0, &running->burnt);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(running);
+	return 0;
+}
+
+struct running_config *running_config_free(struct running_config *running)
+{
+	if (running) {
+		matcher_free(running->matcher);
+		burnt_free(running->burnt);
+		config_free(running->config);
+		free(running);
+	}
+	return NULL;
+}
+
+void running_config_set_stray(struct running_config *running, matcher_stray_fn fn, void *userdata)
+{
+	running->on_stray = fn;
+	running->userdata = userdata;
+	if (running->matcher)
+		matcher_set_stray(running->matcher, fn, userdata);
+}
+
+/* A matcher takes over from the one before. */
+struct handover {
+	const struct matcher *old, *new;
+};
+
+/* A user with another key than before is another user. */
+static bool handover_has_same_key(void *userdata, const char *user)
+{
+	const struct handover *handover = userdata;
+
+	return matcher_knows(handover->new, handover->old, user);
+}
+
+void running_config_replace(struct running_config *running, struct config *config,
+			    struct matcher *matcher, struct grants *grants)
+{
+	struct handover handover = {.old = running->matcher, .new = matcher};
+
+	matcher_set_burnt(matcher, running->burnt);
+	matcher_set_stray(matcher, running->on_stray, running->userdata);
+	burnt_set_skew(running->burnt, (uint32_t)(config->clock_skew_us / US_PER_S));
+	if (running->matcher)
+		grants_expel(grants, handover_has_same_key, &handover, clock_us(CLOCK_BOOTTIME));
+	matcher_free(running->matcher);
+	running->matcher = matcher;
+	config_free(running->config);
+	running->config = config;
+	grants_limit(grants, config->max_open);
+}
+
+const struct config *running_config_data(const struct running_config *running)
+{
+	return running->config;
+}
+
+struct matcher *running_config_matcher(const struct running_config *running)
+{
+	return running->matcher;
+}
+
+const struct door *running_config_find_door(void *userdata, const char *name, const char *user)
+{
+	const struct running_config *running = userdata;
+
+	if (user[0] && !matcher_knows(running->matcher, NULL, user))
+		return NULL;
+	return config_find_door(running->config, name);
+}
+
+/* How much later than the kernel wrote it a record may be stored. */
+#define LAG_US US_PER_S
+
+uint64_t running_config_reach_us(const struct running_config *running)
+{
+	const struct config *config = running->config;
+	uint64_t longest_us = 0;
+
+	for (size_t i = 0; i < config->n_doors; i++)
+		if (config->doors[i].knock.seq_timeout_us > longest_us)
+			longest_us = config->doors[i].knock.seq_timeout_us;
+	return config->max_age_us + longest_us + LAG_US;
+}
