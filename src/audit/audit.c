@@ -7,11 +7,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/timestamp.h"
 
 enum { MESSAGE_MAX = 640, ENTRY_MAX = 2048 };
 
@@ -35,12 +35,11 @@ static const struct {
 /* " until 2026-11-22 21:00:30 UTC", or nothing. */
 static void deadline_format(uint64_t deadline_us, char *text, size_t size)
 {
-	time_t seconds = (time_t)(deadline_us / US_PER_S);
-	struct tm tm;
+	char when[TIMESTAMP_TEXT_MAX];
 
 	text[0] = '\0';
-	if (deadline_us > 0 && gmtime_r(&seconds, &tm))
-		strftime(text, size, " until %Y-%m-%d %H:%M:%S UTC", &tm);
+	if (deadline_us > 0)
+		snprintf(text, size, " until %s", timestamp_format_utc(deadline_us, when));
 }
 
 /* One entry in journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a line for each

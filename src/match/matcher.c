@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "config/config.h"
 #include "core/other-log.h"
@@ -16,6 +15,7 @@
 #include "match/keyed.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/timestamp.h"
 
 enum { NONE = UINT32_MAX };
 
@@ -248,13 +248,12 @@ static void on_match(void *userdata, const struct engine_match *of_engine)
 /* For the administrator: who used the line, and when. */
 static int mark_used(struct stock *stock, const struct record *record)
 {
-	time_t seconds = (time_t)(record->realtime_us / US_PER_S);
-	char remark[100], when[40] = "", source[ADDRESS_TEXT_MAX];
-	struct tm tm;
+	char remark[128], when[TIMESTAMP_TEXT_MAX] = "", source[ADDRESS_TEXT_MAX];
+	bool dated = record->realtime_us > 0;
 
-	if (seconds > 0 && gmtime_r(&seconds, &tm))
-		strftime(when, sizeof when, " %Y-%m-%d %H:%M:%S UTC", &tm);
-	snprintf(remark, sizeof remark, "used%s by %s", when,
+	if (dated)
+		timestamp_format_utc(record->realtime_us, when);
+	snprintf(remark, sizeof remark, "used%s%s by %s", dated ? " " : "", when,
 		 address_format(&stock->match.source, source));
 	return one_time_use(stock->file, remark);
 }

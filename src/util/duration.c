@@ -180,3 +180,15 @@ const char *duration_format(uint64_t us, char text[static DURATION_TEXT_MAX])
 	}
 	return text;
 }
+
+const char *duration_round(uint64_t us, char text[static DURATION_TEXT_MAX])
+{
+	uint64_t grain = US_PER_S;
+
+	us += US_PER_S / 2;
+	if (us >= US_PER_D)
+		grain = US_PER_H;
+	else if (us >= US_PER_H)
+		grain = US_PER_MIN;
+	return duration_format(us - us % grain, text);
+}

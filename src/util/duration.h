@@ -13,3 +13,6 @@ int duration_parse(const char *text, uint64_t *ret_us);
 /* Writes the span in days and smaller units, so that duration_parse() reads it back exactly, and
  * returns `text`. */
 const char *duration_format(uint64_t us, char text[static DURATION_TEXT_MAX]);
+
+/* Writes the span in its two largest units, "2h 3min", seconds rounded, and returns `text`. */
+const char *duration_round(uint64_t us, char text[static DURATION_TEXT_MAX]);

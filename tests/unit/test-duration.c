@@ -121,11 +121,37 @@ static void test_format(void **state)
 	}
 }
 
+static void test_round(void **state)
+{
+	static const struct {
+		uint64_t us;
+		const char *text;
+	} cases[] = {
+		{0, "0s"},
+		{499999, "0s"},
+		{999999, "1s"},
+		{59499999, "59s"},
+		{60000000, "1min"},
+		{61000000, "1min 1s"},
+		{3600000000, "1h"},
+		{3661000000, "1h 1min"},
+		{86399000000, "23h 59min"},
+		{90061000000, "1d 1h"},
+		{UINT64_C(86400000000) * 400, "400d"},
+	};
+	char text[DURATION_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		assert_string_equal(duration_round(cases[i].us, text), cases[i].text);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_round),
 	};
 
 	return cmocka_run_group_tests_name("duration", tests, NULL, NULL);

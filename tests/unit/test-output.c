@@ -1,48 +1,10 @@
-/* What is shown to people and to programs: times, spans, JSON of any bytes. */
+/* What is shown to people and to programs: JSON of any bytes. */
 #include <string.h>
 
 #include "cmocka-all.h"
 
 #include "cli/common/json.h"
 #include "cli/common/output.h"
-
-static void test_spans(void **state)
-{
-	static const struct {
-		uint64_t us;
-		const char *text;
-	} cases[] = {
-		{0, "0s"},
-		{499999, "0s"},
-		{999999, "1s"},
-		{59499999, "59s"},
-		{60000000, "1min"},
-		{61000000, "1min 1s"},
-		{3600000000, "1h"},
-		{3661000000, "1h 1min"},
-		{86399000000, "23h 59min"},
-		{90061000000, "1d 1h"},
-		{UINT64_C(86400000000) * 400, "400d"},
-	};
-	char text[TIME_TEXT_MAX];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-		assert_string_equal(output_span(cases[i].us, text), cases[i].text);
-}
-
-static void test_times(void **state)
-{
-	char text[TIME_TEXT_MAX];
-
-	(void)state;
-	assert_string_equal(output_time_iso(UINT64_C(1795384800000042), text),
-			    "2026-11-22T22:00:00.000042Z");
-	assert_string_equal(output_time(0, text), "-");
-	assert_int_equal(strlen(output_time(UINT64_C(1795384800000042), text)), 19);
-	/* Far beyond what a year can be. */
-	assert_non_null(output_time_iso(UINT64_MAX, text));
-}
 
 static void check_text(const char *given, const char *expected)
 {
@@ -87,8 +49,6 @@ static void test_what_is_missing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spans),
-		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_text_of_any_bytes),
 		cmocka_unit_test(test_what_is_missing),
 	};

@@ -1,4 +1,4 @@
-#include "cli/common/timestamp.h"
+#include "util/timestamp.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -71,7 +71,7 @@ static void test_parse(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t us = 0;
-		int r = when_parse(cases[i].text, NOW_S * S, &us);
+		int r = timestamp_parse(cases[i].text, NOW_S * S, &us);
 
 		if (r != cases[i].result || us != cases[i].s * S)
 			fail_msg("\"%s\": %d, %" PRIu64 " us", cases[i].text, r, us);
@@ -84,10 +84,26 @@ static void test_yesterday(void **state)
 	uint64_t us;
 
 	(void)state;
-	assert_int_equal(when_parse("yesterday", UINT64_C(1772323200) * S, &us), 0);
+	assert_int_equal(timestamp_parse("yesterday", UINT64_C(1772323200) * S, &us), 0);
 	assert_true(us == UINT64_C(1772233200) * S);
-	assert_int_equal(when_parse("yesterday", UINT64_C(1793001600) * S, &us), 0);
+	assert_int_equal(timestamp_parse("yesterday", UINT64_C(1793001600) * S, &us), 0);
 	assert_true(us == UINT64_C(1792879200) * S);
+}
+
+static void test_format(void **state)
+{
+	char text[TIMESTAMP_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(timestamp_format((THEN_S + 30) * S, text), "2026-11-22 21:00:30");
+	assert_string_equal(timestamp_format_utc((THEN_S + 30) * S, text),
+			    "2026-11-22 20:00:30 UTC");
+	assert_string_equal(timestamp_format_iso((THEN_S + 30) * S + 42, text),
+			    "2026-11-22T20:00:30.000042Z");
+	assert_string_equal(timestamp_format(0, text), "-");
+	assert_string_equal(timestamp_format_iso(0, text), "1970-01-01T00:00:00.000000Z");
+	/* Far beyond what a year can be. */
+	assert_non_null(timestamp_format_iso(UINT64_MAX, text));
 }
 
 int main(void)
@@ -95,9 +111,10 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_yesterday),
+		cmocka_unit_test(test_format),
 	};
 
 	setenv("TZ", berlin, 1);
 	tzset();
-	return cmocka_run_group_tests_name("when", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("timestamp", tests, NULL, NULL);
 }

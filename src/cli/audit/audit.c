@@ -15,12 +15,14 @@
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
-#include "cli/common/timestamp.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/address.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/duration.h"
 #include "util/file.h"
+#include "util/timestamp.h"
 
 DEFINE_CLEANUP(struct table *, table_free)
 
@@ -81,18 +83,18 @@ static enum status audit_print_json(const struct audit_log *log, const struct au
 static int audit_add_row(struct table *table, const struct visit *visit,
 			 const struct audit_query *query)
 {
-	char opened[TIME_TEXT_MAX] = "before", closed[TIME_TEXT_MAX] = "open",
-	     length[TIME_TEXT_MAX];
+	char opened[TIMESTAMP_TEXT_MAX] = "before", closed[TIMESTAMP_TEXT_MAX] = "open",
+	     length[DURATION_TEXT_MAX];
 	char note[64] = "";
 	enum colour colour = COLOUR_NONE;
 
 	length[0] = '\0';
 	if (visit->opened_us > 0)
-		output_time(visit->opened_us, opened);
+		timestamp_format(visit->opened_us, opened);
 	if (visit->closed_us > 0)
-		output_time(visit->closed_us, closed);
+		timestamp_format(visit->closed_us, closed);
 	if (has_length(visit))
-		output_span(visit_length_us(visit, query), length);
+		duration_round(visit_length_us(visit, query), length);
 	if (visit->state == VISIT_REFUSED) {
 		snprintf(opened, sizeof opened, "%s", closed);
 		snprintf(closed, sizeof closed, "refused");
@@ -330,7 +332,9 @@ static enum status audit_run(int argc, char *argv[])
 		{0},
 	};
 	struct audit_options options = {
-		.query = {.trust = default_trust, .until_us = UINT64_MAX, .now_us = when_now_us()},
+		.query = {.trust = default_trust,
+			  .until_us = UINT64_MAX,
+			  .now_us = clock_us(CLOCK_REALTIME)},
 		.config = KNOCKTAIL_CONF,
 	};
 	int c;

@@ -10,6 +10,7 @@
 #include "cli/audit/probe-histogram.h"
 #include "cli/common/output.h"
 #include "util/cleanup.h"
+#include "util/timestamp.h"
 
 #define US_PER_S UINT64_C(1000000)
 
@@ -214,7 +215,7 @@ static void draw_lane_names(const struct chart *chart)
 /* What a browser shows when one points at it. */
 static void draw_title(const struct chart *chart, const struct visit *visit)
 {
-	char text[TIME_TEXT_MAX];
+	char text[TIMESTAMP_TEXT_MAX];
 
 	fputs("<title>", chart->file);
 	html_text(chart->file, visit->door);
@@ -222,11 +223,11 @@ static void draw_title(const struct chart *chart, const struct visit *visit)
 	html_text(chart->file, visit->source);
 	fprintf(chart->file, "&#10;%s",
 		visit->state == VISIT_REFUSED || visit->opened_us > 0
-			? output_time(visit->first_us, text)
+			? timestamp_format(visit->first_us, text)
 			: "from before");
 	if (visit->state != VISIT_REFUSED)
 		fprintf(chart->file, " to %s",
-			visit->closed_us > 0 ? output_time(visit->closed_us, text) : "now");
+			visit->closed_us > 0 ? timestamp_format(visit->closed_us, text) : "now");
 	if (*visit->user) {
 		fputs("&#10;", chart->file);
 		html_text(chart->file, visit->user);
@@ -298,7 +299,7 @@ static void draw_histogram(const struct chart *chart, const struct probe_histogr
 		double height = (double)histogram->bins[i] / (double)most * PRESSURE;
 		uint64_t at_us = chart->start_us +
 				 (chart->end_us - chart->start_us) / PROBE_HISTOGRAM_BINS * i;
-		char when[TIME_TEXT_MAX];
+		char when[TIMESTAMP_TEXT_MAX];
 
 		if (histogram->bins[i] == 0)
 			continue;
@@ -307,7 +308,7 @@ static void draw_histogram(const struct chart *chart, const struct probe_histogr
 			"<rect class='probes' x='%.1f' y='%.1f' width='%.1f' height='%.1f' rx='1'>"
 			"<title>%" PRIu64 " probes&#10;from %s</title></rect>\n",
 			chart->left + (double)i * width, top + PRESSURE - height, width - 1.5,
-			height, histogram->bins[i], output_time(at_us, when));
+			height, histogram->bins[i], timestamp_format(at_us, when));
 	}
 }
 

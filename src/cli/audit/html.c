@@ -11,6 +11,8 @@
 #include "cli/audit/log.h"
 #include "cli/audit/probe-histogram.h"
 #include "cli/common/output.h"
+#include "util/duration.h"
+#include "util/timestamp.h"
 
 enum { ROWS_MAX = 5000, PORTS_SHOWN = 12 };
 
@@ -154,24 +156,24 @@ static void write_legend(FILE *file, const struct probe_histogram *histogram)
 static void write_visit(FILE *file, const struct visit *visit, const struct audit_query *query,
 			bool hosts)
 {
-	char text[TIME_TEXT_MAX], note[64] = "";
+	char text[TIMESTAMP_TEXT_MAX], length[DURATION_TEXT_MAX], note[64] = "";
 	bool refused = visit->state == VISIT_REFUSED;
 
 	fputs("<tr>", file);
 	put_cell(file, NULL,
-		 refused	    ? output_time(visit->closed_us, text)
-		 : visit->opened_us ? output_time(visit->opened_us, text)
+		 refused	    ? timestamp_format(visit->closed_us, text)
+		 : visit->opened_us ? timestamp_format(visit->opened_us, text)
 				    : "before");
 	if (refused)
 		put_cell(file, "refused", "refused");
 	else if (visit->state == VISIT_OPEN)
 		put_cell(file, visit->unclosed ? "unclosed" : "open", "open");
 	else
-		put_cell(file, NULL, output_time(visit->closed_us, text));
+		put_cell(file, NULL, timestamp_format(visit->closed_us, text));
 	if (refused || visit->opened_us == 0)
 		put_cell(file, "right", "");
 	else
-		put_cell(file, "right", output_span(visit_length_us(visit, query), text));
+		put_cell(file, "right", duration_round(visit_length_us(visit, query), length));
 	if (hosts)
 		put_cell(file, NULL, visit->host);
 	put_cell(file, NULL, visit->door);
@@ -238,7 +240,7 @@ void audit_html(FILE *file, const struct audit_log *log, const struct audit_quer
 	uint64_t end_us = query->now_us < query->until_us ? query->now_us : query->until_us;
 	uint64_t start_us = query->since_us;
 	struct totals totals = count_visits(log);
-	char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
+	char from[TIMESTAMP_TEXT_MAX], to[TIMESTAMP_TEXT_MAX];
 
 	if (start_us == 0 && log->n_visits > 0)
 		start_us = log->visits[0].first_us;
@@ -252,7 +254,8 @@ void audit_html(FILE *file, const struct audit_log *log, const struct audit_quer
 		html_text(file, log->visits[0].host);
 		fputs(", ", file);
 	}
-	fprintf(file, "%s to %s</p>\n", output_time(start_us, from), output_time(end_us, to));
+	fprintf(file, "%s to %s</p>\n", timestamp_format(start_us, from),
+		timestamp_format(end_us, to));
 	write_tiles(file, &totals, histogram);
 	if (log->n_visits > 0 || (histogram && histogram->n_probes > 0)) {
 		fputs("<section class='card'><h2>Timeline</h2><div class='scroll'>\n", file);

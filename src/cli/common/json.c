@@ -5,6 +5,7 @@
 
 #include "cli/common/output.h"
 #include "util/cleanup.h"
+#include "util/timestamp.h"
 #include "util/utf8.h"
 
 void json_put(struct json_object *object, const char *name, struct json_object *value)
@@ -35,9 +36,10 @@ void json_put_number(struct json_object *object, const char *name, uint64_t numb
 
 void json_put_time(struct json_object *object, const char *name, uint64_t realtime_us)
 {
-	char text[TIME_TEXT_MAX];
+	char text[TIMESTAMP_TEXT_MAX];
 
-	json_put_text(object, name, realtime_us > 0 ? output_time_iso(realtime_us, text) : NULL);
+	json_put_text(object, name,
+		      realtime_us > 0 ? timestamp_format_iso(realtime_us, text) : NULL);
 }
 
 void json_print(struct json_object *document)

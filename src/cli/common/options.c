@@ -3,16 +3,17 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cli/common/timestamp.h"
 #include "cli/verb.h"
+#include "util/clock.h"
 #include "util/duration.h"
+#include "util/timestamp.h"
 
 #define SPAN_MIN_US UINT64_C(1000000)
 #define SPAN_MAX_US UINT64_C(3600000000)
 
 int option_time(const struct verb *verb, const char *text, uint64_t *ret_us)
 {
-	if (when_parse(text, when_now_us(), ret_us) == 0)
+	if (timestamp_parse(text, clock_us(CLOCK_REALTIME), ret_us) == 0)
 		return 0;
 	fprintf(stderr,
 		"knocktail %s: invalid time '%s' (examples: \"2026-11-22 21:00\", yesterday, @1700000000, -2h)\n",

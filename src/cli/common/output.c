@@ -1,10 +1,8 @@
 #include "cli/common/output.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/verb.h"
@@ -40,52 +38,6 @@ const char *output_colour(enum colour colour)
 	if ((no_color && *no_color) || !output_is_terminal(stdout))
 		return "";
 	return sequences[colour];
-}
-
-const char *output_time(uint64_t realtime_us, char text[static TIME_TEXT_MAX])
-{
-	time_t seconds = (time_t)(realtime_us / 1000000);
-	struct tm tm;
-
-	if (realtime_us == 0 || !localtime_r(&seconds, &tm) ||
-	    strftime(text, TIME_TEXT_MAX, "%Y-%m-%d %H:%M:%S", &tm) == 0)
-		snprintf(text, TIME_TEXT_MAX, "-");
-	return text;
-}
-
-const char *output_time_iso(uint64_t realtime_us, char text[static TIME_TEXT_MAX])
-{
-	time_t seconds = (time_t)(realtime_us / 1000000);
-	struct tm tm;
-	size_t n;
-
-	if (!gmtime_r(&seconds, &tm) ||
-	    (n = strftime(text, TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm)) == 0)
-		snprintf(text, TIME_TEXT_MAX, "-");
-	else
-		snprintf(text + n, TIME_TEXT_MAX - n, ".%06" PRIu64 "Z", realtime_us % 1000000);
-	return text;
-}
-
-const char *output_span(uint64_t us, char text[static TIME_TEXT_MAX])
-{
-	static const struct {
-		const char *name;
-		uint64_t seconds;
-	} units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
-	uint64_t left = (us + 500000) / 1000000;
-	size_t i = 0;
-
-	while (i < 3 && left < units[i].seconds)
-		i++;
-	if (i == 3 || left % units[i].seconds / units[i + 1].seconds == 0)
-		snprintf(text, TIME_TEXT_MAX, "%" PRIu64 "%s", left / units[i].seconds,
-			 units[i].name);
-	else
-		snprintf(text, TIME_TEXT_MAX, "%" PRIu64 "%s %" PRIu64 "%s",
-			 left / units[i].seconds, units[i].name,
-			 left % units[i].seconds / units[i + 1].seconds, units[i + 1].name);
-	return text;
 }
 
 struct row {

@@ -8,8 +8,6 @@
 
 struct verb;
 
-enum { TIME_TEXT_MAX = 40 };
-
 /* Parses the argument of -o: "text" or "json". 0; -EINVAL, after a complaint. */
 int output_parse(const struct verb *verb, const char *text, bool *ret_json);
 
@@ -21,15 +19,6 @@ enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_GOOD, COLOUR_BAD, COL
 /* What begins a colour on standard output, and COLOUR_NONE ends it: "" where there are to be none
  * (no terminal, or NO_COLOR is set; see no-color.org). */
 const char *output_colour(enum colour colour);
-
-/* Writes the local time "2026-11-22 21:00:30" of the wall clock, or "-" if it is 0. */
-const char *output_time(uint64_t realtime_us, char text[static TIME_TEXT_MAX]);
-
-/* The same as ISO 8601 in UTC, "2026-11-22T21:00:30.123456Z". */
-const char *output_time_iso(uint64_t realtime_us, char text[static TIME_TEXT_MAX]);
-
-/* Writes a span in its two largest units, "2h 3min"; seconds are rounded. */
-const char *output_span(uint64_t us, char text[static TIME_TEXT_MAX]);
 
 /* Rows of cells: aligned under a headline on a terminal, divided by tabs elsewhere. */
 struct table;

@@ -7,10 +7,11 @@
 
 #include "cli/common/json.h"
 #include "cli/common/output.h"
-#include "cli/common/timestamp.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/timestamp.h"
 
 DEFINE_CLEANUP(struct table *, table_free)
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
@@ -45,7 +46,7 @@ static enum status add_object(struct list *list, const struct open_door *door)
 
 static enum status list_add_row(struct list *list, const struct open_door *door)
 {
-	char until[TIME_TEXT_MAX], left[32];
+	char until[TIMESTAMP_TEXT_MAX], left[32];
 
 	snprintf(left, sizeof left, "%" PRIu64 "s", seconds_left(list, door));
 	return table_add(list->table, strcmp(door->state, "open") == 0 ? COLOUR_NONE : COLOUR_BAD,
@@ -53,7 +54,7 @@ static enum status list_add_row(struct list *list, const struct open_door *door)
 				 door->door,
 				 door->source,
 				 door->user,
-				 output_time(door->deadline_us, until),
+				 timestamp_format(door->deadline_us, until),
 				 left,
 				 door->state,
 			 }) < 0
@@ -99,7 +100,7 @@ static enum status list_open(sd_bus *bus, const char *door, bool json)
 	CLEANUP(cleanup_table_free) struct table *table = table_new(6, headline);
 	struct list list = {
 		.door = door,
-		.now_us = when_now_us(),
+		.now_us = clock_us(CLOCK_REALTIME),
 		.table = table,
 		.array = json ? json_object_new_array() : NULL,
 	};

@@ -10,18 +10,19 @@
 #include "cli/verb.h"
 #include "util/cleanup.h"
 #include "util/duration.h"
+#include "util/timestamp.h"
 
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
 DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
 
 static void open_print(const char *door, const char *source, uint64_t deadline_us, bool json)
 {
-	char until[TIME_TEXT_MAX];
+	char until[TIMESTAMP_TEXT_MAX];
 	struct json_object *document;
 
 	if (!json) {
 		printf("door %s is open for %s until %s\n", door, source,
-		       output_time(deadline_us, until));
+		       timestamp_format(deadline_us, until));
 		return;
 	}
 	document = json_object_new_object();

@@ -8,10 +8,12 @@
 
 #include "cli/common/json.h"
 #include "cli/common/output.h"
-#include "cli/common/timestamp.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/duration.h"
+#include "util/timestamp.h"
 
 DEFINE_CLEANUP(struct table *, table_free)
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
@@ -85,16 +87,16 @@ static enum status report_keep(void *userdata, const char *name, uint64_t value)
 /* The text of one value: a time with how long ago that was, or the number. */
 static void format_value(const char *name, uint64_t value, char *text, size_t size)
 {
-	uint64_t now_us = when_now_us();
-	char when[TIME_TEXT_MAX], span[TIME_TEXT_MAX];
+	uint64_t now_us = clock_us(CLOCK_REALTIME);
+	char when[TIMESTAMP_TEXT_MAX], span[DURATION_TEXT_MAX];
 
 	if (!is_time(name))
 		snprintf(text, size, "%" PRIu64, value);
 	else if (value > 0 && value <= now_us)
-		snprintf(text, size, "%s (%s ago)", output_time(value, when),
-			 output_span(now_us - value, span));
+		snprintf(text, size, "%s (%s ago)", timestamp_format(value, when),
+			 duration_round(now_us - value, span));
 	else
-		snprintf(text, size, "%s", output_time(value, when));
+		snprintf(text, size, "%s", timestamp_format(value, when));
 }
 
 static enum status report_print(const struct status_report *report)

@@ -5,14 +5,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/common/config.h"
 #include "cli/common/journal-files.h"
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
-#include "cli/common/timestamp.h"
 #include "cli/replay/batches.h"
 #include "cli/replay/tally.h"
 #include "cli/verb.h"
@@ -20,6 +18,8 @@
 #include "core/record.h"
 #include "input/input.h"
 #include "match/matcher.h"
+#include "util/clock.h"
+#include "util/timestamp.h"
 
 struct replay_options {
 	const char *config, *directory, *file, *text;
@@ -37,16 +37,13 @@ struct replay {
 };
 
 /* The wall clock's time of the record; the kernel's since boot if the record has no date. */
-static void format_time(const struct record *record, char *text, size_t size)
+static void format_time(const struct record *record, char text[static TIMESTAMP_TEXT_MAX])
 {
-	time_t seconds = (time_t)(record->realtime_us / 1000000);
-	struct tm tm;
-
-	if (record->realtime_us > 0 && localtime_r(&seconds, &tm))
-		strftime(text, size, "%Y-%m-%d %H:%M:%S", &tm);
+	if (record->realtime_us > 0)
+		timestamp_format(record->realtime_us, text);
 	else
-		snprintf(text, size, "[%12" PRIu64 ".%06" PRIu64 "]", record->kernel_us / 1000000,
-			 record->kernel_us % 1000000);
+		snprintf(text, TIMESTAMP_TEXT_MAX, "[%12" PRIu64 ".%06" PRIu64 "]",
+			 record->kernel_us / US_PER_S, record->kernel_us % US_PER_S);
 }
 
 static void replay_put_knock(struct replay *replay, const char *door, const char *source,
@@ -67,14 +64,14 @@ static void replay_put_knock(struct replay *replay, const char *door, const char
 static void tell_knock(struct replay *replay, const char *door, const struct address *from,
 		       const char *user, const char *problem)
 {
-	char when[40], source[ADDRESS_TEXT_MAX];
+	char when[TIMESTAMP_TEXT_MAX], source[ADDRESS_TEXT_MAX];
 
 	address_format(from, source);
 	if (replay->knocks) {
 		replay_put_knock(replay, door, source, user, problem);
 		return;
 	}
-	format_time(matcher_record(replay->matcher), when, sizeof when);
+	format_time(matcher_record(replay->matcher), when);
 	printf("%s  %s%s  %s", when, door ? "door " : "no door", door ? door : "", source);
 	if (user)
 		printf(" (%s)", user);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/duration.h"
+
 static const char begin[] = "elements = { ";
 static const char expires[] = " expires ";
 
@@ -38,30 +40,16 @@ static const char *end_of_element(const char *text)
 /* "1m59s984ms"; *end is what comes after it. */
 static uint64_t nft_read_span(const char *text, const char **end)
 {
-	static const struct {
-		const char *name;
-		uint64_t us;
-	} units[] = {{"ms", 1000},
-		     {"s", 1000000},
-		     {"m", 60000000},
-		     {"h", 3600000000},
-		     {"d", 86400000000}};
+	size_t length = strspn(text, "0123456789dhms");
+	char span[DURATION_TEXT_MAX];
 	uint64_t us = 0;
 
-	while (*text >= '0' && *text <= '9') {
-		char *rest;
-		uint64_t number = strtoull(text, &rest, 10);
-		size_t i = 0;
-
-		while (i < sizeof units / sizeof units[0] &&
-		       strncmp(rest, units[i].name, strlen(units[i].name)) != 0)
-			i++;
-		if (i == sizeof units / sizeof units[0])
-			break;
-		us += number * units[i].us;
-		text = rest + strlen(units[i].name);
+	*end = text + length;
+	if (length < sizeof span) {
+		memcpy(span, text, length);
+		span[length] = '\0';
+		duration_parse(span, &us);
 	}
-	*end = text;
 	return us;
 }
 

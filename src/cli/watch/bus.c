@@ -8,8 +8,9 @@
 #include <time.h>
 
 #include "bus-names.h"
-#include "cli/common/timestamp.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/timestamp.h"
 
 /* How soon to look for a bus that has gone. */
 #define AGAIN_US UINT64_C(1000000)
@@ -28,7 +29,8 @@ DEFINE_CLEANUP(struct watch_bus *, watch_bus_free)
 static void watch_bus_report(struct watch_bus *bus, enum watch_change change, const char *door,
 			     const char *source, const char *user, uint64_t deadline_us)
 {
-	struct watch_door told = {.opened_us = when_now_us(), .deadline_us = deadline_us};
+	struct watch_door told = {.opened_us = clock_us(CLOCK_REALTIME),
+				  .deadline_us = deadline_us};
 
 	snprintf(told.door, sizeof told.door, "%s", door);
 	snprintf(told.source, sizeof told.source, "%s", source);

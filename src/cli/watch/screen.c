@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include "cli/common/output.h"
+#include "util/clock.h"
+#include "util/duration.h"
+#include "util/timestamp.h"
 
 /* The alternate screen without a cursor, and back (ECMA-48 and xterm's control sequences). */
 static const char enter[] = "\033[?1049h\033[?25l";
@@ -109,12 +112,13 @@ static void draw_doors(struct drawing *drawing, const struct watch_model *model,
 	for (i = 0; i < model->n_doors && i < room; i++) {
 		const struct watch_door *door = &model->doors[i];
 		uint64_t left_us = door->deadline_us > now_us ? door->deadline_us - now_us : 0;
-		char left[TIME_TEXT_MAX], bar[24];
+		char left[DURATION_TEXT_MAX], bar[24];
 
 		fill_bar(bar, 20, left_us, door->deadline_us - door->opened_us);
 		draw_line(drawing, left_us < 5000000 ? COLOUR_NOTE : COLOUR_GOOD,
 			  "  %-16s %-40s %-12s %10s %s", door->door, door->source, door->user,
-			  output_span((left_us + 999999) / 1000000 * 1000000, left), bar);
+			  duration_round((left_us + US_PER_S - 1) / US_PER_S * US_PER_S, left),
+			  bar);
 	}
 	if (i < model->n_doors + model->n_doors_left_out)
 		draw_line(drawing, COLOUR_DIM, "  and %zu more",
@@ -131,14 +135,14 @@ static void draw_knocks(struct drawing *drawing, const struct watch_model *model
 	for (size_t i = 0; i < WATCH_KNOCKS && room > 0; i++) {
 		const struct watch_knock *knock = &model->knocks[i];
 		uint64_t ago_us = now_us > knock->at_us ? now_us - knock->at_us : 0;
-		char source[ADDRESS_TEXT_MAX], ago[TIME_TEXT_MAX], steps[40];
+		char source[ADDRESS_TEXT_MAX], ago[DURATION_TEXT_MAX], steps[40];
 
 		if (knock->at_us == 0)
 			continue;
 		snprintf(steps, sizeof steps, "%u/%u", knock->n_steps, knock->n_needed);
 		draw_line(drawing, knock->n_steps == knock->n_needed ? COLOUR_GOOD : COLOUR_NOTE,
 			  "  %-40s %-16s %7s %12s ago", address_format(&knock->source, source),
-			  knock->door, steps, output_span(ago_us, ago));
+			  knock->door, steps, duration_round(ago_us, ago));
 		room--;
 	}
 }
@@ -150,7 +154,7 @@ static void draw_probes(struct drawing *drawing, const struct watch_model *model
 	draw_line(drawing, COLOUR_BOLD, "Probes: %" PRIu64, model->n_probes);
 	for (size_t i = 0; drawing->row < drawing->rows && (probe = watch_probe_at(model, i));
 	     i++) {
-		char source[ADDRESS_TEXT_MAX], when[TIME_TEXT_MAX], steps[64] = "", port[16];
+		char source[ADDRESS_TEXT_MAX], when[TIMESTAMP_TEXT_MAX], steps[64] = "", port[16];
 
 		if (*probe->door)
 			snprintf(steps, sizeof steps, "%s %u/%u", probe->door, probe->n_steps,
@@ -158,7 +162,7 @@ static void draw_probes(struct drawing *drawing, const struct watch_model *model
 		snprintf(port, sizeof port, "%u/%s", probe->port,
 			 probe->protocol == IPPROTO_UDP ? "udp" : "tcp");
 		draw_line(drawing, *probe->door ? COLOUR_NONE : COLOUR_DIM, "  %s  %-40s %-10s %s",
-			  output_time(probe->realtime_us, when) + strlen("2026-11-22 "),
+			  timestamp_format(probe->realtime_us, when) + strlen("2026-11-22 "),
 			  address_format(&probe->source, source), port, steps);
 	}
 }
@@ -166,12 +170,12 @@ static void draw_probes(struct drawing *drawing, const struct watch_model *model
 void screen_draw(const struct watch_model *model, uint64_t now_us)
 {
 	struct drawing drawing;
-	char now[TIME_TEXT_MAX];
+	char now[TIMESTAMP_TEXT_MAX];
 
 	drawing_measure(&drawing);
 	fputs(home, stdout);
 	draw_line(&drawing, COLOUR_BOLD, "knocktail watch   %s   q: quit",
-		  output_time(now_us, now));
+		  timestamp_format(now_us, now));
 	draw_line(&drawing, COLOUR_NONE, "%s", "");
 	draw_doors(&drawing, model, now_us);
 	draw_line(&drawing, COLOUR_NONE, "%s", "");

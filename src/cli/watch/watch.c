@@ -15,7 +15,6 @@
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
-#include "cli/common/timestamp.h"
 #include "cli/verb.h"
 #include "cli/watch/bus.h"
 #include "cli/watch/model.h"
@@ -26,6 +25,8 @@
 #include "input/input.h"
 #include "match/matcher.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/timestamp.h"
 
 /* How often to look into the journal, how many records at a time, and how often to draw. */
 #define LOOK_US UINT64_C(25000)
@@ -64,12 +65,12 @@ static const char *protocol_name(const struct watch_probe *probe)
 
 static void print_probe(const struct watch *watch, const struct watch_probe *probe)
 {
-	char source[ADDRESS_TEXT_MAX], when[TIME_TEXT_MAX];
+	char source[ADDRESS_TEXT_MAX], when[TIMESTAMP_TEXT_MAX];
 	struct json_object *object;
 
 	address_format(&probe->source, source);
 	if (watch->form == FORM_LINES) {
-		printf("%s\tprobe\t%s\t%u/%s", output_time(probe->realtime_us, when), source,
+		printf("%s\tprobe\t%s\t%u/%s", timestamp_format(probe->realtime_us, when), source,
 		       probe->port, protocol_name(probe));
 		if (*probe->door)
 			printf("\t%s %u/%u", probe->door, probe->n_steps, probe->n_needed);
@@ -98,20 +99,21 @@ static const char *const change_names[] = {
 static void print_change(const struct watch *watch, enum watch_change change,
 			 const struct watch_door *door)
 {
-	char when[TIME_TEXT_MAX], until[TIME_TEXT_MAX];
+	char when[TIMESTAMP_TEXT_MAX], until[TIMESTAMP_TEXT_MAX];
 	struct json_object *object;
 
 	if (watch->form == FORM_LINES) {
-		printf("%s\t%s", output_time(when_now_us(), when), change_names[change]);
+		printf("%s\t%s", timestamp_format(clock_us(CLOCK_REALTIME), when),
+		       change_names[change]);
 		if (door)
 			printf("\t%s\t%s", door->source, door->door);
 		if (door && door->deadline_us > 0)
-			printf("\tuntil %s", output_time(door->deadline_us, until));
+			printf("\tuntil %s", timestamp_format(door->deadline_us, until));
 		putchar('\n');
 		return;
 	}
 	object = json_object_new_object();
-	json_put_time(object, "time", when_now_us());
+	json_put_time(object, "time", clock_us(CLOCK_REALTIME));
 	json_put_text(object, "event", change_names[change]);
 	if (door) {
 		json_put_text(object, "door", door->door);
@@ -217,7 +219,7 @@ static int on_look(sd_event_source *timer, uint64_t time_us, void *userdata)
 static int on_draw(sd_event_source *timer, uint64_t time_us, void *userdata)
 {
 	struct watch *watch = userdata;
-	uint64_t now_us = when_now_us();
+	uint64_t now_us = clock_us(CLOCK_REALTIME);
 
 	(void)time_us;
 	watch_expire(&watch->model, now_us - KNOCK_US);
@@ -248,7 +250,7 @@ static int on_resize(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	(void)source;
 	(void)info;
-	screen_draw(&watch->model, when_now_us());
+	screen_draw(&watch->model, clock_us(CLOCK_REALTIME));
 	return 0;
 }
 

@@ -6,27 +6,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "firewall/iptables/batch.h"
 #include "firewall/passage.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/timestamp.h"
 
 char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s)
 {
-	char *text = NULL, until[32];
+	char *text = NULL, until[TIMESTAMP_TEXT_MAX];
 	size_t size;
 	FILE *file = open_memstream(&text, &size);
-	time_t deadline = (time_t)deadline_s;
-	struct tm utc;
 
 	if (!file)
 		return NULL;
-	gmtime_r(&deadline, &utc);
-	strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%S", &utc);
+	timestamp_format_iso(deadline_s * US_PER_S, until);
 	for (char **ports = passage->ports; *ports; ports++)
 		fprintf(file,
-			"-A %s -s %s -p %.3s -m multiport --dports %s -m time --datestop %s "
+			"-A %s -s %s -p %.3s -m multiport --dports %s -m time --datestop %.19s "
 			"-m comment --comment \"%s:%" PRIu64 "\" -j ACCEPT\n",
 			passage->chain, passage->element, *ports, *ports + 4, until,
 			passage->comment, deadline_s);

@@ -1,7 +1,9 @@
-#include "cli/common/timestamp.h"
+#include "util/timestamp.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -9,7 +11,42 @@
 #include "util/duration.h"
 #include "util/number.h"
 
-#define US_PER_S UINT64_C(1000000)
+static struct tm utc_time(uint64_t realtime_us)
+{
+	time_t seconds = (time_t)(realtime_us / US_PER_S);
+	struct tm tm = {0};
+
+	gmtime_r(&seconds, &tm);
+	return tm;
+}
+
+const char *timestamp_format(uint64_t realtime_us, char text[static TIMESTAMP_TEXT_MAX])
+{
+	time_t seconds = (time_t)(realtime_us / US_PER_S);
+	struct tm tm;
+
+	if (realtime_us == 0 || !localtime_r(&seconds, &tm) ||
+	    strftime(text, TIMESTAMP_TEXT_MAX, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		memcpy(text, "-", sizeof "-");
+	return text;
+}
+
+const char *timestamp_format_utc(uint64_t realtime_us, char text[static TIMESTAMP_TEXT_MAX])
+{
+	struct tm tm = utc_time(realtime_us);
+
+	strftime(text, TIMESTAMP_TEXT_MAX, "%Y-%m-%d %H:%M:%S UTC", &tm);
+	return text;
+}
+
+const char *timestamp_format_iso(uint64_t realtime_us, char text[static TIMESTAMP_TEXT_MAX])
+{
+	struct tm tm = utc_time(realtime_us);
+	size_t n = strftime(text, TIMESTAMP_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	snprintf(text + n, TIMESTAMP_TEXT_MAX - n, ".%06" PRIu64 "Z", realtime_us % US_PER_S);
+	return text;
+}
 
 static bool parse_as(const char *text, const char *format, struct tm *tm)
 {
@@ -86,7 +123,7 @@ static int parse_ago(const char *text, uint64_t now_us, uint64_t *ret_us)
 	return 0;
 }
 
-int when_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
+int timestamp_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
 {
 	if (strcmp(text, "now") == 0) {
 		*ret_us = now_us;
@@ -102,9 +139,4 @@ int when_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
 	if (*text == '-')
 		return parse_ago(text + 1, now_us, ret_us);
 	return parse_date(text, now_us, ret_us);
-}
-
-uint64_t when_now_us(void)
-{
-	return clock_us(CLOCK_REALTIME);
 }
