@@ -13,8 +13,8 @@
 
 #include "input/input.h"
 #include "util/cleanup.h"
-#include "util/file.h"
 #include "util/number.h"
+#include "util/replace.h"
 #include "util/state-file.h"
 
 static const char name[] = "position";

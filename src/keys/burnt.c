@@ -12,6 +12,7 @@
 #include "keys/burnt-file.h"
 #include "util/cleanup.h"
 #include "util/file.h"
+#include "util/replace.h"
 
 /* How far beyond clock_skew a knock may be ahead of our clock that is burnt. */
 enum { AHEAD_S = 6 * TOKEN_STEP_S };

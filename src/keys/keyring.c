@@ -15,6 +15,7 @@
 #include "core/secret.h"
 #include "keys/machine.h"
 #include "util/cleanup.h"
+#include "util/file.h"
 
 DEFINE_CLEANUP(struct keyring *, keyring_free)
 
@@ -106,19 +107,14 @@ static int check_key_file(const struct keyring_loading *loading, const char *fil
 
 int keyring_read_file(int fd, char ret_realm[static REALM_MAX + 1], struct secret *ret_base)
 {
-	char text[KEY_LINE_MAX + 2]; /* a newline, and one to tell that it is too long */
-	size_t size = 0;
-	ssize_t n;
-	int r = 0;
+	char text[KEY_LINE_MAX + 1]; /* and a newline */
+	size_t size;
+	int r = file_read_into(fd, text, sizeof text, &size);
 
-	do {
-		n = read(fd, text + size, sizeof text - size);
-		if (n < 0 && errno != EINTR)
-			r = -errno;
-		size += n > 0 ? (size_t)n : 0;
-	} while (r == 0 && n != 0 && size < sizeof text);
 	if (r == 0)
 		r = key_line_parse(text, size, ret_realm, ret_base);
+	else if (r == -EFBIG)
+		r = -EINVAL;
 	sodium_memzero(text, sizeof text);
 	return r;
 }

@@ -14,6 +14,7 @@
 #include "core/sequence.h"
 #include "util/cleanup.h"
 #include "util/file.h"
+#include "util/replace.h"
 
 enum { FILE_SIZE_MAX = 4 << 20, TEXT_MAX = 200 };
 

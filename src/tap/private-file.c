@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/file.h"
 
 /* Root reads with anybody's files on their behalf, and anybody trusts root's. */
 static int check_private(int fd, mode_t forbidden)
@@ -23,25 +24,6 @@ static int check_private(int fd, mode_t forbidden)
 	return st.st_mode & forbidden ? -EPERM : 0;
 }
 
-static int read_whole(int fd, char *buffer, size_t size, size_t *ret_length)
-{
-	size_t length = 0;
-	ssize_t n;
-	char more;
-
-	do {
-		n = length < size ? read(fd, buffer + length, size - length) : read(fd, &more, 1);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0 && length == size)
-			return -EFBIG;
-		if (n > 0)
-			length += (size_t)n;
-	} while (n != 0);
-	*ret_length = length;
-	return 0;
-}
-
 int private_file_read(const char *path, mode_t forbidden, char *buffer, size_t size,
 		      size_t *ret_length)
 {
@@ -53,7 +35,7 @@ int private_file_read(const char *path, mode_t forbidden, char *buffer, size_t s
 		return -errno;
 	r = check_private(fd, forbidden);
 	if (r == 0)
-		r = read_whole(fd, buffer, size, ret_length);
+		r = file_read_into(fd, buffer, size, ret_length);
 	if (r < 0)
 		sodium_memzero(buffer, size);
 	return r;

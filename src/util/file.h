@@ -1,28 +1,16 @@
 /* Whole files, at once. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 /* All that is left to read of the file, and a NUL behind it, to be freed. 0; -EFBIG: it is longer
  * than `max`; another negative errno. */
 int file_read(int fd, size_t max, char **ret_data, size_t *ret_size);
 
+/* The same into a buffer that is not moved, which suits secrets; without a NUL. After an error,
+ * too, part of the file may be in it. 0; -EFBIG: the file is longer than `size`; another negative
+ * errno. */
+int file_read_into(int fd, char *buffer, size_t size, size_t *ret_length);
+
 /* Writes all of it. 0 or a negative errno. */
 int file_write(int fd, const void *data, size_t size);
-
-/* Puts a file of these bytes in the place of another, or where there was none. It is there as a
- * whole or not at all, and for good when this returns 0, a power cut notwithstanding. Otherwise a
- * negative errno: the old file is in its place, or (only if that was the last thing to fail) the
- * new one. */
-int file_replace(int directory_fd, const char *name, const void *data, size_t size, mode_t mode);
-
-/* The same, but a power cut may undo it or leave half: for what the next boot does not need. */
-int file_replace_unsynced(int directory_fd, const char *name, const void *data, size_t size,
-			  mode_t mode);
-
-/* The same by a path, for more than one writer at a time: the last one's file stays. If not `sync`,
- * a power cut may undo it. 0 or a negative errno: the old file is in its place, or (only if that
- * was the last thing to fail) the new one. */
-int file_replace_path(const char *path, const void *data, size_t size, mode_t mode, bool sync);

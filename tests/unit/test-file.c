@@ -1,73 +1,63 @@
-/* Replacing files by path. */
-#include <fcntl.h>
-#include <stdio.h>
+/* Reading files of all lengths, into memory of one's own and into a buffer. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cmocka-all.h"
 #include "util/file.h"
 
-static char directory[] = "/tmp/test-file.XXXXXX";
-
-static int set_up(void **state)
+static int make_file(const char *text)
 {
-	(void)state;
-	return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return chdir("/") == 0 && rmdir(directory) == 0 ? 0 : -1;
-}
-
-static void expect_file(const char *path, const char *text, mode_t mode)
-{
-	char bytes[32] = "";
-	struct stat status;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = memfd_create("test", MFD_CLOEXEC);
 
 	assert_true(fd >= 0);
-	assert_int_equal(read(fd, bytes, sizeof bytes - 1), strlen(text));
-	assert_string_equal(bytes, text);
-	assert_int_equal(fstat(fd, &status), 0);
-	assert_int_equal(status.st_mode & 07777, mode);
+	assert_int_equal(file_write(fd, text, strlen(text)), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	return fd;
+}
+
+static void test_read(void **state)
+{
+	int fd = make_file("whole");
+	char *data = NULL;
+	size_t size = 0;
+
+	(void)state;
+	assert_int_equal(file_read(fd, 4, &data, &size), -EFBIG);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(file_read(fd, 5, &data, &size), 0);
+	assert_int_equal(size, 5);
+	assert_string_equal(data, "whole");
+	free(data);
 	close(fd);
 }
 
-/* Nothing else stays in the directory, or tear_down() cannot remove it. */
-static void test_replaces(void **state)
+static void test_read_into(void **state)
 {
-	char path[sizeof directory + 8];
+	int fd = make_file("whole");
+	char buffer[6] = "......";
+	size_t length = 0;
 
 	(void)state;
-	snprintf(path, sizeof path, "%s/file", directory);
-	for (int sync = 0; sync < 2; sync++) {
-		assert_int_equal(file_replace_path(path, "longer", 6, 0640, sync), 0);
-		expect_file(path, "longer", 0640);
-		assert_int_equal(file_replace_path("file", "new", 3, 0600, sync), 0);
-		expect_file(path, "new", 0600);
-	}
-	assert_int_equal(unlink(path), 0);
-}
-
-static void test_fails(void **state)
-{
-	(void)state;
-	assert_true(file_replace_path("missing/file", "x", 1, 0600, false) < 0);
-	assert_int_equal(mkdir("taken", 0700), 0);
-	assert_true(file_replace_path("taken", "x", 1, 0600, true) < 0);
-	assert_int_equal(rmdir("taken"), 0);
+	assert_int_equal(file_read_into(fd, buffer, 4, &length), -EFBIG);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(file_read_into(fd, buffer, 5, &length), 0);
+	assert_int_equal(length, 5);
+	assert_memory_equal(buffer, "whole.", sizeof buffer);
+	assert_int_equal(file_read_into(fd, buffer, 5, &length), 0);
+	assert_int_equal(length, 0);
+	close(fd);
+	assert_int_equal(file_read_into(fd, buffer, 5, &length), -EBADF);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replaces),
-		cmocka_unit_test(test_fails),
+		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_read_into),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/duration.h"
-#include "util/file.h"
+#include "util/replace.h"
 #include "util/timestamp.h"
 
 DEFINE_CLEANUP(struct table *, table_free)

@@ -11,7 +11,7 @@
 #include "cli/control/client.h"
 #include "cli/verb.h"
 #include "util/cleanup.h"
-#include "util/file.h"
+#include "util/replace.h"
 
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
 DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/import/door.h"
 #include "cli/import/knockd.h"
@@ -16,29 +17,16 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "util/cleanup.h"
+#include "util/file.h"
 
 enum { FILE_SIZE_MAX = 1 << 20 };
 
 static int import_read_file(const char *path, char **ret_data, size_t *ret_size)
 {
-	CLEANUP(cleanup_fclose)
-	FILE *file = strcmp(path, "-") == 0 ? fdopen(dup(STDIN_FILENO), "re") : fopen(path, "re");
-	char *data;
+	CLEANUP(cleanup_close)
+	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 
-	if (!file)
-		return -errno;
-	data = malloc(FILE_SIZE_MAX + 1);
-	if (!data)
-		return -ENOMEM;
-	*ret_size = fread(data, 1, FILE_SIZE_MAX + 1, file);
-	if (ferror(file) || *ret_size > FILE_SIZE_MAX) {
-		int r = ferror(file) ? -errno : -EFBIG;
-
-		free(data);
-		return r;
-	}
-	*ret_data = data;
-	return 0;
+	return fd < 0 ? -errno : file_read(fd, FILE_SIZE_MAX, ret_data, ret_size);
 }
 
 /* Checks what the doors say together. */

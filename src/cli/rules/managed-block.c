@@ -11,6 +11,7 @@
 
 #include "util/cleanup.h"
 #include "util/file.h"
+#include "util/replace.h"
 
 static const char begin_mark[] = "# BEGIN knocktail";
 static const char end_mark[] = "# END knocktail";
