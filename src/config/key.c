@@ -24,6 +24,8 @@ const char *const section_names[] = {"options", "door", "log", NULL};
 #define BACKEND_NAME(NAME, name) #name,
 const char *const backend_names[] = {BACKENDS(BACKEND_NAME) NULL};
 static const char *const on_stop_names[] = {"close", "keep", NULL};
+static const char *const bind_names[] = {
+	[BIND_NO] = "no", [BIND_OPTIONAL] = "optional", [BIND_YES] = "yes", NULL};
 
 /* The order matters once: backend stands before the keys that belong to one. Such a key may have a
  * row for each. */
@@ -54,7 +56,8 @@ const struct config_key keys[] = {
 	{"log", DOOR(log), .parse = parse_log},
 	{"auth", DOOR(auth), .parse = parse_auth, .fallback = "sequence"},
 	{"users", DOOR(users), .parse = parse_users},
-	{"bind_source", DOOR(bind_source), .parse = parse_switch, .fallback = "no"},
+	{"bind_source", DOOR(bind_source), .parse = parse_choice, .fallback = "optional",
+	 .choices = bind_names},
 	{"allow", WHOLE_DOOR, .parse = parse_allow},
 	{"timeout", DOOR(timeout_us), .parse = parse_seconds, .fallback = "30s", .min = US_PER_S,
 	 .max = DOOR_TIMEOUT_MAX_S * US_PER_S},

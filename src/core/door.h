@@ -43,6 +43,10 @@ enum { DOOR_TIMEOUT_MAX_S = 2147483 };
 /* What counts as a knock: bits of door.auth. */
 enum { AUTH_SEQUENCE = 1 << 0, AUTH_TOKEN = 1 << 1, AUTH_SPA = 1 << 2 };
 
+/* Whether a token or an SPA knock must name the address that it comes from. What names one is of
+ * use to nobody else; behind NAT, the client has to know the outer one. */
+enum bind_source { BIND_NO, BIND_OPTIONAL, BIND_YES };
+
 /* All pointers belong to the door and may be NULL. Commands are argument vectors that end in NULL
  * and still hold their placeholders (%IP% and the like). */
 struct door {
@@ -51,7 +55,7 @@ struct door {
 	struct knock knock;	  /* its sequence and seq_timeout: AUTH_SEQUENCE; its filter: all */
 	char *one_time_sequences; /* the file that has them, instead of knock.sequence */
 	char **users; /* AUTH_TOKEN, AUTH_SPA: who may open it, ends in NULL; "*" is everybody */
-	bool bind_source;	 /* AUTH_TOKEN, AUTH_SPA: the knock names its source */
+	enum bind_source bind_source; /* AUTH_TOKEN, AUTH_SPA */
 	uint64_t max_timeout_us; /* AUTH_SPA: how long a request may keep it open; 0: timeout_us */
 	char *log;		 /* the [log NAME] whose lines count; none: the kernel's */
 	struct network *allow;	 /* only these sources; none: all */

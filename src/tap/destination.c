@@ -99,6 +99,27 @@ int destination_source(const struct destination *destination, struct destination
 	return 0;
 }
 
+bool destination_sees(const struct address *ours)
+{
+#define IPV4(a, b, c, bits)                                                                        \
+	{                                                                                          \
+		{{[10] = 0xff, 0xff, a, b, c}}, 96 + (bits)                                        \
+	}
+	/* RFC 6890 and RFC 1112: for private use, carriers, one link, one host, and for no host. */
+	static const struct network translated[] = {
+		IPV4(0, 0, 0, 8),    IPV4(10, 0, 0, 8),	    IPV4(100, 64, 0, 10),
+		IPV4(127, 0, 0, 8),  IPV4(169, 254, 0, 16), IPV4(172, 16, 0, 12),
+		IPV4(192, 0, 0, 24), IPV4(192, 168, 0, 16), IPV4(198, 18, 0, 15),
+		IPV4(224, 0, 0, 3),
+	};
+#undef IPV4
+
+	for (size_t i = 0; i < sizeof translated / sizeof translated[0]; i++)
+		if (network_contains(&translated[i], ours))
+			return false;
+	return true;
+}
+
 int endpoint_parse(const char *text, char *ret_host, size_t size, uint16_t *ret_port)
 {
 	const char *colon = strrchr(text, ':');

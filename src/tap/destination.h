@@ -3,6 +3,7 @@
 
 #include "core/address.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -41,6 +42,10 @@ struct address destination_address(const struct destination *destination);
 
 /* The address of ours that packets to it come from. 0 or a negative errno: no way leads there. */
 int destination_source(const struct destination *destination, struct destination *ret_source);
+
+/* Whether a server sees this address of ours as it is: IPv6, or an IPv4 address that is not one of
+ * those that address translation puts others in place of. */
+bool destination_sees(const struct address *ours);
 
 /* "HOST:PORT" as ssh(1) writes it: the last colon counts, and brackets around the host are taken
  * off. 0, or -EINVAL. */

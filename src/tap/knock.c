@@ -47,9 +47,11 @@ static int bound_address(const struct settings *settings, const struct destinati
 	if (settings->source_kind != SOURCE_AUTO)
 		return 0;
 	r = destination_source(to, &source);
-	if (r == 0)
-		*ret = destination_address(&source);
-	return r;
+	if (r < 0)
+		return r;
+	*ret = destination_address(&source);
+	*ret_bound = destination_sees(ret) ? ret : NULL;
+	return 0;
 }
 
 /* Nothing but the set of ports matters, so they need no time between them unless it is asked for.

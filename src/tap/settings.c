@@ -166,6 +166,7 @@ void settings_init(struct settings *settings)
 {
 	*settings = (struct settings){
 		.knock = KNOCK_SEQUENCE,
+		.source_kind = SOURCE_AUTO,
 		.family = AF_UNSPEC,
 		.delay_us = default_delay_us,
 		.timeout_us = default_timeout_us,

@@ -18,7 +18,7 @@ enum {
 	SETTINGS_PATH_MAX = 1023,
 };
 
-/* What the server is told about the address that we knock from. */
+/* Which address a knock is bound to: none, ours if the server sees it as it is, or this one. */
 enum source_kind { SOURCE_NONE, SOURCE_AUTO, SOURCE_FIXED };
 
 enum setting {

@@ -68,7 +68,7 @@ struct load {
 	const char *name;
 	unsigned n_sources;
 	bool option; /* an SPA option that is nobody's, at alice's port */
-	bool bound;  /* the door asks for the source */
+	enum bind_source bind;
 };
 
 static struct probe make_probe(const struct load *load, uint16_t port, uint64_t i)
@@ -136,14 +136,16 @@ int main(void)
 {
 	static const size_t n_keys[] = {1, 100, 10000};
 	static const struct load loads[] = {
-		{"many sources", 1000000, false, false},
-		{"60,000 sources", 60000, false, false},
-		{"one source, a scan", 1, false, false},
-		{"bound, many sources", 1000000, false, true},
-		{"bound, 60,000 sources", 60000, false, true},
-		{"bound, one source, a scan", 1, false, true},
-		{"forged SPA, many sources", 1000000, true, false},
-		{"forged SPA, one source", 1, true, false},
+		{"many sources", 1000000, false, BIND_NO},
+		{"60,000 sources", 60000, false, BIND_NO},
+		{"one source, a scan", 1, false, BIND_NO},
+		{"bound, many sources", 1000000, false, BIND_YES},
+		{"bound, 60,000 sources", 60000, false, BIND_YES},
+		{"bound, one source, a scan", 1, false, BIND_YES},
+		{"either, 60,000 sources", 60000, false, BIND_OPTIONAL},
+		{"either, one source, a scan", 1, false, BIND_OPTIONAL},
+		{"forged SPA, many sources", 1000000, true, BIND_NO},
+		{"forged SPA, one source", 1, true, BIND_NO},
 	};
 	struct secret *secrets = calloc(10000, sizeof *secrets);
 	struct key_holder *holders = calloc(10000, sizeof *holders);
@@ -159,7 +161,7 @@ int main(void)
 		for (size_t j = 0; j < 3; j++) {
 			struct keyed *keyed;
 
-			doors[0].bind_source = loads[i].bound;
+			doors[0].bind_source = loads[i].bind;
 			keyed = make(n_keys[j], secrets, holders);
 			printf("%10.0f", measure(keyed, &loads[i],
 						 spa_port(&secrets[0], token_step(EVENING))));

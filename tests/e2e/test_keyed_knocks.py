@@ -172,7 +172,8 @@ def test_the_same_again_opens_nothing(kind, end, clients, start, keys):
 def test_what_opens_nothing(kind, clients, start, keys, nothing_opened, lab):
     """Of what can be told apart, the reason is told."""
     doors = (DOOR[kind]() + DOOR[kind]("bobs", users="bob") +
-             DOOR[kind]("bound", bind_source="yes") + SENTINEL)
+             DOOR[kind]("bound", bind_source="yes") + DOOR[kind]("unbound", bind_source="no") +
+             SENTINEL)
     daemon = start(doors, keys.options)
     stranger = os.urandom(32)
     alice, make = keys.key["alice"], MAKE[kind]
@@ -196,7 +197,7 @@ def test_what_opens_nothing(kind, clients, start, keys, nothing_opened, lab):
         expect(lambda _: make(alice, "bound", source=clients().v4), None, None)
     else:
         expect(lambda _: make(alice, "bound", source=clients().v4), "bound", "another address")
-        expect(lambda who: make(alice, source=who.v4), "ssh", "wrong source")
+        expect(lambda who: make(alice, "unbound", source=who.v4), "unbound", "wrong source")
     expect(lambda _: make(alice, "bound"), "bound", "wrong source")
     expect(lambda _: make(alice, late=120), "ssh", "stale by ")
     expect(lambda _: make(alice, late=-120), "ssh", "too early by ")
@@ -218,6 +219,24 @@ def test_what_opens_nothing(kind, clients, start, keys, nothing_opened, lab):
     right = clients()
     send(right, kind, make(alice, "bound", source=right.v4))
     right.wait_open()
+
+
+@KINDS
+def test_a_door_takes_bound_knocks_and_others(kind, clients, start, keys, nothing_opened):
+    """The default. What names an address is of use to that address alone."""
+    daemon = start(DOOR[kind]() + SENTINEL, keys.options)
+    knocker, thief, behind_nat = clients(), clients(), clients()
+    knock = MAKE[kind](keys.key["alice"], source=knocker.v4)
+    send(thief, kind, knock)
+    if kind == "token":
+        nothing_opened(daemon, thief)
+    else:
+        assert "names another address" in reason(daemon, SOURCE=thief.v4)
+    send(knocker, kind, knock)
+    knocker.wait_open()
+    send(behind_nat, kind, MAKE[kind](keys.key["bob"]))
+    behind_nat.wait_open()
+    assert not thief.can_connect()
 
 
 @KINDS

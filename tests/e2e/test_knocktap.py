@@ -184,6 +184,12 @@ def key(tmp_path):
     return path
 
 
+def bound_to(source, client, version):
+    """The address that a knock with this --source (or without one) is bound to."""
+    return None if source == "none" else source if source not in (None, "auto") else (
+        client.address(version))
+
+
 def possible_tokens(door, began, source=None, version=4):
     """The sets of ports that are right for some time since then."""
     steps = range(int(began) // 30, int(time.time()) // 30 + 1)
@@ -191,13 +197,13 @@ def possible_tokens(door, began, source=None, version=4):
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
-@pytest.mark.parametrize("source", [None, "auto", "2001:db8::99"])
+@pytest.mark.parametrize("source", [None, "auto", "none", "2001:db8::99"])
 def test_a_token_is_that_of_the_specification(source, version, lab, client, tap, key):
     began = time.time()
     tap("--key", key, "--door", "SSH", *(["--source", source] if source else []),
         client.peer(version))
     packets = wait_sent(lab, client, 8, version)
-    bound = client.address(version) if source == "auto" else source
+    bound = bound_to(source, client, version)
     assert {protocol for protocol, _, _ in packets} == {"udp"}
     assert {port for _, port, _ in packets} in possible_tokens("ssh", began, bound, version)
 
@@ -249,14 +255,15 @@ def checksum_is_right(addresses, segment):
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
-@pytest.mark.parametrize("source, seconds", [(None, 0), ("auto", 600), ("198.51.100.250", 65535)])
+@pytest.mark.parametrize("source, seconds", [(None, 0), ("auto", 600), ("none", 0),
+                                             ("198.51.100.250", 65535)])
 def test_a_request_is_that_of_the_specification(source, seconds, version, wire, client, tap, key):
     began = int(time.time())
     span = ["--time", f"{seconds}s"] if seconds else []
     for _ in range(2):
         tap("--spa", "--key", key, "--door", "ssh", *span,
             *(["--source", source] if source else []), client.peer(version))
-    bound = client.address(version) if source == "auto" else source
+    bound = bound_to(source, client, version)
     packets = wire.packets(client.address(version), 2)
     assert len(packets) == 2
     for addresses, segment in packets:

@@ -25,7 +25,11 @@ static const struct secret secret = {"a key that nobody can know"};
 static char *everybody[] = {(char *)"*", NULL};
 static const struct door doors[] = {
 	{.name = "ssh", .auth = AUTH_TOKEN | AUTH_SPA, .users = everybody},
-	{.name = "web", .auth = AUTH_TOKEN | AUTH_SPA, .users = everybody, .bind_source = true},
+	{.name = "any",
+	 .auth = AUTH_TOKEN | AUTH_SPA,
+	 .users = everybody,
+	 .bind_source = BIND_OPTIONAL},
+	{.name = "web", .auth = AUTH_TOKEN | AUTH_SPA, .users = everybody, .bind_source = BIND_YES},
 };
 
 static void require(bool holds)
@@ -70,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!keyed)
 		require(sodium_init() >= 0 &&
-			keyed_new(&limits, doors, 2, &holder, 1, &keyed) == 0);
+			keyed_new(&limits, doors, 3, &holder, 1, &keyed) == 0);
 	for (; size >= PROBE_SIZE; data += PROBE_SIZE, size -= PROBE_SIZE) {
 		struct probe probe = make_probe(data, now_us += 100000);
 

@@ -96,7 +96,10 @@ static void dump_auth(FILE *out, const struct door *door)
 	fprintf(out, "%s.auth=%s%s%s\n", door->name, door->auth & AUTH_SEQUENCE ? "sequence " : "",
 		door->auth & AUTH_TOKEN ? "token " : "", door->auth & AUTH_SPA ? "spa " : "");
 	dump_command(out, door->name, "users", door->users);
-	fprintf(out, "%s.bind_source=%s\n", door->name, door->bind_source ? "yes" : "no");
+	fprintf(out, "%s.bind_source=%s\n", door->name,
+		door->bind_source == BIND_YES  ? "yes"
+		: door->bind_source == BIND_NO ? "no"
+					       : "optional");
 	fprintf(out, "%s.longest=%s\n", door->name,
 		duration_format(door_timeout_us(door, UINT16_MAX), text));
 }
@@ -433,9 +436,8 @@ static void test_the_first_error_is_kept(void **state)
 	assert_int_equal(complaints.n_warnings, COMPLAINTS_MAX + 10);
 	assert_int_equal(complaints.n_errors, 2);
 	assert_int_equal(complaints.error, 0);
-	assert_string_equal(
-		complaint_format(&complaints.items[COMPLAINTS_MAX], "/c", text),
-		"/a: error: b:7: error: wrong");
+	assert_string_equal(complaint_format(&complaints.items[COMPLAINTS_MAX], "/c", text),
+			    "/a: error: b:7: error: wrong");
 	assert_string_equal(complaint_format(&complaints.items[0], "/c", text),
 			    "/c:1: warning: doubtful");
 	complaints_done(&complaints);
@@ -444,9 +446,12 @@ static void test_the_first_error_is_kept(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_file_mode),	cmocka_unit_test(test_file_size),
-		cmocka_unit_test(test_file_kind),	cmocka_unit_test(test_bare_root),
-		cmocka_unit_test(test_cut_off),		cmocka_unit_test(test_find_door),
+		cmocka_unit_test(test_file_mode),
+		cmocka_unit_test(test_file_size),
+		cmocka_unit_test(test_file_kind),
+		cmocka_unit_test(test_bare_root),
+		cmocka_unit_test(test_cut_off),
+		cmocka_unit_test(test_find_door),
 		cmocka_unit_test(test_many_complaints),
 		cmocka_unit_test(test_the_first_error_is_kept),
 	};

@@ -158,6 +158,36 @@ static void test_an_address_resolves_to_itself(void **state)
 	assert_non_null(destinations_resolve("127.0.0.1", AF_INET6, &destinations));
 }
 
+static void test_what_a_server_sees_of_us(void **state)
+{
+	static const struct {
+		const char *address;
+		bool as_it_is;
+	} cases[] = {
+		{"198.51.100.7", true}, {"9.255.255.255", true},
+		{"10.0.0.0", false},	{"10.255.255.255", false},
+		{"11.0.0.0", true},	{"100.63.255.255", true},
+		{"100.64.0.0", false},	{"100.127.255.255", false},
+		{"100.128.0.0", true},	{"127.0.0.1", false},
+		{"169.254.1.1", false}, {"172.15.255.255", true},
+		{"172.16.0.1", false},	{"172.31.255.255", false},
+		{"172.32.0.0", true},	{"192.168.178.20", false},
+		{"192.169.0.0", true},	{"0.0.0.0", false},
+		{"224.0.0.1", false},	{"255.255.255.255", false},
+		{"2001:db8::1", true},	{"fe80::1", true},
+		{"::1", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct address address;
+
+		assert_int_equal(address_parse(cases[i].address, &address), 0);
+		if (destination_sees(&address) != cases[i].as_it_is)
+			fail_msg("%s", cases[i].address);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_no_more_than_there_is_room_for),
 		cmocka_unit_test(test_endpoints),
 		cmocka_unit_test(test_an_address_resolves_to_itself),
+		cmocka_unit_test(test_what_a_server_sees_of_us),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

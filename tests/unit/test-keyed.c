@@ -36,7 +36,7 @@ void *__wrap_calloc(size_t n, size_t size)
 }
 
 enum { ALICE, BOB, MALLORY, N_USERS };
-enum { SSH, WEB, ADMIN, N_DOORS };
+enum { SSH, WEB, ADMIN, EITHER, N_DOORS };
 
 static const struct secret secrets[N_USERS] = {{"alice's key"}, {"bob's key"}, {"mallory's"}};
 static const struct key_holder keys[] = {{"alice", &secrets[ALICE]}, {"bob", &secrets[BOB]}};
@@ -49,10 +49,15 @@ static const struct door doors[N_DOORS] = {
 		 .users = everybody,
 		 .knock.filter = {.flags_set = TCP_FLAG_SYN, .flags_clear = TCP_FLAG_ACK}},
 	[WEB] = {.name = "web", .auth = AUTH_SEQUENCE},
+	[EITHER] = {.name = "either",
+		    .auth = AUTH_TOKEN | AUTH_SPA,
+		    .users = everybody,
+		    .bind_source = BIND_OPTIONAL,
+		    .knock.filter = {.flags_set = TCP_FLAG_SYN, .flags_clear = TCP_FLAG_ACK}},
 	[ADMIN] = {.name = "admin",
 		   .auth = AUTH_TOKEN | AUTH_SPA,
 		   .users = alice_only,
-		   .bind_source = true,
+		   .bind_source = BIND_YES,
 		   .knock.filter = {.flags_set = TCP_FLAG_SYN, .flags_clear = TCP_FLAG_ACK}},
 };
 
@@ -653,6 +658,23 @@ static void test_limits(void **state)
 	free(holders);
 }
 
+/* A door that takes both is opened by both, but never by what names somebody else. */
+static void test_bound_or_not(void **state)
+{
+	struct trial trial = begin();
+	struct address here = trial.source, there = address("198.51.100.8");
+
+	(void)state;
+	assert_int_equal(send_token(&trial, ALICE, EITHER, 0, &there), NOTHING);
+	assert_int_equal(send_token(&trial, ALICE, EITHER, 0, &here), REQUEST_GOOD);
+	assert_int_equal(trial.last.door, EITHER);
+	assert_int_equal(send_token(&trial, ALICE, EITHER, 0, NULL), REQUEST_GOOD);
+	assert_int_equal(send_spa(&trial, ALICE, "either", 0, &there, -1), REQUEST_OTHER_SOURCE);
+	assert_int_equal(send_spa(&trial, ALICE, "either", 0, &here, -1), REQUEST_GOOD);
+	assert_int_equal(send_spa(&trial, ALICE, "either", 0, NULL, -1), REQUEST_GOOD);
+	keyed_free(trial.keyed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -667,6 +689,7 @@ int main(void)
 		cmocka_unit_test(test_another_filter_begins_again),
 		cmocka_unit_test(test_sources_of_a_prefix_are_one),
 		cmocka_unit_test(test_a_token_is_for_one_family),
+		cmocka_unit_test(test_bound_or_not),
 		cmocka_unit_test(test_spa_is_for_one_key_and_door),
 		cmocka_unit_test(test_spa_is_for_its_time),
 		cmocka_unit_test(test_spa_with_a_flipped_bit),

@@ -19,7 +19,7 @@
 
 #define EVENING UINT64_C(1795384800)
 
-enum { N_KEYS = 3, N_DOORS = 3, N_PICKED = 3, N_PROBES = 60000, ROUNDS = 20 };
+enum { N_KEYS = 3, N_DOORS = 4, N_PICKED = 3, N_PROBES = 60000, ROUNDS = 20 };
 
 static const struct secret secrets[N_KEYS] = {{"alice's key"}, {"bob's key"}, {"carol's key"}};
 static const struct key_holder keys[N_KEYS] = {
@@ -28,7 +28,8 @@ static char *everybody[] = {(char *)"*", NULL};
 static char *alice_only[] = {(char *)"alice", NULL};
 static const struct door doors[N_DOORS] = {
 	{.name = "open", .auth = AUTH_TOKEN, .users = everybody},
-	{.name = "bound", .auth = AUTH_TOKEN, .users = everybody, .bind_source = true},
+	{.name = "bound", .auth = AUTH_TOKEN, .users = everybody, .bind_source = BIND_YES},
+	{.name = "either", .auth = AUTH_TOKEN, .users = everybody, .bind_source = BIND_OPTIONAL},
 	{.name = "hers", .auth = AUTH_TOKEN, .users = alice_only},
 };
 
@@ -67,7 +68,8 @@ static void collect(struct trial *trial)
 	for (size_t key = 0; key < N_KEYS; key++)
 		for (size_t door = 0; door < N_DOORS; door++)
 			for (uint64_t step = 0; step < N_STEPS; step++)
-				for (int bound = 0; bound <= doors[door].bind_source; bound++) {
+				for (int bound = 0; bound <= (doors[door].bind_source != BIND_NO);
+				     bound++) {
 					struct candidate *one =
 						&trial->candidates[trial->n_candidates++];
 
@@ -155,7 +157,7 @@ static enum request_verdict naive_verdict(const struct candidate *one)
 
 	if (strcmp(doors[one->door].name, "hers") == 0 && one->key != 0)
 		return REQUEST_WRONG_USER;
-	if (one->names_source != doors[one->door].bind_source)
+	if (doors[one->door].bind_source == (one->names_source ? BIND_NO : BIND_YES))
 		return REQUEST_WRONG_SOURCE;
 	return off >= -1 && off <= 1 ? REQUEST_GOOD : REQUEST_STALE;
 }

@@ -106,16 +106,6 @@ int parse_seconds(const struct key_reading *reading, const char *text, void *fie
 	return parse_span_of(reading, text, UINT64_C(1000000), field);
 }
 
-int parse_switch(const struct key_reading *reading, const char *text, void *field)
-{
-	bool yes = strcmp(text, "yes") == 0;
-
-	if (!yes && strcmp(text, "no") != 0)
-		return parse_reject(reading, text, "yes or no");
-	*(bool *)field = yes;
-	return 0;
-}
-
 int parse_path(const struct key_reading *reading, const char *text, void *field)
 {
 	char *copy;

@@ -11,7 +11,6 @@ int parse_prefix_length(const struct key_reading *reading, const char *text, voi
 int parse_span(const struct key_reading *reading, const char *text, void *field);
 int parse_seconds(const struct key_reading *reading, const char *text, void *field);
 int parse_choice(const struct key_reading *reading, const char *text, void *field);
-int parse_switch(const struct key_reading *reading, const char *text, void *field);
 int parse_path(const struct key_reading *reading, const char *text, void *field);
 
 int parse_prefix(const struct key_reading *reading, const char *text, void *field);

@@ -109,6 +109,11 @@ void access_done(struct access *access)
 	*access = (struct access){0};
 }
 
+bool access_takes(const struct access_door *door, bool names_source)
+{
+	return door->bind_source != (names_source ? BIND_NO : BIND_YES);
+}
+
 bool access_holds(const struct access *access, size_t door, size_t key)
 {
 	size_t pair = door * access->n_keys + key;

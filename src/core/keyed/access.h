@@ -21,7 +21,7 @@ struct access_door {
 	char name[DOOR_NAME_MAX + 1];
 	size_t number; /* as numbered by keyed_new() */
 	unsigned auth;
-	bool bind_source;
+	enum bind_source bind_source;
 	uint16_t tag; /* spa_door() */
 	struct filter filter;
 };
@@ -43,6 +43,9 @@ enum { ACCESS_PAIRS_MAX = 1 << 24 };
 int access_init(const struct door *doors, size_t n_doors, const struct key_holder *keys,
 		size_t n_keys, struct access *ret);
 void access_done(struct access *access);
+
+/* Whether knocks that name their source, or those that name none, may open the door. */
+bool access_takes(const struct access_door *door, bool names_source);
 
 /* Whether the key may open the door; both by their position here. */
 bool access_holds(const struct access *access, size_t door, size_t key);

@@ -119,7 +119,7 @@ static enum request_verdict opened_verdict(const struct keyed_base *base,
 		return REQUEST_WRONG_USER;
 	if (!filter_passes(&door->filter, one->probe))
 		return REQUEST_WRONG_WAY;
-	if ((opened->source == NAMES_THIS) != door->bind_source)
+	if (!access_takes(door, opened->source == NAMES_THIS))
 		return REQUEST_WRONG_SOURCE;
 	if (llabs(off) > base->limits.skew_s)
 		return REQUEST_STALE;

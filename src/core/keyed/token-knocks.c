@@ -42,9 +42,9 @@ struct token_lane {
 	struct filter filter;
 	struct recent_table *recent;
 	struct token_index indexes[N_FAMILIES];
-	struct pair *pairs; /* by an index's row; those with bind_source are the last */
+	struct pair *pairs; /* by an index's row; those that may be bound are the last */
 	size_t n_pairs, n_unbound;
-	struct pending_tokens *pending_token; /* NULL: no door here has bind_source */
+	struct pending_tokens *pending_token; /* NULL: no door here takes bound ones */
 };
 
 struct token_knocks {
@@ -88,7 +88,7 @@ static bool is_in(const struct token_lane *lane, const struct access_door *door)
 }
 
 /* The pairs of a key with a door that it may open, or of all keys with all doors, as long as the
- * doors ask for the source or don't. */
+ * doors take bound tokens or don't. */
 static size_t collect_pairs(const struct token_lane *lane, bool all, bool bound,
 			    struct pair *ret_pairs)
 {
@@ -96,7 +96,8 @@ static size_t collect_pairs(const struct token_lane *lane, bool all, bool bound,
 	size_t n = 0;
 
 	for (size_t door = 0; door < access->n_doors; door++) {
-		if (!is_in(lane, &access->doors[door]) || access->doors[door].bind_source != bound)
+		if (!is_in(lane, &access->doors[door]) ||
+		    access_takes(&access->doors[door], true) != bound)
 			continue;
 		for (size_t key = 0; key < access->n_keys; key++) {
 			if (!all && !access_holds(access, door, key))
@@ -268,7 +269,7 @@ static enum request_verdict pair_verdict(const struct token_lane *lane, const st
 
 	if (!access_holds(access, pair->door, pair->key))
 		return REQUEST_WRONG_USER;
-	if (names_source != access->doors[pair->door].bind_source)
+	if (!access_takes(&access->doors[pair->door], names_source))
 		return REQUEST_WRONG_SOURCE;
 	if (llabs(off) > lane->base->limits.skew_s)
 		return REQUEST_STALE;
