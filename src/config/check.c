@@ -147,7 +147,7 @@ static void check_sequence_keys(const struct door_check *check)
 			       check->door->name);
 	if (fixed && one_time)
 		complain_error(check->complaints, check_line(check, "one_time_sequences"),
-			       "door %s: sequence and one_time_sequences exclude each other",
+			       "door %s: sequence and one_time_sequences cannot be combined",
 			       check->door->name);
 }
 

@@ -116,7 +116,7 @@ static bool key_belongs(const struct section_draft *part, const struct config_ke
 
 	if (backends == 0)
 		return true;
-	/* Of an unknown backend: the text is judged all the same, if it can mean but one thing. */
+	/* Of an unknown backend: the text is judged nevertheless, if it can mean but one thing. */
 	if (part->door->opening.backend == N_BACKENDS)
 		return entry && backends == key->backends;
 	if (key->backends & 1U << part->door->opening.backend)

@@ -76,7 +76,7 @@ static int read_protocol(struct rule_reader *reader)
 
 	if (strcmp(name, "all") == 0)
 		return 0;
-	/* What is neither TCP nor UDP is no probe, whatever it is. */
+	/* What is neither TCP nor UDP is never a probe. */
 	return reader_add_number(reader, CONDITION_PROTOCOL,
 				 strcmp(name, "tcp") == 0   ? IPPROTO_TCP
 				 : strcmp(name, "udp") == 0 ? IPPROTO_UDP

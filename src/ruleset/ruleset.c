@@ -416,7 +416,7 @@ void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,
 			ret->verdict = verdict;
 			return;
 		}
-		/* An accept ends this chain, and the next one decides anew. */
+		/* An accept ends this chain, and the next one decides again. */
 		if (ret->by)
 			accepted = ret->by;
 	}

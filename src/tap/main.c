@@ -166,7 +166,7 @@ static enum exit_status go_in(const struct command_line *command_line,
 	send_pause(settings->delay_us);
 	r = connect_patiently(to, port, settings->timeout_us, &fd);
 	if (r < 0) {
-		say("%s: port %u does not accept: %s",
+		say("%s: cannot connect to port %u: %s",
 		    command_line->relays ? command_line->relay_host : settings->host, port,
 		    strerror(-r));
 		return STATUS_FAILED;
@@ -180,7 +180,7 @@ static enum exit_status go_in(const struct command_line *command_line,
 	r = relay_run(fd, STDIN_FILENO, STDOUT_FILENO);
 	close(fd);
 	if (r < 0)
-		say("copying broke off: %s", strerror(-r));
+		say("connection lost: %s", strerror(-r));
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 

@@ -209,7 +209,7 @@ static enum options_result take_ports(struct command_line *command_line, int n, 
 	}
 	command_line_give(command_line, SETTING_SEQUENCE, text);
 	if (command_line->given & UINT32_C(1) << SETTING_KNOCK) {
-		fputs("knocktap: ports and --spa: which of them?\n", stderr);
+		fputs("knocktap: ports and --spa cannot be combined\n", stderr);
 		return OPTIONS_WRONG;
 	}
 	command_line_give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SEQUENCE));

@@ -95,7 +95,7 @@ static int read_setting(struct reader *reader, enum setting setting, const char 
 
 	settings_init(&ignored);
 	if (reader->seen & bit)
-		return complain(reader, "%s stands twice in this section", setting_name(setting));
+		return complain(reader, "duplicate %s in this section", setting_name(setting));
 	reader->seen |= bit;
 	if (settings_set(reader->matches ? reader->settings : &ignored, setting, value) < 0)
 		return complain(reader, "bad value of %s: expected %s", setting_name(setting),

@@ -287,7 +287,7 @@ def test_a_page_of_an_empty_past(lab, past):
 
 def test_a_page_without_the_configuration(lab, past):
     done = lab.knocktail("audit", "--html", "-", "--directory", past)
-    assert "nothing is known of probes" in done.stderr
+    assert "probes cannot be counted" in done.stderr
     assert done.returncode == 0 and "<svg" in done.stdout and "probes" not in re.sub(
         "<style.*</style>", "", done.stdout, flags=re.S)
     assert lab.knocktail("audit", "--html", "-", "-c", "/no/such/file").returncode == 2

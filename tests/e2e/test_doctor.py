@@ -132,7 +132,7 @@ BROKEN = {
     "no ESTABLISHED": (shell("iptables -D KNOCKTAIL_INPUT -m conntrack --ctstate "
                              "ESTABLISHED,RELATED -j ACCEPT"), "problem established", "IPv4"),
     "no drop": (shell("ip6tables -P INPUT ACCEPT"), "problem drop", "IPv6"),
-    "no daemon": (lambda lab: lab.test_daemon.stop(), "problem daemon", "no knocktaild runs"),
+    "no daemon": (lambda lab: lab.test_daemon.stop(), "problem daemon", "knocktaild is not running"),
 }
 
 
@@ -351,7 +351,7 @@ def test_it_watches_a_knock_that_the_daemon_refuses(broken):
     watched = Watched(lab, path, client, "--timeout", "20s")
     client.knock(7000, 8000, 9000)
     status, said = watched.end()
-    assert status == 1 and "the daemon has said nothing" in said
+    assert status == 1 and "the daemon did not react" in said
     lab.test_daemon = lab.daemon(Iptables.doors + "allow = 192.0.2.77\n")
     other = lab.client()
     watched = Watched(lab, path, other, "--timeout", "20s")

@@ -141,7 +141,7 @@ static struct probe_histogram *read_histogram(const struct audit_options *option
 	if (verb_load_config(options->config, &config) != STATUS_OK) {
 		if (options->config_given)
 			*ret_status = STATUS_USAGE;
-		fputs("knocktail audit: without the configuration, nothing is known of probes\n",
+		fputs("knocktail audit: without the configuration, probes cannot be counted\n",
 		      stderr);
 		return NULL;
 	}
@@ -245,7 +245,7 @@ static int parse_trust(const char *text, struct audit_options *options)
 
 	if (*text != '_' || !equals || !equals[1]) {
 		fprintf(stderr,
-			"knocktail audit: '%s' is no field that only journald can set, such as "
+			"knocktail audit: '%s' is not a field that only journald sets, such as "
 			"%s\n",
 			text, default_trust);
 		return -EINVAL;
@@ -257,7 +257,7 @@ static int parse_trust(const char *text, struct audit_options *options)
 static enum status audit_check_options(const struct audit_options *options)
 {
 	if (options->html && options->json) {
-		fputs("knocktail audit: --html and -o json exclude each other\n", stderr);
+		fputs("knocktail audit: --html and -o json cannot be combined\n", stderr);
 		return verb_misused(&verb_audit);
 	}
 	if (options->query.since_us >= options->query.until_us) {
@@ -352,7 +352,7 @@ static enum status audit_run(int argc, char *argv[])
 
 const struct verb verb_audit = {
 	.name = "audit",
-	.summary = "tell who was let in when, by which knock, and for how long",
+	.summary = "show who was let in when, by which knock, and for how long",
 	.help = "Usage: knocktail audit [--since TIME] [--until TIME] [--door DOOR]\n"
 		"                       [--source ADDRESS] [--user USER] [--directory DIR]\n"
 		"                       [--trust FIELD=VALUE] [-o text|json]\n"

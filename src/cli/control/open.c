@@ -58,7 +58,7 @@ static int parse_for(const char *text, uint32_t *ret_seconds)
 	if (duration_parse(text, &us) < 0 || us == 0 || us % 1000000 != 0 ||
 	    us / 1000000 > UINT32_MAX) {
 		fprintf(stderr,
-			"knocktail open: '%s' is no number of whole seconds such as 90, 10min or "
+			"knocktail open: '%s' is not a number of whole seconds such as 90, 10min or "
 			"1h 30min\n",
 			text);
 		return -1;

@@ -185,10 +185,10 @@ static enum status status_run(int argc, char *argv[])
 
 const struct verb verb_status = {
 	.name = "status",
-	.summary = "tell how the daemon is and what it has counted",
+	.summary = "show the daemon's state and counters",
 	.help = "Usage: knocktail status [-o text|json]\n"
 		"\n"
-		"Tells whether knocktaild runs, since when, and what it has seen and done.\n"
+		"Reports whether knocktaild runs, since when, and what it has seen and done.\n"
 		"\n"
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"

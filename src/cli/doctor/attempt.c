@@ -313,8 +313,8 @@ static const char *attempt_explain(const struct attempt *attempt, char text[stat
 	if (attempt->verdict)
 		return attempt->verdict;
 	if (attempt->complete_us > 0)
-		return "the knock was complete, and the daemon has said nothing: does it run, with "
-		       "this configuration? (systemctl status knocktaild)";
+		return "the knock completed, but the daemon did not react: is it running, with this "
+		       "configuration? (systemctl status knocktaild)";
 	if (attempt->n_probes > 0)
 		return NULL;
 	snprintf(text, SENTENCE_MAX,

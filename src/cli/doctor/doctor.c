@@ -202,7 +202,7 @@ const struct verb verb_doctor = {
 		"\n"
 		"  -c, --config FILE    the configuration (default: " KNOCKTAIL_CONF ")\n"
 		"  -o, --output FORM    text (default) or json\n"
-		"      --knock ADDRESS  watch a knock of this address and tell where it ends\n"
+		"      --knock ADDRESS  watch a knock from this address and report where it ends\n"
 		"      --timeout SPAN   how long to wait for its end (default: 60s)\n"
 		"  -h, --help           print this\n"
 		"\n"

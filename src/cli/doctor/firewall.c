@@ -195,7 +195,7 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 	const char *prefix = doctor->config->log_prefix;
 	struct sequence sequence;
 
-	/* What others log is no matter of this firewall's. */
+	/* What others log is not this firewall's concern. */
 	if (door->log)
 		return;
 	if (!ruleset_find_log(&doctor->ruleset, family, prefix)) {
@@ -337,7 +337,7 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 		return;
 	if (n == 0)
 		doctor_say(doctor, FINDING_WARNING, "say it: ports = 22/tcp",
-			   "door %s: which port it opens is not said", door->name);
+			   "door %s: it is not said which port it opens", door->name);
 	for (size_t i = 0; i < n; i++) {
 		struct packet packet = packet_to(doctor, door, family, ports[i]);
 		struct walk walk;
@@ -375,7 +375,7 @@ void doctor_check_accept(struct doctor *doctor)
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "%s",
 			   lacks ? "skipped for doors whose set or chain is missing"
-				 : "who has knocked is let in");
+				 : "a knock lets its source in");
 }
 
 static void check_closed(struct doctor *doctor, const struct door *door, enum family family)
@@ -402,7 +402,7 @@ void doctor_check_closed(struct doctor *doctor)
 	doctor_each_door(doctor, check_closed);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,
-			   "no rule opens to everybody what a door guards");
+			   "no port that a door guards is open to everybody");
 }
 
 static bool family_is_used(const struct doctor *doctor, enum family family)
@@ -478,5 +478,5 @@ void doctor_check_drop(struct doctor *doctor)
 				   family_name(family));
 	}
 	if (doctor->n_said == 0)
-		doctor_say(doctor, FINDING_OK, NULL, "what no rule accepts is dropped");
+		doctor_say(doctor, FINDING_OK, NULL, "packets that no rule accepts are dropped");
 }

@@ -252,7 +252,7 @@ void doctor_check_daemon(struct doctor *doctor)
 		}
 	doctor_say(doctor, FINDING_PROBLEM,
 		   "systemctl enable --now knocktaild; journalctl -u knocktaild says why it ended",
-		   "no knocktaild runs");
+		   "knocktaild is not running");
 }
 
 static void on_key_complaint(void *userdata, const char *file, const char *text)

@@ -144,7 +144,7 @@ static void put_step(struct door_import *door, const struct knockd_entry *entry,
 
 	if (!read_step(text, length, &step, &more)) {
 		fputs("???", door->body);
-		door->left_out = "a step of its sequence is no port from 1 to 65535 with :tcp "
+		door->left_out = "a step of its sequence is not a port from 1 to 65535 with :tcp "
 				 "or :udp";
 		return;
 	}
@@ -255,8 +255,9 @@ static int put_command(struct door_import *door, const char *key, const struct k
 	int r = import_command(entry->value, &value, &way);
 
 	if (r == -ENOTSUP) {
-		door->left_out = "a command of it has quotes of both kinds with ';' or '#': put "
-				 "it into a script";
+		door->left_out =
+			"one of its commands has quotes of both kinds with ';' or '#': put "
+			"it into a script";
 		fprintf(door->body, "%s = %s\n", key, entry->value);
 		return 0;
 	}
@@ -561,12 +562,12 @@ static void import_options(struct import *import)
 static void put_head(struct import *import)
 {
 	fprintf(import->out,
-		"; Made by `knocktail import` from a file of knockd's. Each \"line\" below is one "
+		"; Made by `knocktail import` from a knockd file. Each \"line\" below is one "
 		"of that file.\n;\n");
 	import_note(
 		import, import->out, 0,
 		"strict: any other port that the firewall logs from the same source breaks a knock "
-		"here; knockd does not see the ports of no sequence");
+		"here; knockd ignores ports that are in none of its sequences");
 	import_note(
 		import, import->out, 0,
 		"renewal: a knock while the door is open runs no command, it moves the time of the "

@@ -149,10 +149,10 @@ static enum status import_run(int argc, char *argv[])
 
 const struct verb verb_import = {
 	.name = "import",
-	.summary = "turn a configuration of knockd's into one of knocktail's",
+	.summary = "convert a knockd configuration",
 	.help = "Usage: knocktail import [-o FILE] KNOCKD.CONF\n"
 		"\n"
-		"Writes an equivalent knocktail.conf, and tells on standard error, line by line, "
+		"Writes an equivalent knocktail.conf, and reports on standard error, line by line, "
 		"what\n"
 		"could not be carried over and what means something else here.\n"
 		"\n"
@@ -160,7 +160,7 @@ const struct verb verb_import = {
 		"                     standard output)\n"
 		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 every door was carried over, 1 one was not, 2 that is no file of "
-		"knockd's.\n",
+		"Exit status: 0 every door was carried over, 1 one was not, 2 it is not a "
+		"knockd file.\n",
 	.run = import_run,
 };

@@ -103,8 +103,8 @@ static int file_create(int directory, const struct stat *st, const char *name, c
 
 static void print_advice(const char *user, const char *path)
 {
-	printf("%s: a new key for %s. Bring it to the machine that %s knocks from, where nobody\n"
-	       "else may read it, for example with this, called there:\n"
+	printf("%s: a new key for %s. Copy it to the machine that %s knocks from, where nobody\n"
+	       "else may read it, for example by running this there:\n"
 	       "\n"
 	       "    (umask 077; mkdir -p ~/.config/knocktail; ssh GATEWAY sudo cat %s \\\n"
 	       "        >~/.config/knocktail/GATEWAY.key)\n"
@@ -231,7 +231,7 @@ static const char *keygen_fault(const struct keygen_line *line)
 	if (line->realm && !line->keys)
 		return "--realm needs --keys: the configuration names the realm";
 	if (line->realm && !realm_is_name(line->realm))
-		return "a realm is 1 to 64 of a-z, 0-9, '.', '_' and '-'";
+		return "a realm has 1 to 64 characters from a-z, 0-9, '.', '_' and '-'";
 	if (line->qr && line->json)
 		return "--qr and -o json cannot be combined";
 	return NULL;
@@ -246,9 +246,8 @@ static enum status keygen_make(const struct keygen_line *line, const char *user)
 		key.saying = line->json ? SAY_JSON : SAY_ADVICE_AND_KEY;
 	if (!user_is_name(user)) {
 		fprintf(stderr,
-			"knocktail keygen: a user is named by 1 to %d of a-z, 0-9, _ and -, a "
-			"letter "
-			"or a digit first\n",
+			"knocktail keygen: user names have 1 to %d characters from a-z, 0-9, _ and "
+			"-, and start with a letter or a digit\n",
 			USER_NAME_MAX);
 		return STATUS_USAGE;
 	}

@@ -278,7 +278,7 @@ static enum status replay_execute(const struct replay_options *options)
 static enum status replay_check_options(const struct replay_options *options)
 {
 	if ((options->directory != NULL) + (options->file != NULL) + (options->text != NULL) > 1) {
-		fputs("knocktail replay: --directory, --file and --text exclude each other\n",
+		fputs("knocktail replay: --directory, --file and --text cannot be combined\n",
 		      stderr);
 		return verb_misused(&verb_replay);
 	}

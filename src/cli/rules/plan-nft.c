@@ -175,7 +175,7 @@ static const char beside_head[] =
 	"#!/usr/sbin/nft -f\n"
 	"# What knocktail needs beside firewalld, made by `knocktail rules firewalld`: a table of "
 	"its own\n"
-	"# that stands before firewalld's, for a set of firewalld's cannot hold addresses for a "
+	"# that stands before firewalld's, for a firewalld set cannot hold addresses for a "
 	"time. Load\n"
 	"# it with\n"
 	"#\n"

@@ -94,8 +94,8 @@ static int check_entry(const struct door *door)
 		return plan_refuse(door,
 				   "which type of set its entry belongs to is not known here");
 	if (!has_port && door->opening.ports.n_steps == 0)
-		return plan_refuse(door,
-				   "which port it opens is not said: ports = 22/tcp for example");
+		return plan_refuse(
+			door, "it is not said which port it opens: ports = 22/tcp for example");
 	return 0;
 }
 

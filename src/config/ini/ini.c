@@ -128,8 +128,8 @@ static int add_entry(struct scan *scan, struct ini_span key, struct ini_span val
 	first = ini_find(section, name);
 	if (first) {
 		complain_error(scan->complaints, scan->line,
-			       "%s: the key %s stands a second time, the first is in line %u",
-			       section->name, text_quote_name(name, shown), first->line);
+			       "%s: duplicate key %s, the first is in line %u", section->name,
+			       text_quote_name(name, shown), first->line);
 		return 0;
 	}
 	if (section->n_entries == INI_KEYS_MAX) {
@@ -174,7 +174,7 @@ static int scan_entry(struct scan *scan, struct ini_span line)
 	}
 	key = ini_trim((struct ini_span){line.text, (size_t)(equals - line.text)});
 	if (key.length == 0) {
-		complain_error(scan->complaints, scan->line, "no key stands before the '='");
+		complain_error(scan->complaints, scan->line, "no key before the '='");
 		return 0;
 	}
 	fault = ini_value_find(equals + 1, line.length - (size_t)(equals + 1 - line.text),
@@ -284,7 +284,7 @@ static int drop_duplicates(struct ini *ini, struct complaints *complaints)
 			continue;
 		}
 		complain_error(complaints, sorted[i]->line,
-			       "[%s] stands a second time, the first is in line %u", first->name,
+			       "duplicate section [%s], the first is in line %u", first->name,
 			       first->line);
 		sorted[i]->line = 0;
 	}

@@ -42,7 +42,7 @@ int parse_set(const struct key_reading *reading, const char *text, void *field)
 	if (!is_set_word(text, reading->key->max, "_.:-") || text[0] == '-')
 		return parse_reject(reading, text,
 				    "the name of a set: 1 to %u of the characters A-Z a-z 0-9 _ . "
-				    ": -, the first no '-'",
+				    ": -, not starting with '-'",
 				    (unsigned)reading->key->max);
 	return keep_text(text, field);
 }
@@ -58,7 +58,7 @@ int parse_entry(const struct key_reading *reading, const char *text, void *field
 	if (!is_set_word(text, reading->key->max, ".,:/%_-") || text[0] == '-')
 		return parse_reject(reading, text,
 				    "an element such as %s,tcp:22: up to %u of the characters A-Z "
-				    "a-z 0-9 . , : / _ -, the first no '-'",
+				    "a-z 0-9 . , : / _ -, not starting with '-'",
 				    token, (unsigned)reading->key->max);
 	/* What takes in more addresses than the one would be shared by sources that do not know of
 	 * each other: the first to end would close it for all. */
@@ -206,8 +206,8 @@ int parse_chain(const struct key_reading *reading, const char *text, void *field
 		is_other = is_other || strcmp(text, others[i]) == 0;
 	if (is_other || !is_set_word(text, reading->key->max, "_.-") || text[0] == '-')
 		return parse_reject(reading, text,
-				    "the name of a chain of knocktail's own: 1 to %u of the "
-				    "characters A-Z a-z 0-9 _ . -, the first no '-'",
+				    "the name of a chain for knocktail alone: 1 to %u of the "
+				    "characters A-Z a-z 0-9 _ . -, not starting with '-'",
 				    (unsigned)reading->key->max);
 	return keep_text(text, field);
 }

@@ -1,5 +1,5 @@
-/* Whose a table of nft's is: one that iptables has made is read and put back by iptables alone, and
- * another by nft alone.
+/* Who owns an nftables table: one that iptables has made is read and put back by iptables alone,
+ * and another by nft alone.
  *
  * MUST: a table that iptables-save does not print as it is is never taken for one of iptables': it
  * leaves out what it does not know, and prints "accept if the address is in the set" as "accept".
