@@ -29,7 +29,8 @@ enum { BATCH = 512 };
  * and for a moment longer, and otherwise now and then, in case that took journald longer. */
 #define RING_US	 UINT64_C(15000)  /* how long to wait for what was logged */
 #define QUIET_US UINT64_C(3000)	  /* and for more, once something has come */
-#define EAGER_US UINT64_C(1000)	  /* between two looks meanwhile */
+#define EAGER_US UINT64_C(250)	  /* between two looks meanwhile, at first... */
+#define LATER_US UINT64_C(1500)	  /* ...and later */
 #define SLEEP_US UINT64_C(250000) /* between two looks at other times */
 
 /* Without a doorbell, and for logs whose lines do not ring: at a price that does not matter while
@@ -60,6 +61,7 @@ struct tail {
 	sd_event_source *timer, *more;
 	struct doorbell *doorbell; /* NULL: there is none */
 	bool hears_logs;	   /* some lines do not ring the doorbell */
+	uint64_t rung_us;	   /* when it rang for what has not come yet; 0: that has come */
 	uint64_t hurry_since_us, hurry_until_us;
 	size_t n_found;			       /* by this look */
 	uint64_t missed_reported, reported_us; /* messages, and when */
@@ -103,22 +105,40 @@ static void tail_hurry_for(struct tail *tail, uint64_t now_us, uint64_t us)
 	tail->hurry_until_us = now_us + us;
 }
 
+static void tail_ring(struct tail *tail, uint64_t now_us)
+{
+	tail->rung_us = now_us;
+	tail_hurry_for(tail, now_us, RING_US);
+}
+
+/* Half as long as what rang has been waited for already: a late line is not worth more looks. */
+static uint64_t eager_look_us(uint64_t waited_us)
+{
+	uint64_t us = waited_us / 2;
+
+	return us < EAGER_US ? EAGER_US : us > LATER_US ? LATER_US : us;
+}
+
 static uint64_t tail_hurried_look_us(const struct tail *tail, uint64_t now_us)
 {
 	if (tail->n_found > FLOOD)
 		return FLOOD_US;
-	return tail->doorbell && now_us - tail->hurry_since_us < BUSY_US ? EAGER_US : HURRY_US;
+	if (!tail->doorbell || now_us - tail->hurry_since_us >= BUSY_US)
+		return HURRY_US;
+	return eager_look_us(now_us - tail->rung_us);
 }
 
 static void tail_rearm(struct tail *tail)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC), look_us;
 
-	if (tail->doorbell && tail->n_found > 0)
+	if (tail->doorbell && tail->n_found > 0) {
+		tail->rung_us = 0;
 		tail_hurry_for(tail, now_us, QUIET_US);
-	else if (tail->doorbell && now_us >= tail->hurry_until_us &&
-		 doorbell_has_rung(tail->doorbell))
-		tail_hurry_for(tail, now_us, RING_US);
+	} else if (tail->doorbell && now_us >= tail->hurry_until_us &&
+		   doorbell_has_rung(tail->doorbell)) {
+		tail_ring(tail, now_us);
+	}
 	tail_report_missed(tail);
 	tail->lost = false;
 	if (now_us < tail->hurry_until_us) {
@@ -138,7 +158,7 @@ static void on_ring(void *userdata)
 
 	if (tail->lost)
 		return;
-	tail_hurry_for(tail, clock_us(CLOCK_MONOTONIC), RING_US);
+	tail_ring(tail, clock_us(CLOCK_MONOTONIC));
 	tail_look_after(tail, EAGER_US);
 }
 
@@ -209,8 +229,7 @@ static int on_more(sd_event_source *source, void *userdata)
 
 static int tail_attach(struct tail *tail)
 {
-	int r = sd_event_add_time(tail->event, &tail->timer, CLOCK_MONOTONIC, 0, 250, on_time,
-				  tail);
+	int r = sd_event_add_time(tail->event, &tail->timer, CLOCK_MONOTONIC, 0, 1, on_time, tail);
 
 	if (r >= 0)
 		r = sd_event_add_defer(tail->event, &tail->more, on_more, tail);
