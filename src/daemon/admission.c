@@ -1,12 +1,15 @@
 #include "daemon/admission.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "config/config.h"
 #include "core/record.h"
 #include "core/visitor.h"
+#include "daemon/burner.h"
 #include "daemon/full-tables.h"
 #include "daemon/grant-loop.h"
 #include "daemon/refusals.h"
@@ -16,6 +19,7 @@
 #include "grant/grants.h"
 #include "keys/one-time.h"
 #include "match/matcher.h"
+#include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -23,12 +27,15 @@ struct admission {
 	struct running_config *running;
 	struct grant_loop *grants;
 	struct stats *stats;
+	struct burner *burner;
 	struct tail *tail;
 	const struct record *record; /* the one being matched */
 	bool settled;		     /* it was acted on, and the position is behind it */
 	struct refusals refusals;
 	struct full_tables full_tables;
 };
+
+DEFINE_CLEANUP(struct admission *, admission_free)
 
 static const struct door *admission_door(const struct admission *admission, size_t number)
 {
@@ -41,16 +48,23 @@ static void admission_refuse(struct admission *admission, const struct event *ev
 	refusals_report(&admission->refusals, event);
 }
 
-static void admission_refuse_match(struct admission *admission, const struct match *match,
-				   const char *reason)
+static void admission_refuse_by_name(struct admission *admission, const struct match *match,
+				     const char *door, const char *reason)
 {
 	admission_refuse(admission, &(struct event){
-					    .door = admission_door(admission, match->door)->name,
+					    .door = door,
 					    .user = match->user,
 					    .knock = match->knock,
 					    .source = match->source,
 					    .reason = reason,
 				    });
+}
+
+static void admission_refuse_match(struct admission *admission, const struct match *match,
+				   const char *reason)
+{
+	admission_refuse_by_name(admission, match, admission_door(admission, match->door)->name,
+				 reason);
 }
 
 /* A request that names no door. */
@@ -85,23 +99,12 @@ static void admission_settle(struct admission *admission)
 	admission->settled = true;
 }
 
-static void on_match(void *userdata, const struct match *match)
+static void admission_admit(struct admission *admission, const struct match *match, uint64_t age_us)
 {
-	struct admission *admission = userdata;
 	const struct door *door = admission_door(admission, match->door);
 
-	if (admission->record->past)
-		return;
-	admission->stats->matches++;
-	if (match->problem) {
-		/* Whoever sends an overheard knock again and again must not cause a write each
-		 * time. */
-		admission_refuse_match(admission, match, match->problem);
-		return;
-	}
 	admission_settle(admission);
-	if (tail_age_us(admission->tail, admission->record) >
-	    running_config_data(admission->running)->max_age_us)
+	if (age_us > running_config_data(admission->running)->max_age_us)
 		admission_refuse_match(admission, match, "the knock is older than max_age");
 	else if (!door_allows(door, &match->source))
 		admission_refuse_match(admission, match, "the source is not in allow");
@@ -111,6 +114,49 @@ static void on_match(void *userdata, const struct match *match)
 			&(struct visitor){match->source, match->user, match->knock, match->seconds},
 			clock_us(CLOCK_BOOTTIME));
 	admission_warn_if_last(admission, match->door);
+}
+
+/* It was burnt, or could not be. What has changed meanwhile must be as it was. */
+static void on_burnt(void *userdata, const struct burner_result *result)
+{
+	struct admission *admission = userdata;
+	const struct match *match = &result->match;
+	const char *problem = match->problem;
+
+	if (!problem && result->outdated) {
+		matcher_burnt(running_config_matcher(admission->running), match->burn);
+		problem = "the configuration was read again before it was recorded as used; knock "
+			  "again";
+	}
+	if (!problem && !admission->tail)
+		problem = "the daemon was stopped before it was recorded as used";
+	if (problem) {
+		admission_refuse_by_name(admission, match, result->door, problem);
+		return;
+	}
+	admission->settled = false;
+	admission_admit(admission, match, result->age_us);
+	grant_loop_rearm(admission->grants);
+}
+
+static void on_match(void *userdata, const struct match *match)
+{
+	struct admission *admission = userdata;
+	const char *problem = match->problem;
+	uint64_t age_us = tail_age_us(admission->tail, admission->record);
+
+	if (admission->record->past)
+		return;
+	admission->stats->matches++;
+	if (match->burn &&
+	    burner_add(admission->burner, match, admission_door(admission, match->door)->name,
+		       age_us, &problem))
+		return;
+	/* Whoever sends an overheard knock again and again must not cause a write each time. */
+	if (problem)
+		admission_refuse_match(admission, match, problem);
+	else
+		admission_admit(admission, match, age_us);
 }
 
 void admission_on_record(void *userdata, const struct record *record)
@@ -133,27 +179,45 @@ void admission_on_record(void *userdata, const struct record *record)
 		grant_loop_rearm(admission->grants);
 }
 
-struct admission *admission_new(struct running_config *running, struct grant_loop *grants,
-				struct stats *stats)
+int admission_new(const struct admission_options *options, struct admission **ret)
 {
-	struct admission *admission = calloc(1, sizeof *admission);
+	CLEANUP(cleanup_admission_free) struct admission *admission = calloc(1, sizeof *admission);
+	CLEANUP(cleanup_free) char *directory = NULL;
+	int r;
 
 	if (!admission)
-		return NULL;
-	admission->running = running;
-	admission->grants = grants;
-	admission->stats = stats;
-	running_config_set_stray(running, on_stray, admission);
-	return admission;
+		return -ENOMEM;
+	admission->running = options->running;
+	admission->grants = options->grants;
+	admission->stats = options->stats;
+	if (asprintf(&directory, "%s/burnt", options->state_directory) < 0) {
+		directory = NULL;
+		return -ENOMEM;
+	}
+	r = burner_new(options->event, directory, on_burnt, admission, &admission->burner);
+	if (r < 0)
+		return r;
+	running_config_set_stray(options->running, on_stray, admission);
+	*ret = TAKE_PTR(admission);
+	return 0;
 }
 
 struct admission *admission_free(struct admission *admission)
 {
-	free(admission);
+	if (admission) {
+		admission->tail = NULL;
+		burner_free(admission->burner);
+		free(admission);
+	}
 	return NULL;
 }
 
 void admission_set_tail(struct admission *admission, struct tail *tail)
 {
 	admission->tail = tail;
+}
+
+void admission_reloaded(struct admission *admission)
+{
+	burner_outdate(admission->burner);
 }

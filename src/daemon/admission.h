@@ -2,8 +2,12 @@
  * with a reason.
  *
  * MUST: a knock is acted on once: before its door is opened, the position in the journal is behind
- * it; what a predecessor has acted on (a record of the past) opens nothing. */
+ * it; what a predecessor has acted on (a record of the past) opens nothing. MUST: what is good once
+ * opens its door only after it was burnt, and if neither the daemon nor its configuration has
+ * ended meanwhile. */
 #pragma once
+
+#include <systemd/sd-event.h>
 
 struct admission;
 struct grant_loop;
@@ -12,13 +16,26 @@ struct running_config;
 struct stats;
 struct tail;
 
-/* All of them are borrowed. Counts in `stats`. NULL: out of memory. */
-struct admission *admission_new(struct running_config *running, struct grant_loop *grants,
-				struct stats *stats);
+struct admission_options {
+	sd_event *event;
+	const char *state_directory; /* for used tokens and SPA knocks: the next daemon refuses them
+					as well */
+	struct running_config *running;
+	struct grant_loop *grants;
+	struct stats *stats; /* what is counted */
+};
+
+/* All of them are borrowed. 0 or a negative errno. */
+int admission_new(const struct admission_options *options, struct admission **ret);
+
+/* What waits to be burnt is, if that does not take too long, but opens nothing. */
 struct admission *admission_free(struct admission *admission);
 
-/* Where the records come from that are not of the past; borrowed. */
+/* Where the records come from that are not of the past; borrowed. NULL: nothing opens any more. */
 void admission_set_tail(struct admission *admission, struct tail *tail);
 
 /* Takes one record. `userdata` is the admission (tail_record_fn). */
 void admission_on_record(void *userdata, const struct record *record);
+
+/* Another configuration is running. */
+void admission_reloaded(struct admission *admission);

@@ -91,6 +91,7 @@ static int manager_apply(struct manager *manager, struct config *config)
 	/* Records that one configuration has judged must not be judged again by another. */
 	if (manager->tail)
 		tail_settle(manager->tail);
+	admission_reloaded(manager->admission);
 	running_config_replace(manager->running, config, matcher,
 			       grant_loop_grants(manager->grants));
 	return 0;
@@ -232,14 +233,23 @@ static void manager_join_bus(struct manager *manager)
 /* What a predecessor has left on file. Nobody else has it from here on. */
 static int manager_open_files(struct manager *manager, const struct manager_options *options)
 {
-	int r = running_config_new(options->state_directory, &manager->running);
+	int r;
 
-	if (r == 0)
-		r = grant_loop_new(manager->event, options->runtime_directory, &manager->grants);
+	manager->running = running_config_new();
+	if (!manager->running)
+		return -ENOMEM;
+	r = grant_loop_new(manager->event, options->runtime_directory, &manager->grants);
 	if (r < 0)
 		return r;
-	manager->admission = admission_new(manager->running, manager->grants, &manager->stats);
-	return manager->admission ? 0 : -ENOMEM;
+	return admission_new(
+		&(struct admission_options){
+			.event = manager->event,
+			.state_directory = options->state_directory,
+			.running = manager->running,
+			.grants = manager->grants,
+			.stats = &manager->stats,
+		},
+		&manager->admission);
 }
 
 /* Takes over the grants on file. Those that cannot be read now are tried again later. */
@@ -359,6 +369,7 @@ static int manager_stop(struct manager *manager)
 
 	notifier_say(manager->notifier, "STOPPING=1");
 	tail_settle(manager->tail);
+	admission_set_tail(manager->admission, NULL);
 	manager->tail = tail_free(manager->tail);
 	/* Nobody can open a door now. */
 	manager->bus = bus_free(manager->bus);

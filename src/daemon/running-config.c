@@ -6,21 +6,16 @@
 
 #include "config/config.h"
 #include "grant/grants.h"
-#include "keys/burnt.h"
 #include "match/checked-config.h"
-#include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
 
 struct running_config {
 	struct config *config;
 	struct matcher *matcher;
-	struct burnt *burnt;
 	matcher_stray_fn on_stray;
 	void *userdata;
 };
-
-DEFINE_CLEANUP(struct running_config *, running_config_free)
 
 int running_config_read(const char *path, struct config **ret)
 {
@@ -35,31 +30,15 @@ int running_config_read(const char *path, struct config **ret)
 	return r;
 }
 
-int running_config_new(const char *state_directory, struct running_config **ret)
+struct running_config *running_config_new(void)
 {
-	CLEANUP(cleanup_running_config_free)
-	struct running_config *running = calloc(1, sizeof *running);
-	CLEANUP(cleanup_free) char *directory = NULL;
-	int r;
-
-	if (!running)
-		return -ENOMEM;
-	if (asprintf(&directory, "%s/burnt", state_directory) < 0) {
-		directory = NULL;
-		return -ENOMEM;
-	}
-	r = burnt_new(directory, 0, &running->burnt);
-	if (r < 0)
-		return r;
-	*ret = TAKE_PTR(running);
-	return 0;
+	return calloc(1, sizeof(struct running_config));
 }
 
 struct running_config *running_config_free(struct running_config *running)
 {
 	if (running) {
 		matcher_free(running->matcher);
-		burnt_free(running->burnt);
 		config_free(running->config);
 		free(running);
 	}
@@ -92,9 +71,7 @@ void running_config_replace(struct running_config *running, struct config *confi
 {
 	struct handover handover = {.old = running->matcher, .new = matcher};
 
-	matcher_set_burnt(matcher, running->burnt);
 	matcher_set_stray(matcher, running->on_stray, running->userdata);
-	burnt_set_skew(running->burnt, (uint32_t)(config->clock_skew_us / US_PER_S));
 	if (running->matcher)
 		grants_expel(grants, handover_has_same_key, &handover, clock_us(CLOCK_BOOTTIME));
 	matcher_free(running->matcher);

@@ -1,5 +1,4 @@
-/* The running configuration: the one in force, the matcher made from it, and what was used by
- * knocks, which outlives both. */
+/* The running configuration: the one in force, and the matcher made from it. */
 #pragma once
 
 #include "match/matcher.h"
@@ -15,9 +14,8 @@ struct running_config;
 /* Reads the file; complaints go to the log. 0; -EBADMSG: it is wrong; another negative errno. */
 int running_config_read(const char *path, struct config **ret);
 
-/* Opens the file of used nonces and tokens under `state_directory`: the next daemon refuses them as
- * well. Nothing is in force before running_config_replace(). 0 or a negative errno. */
-int running_config_new(const char *state_directory, struct running_config **ret);
+/* Nothing is in force before running_config_replace(). NULL: no memory. */
+struct running_config *running_config_new(void);
 struct running_config *running_config_free(struct running_config *running);
 
 /* Who gets the strays of this matcher and its successors. */

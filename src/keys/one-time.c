@@ -27,6 +27,7 @@ struct sequence_line {
 };
 
 struct one_time {
+	unsigned n_refs;
 	int directory_fd;
 	char *path;
 	const char *name; /* the last part of the path */
@@ -42,13 +43,19 @@ DEFINE_CLEANUP(struct one_time *, one_time_free)
 
 struct one_time *one_time_free(struct one_time *file)
 {
-	if (!file)
+	if (!file || --file->n_refs > 0)
 		return NULL;
 	cleanup_close(&file->directory_fd);
 	free(file->path);
 	free(file->lines);
 	free(file);
 	return NULL;
+}
+
+struct one_time *one_time_ref(struct one_time *file)
+{
+	file->n_refs++;
+	return file;
 }
 
 /* A file being read, and who hears what is wrong with it. */
@@ -326,6 +333,7 @@ int one_time_open(const char *path, one_time_complain_fn complain, void *userdat
 
 	if (!file)
 		return -ENOMEM;
+	file->n_refs = 1;
 	file->directory_fd = -1;
 	file->path = strdup(path);
 	if (!file->path)
@@ -364,6 +372,19 @@ void one_time_advance(struct one_time *file)
 	file->current++;
 }
 
+void one_time_return(struct one_time *file, size_t line)
+{
+	if (line < file->current)
+		file->current = line;
+}
+
+void one_time_skip(struct one_time *file, const struct one_time *other, size_t line)
+{
+	if (strcmp(file->path, other->path) == 0 && file->current < file->n_lines &&
+	    sequence_equal(&file->lines[file->current].sequence, &other->lines[line].sequence))
+		file->current++;
+}
+
 bool one_time_find_sequence(const struct door *door, struct sequence *ret)
 {
 	struct one_time *file;
@@ -381,22 +402,20 @@ bool one_time_find_sequence(const struct door *door, struct sequence *ret)
 	return found;
 }
 
-/* The first sequence of the file as it is now, if that is the one in force; else NULL. */
-static const char *find_current(const struct one_time *file, const char *data, size_t size)
+/* The first sequence of the file as it is now, if that is this one; else NULL. */
+static const char *find_unused(const struct sequence *expected, const char *data, size_t size)
 {
 	struct cursor cursor = {.at = data, .end = data + size};
 
 	while (next_line(&cursor)) {
-		const struct sequence_line *line = &file->lines[file->current];
 		struct sequence sequence;
 		char fault[TEXT_MAX];
 		enum line_kind kind = read_sequence(&cursor, &sequence, fault);
 
 		if (kind == LINE_EMPTY)
 			continue;
-		return kind == LINE_SEQUENCE && sequence_equal(&sequence, &line->sequence)
-			       ? cursor.line
-			       : NULL;
+		return kind == LINE_SEQUENCE && sequence_equal(&sequence, expected) ? cursor.line
+										    : NULL;
 	}
 	return NULL;
 }
@@ -419,13 +438,13 @@ static int mark_line(const struct one_time *file, const char *data, size_t size,
 			    file->mode);
 }
 
-int one_time_use(struct one_time *file, const char *remark)
+int one_time_mark(struct one_time *file, size_t line, const char *remark)
 {
 	struct line_reading reading = {file, NULL, NULL, false};
 	CLEANUP(cleanup_free) char *data = NULL;
 	CLEANUP(cleanup_close) int fd = -1;
 	struct stat status;
-	const char *line;
+	const char *unused;
 	size_t size;
 	int r;
 
@@ -434,11 +453,6 @@ int one_time_use(struct one_time *file, const char *remark)
 		r = file_read(fd, FILE_SIZE_MAX, &data, &size);
 	if (r < 0)
 		return r;
-	line = find_current(file, data, size);
-	if (!line)
-		return -ESTALE;
-	r = mark_line(file, data, size, line, remark);
-	if (r == 0)
-		one_time_advance(file);
-	return r;
+	unused = find_unused(&file->lines[line].sequence, data, size);
+	return unused ? mark_line(file, data, size, unused, remark) : -ESTALE;
 }

@@ -20,6 +20,9 @@ typedef void (*one_time_complain_fn)(void *userdata, unsigned line, bool warning
  * is wrong with it, and `complain` (NULL: nobody) has reported all of it; -ENOMEM. */
 int one_time_open(const char *path, one_time_complain_fn complain, void *userdata,
 		  struct one_time **ret);
+
+/* One more owner; the last one to free it does. */
+struct one_time *one_time_ref(struct one_time *file);
 struct one_time *one_time_free(struct one_time *file);
 
 /* Whether both are one file. */
@@ -34,12 +37,19 @@ const struct sequence *one_time_sequence(const struct one_time *file, size_t i);
 /* The one in force has been used; the next one is, from now on. */
 void one_time_advance(struct one_time *file);
 
+/* This one could not be marked as used, and is in force again, unless one before it is. */
+void one_time_return(struct one_time *file, size_t line);
+
+/* If the one in force is that line of another reading of the file, which was marked as used after
+ * this one: advances. */
+void one_time_skip(struct one_time *file, const struct one_time *other, size_t line);
+
 /* The sequence that opens the door: its own, or the one in force of its file. False: none is left,
  * or the file cannot be read. */
 bool one_time_find_sequence(const struct door *door, struct sequence *ret);
 
-/* Marks the one in force as used, for good: the line becomes a comment that begins with `remark`
- * (no newline; at most 124 bytes, the rest is cut off). Then it advances. 0; -ESTALE: the file is
- * not what it was any more; another negative errno. After an error it may have advanced or not; the
- * use must have no effect. */
-int one_time_use(struct one_time *file, const char *remark);
+/* Marks it as used, for good, if it is the first that the file has left: the line becomes a comment
+ * that begins with `remark` (no newline; at most 124 bytes, the rest is cut off). 0; -ESTALE: the
+ * file is not what it was any more; another negative errno: the use must have no effect. It may
+ * wait for the disk: a thread may call this, and no more, while another one calls all the rest. */
+int one_time_mark(struct one_time *file, size_t line, const char *remark);

@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "core/keyed/keyed.h"
+#include "keys/burn.h"
 #include "keys/burnt.h"
 #include "keys/keyring.h"
 #include "util/cleanup.h"
@@ -19,8 +20,8 @@ enum { REASON_MAX = 160 };
 struct keyed_matcher {
 	struct keyring *keyring;
 	struct keyed *keyed;
-	struct burnt *own; /* for a rehearsal */
-	struct burnt *burnt;
+	struct burnt *rehearsed; /* what was used in a rehearsal; NULL: it is none */
+	uint32_t skew_s;
 	char (*names)[DOOR_NAME_MAX + 1]; /* by the door's number */
 };
 
@@ -44,7 +45,8 @@ static bool needs_keys(const struct config *config)
 	return false;
 }
 
-static int keyed_matcher_compile(struct keyed_matcher *doors, const struct config *config)
+static int keyed_matcher_compile(struct keyed_matcher *doors, const struct config *config,
+				 bool is_rehearsal)
 {
 	struct keyed_limits limits = {
 		.max_sources = config->max_sources,
@@ -57,25 +59,25 @@ static int keyed_matcher_compile(struct keyed_matcher *doors, const struct confi
 		r = keyring_load(config->keys, config->realm, NULL, NULL, &doors->keyring);
 	else if (r == 0)
 		r = keyring_new(&doors->keyring);
-	if (r == 0)
-		r = burnt_new(NULL, limits.skew_s, &doors->own);
+	if (r == 0 && is_rehearsal)
+		r = burnt_new(NULL, limits.skew_s, &doors->rehearsed);
 	if (r < 0)
 		return r;
-	doors->burnt = doors->own;
+	doors->skew_s = limits.skew_s;
 	randombytes_buf(limits.hash_key, sizeof limits.hash_key);
 	return keyed_new(&limits, config->doors, config->n_doors, doors->keyring->holders,
 			 doors->keyring->n, &doors->keyed);
 }
 
-int keyed_matcher_new(const struct config *config, const struct keyed_matcher *predecessor,
-		      struct keyed_matcher **ret)
+int keyed_matcher_new(const struct config *config, bool is_rehearsal,
+		      const struct keyed_matcher *predecessor, struct keyed_matcher **ret)
 {
 	CLEANUP(cleanup_keyed_matcher_free) struct keyed_matcher *doors = calloc(1, sizeof *doors);
 	int r;
 
 	if (!doors)
 		return -ENOMEM;
-	r = keyed_matcher_compile(doors, config);
+	r = keyed_matcher_compile(doors, config, is_rehearsal);
 	if (r < 0)
 		return r;
 	if (predecessor)
@@ -89,16 +91,11 @@ struct keyed_matcher *keyed_matcher_free(struct keyed_matcher *doors)
 	if (doors) {
 		keyed_free(doors->keyed);
 		keyring_free(doors->keyring);
-		burnt_free(doors->own);
+		burnt_free(doors->rehearsed);
 		free(doors->names);
 		free(doors);
 	}
 	return NULL;
-}
-
-void keyed_matcher_set_burnt(struct keyed_matcher *doors, struct burnt *burnt)
-{
-	doors->burnt = burnt;
 }
 
 /* One probe on its way. */
@@ -118,37 +115,25 @@ static bool must_burn(const struct request *request)
 	       (request->verdict == REQUEST_STALE && request->off_s < 0);
 }
 
-static int burn_request(const struct keyed_feeding *feeding, const struct request *request)
+static struct burn request_burn(const struct keyed_feeding *feeding, const struct request *request)
 {
 	const struct keyed_matcher *doors = feeding->doors;
-	const struct key_id *id = &doors->keyring->ids[request->key];
-	const char *door = doors->names[request->door];
+	struct burn burn = {
+		.kind = BURN_TOKEN,
+		.now_s = feeding->unix_s,
+		.skew_s = doors->skew_s,
+		.key = doors->keyring->ids[request->key],
+		.step = request->step,
+		.time_s = request->time_s,
+	};
 
 	if (request->kind == KNOCK_SPA)
-		return burnt_nonce(doors->burnt, id, request->nonce, request->time_s,
-				   feeding->unix_s);
-	if (request->verdict == REQUEST_STALE)
-		return burnt_token_ahead(doors->burnt, id, door, request->step, feeding->unix_s);
-	return burnt_token(doors->burnt, id, door, request->step, feeding->unix_s);
-}
-
-static const char *explain_burnt(int error, char text[static REASON_MAX])
-{
-	switch (error) {
-	case 0:
-		return NULL;
-	case -EALREADY:
-		return "replayed: it was used before";
-	case -ESTALE:
-		return "replayed or stale: a later one was used before";
-	case -EBADMSG:
-		return "this key's replay record is damaged; try again in a few minutes";
-	case -ENOBUFS:
-		return "too many requests with this key";
-	default:
-		snprintf(text, REASON_MAX, "it cannot be recorded as used: %s", strerror(-error));
-		return text;
-	}
+		burn.kind = BURN_SPA;
+	else if (request->verdict == REQUEST_STALE)
+		burn.kind = BURN_TOKEN_AHEAD;
+	memcpy(burn.door, doors->names[request->door], sizeof burn.door);
+	memcpy(burn.nonce, request->nonce, sizeof burn.nonce);
+	return burn;
 }
 
 static const char *explain_verdict(const struct request *request, char text[static REASON_MAX])
@@ -184,18 +169,24 @@ static void on_request(void *userdata, const struct request *request)
 	const struct keyed_feeding *feeding = userdata;
 	const struct keyed_matcher *doors = feeding->doors;
 	struct keyed_answer answer = {.request = request};
-	char text[REASON_MAX], burnt_text[REASON_MAX];
-	const char *burnt_reason = NULL;
+	char text[REASON_MAX], burn_text[BURN_REASON_SIZE];
+	const char *used = NULL;
+	struct burn burn;
 
 	if (feeding->is_past)
 		return;
 	if (request->key != REQUEST_NOBODY)
 		answer.user = doors->keyring->holders[request->key].user;
 	answer.reason = explain_verdict(request, text);
-	if (must_burn(request))
-		burnt_reason = explain_burnt(burn_request(feeding, request), burnt_text);
+	if (must_burn(request)) {
+		burn = request_burn(feeding, request);
+		if (doors->rehearsed)
+			used = burn_explain(&burn, burn_run(doors->rehearsed, &burn), burn_text);
+		else
+			answer.burn = &burn;
+	}
 	if (!answer.reason)
-		answer.reason = burnt_reason;
+		answer.reason = used;
 	feeding->fn(feeding->userdata, &answer);
 }
 

@@ -1,8 +1,8 @@
 /* Keyed doors: tokens and SPA knocks from the keys directory to a verdict, those that were used
  * before left out.
  *
- * MUST: a request is burnt (keys/burnt.h) before it is reported as good. Whatever comes of it
- * then, it was seen on the wire and is not good again. */
+ * MUST: a request is reported with what has to be burnt (keys/burn.h) before it opens anything.
+ * Whatever comes of it then, it was seen on the wire and is not good again. */
 #pragma once
 
 #include "core/keyed/request.h"
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct burnt;
+struct burn;
 struct config;
 struct keyed_counts;
 struct keyed_matcher;
@@ -20,20 +20,18 @@ struct probe;
 /* What became of a request. */
 struct keyed_answer {
 	const struct request *request;
-	const char *user;   /* whose key it is; NULL: nobody's */
-	const char *reason; /* why it must open nothing; NULL: it may open its door */
+	const char *user;	 /* whose key it is; NULL: nobody's */
+	const char *reason;	 /* why it must open nothing; NULL: it may open its door */
+	const struct burn *burn; /* to be run in any case; NULL: nothing, or it was a rehearsal */
 };
 typedef void (*keyed_answer_fn)(void *userdata, const struct keyed_answer *answer);
 
-/* Reads the keys, saying nothing of those that are refused, and compiles; used knocks are known to
- * this process only until keyed_matcher_set_burnt(). What a predecessor (or NULL) remembers of each
+/* Reads the keys, saying nothing of those that are refused, and compiles. In a rehearsal, used
+ * knocks are known to it and to nobody else. What a predecessor (or NULL) remembers of each
  * source is taken over. 0; -ENOMEM; -E2BIG: too many keys for so many doors. */
-int keyed_matcher_new(const struct config *config, const struct keyed_matcher *predecessor,
-		      struct keyed_matcher **ret);
+int keyed_matcher_new(const struct config *config, bool is_rehearsal,
+		      const struct keyed_matcher *predecessor, struct keyed_matcher **ret);
 struct keyed_matcher *keyed_matcher_free(struct keyed_matcher *doors);
-
-/* From now on, used knocks are burnt there. It is borrowed. */
-void keyed_matcher_set_burnt(struct keyed_matcher *doors, struct burnt *burnt);
 
 /* Feeds a probe that was logged at this Unix time. `fn` is called before it returns, once for each
  * request; not at all if `is_past`, for what a predecessor has acted on is burnt. True: the source

@@ -11,11 +11,11 @@
 #include "core/probe.h"
 #include "core/record.h"
 #include "format/format.h"
+#include "keys/burn.h"
 #include "keys/one-time.h"
 #include "match/keyed.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "util/timestamp.h"
 
 enum { NONE = UINT32_MAX };
 
@@ -58,7 +58,6 @@ struct matcher {
 	const struct record *record; /* the one that is being fed */
 	bool probed;		     /* `probe` is the last record's */
 	struct probe probe;
-	char problem[200];
 };
 
 DEFINE_CLEANUP(struct matcher *, matcher_free)
@@ -180,8 +179,8 @@ int matcher_new(const struct config *config, enum matcher_mode mode,
 	if (r == 0)
 		r = compile_engine(matcher, config);
 	if (r == 0)
-		r = keyed_matcher_new(config, predecessor ? predecessor->keyed : NULL,
-				      &matcher->keyed);
+		r = keyed_matcher_new(config, mode == MATCH_DRY_RUN,
+				      predecessor ? predecessor->keyed : NULL, &matcher->keyed);
 	if (r < 0)
 		return r;
 	if (predecessor) {
@@ -245,35 +244,17 @@ static void on_match(void *userdata, const struct engine_match *of_engine)
 		ask_stock(feeding->matcher, entry, &match);
 }
 
-/* For the administrator: who used the line, and when. */
-static int mark_used(struct stock *stock, const struct record *record)
-{
-	char remark[128], when[TIMESTAMP_TEXT_MAX] = "", source[ADDRESS_TEXT_MAX];
-	bool dated = record->realtime_us > 0;
-
-	if (dated)
-		timestamp_format_utc(record->realtime_us, when);
-	snprintf(remark, sizeof remark, "used%s%s by %s", dated ? " " : "", when,
-		 address_format(&stock->match.source, source));
-	return one_time_use(stock->file, remark);
-}
-
+/* From now on the next line is in force, though this one has yet to be marked as used. */
 static void use_stock(const struct probe_feeding *feeding, struct stock *stock)
 {
-	struct matcher *matcher = feeding->matcher;
-	int r = 0;
+	const struct matcher *matcher = feeding->matcher;
+	struct burn burn;
 
+	burn_init_line(&burn, stock->file, one_time_current(stock->file), &stock->match.source,
+		       matcher->record->realtime_us / US_PER_S);
 	if (matcher->mode == MATCH_LIVE)
-		r = mark_used(stock, matcher->record);
-	else
-		one_time_advance(stock->file);
-	if (r < 0) {
-		snprintf(matcher->problem, sizeof matcher->problem,
-			 "its sequence cannot be marked as used: %s",
-			 r == -ESTALE || r == -EBADMSG ? "the file has changed; reload"
-						       : strerror(-r));
-		stock->match.problem = matcher->problem;
-	}
+		stock->match.burn = &burn;
+	one_time_advance(stock->file);
 	feeding->fn(feeding->userdata, &stock->match);
 }
 
@@ -317,6 +298,7 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 						       .door = request->door,
 						       .source = request->source,
 						       .problem = answer->reason,
+						       .burn = answer->burn,
 						       .user = answer->user,
 						       .knock = request->kind,
 						       .seconds = request->seconds,
@@ -406,9 +388,11 @@ const struct record *matcher_record(const struct matcher *matcher)
 	return matcher->record;
 }
 
-void matcher_set_burnt(struct matcher *matcher, struct burnt *burnt)
+void matcher_burnt(struct matcher *matcher, const struct burn *burn)
 {
-	keyed_matcher_set_burnt(matcher->keyed, burnt);
+	for (size_t i = 0; burn->kind == BURN_LINE && i < matcher->n_stocks; i++)
+		if (matcher->stocks[i].file != burn->file)
+			one_time_skip(matcher->stocks[i].file, burn->file, burn->line);
 }
 
 void matcher_set_stray(struct matcher *matcher, matcher_stray_fn fn, void *userdata)

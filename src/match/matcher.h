@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct burnt;
+struct burn;
 struct config;
 struct matcher;
 struct keyed_counts;
@@ -32,6 +32,9 @@ struct match {
 	const char *user;    /* whose key it was; NULL: nobody's */
 	uint32_t seconds;    /* asked for; 0: as long as the door says */
 	const char *problem; /* why it must open nothing; NULL: it may */
+	/* What has to be burnt first, in any case, and then opens it if there is no problem; NULL:
+	 * nothing. It is valid as long as the match, and its file as long as the matcher. */
+	const struct burn *burn;
 };
 typedef void (*match_fn)(void *userdata, const struct match *match);
 
@@ -44,10 +47,9 @@ struct match_progress {
 };
 typedef void (*match_progress_fn)(void *userdata, const struct match_progress *progress);
 
-/* What becomes of the sequences that are good for one knock. Tokens and SPA knocks are written down
- * with matcher_set_burnt(). */
+/* What becomes of knocks that are good once. */
 enum matcher_mode {
-	MATCH_LIVE,    /* a used one is marked in its file, before the match is reported */
+	MATCH_LIVE,    /* the match says what has to be burnt */
 	MATCH_DRY_RUN, /* files stay as they are; a used one is not good for another knock */
 };
 
@@ -71,9 +73,8 @@ enum engine_state matcher_feed_all(struct matcher *matcher, const struct record 
 				   match_fn fn, void *userdata);
 const struct record *matcher_record(const struct matcher *matcher);
 
-/* Where tokens and SPA knocks are burnt, before a match is reported. Without it they are good once
- * as far as this matcher knows. It is borrowed. */
-void matcher_set_burnt(struct matcher *matcher, struct burnt *burnt);
+/* This was burnt for a predecessor, after this one had read the file. */
+void matcher_burnt(struct matcher *matcher, const struct burn *burn);
 
 /* An SPA knock that names no door, or one that nobody could open. */
 struct matcher_stray {

@@ -70,8 +70,7 @@ static void use_one(struct one_time *file)
 
 	if (n > 1)
 		second = *one_time_sequence(file, 1);
-	require(one_time_use(file, "used") == 0);
-	require(one_time_current(file) == 1);
+	require(one_time_mark(file, 0, "used") == 0);
 	again = open_file();
 	require(again && one_time_count(again) == n - 1);
 	require(n < 2 || sequence_equal(one_time_sequence(again, 0), &second));

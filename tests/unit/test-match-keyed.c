@@ -14,6 +14,7 @@
 #include "core/record.h"
 #include "core/spa.h"
 #include "core/token.h"
+#include "keys/burn.h"
 #include "keys/burnt.h"
 #include "support.h"
 
@@ -44,6 +45,14 @@ static void on_match(void *userdata, const struct match *match)
 	trial->n_told++;
 	assert_int_equal(match->door, 1);
 	snprintf(trial->problem, sizeof trial->problem, "%s", match->problem ? match->problem : "");
+	if (match->burn) {
+		char text[BURN_REASON_SIZE];
+		const char *used =
+			burn_explain(match->burn, burn_run(trial->burnt, match->burn), text);
+
+		if (used && !match->problem)
+			snprintf(trial->problem, sizeof trial->problem, "%s", used);
+	}
 	snprintf(trial->user, sizeof trial->user, "%s", match->user);
 	trial->knock = match->knock;
 }
@@ -77,7 +86,6 @@ static void compile(struct trial *trial)
 	config_free(config);
 	matcher_free(trial->matcher);
 	trial->matcher = matcher;
-	matcher_set_burnt(matcher, trial->burnt);
 }
 
 static struct trial begin(void)

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "core/record.h"
+#include "keys/burn.h"
 #include "keys/one-time.h"
 
 #include "allocations.h"
@@ -301,7 +302,7 @@ struct told {
 	size_t n;
 	size_t door;
 	bool problem;
-	char reason[200]; /* of the last problem */
+	char reason[BURN_REASON_SIZE]; /* of the last problem */
 };
 
 static void on_told(void *userdata, const struct match *match)
@@ -310,9 +311,16 @@ static void on_told(void *userdata, const struct match *match)
 
 	told->n++;
 	told->door = match->door;
-	told->problem = match->problem != NULL;
-	if (told->problem)
-		snprintf(told->reason, sizeof told->reason, "%s", match->problem);
+	told->problem = false;
+	if (match->burn) {
+		int r = burn_run(NULL, match->burn);
+
+		told->problem = r < 0;
+		if (r < 0) {
+			burn_explain(match->burn, r, told->reason);
+			one_time_return(match->burn->file, match->burn->line);
+		}
+	}
 }
 
 struct stock {
@@ -477,7 +485,7 @@ static void test_reason_why_a_line_is_not_marked(void **state)
 static void die(void *userdata, const struct match *match)
 {
 	(void)userdata;
-	(void)match;
+	burn_run(NULL, match->burn);
 	raise(SIGKILL);
 }
 

@@ -211,7 +211,7 @@ static int use_a_sequence(struct world *world)
 	left = SIZE_MAX;
 	assert_int_equal(one_time_open(world->sequences, ignore_line, NULL, &file), 0);
 	left = enough;
-	r = one_time_use(file, "used");
+	r = one_time_mark(file, 0, "used");
 	left = SIZE_MAX;
 	text = support_read(world->sequences, NULL);
 	assert_true((r == 0) == (strcmp(text, "9, 7\n8, 6\n") != 0));

@@ -53,6 +53,16 @@ static void note(void *userdata, unsigned line, bool warning, const char *text)
 	sprintf(said + strlen(said), "%u: %s: %s\n", line, warning ? "warning" : "error", text);
 }
 
+/* The one in force. */
+static int use(struct trial *trial, const char *remark)
+{
+	int r = one_time_mark(trial->file, one_time_current(trial->file), remark);
+
+	if (r == 0)
+		one_time_advance(trial->file);
+	return r;
+}
+
 static int open_again(struct trial *trial)
 {
 	one_time_free(trial->file);
@@ -96,13 +106,13 @@ static void test_lines_are_used_one_after_the_other(void **state)
 	assert_int_equal(one_time_current(trial.file), 0);
 	assert_int_equal(one_time_sequence(trial.file, 1)->n_steps, 2);
 	assert_int_equal(one_time_sequence(trial.file, 1)->steps[0].port, 6);
-	assert_int_equal(one_time_use(trial.file, "used once"), 0);
+	assert_int_equal(use(&trial, "used once"), 0);
 	assert_int_equal(one_time_current(trial.file), 1);
 	check_text(&trial, "# mine\n\n \t\n# used once: 9, 7, 8\r\n  6:udp 5/tcp\n3,1,2");
 	assert_int_equal(open_again(&trial), 0);
 	assert_int_equal(one_time_count(trial.file), 2);
-	assert_int_equal(one_time_use(trial.file, "used"), 0);
-	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(use(&trial, "used"), 0);
+	assert_int_equal(use(&trial, "used"), 0);
 	assert_int_equal(one_time_current(trial.file), 2);
 	check_text(&trial, "# mine\n\n \t\n# used once: 9, 7, 8\r\n# used:   6:udp 5/tcp\n"
 			   "# used: 3,1,2");
@@ -125,7 +135,7 @@ static void test_mode_is_kept_and_nothing_is_left_behind(void **state)
 	assert_int_equal(chmod(trial.path, 0640), 0);
 	support_write(temporary, "junk of a dead predecessor", 26);
 	assert_int_equal(open_again(&trial), 0);
-	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(use(&trial, "used"), 0);
 	assert_int_equal(stat(trial.path, &status), 0);
 	assert_int_equal(status.st_mode & 07777, 0640);
 	assert_false(support_exists(temporary));
@@ -146,11 +156,11 @@ static void test_whatever_is_in_the_way(void **state)
 	other = support_path(trial.directory, "other");
 	support_write(other, "precious", 8);
 	assert_int_equal(symlink(other, temporary), 0);
-	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(use(&trial, "used"), 0);
 	assert_int_equal(link(other, temporary), 0);
-	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(use(&trial, "used"), 0);
 	assert_int_equal(mkfifo(temporary, 0600), 0);
-	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(use(&trial, "used"), 0);
 	check_text(&trial, "# used: 9, 7, 8\n# used: 7, 9, 8\n# used: 8, 7, 9\n");
 	free(trial.path);
 	trial.path = other;
@@ -183,7 +193,7 @@ static void test_a_file_of_the_greatest_size(void **state)
 	memset(remark, 'x', sizeof remark);
 	remark[sizeof remark - 1] = '\0';
 	for (int i = 0; i < LINES; i++) {
-		assert_int_equal(one_time_use(trial.file, remark), 0);
+		assert_int_equal(use(&trial, remark), 0);
 		assert_int_equal(open_again(&trial), 0);
 		assert_int_equal(one_time_count(trial.file), LINES - 1 - i);
 	}
@@ -197,7 +207,7 @@ static void test_what_was_added_meanwhile_stays(void **state)
 	(void)state;
 	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
 	support_write(trial.path, "# new\n9 7 8\n1, 3, 2\n", 20);
-	assert_int_equal(one_time_use(trial.file, "used"), 0);
+	assert_int_equal(use(&trial, "used"), 0);
 	check_text(&trial, "# new\n# used: 9 7 8\n1, 3, 2\n");
 	end(&trial);
 }
@@ -213,7 +223,7 @@ static void test_another_file_is_not_touched(void **state)
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
 		assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
 		support_write(trial.path, others[i], strlen(others[i]));
-		assert_int_equal(one_time_use(trial.file, "used"), -ESTALE);
+		assert_int_equal(use(&trial, "used"), -ESTALE);
 		check_text(&trial, others[i]);
 		end(&trial);
 	}
@@ -226,11 +236,11 @@ static void test_unusable_is_unused(void **state)
 	(void)state;
 	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
 	assert_int_equal(unlink(trial.path), 0);
-	assert_int_equal(one_time_use(trial.file, "used"), -ENOENT);
+	assert_int_equal(use(&trial, "used"), -ENOENT);
 	assert_int_equal(one_time_current(trial.file), 0);
 	support_write(trial.path, "9, 7, 8\n", 8);
 	assert_int_equal(chmod(trial.path, 0606), 0);
-	assert_int_equal(one_time_use(trial.file, "used"), -EBADMSG);
+	assert_int_equal(use(&trial, "used"), -EBADMSG);
 	check_text(&trial, "9, 7, 8\n");
 	end(&trial);
 }
@@ -243,7 +253,7 @@ static void test_a_disk_that_fails(void **state)
 	(void)state;
 	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
 	disk_fails = true;
-	assert_int_equal(one_time_use(trial.file, "used"), -EIO);
+	assert_int_equal(use(&trial, "used"), -EIO);
 	assert_int_equal(open_again(&trial), -EBADMSG);
 	disk_fails = false;
 	assert_string_equal(trial.said, "0: error: cannot read it: Input/output error\n");
@@ -392,6 +402,58 @@ static void test_every_twin_is_found(void **state)
 	}
 }
 
+/* Whoever marks it may be slower than who asks for more. */
+static void test_what_could_not_be_marked_is_in_force_again(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n7, 9, 8\n8, 7, 9\n"), 0);
+	one_time_advance(trial.file);
+	one_time_advance(trial.file);
+	assert_int_equal(one_time_mark(trial.file, 1, "used"), -ESTALE);
+	one_time_return(trial.file, 0);
+	one_time_return(trial.file, 1);
+	assert_int_equal(one_time_current(trial.file), 0);
+	assert_int_equal(one_time_mark(trial.file, 0, "used"), 0);
+	check_text(&trial, "# used: 9, 7, 8\n7, 9, 8\n8, 7, 9\n");
+	end(&trial);
+}
+
+/* Read again between a use and its mark. */
+static void test_a_second_reading_passes_over_what_was_used(void **state)
+{
+	struct one_time *later = NULL;
+	struct trial trial;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n7, 9, 8\n"), 0);
+	assert_int_equal(one_time_open(trial.path, note, trial.said, &later), 0);
+	one_time_skip(later, trial.file, 1);
+	assert_int_equal(one_time_current(later), 0);
+	one_time_skip(later, trial.file, 0);
+	one_time_skip(later, trial.file, 0);
+	assert_int_equal(one_time_current(later), 1);
+	one_time_skip(later, trial.file, 1);
+	one_time_skip(later, trial.file, 1);
+	assert_int_equal(one_time_current(later), 2);
+	one_time_free(later);
+	end(&trial);
+}
+
+static void test_owners(void **state)
+{
+	struct trial trial;
+	struct one_time *mine;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n"), 0);
+	mine = one_time_ref(trial.file);
+	one_time_free(trial.file);
+	assert_int_equal(one_time_mark(mine, 0, "used"), 0);
+	end(&trial);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +470,9 @@ int main(void)
 		cmocka_unit_test(test_lines_that_are_too_long_or_binary),
 		cmocka_unit_test(test_whose_file_it_is),
 		cmocka_unit_test(test_same_file_by_another_path),
+		cmocka_unit_test(test_what_could_not_be_marked_is_in_force_again),
+		cmocka_unit_test(test_a_second_reading_passes_over_what_was_used),
+		cmocka_unit_test(test_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
