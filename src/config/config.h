@@ -13,6 +13,7 @@ struct config {
 	char *log_prefix;
 	uint32_t max_sources; /* trackers */
 	uint32_t max_open;    /* grants, over all doors */
+	uint32_t max_open_user; /* of them, of one user's */
 	uint64_t max_age_us;
 	uint8_t ipv6_prefix;
 	enum on_stop on_stop;

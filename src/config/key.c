@@ -35,6 +35,8 @@ const struct config_key keys[] = {
 	 .max = ENGINE_SOURCES_MAX},
 	{"max_open", OPTION(max_open), .parse = parse_number, .fallback = "4096", .min = 1,
 	 .max = 1000000},
+	{"max_open_user", OPTION(max_open_user), .parse = parse_number, .fallback = "16", .min = 1,
+	 .max = 1000000},
 	{"max_age", OPTION(max_age_us), .parse = parse_span, .fallback = "30s", .min = US_PER_S,
 	 .max = US_PER_H},
 	{"ipv6_prefix", OPTION(ipv6_prefix), .parse = parse_prefix_length, .fallback = "128",

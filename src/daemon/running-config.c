@@ -78,7 +78,7 @@ void running_config_replace(struct running_config *running, struct config *confi
 	running->matcher = matcher;
 	config_free(running->config);
 	running->config = config;
-	grants_limit(grants, config->max_open);
+	grants_limit(grants, config->max_open, config->max_open_user);
 }
 
 const struct config *running_config_data(const struct running_config *running)

@@ -118,6 +118,7 @@ static int grant_save(const struct grant *grant)
 		.deadline_us = grant->deadline_us,
 		.state = is_opening ? STORED_OPENING : STORED_OPEN,
 		.n_opened = grant->n_opened + is_opening,
+		.holders = grant->holders,
 		.passage = grant->passage,
 		.seconds = grant->seconds,
 	};
@@ -323,6 +324,7 @@ static void grant_finish(struct grant *grant, uint64_t now_us)
 		.source = grant->source,
 		.deadline_us = grant->resumed_us,
 		.state = STORED_CLOSED,
+		.holders = grant->holders,
 		.passage = grant->passage,
 		.seconds = grant->seconds,
 	};
@@ -472,8 +474,15 @@ static void grant_knock_again(struct grant *grant, const struct door *door,
 			      const struct visitor *visitor, uint64_t now_us)
 {
 	struct passage *wanted;
+	uint64_t deadline_us = now_us + door_timeout_us(door, visitor->seconds);
 	int r = door_passage_new(door, visitor, &wanted);
 
+	if (r == 0) {
+		holders_done(&grant->holders);
+		r = holders_put(&grant->holders, visitor->user ? visitor->user : "", deadline_us);
+		if (r < 0)
+			passage_free(wanted);
+	}
 	if (r < 0) {
 		grant_report(grant, EVENT_REFUSED, strerror(-r), now_us);
 		return;
@@ -481,7 +490,7 @@ static void grant_knock_again(struct grant *grant, const struct door *door,
 	passage_free(grant->wanted);
 	grant->wanted = wanted;
 	grant_set_visitor(grant, visitor);
-	grant->deadline_us = now_us + door_timeout_us(door, visitor->seconds);
+	grant->deadline_us = deadline_us;
 	if (grant->state == GRANT_PENDING_CLOSE)
 		grant_set_due(grant, now_us);
 }
@@ -578,9 +587,43 @@ void grant_knock(struct grant *grant, const struct door *door, const struct visi
 		grant_knock_again(grant, door, visitor, now_us);
 		return;
 	}
+	if (holders_put(&grant->holders, visitor->user ? visitor->user : "", deadline_us) < 0) {
+		grant_report(grant, EVENT_REFUSED, strerror(ENOMEM), now_us);
+		return;
+	}
 	grant_change_visitor(grant, door, visitor);
 	grant_move_deadline(
 		grant, deadline_us > grant->deadline_us ? deadline_us : grant->deadline_us, now_us);
+}
+
+/* Whom it is of now that the last visitor is a holder no more. */
+static void grant_pass_on(struct grant *grant)
+{
+	const struct holder *last = &grant->holders.list[grant->holders.n - 1];
+
+	grant_set_visitor(grant, &(struct visitor){.user = last->user});
+}
+
+void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdata, uint64_t now_us)
+{
+	bool is_closing = grant->state == GRANT_CLOSING || grant->state == GRANT_PENDING_CLOSE;
+	const struct holder *latest;
+
+	if (holders_drop(&grant->holders, keep, userdata) == 0)
+		return;
+	latest = holders_latest(&grant->holders);
+	if (!latest || latest->deadline_us <= now_us) {
+		grant_end(grant, now_us);
+		return;
+	}
+	if (!holders_have(&grant->holders, grant->user))
+		grant_pass_on(grant);
+	if (is_closing && latest->deadline_us < grant->deadline_us)
+		grant->deadline_us = latest->deadline_us;
+	else if (latest->deadline_us < grant->deadline_us)
+		grant_move_deadline(grant, latest->deadline_us, now_us);
+	else if (!is_closing)
+		grant_save(grant);
 }
 
 void grant_run(struct grant *grant, uint64_t now_us)

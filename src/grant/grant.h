@@ -3,6 +3,7 @@
 #pragma once
 
 #include "firewall/types.h"
+#include "grant/holders.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,10 @@ void grant_found(struct grant *grant, enum firewall_answer answer, uint64_t left
  * which it is opened again as the door is now. */
 void grant_knock(struct grant *grant, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us);
+
+/* Those holders alone hold it whom `keep` says yes to; it lasts as long as the last of them has it,
+ * and ends if none is left. */
+void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdata, uint64_t now_us);
 
 /* Its deadline is now; grants_run() closes it. */
 void grant_end(struct grant *grant, uint64_t now_us);

@@ -30,7 +30,7 @@ int grants_new(const struct grants_options *options, struct grants **ret)
 		return -ENOMEM;
 	grants->on_event = options->on_event;
 	grants->userdata = options->userdata;
-	grants->max_open = UINT32_MAX;
+	grants->max_open = grants->max_open_user = UINT32_MAX;
 	grants->reconcile_us = grants->reread_us = UINT64_MAX;
 	r = store_new(options->directory, options->boot_id, &grants->store);
 	if (r < 0)
@@ -60,9 +60,10 @@ struct grants *grants_free(struct grants *grants)
 	return NULL;
 }
 
-void grants_limit(struct grants *grants, uint32_t max_open)
+void grants_limit(struct grants *grants, uint32_t max_open, uint32_t max_open_user)
 {
 	grants->max_open = max_open;
+	grants->max_open_user = max_open_user;
 }
 
 size_t grants_count(const struct grants *grants)
@@ -120,12 +121,27 @@ static void grants_open_new(struct grants *grants, const struct door *door,
 	}
 }
 
+/* Whether a user holds as many as one may. Moving the deadline of what they hold is not one more. */
+static bool grants_is_full_for(const struct grants *grants, const struct grant *asked,
+			       const char *user)
+{
+	size_t n = 0;
+
+	if (!user || !*user || (asked && holders_have(&asked->holders, user)))
+		return false;
+	FOR_EACH_GRANT (grants, grant)
+		n += holders_have(&grant->holders, user);
+	return n >= grants->max_open_user;
+}
+
 void grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us)
 {
 	struct grant *grant = grants_find(grants, door->name, &visitor->source);
 
-	if (grant)
+	if (grants_is_full_for(grants, grant, visitor->user))
+		grants_refuse(grants, door, visitor, "the user has max_open_user doors open");
+	else if (grant)
 		grant_knock(grant, door, visitor, now_us);
 	else
 		grants_open_new(grants, door, visitor, now_us);
@@ -169,11 +185,28 @@ void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn
 	}
 }
 
+struct review {
+	const struct grant *grant;
+	grants_find_fn find;
+	void *userdata;
+};
+
+static bool review_keeps(void *userdata, const char *user)
+{
+	const struct review *review = userdata;
+	const struct door *door = review->find(review->userdata, review->grant->door, user);
+
+	return door && (!*user || door_has_user(door, user));
+}
+
 void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us)
 {
 	FOR_EACH_GRANT (grants, grant) {
-		struct visitor visitor = grant_visitor(grant);
+		struct review review = {grant, find, userdata};
+		struct visitor visitor;
 
+		grant_keep_holders(grant, review_keeps, &review, now_us);
+		visitor = grant_visitor(grant);
 		if (!door_still_opens(find(userdata, grant->door, grant->user), &visitor,
 				      grant->passage))
 			grant_end(grant, now_us);
@@ -181,11 +214,24 @@ void grants_review(struct grants *grants, grants_find_fn find, void *userdata, u
 	grants_run(grants, now_us);
 }
 
+struct expulsion {
+	grants_may_fn may;
+	void *userdata;
+};
+
+static bool expulsion_keeps(void *userdata, const char *user)
+{
+	const struct expulsion *expulsion = userdata;
+
+	return !*user || expulsion->may(expulsion->userdata, user);
+}
+
 void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us)
 {
+	struct expulsion expulsion = {may, userdata};
+
 	FOR_EACH_GRANT (grants, grant)
-		if (grant->user[0] && !may(userdata, grant->user))
-			grant_end(grant, now_us);
+		grant_keep_holders(grant, expulsion_keeps, &expulsion, now_us);
 	grants_run(grants, now_us);
 }
 

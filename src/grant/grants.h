@@ -31,8 +31,9 @@ int grants_new(const struct grants_options *options, struct grants **ret);
 /* Closes nothing: what is open stays open, and saved. */
 struct grants *grants_free(struct grants *grants);
 
-/* How many may be open at the same time, over all doors; those that are stay. */
-void grants_limit(struct grants *grants, uint32_t max_open);
+/* How many may be open at the same time, over all doors, and how many of one user's; those that are
+ * stay. */
+void grants_limit(struct grants *grants, uint32_t max_open, uint32_t max_open_user);
 
 /* How many there are in any state, and state files that could not be read. */
 size_t grants_count(const struct grants *grants);
@@ -41,7 +42,7 @@ size_t grants_count(const struct grants *grants);
 struct firewall *grants_firewall(struct grants *grants);
 
 /* Opens the door for the visitor's source, or moves the deadline, but never to an earlier time. The
- * grant belongs to the last visitor. The outcome is reported by the callback, before or after this
+ * outcome is reported by the callback, before or after this
  * returns. */
 void grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us);
@@ -58,7 +59,7 @@ void grants_suspend(struct grants *grants, uint64_t now_us);
 struct grant_view {
 	const char *door;
 	struct address source;
-	const char *user; /* whose key opened it; "": nobody's */
+	const char *user; /* whose knock came last; "": nobody's key */
 	uint64_t left_us; /* until the deadline */
 	bool missing;	  /* the firewall has lost it and it cannot be restored */
 };
@@ -67,15 +68,16 @@ typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);
 /* Shows the open ones, in no order. */
 void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata);
 
-/* Closes those opened by users that `may` says no to. */
+/* The users that `may` says no to hold nothing open any more: what others have knocked for as well
+ * closes when the last of them would have had it closed. */
 typedef bool (*grants_may_fn)(void *userdata, const char *user);
 void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us);
 
 /* The door of this name, if it is still there and the user ("": nobody) may open it. */
 typedef const struct door *(*grants_find_fn)(void *userdata, const char *name, const char *user);
 
-/* Closes those whose door is gone, or would now open something else, or not for that source or
- * user. */
+/* Closes those whose door is gone, or would now open something else, or not for that source. Of
+ * users, the same as grants_expel(). */
 void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
 /* Takes over what a predecessor has saved: closes what is overdue, adopts what still runs (the

@@ -26,7 +26,7 @@ static struct visitor stored_visitor(const struct stored_grant *stored)
 	};
 }
 
-/* Takes the passage. */
+/* Takes the passage and the holders. */
 static void inherit_take(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
 	const struct visitor visitor = stored_visitor(stored);
@@ -34,8 +34,14 @@ static void inherit_take(struct grants *grants, struct stored_grant *stored, uin
 
 	if (grant_new(grants, stored->door, &visitor, stored->passage, stored->deadline_us,
 		      &grant) < 0) {
-		passage_free(stored->passage);
-	} else if (stored->state == STORED_CLOSED) {
+		stored_grant_done(stored);
+		return;
+	}
+	if (stored->holders.n > 0) {
+		holders_done(&grant->holders);
+		grant->holders = stored->holders;
+	}
+	if (stored->state == STORED_CLOSED) {
 		grant_resume(grant, now_us);
 	} else {
 		grant->n_opened =
@@ -66,7 +72,7 @@ static void inherit_closed(struct grants *grants, struct stored_grant *stored, u
 	}
 	if (!is_due || grants->find)
 		store_remove(grants->store, stored->door, &stored->source);
-	passage_free(stored->passage);
+	stored_grant_done(stored);
 }
 
 static void inherit_open(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
@@ -85,7 +91,7 @@ static void inherit_sweep(struct grants *grants, struct stored_grant *stored, ui
 	struct grant *grant;
 
 	if (passage_expires(stored->passage)) {
-		passage_free(stored->passage);
+		stored_grant_done(stored);
 		return;
 	}
 	if (stored->deadline_us > now_us)
@@ -139,7 +145,7 @@ static void on_stored(void *userdata, const char *name, struct stored_grant *sto
 		grants->n_unread += error != -EINVAL;
 		inherit_report(inheritance, name, error);
 	} else if (grants_find(grants, stored->door, &stored->source)) {
-		passage_free(stored->passage); /* our own */
+		stored_grant_done(stored); /* our own */
 	} else if (stored->state == STORED_DAMAGED) {
 		inherit_damaged(grants, name, stored, inheritance->now_us);
 	} else if (stored->state == STORED_CLOSED) {

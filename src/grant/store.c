@@ -65,6 +65,12 @@ struct store *store_free(struct store *store)
 	return NULL;
 }
 
+void stored_grant_done(struct stored_grant *stored)
+{
+	stored->passage = passage_free(stored->passage);
+	holders_done(&stored->holders);
+}
+
 static void state_file_name(const char *door, const struct address *source,
 			    char name[static NAME_SIZE])
 {
@@ -94,6 +100,11 @@ static int state_file_write(int fd, const struct store *store, const struct stor
 		fprintf(file, "user=%s\n", stored->user);
 	if (stored->seconds > 0)
 		fprintf(file, "seconds=%" PRIu32 "\n", stored->seconds);
+	if (stored->holders.n > 1) {
+		fputs("holders=", file);
+		holders_write(&stored->holders, file);
+		fputc('\n', file);
+	}
 	passage_write(stored->passage, file);
 	fprintf(file, "end=yes\n");
 	failed = ferror(file);
@@ -145,6 +156,7 @@ enum {
 	N_NEEDED_KEYS,
 	KEY_USER = N_NEEDED_KEYS,
 	KEY_SECONDS,
+	KEY_HOLDERS,
 	N_KEYS
 };
 
@@ -153,6 +165,7 @@ static const char *const key_names[N_KEYS] = {
 	[KEY_BOOT] = "boot",   [KEY_DEADLINE] = "deadline_us",
 	[KEY_STATE] = "state", [KEY_OPENED] = "opened",
 	[KEY_USER] = "user",   [KEY_SECONDS] = "seconds",
+	[KEY_HOLDERS] = "holders",
 };
 
 /* What has been read of a state file so far. */
@@ -223,6 +236,8 @@ static int on_line(void *userdata, unsigned key, const char *name, const char *v
 		return lines_read_user(value, stored->user);
 	case KEY_SECONDS:
 		return lines_read_seconds(value, &stored->seconds);
+	case KEY_HOLDERS:
+		return holders_parse(value, &stored->holders);
 	default:
 		r = passage_read_line(name, value, &stored->passage);
 		return r == -ENOENT ? -EINVAL : r; /* a key that no passage has */
@@ -243,7 +258,7 @@ static int store_read_file(const struct store *store, const char *name, struct s
 	    (r == 0 && (!passage_is_whole(lines.stored.passage) || strcmp(name, own_name) != 0)))
 		r = -EINVAL;
 	if (r < 0) {
-		passage_free(lines.stored.passage);
+		stored_grant_done(&lines.stored);
 		return r;
 	}
 	if (lines.other_boot)

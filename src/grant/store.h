@@ -7,6 +7,7 @@
 
 #include "core/address.h"
 #include "core/door.h"
+#include "grant/holders.h"
 
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct stored_grant {
 	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
 	enum stored_state state;
 	uint64_t n_opened;	 /* how often it was opened without having been closed */
+	struct holders holders;	 /* none: the user alone, until the deadline; the reader's to free */
 	struct passage *passage; /* the reader's to free */
 };
 
@@ -36,6 +38,9 @@ struct stored_grant {
  * errno. */
 int store_new(const char *directory, const char *boot_id, struct store **ret);
 struct store *store_free(struct store *store);
+
+/* Frees what it owns. */
+void stored_grant_done(struct stored_grant *stored);
 
 /* Writes or replaces the state file of (door, source). 0 or a negative errno: the old one stays. */
 int store_write(struct store *store, const struct stored_grant *stored);

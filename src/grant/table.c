@@ -46,13 +46,14 @@ int grant_new(struct grants *grants, const char *door, const struct visitor *vis
 	grant->source = visitor->source;
 	grant_set_visitor(grant, visitor);
 	grant->deadline_us = grant->due.at_us = deadline_us;
-	if (door_count_join(&grants->door_counts, door) < 0) {
-		free(grant);
+	if (holders_put(&grant->holders, grant->user, deadline_us) < 0 ||
+	    door_count_join(&grants->door_counts, door) < 0) {
+		grant_free(grant);
 		return -ENOMEM;
 	}
 	if (due_queue_add(&grants->queue, &grant->due) < 0) {
 		door_count_leave(&grants->door_counts, door);
-		free(grant);
+		grant_free(grant);
 		return -ENOMEM;
 	}
 	grant_set_passage(grant, passage);
@@ -67,6 +68,7 @@ void grant_free(struct grant *grant)
 {
 	passage_free(grant->passage);
 	passage_free(grant->wanted);
+	holders_done(&grant->holders);
 	free(grant);
 }
 

@@ -9,6 +9,7 @@
 #include "grant/door-count.h"
 #include "grant/due-queue.h"
 #include "grant/grants.h"
+#include "grant/holders.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,6 +48,7 @@ struct grant {
 	enum knock_kind knock;	      /* the last visitor's */
 	char user[USER_NAME_MAX + 1]; /* the last visitor's; "": nobody's */
 	uint32_t seconds;	      /* that it was asked to stay open */
+	struct holders holders;
 	struct passage *passage;
 	bool kernel_keeps; /* the kernel itself ends the passage at the deadline it was given */
 	uint64_t deadline_us;
@@ -72,7 +74,7 @@ struct grants {
 	struct store *store;
 	event_fn on_event;
 	void *userdata;
-	uint32_t max_open;
+	uint32_t max_open, max_open_user;
 	grants_find_fn find; /* the doors, for inherited grants; NULL: a sweep */
 	void *find_userdata;
 	uint64_t reread_us;	    /* when to retry state files; UINT64_MAX: never */
@@ -98,7 +100,7 @@ struct grant *grants_first_of(const struct grants *grants, const struct address 
 struct grant *grants_find(const struct grants *grants, const char *door,
 			  const struct address *source);
 
-/* Adds a grant in state GRANT_OPENING, and takes the passage. 0; -ENOMEM: nothing is taken. */
+/* Adds a grant in state GRANT_OPENING, held by the visitor alone, and takes the passage. 0; -ENOMEM: nothing is taken. */
 int grant_new(struct grants *grants, const char *door, const struct visitor *visitor,
 	      struct passage *passage, uint64_t deadline_us, struct grant **ret);
 
@@ -109,10 +111,10 @@ void grant_free(struct grant *grant);
 void grant_forget(struct grant *grant);
 void grant_forget_but_file(struct grant *grant);
 
-/* Who opened it. Valid as long as the grant. */
+/* Who has knocked for it last. Valid as long as the grant. */
 struct visitor grant_visitor(const struct grant *grant);
 
-/* It is this visitor's from now on. */
+/* The last visitor is this one. */
 void grant_set_visitor(struct grant *grant, const struct visitor *visitor);
 
 /* It opens and closes this from now on; frees what it did before. */

@@ -313,6 +313,42 @@ def test_a_key_that_is_taken_away_closes_its_doors(kind, clients, start, keys):
     assert not late.can_connect()
 
 
+def test_a_key_that_is_taken_away_takes_its_own_time_with_it(clients, start, keys, lab):
+    """Whoever has knocked from the same address keeps what they have asked for."""
+    daemon = start(ipset_door(auth="sequence, spa", users="*", timeout="30s", max_timeout="8h"),
+                   keys.options)
+    alone, shared_with_nobody, shared_with_bob = (clients() for _ in range(3))
+    for client in (alone, shared_with_nobody, shared_with_bob):
+        send_spa(client, spa(keys.key["alice"], seconds=28800))
+        client.wait_open()
+    shared_with_nobody.knock(7000, 8000, 9000)
+    daemon.wait_message("renewed", SOURCE=shared_with_nobody.v4)
+    send_spa(shared_with_bob, spa(keys.key["bob"], seconds=600))
+    daemon.wait_message("renewed", SOURCE=shared_with_bob.v4)
+    keys.remove("alice")
+    daemon.reload()
+    daemon.wait_message("closed", SOURCE=alone.v4)
+    left = lab.members()
+    assert alone.v4 not in left
+    assert 0 < left[shared_with_nobody.v4] <= 30
+    assert 30 < left[shared_with_bob.v4] <= 600
+
+
+def test_one_key_does_not_shut_out_the_others(clients, start, keys):
+    daemon = start(spa_door(), f"{keys.options}\nmax_open_user = 2")
+    first, second, third, other = (clients() for _ in range(4))
+    for client in (first, second):
+        send_spa(client, spa(keys.key["alice"]))
+        client.wait_open()
+    send_spa(third, spa(keys.key["alice"]))
+    assert reason(daemon, SOURCE=third.v4) == "the user has max_open_user doors open"
+    send_spa(first, spa(keys.key["alice"]))
+    daemon.wait_message("renewed", SOURCE=first.v4)
+    send_spa(other, spa(keys.key["bob"]))
+    other.wait_open()
+    assert not third.can_connect()
+
+
 def test_a_key_taken_away_while_the_daemon_is_dead(client, start, keys):
     daemon = start(token_door(timeout="1h"), keys.options)
     send_token(client, token(keys.key["alice"]))

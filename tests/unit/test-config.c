@@ -149,6 +149,7 @@ static char *dump(const struct config *config)
 		fprintf(out, "options.log_prefix=[%s]\n", config->log_prefix);
 		fprintf(out, "options.max_sources=%u\n", config->max_sources);
 		fprintf(out, "options.max_open=%u\n", config->max_open);
+		fprintf(out, "options.max_open_user=%u\n", config->max_open_user);
 		fprintf(out, "options.max_age=%s\n", duration_format(config->max_age_us, age));
 		fprintf(out, "options.ipv6_prefix=%u\n", config->ipv6_prefix);
 		fprintf(out, "options.on_stop=%s\n",

@@ -198,7 +198,7 @@ static void test_max_open_of_all(void **state)
 	struct fixture *fixture = *state;
 	struct door ssh = true_door("ssh", 30), web = true_door("web", 30);
 
-	grants_limit(fixture->grants, 2);
+	grants_limit(fixture->grants, 2, UINT32_MAX);
 	open_door(fixture, &ssh, A, T0);
 	open_door(fixture, &web, A, T0);
 	await_news(fixture, 2, T0);
@@ -207,12 +207,12 @@ static void test_max_open_of_all(void **state)
 	expect_news(fixture, "refused web 192.0.2.2 0: max_open doors are open\n");
 
 	/* A lower limit closes nothing. */
-	grants_limit(fixture->grants, 1);
+	grants_limit(fixture->grants, 1, UINT32_MAX);
 	grants_run(fixture->grants, T0);
 	assert_int_equal(grants_count(fixture->grants), 2);
 	open_door(fixture, &ssh, A, T0);
 	expect_news(fixture, "renewed ssh 192.0.2.1 30\n");
-	grants_limit(fixture->grants, 3);
+	grants_limit(fixture->grants, 3, UINT32_MAX);
 	open_door(fixture, &web, B, T0);
 	await_news(fixture, 1, T0);
 	expect_news(fixture, "opened web 192.0.2.2 30\n");
@@ -432,20 +432,25 @@ static void test_review_while_opening(void **state)
 
 static char *any_user[] = {(char *)"*", NULL};
 
-static void call(struct fixture *fixture, const struct door *door, const char *user,
-		 uint32_t seconds, uint64_t now_us)
+static void call_from(struct fixture *fixture, const struct door *door, const char *user,
+		      const char *source, uint32_t seconds, uint64_t now_us)
 {
 	grants_open(fixture->grants, door,
-		    &(struct visitor){.source = address(A), .user = user, .seconds = seconds},
+		    &(struct visitor){.source = address(source), .user = user, .seconds = seconds},
 		    now_us);
 	while (fixture->news[0] == '\0')
 		await_news(fixture, 1, now_us);
 }
 
-static bool is_not_bob(void *userdata, const char *user)
+static void call(struct fixture *fixture, const struct door *door, const char *user,
+		 uint32_t seconds, uint64_t now_us)
 {
-	(void)userdata;
-	return strcmp(user, "bob") != 0;
+	call_from(fixture, door, user, A, seconds, now_us);
+}
+
+static bool is_not(void *userdata, const char *user)
+{
+	return strcmp(user, userdata) != 0;
 }
 
 static void show_user(void *userdata, const struct grant_view *view)
@@ -453,7 +458,8 @@ static void show_user(void *userdata, const struct grant_view *view)
 	snprintf(userdata, 64, "%s %" PRIu64, view->user, view->left_us / S);
 }
 
-/* The last caller's it is; an earlier deadline than there is none makes. */
+/* The last visitor's it is; an earlier deadline than there is none makes. Each user's knocks go with
+ * the user, and nobody else's. */
 static void test_whose_it_is_and_for_how_long(void **state)
 {
 	struct fixture *fixture = *state;
@@ -470,9 +476,102 @@ static void test_whose_it_is_and_for_how_long(void **state)
 	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
 	grants_each(fixture->grants, T0 + S, show_user, seen);
 	assert_string_equal(seen, "bob 100");
-	grants_expel(fixture->grants, is_not_bob, NULL, T0 + 2 * S);
-	await_news(fixture, 1, T0 + 2 * S);
+	grants_expel(fixture->grants, is_not, TEXT("bob"), T0 + 2 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
+	grants_each(fixture->grants, T0 + 2 * S, show_user, seen);
+	assert_string_equal(seen, "alice 58");
+	call(fixture, &door, "bob", 10, T0 + 3 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 57\n");
+	grants_expel(fixture->grants, is_not, TEXT("bob"), T0 + 4 * S);
+	expect_news(fixture, "");
+	grants_each(fixture->grants, T0 + 4 * S, show_user, seen);
+	assert_string_equal(seen, "alice 56");
+	call(fixture, &door, "bob", 10, T0 + 4 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 56\n");
+	grants_expel(fixture->grants, is_not, TEXT("alice"), T0 + 15 * S);
+	await_news(fixture, 1, T0 + 15 * S);
 	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	door.users = NULL;
+}
+
+/* Who holds what outlives the daemon. */
+static void test_holders_are_on_record(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char seen[64] = "";
+	char *path, *text;
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "alice", 60, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 60\n");
+	call(fixture, &door, "bob", 100, T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
+	call(fixture, &door, NULL, 5, T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
+	path = support_path(fixture->records, "mark@192.0.2.1");
+	text = support_read(path, NULL);
+	assert_non_null(strstr(text, "\nholders=alice:"));
+	assert_non_null(strstr(text, ",bob:"));
+	assert_non_null(strstr(text, ",:"));
+	free(text);
+	free(path);
+	grants_free(fixture->grants);
+	make_grants(fixture, boot_id);
+	fixture->news[0] = '\0';
+	assert_int_equal(
+		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 2 * S),
+		0);
+	expect_news(fixture, "adopted mark 192.0.2.1 99\n");
+	grants_expel(fixture->grants, is_not, TEXT("bob"), T0 + 2 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
+	grants_each(fixture->grants, T0 + 2 * S, show_user, seen);
+	assert_string_equal(seen, " 58");
+	grants_expel(fixture->grants, is_not, TEXT("alice"), T0 + 2 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 4\n");
+	door.users = NULL;
+}
+
+/* A user who may no longer open a door loses it, and others do not. */
+static void test_a_door_is_no_longer_for_a_user(void **state)
+{
+	static char alice[] = "alice", *alice_alone[] = {alice, NULL};
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "alice", 60, T0);
+	call(fixture, &door, "bob", 100, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 60\nrenewed mark 192.0.2.1 100\n");
+	door.users = alice_alone;
+	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.1 59\n");
+	door.users = NULL;
+}
+
+static void test_max_open_user(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	door.users = any_user;
+	grants_limit(fixture->grants, 100, 2);
+	call_from(fixture, &door, "bob", "192.0.2.1", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	call_from(fixture, &door, "bob", "192.0.2.2", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.2 30\n");
+	call_from(fixture, &door, "bob", "192.0.2.3", 0, T0);
+	expect_news(fixture, "refused mark 192.0.2.3 0: the user has max_open_user doors open\n");
+	call_from(fixture, &door, "bob", "192.0.2.2", 0, T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.2 30\n");
+	call_from(fixture, &door, "alice", "192.0.2.3", 0, T0 + S);
+	expect_news(fixture, "opened mark 192.0.2.3 30\n");
+	call_from(fixture, &door, "bob", "192.0.2.3", 0, T0 + S);
+	expect_news(fixture, "refused mark 192.0.2.3 0: the user has max_open_user doors open\n");
+	call_from(fixture, &door, NULL, "192.0.2.4", 0, T0 + S);
+	expect_news(fixture, "opened mark 192.0.2.4 30\n");
 	door.users = NULL;
 }
 
@@ -566,6 +665,9 @@ int main(void)
 		GRANT_TEST(test_review_closes_the_old_way),
 		GRANT_TEST(test_review_while_opening),
 		GRANT_TEST(test_whose_it_is_and_for_how_long),
+		GRANT_TEST(test_holders_are_on_record),
+		GRANT_TEST(test_a_door_is_no_longer_for_a_user),
+		GRANT_TEST(test_max_open_user),
 		GRANT_TEST(test_a_user_is_on_record),
 		GRANT_TEST(test_unwritable_directory),
 		GRANT_TEST(test_no_directory),

@@ -1,0 +1,127 @@
+#include "grant/holders.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/number.h"
+
+void holders_done(struct holders *holders)
+{
+	free(holders->list);
+	*holders = (struct holders){0};
+}
+
+static struct holder *holders_find(const struct holders *holders, const char *user)
+{
+	for (size_t i = 0; i < holders->n; i++)
+		if (strcmp(holders->list[i].user, user) == 0)
+			return &holders->list[i];
+	return NULL;
+}
+
+static void holders_remove(struct holders *holders, struct holder *holder)
+{
+	size_t i = (size_t)(holder - holders->list);
+
+	holders->n--;
+	memmove(holder, holder + 1, (holders->n - i) * sizeof *holder);
+}
+
+static struct holder *holders_first_due(const struct holders *holders)
+{
+	struct holder *first = holders->list;
+
+	for (size_t i = 1; i < holders->n; i++)
+		if (holders->list[i].deadline_us < first->deadline_us)
+			first = &holders->list[i];
+	return first;
+}
+
+int holders_put(struct holders *holders, const char *user, uint64_t deadline_us)
+{
+	struct holder *old = holders_find(holders, user), *list;
+	struct holder holder = {.deadline_us = deadline_us};
+
+	memcpy(holder.user, user, strlen(user) + 1);
+	if (old) {
+		if (old->deadline_us > deadline_us)
+			holder.deadline_us = old->deadline_us;
+		holders_remove(holders, old);
+	} else if (holders->n == HOLDERS_MAX) {
+		holders_remove(holders, holders_first_due(holders));
+	} else {
+		list = reallocarray(holders->list, holders->n + 1, sizeof *list);
+		if (!list)
+			return -ENOMEM;
+		holders->list = list;
+	}
+	holders->list[holders->n++] = holder;
+	return 0;
+}
+
+bool holders_have(const struct holders *holders, const char *user)
+{
+	return holders_find(holders, user);
+}
+
+size_t holders_drop(struct holders *holders, holders_keep_fn keep, void *userdata)
+{
+	size_t n = holders->n;
+
+	for (size_t i = n; i-- > 0;)
+		if (!keep(userdata, holders->list[i].user))
+			holders_remove(holders, &holders->list[i]);
+	return n - holders->n;
+}
+
+const struct holder *holders_latest(const struct holders *holders)
+{
+	const struct holder *latest = NULL;
+
+	for (size_t i = 0; i < holders->n; i++)
+		if (!latest || holders->list[i].deadline_us >= latest->deadline_us)
+			latest = &holders->list[i];
+	return latest;
+}
+
+void holders_write(const struct holders *holders, FILE *file)
+{
+	for (size_t i = 0; i < holders->n; i++)
+		fprintf(file, "%s%s:%" PRIu64, i > 0 ? "," : "", holders->list[i].user,
+			holders->list[i].deadline_us);
+}
+
+/* One "USER:DEADLINE_US", whose end is cut off. */
+static int holder_parse(char *text, struct holders *ret)
+{
+	char *colon = strchr(text, ':');
+	uint64_t deadline_us;
+
+	if (!colon)
+		return -EINVAL;
+	*colon++ = '\0';
+	if ((*text && !user_is_name(text)) || holders_have(ret, text) || ret->n == HOLDERS_MAX ||
+	    number_parse(colon, strlen(colon), &deadline_us) < 0)
+		return -EINVAL;
+	return holders_put(ret, text, deadline_us);
+}
+
+int holders_parse(const char *text, struct holders *ret)
+{
+	CLEANUP(cleanup_free) char *copy = strdup(text);
+	struct holders holders = {0};
+	char *rest = copy;
+	int r = copy ? 0 : -ENOMEM;
+
+	while (r == 0 && rest)
+		r = holder_parse(strsep(&rest, ","), &holders);
+	if (r < 0) {
+		holders_done(&holders);
+		return r;
+	}
+	*ret = holders;
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* Holders of a grant: who has knocked for it, each with a deadline of their own, so that a key that
+ * is withdrawn takes away what it has opened and nothing else. Within the layer only. */
+#pragma once
+
+#include "core/door.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Of more, the one whose deadline is first goes: the door then closes too early, not too late. */
+enum { HOLDERS_MAX = 16 };
+
+struct holder {
+	char user[USER_NAME_MAX + 1]; /* "": nobody's key */
+	uint64_t deadline_us;	      /* CLOCK_BOOTTIME */
+};
+
+/* All zero at first. */
+struct holders {
+	struct holder *list; /* the order of their last knocks */
+	size_t n;
+};
+
+void holders_done(struct holders *holders);
+
+/* The user has knocked: last in the list now, with the later of the old deadline and this one. 0 or
+ * -ENOMEM. */
+int holders_put(struct holders *holders, const char *user, uint64_t deadline_us);
+
+bool holders_have(const struct holders *holders, const char *user);
+
+/* Removes those whom `keep` says no to. Returns how many. */
+typedef bool (*holders_keep_fn)(void *userdata, const char *user);
+size_t holders_drop(struct holders *holders, holders_keep_fn keep, void *userdata);
+
+/* The one with the latest deadline, or NULL. */
+const struct holder *holders_latest(const struct holders *holders);
+
+/* "USER:DEADLINE_US[,...]". Parsing: 0, -EINVAL or -ENOMEM. */
+void holders_write(const struct holders *holders, FILE *file);
+int holders_parse(const char *text, struct holders *ret);
