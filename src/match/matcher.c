@@ -14,6 +14,7 @@
 #include "keys/burn.h"
 #include "keys/one-time.h"
 #include "match/keyed.h"
+#include "match/overheard.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -30,6 +31,12 @@ struct stock {
 	struct one_time *file;
 	struct match match;
 	bool asked;
+};
+
+/* A door whose file's line in force is listened for, broken or not. */
+struct watched_line {
+	uint32_t door;
+	struct knock knock; /* its sequence: that of the line */
 };
 
 /* What the engine knows as one knock: a door's sequence, or a line of its file. */
@@ -52,6 +59,9 @@ struct matcher {
 	size_t n_stocks;
 	uint32_t *stock_of; /* by door */
 	size_t n_asked;
+	struct watched_line *watches; /* by the number of the overheard line */
+	size_t n_watches;
+	struct overheard *overheard; /* NULL: no door has a file */
 	enum matcher_mode mode;
 	struct matcher_counts counts;
 	uint32_t boot;
@@ -162,6 +172,43 @@ static int compile_engine(struct matcher *matcher, const struct config *config)
 	return engine_new(&limits, list, matcher->n_entries, &matcher->engine);
 }
 
+/* Listens for the lines in force of a file. */
+static void watch_stock(struct matcher *matcher, uint32_t stock)
+{
+	const struct one_time *file = matcher->stocks[stock].file;
+	size_t current = one_time_current(file);
+
+	for (size_t i = 0; i < matcher->n_watches; i++) {
+		struct watched_line *watch = &matcher->watches[i];
+		bool is_left = current < one_time_count(file);
+
+		if (matcher->stock_of[watch->door] != stock)
+			continue;
+		if (is_left)
+			watch->knock.sequence = *one_time_sequence(file, current);
+		overheard_set(matcher->overheard, i, is_left ? &watch->knock : NULL);
+	}
+}
+
+static int watch_stocks(struct matcher *matcher, const struct config *config)
+{
+	int r;
+
+	if (matcher->n_stocks == 0)
+		return 0;
+	matcher->watches = calloc(config->n_doors, sizeof *matcher->watches);
+	if (!matcher->watches)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < config->n_doors; i++)
+		if (matcher->stock_of[i] != NONE)
+			matcher->watches[matcher->n_watches++] =
+				(struct watched_line){i, config->doors[i].knock};
+	r = overheard_new(matcher->n_watches, config->ipv6_prefix, &matcher->overheard);
+	for (uint32_t i = 0; r == 0 && i < matcher->n_stocks; i++)
+		watch_stock(matcher, i);
+	return r;
+}
+
 int matcher_new(const struct config *config, enum matcher_mode mode,
 		const struct matcher *predecessor, struct matcher **ret)
 {
@@ -176,6 +223,8 @@ int matcher_new(const struct config *config, enum matcher_mode mode,
 	r = make_readers(matcher, config);
 	if (r == 0)
 		r = take_stock(matcher, config);
+	if (r == 0)
+		r = watch_stocks(matcher, config);
 	if (r == 0)
 		r = compile_engine(matcher, config);
 	if (r == 0)
@@ -205,6 +254,8 @@ struct matcher *matcher_free(struct matcher *matcher)
 	free(matcher->entries);
 	free(matcher->stocks);
 	free(matcher->stock_of);
+	free(matcher->watches);
+	overheard_free(matcher->overheard);
 	free(matcher);
 	return NULL;
 }
@@ -244,10 +295,32 @@ static void on_match(void *userdata, const struct engine_match *of_engine)
 		ask_stock(feeding->matcher, entry, &match);
 }
 
+/* The line has come whole. If the engine has not found it, other ports were in between, which
+ * whoever listens may have sent: they must not send it now. */
+static void on_overheard(void *userdata, size_t line)
+{
+	const struct probe_feeding *feeding = userdata;
+	struct matcher *matcher = feeding->matcher;
+	uint32_t door = matcher->watches[line].door;
+	struct stock *stock = &matcher->stocks[matcher->stock_of[door]];
+
+	if (stock->asked)
+		return;
+	matcher->n_asked++;
+	stock->asked = true;
+	stock->match = (struct match){
+		.door = door,
+		.source = matcher->probe.source,
+		.knock = KNOCK_SEQUENCE,
+		.problem = "its sequence came whole, but with other ports in between: it is used "
+			   "up",
+	};
+}
+
 /* From now on the next line is in force, though this one has yet to be marked as used. */
 static void use_stock(const struct probe_feeding *feeding, struct stock *stock)
 {
-	const struct matcher *matcher = feeding->matcher;
+	struct matcher *matcher = feeding->matcher;
 	struct burn burn;
 
 	burn_init_line(&burn, stock->file, one_time_current(stock->file), &stock->match.source,
@@ -255,6 +328,7 @@ static void use_stock(const struct probe_feeding *feeding, struct stock *stock)
 	if (matcher->mode == MATCH_LIVE)
 		stock->match.burn = &burn;
 	one_time_advance(stock->file);
+	watch_stock(matcher, (uint32_t)(stock - matcher->stocks));
 	feeding->fn(feeding->userdata, &stock->match);
 }
 
@@ -322,6 +396,8 @@ static enum engine_state decide_record(struct matcher *matcher, const struct rec
 	if (record->boot != matcher->boot) {
 		engine_forget(matcher->engine);
 		keyed_matcher_forget(matcher->keyed);
+		if (matcher->overheard)
+			overheard_forget(matcher->overheard);
 	}
 	matcher->boot = record->boot;
 	matcher->record = record;
@@ -332,6 +408,8 @@ static enum engine_state decide_record(struct matcher *matcher, const struct rec
 	matcher->probe = *probe;
 	matcher->counts.probes++;
 	state = engine_feed(matcher->engine, probe, on_match, (void *)&feeding);
+	if (matcher->overheard && !record->past)
+		overheard_feed(matcher->overheard, probe, on_overheard, (void *)&feeding);
 	use_stocks(&feeding);
 	if (keyed_matcher_feed(matcher->keyed, probe, record->realtime_us / US_PER_S, record->past,
 			       on_answer, (void *)&feeding))

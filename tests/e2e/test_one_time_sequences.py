@@ -67,6 +67,22 @@ def test_each_line_opens_once(clients, start, lab, sequences, nothing_opened):
         text_of(*LINES[:3]).splitlines()[2:], "the list is still there to be read"
 
 
+def test_a_line_that_was_heard_is_used(clients, start, lab, sequences, nothing_opened):
+    """Somebody listens, breaks the knock with a packet in its name, and sends the line."""
+    path = sequences(*LINES[:2])
+    daemon = start(one_time_door(path) + SENTINEL)
+    victim, thief = clients(), clients()
+    victim.knock(LINES[0][0], 4444, *LINES[0][1:])
+    daemon.wait_message("refused", SOURCE=victim.v4)
+    assert "it is used up" in daemon.events(SOURCE=victim.v4)[-1]["KNOCKTAIL_REASON"]
+    thief.knock(*LINES[0])
+    nothing_opened(daemon, thief)
+    assert not victim.can_connect()
+    assert f"by {victim.v4}: {', '.join(map(str, LINES[0]))}" in lab.read(path)
+    victim.knock(*LINES[1])
+    victim.wait_open()
+
+
 @pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM"])
 def test_used_is_used_after_a_restart(end, clients, start, lab, sequences, nothing_opened):
     path = sequences(*LINES)

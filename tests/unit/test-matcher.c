@@ -311,11 +311,13 @@ static void on_told(void *userdata, const struct match *match)
 
 	told->n++;
 	told->door = match->door;
-	told->problem = false;
+	told->problem = match->problem != NULL;
+	if (told->problem)
+		snprintf(told->reason, sizeof told->reason, "%s", match->problem);
 	if (match->burn) {
 		int r = burn_run(NULL, match->burn);
 
-		told->problem = r < 0;
+		told->problem |= r < 0;
 		if (r < 0) {
 			burn_explain(match->burn, r, told->reason);
 			one_time_return(match->burn->file, match->burn->line);
@@ -415,6 +417,22 @@ static void test_line_is_good_for_one_knock(void **state)
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 5), 0);
 	assert_int_equal(one_time_count(matcher_one_time(stock.matcher, 0)),
 			 one_time_current(matcher_one_time(stock.matcher, 0)));
+	stock_end(&stock);
+}
+
+/* Whoever listens breaks a knock with a port in the knocker's name, and must not send its line. */
+static void test_a_broken_line_is_used_up(void **state)
+{
+	struct stock stock = stock_begin(1, "9, 7\n8, 6\n5, 4\n", MATCH_LIVE);
+
+	(void)state;
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 1), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 7, 1), 1);
+	assert_true(stock.told.problem);
+	assert_non_null(strstr(stock.told.reason, "it is used up"));
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
+	assert_false(stock.told.problem);
 	stock_end(&stock);
 }
 
@@ -589,6 +607,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records_allocate_nothing),
 		cmocka_unit_test(test_line_is_good_for_one_knock),
+		cmocka_unit_test(test_a_broken_line_is_used_up),
 		cmocka_unit_test(test_doors_share_a_file),
 		cmocka_unit_test(test_rehearsal_uses_nothing_up),
 		cmocka_unit_test(test_unmarked_line_opens_nothing),

@@ -1,0 +1,188 @@
+#include "match/overheard.h"
+
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/door.h"
+#include "core/probe.h"
+
+#include "cmocka-all.h"
+
+enum { SECOND = 1000000 };
+
+struct trial {
+	struct overheard *overheard;
+	uint64_t now_us;
+	struct address source;
+	size_t n_whole, last;
+};
+
+static struct knock knock_of(const char *sequence)
+{
+	struct knock knock = {.seq_timeout_us = 10 * SECOND};
+	size_t step;
+
+	assert_int_equal(sequence_parse(sequence, &knock.sequence, &step), 0);
+	return knock;
+}
+
+static struct trial begin(const char *sequence)
+{
+	struct trial trial = {.now_us = 5};
+	const struct knock knock = knock_of(sequence);
+
+	assert_int_equal(overheard_new(2, 64, &trial.overheard), 0);
+	overheard_set(trial.overheard, 0, &knock);
+	assert_int_equal(address_parse("198.51.100.7", &trial.source), 0);
+	return trial;
+}
+
+static void on_whole(void *userdata, size_t line)
+{
+	struct trial *trial = userdata;
+
+	trial->n_whole++;
+	trial->last = line;
+}
+
+/* How many lines are whole with it. */
+static size_t feed(struct trial *trial, uint16_t port, uint8_t protocol)
+{
+	trial->n_whole = 0;
+	trial->now_us += 100000;
+	overheard_feed(trial->overheard,
+		       &(struct probe){.time_us = trial->now_us,
+				       .source = trial->source,
+				       .port = port,
+				       .protocol = protocol},
+		       on_whole, trial);
+	return trial->n_whole;
+}
+
+/* Which of the TCP ports makes it whole: its number from 1; 0: none. */
+static size_t feed_all(struct trial *trial, const uint16_t *ports)
+{
+	for (size_t i = 0; ports[i] != 0; i++)
+		if (feed(trial, ports[i], IPPROTO_TCP) > 0)
+			return i + 1;
+	return 0;
+}
+
+static void test_whole_and_in_order(void **state)
+{
+	static const struct {
+		uint16_t ports[10];
+		size_t whole;
+	} cases[] = {
+		{{7, 9, 8}, 3},	      {{7, 1, 9, 2, 3, 8}, 6}, {{7, 9, 7, 8}, 4},
+		{{7, 7, 9, 9, 8}, 5}, {{8, 7, 9, 8}, 4},       {{9, 8, 7}, 0},
+		{{7, 8, 9}, 0},	      {{9, 7, 8, 9, 7}, 0},    {{7, 9}, 0},
+		{{9, 8}, 0},	      {{8, 8, 8}, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct trial trial = begin("7, 9, 8");
+		size_t whole = feed_all(&trial, cases[i].ports);
+
+		if (whole != cases[i].whole)
+			fail_msg("case %zu: %zu", i, whole);
+		overheard_free(trial.overheard);
+	}
+}
+
+static void test_in_time(void **state)
+{
+	struct trial trial = begin("7, 9, 8");
+
+	(void)state;
+	feed(&trial, 7, IPPROTO_TCP);
+	trial.now_us += 10 * SECOND - 200000;
+	feed(&trial, 9, IPPROTO_TCP);
+	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 1);
+	trial.now_us += 20 * SECOND;
+	feed(&trial, 7, IPPROTO_TCP);
+	trial.now_us += 10 * SECOND - 199999;
+	feed(&trial, 9, IPPROTO_TCP);
+	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 0);
+	/* The later of two beginnings counts. */
+	trial.now_us += 20 * SECOND;
+	feed(&trial, 7, IPPROTO_TCP);
+	trial.now_us += 9 * SECOND;
+	feed(&trial, 7, IPPROTO_TCP);
+	feed(&trial, 9, IPPROTO_TCP);
+	trial.now_us += 5 * SECOND;
+	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 1);
+	overheard_free(trial.overheard);
+}
+
+static void test_a_port_has_a_protocol(void **state)
+{
+	struct trial trial = begin("7, 7/udp, 7");
+
+	(void)state;
+	feed(&trial, 7, IPPROTO_TCP);
+	feed(&trial, 7, IPPROTO_TCP);
+	assert_int_equal(feed(&trial, 7, IPPROTO_TCP), 0);
+	feed(&trial, 7, IPPROTO_UDP);
+	assert_int_equal(feed(&trial, 7, IPPROTO_TCP), 1);
+	overheard_free(trial.overheard);
+}
+
+static void test_each_source_for_itself(void **state)
+{
+	struct trial trial = begin("7, 9, 8");
+	const uint16_t ports[] = {7, 9};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(address_parse(i ? "2001:db8::1" : "198.51.100.8", &trial.source),
+				 0);
+		feed_all(&trial, (const uint16_t[]){ports[0], ports[1], 0});
+	}
+	assert_int_equal(address_parse("198.51.100.9", &trial.source), 0);
+	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 0);
+	assert_int_equal(address_parse("2001:db8::2", &trial.source), 0); /* of the same /64 */
+	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 1);
+	assert_int_equal(address_parse("198.51.100.8", &trial.source), 0);
+	overheard_forget(trial.overheard);
+	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 0);
+	overheard_free(trial.overheard);
+}
+
+static void test_another_line(void **state)
+{
+	struct trial trial = begin("7, 9, 8");
+	struct knock knock = knock_of("7, 6, 8");
+
+	(void)state;
+	feed(&trial, 7, IPPROTO_TCP);
+	overheard_set(trial.overheard, 0, &knock);
+	/* What was seen for the old one is nothing to the new one. */
+	assert_int_equal(feed_all(&trial, (const uint16_t[]){9, 6, 8, 0}), 0);
+	assert_int_equal(feed_all(&trial, (const uint16_t[]){7, 6, 8, 0}), 3);
+	knock.filter.flags_set = TCP_FLAG_SYN; /* which these do not have */
+	overheard_set(trial.overheard, 0, &knock);
+	assert_int_equal(feed_all(&trial, (const uint16_t[]){7, 6, 8, 0}), 0);
+	knock = knock_of("7, 6");
+	overheard_set(trial.overheard, 1, &knock);
+	overheard_set(trial.overheard, 0, NULL);
+	assert_int_equal(feed_all(&trial, (const uint16_t[]){7, 6, 8, 0}), 2);
+	assert_int_equal(trial.last, 1);
+	overheard_free(trial.overheard);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whole_and_in_order),
+		cmocka_unit_test(test_in_time),
+		cmocka_unit_test(test_a_port_has_a_protocol),
+		cmocka_unit_test(test_each_source_for_itself),
+		cmocka_unit_test(test_another_line),
+	};
+
+	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
+}
