@@ -307,18 +307,20 @@ def test_the_bus_is_reached_from_the_sandbox(service, client):
     assert client.v4 in service.run("knocktail", "audit").stdout
 
 
-def test_the_bus_starts_it_if_it_is_enabled(machine):
+def test_nobody_undoes_a_stop_over_the_bus(machine, client):
+    """Whoever may ask the daemon could have it open again what the administrator has closed."""
     call = ("busctl", "call", "org.knocktail", "/org/knocktail", "org.knocktail.Manager1", "Stats")
-    configure(machine, DOORS)
-    machine.run("systemctl", "stop", UNIT)
-    assert machine.run("knocktail", "status", check=False).returncode == 3
-    assert machine.run(*call, check=False).returncode != 0
-    machine.run("systemctl", "enable", UNIT)
+    configure(machine, ipset_door(timeout="60s"))
+    machine.run("systemctl", "enable", "--now", UNIT)
     try:
-        machine.run(*call)
-        assert machine.properties(UNIT)["ActiveState"] == "active"
+        knock_until_open(client, 7000, 8000, 9000)
+        machine.run("systemctl", "stop", UNIT)
+        assert machine.run("knocktail", "status", check=False).returncode == 3
+        assert machine.run(*call, check=False).returncode != 0
+        assert machine.properties(UNIT)["ActiveState"] == "inactive"
+        assert not client.can_connect()
     finally:
-        machine.run("systemctl", "disable", "--now", UNIT)
+        machine.run("systemctl", "disable", UNIT)
 
 
 def test_journalctl_explains_an_event(service, client):
