@@ -15,11 +15,21 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-enum { REASON_MAX = 160 };
+enum { REASON_MAX = 160, ANSWERED_MAX = 256 };
+
+/* A good request that has been answered. */
+struct answered {
+	struct key_id key;
+	struct address source;
+	char door[DOOR_NAME_MAX + 1];
+	struct request request;
+};
 
 struct keyed_matcher {
 	struct keyring *keyring;
 	struct keyed *keyed;
+	struct answered answered[ANSWERED_MAX]; /* a ring */
+	size_t n_answered;
 	struct burnt *rehearsed; /* what was used in a rehearsal; NULL: it is none */
 	uint32_t skew_s;
 	char (*names)[DOOR_NAME_MAX + 1]; /* by the door's number */
@@ -80,8 +90,11 @@ int keyed_matcher_new(const struct config *config, bool is_rehearsal,
 	r = keyed_matcher_compile(doors, config, is_rehearsal);
 	if (r < 0)
 		return r;
-	if (predecessor)
+	if (predecessor) {
 		keyed_inherit(doors->keyed, predecessor->keyed);
+		memcpy(doors->answered, predecessor->answered, sizeof doors->answered);
+		doors->n_answered = predecessor->n_answered;
+	}
 	*ret = TAKE_PTR(doors);
 	return 0;
 }
@@ -164,16 +177,48 @@ static const char *explain_verdict(const struct request *request, char text[stat
 	return "unknown";
 }
 
+static bool is_same_knock(const struct keyed_matcher *doors, const struct answered *answered,
+			  const struct request *request)
+{
+	const struct request *other = &answered->request;
+
+	return other->kind == request->kind && other->step == request->step &&
+	       other->time_s == request->time_s &&
+	       memcmp(other->nonce, request->nonce, sizeof other->nonce) == 0 &&
+	       address_equal(&answered->source, &request->source) &&
+	       memcmp(&answered->key, &doors->keyring->ids[request->key], sizeof answered->key) ==
+		       0 &&
+	       strcmp(answered->door, doors->names[request->door]) == 0;
+}
+
+/* Packets are lost on their way, so clients send a knock again. The same one from the same source
+ * is one knock: it has had its answer. */
+static bool is_answered(struct keyed_matcher *doors, const struct request *request)
+{
+	size_t n = doors->n_answered < ANSWERED_MAX ? doors->n_answered : ANSWERED_MAX;
+	struct answered *next = &doors->answered[doors->n_answered % ANSWERED_MAX];
+
+	for (size_t i = 0; i < n; i++)
+		if (is_same_knock(doors, &doors->answered[i], request))
+			return true;
+	*next = (struct answered){.key = doors->keyring->ids[request->key],
+				  .source = request->source,
+				  .request = *request};
+	memcpy(next->door, doors->names[request->door], sizeof next->door);
+	doors->n_answered++;
+	return false;
+}
+
 static void on_request(void *userdata, const struct request *request)
 {
 	const struct keyed_feeding *feeding = userdata;
-	const struct keyed_matcher *doors = feeding->doors;
+	struct keyed_matcher *doors = feeding->doors;
 	struct keyed_answer answer = {.request = request};
 	char text[REASON_MAX], burn_text[BURN_REASON_SIZE];
 	const char *used = NULL;
 	struct burn burn;
 
-	if (feeding->is_past)
+	if (feeding->is_past || (request->verdict == REQUEST_GOOD && is_answered(doors, request)))
 		return;
 	if (request->key != REQUEST_NOBODY)
 		answer.user = doors->keyring->holders[request->key].user;

@@ -15,11 +15,6 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-/* A SYN that came before the door was open is lost, and the kernel sends the next one a second
- * later only. So each try is a new SYN, with twice the patience of the one before: a door that
- * opens at once is not waited for, and a long way gets the time that it needs. */
-static const uint64_t first_patience_us = 50000, longest_patience_us = 3200000;
-
 /* 0: there is a connection; -EAGAIN: not until `until_us`; another negative errno: refused. */
 static int connect_await(int fd, uint64_t until_us)
 {
@@ -64,9 +59,8 @@ static int connect_one(const struct destination *to, uint64_t until_us, int *ret
 	return 0;
 }
 
-/* One try for each address; a refusal is no reason to hurry. */
-static int connect_all(const struct destinations *to, uint16_t port, uint64_t patience_us,
-		       uint64_t deadline_us, int *ret_fd)
+int connect_try(const struct destinations *to, uint16_t port, uint64_t patience_us,
+		uint64_t deadline_us, int *ret_fd)
 {
 	uint64_t until = clock_us(CLOCK_MONOTONIC);
 	int r = -EAGAIN;
@@ -86,20 +80,4 @@ static int connect_all(const struct destinations *to, uint16_t port, uint64_t pa
 	if (until > clock_us(CLOCK_MONOTONIC))
 		send_pause(until - clock_us(CLOCK_MONOTONIC));
 	return r;
-}
-
-int connect_patiently(const struct destinations *to, uint16_t port, uint64_t timeout_us,
-		      int *ret_fd)
-{
-	uint64_t deadline = clock_us(CLOCK_MONOTONIC) + timeout_us, patience = first_patience_us;
-	int r;
-
-	do {
-		r = connect_all(to, port, patience, deadline, ret_fd);
-		if (r == 0)
-			return 0;
-		if (patience < longest_patience_us)
-			patience *= 2;
-	} while (clock_us(CLOCK_MONOTONIC) < deadline);
-	return r == -EAGAIN ? -ETIMEDOUT : r;
 }

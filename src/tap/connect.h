@@ -5,7 +5,8 @@
 
 struct destinations;
 
-/* Tries the addresses one after the other, again and again, until one accepts or the time is up. 0,
- * with a socket that does not block; -ETIMEDOUT; another negative errno: no way leads there. */
-int connect_patiently(const struct destinations *to, uint16_t port, uint64_t timeout_us,
-		      int *ret_fd);
+/* Tries the addresses one after the other, each for so long and until the deadline
+ * (CLOCK_MONOTONIC); a refusal is no reason to hurry. 0, with a socket that does not block;
+ * -EAGAIN: nobody answers; another negative errno: refused, or no way leads there. */
+int connect_try(const struct destinations *to, uint16_t port, uint64_t patience_us,
+		uint64_t deadline_us, int *ret_fd);

@@ -27,6 +27,10 @@ struct knock_means {
 /* Reads a key file into both secrets. NULL, or what is wrong with it. */
 const char *knock_read_key(const char *path, struct secret *secrets);
 
+/* What is sent again is the same knock, unless its time is nearly over: then it is a new one, of
+ * this Unix time. */
+void knock_renew(struct knock_means *means, uint64_t now_s);
+
 /* 0, or a negative errno: something was not sent. */
 int knock_send(const struct settings *settings, struct knock_means *means,
 	       const struct destination *to);

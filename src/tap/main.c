@@ -1,7 +1,7 @@
 /* knocktap: knocks at a host, and goes in.
  *
- * MUST: what is sent does not depend on what comes back, until the knock is over. No key, token or
- * sequence is printed. */
+ * MUST: what is sent does not depend on what comes back, but that it is no longer sent once the
+ * port accepts. No key, token or sequence is printed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -22,6 +22,7 @@
 #include "tap/relay.h"
 #include "tap/send.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 enum exit_status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
@@ -129,9 +130,11 @@ static enum exit_status prepare_means(const struct settings *settings, int famil
 	return STATUS_FAILED;
 }
 
-/* At all of them; one that cannot be reached from here does not keep the others from it. */
+/* At all of them; one that cannot be reached from here does not keep the others from it. What is
+ * sent again is not spoken of. */
 static enum exit_status knock_all(const struct command_line *command_line,
-				  struct knock_means *means, const struct destinations *to)
+				  struct knock_means *means, const struct destinations *to,
+				  bool again)
 {
 	static const char *const kinds[] = {[KNOCK_SEQUENCE] = "a sequence",
 					    [KNOCK_TOKEN] = "a token",
@@ -144,74 +147,112 @@ static enum exit_status knock_all(const struct command_line *command_line,
 		int r = knock_send(&command_line->settings, means, &to->items[i]);
 
 		address_format(&address, text);
-		if (r < 0)
+		if (r < 0 && !again)
 			say("cannot knock at %s: %s", text, strerror(-r));
-		else
+		if (r == 0)
 			status = STATUS_OK;
-		if (r == 0 && command_line->verbose)
+		if (r == 0 && !again && command_line->verbose)
 			say("sent %s to %s", kinds[command_line->settings.knock], text);
 	}
 	return status;
 }
 
-/* --wait and -W. */
-static enum exit_status go_in(const struct command_line *command_line,
-			      const struct destinations *to)
+/* A connection's SYN that came before the door was open is lost, and so may any packet of the knock
+ * be. So both are sent again, with half as much patience again as before: a door that opens at once
+ * is not waited for, and a long way gets the time that it needs. */
+static enum exit_status knock_until_open(const struct command_line *command_line,
+					 struct knock_means *means,
+					 const struct destinations *knock_at,
+					 const struct destinations *connect_to, int *ret_fd)
 {
+	static const uint64_t first_us = 50000, longest_us = 1000000, lossy_us = 8000000,
+			      longest_at_last_us = 3200000;
 	const struct settings *settings = &command_line->settings;
 	uint16_t port = command_line->relays ? command_line->relay_port : settings->wait_port;
-	int fd, r;
+	uint64_t began = clock_us(CLOCK_MONOTONIC), patience = first_us;
+	uint64_t deadline = began + settings->delay_us + settings->timeout_us;
+	int r;
 
-	/* The connection's SYN must not overtake the last of the knock. */
-	send_pause(settings->delay_us);
-	r = connect_patiently(to, port, settings->timeout_us, &fd);
-	if (r < 0) {
-		say("%s: cannot connect to port %u: %s",
-		    command_line->relays ? command_line->relay_host : settings->host, port,
-		    strerror(-r));
-		return STATUS_FAILED;
+	for (;;) {
+		uint64_t longest = clock_us(CLOCK_MONOTONIC) < began + lossy_us
+					   ? longest_us
+					   : longest_at_last_us;
+
+		/* The connection's SYN must not overtake the last of the knock. */
+		send_pause(settings->delay_us);
+		r = connect_try(connect_to, port, patience, deadline, ret_fd);
+		if (r == 0 || clock_us(CLOCK_MONOTONIC) >= deadline)
+			break;
+		patience = patience * 3 / 2 < longest ? patience * 3 / 2 : longest;
+		knock_renew(means, (uint64_t)time(NULL));
+		knock_all(command_line, means, knock_at, true);
 	}
-	if (command_line->verbose)
-		say("port %u accepts", port);
-	if (!command_line->relays) {
-		close(fd);
-		return STATUS_OK;
-	}
-	r = relay_run(fd, STDIN_FILENO, STDOUT_FILENO);
-	close(fd);
 	if (r < 0)
-		say("connection lost: %s", strerror(-r));
+		say("%s: port %u does not accept: %s",
+		    command_line->relays ? command_line->relay_host : settings->host, port,
+		    strerror(r == -EAGAIN ? ETIMEDOUT : -r));
+	else if (command_line->verbose)
+		say("port %u accepts", port);
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-/* Key and raw socket are gone when the knock is over. */
-static enum exit_status prepare_and_knock(const struct command_line *command_line,
-					  const struct destinations *to)
+static bool is_waited_for(const struct command_line *command_line)
 {
+	return command_line->relays || settings_has(&command_line->settings, SETTING_WAIT);
+}
+
+/* Key and raw socket are gone when the knock is over. *ret_fd: the connection, if one was waited
+ * for. */
+static enum exit_status prepare_and_knock(const struct command_line *command_line,
+					  const struct destinations *knock_at,
+					  const struct destinations *connect_to, int *ret_fd)
+{
+	/* Between the two copies of a token, so that one gap in the way does not take both. */
+	static const uint64_t apart_us = 30000;
 	CLEANUP(cleanup_secrets_free) struct secret *secrets = NULL;
 	CLEANUP(cleanup_close) int raw_fd = -1;
 	struct knock_means means = {.raw_fd = -1};
 	enum exit_status status =
-		prepare_means(&command_line->settings, destinations_family(to), &means);
+		prepare_means(&command_line->settings, destinations_family(knock_at), &means);
 
 	secrets = means.secrets;
 	raw_fd = means.raw_fd;
-	means.now_s = (uint64_t)time(NULL);
-	return status == STATUS_OK ? knock_all(command_line, &means, to) : status;
+	knock_renew(&means, (uint64_t)time(NULL));
+	if (status == STATUS_OK)
+		status = knock_all(command_line, &means, knock_at, false);
+	if (status != STATUS_OK)
+		return status;
+	if (is_waited_for(command_line))
+		return knock_until_open(command_line, &means, knock_at, connect_to, ret_fd);
+	if (command_line->settings.knock == KNOCK_TOKEN) {
+		send_pause(apart_us);
+		knock_all(command_line, &means, knock_at, true);
+	}
+	return STATUS_OK;
+}
+
+/* What -W does with the connection. */
+static enum exit_status relay_all(int fd)
+{
+	int r = relay_run(fd, STDIN_FILENO, STDOUT_FILENO);
+
+	if (r < 0)
+		say("copying broke off: %s", strerror(-r));
+	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 static enum exit_status run_command_line(struct command_line *command_line)
 {
 	struct destinations knock_at, connect_to;
+	CLEANUP(cleanup_close) int fd = -1;
 	enum exit_status status = command_line_complete(command_line);
 
 	if (status == STATUS_OK)
 		status = resolve_all(command_line, &knock_at, &connect_to);
 	if (status == STATUS_OK)
-		status = prepare_and_knock(command_line, &knock_at);
-	if (status == STATUS_OK &&
-	    (command_line->relays || settings_has(&command_line->settings, SETTING_WAIT)))
-		status = go_in(command_line, &connect_to);
+		status = prepare_and_knock(command_line, &knock_at, &connect_to, &fd);
+	if (status == STATUS_OK && command_line->relays)
+		status = relay_all(fd);
 	return status;
 }
 

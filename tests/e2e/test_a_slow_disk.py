@@ -174,8 +174,8 @@ def test_a_reload_meanwhile(client, other, clients, disk, keys, sequences, lab):
     for door in ("ssh", "once"):
         said = daemon.wait_message("refused", SOURCE=client.v4, DOOR=door)
         assert "was read again" in said
-    send(client, "spa", knock)
-    wait_until(lambda: daemon.messages("replayed", SOURCE=client.v4), 3, "it is used up")
+    send(other, "spa", knock)
+    wait_until(lambda: daemon.messages("replayed", SOURCE=other.v4), 3, "it is used up")
     client.knock(*LINE)
     other.knock(7001, 9001, 8001)
     other.wait_open()

@@ -31,7 +31,7 @@ struct trial {
 	struct matcher *matcher;
 	uint64_t now_us;
 	unsigned source_port;
-	const char *interface;
+	const char *interface, *source;
 	size_t n_told, n_strays;
 	int64_t server_s, client_s; /* how far their clocks are ahead of NOW */
 	char problem[200], user[40];
@@ -90,8 +90,10 @@ static void compile(struct trial *trial)
 
 static struct trial begin(void)
 {
-	struct trial trial = {
-		.directory = support_directory(), .source_port = 40000, .interface = "eth0"};
+	struct trial trial = {.directory = support_directory(),
+			      .source_port = 40000,
+			      .interface = "eth0",
+			      .source = "203.0.113.9"};
 	char line[KEY_LINE_MAX + 1], *path = support_path(trial.directory, "alice.key");
 
 	key_line_format("lab", &secret, line);
@@ -126,9 +128,9 @@ static void feed(struct trial *trial, const char *protocol, unsigned port, const
 	bool tcp = strcmp(protocol, "TCP") == 0;
 
 	snprintf(line, sizeof line,
-		 "[knock] IN=%s OUT= MAC= SRC=203.0.113.9 DST=192.0.2.1 LEN=80 TOS=0x00 "
+		 "[knock] IN=%s OUT= MAC= SRC=%s DST=192.0.2.1 LEN=80 TOS=0x00 "
 		 "PREC=0x00 TTL=64 ID=1 DF PROTO=%s SPT=%u DPT=%u %s%s",
-		 trial->interface, protocol, trial->source_port++, port,
+		 trial->interface, trial->source, protocol, trial->source_port++, port,
 		 tcp ? "WINDOW=64240 RES=0x00 SYN URGP=0 " : "LEN=8 ", options);
 	record.length = strlen(line);
 	matcher_feed(trial->matcher, &record, on_match, trial);
@@ -186,24 +188,56 @@ static void test_good_once(void **state)
 	expect(&trial, 1, 0, "");
 	assert_string_equal(trial.user, "alice");
 	assert_int_equal(trial.knock, KNOCK_TOKEN);
-	send_token(&trial, false);
-	expect(&trial, 1, 0, "replayed: it was used before");
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "");
 	assert_int_equal(trial.knock, KNOCK_SPA);
+	trial.source = "203.0.113.10";
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "replayed");
-	/* For the next judge, and for the next daemon, too. */
+	/* For the next matcher, and for the next daemon, too. */
+	trial.source = "203.0.113.11";
 	compile(&trial);
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "replayed");
 	burnt_free(trial.burnt);
 	assert_int_equal(burnt_new(trial.burnt_directory, 30, &trial.burnt), 0);
+	matcher_free(trial.matcher);
+	trial.matcher = NULL;
 	compile(&trial);
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "replayed");
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "replayed");
+	end(&trial);
+}
+
+/* What is sent again, because it may have been lost, is the same knock, for the next matcher too.
+ */
+static void test_the_same_knock_again(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		send_token(&trial, false);
+		expect(&trial, i == 0, 0, "");
+		send_spa(&trial, "ssh", 0, 0, false);
+		expect(&trial, i == 0, 0, "");
+		compile(&trial);
+	}
+	/* Once more from elsewhere, it is somebody's who has seen it. */
+	trial.source = "203.0.113.10";
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "replayed");
+	/* That of another moment is another one. */
+	trial.source = "203.0.113.9";
+	trial.client_s = trial.server_s = 30;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
 	end(&trial);
 }
 
@@ -347,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_once),
+		cmocka_unit_test(test_the_same_knock_again),
 		cmocka_unit_test(test_strays),
 		cmocka_unit_test(test_the_other_way),
 		cmocka_unit_test(test_the_past),

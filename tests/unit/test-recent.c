@@ -104,10 +104,13 @@ static void test_a_retransmission_counts_once(void **state)
 	(void)state;
 	assert_true(recent_add(recent, 1, 7));
 	assert_false(recent_add(recent, 1, 7));
-	assert_true(recent_add(recent, 2, 7));
+	assert_false(recent_add(recent, 2, 7)); /* nor does a port that comes again */
 	assert_true(recent_add(recent, 1, 8));
 	assert_false(recent_add(recent, 1, 7));
-	assert_int_equal(recent_count(recent), 3);
+	assert_int_equal(recent_count(recent), 2);
+	for (uint16_t i = 0; i < 10 * RECENT_PROBES; i++)
+		assert_false(recent_add(recent, 10 + i, 7 + i % 2));
+	assert_int_equal(recent_count(recent), 2);
 	recent_table_free(table);
 }
 
@@ -148,7 +151,6 @@ static void test_spent_ports_count_no_more(void **state)
 	uint16_t ports[RECENT_PROBES];
 
 	(void)state;
-	recent_add(recent, 1, 7);
 	recent_add(recent, 1, 8);
 	recent_add(recent, 2, 7);
 	assert_false(recent_is_spent(recent));

@@ -125,13 +125,14 @@ static bool naive_is_complete(const struct trial *trial, const struct candidate 
 	return true;
 }
 
-/* False: a retransmission. */
+/* False: a retransmission, or a port that counts already. */
 static bool naive_add(struct trial *trial)
 {
 	uint32_t packet = (uint32_t)trial->probe.source_port << 16 | trial->probe.port;
 
 	for (size_t i = 0; i < trial->n; i++)
-		if (trial->packets[i] == packet)
+		if (trial->packets[i] == packet ||
+		    ((uint16_t)trial->packets[i] == trial->probe.port && !trial->spent[i]))
 			return false;
 	if (trial->n == RECENT_PROBES) {
 		trial->n--;

@@ -135,7 +135,8 @@ bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port)
 	uint32_t packet = (uint32_t)source_port << 16 | port;
 
 	for (size_t i = 0; i < recent->n; i++)
-		if (recent->packets[i] == packet)
+		if (recent->packets[i] == packet ||
+		    (recent_port(recent, (unsigned)i) == port && !(recent->spent >> i & 1)))
 			return false;
 	recent->newest =
 		recent->n < RECENT_PROBES ? recent->n++ : (recent->newest + 1) % RECENT_PROBES;

@@ -52,7 +52,7 @@ struct recent *recent_table_get(struct recent_table *table, const struct address
 				uint64_t now_us);
 
 /* Adds a probe, over the oldest if there are RECENT_PROBES. False: the same packet is there
- * already, so that this one is a retransmission. */
+ * already, so that this one is a retransmission; or the same port, which counts once. */
 bool recent_add(struct recent *recent, uint16_t source_port, uint16_t port);
 
 /* Marks the newest: its port selects tokens, of which some may name their source. */
