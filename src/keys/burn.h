@@ -28,8 +28,8 @@ struct burn {
 	uint64_t now_s;	 /* when it was logged: a Unix time */
 	uint32_t skew_s; /* as burnt_set_skew() takes it; not of a line, as all up to `file` */
 	struct key_id key;
-	char door[DOOR_NAME_MAX + 1];
-	uint64_t step; /* of a token */
+	char door[BURNT_DOOR_MAX + 1]; /* of a token, as burnt_token() takes it */
+	uint64_t step;		       /* of a token */
 	uint32_t time_s;
 	uint8_t nonce[BURNT_NONCE_SIZE]; /* of an SPA knock, as its time */
 	struct one_time *file;

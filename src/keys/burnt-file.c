@@ -93,7 +93,7 @@ static int take_door(struct burnt_key *key, const char *name, const char *number
 {
 	struct burnt_door *door;
 
-	if (key->n_doors == BURNT_DOORS_MAX || !name || !*name || strlen(name) > DOOR_NAME_MAX)
+	if (key->n_doors == BURNT_DOORS_MAX || !name || !*name || strlen(name) > BURNT_DOOR_MAX)
 		return -EBADMSG;
 	for (size_t i = 0; i < key->n_doors; i++)
 		if (strcmp(key->doors[i].name, name) == 0)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct burnt_door {
-	char name[DOOR_NAME_MAX + 1];
+	char name[BURNT_DOOR_MAX + 1];
 	uint64_t step; /* of the last token; it and all before it are used */
 	uint64_t ahead[BURNT_AHEAD_MAX];
 	size_t n_ahead;

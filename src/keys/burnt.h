@@ -8,6 +8,7 @@
  * a clock that is set back makes nothing valid again. */
 #pragma once
 
+#include "core/door.h"
 #include "keys/keyring.h"
 
 #include <stddef.h>
@@ -16,7 +17,8 @@
 struct burnt;
 
 enum {
-	BURNT_DOORS_MAX = 256,	/* that one key has opened */
+	BURNT_DOORS_MAX = 512, /* that one key has opened, over each family */
+	BURNT_DOOR_MAX = DOOR_NAME_MAX + 2,
 	BURNT_NONCES_MAX = 256, /* of one key, within twice clock_skew */
 	BURNT_AHEAD_MAX = 16,	/* tokens of one door that came too early */
 	BURNT_NONCE_SIZE = 12,
@@ -29,11 +31,12 @@ struct burnt *burnt_free(struct burnt *burnt);
 
 void burnt_set_skew(struct burnt *burnt, uint32_t skew_s);
 
-/* Both burn a knock, now being the Unix time `now_s`. 0: it may open its door. -EALREADY: it was
- * used before. -ESTALE: it is older than one that was. -EBADMSG: the key's file is damaged or could
- * not be read, and the knock may have been used; one of a few minutes later will do. -ENOBUFS: too
- * many of this key in too short a time. Another negative errno: the file could not be read or
- * written; the knock must not be used, and will not be good later. */
+/* Both burn a knock, now being the Unix time `now_s`. A token's door is written "NAME/4" or
+ * "NAME/6", for each family has tokens of its own. 0: it may open its door. -EALREADY: it was used
+ * before. -ESTALE: it is older than one that was. -EBADMSG: the key's file is damaged or could not
+ * be read, and the knock may have been used; one of a few minutes later will do. -ENOBUFS: too many
+ * of this key in too short a time. Another negative errno: the file could not be read or written;
+ * the knock must not be used, and will not be good later. */
 int burnt_token(struct burnt *burnt, const struct key_id *id, const char *door, uint64_t step,
 		uint64_t now_s);
 int burnt_nonce(struct burnt *burnt, const struct key_id *id,

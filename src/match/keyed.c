@@ -144,7 +144,8 @@ static struct burn request_burn(const struct keyed_feeding *feeding, const struc
 		burn.kind = BURN_SPA;
 	else if (request->verdict == REQUEST_STALE)
 		burn.kind = BURN_TOKEN_AHEAD;
-	memcpy(burn.door, doors->names[request->door], sizeof burn.door);
+	snprintf(burn.door, sizeof burn.door, "%s/%d", doors->names[request->door],
+		 address_family(&request->source) == FAMILY_IPV4 ? 4 : 6);
 	memcpy(burn.nonce, request->nonce, sizeof burn.nonce);
 	return burn;
 }

@@ -39,7 +39,7 @@ def key(lab, tmp_path):
     os.chown(directory, DAEMON_UID, DAEMON_UID)
     os.chown(os.path.join(directory, "alice.key"), DAEMON_UID, DAEMON_UID)
     return tmp_path / "alice.key", f"keys = /run/lab/{os.path.basename(directory)}\n" \
-                                   f"realm = {oracle.REALM}"
+                                   f"realm = {oracle.REALM}\nmax_open_user = 1000"
 
 
 @pytest.mark.parametrize("kind", ["token", "spa", "sequence"])

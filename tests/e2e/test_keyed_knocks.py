@@ -119,6 +119,17 @@ def test_a_token_in_any_order_opens(version, tcp, client, clients, start, keys):
     assert f"opened for {client.address(version)} (alice) until" in event
 
 
+def test_each_family_has_a_token_of_its_own(clients, start, keys):
+    daemon = start(token_door(), keys.options)
+    client, thief = clients(), clients()
+    for version in (4, 6):
+        ports = token(keys.key["alice"], version=version)
+        send_token(client, ports, version)
+        client.wait_open(version=version)
+        send_token(thief, ports, version)
+        assert reason(daemon, SOURCE=thief.address(version)).startswith("replayed")
+
+
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 def test_an_spa_knock_opens(version, client, start, keys):
     daemon = start(spa_door(), keys.options)

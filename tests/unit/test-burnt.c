@@ -221,7 +221,7 @@ static void test_files_have_a_bound(void **state)
 		assert_int_equal(token(&trial, &alice, door, STEP + 1 + i), 0);
 	}
 	size = size_of(trial.file);
-	assert_true(size < 32768);
+	assert_true(size < 49152);
 	for (unsigned i = 0; i < 10; i++) {
 		snprintf(door, sizeof door, "door-with-a-name-of-%08u", BURNT_DOORS_MAX + i);
 		assert_int_equal(token(&trial, &alice, door, STEP + BURNT_DOORS_MAX + 1 + i), 0);
