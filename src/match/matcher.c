@@ -31,6 +31,7 @@ struct stock {
 	struct one_time *file;
 	struct match match;
 	bool asked;
+	size_t watched; /* the line that is listened for */
 };
 
 /* A door whose file's line in force is listened for, broken or not. */
@@ -178,6 +179,7 @@ static void watch_stock(struct matcher *matcher, uint32_t stock)
 	const struct one_time *file = matcher->stocks[stock].file;
 	size_t current = one_time_current(file);
 
+	matcher->stocks[stock].watched = current;
 	for (size_t i = 0; i < matcher->n_watches; i++) {
 		struct watched_line *watch = &matcher->watches[i];
 		bool is_left = current < one_time_count(file);
@@ -295,6 +297,14 @@ static void on_match(void *userdata, const struct engine_match *of_engine)
 		ask_stock(feeding->matcher, entry, &match);
 }
 
+/* Lines come into force by themselves, too: one that could not be recorded as used is again. */
+static void watch_others(struct matcher *matcher)
+{
+	for (uint32_t i = 0; i < matcher->n_stocks; i++)
+		if (one_time_current(matcher->stocks[i].file) != matcher->stocks[i].watched)
+			watch_stock(matcher, i);
+}
+
 /* The line has come whole. If the engine has not found it, other ports were in between, which
  * whoever listens may have sent: they must not send it now. */
 static void on_overheard(void *userdata, size_t line)
@@ -320,7 +330,7 @@ static void on_overheard(void *userdata, size_t line)
 /* From now on the next line is in force, though this one has yet to be marked as used. */
 static void use_stock(const struct probe_feeding *feeding, struct stock *stock)
 {
-	struct matcher *matcher = feeding->matcher;
+	const struct matcher *matcher = feeding->matcher;
 	struct burn burn;
 
 	burn_init_line(&burn, stock->file, one_time_current(stock->file), &stock->match.source,
@@ -328,7 +338,6 @@ static void use_stock(const struct probe_feeding *feeding, struct stock *stock)
 	if (matcher->mode == MATCH_LIVE)
 		stock->match.burn = &burn;
 	one_time_advance(stock->file);
-	watch_stock(matcher, (uint32_t)(stock - matcher->stocks));
 	feeding->fn(feeding->userdata, &stock->match);
 }
 
@@ -408,6 +417,7 @@ static enum engine_state decide_record(struct matcher *matcher, const struct rec
 	matcher->probe = *probe;
 	matcher->counts.probes++;
 	state = engine_feed(matcher->engine, probe, on_match, (void *)&feeding);
+	watch_others(matcher);
 	if (matcher->overheard && !record->past)
 		overheard_feed(matcher->overheard, probe, on_overheard, (void *)&feeding);
 	use_stocks(&feeding);
