@@ -188,7 +188,7 @@ static enum exit_status knock_until_open(const struct command_line *command_line
 		knock_all(command_line, means, knock_at, true);
 	}
 	if (r < 0)
-		say("%s: port %u does not accept: %s",
+		say("%s: cannot connect to port %u: %s",
 		    command_line->relays ? command_line->relay_host : settings->host, port,
 		    strerror(r == -EAGAIN ? ETIMEDOUT : -r));
 	else if (command_line->verbose)
@@ -237,7 +237,7 @@ static enum exit_status relay_all(int fd)
 	int r = relay_run(fd, STDIN_FILENO, STDOUT_FILENO);
 
 	if (r < 0)
-		say("copying broke off: %s", strerror(-r));
+		say("connection lost: %s", strerror(-r));
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
