@@ -23,7 +23,7 @@ static bool destinations_include(const struct destinations *destinations,
 	return false;
 }
 
-void destinations_pick(const struct addrinfo *list, struct destinations *ret)
+void destinations_pick(const struct addrinfo *list, bool both, struct destinations *ret)
 {
 	int family = AF_UNSPEC;
 
@@ -35,7 +35,7 @@ void destinations_pick(const struct addrinfo *list, struct destinations *ret)
 			continue;
 		if (family == AF_UNSPEC)
 			family = list->ai_family;
-		if (list->ai_family != family || destinations_include(ret, list))
+		if ((list->ai_family != family && !both) || destinations_include(ret, list))
 			continue;
 		memcpy(&item->socket_address, list->ai_addr, list->ai_addrlen);
 		item->size = list->ai_addrlen;
@@ -45,13 +45,15 @@ void destinations_pick(const struct addrinfo *list, struct destinations *ret)
 
 const char *destinations_resolve(const char *host, int family, struct destinations *ret)
 {
-	const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+	bool both = family == SETTINGS_BOTH;
+	const struct addrinfo hints = {.ai_family = both ? AF_UNSPEC : family,
+				       .ai_socktype = SOCK_STREAM};
 	struct addrinfo *list;
 	int r = getaddrinfo(host, NULL, &hints, &list);
 
 	if (r != 0)
 		return r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r);
-	destinations_pick(list, ret);
+	destinations_pick(list, both, ret);
 	freeaddrinfo(list);
 	return ret->n > 0 ? NULL : "it has no IP address";
 }

@@ -15,7 +15,7 @@ struct destination {
 	socklen_t size;
 };
 
-/* All of one family. */
+/* All of one family, unless both were asked for. */
 struct destinations {
 	size_t n;
 	struct destination items[DESTINATIONS_MAX];
@@ -23,15 +23,16 @@ struct destinations {
 
 struct addrinfo;
 
-/* All addresses that have the family of the first one, once each, in their order. */
-void destinations_pick(const struct addrinfo *list, struct destinations *ret);
+/* All addresses, or (unless `both`) those that have the family of the first one, once each, in
+ * their order. */
+void destinations_pick(const struct addrinfo *list, bool both, struct destinations *ret);
 
 /* Looks a name up. The addresses are of the family that a connection would use: the one asked for
- * (AF_INET, AF_INET6), or, for AF_UNSPEC, that of the address that getaddrinfo() puts first. NULL,
- * or what went wrong. */
+ * (AF_INET, AF_INET6); for AF_UNSPEC, that of the address that getaddrinfo() puts first; or of
+ * both, for SETTINGS_BOTH. NULL, or what went wrong. */
 const char *destinations_resolve(const char *host, int family, struct destinations *ret);
 
-/* AF_INET or AF_INET6. */
+/* AF_INET or AF_INET6, of the first one. */
 int destinations_family(const struct destinations *destinations);
 
 /* The same with a port. */

@@ -77,16 +77,18 @@ static int knock_token(const struct settings *settings, const struct knock_means
 }
 
 /* One call has one nonce, so that what one address of a name has heard is used up where it opens.
- * Only a request that names another address of ours gets another nonce: it is of use to nobody
- * else, and must not share the nonce (spa_seal()). */
-static void choose_nonce(struct knock_means *means, const struct address *bound)
+ * Over another family it is another knock. And a request that names another address of ours gets
+ * another nonce: it is of use to nobody else, and must not share the nonce (spa_seal()). */
+static const uint8_t *choose_nonce(struct knock_means *means, enum family family,
+				   const struct address *bound)
 {
 	const struct address named = bound ? *bound : (struct address){{0}};
 
-	if (!means->has_nonce || !address_equal(&named, &means->named))
-		randombytes_buf(means->nonce, sizeof means->nonce);
-	means->has_nonce = true;
-	means->named = named;
+	if (!means->nonces[family].is_drawn || !address_equal(&named, &means->nonces[family].named))
+		randombytes_buf(means->nonces[family].bytes, SPA_NONCE_SIZE);
+	means->nonces[family].is_drawn = true;
+	means->nonces[family].named = named;
+	return means->nonces[family].bytes;
 }
 
 static int knock_spa(const struct settings *settings, struct knock_means *means,
@@ -97,11 +99,13 @@ static int knock_spa(const struct settings *settings, struct knock_means *means,
 		.door = spa_door(settings->door),
 		.seconds = settings->seconds,
 	};
+	const struct address address = destination_address(to);
+	enum family family = address_family(&address);
 	uint8_t option[SPA_OPTION_SIZE];
 
-	choose_nonce(means, bound);
-	spa_seal(&means->secrets[KNOCK_SPA_KEY], &request, bound, means->nonce, option);
-	return send_syn(means->raw_fd, to,
+	spa_seal(&means->secrets[KNOCK_SPA_KEY], &request, bound,
+		 choose_nonce(means, family, bound), option);
+	return send_syn(means->raw_fds[family], to,
 			spa_port(&means->secrets[KNOCK_BASE], token_step(means->now_s)), option);
 }
 
@@ -113,7 +117,8 @@ void knock_renew(struct knock_means *means, uint64_t now_s)
 	if (now_s >= means->now_s && now_s <= means->now_s + GOOD_FOR_S)
 		return;
 	means->now_s = now_s;
-	means->has_nonce = false;
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		means->nonces[family].is_drawn = false;
 }
 
 int knock_send(const struct settings *settings, struct knock_means *means,

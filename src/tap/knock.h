@@ -16,12 +16,14 @@ struct settings;
 enum { KNOCK_BASE, KNOCK_SPA_KEY, N_KNOCK_SECRETS };
 
 struct knock_means {
-	struct secret *secrets; /* token and SPA; of secrets_new() */
-	int raw_fd;		/* SPA; of send_syn_open() */
-	uint64_t now_s;		/* Unix time */
-	bool has_nonce;		/* SPA: this one, for this address (none: zeros) */
-	uint8_t nonce[SPA_NONCE_SIZE];
-	struct address named;
+	struct secret *secrets;	 /* token and SPA; of secrets_new() */
+	int raw_fds[N_FAMILIES]; /* SPA; of send_syn_open() */
+	uint64_t now_s;		 /* Unix time */
+	struct {
+		bool is_drawn;
+		struct address named; /* zeros: none */
+		uint8_t bytes[SPA_NONCE_SIZE];
+	} nonces[N_FAMILIES]; /* SPA: for requests that name this address */
 };
 
 /* Reads a key file into both secrets. NULL, or what is wrong with it. */

@@ -95,15 +95,40 @@ static enum exit_status resolve_all(const struct command_line *command_line,
 	*ret_knock = *ret_connect;
 	if (strcmp(host, settings->host) == 0)
 		return STATUS_OK;
-	return resolve_host(settings->host, destinations_family(ret_connect), ret_knock);
+	return resolve_host(settings->host,
+			    settings->family == SETTINGS_BOTH ? SETTINGS_BOTH
+							      : destinations_family(ret_connect),
+			    ret_knock);
+}
+
+/* A raw socket for each family that is knocked over. */
+static enum exit_status open_raw(const struct destinations *to, struct knock_means *means)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < to->n; i++) {
+		const struct address address = destination_address(&to->items[i]);
+		int *fd = &means->raw_fds[address_family(&address)];
+
+		if (*fd < 0)
+			r = send_syn_open(to->items[i].socket_address.ss_family, fd);
+	}
+	if (r == 0)
+		return STATUS_OK;
+	if (r == -EPERM || r == -EACCES)
+		say("a request in a SYN (SPA) needs a raw socket, and that needs root or "
+		    "CAP_NET_RAW"
+		    " (setcap cap_net_raw+ep knocktap); a token needs neither");
+	else
+		say("no raw socket: %s", strerror(-r));
+	return STATUS_FAILED;
 }
 
 /* The key and the raw socket, as far as this knock needs them. */
-static enum exit_status prepare_means(const struct settings *settings, int family,
-				      struct knock_means *means)
+static enum exit_status prepare_means(const struct settings *settings,
+				      const struct destinations *to, struct knock_means *means)
 {
 	const char *problem;
-	int r;
 
 	if (settings->knock == KNOCK_SEQUENCE)
 		return STATUS_OK;
@@ -116,18 +141,7 @@ static enum exit_status prepare_means(const struct settings *settings, int famil
 		say("%s: %s", settings->key, problem);
 		return STATUS_USAGE;
 	}
-	if (settings->knock != KNOCK_SPA)
-		return STATUS_OK;
-	r = send_syn_open(family, &means->raw_fd);
-	if (r == 0)
-		return STATUS_OK;
-	if (r == -EPERM || r == -EACCES)
-		say("a request in a SYN (SPA) needs a raw socket, and that needs root or "
-		    "CAP_NET_RAW"
-		    " (setcap cap_net_raw+ep knocktap); a token needs neither");
-	else
-		say("no raw socket: %s", strerror(-r));
-	return STATUS_FAILED;
+	return settings->knock == KNOCK_SPA ? open_raw(to, means) : STATUS_OK;
 }
 
 /* At all of them; one that cannot be reached from here does not keep the others from it. What is
@@ -210,13 +224,14 @@ static enum exit_status prepare_and_knock(const struct command_line *command_lin
 	/* Between the two copies of a token, so that one gap in the way does not take both. */
 	static const uint64_t apart_us = 30000;
 	CLEANUP(cleanup_secrets_free) struct secret *secrets = NULL;
-	CLEANUP(cleanup_close) int raw_fd = -1;
-	struct knock_means means = {.raw_fd = -1};
-	enum exit_status status =
-		prepare_means(&command_line->settings, destinations_family(knock_at), &means);
+	CLEANUP(cleanup_close) int raw_4 = -1;
+	CLEANUP(cleanup_close) int raw_6 = -1;
+	struct knock_means means = {.raw_fds = {-1, -1}};
+	enum exit_status status = prepare_means(&command_line->settings, knock_at, &means);
 
 	secrets = means.secrets;
-	raw_fd = means.raw_fd;
+	raw_4 = means.raw_fds[FAMILY_IPV4];
+	raw_6 = means.raw_fds[FAMILY_IPV6];
 	knock_renew(&means, (uint64_t)time(NULL));
 	if (status == STATUS_OK)
 		status = knock_all(command_line, &means, knock_at, false);

@@ -10,6 +10,7 @@
 
 enum {
 	OPTION_DOOR = 256,
+	OPTION_BOTH,
 	OPTION_SPA,
 	OPTION_SOURCE,
 	OPTION_TIME,
@@ -22,6 +23,7 @@ static const struct option long_options[] = {
 	{"udp", no_argument, NULL, 'u'},
 	{"ipv4", no_argument, NULL, '4'},
 	{"ipv6", no_argument, NULL, '6'},
+	{"both", no_argument, NULL, OPTION_BOTH},
 	{"key", required_argument, NULL, 'k'},
 	{"door", required_argument, NULL, OPTION_DOOR},
 	{"spa", no_argument, NULL, OPTION_SPA},
@@ -71,6 +73,7 @@ static const char help[] =
 	"  -d, --delay MS      milliseconds between two packets (default: 50; tokens: 0)\n"
 	"  -4, --ipv4          knock over IPv4\n"
 	"  -6, --ipv6          knock over IPv6\n"
+	"      --both          knock over both, where the host has them\n"
 	"      --wait PORT     return when this TCP port accepts connections\n"
 	"      --timeout SPAN  how long to try that, and -W (default: 10s)\n"
 	"  -W HOST:PORT        connect there after the knock, and copy standard input and output\n"
@@ -160,6 +163,9 @@ static enum options_result take_option(struct command_line *command_line, int op
 	case '6':
 		command_line_give(command_line, SETTING_ADDRESS_FAMILY,
 				  option == '4' ? "inet" : "inet6");
+		return OPTIONS_GO;
+	case OPTION_BOTH:
+		command_line_give(command_line, SETTING_ADDRESS_FAMILY, "both");
 		return OPTIONS_GO;
 	case OPTION_SPA:
 		command_line_give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SPA));

@@ -126,6 +126,8 @@ static int set_address_family(struct settings *settings, const char *value)
 		settings->family = AF_INET;
 	else if (strcasecmp(value, "inet6") == 0)
 		settings->family = AF_INET6;
+	else if (strcasecmp(value, "both") == 0)
+		settings->family = SETTINGS_BOTH;
 	else
 		return -EINVAL;
 	return 0;
@@ -157,7 +159,8 @@ static const struct {
 		 "a door's name: at most 32 of a-z, 0-9, _ and -, a letter or digit first"},
 	[SETTING_SOURCE] = {"Source", set_source, "an address, auto or none"},
 	[SETTING_TIME] = {"Time", set_time, "whole seconds, 1s to 65535s, such as 10min"},
-	[SETTING_ADDRESS_FAMILY] = {"AddressFamily", set_address_family, "any, inet or inet6"},
+	[SETTING_ADDRESS_FAMILY] = {"AddressFamily", set_address_family,
+				    "any, inet, inet6 or both"},
 	[SETTING_WAIT] = {"Wait", set_wait, "a port from 1 to 65535"},
 	[SETTING_TIMEOUT] = {"Timeout", set_timeout, "a time span of 1h at most, such as 10s"},
 };

@@ -16,6 +16,7 @@
 enum {
 	SETTINGS_HOST_MAX = 255,
 	SETTINGS_PATH_MAX = 1023,
+	SETTINGS_BOTH = -1, /* both families */
 };
 
 /* Which address a knock is bound to: none, ours if the server sees it as it is, or this one. */
@@ -47,7 +48,7 @@ struct settings {
 	enum source_kind source_kind;
 	struct address source; /* SOURCE_FIXED */
 	uint16_t seconds;
-	int family; /* AF_UNSPEC, AF_INET or AF_INET6 */
+	int family; /* AF_UNSPEC, AF_INET, AF_INET6 or SETTINGS_BOTH */
 	uint16_t wait_port;
 	uint64_t timeout_us;
 };

@@ -380,6 +380,31 @@ def test_a_bound_door_opens_for_the_right_source(how, version, client, start, ta
     assert daemon.events(USER="alice", SOURCE=client.address(version))
 
 
+@pytest.mark.parametrize("how", [[], ["--spa"]], ids=["token", "SPA"])
+def test_both_families_at_once(how, client, start, key, keys, tmp_path):
+    daemon = start(keyed_door("token, spa", timeout="20s"), keys)
+    in_hosts_file(client, "".join(f"{client.peer(version)} gateway.test\n" for version in (4, 6)),
+                  [program("knocktap"), *how, "--both", "--source", "none", "--key", key, "--door",
+                   "ssh", "--wait", 22, "gateway.test"], tmp_path)
+    for version in (4, 6):
+        client.wait_open(version=version)
+        assert len(daemon.events(SOURCE=client.address(version))) == 1
+
+
+@pytest.mark.parametrize("source", ["none", "auto"])
+def test_all_addresses_get_the_same_request(source, lab, client, key, wire, tmp_path):
+    """What one of them has heard is used up where it opens."""
+    lab.server.ip("address add 192.0.2.77/24 dev eth0")
+    try:
+        in_hosts_file(client, "192.0.2.1 gateway.test\n192.0.2.77 gateway.test\n",
+                      [program("knocktap"), "--spa", "--source", source, "--key", key, "--door",
+                       "ssh", "gateway.test"], tmp_path)
+        (to, one), (other_to, other) = wire.packets(client.v4, 2)
+    finally:
+        lab.server.ip("address del 192.0.2.77/24 dev eth0")
+    assert to != other_to and one[20:] == other[20:]
+
+
 def test_the_time_that_is_asked_for(lab, client, start, tap, key, keys):
     start(keyed_door("spa", timeout="5s", max_timeout="100s"), keys)
     for asked, least, most in (("60s", 6, 60), ("2h", 61, 100)):
@@ -411,7 +436,8 @@ def test_the_name_of_a_profile_is_enough(key_path, lab, client, tap, home):
     env = home(f"Host vps\n HostName {client.peer()}\n Knock token\n Key {key_path}\n Door ssh\n")
     began = time.time()
     tap("vps", env=env)
-    assert {port for _, port, _ in wait_sent(lab, client, 16)} in possible_tokens("ssh", began, client.v4)
+    ports = {port for _, port, _ in wait_sent(lab, client, 16)}
+    assert ports in possible_tokens("ssh", began, client.v4)
 
 
 def test_the_command_line_goes_before_the_profile(lab, client, tap, home):

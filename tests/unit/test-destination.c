@@ -55,7 +55,7 @@ static void assert_picked(const char *const *texts, const char *expected)
 	struct list list;
 	char text[ADDRESS_TEXT_MAX], joined[LIST_MAX * ADDRESS_TEXT_MAX] = "";
 
-	destinations_pick(list_of(&list, texts), &picked);
+	destinations_pick(list_of(&list, texts), false, &picked);
 	for (size_t i = 0; i < picked.n; i++) {
 		struct address address = destination_address(&picked.items[i]);
 
@@ -97,7 +97,7 @@ static void test_no_more_than_there_is_room_for(void **state)
 		snprintf(buffers[i], sizeof buffers[i], "192.0.2.%zu", i);
 		texts[i] = buffers[i];
 	}
-	destinations_pick(list_of(&list, texts), &picked);
+	destinations_pick(list_of(&list, texts), false, &picked);
 	assert_int_equal(picked.n, DESTINATIONS_MAX);
 }
 
