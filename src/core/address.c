@@ -50,6 +50,20 @@ bool address_equal(const struct address *a, const struct address *b)
 	return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
+bool address_is_host(const struct address *address)
+{
+	static const struct address unspecified, loopback = {{[15] = 1}};
+	const uint8_t *bytes = address->bytes;
+
+	if (address_family(address) == FAMILY_IPV4) {
+		uint8_t first = bytes[sizeof ipv4_mapped];
+
+		return first != 0 && first != 127 && first < 224;
+	}
+	return bytes[0] != 0xff && !address_equal(address, &unspecified) &&
+	       !address_equal(address, &loopback);
+}
+
 struct address address_masked(const struct address *address, unsigned prefix)
 {
 	struct address masked = *address;

@@ -36,6 +36,10 @@ const char *family_name(enum family family);
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Whether a packet from another host can have come from it: it is unicast, and neither unspecified,
+ * loopback nor reserved (RFC 6890). */
+bool address_is_host(const struct address *address);
+
 /* The address with all but its first `prefix` bits cleared; `prefix` is 0 to 128. */
 struct address address_masked(const struct address *address, unsigned prefix);
 

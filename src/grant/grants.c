@@ -139,7 +139,9 @@ void grants_open(struct grants *grants, const struct door *door, const struct vi
 {
 	struct grant *grant = grants_find(grants, door->name, &visitor->source);
 
-	if (grants_is_full_for(grants, grant, visitor->user))
+	if (!address_is_host(&visitor->source))
+		grants_refuse(grants, door, visitor, "no other host has this address");
+	else if (grants_is_full_for(grants, grant, visitor->user))
 		grants_refuse(grants, door, visitor, "the user has max_open_user doors open");
 	else if (grant)
 		grant_knock(grant, door, visitor, now_us);

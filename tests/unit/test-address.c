@@ -81,6 +81,29 @@ static void test_families_and_equality(void **state)
 	assert_false(address_equal(&four, &compatible));
 }
 
+static void test_which_a_host_can_have(void **state)
+{
+	static const char *const hosts[] = {"1.0.0.0",	  "126.255.255.255", "128.0.0.1",
+					    "10.1.2.3",	  "223.255.255.255", "169.254.1.1",
+					    "2001:db8::", "fe80::1",	     "::2",
+					    "fd00::1"};
+	static const char *const others[] = {"0.0.0.0",	  "0.1.2.3",	     "127.0.0.1",
+					     "224.0.0.1", "240.0.0.1",	     "255.255.255.255",
+					     "::",	  "::1",	     "ff02::1",
+					     "ff0e::1"};
+	struct address address;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+		assert_int_equal(address_parse(hosts[i], &address), 0);
+		assert_true(address_is_host(&address));
+	}
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		assert_int_equal(address_parse(others[i], &address), 0);
+		assert_false(address_is_host(&address));
+	}
+}
+
 static void test_masks(void **state)
 {
 	static const struct {
@@ -175,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_round_trips),
 		cmocka_unit_test(test_refuses_what_is_no_address),
 		cmocka_unit_test(test_families_and_equality),
+		cmocka_unit_test(test_which_a_host_can_have),
 		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_refuses_what_is_no_network),

@@ -551,6 +551,18 @@ static void test_a_door_is_no_longer_for_a_user(void **state)
 	door.users = NULL;
 }
 
+static void test_opens_for_other_hosts_only(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, "255.255.255.255", T0);
+	open_door(fixture, &door, "ff02::1", T0);
+	expect_news(fixture, "refused mark 255.255.255.255 0: no other host has this address\n"
+			     "refused mark ff02::1 0: no other host has this address\n");
+	assert_int_equal(grants_count(fixture->grants), 0);
+}
+
 static void test_max_open_user(void **state)
 {
 	struct fixture *fixture = *state;
@@ -667,6 +679,7 @@ int main(void)
 		GRANT_TEST(test_whose_it_is_and_for_how_long),
 		GRANT_TEST(test_holders_are_on_record),
 		GRANT_TEST(test_a_door_is_no_longer_for_a_user),
+		GRANT_TEST(test_opens_for_other_hosts_only),
 		GRANT_TEST(test_max_open_user),
 		GRANT_TEST(test_a_user_is_on_record),
 		GRANT_TEST(test_unwritable_directory),
