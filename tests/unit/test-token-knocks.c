@@ -208,6 +208,17 @@ static void feed(struct trial *trial, uint16_t source_port, uint16_t port)
 		assert_int_equal(trial->n_told, 0);
 }
 
+/* Whether the same token, bound or not, is among those before it: a request does not say which of
+ * them it is. */
+static bool has_twin(const struct candidate *const *picked, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (picked[j]->key == picked[i]->key && picked[j]->door == picked[i]->door &&
+		    picked[j]->step == picked[i]->step)
+			return true;
+	return false;
+}
+
 /* Ports of a few tokens in any order, some of them twice, with others in between. */
 static void test_random_probes(void **state)
 {
@@ -218,8 +229,10 @@ static void test_random_probes(void **state)
 		const struct candidate *picked[N_PICKED];
 
 		for (size_t i = 0; i < N_PICKED; i++)
-			picked[i] = &trial->candidates[randombytes_uniform(N_CANDIDATES) %
-						       trial->n_candidates];
+			do
+				picked[i] = &trial->candidates[randombytes_uniform(N_CANDIDATES) %
+							       trial->n_candidates];
+			while (has_twin(picked, i));
 		for (int i = 0; i < 2000; i++) {
 			const struct candidate *one = picked[randombytes_uniform(N_PICKED)];
 			uint16_t port = one->ports[randombytes_uniform(TOKEN_PORTS)];
