@@ -449,14 +449,15 @@ void grant_on_command_end(void *owner, int error, const char *problem, uint64_t 
 		on_closing_failed(grant, error, problem, now_us);
 }
 
-/* Moves the deadline, which is saved first, too. On failure the old deadline stays. */
+/* Moves the deadline, which is saved first, too. On failure the old deadline stays, but never a
+ * later one: what nobody holds any more closes, whether that can be saved or not. */
 static void grant_move_deadline(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
 {
 	uint64_t old_deadline_us = grant->deadline_us;
 	bool is_idle = grant->state == GRANT_OPEN || grant->state == GRANT_PENDING_RENEW;
 
 	grant->deadline_us = deadline_us;
-	if (grant_save(grant) < 0) {
+	if (grant_save(grant) < 0 && deadline_us >= old_deadline_us) {
 		grant->deadline_us = old_deadline_us;
 		grant_save(grant);
 		grant_report(grant, EVENT_REFUSED, "cannot write its state file", now_us);
@@ -596,12 +597,13 @@ void grant_knock(struct grant *grant, const struct door *door, const struct visi
 		grant, deadline_us > grant->deadline_us ? deadline_us : grant->deadline_us, now_us);
 }
 
-/* Whom it is of now that the last visitor is a holder no more. */
+/* Whom it is of now that the last visitor is a holder no more. What it opens, and so how long that
+ * was asked for, stays. */
 static void grant_pass_on(struct grant *grant)
 {
 	const struct holder *last = &grant->holders.list[grant->holders.n - 1];
 
-	grant_set_visitor(grant, &(struct visitor){.user = last->user});
+	grant_set_visitor(grant, &(struct visitor){.user = last->user, .seconds = grant->seconds});
 }
 
 void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdata, uint64_t now_us)
@@ -616,7 +618,7 @@ void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdat
 		grant_end(grant, now_us);
 		return;
 	}
-	if (!holders_have(&grant->holders, grant->user))
+	if (!holders_find(&grant->holders, grant->user))
 		grant_pass_on(grant);
 	if (is_closing && latest->deadline_us < grant->deadline_us)
 		grant->deadline_us = latest->deadline_us;

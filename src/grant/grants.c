@@ -121,16 +121,25 @@ static void grants_open_new(struct grants *grants, const struct door *door,
 	}
 }
 
-/* Whether a user holds as many as one may. Moving the deadline of what they hold is not one more. */
+/* Not if others alone still do. */
+static bool grant_is_held_by(const struct grant *grant, const char *user, uint64_t now_us)
+{
+	const struct holder *holder = holders_find(&grant->holders, user);
+
+	return holder && (holder->deadline_us > now_us || grant->deadline_us <= now_us);
+}
+
+/* Whether a user holds as many as one may. Moving the deadline of what they hold is not one more.
+ */
 static bool grants_is_full_for(const struct grants *grants, const struct grant *asked,
-			       const char *user)
+			       const char *user, uint64_t now_us)
 {
 	size_t n = 0;
 
-	if (!user || !*user || (asked && holders_have(&asked->holders, user)))
+	if (!user || !*user || (asked && grant_is_held_by(asked, user, now_us)))
 		return false;
 	FOR_EACH_GRANT (grants, grant)
-		n += holders_have(&grant->holders, user);
+		n += grant_is_held_by(grant, user, now_us);
 	return n >= grants->max_open_user;
 }
 
@@ -141,7 +150,7 @@ void grants_open(struct grants *grants, const struct door *door, const struct vi
 
 	if (!address_is_host(&visitor->source))
 		grants_refuse(grants, door, visitor, "no other host has this address");
-	else if (grants_is_full_for(grants, grant, visitor->user))
+	else if (grants_is_full_for(grants, grant, visitor->user, now_us))
 		grants_refuse(grants, door, visitor, "the user has max_open_user doors open");
 	else if (grant)
 		grant_knock(grant, door, visitor, now_us);
@@ -196,9 +205,8 @@ struct review {
 static bool review_keeps(void *userdata, const char *user)
 {
 	const struct review *review = userdata;
-	const struct door *door = review->find(review->userdata, review->grant->door, user);
 
-	return door && (!*user || door_has_user(door, user));
+	return door_is_for(review->find(review->userdata, review->grant->door, user), user);
 }
 
 void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us)

@@ -14,7 +14,7 @@ void holders_done(struct holders *holders)
 	*holders = (struct holders){0};
 }
 
-static struct holder *holders_find(const struct holders *holders, const char *user)
+const struct holder *holders_find(const struct holders *holders, const char *user)
 {
 	for (size_t i = 0; i < holders->n; i++)
 		if (strcmp(holders->list[i].user, user) == 0)
@@ -22,17 +22,17 @@ static struct holder *holders_find(const struct holders *holders, const char *us
 	return NULL;
 }
 
-static void holders_remove(struct holders *holders, struct holder *holder)
+static void holders_remove(struct holders *holders, const struct holder *holder)
 {
 	size_t i = (size_t)(holder - holders->list);
 
 	holders->n--;
-	memmove(holder, holder + 1, (holders->n - i) * sizeof *holder);
+	memmove(&holders->list[i], &holders->list[i + 1], (holders->n - i) * sizeof *holder);
 }
 
-static struct holder *holders_first_due(const struct holders *holders)
+static const struct holder *holders_first_due(const struct holders *holders)
 {
-	struct holder *first = holders->list;
+	const struct holder *first = holders->list;
 
 	for (size_t i = 1; i < holders->n; i++)
 		if (holders->list[i].deadline_us < first->deadline_us)
@@ -42,8 +42,8 @@ static struct holder *holders_first_due(const struct holders *holders)
 
 int holders_put(struct holders *holders, const char *user, uint64_t deadline_us)
 {
-	struct holder *old = holders_find(holders, user), *list;
-	struct holder holder = {.deadline_us = deadline_us};
+	const struct holder *old = holders_find(holders, user);
+	struct holder holder = {.deadline_us = deadline_us}, *list;
 
 	memcpy(holder.user, user, strlen(user) + 1);
 	if (old) {
@@ -60,11 +60,6 @@ int holders_put(struct holders *holders, const char *user, uint64_t deadline_us)
 	}
 	holders->list[holders->n++] = holder;
 	return 0;
-}
-
-bool holders_have(const struct holders *holders, const char *user)
-{
-	return holders_find(holders, user);
 }
 
 size_t holders_drop(struct holders *holders, holders_keep_fn keep, void *userdata)
@@ -103,7 +98,7 @@ static int holder_parse(char *text, struct holders *ret)
 	if (!colon)
 		return -EINVAL;
 	*colon++ = '\0';
-	if ((*text && !user_is_name(text)) || holders_have(ret, text) || ret->n == HOLDERS_MAX ||
+	if ((*text && !user_is_name(text)) || holders_find(ret, text) || ret->n == HOLDERS_MAX ||
 	    number_parse(colon, strlen(colon), &deadline_us) < 0)
 		return -EINVAL;
 	return holders_put(ret, text, deadline_us);

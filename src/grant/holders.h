@@ -29,7 +29,8 @@ void holders_done(struct holders *holders);
  * -ENOMEM. */
 int holders_put(struct holders *holders, const char *user, uint64_t deadline_us);
 
-bool holders_have(const struct holders *holders, const char *user);
+/* The user's place among them, however long ago the deadline was; or NULL. */
+const struct holder *holders_find(const struct holders *holders, const char *user);
 
 /* Removes those whom `keep` says no to. Returns how many. */
 typedef bool (*holders_keep_fn)(void *userdata, const char *user);

@@ -1,6 +1,7 @@
 #include "grant/inherit.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "firewall/passage.h"
 #include "grant/grant.h"
@@ -62,10 +63,49 @@ static bool inherit_renew_passage(const struct grants *grants, struct stored_gra
 	return door_passage_new(door, &visitor, &stored->passage) == 0;
 }
 
+/* What is asked about each holder. */
+struct inheritor {
+	const struct grants *grants;
+	const struct stored_grant *stored;
+	uint64_t now_us;
+};
+
+static bool inheritor_keeps(void *userdata, const char *user)
+{
+	const struct inheritor *inheritor = userdata;
+	const struct grants *grants = inheritor->grants;
+	const struct stored_grant *stored = inheritor->stored;
+
+	return holders_find(&stored->holders, user)->deadline_us > inheritor->now_us &&
+	       door_is_for(grants->find(grants->find_userdata, stored->door, user), user);
+}
+
+/* Those whose keys or doors have gone meanwhile, or whose time is over, open nothing for others. */
+static void inherit_keep_holders(const struct grants *grants, struct stored_grant *stored,
+				 uint64_t now_us)
+{
+	struct inheritor inheritor = {grants, stored, now_us};
+	const struct holder *latest, *last;
+
+	if (stored->holders.n == 0)
+		return; /* the user alone */
+	holders_drop(&stored->holders, inheritor_keeps, &inheritor);
+	latest = holders_latest(&stored->holders);
+	if (!latest || latest->deadline_us < stored->deadline_us)
+		stored->deadline_us = latest ? latest->deadline_us : 0;
+	if (!latest || holders_find(&stored->holders, stored->user))
+		return;
+	last = &stored->holders.list[stored->holders.n - 1];
+	memcpy(stored->user, last->user, sizeof stored->user);
+}
+
 static void inherit_closed(struct grants *grants, struct stored_grant *stored, uint64_t now_us)
 {
-	bool is_due = stored->deadline_us > now_us;
+	bool is_due;
 
+	if (grants->find)
+		inherit_keep_holders(grants, stored, now_us);
+	is_due = stored->deadline_us > now_us;
 	if (is_due && grants->find && inherit_renew_passage(grants, stored)) {
 		inherit_take(grants, stored, now_us);
 		return;

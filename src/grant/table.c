@@ -134,14 +134,18 @@ int door_passage_new(const struct door *door, const struct visitor *visitor, str
 	return passage_new(&door->opening, &values, ret);
 }
 
+bool door_is_for(const struct door *door, const char *user)
+{
+	return door && (!*user || door_has_user(door, user));
+}
+
 bool door_still_opens(const struct door *door, const struct visitor *visitor,
 		      const struct passage *passage)
 {
 	struct passage *now;
 	bool same;
 
-	if (!door || !door_allows(door, &visitor->source) ||
-	    (visitor->user[0] && !door_has_user(door, visitor->user)) ||
+	if (!door_is_for(door, visitor->user) || !door_allows(door, &visitor->source) ||
 	    door_passage_new(door, visitor, &now) < 0)
 		return false;
 	same = passage_equal(now, passage);

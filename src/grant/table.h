@@ -100,7 +100,8 @@ struct grant *grants_first_of(const struct grants *grants, const struct address 
 struct grant *grants_find(const struct grants *grants, const char *door,
 			  const struct address *source);
 
-/* Adds a grant in state GRANT_OPENING, held by the visitor alone, and takes the passage. 0; -ENOMEM: nothing is taken. */
+/* Adds a grant in state GRANT_OPENING, held by the visitor alone, and takes the passage. 0;
+ * -ENOMEM: nothing is taken. */
 int grant_new(struct grants *grants, const char *door, const struct visitor *visitor,
 	      struct passage *passage, uint64_t deadline_us, struct grant **ret);
 
@@ -122,6 +123,9 @@ void grant_set_passage(struct grant *grant, struct passage *passage);
 
 /* What the door opens for the visitor. As passage_new(). */
 int door_passage_new(const struct door *door, const struct visitor *visitor, struct passage **ret);
+
+/* Whether the door (NULL: it is gone) is for this user, or nobody's key (""). */
+bool door_is_for(const struct door *door, const char *user);
 
 /* Whether the door (NULL: it is gone) would still open this for the visitor. */
 bool door_still_opens(const struct door *door, const struct visitor *visitor,

@@ -458,8 +458,8 @@ static void show_user(void *userdata, const struct grant_view *view)
 	snprintf(userdata, 64, "%s %" PRIu64, view->user, view->left_us / S);
 }
 
-/* The last visitor's it is; an earlier deadline than there is none makes. Each user's knocks go with
- * the user, and nobody else's. */
+/* The last visitor's it is; an earlier deadline than there is none makes. Each user's knocks go
+ * with the user, and nobody else's. */
 static void test_whose_it_is_and_for_how_long(void **state)
 {
 	struct fixture *fixture = *state;
@@ -520,9 +520,9 @@ static void test_holders_are_on_record(void **state)
 	grants_free(fixture->grants);
 	make_grants(fixture, boot_id);
 	fixture->news[0] = '\0';
-	assert_int_equal(
-		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 2 * S),
-		0);
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1},
+					T0 + 2 * S),
+			 0);
 	expect_news(fixture, "adopted mark 192.0.2.1 99\n");
 	grants_expel(fixture->grants, is_not, TEXT("bob"), T0 + 2 * S);
 	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
@@ -563,6 +563,49 @@ static void test_opens_for_other_hosts_only(void **state)
 	assert_int_equal(grants_count(fixture->grants), 0);
 }
 
+/* What it opens for the one who stays is what it was opened for. */
+static void test_who_stays_has_asked_for_as_long(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	door.opening.stop_command[FAMILY_IPV4] =
+		COMMAND(TEXT("/bin/rm"), TEXT("-f"), fixture->mark, TEXT("%TIMEOUT%"));
+	call(fixture, &door, "alice", 60, T0);
+	call(fixture, &door, "bob", 60, T0 + S);
+	expect_news(fixture, "opened mark 192.0.2.1 60\nrenewed mark 192.0.2.1 60\n");
+	grants_expel(fixture->grants, is_not, TEXT("bob"), T0 + 2 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
+	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 2 * S);
+	assert_true(grants_next_us(fixture->grants) == T0 + 60 * S);
+	door.users = NULL;
+}
+
+/* What a withdrawn key has opened does not stay open because there is no room to note that. */
+static void test_unwritable_directory_when_a_holder_goes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char *record = support_path(fixture->records, "mark@192.0.2.1");
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "alice", 60, T0);
+	call(fixture, &door, "bob", 100, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 60\nrenewed mark 192.0.2.1 100\n");
+	assert_int_equal(unlink(record), 0);
+	assert_int_equal(rmdir(fixture->records), 0);
+	grants_expel(fixture->grants, is_not, TEXT("bob"), T0 + 2 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
+	assert_true(grants_next_us(fixture->grants) == T0 + 60 * S);
+	await_news(fixture, 1, T0 + 60 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	free(record);
+	door.users = NULL;
+}
+
 static void test_max_open_user(void **state)
 {
 	struct fixture *fixture = *state;
@@ -584,6 +627,28 @@ static void test_max_open_user(void **state)
 	expect_news(fixture, "refused mark 192.0.2.3 0: the user has max_open_user doors open\n");
 	call_from(fixture, &door, NULL, "192.0.2.4", 0, T0 + S);
 	expect_news(fixture, "opened mark 192.0.2.4 30\n");
+	door.users = NULL;
+}
+
+/* Those that others alone still hold are not the user's any more. */
+static void test_max_open_user_of_what_is_over(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	grants_limit(fixture->grants, 100, 1);
+	call_from(fixture, &door, "bob", "192.0.2.1", 10, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 10\n");
+	call_from(fixture, &door, "alice", "192.0.2.1", 100, T0);
+	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
+	call_from(fixture, &door, "bob", "192.0.2.2", 10, T0 + 10 * S - 1);
+	expect_news(fixture, "refused mark 192.0.2.2 0: the user has max_open_user doors open\n");
+	call_from(fixture, &door, "bob", "192.0.2.2", 10, T0 + 10 * S);
+	expect_news(fixture, "opened mark 192.0.2.2 10\n");
+	call_from(fixture, &door, "bob", "192.0.2.1", 10, T0 + 10 * S);
+	expect_news(fixture, "refused mark 192.0.2.1 0: the user has max_open_user doors open\n");
 	door.users = NULL;
 }
 
@@ -680,7 +745,10 @@ int main(void)
 		GRANT_TEST(test_holders_are_on_record),
 		GRANT_TEST(test_a_door_is_no_longer_for_a_user),
 		GRANT_TEST(test_opens_for_other_hosts_only),
+		GRANT_TEST(test_who_stays_has_asked_for_as_long),
+		GRANT_TEST(test_unwritable_directory_when_a_holder_goes),
 		GRANT_TEST(test_max_open_user),
+		GRANT_TEST(test_max_open_user_of_what_is_over),
 		GRANT_TEST(test_a_user_is_on_record),
 		GRANT_TEST(test_unwritable_directory),
 		GRANT_TEST(test_no_directory),

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "cmocka-all.h"
+#include "core/address.h"
 #include "core/door.h"
+#include "core/visitor.h"
 #include "support-grants.h"
 #include "support.h"
 
@@ -106,6 +108,51 @@ static void test_suspend_and_resume(void **state)
 	expect_news(fixture, "closed mark 192.0.2.1 0\n");
 	assert_false(support_exists(fixture->mark));
 	assert_false(has_record(fixture, "mark@192.0.2.1"));
+}
+
+/* What a clean stop has closed is opened again for those alone who may still hold it. */
+static void test_resume_for_who_is_left(void **state)
+{
+	static char *any_user[] = {(char *)"*", NULL};
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	struct visitor bob = {.source = address(A), .user = "bob", .seconds = 60};
+	struct visitor stranger = {.source = address(A), .user = "xavier", .seconds = 90};
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	grants_open(fixture->grants, &door, &bob, T0);
+	await_news(fixture, 1, T0);
+	grants_open(fixture->grants, &door, &stranger, T0);
+	grants_suspend(fixture->grants, T0 + S);
+	await_count(fixture, 0, T0 + S);
+	assert_true(recorded_deadline(fixture, "mark@192.0.2.1") == T0 + 90 * S);
+	grants_free(fixture->grants);
+	make_grants(fixture, boot_id);
+	fixture->news[0] = '\0';
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1},
+					T0 + 2 * S),
+			 0);
+	await_news(fixture, 1, T0 + 2 * S);
+	expect_news(fixture, "restored mark 192.0.2.1 58: a clean stop had closed it\n");
+	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 3 * S);
+	expect_news(fixture, "");
+	assert_true(recorded_deadline(fixture, "mark@192.0.2.1") == T0 + 60 * S);
+	/* Nobody is left. */
+	bob.user = "xenia";
+	bob.seconds = 100;
+	grants_open(fixture->grants, &door, &bob, T0 + 3 * S);
+	grants_open(fixture->grants, &door, &stranger, T0 + 3 * S);
+	grants_suspend(fixture->grants, T0 + 4 * S);
+	await_count(fixture, 0, T0 + 4 * S);
+	grants_free(fixture->grants);
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1},
+					T0 + 70 * S),
+			 0);
+	assert_int_equal(grants_count(fixture->grants), 0);
+	assert_false(has_record(fixture, "mark@192.0.2.1"));
+	door.users = NULL;
 }
 
 /* After a reboot nothing is opened again. */
@@ -357,6 +404,7 @@ int main(void)
 		GRANT_TEST(test_inherits_what_was_being_opened),
 		GRANT_TEST(test_inherits_how_often_it_was_opened),
 		GRANT_TEST(test_suspend_and_resume),
+		GRANT_TEST(test_resume_for_who_is_left),
 		GRANT_TEST(test_no_resume_after_a_reboot),
 		GRANT_TEST(test_adopts),
 		GRANT_TEST(test_adopts_overdue),
