@@ -15,21 +15,20 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-enum { REASON_MAX = 160, ANSWERED_MAX = 256 };
+enum { REASON_MAX = 160, SEEN_MAX = 256 };
 
-/* A good request that has been answered. */
-struct answered {
-	struct key_id key;
+/* A request that had to be burnt: it is not good again even if that was not possible. */
+struct seen {
+	struct burn burn;
 	struct address source;
-	char door[DOOR_NAME_MAX + 1];
-	struct request request;
+	bool was_good;
 };
 
 struct keyed_matcher {
 	struct keyring *keyring;
 	struct keyed *keyed;
-	struct answered answered[ANSWERED_MAX]; /* a ring */
-	size_t n_answered;
+	struct seen seen[SEEN_MAX]; /* a ring */
+	size_t n_seen;
 	struct burnt *rehearsed; /* what was used in a rehearsal; NULL: it is none */
 	uint32_t skew_s;
 	char (*names)[DOOR_NAME_MAX + 1]; /* by the door's number */
@@ -92,8 +91,8 @@ int keyed_matcher_new(const struct config *config, bool is_rehearsal,
 		return r;
 	if (predecessor) {
 		keyed_inherit(doors->keyed, predecessor->keyed);
-		memcpy(doors->answered, predecessor->answered, sizeof doors->answered);
-		doors->n_answered = predecessor->n_answered;
+		memcpy(doors->seen, predecessor->seen, sizeof doors->seen);
+		doors->n_seen = predecessor->n_seen;
 	}
 	*ret = TAKE_PTR(doors);
 	return 0;
@@ -178,36 +177,32 @@ static const char *explain_verdict(const struct request *request, char text[stat
 	return "unknown";
 }
 
-static bool is_same_knock(const struct keyed_matcher *doors, const struct answered *answered,
+static const struct seen *find_seen(const struct keyed_matcher *doors, const struct burn *burn)
+{
+	size_t n = doors->n_seen < SEEN_MAX ? doors->n_seen : SEEN_MAX;
+
+	for (size_t i = 0; i < n; i++)
+		if (burn_equal(&doors->seen[i].burn, burn))
+			return &doors->seen[i];
+	return NULL;
+}
+
+static void remember_seen(struct keyed_matcher *doors, const struct burn *burn,
 			  const struct request *request)
 {
-	const struct request *other = &answered->request;
-
-	return other->kind == request->kind && other->step == request->step &&
-	       other->time_s == request->time_s &&
-	       memcmp(other->nonce, request->nonce, sizeof other->nonce) == 0 &&
-	       address_equal(&answered->source, &request->source) &&
-	       memcmp(&answered->key, &doors->keyring->ids[request->key], sizeof answered->key) ==
-		       0 &&
-	       strcmp(answered->door, doors->names[request->door]) == 0;
+	doors->seen[doors->n_seen++ % SEEN_MAX] = (struct seen){
+		.burn = *burn,
+		.source = request->source,
+		.was_good = request->verdict == REQUEST_GOOD,
+	};
 }
 
 /* Packets are lost on their way, so clients send a knock again. The same one from the same source
  * is one knock: it has had its answer. */
-static bool is_answered(struct keyed_matcher *doors, const struct request *request)
+static bool is_sent_again(const struct seen *seen, const struct request *request)
 {
-	size_t n = doors->n_answered < ANSWERED_MAX ? doors->n_answered : ANSWERED_MAX;
-	struct answered *next = &doors->answered[doors->n_answered % ANSWERED_MAX];
-
-	for (size_t i = 0; i < n; i++)
-		if (is_same_knock(doors, &doors->answered[i], request))
-			return true;
-	*next = (struct answered){.key = doors->keyring->ids[request->key],
-				  .source = request->source,
-				  .request = *request};
-	memcpy(next->door, doors->names[request->door], sizeof next->door);
-	doors->n_answered++;
-	return false;
+	return seen && seen->was_good && request->verdict == REQUEST_GOOD &&
+	       address_equal(&seen->source, &request->source);
 }
 
 static void on_request(void *userdata, const struct request *request)
@@ -217,16 +212,24 @@ static void on_request(void *userdata, const struct request *request)
 	struct keyed_answer answer = {.request = request};
 	char text[REASON_MAX], burn_text[BURN_REASON_SIZE];
 	const char *used = NULL;
+	const struct seen *seen;
 	struct burn burn;
 
-	if (feeding->is_past || (request->verdict == REQUEST_GOOD && is_answered(doors, request)))
+	if (feeding->is_past)
 		return;
 	if (request->key != REQUEST_NOBODY)
 		answer.user = doors->keyring->holders[request->key].user;
 	answer.reason = explain_verdict(request, text);
 	if (must_burn(request)) {
 		burn = request_burn(feeding, request);
-		if (doors->rehearsed)
+		seen = find_seen(doors, &burn);
+		if (is_sent_again(seen, request))
+			return;
+		if (!seen)
+			remember_seen(doors, &burn, request);
+		if (seen)
+			used = burn_explain(&burn, -EALREADY, burn_text);
+		else if (doors->rehearsed)
 			used = burn_explain(&burn, burn_run(doors->rehearsed, &burn), burn_text);
 		else
 			answer.burn = &burn;

@@ -22,7 +22,8 @@ struct keyed_answer {
 	const struct request *request;
 	const char *user;	 /* whose key it is; NULL: nobody's */
 	const char *reason;	 /* why it must open nothing; NULL: it may open its door */
-	const struct burn *burn; /* to be run in any case; NULL: nothing, or it was a rehearsal */
+	const struct burn *burn; /* to be run in any case; NULL: nothing, or it was reported before,
+				  * or in a rehearsal */
 };
 typedef void (*keyed_answer_fn)(void *userdata, const struct keyed_answer *answer);
 

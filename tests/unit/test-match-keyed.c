@@ -34,6 +34,7 @@ struct trial {
 	const char *interface, *source;
 	size_t n_told, n_strays;
 	int64_t server_s, client_s; /* how far their clocks are ahead of NOW */
+	bool is_full;		    /* whoever burns takes nothing more */
 	char problem[200], user[40];
 	enum knock_kind knock;
 };
@@ -45,7 +46,9 @@ static void on_match(void *userdata, const struct match *match)
 	trial->n_told++;
 	assert_int_equal(match->door, 1);
 	snprintf(trial->problem, sizeof trial->problem, "%s", match->problem ? match->problem : "");
-	if (match->burn) {
+	if (match->burn && trial->is_full) {
+		snprintf(trial->problem, sizeof trial->problem, "too many wait");
+	} else if (match->burn) {
 		char text[BURN_REASON_SIZE];
 		const char *used =
 			burn_explain(match->burn, burn_run(trial->burnt, match->burn), text);
@@ -320,6 +323,34 @@ static void test_the_record_cannot_be_written(void **state)
 	end(&trial);
 }
 
+/* Nobody who has seen it sends it later, when there is room again. */
+static void test_too_many_to_be_recorded(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	trial.is_full = true;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "too many wait");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "too many wait");
+	trial.client_s = 2 * TOKEN_STEP_S;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "too many wait");
+	trial.is_full = false;
+	trial.client_s = 0;
+	trial.source = "203.0.113.10";
+	compile(&trial);
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
+	trial.server_s = trial.client_s = 2 * TOKEN_STEP_S;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
+	end(&trial);
+}
+
 /* Seen where the door does not look, it must not be good where it does. */
 static void test_the_other_way(void **state)
 {
@@ -388,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_whose_key),
 		cmocka_unit_test(test_a_clock_that_is_off),
 		cmocka_unit_test(test_too_early_is_used_up),
+		cmocka_unit_test(test_too_many_to_be_recorded),
 		cmocka_unit_test(test_the_record_cannot_be_written),
 	};
 
