@@ -18,7 +18,7 @@
 enum { REASON_MAX = 160, SEEN_MAX = 256 };
 
 /* A request that had to be burnt: it is not good again even if that was not possible. */
-struct seen {
+struct seen_request {
 	struct burn burn;
 	struct address source;
 	bool was_good;
@@ -27,7 +27,7 @@ struct seen {
 struct keyed_matcher {
 	struct keyring *keyring;
 	struct keyed *keyed;
-	struct seen seen[SEEN_MAX]; /* a ring */
+	struct seen_request seen[SEEN_MAX]; /* a ring */
 	size_t n_seen;
 	struct burnt *rehearsed; /* what was used in a rehearsal; NULL: it is none */
 	uint32_t skew_s;
@@ -177,7 +177,8 @@ static const char *explain_verdict(const struct request *request, char text[stat
 	return "unknown";
 }
 
-static const struct seen *find_seen(const struct keyed_matcher *doors, const struct burn *burn)
+static const struct seen_request *find_seen(const struct keyed_matcher *doors,
+					    const struct burn *burn)
 {
 	size_t n = doors->n_seen < SEEN_MAX ? doors->n_seen : SEEN_MAX;
 
@@ -190,7 +191,7 @@ static const struct seen *find_seen(const struct keyed_matcher *doors, const str
 static void remember_seen(struct keyed_matcher *doors, const struct burn *burn,
 			  const struct request *request)
 {
-	doors->seen[doors->n_seen++ % SEEN_MAX] = (struct seen){
+	doors->seen[doors->n_seen++ % SEEN_MAX] = (struct seen_request){
 		.burn = *burn,
 		.source = request->source,
 		.was_good = request->verdict == REQUEST_GOOD,
@@ -199,7 +200,7 @@ static void remember_seen(struct keyed_matcher *doors, const struct burn *burn,
 
 /* Packets are lost on their way, so clients send a knock again. The same one from the same source
  * is one knock: it has had its answer. */
-static bool is_sent_again(const struct seen *seen, const struct request *request)
+static bool is_sent_again(const struct seen_request *seen, const struct request *request)
 {
 	return seen && seen->was_good && request->verdict == REQUEST_GOOD &&
 	       address_equal(&seen->source, &request->source);
@@ -212,7 +213,7 @@ static void on_request(void *userdata, const struct request *request)
 	struct keyed_answer answer = {.request = request};
 	char text[REASON_MAX], burn_text[BURN_REASON_SIZE];
 	const char *used = NULL;
-	const struct seen *seen;
+	const struct seen_request *seen;
 	struct burn burn;
 
 	if (feeding->is_past)
