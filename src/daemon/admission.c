@@ -17,6 +17,7 @@
 #include "daemon/stats.h"
 #include "daemon/tail.h"
 #include "grant/grants.h"
+#include "keys/burn.h"
 #include "keys/one-time.h"
 #include "match/matcher.h"
 #include "util/cleanup.h"
@@ -132,6 +133,8 @@ static void on_burnt(void *userdata, const struct burner_result *result)
 		problem = "the daemon was stopped before it was recorded as used";
 	if (problem) {
 		admission_refuse_by_name(admission, match, result->door, problem);
+		if (!result->outdated && match->burn->kind == BURN_LINE)
+			admission_warn_if_last(admission, match->door);
 		return;
 	}
 	admission->settled = false;

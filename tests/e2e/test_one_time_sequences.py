@@ -83,6 +83,16 @@ def test_a_line_that_was_heard_is_used(clients, start, lab, sequences, nothing_o
     victim.wait_open()
 
 
+def test_the_last_line_was_heard(client, start, sequences):
+    """The administrator hears that the door stays closed from now on."""
+    path = sequences(LINES[0])
+    daemon = start(one_time_door(path) + SENTINEL)
+    client.knock(LINES[0][0], 4444, *LINES[0][1:])
+    daemon.wait_message("refused", SOURCE=client.v4)
+    wait_until(lambda: f"door ssh: no unused sequence left in {path}" in daemon.stderr(), 3,
+               "it is said")
+
+
 @pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM"])
 def test_used_is_used_after_a_restart(end, clients, start, lab, sequences, nothing_opened):
     path = sequences(*LINES)
