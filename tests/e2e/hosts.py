@@ -146,18 +146,19 @@ class Host:
         return self._inside.submit(socket.socket, family, kind, protocol).result(10)
 
 
+# The clients' addresses: for documentation (RFC 5737), and when they are used up those of services
+# that are nobody's own (RFC 7526, 7535, 7450, 7534). A client takes each of them for one that the
+# server sees, unlike those for benchmarks.
+NETWORKS = ("198.51.100", "192.88.99", "192.31.196", "192.52.193", "192.175.48")
+
+
 class Client(Host):
     """Who knocks: one address of each family, on a wire to the server."""
 
     def __init__(self, server, number):
         super().__init__(["--net"], "ip link set lo up; echo ready; exec cat")
         self.server = server
-        # Documentation addresses (RFC 5737, RFC 3849), and those for benchmarks (RFC 2544) when they
-        # are used up.
-        if number > 254:
-            self.v4 = f"198.18.{number // 254}.{number % 254 + 1}"
-        else:
-            self.v4 = f"198.51.100.{number}"
+        self.v4 = f"{NETWORKS[(number - 1) // 254]}.{(number - 1) % 254 + 1}"
         self.v6 = f"2001:db8:c::{number:x}"
         port = f"client{number}"
         server.ip(
@@ -301,8 +302,7 @@ class Server(Host):
             "link set eth0 up",
             f"address add {self.v4}/24 dev eth0",
             f"address add {self.v6}/32 dev eth0 nodad",
-            "route add 198.51.100.0/24 dev eth0",
-            "route add 198.18.0.0/15 dev eth0")
+            *(f"route add {network}.0/24 dev eth0" for network in NETWORKS))
 
     def close(self):
         super().close()
