@@ -11,11 +11,11 @@ import pytest
 
 from bus import ADMIN, STRANGER
 from doors import command_door, ipset_door
-from hosts import wait_until
+from hosts import NETWORKS, wait_until
 from lab import ROOT
 
-DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100, 8100", timeout="60s",
-                                               allow="198.51.100.0/24, 2001:db8::/32")
+ALLOWED = ", ".join((*(f"{network}.0/24" for network in NETWORKS), "2001:db8::/32"))
+DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100, 8100", timeout="60s", allow=ALLOWED)
 ABSENT = 3
 
 
