@@ -77,6 +77,12 @@ struct address address_masked(const struct address *address, unsigned prefix)
 	return masked;
 }
 
+struct address address_source(const struct address *address, unsigned ipv6_prefix)
+{
+	return address_family(address) == FAMILY_IPV6 ? address_masked(address, ipv6_prefix)
+						      : *address;
+}
+
 static int prefix_parse(const char *text, unsigned max, unsigned *ret)
 {
 	unsigned value = 0;

@@ -43,6 +43,9 @@ bool address_is_host(const struct address *address);
 /* The address with all but its first `prefix` bits cleared; `prefix` is 0 to 128. */
 struct address address_masked(const struct address *address, unsigned prefix);
 
+/* What counts as one source: an IPv4 address itself, the network of that prefix of an IPv6 one. */
+struct address address_source(const struct address *address, unsigned ipv6_prefix);
+
 /* "198.51.100.0/24", "2001:db8::/32", or a single address. 0; -EINVAL if it is neither; -EDOM if
  * bits are set beyond the prefix. */
 int network_parse(const char *text, struct network *ret);

@@ -138,12 +138,11 @@ static bool has_step(const struct sequence *sequence, const struct probe *probe)
 void overheard_feed(struct overheard *overheard, const struct probe *probe, overheard_fn fn,
 		    void *userdata)
 {
-	struct address source = probe->source;
+	struct address source;
 
 	if (overheard->wanted[probe->port] == 0)
 		return;
-	if (address_family(&source) == FAMILY_IPV6)
-		source = address_masked(&source, overheard->ipv6_prefix);
+	source = address_source(&probe->source, overheard->ipv6_prefix);
 	for (size_t i = 0; i < overheard->n_lines; i++) {
 		const struct knock *line = &overheard->lines[i];
 

@@ -130,6 +130,22 @@ static void test_masks(void **state)
 	}
 }
 
+static void test_sources(void **state)
+{
+	struct address address, source, expected;
+
+	(void)state;
+	assert_int_equal(address_parse("198.51.100.7", &address), 0);
+	source = address_source(&address, 64);
+	assert_true(address_equal(&source, &address));
+	assert_int_equal(address_parse("2001:db8:1:2:3:4:5:6", &address), 0);
+	assert_int_equal(address_parse("2001:db8:1:2::", &expected), 0);
+	source = address_source(&address, 64);
+	assert_true(address_equal(&source, &expected));
+	source = address_source(&address, 128);
+	assert_true(address_equal(&source, &address));
+}
+
 static void test_networks(void **state)
 {
 	static const struct {
@@ -200,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_families_and_equality),
 		cmocka_unit_test(test_which_a_host_can_have),
 		cmocka_unit_test(test_masks),
+		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_refuses_what_is_no_network),
 	};

@@ -197,14 +197,6 @@ static enum engine_state lane_feed(struct engine_lane *lane, const struct probe 
 	return node != AUTOMATON_ROOT ? ENGINE_UNDERWAY : ENGINE_QUIET;
 }
 
-/* What is one source to the engine. */
-static struct address source_of(const struct engine *engine, const struct probe *probe)
-{
-	return address_family(&probe->source) == FAMILY_IPV6
-		       ? address_masked(&probe->source, engine->ipv6_prefix)
-		       : probe->source;
-}
-
 static void lane_expect(const struct engine_lane *lane, const struct expected *expected,
 			const struct probe *probes)
 {
@@ -226,7 +218,7 @@ void engine_expect(struct engine *engine, const struct probe *probes, size_t n)
 	expected->i = 0;
 	expected->n = n < ENGINE_EXPECTED_MAX ? n : ENGINE_EXPECTED_MAX;
 	for (size_t i = 0; i < expected->n; i++) {
-		expected->sources[i] = source_of(engine, &probes[i]);
+		expected->sources[i] = address_source(&probes[i].source, engine->ipv6_prefix);
 		expected->hashes[i] = tracker_hash(engine->hash_key, &expected->sources[i]);
 	}
 	for (size_t i = 0; i < engine->n_lanes; i++)
@@ -246,7 +238,7 @@ enum engine_state engine_feed(struct engine *engine, const struct probe *probe, 
 			      void *userdata)
 {
 	enum engine_state state = ENGINE_QUIET;
-	struct address source = source_of(engine, probe);
+	struct address source = address_source(&probe->source, engine->ipv6_prefix);
 	uint32_t hash = hash_of(engine, &source);
 
 	for (size_t i = 0; i < engine->n_lanes; i++)
@@ -284,7 +276,7 @@ static void lane_progress(const struct engine_lane *lane, const struct probe *pr
 void engine_progress(const struct engine *engine, const struct probe *probe, engine_progress_fn fn,
 		     void *userdata)
 {
-	struct address source = source_of(engine, probe);
+	struct address source = address_source(&probe->source, engine->ipv6_prefix);
 	uint32_t hash = tracker_hash(engine->hash_key, &source);
 
 	for (size_t i = 0; i < engine->n_lanes; i++)

@@ -9,12 +9,10 @@ _Static_assert(BUDGET_KEY_BYTES == crypto_shorthash_KEYBYTES, "the hash's key");
 
 bool budget_take(struct budget *budget, const struct address *source, uint64_t now_us)
 {
-	struct address network = *source;
+	struct address network = address_source(source, BUDGET_IPV6_PREFIX);
 	uint8_t hash[crypto_shorthash_BYTES];
 	uint64_t word, second = now_us / 1000000;
 
-	if (address_family(source) == FAMILY_IPV6)
-		network = address_masked(source, BUDGET_IPV6_PREFIX);
 	crypto_shorthash(hash, network.bytes, sizeof network.bytes, budget->key);
 	memcpy(&word, hash, sizeof word);
 	word %= BUDGET_SLOTS;

@@ -483,11 +483,10 @@ static bool token_lane_feed(struct token_lane *lane, const struct keyed_case *on
 
 bool token_knocks_feed(struct token_knocks *knocks, const struct keyed_case *one)
 {
-	struct address source = one->probe->source;
+	struct address source =
+		address_source(&one->probe->source, knocks->base->limits.ipv6_prefix);
 	bool underway = false;
 
-	if (address_family(&source) == FAMILY_IPV6)
-		source = address_masked(&source, knocks->base->limits.ipv6_prefix);
 	for (size_t i = 0; i < knocks->n_lanes; i++)
 		if (filter_passes(&knocks->lanes[i].filter, one->probe) &&
 		    token_lane_feed(&knocks->lanes[i], one, &source))
