@@ -1,6 +1,7 @@
 #include "daemon/admission.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,8 +11,8 @@
 #include "core/record.h"
 #include "core/visitor.h"
 #include "daemon/burner.h"
-#include "daemon/full-tables.h"
 #include "daemon/grant-loop.h"
+#include "daemon/growth.h"
 #include "daemon/refusals.h"
 #include "daemon/running-config.h"
 #include "daemon/stats.h"
@@ -33,7 +34,7 @@ struct admission {
 	const struct record *record; /* the one being matched */
 	bool settled;		     /* it was acted on, and the position is behind it */
 	struct refusals refusals;
-	struct full_tables full_tables;
+	struct growth full_tables;
 };
 
 DEFINE_CLEANUP(struct admission *, admission_free)
@@ -162,6 +163,19 @@ static void on_match(void *userdata, const struct match *match)
 		admission_admit(admission, match, age_us);
 }
 
+/* Of the firewall's limits by source: whoever finds no place in one is not logged. */
+static void admission_report_full_tables(struct admission *admission, uint64_t n)
+{
+	uint64_t more = growth_take(&admission->full_tables, n);
+
+	if (more > 0)
+		log_line(LOG_WARNING,
+			 "a table of the firewall's limits by source is full, the kernel says "
+			 "(%" PRIu64 " times more): knocks of new sources are not logged; see "
+			 "knocktail doctor",
+			 more);
+}
+
 void admission_on_record(void *userdata, const struct record *record)
 {
 	struct admission *admission = userdata;
@@ -176,8 +190,7 @@ void admission_on_record(void *userdata, const struct record *record)
 		if (!record->past)
 			tail_hurry(admission->tail);
 	}
-	full_tables_report(&admission->full_tables, matcher_counts(matcher)->full_tables,
-			   clock_us(CLOCK_MONOTONIC));
+	admission_report_full_tables(admission, matcher_counts(matcher)->full_tables);
 	if (admission->settled)
 		grant_loop_rearm(admission->grants);
 }

@@ -1,18 +1,19 @@
-#include "daemon/full-tables.h"
+#include "daemon/growth.h"
 
-#include <inttypes.h>
+#include <time.h>
 
-#include "util/log.h"
+#include "util/clock.h"
 
-void full_tables_report(struct full_tables *tables, uint64_t n, uint64_t now_us)
+uint64_t growth_take(struct growth *growth, uint64_t n)
 {
-	if (n == tables->n_reported ||
-	    (tables->n_reported > 0 && now_us - tables->reported_us < FULL_TABLES_US))
-		return;
-	log_line(LOG_WARNING,
-		 "a table of the firewall's limits by source is full, the kernel says (%" PRIu64
-		 " times more): knocks of new sources are not logged; see knocktail doctor",
-		 n - tables->n_reported);
-	tables->n_reported = n;
-	tables->reported_us = now_us;
+	uint64_t more = n - growth->n_reported, now_us;
+
+	if (more == 0)
+		return 0;
+	now_us = clock_us(CLOCK_MONOTONIC);
+	if (growth->reported_us > 0 && now_us - growth->reported_us < GROWTH_US)
+		return 0;
+	growth->n_reported = n;
+	growth->reported_us = now_us;
+	return more;
 }

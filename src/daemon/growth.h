@@ -1,14 +1,16 @@
-/* Full tables of the firewall's limits by source: whoever finds no place in one is not logged. */
+/* A count that anybody can make grow, and that is reported in the log now and then. */
 #pragma once
 
 #include <stdint.h>
 
+/* At most once in so long. */
+#define GROWTH_US UINT64_C(10000000)
+
 /* All zero at first. */
-struct full_tables {
+struct growth {
 	uint64_t n_reported, reported_us;
 };
 
-/* Reports in the daemon's log that the kernel has found a table full, `n` times so far; at most
- * once in so long. */
-#define FULL_TABLES_US UINT64_C(10000000)
-void full_tables_report(struct full_tables *tables, uint64_t n, uint64_t now_us);
+/* How much more it is, `n` by now, than when it was last reported: to be reported now. 0: nothing,
+ * or not yet. */
+uint64_t growth_take(struct growth *growth, uint64_t n);

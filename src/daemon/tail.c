@@ -11,6 +11,7 @@
 
 #include "core/record.h"
 #include "daemon/doorbell.h"
+#include "daemon/growth.h"
 #include "daemon/position.h"
 #include "daemon/printk-clock.h"
 #include "input/input.h"
@@ -51,9 +52,6 @@ enum { FLOOD = 20 };
 /* How many past records are read again at a start, about a second's work. */
 enum { PAST_MAX = 200000 };
 
-/* The kernel's ring may overflow many times a second; it is reported at most this often. */
-#define REPORT_US UINT64_C(10000000)
-
 struct tail {
 	sd_event *event;
 	struct input *input;
@@ -63,9 +61,9 @@ struct tail {
 	bool hears_logs;	   /* some lines do not ring the doorbell */
 	uint64_t rung_us;	   /* when it rang for what has not come yet; 0: that has come */
 	uint64_t hurry_since_us, hurry_until_us;
-	size_t n_found;			       /* by this look */
-	uint64_t missed_reported, reported_us; /* messages, and when */
-	bool unsettled;			       /* the position could not be written */
+	size_t n_found;	      /* by this look */
+	struct growth missed; /* messages: the kernel's ring may overflow many times a second */
+	bool unsettled;	      /* the position could not be written */
 	bool lost; /* the journal could not be read, and will be opened again */
 	struct printk_clock printk_clock;
 	tail_record_fn fn;
@@ -82,19 +80,13 @@ static void tail_look_after(struct tail *tail, uint64_t us)
 
 static void tail_report_missed(struct tail *tail)
 {
-	uint64_t missed = input_counts(tail->input)->missed, now_us;
+	uint64_t lost = growth_take(&tail->missed, input_counts(tail->input)->missed);
 
-	if (missed == tail->missed_reported)
-		return;
-	now_us = clock_us(CLOCK_MONOTONIC);
-	if (tail->reported_us > 0 && now_us - tail->reported_us < REPORT_US)
-		return;
-	log_line(LOG_WARNING,
-		 "the kernel log overran journald: %" PRIu64
-		 " messages lost, possibly knocks among them",
-		 missed - tail->missed_reported);
-	tail->missed_reported = missed;
-	tail->reported_us = now_us;
+	if (lost > 0)
+		log_line(LOG_WARNING,
+			 "the kernel log overran journald: %" PRIu64
+			 " messages lost, possibly knocks among them",
+			 lost);
 }
 
 /* Looks often from now on, for at least so long. */
