@@ -1,12 +1,12 @@
 /* knocktail check: is the configuration right, and can its doors be opened? */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/common/config.h"
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/verb.h"
 #include "config/config.h"
@@ -94,8 +94,7 @@ static enum status check_config(const char *path, bool live, bool json)
 	struct json_object *problems = json ? json_object_new_array() : NULL;
 	struct config *config = NULL;
 	struct complaints complaints;
-	enum status status =
-		verb_config_status(checked_config_load(path, &config, &complaints));
+	enum status status = verb_config_status(checked_config_load(path, &config, &complaints));
 
 	if (!json)
 		verb_print_complaints(path, &complaints);
@@ -113,36 +112,18 @@ static enum status check_config(const char *path, bool live, bool json)
 
 static enum status check_run(int argc, char *argv[])
 {
-	enum { OPTION_LIVE = 256 };
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"live", no_argument, NULL, OPTION_LIVE},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	const char *path = KNOCKTAIL_CONF;
 	bool live = false, json = false;
-	int c;
+	enum status status;
+	const struct verb_option options[] = {
+		{"config", 'c', .text = &path},
+		{"live", .given = &live},
+		{"output", 'o', .json = &json},
+		{0},
+	};
 
-	while ((c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			path = optarg;
-			break;
-		case OPTION_LIVE:
-			live = true;
-			break;
-		case 'o':
-			if (output_parse(&verb_check, optarg, &json) < 0)
-				return verb_misused(&verb_check);
-			break;
-		case 'h':
-			return verb_help(&verb_check);
-		default:
-			return verb_misused(&verb_check);
-		}
-	}
+	if (!options_read(&verb_check, argc, argv, options, &status))
+		return status;
 	if (verb_check_end(&verb_check, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
 	return check_config(path, live, json);

@@ -47,6 +47,7 @@ static int finish_output(enum status status)
 int main(int argc, char *argv[])
 {
 	const struct verb *verb;
+	char name[32];
 
 	if (argc < 2) {
 		print_help(stderr);
@@ -65,5 +66,7 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "knocktail: no verb '%s'\nTry 'knocktail --help'.\n", argv[1]);
 		return STATUS_USAGE;
 	}
+	snprintf(name, sizeof name, "knocktail %s", verb->name);
+	argv[1] = name;
 	return finish_output(verb->run(argc - 1, argv + 1));
 }

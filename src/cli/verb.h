@@ -12,7 +12,7 @@ struct verb {
 	const char *name;
 	const char *summary;
 	const char *help; /* what `knocktail NAME --help` prints */
-	/* argv[0] is the verb's name. */
+	/* argv[0] is how complaints begin: "knocktail NAME". */
 	enum status (*run)(int argc, char *argv[]);
 };
 

@@ -1,6 +1,5 @@
 /* knocktail audit: who was let in when, by which knock, and for how long. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -227,8 +226,9 @@ static enum status audit_execute(const struct audit_options *options)
 }
 
 /* The journal has the canonical spelling. */
-static int audit_parse_source(const char *text, struct audit_options *options)
+static int audit_parse_source(const char *text, void *userdata)
 {
+	struct audit_options *options = userdata;
 	struct address address;
 
 	if (address_parse(text, &address) < 0) {
@@ -239,8 +239,9 @@ static int audit_parse_source(const char *text, struct audit_options *options)
 	return 0;
 }
 
-static int parse_trust(const char *text, struct audit_options *options)
+static int audit_parse_trust(const char *text, void *userdata)
 {
+	struct audit_query *query = userdata;
 	const char *equals = strchr(text, '=');
 
 	if (*text != '_' || !equals || !equals[1]) {
@@ -250,7 +251,7 @@ static int parse_trust(const char *text, struct audit_options *options)
 			text, default_trust);
 		return -EINVAL;
 	}
-	options->query.trust = text;
+	query->trust = text;
 	return 0;
 }
 
@@ -267,87 +268,35 @@ static enum status audit_check_options(const struct audit_options *options)
 	return audit_execute(options);
 }
 
-enum {
-	OPTION_DIRECTORY = 256,
-	OPTION_DOOR,
-	OPTION_HTML,
-	OPTION_SINCE,
-	OPTION_SOURCE,
-	OPTION_TRUST,
-	OPTION_UNTIL,
-	OPTION_USER,
-};
-
-/* 0; -EINVAL, after a complaint. */
-static int audit_take_option(int c, const char *argument, struct audit_options *options)
-{
-	struct audit_query *query = &options->query;
-
-	switch (c) {
-	case 'c':
-		options->config = argument;
-		options->config_given = true;
-		return 0;
-	case 'o':
-		return output_parse(&verb_audit, argument, &options->json);
-	case OPTION_DIRECTORY:
-		query->directory = argument;
-		return 0;
-	case OPTION_DOOR:
-		query->door = argument;
-		return 0;
-	case OPTION_HTML:
-		options->html = argument;
-		return 0;
-	case OPTION_SINCE:
-		return option_time(&verb_audit, argument, &query->since_us);
-	case OPTION_SOURCE:
-		return audit_parse_source(argument, options);
-	case OPTION_TRUST:
-		return parse_trust(argument, options);
-	case OPTION_UNTIL:
-		return option_time(&verb_audit, argument, &query->until_us);
-	case OPTION_USER:
-		query->user = argument;
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
 static enum status audit_run(int argc, char *argv[])
 {
-	static const struct option long_options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"directory", required_argument, NULL, OPTION_DIRECTORY},
-		{"door", required_argument, NULL, OPTION_DOOR},
-		{"html", required_argument, NULL, OPTION_HTML},
-		{"since", required_argument, NULL, OPTION_SINCE},
-		{"source", required_argument, NULL, OPTION_SOURCE},
-		{"trust", required_argument, NULL, OPTION_TRUST},
-		{"until", required_argument, NULL, OPTION_UNTIL},
-		{"user", required_argument, NULL, OPTION_USER},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	struct audit_options options = {
+	struct audit_options wanted = {
 		.query = {.trust = default_trust,
 			  .until_us = UINT64_MAX,
 			  .now_us = clock_us(CLOCK_REALTIME)},
 		.config = KNOCKTAIL_CONF,
 	};
-	int c;
+	struct audit_query *query = &wanted.query;
+	enum status status;
+	const struct verb_option options[] = {
+		{"config", 'c', .text = &wanted.config, .given = &wanted.config_given},
+		{"directory", .text = &query->directory},
+		{"door", .text = &query->door},
+		{"html", .text = &wanted.html},
+		{"since", .time_us = &query->since_us},
+		{"source", .parse = audit_parse_source, .userdata = &wanted},
+		{"trust", .parse = audit_parse_trust, .userdata = query},
+		{"until", .time_us = &query->until_us},
+		{"user", .text = &query->user},
+		{"output", 'o', .json = &wanted.json},
+		{0},
+	};
 
-	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
-		if (c == 'h')
-			return verb_help(&verb_audit);
-		if (audit_take_option(c, optarg, &options) < 0)
-			return verb_misused(&verb_audit);
-	}
+	if (!options_read(&verb_audit, argc, argv, options, &status))
+		return status;
 	if (verb_check_end(&verb_audit, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return audit_check_options(&options);
+	return audit_check_options(&wanted);
 }
 
 const struct verb verb_audit = {

@@ -9,17 +9,6 @@
 #include "util/cleanup.h"
 #include "util/utf8.h"
 
-int output_parse(const struct verb *verb, const char *text, bool *ret_json)
-{
-	if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0) {
-		fprintf(stderr, "knocktail %s: unknown output format '%s' (text or json)\n",
-			verb->name, text);
-		return -EINVAL;
-	}
-	*ret_json = strcmp(text, "json") == 0;
-	return 0;
-}
-
 bool output_is_terminal(FILE *file)
 {
 	const char *term = getenv("TERM");

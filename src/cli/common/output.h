@@ -8,9 +8,6 @@
 
 struct verb;
 
-/* Parses the argument of -o: "text" or "json". 0; -EINVAL, after a complaint. */
-int output_parse(const struct verb *verb, const char *text, bool *ret_json);
-
 /* Whether the file is a terminal that understands more than plain text. */
 bool output_is_terminal(FILE *file);
 

@@ -1,7 +1,6 @@
 #include "cli/control/client.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,27 +16,6 @@
 
 /* Longer than a door may take to open or close. */
 #define CALL_LIMIT_US UINT64_C(30000000)
-
-bool client_options(const struct verb *verb, int argc, char *argv[], bool *ret_json,
-		    enum status *ret_status)
-{
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	bool json = false;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		if (c == 'o' && output_parse(verb, optarg, &json) == 0)
-			continue;
-		*ret_status = c == 'h' ? verb_help(verb) : verb_misused(verb);
-		return false;
-	}
-	*ret_json = json;
-	return true;
-}
 
 /* sd-bus itself would wait for a minute and a half. */
 static int wait_hello(sd_bus *bus)

@@ -8,11 +8,6 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
-/* The options of a verb that has none but -o and -h. False: *ret_status is what its run() returns.
- */
-bool client_options(const struct verb *verb, int argc, char *argv[], bool *ret_json,
-		    enum status *ret_status);
-
 /* Each complains if it fails: STATUS_ABSENT if no daemon is there, STATUS_FAILED otherwise. The
  * daemon is never started by this. */
 enum status client_connect(const struct verb *verb, sd_bus **ret);

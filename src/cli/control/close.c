@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
@@ -58,9 +59,10 @@ static enum status close_run(int argc, char *argv[])
 	const char *source = NULL;
 	char address[ADDRESS_TEXT_MAX];
 	enum status status;
-	bool json;
+	bool json = false;
+	const struct verb_option options[] = {{"output", 'o', .json = &json}, {0}};
 
-	if (!client_options(&verb_close, argc, argv, &json, &status))
+	if (!options_read(&verb_close, argc, argv, options, &status))
 		return status;
 	if (argc - optind < 1 || argc - optind > 2) {
 		fputs("knocktail close: a door is needed, perhaps an address, and nothing else\n",

@@ -1,11 +1,12 @@
 /* knocktail list: which doors are open, for whom, and until when. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
@@ -145,33 +146,18 @@ static enum status list_doors(sd_bus *bus, bool json)
 
 static enum status list_run(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{"doors", no_argument, NULL, 'd'},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	CLEANUP(cleanup_sd_bus_flush_close_unref) sd_bus *bus = NULL;
 	const char *door = NULL;
 	bool json = false, doors = false;
 	enum status status;
-	int c;
+	const struct verb_option options[] = {
+		{"doors", 'd', .given = &doors},
+		{"output", 'o', .json = &json},
+		{0},
+	};
 
-	while ((c = getopt_long(argc, argv, "do:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'd':
-			doors = true;
-			break;
-		case 'o':
-			if (output_parse(&verb_list, optarg, &json) < 0)
-				return verb_misused(&verb_list);
-			break;
-		case 'h':
-			return verb_help(&verb_list);
-		default:
-			return verb_misused(&verb_list);
-		}
-	}
+	if (!options_read(&verb_list, argc, argv, options, &status))
+		return status;
 	if (optind < argc && !doors)
 		door = argv[optind++];
 	if (verb_check_end(&verb_list, argc, argv) != STATUS_OK)

@@ -1,6 +1,5 @@
 /* knocktail metrics: what the daemon has counted, for Prometheus. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
 #include "util/cleanup.h"
@@ -261,11 +261,13 @@ static enum status metrics_execute(const char *path, enum metrics_form form)
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-static int parse_form(const char *text, enum metrics_form *ret)
+static int parse_form(const char *text, void *userdata)
 {
+	enum metrics_form *form = userdata;
+
 	for (size_t i = 0; i < N_FORMS; i++) {
 		if (strcmp(text, form_names[i]) == 0) {
-			*ret = (enum metrics_form)i;
+			*form = (enum metrics_form)i;
 			return 0;
 		}
 	}
@@ -277,32 +279,17 @@ static int parse_form(const char *text, enum metrics_form *ret)
 
 static enum status metrics_run(int argc, char *argv[])
 {
-	enum { OPTION_TEXTFILE = 256 };
-	static const struct option options[] = {
-		{"textfile", required_argument, NULL, OPTION_TEXTFILE},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	enum metrics_form form = N_FORMS;
 	const char *path = NULL;
-	int c;
+	enum status status;
+	const struct verb_option options[] = {
+		{"textfile", .text = &path},
+		{"output", 'o', .parse = parse_form, .userdata = &form},
+		{0},
+	};
 
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (c) {
-		case OPTION_TEXTFILE:
-			path = optarg;
-			break;
-		case 'o':
-			if (parse_form(optarg, &form) < 0)
-				return verb_misused(&verb_metrics);
-			break;
-		case 'h':
-			return verb_help(&verb_metrics);
-		default:
-			return verb_misused(&verb_metrics);
-		}
-	}
+	if (!options_read(&verb_metrics, argc, argv, options, &status))
+		return status;
 	if (verb_check_end(&verb_metrics, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
 	if (form == N_FORMS)

@@ -1,14 +1,17 @@
 /* knocktail open: a door, by hand. */
-#include <getopt.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/duration.h"
 #include "util/timestamp.h"
 
@@ -51,51 +54,37 @@ static enum status open_door(const char *door, const char *source, uint32_t seco
 	return STATUS_OK;
 }
 
-static int parse_for(const char *text, uint32_t *ret_seconds)
+static int parse_for(const char *text, void *userdata)
 {
+	uint32_t *seconds = userdata;
 	uint64_t us;
 
-	if (duration_parse(text, &us) < 0 || us == 0 || us % 1000000 != 0 ||
-	    us / 1000000 > UINT32_MAX) {
+	if (duration_parse(text, &us) < 0 || us == 0 || us % US_PER_S != 0 ||
+	    us / US_PER_S > UINT32_MAX) {
 		fprintf(stderr,
 			"knocktail open: '%s' is not a number of whole seconds such as 90, 10min or "
 			"1h 30min\n",
 			text);
-		return -1;
+		return -EINVAL;
 	}
-	*ret_seconds = (uint32_t)(us / 1000000);
+	*seconds = (uint32_t)(us / US_PER_S);
 	return 0;
 }
 
 static enum status open_run(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{"for", required_argument, NULL, 'f'},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	char address[ADDRESS_TEXT_MAX];
 	uint32_t seconds = 0;
 	bool json = false;
-	int c;
+	enum status status;
+	const struct verb_option options[] = {
+		{"for", 'f', .parse = parse_for, .userdata = &seconds},
+		{"output", 'o', .json = &json},
+		{0},
+	};
 
-	while ((c = getopt_long(argc, argv, "f:o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'f':
-			if (parse_for(optarg, &seconds) < 0)
-				return verb_misused(&verb_open);
-			break;
-		case 'o':
-			if (output_parse(&verb_open, optarg, &json) < 0)
-				return verb_misused(&verb_open);
-			break;
-		case 'h':
-			return verb_help(&verb_open);
-		default:
-			return verb_misused(&verb_open);
-		}
-	}
+	if (!options_read(&verb_open, argc, argv, options, &status))
+		return status;
 	if (argc - optind != 2) {
 		fputs("knocktail open: a door and an address are needed, and nothing else\n",
 		      stderr);

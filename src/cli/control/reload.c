@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
@@ -29,9 +30,10 @@ static enum status reload_execute(bool json)
 static enum status reload_run(int argc, char *argv[])
 {
 	enum status status;
-	bool json;
+	bool json = false;
+	const struct verb_option options[] = {{"output", 'o', .json = &json}, {0}};
 
-	if (!client_options(&verb_reload, argc, argv, &json, &status))
+	if (!options_read(&verb_reload, argc, argv, options, &status))
 		return status;
 	if (verb_check_end(&verb_reload, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
@@ -173,11 +174,12 @@ static enum status status_execute(bool json)
 
 static enum status status_run(int argc, char *argv[])
 {
-	enum status outcome;
-	bool json;
+	enum status status;
+	bool json = false;
+	const struct verb_option options[] = {{"output", 'o', .json = &json}, {0}};
 
-	if (!client_options(&verb_status, argc, argv, &json, &outcome))
-		return outcome;
+	if (!options_read(&verb_status, argc, argv, options, &status))
+		return status;
 	if (verb_check_end(&verb_status, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
 	return status_execute(json);

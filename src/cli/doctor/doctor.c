@@ -2,10 +2,10 @@
 #include "cli/doctor/doctor.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common/config.h"
 #include "cli/common/json.h"
@@ -148,45 +148,23 @@ static enum status doctor_execute(const struct doctor_options *options)
 
 static enum status doctor_run(int argc, char *argv[])
 {
-	enum { OPTION_KNOCK = 256, OPTION_TIMEOUT };
-	static const struct option long_options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"knock", required_argument, NULL, OPTION_KNOCK},
-		{"timeout", required_argument, NULL, OPTION_TIMEOUT},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
+	struct doctor_options wanted = {.config = KNOCKTAIL_CONF, .timeout_us = 60 * US_PER_S};
+	enum status status;
+	const struct verb_option options[] = {
+		{"config", 'c', .text = &wanted.config},
+		{"knock", .text = &wanted.knock},
+		{"timeout", .span_us = &wanted.timeout_us},
+		{"output", 'o', .json = &wanted.json},
 		{0},
 	};
-	struct doctor_options options = {.config = KNOCKTAIL_CONF, .timeout_us = 60 * US_PER_S};
-	int c;
 
-	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			options.config = optarg;
-			break;
-		case OPTION_KNOCK:
-			options.knock = optarg;
-			break;
-		case OPTION_TIMEOUT:
-			if (option_span(&verb_doctor, optarg, &options.timeout_us) < 0)
-				return verb_misused(&verb_doctor);
-			break;
-		case 'o':
-			if (output_parse(&verb_doctor, optarg, &options.json) < 0)
-				return verb_misused(&verb_doctor);
-			break;
-		case 'h':
-			return verb_help(&verb_doctor);
-		default:
-			return verb_misused(&verb_doctor);
-		}
-	}
+	if (!options_read(&verb_doctor, argc, argv, options, &status))
+		return status;
 	if (optind < argc)
-		options.door = argv[optind++];
+		wanted.door = argv[optind++];
 	if (verb_check_end(&verb_doctor, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return doctor_execute(&options);
+	return doctor_execute(&wanted);
 }
 
 const struct verb verb_doctor = {

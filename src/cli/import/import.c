@@ -4,13 +4,13 @@
  * as a comment. MUST: what means something else here is said, and no step of a sequence with it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/common/options.h"
 #include "cli/import/door.h"
 #include "cli/import/knockd.h"
 #include "cli/verb.h"
@@ -118,25 +118,12 @@ static enum status import_file(const char *path, const char *output)
 
 static enum status import_run(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	const char *output = NULL, *path;
-	int c;
+	enum status status;
+	const struct verb_option options[] = {{"output", 'o', .text = &output}, {0}};
 
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			output = optarg;
-			break;
-		case 'h':
-			return verb_help(&verb_import);
-		default:
-			return verb_misused(&verb_import);
-		}
-	}
+	if (!options_read(&verb_import, argc, argv, options, &status))
+		return status;
 	if (optind == argc) {
 		fputs("knocktail import: missing file (knockd has /etc/knockd.conf)\n", stderr);
 		return verb_misused(&verb_import);

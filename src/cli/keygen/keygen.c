@@ -4,7 +4,6 @@
  * is there for. The key is printed by --qr alone. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <grp.h>
 #include <limits.h>
 #include <sodium.h>
@@ -16,6 +15,7 @@
 
 #include "cli/common/config.h"
 #include "cli/common/json.h"
+#include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/keygen/qr.h"
 #include "cli/verb.h"
@@ -261,44 +261,17 @@ static enum status keygen_make(const struct keygen_line *line, const char *user)
 
 static enum status keygen_run(int argc, char *argv[])
 {
-	enum { OPTION_KEYS = 256, OPTION_QR, OPTION_REALM };
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"keys", required_argument, NULL, OPTION_KEYS},
-		{"realm", required_argument, NULL, OPTION_REALM},
-		{"output", required_argument, NULL, 'o'},
-		{"qr", no_argument, NULL, OPTION_QR},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	struct keygen_line line = {0};
 	const char *fault, *user;
-	int c;
+	enum status status;
+	const struct verb_option options[] = {
+		{"config", 'c', .text = &line.path}, {"keys", .text = &line.keys},
+		{"realm", .text = &line.realm},	     {"output", 'o', .json = &line.json},
+		{"qr", .given = &line.qr},	     {0},
+	};
 
-	while ((c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			line.path = optarg;
-			break;
-		case OPTION_KEYS:
-			line.keys = optarg;
-			break;
-		case OPTION_REALM:
-			line.realm = optarg;
-			break;
-		case OPTION_QR:
-			line.qr = true;
-			break;
-		case 'o':
-			if (output_parse(&verb_keygen, optarg, &line.json) < 0)
-				return STATUS_USAGE;
-			break;
-		case 'h':
-			return verb_help(&verb_keygen);
-		default:
-			return verb_misused(&verb_keygen);
-		}
-	}
+	if (!options_read(&verb_keygen, argc, argv, options, &status))
+		return status;
 	fault = keygen_fault(&line);
 	if (!fault && optind >= argc)
 		fault = "no user";

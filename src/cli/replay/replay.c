@@ -1,6 +1,5 @@
 /* knocktail replay: the engine over the past. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -291,57 +290,21 @@ static enum status replay_check_options(const struct replay_options *options)
 
 static enum status replay_run(int argc, char *argv[])
 {
-	enum { OPTION_DIRECTORY = 256, OPTION_FILE, OPTION_TEXT, OPTION_SINCE, OPTION_UNTIL };
-	static const struct option long_options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"directory", required_argument, NULL, OPTION_DIRECTORY},
-		{"file", required_argument, NULL, OPTION_FILE},
-		{"text", required_argument, NULL, OPTION_TEXT},
-		{"since", required_argument, NULL, OPTION_SINCE},
-		{"until", required_argument, NULL, OPTION_UNTIL},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+	struct replay_options wanted = {.config = KNOCKTAIL_CONF, .until_us = UINT64_MAX};
+	enum status status;
+	const struct verb_option options[] = {
+		{"config", 'c', .text = &wanted.config}, {"directory", .text = &wanted.directory},
+		{"file", .text = &wanted.file},		 {"text", .text = &wanted.text},
+		{"since", .time_us = &wanted.since_us},	 {"until", .time_us = &wanted.until_us},
+		{"output", 'o', .json = &wanted.json},	 {0},
 	};
-	struct replay_options options = {.config = KNOCKTAIL_CONF, .until_us = UINT64_MAX};
-	int c;
 
-	while ((c = getopt_long(argc, argv, "c:o:h", long_options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			options.config = optarg;
-			break;
-		case 'o':
-			if (output_parse(&verb_replay, optarg, &options.json) < 0)
-				return verb_misused(&verb_replay);
-			break;
-		case OPTION_DIRECTORY:
-			options.directory = optarg;
-			break;
-		case OPTION_FILE:
-			options.file = optarg;
-			break;
-		case OPTION_TEXT:
-			options.text = optarg;
-			break;
-		case OPTION_SINCE:
-			if (option_time(&verb_replay, optarg, &options.since_us) < 0)
-				return verb_misused(&verb_replay);
-			break;
-		case OPTION_UNTIL:
-			if (option_time(&verb_replay, optarg, &options.until_us) < 0)
-				return verb_misused(&verb_replay);
-			break;
-		case 'h':
-			return verb_help(&verb_replay);
-		default:
-			return verb_misused(&verb_replay);
-		}
-	}
+	if (!options_read(&verb_replay, argc, argv, options, &status))
+		return status;
 	if (verb_check_end(&verb_replay, argc, argv) != STATUS_OK ||
-	    replay_check_options(&options) != STATUS_OK)
+	    replay_check_options(&wanted) != STATUS_OK)
 		return STATUS_USAGE;
-	return replay_execute(&options);
+	return replay_execute(&wanted);
 }
 
 const struct verb verb_replay = {

@@ -1,10 +1,10 @@
 /* knocktail rules: what the firewall needs for the configuration. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common/config.h"
 #include "cli/common/options.h"
@@ -51,8 +51,9 @@ static enum status rules_execute(const struct rules_options *options)
 	return status;
 }
 
-static int parse_open(const char *text, struct sequence *ret)
+static int parse_open(const char *text, void *userdata)
 {
+	struct sequence *ret = userdata;
 	size_t step;
 
 	if (sequence_parse(text, ret, &step) == 0)
@@ -83,43 +84,21 @@ static enum status parse_variant(int argc, char *argv[], struct rules_options *o
 
 static enum status rules_run(int argc, char *argv[])
 {
-	enum { OPTION_OPEN = 256, OPTION_APPLY, OPTION_CONFIRM };
-	static const struct option long_options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"open", required_argument, NULL, OPTION_OPEN},
-		{"apply", no_argument, NULL, OPTION_APPLY},
-		{"confirm-within", required_argument, NULL, OPTION_CONFIRM},
-		{"help", no_argument, NULL, 'h'},
+	struct rules_options wanted = {.config = KNOCKTAIL_CONF, .confirm_us = 60 * US_PER_S};
+	enum status status;
+	const struct verb_option options[] = {
+		{"config", 'c', .text = &wanted.config},
+		{"open", .parse = parse_open, .userdata = &wanted.open},
+		{"apply", .given = &wanted.apply},
+		{"confirm-within", .span_us = &wanted.confirm_us},
 		{0},
 	};
-	struct rules_options options = {.config = KNOCKTAIL_CONF, .confirm_us = 60 * US_PER_S};
-	int c;
 
-	while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			options.config = optarg;
-			break;
-		case OPTION_OPEN:
-			if (parse_open(optarg, &options.open) < 0)
-				return verb_misused(&verb_rules);
-			break;
-		case OPTION_APPLY:
-			options.apply = true;
-			break;
-		case OPTION_CONFIRM:
-			if (option_span(&verb_rules, optarg, &options.confirm_us) < 0)
-				return verb_misused(&verb_rules);
-			break;
-		case 'h':
-			return verb_help(&verb_rules);
-		default:
-			return verb_misused(&verb_rules);
-		}
-	}
-	if (parse_variant(argc, argv, &options) != STATUS_OK)
+	if (!options_read(&verb_rules, argc, argv, options, &status))
+		return status;
+	if (parse_variant(argc, argv, &wanted) != STATUS_OK)
 		return STATUS_USAGE;
-	return rules_execute(&options);
+	return rules_execute(&wanted);
 }
 
 const struct verb verb_rules = {

@@ -1,6 +1,5 @@
 /* knocktail watch: probes, knocks and doors as they come. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -386,36 +385,22 @@ static enum status watch_execute(const char *path, enum watch_form form)
 
 static enum status watch_run(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
+	const char *path = KNOCKTAIL_CONF;
+	bool chosen = !output_is_terminal(stdout), json = false;
+	enum status status;
+	const struct verb_option options[] = {
+		{"config", 'c', .text = &path},
+		{"output", 'o', .json = &json, .given = &chosen},
 		{0},
 	};
-	enum watch_form form = output_is_terminal(stdout) ? FORM_SCREEN : FORM_LINES;
-	const char *path = KNOCKTAIL_CONF;
-	bool json = false;
-	int c;
 
-	while ((c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			path = optarg;
-			break;
-		case 'o':
-			if (output_parse(&verb_watch, optarg, &json) < 0)
-				return verb_misused(&verb_watch);
-			form = json ? FORM_JSON : FORM_LINES;
-			break;
-		case 'h':
-			return verb_help(&verb_watch);
-		default:
-			return verb_misused(&verb_watch);
-		}
-	}
+	if (!options_read(&verb_watch, argc, argv, options, &status))
+		return status;
 	if (verb_check_end(&verb_watch, argc, argv) != STATUS_OK)
 		return STATUS_USAGE;
-	return watch_execute(path, form);
+	if (!chosen)
+		return watch_execute(path, FORM_SCREEN);
+	return watch_execute(path, json ? FORM_JSON : FORM_LINES);
 }
 
 const struct verb verb_watch = {
