@@ -31,22 +31,17 @@ enum { BUSY_MAX = 16 };
 /* How many are reported in one go: other work is done in between. */
 enum { REPORT_MAX = 256 };
 
-struct request_list {
-	struct iptables_request *first, **end;
-	size_t n;
-};
-
 struct chain_queue {
 	struct chain_queue *next;
 	enum family family;
 	char *chain;
 	enum { QUEUE_IDLE, QUEUE_LISTING, QUEUE_CHANGING } doing;
-	bool again;	       /* the batch has failed once */
-	char *absent;	       /* what the listing said that found no chain; or NULL */
-	int listing_fd;	       /* or -1 */
-	size_t n_most;	       /* requests in one batch */
-	uint64_t limit_us;     /* no request has an earlier one */
-	uint64_t retry_us;     /* no batch before */
+	bool again;		      /* the batch has failed once */
+	char *absent;		      /* what the listing said that found no chain; or NULL */
+	int listing_fd;		      /* or -1 */
+	size_t n_most;		      /* requests in one batch */
+	uint64_t limit_us;	      /* no request has an earlier one */
+	uint64_t retry_us;	      /* no batch before */
 	struct request_list waiting;  /* in the order that they came in */
 	struct request_list underway; /* in this batch */
 };
@@ -91,58 +86,6 @@ __attribute__((format(printf, 3, 4))) static int iptables_fail(struct iptables *
 	vsnprintf(iptables->problem, sizeof iptables->problem, format, arguments);
 	va_end(arguments);
 	return error;
-}
-
-struct iptables_request *iptables_request_free(struct iptables_request *request)
-{
-	if (request) {
-		listing_free(request->shown);
-		free(request->chain);
-		free(request->comment);
-		free(request->rules);
-		free(request->problem);
-		free(request);
-	}
-	return NULL;
-}
-
-static void request_list_init(struct request_list *list)
-{
-	*list = (struct request_list){.end = &list->first};
-}
-
-static void request_list_append(struct request_list *list, struct iptables_request *request)
-{
-	request->next = NULL;
-	*list->end = request;
-	list->end = &request->next;
-	list->n++;
-}
-
-/* The one that the link leads to. */
-static struct iptables_request *request_list_take(struct request_list *list,
-						  struct iptables_request **link)
-{
-	struct iptables_request *request = *link;
-
-	*link = request->next;
-	if (!*link)
-		list->end = link;
-	request->next = NULL;
-	list->n--;
-	return request;
-}
-
-static void request_list_move(struct request_list *from, struct request_list *to)
-{
-	while (from->first)
-		request_list_append(to, request_list_take(from, &from->first));
-}
-
-static void request_list_done(struct request_list *list)
-{
-	while (list->first)
-		iptables_request_free(request_list_take(list, &list->first));
 }
 
 static void chain_queue_reset(struct chain_queue *queue)
@@ -564,18 +507,6 @@ uint64_t iptables_next_us(const struct iptables *iptables)
 	return next_us;
 }
 
-static bool request_list_hurry(const struct request_list *list, const void *owner,
-			       uint64_t limit_us)
-{
-	for (struct iptables_request *request = list->first; request; request = request->next) {
-		if (request->owner != owner)
-			continue;
-		request->limit_us = limit_us;
-		return true;
-	}
-	return false;
-}
-
 void iptables_hurry(struct iptables *iptables, const void *owner, uint64_t limit_us)
 {
 	struct chain_queue *queue = iptables->chains;
@@ -588,17 +519,6 @@ void iptables_hurry(struct iptables *iptables, const void *owner, uint64_t limit
 			queue->limit_us = limit_us;
 		return;
 	}
-}
-
-static void request_list_forget(struct request_list *list, iptables_end_fn on_end)
-{
-	struct iptables_request **link = &list->first;
-
-	while (*link)
-		if ((*link)->on_end == on_end)
-			iptables_request_free(request_list_take(list, link));
-		else
-			link = &(*link)->next;
 }
 
 void iptables_forget(struct iptables *iptables, iptables_end_fn on_end)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "firewall/iptables/batch.h"
+#include "firewall/iptables/request.h"
 #include "firewall/passage.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
