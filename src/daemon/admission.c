@@ -125,11 +125,9 @@ static void on_burnt(void *userdata, const struct burner_result *result)
 	const struct match *match = &result->match;
 	const char *problem = match->problem;
 
-	if (!problem && result->outdated) {
-		matcher_burnt(running_config_matcher(admission->running), match->burn);
+	if (!problem && result->outdated)
 		problem = "the configuration was read again before it was recorded as used; knock "
 			  "again";
-	}
 	if (!problem && !admission->tail)
 		problem = "the daemon was stopped before it was recorded as used";
 	if (problem) {

@@ -115,17 +115,6 @@ static void burner_forget(struct burner *burner, const struct burning *burning)
 	burner->n_waiting--;
 }
 
-/* A line that is not marked is not used, unless somebody else has changed the file. */
-static void burning_settle_line(const struct burning *burning)
-{
-	const struct burn *burn = &burning->burn;
-
-	if (burn->kind != BURN_LINE)
-		return;
-	if (burning->error < 0 && burning->error != -ESTALE)
-		one_time_return(burn->file, burn->line);
-}
-
 static void on_job_done(struct worker_job *job)
 {
 	struct burning *burning = (struct burning *)job;
@@ -139,7 +128,6 @@ static void on_job_done(struct worker_job *job)
 	};
 
 	burner_forget(burner, burning);
-	burning_settle_line(burning);
 	if (!result.match.problem)
 		result.match.problem = burn_explain(&burning->burn, burning->error, text);
 	burner->fn(burner->userdata, &result);
@@ -200,8 +188,6 @@ bool burner_add(struct burner *burner, const struct match *match, const char *do
 	struct burning *burning = problem ? NULL : burning_new(burner, match, door, age_us);
 
 	if (!burning) {
-		if (match->burn->kind == BURN_LINE)
-			one_time_return(match->burn->file, match->burn->line);
 		*ret_problem = problem ? problem : strerror(ENOMEM);
 		return false;
 	}

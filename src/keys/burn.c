@@ -46,7 +46,8 @@ bool burn_equal(const struct burn *a, const struct burn *b)
 
 static const char *explain_line(int error, char text[static BURN_REASON_SIZE])
 {
-	snprintf(text, BURN_REASON_SIZE, "its sequence cannot be marked as used: %s",
+	snprintf(text, BURN_REASON_SIZE,
+		 "its sequence is used up, but cannot be marked as used: %s",
 		 error == -ESTALE || error == -EBADMSG ? "the file has changed; reload"
 						       : strerror(-error));
 	return text;

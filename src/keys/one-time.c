@@ -31,7 +31,7 @@ struct one_time {
 	int directory_fd;
 	char *path;
 	const char *name; /* the last part of the path */
-	dev_t device;
+	dev_t device;	  /* of the directory, as the next: each mark makes a new file */
 	ino_t inode;
 	mode_t mode;
 	struct sequence_line *lines; /* unused when the file was opened, in their order */
@@ -83,13 +83,18 @@ reading_complain(struct line_reading *reading, unsigned line, bool warning, cons
 static int one_time_open_directory(struct one_time *file)
 {
 	char *slash = strrchr(file->path, '/');
+	struct stat status;
 
 	file->name = slash + 1;
 	*slash = '\0';
 	file->directory_fd =
 		open(slash == file->path ? "/" : file->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	*slash = '/';
-	return file->directory_fd < 0 ? -errno : 0;
+	if (file->directory_fd < 0 || fstat(file->directory_fd, &status) < 0)
+		return -errno;
+	file->device = status.st_dev;
+	file->inode = status.st_ino;
+	return 0;
 }
 
 /* Another name of the file would keep what was in it: a link must not be marked. */
@@ -312,8 +317,6 @@ static int load_lines(struct line_reading *reading)
 		reading_complain(reading, 0, false, "cannot read it: %s", strerror(-r));
 	if (r < 0)
 		return r == -ENOMEM ? r : -EBADMSG;
-	file->device = status.st_dev;
-	file->inode = status.st_ino;
 	file->mode = status.st_mode & 07777;
 	r = read_sequences(reading, data, size);
 	if (r == 0)
@@ -349,7 +352,7 @@ int one_time_open(const char *path, one_time_complain_fn complain, void *userdat
 
 bool one_time_same(const struct one_time *a, const struct one_time *b)
 {
-	return a->device == b->device && a->inode == b->inode;
+	return a->device == b->device && a->inode == b->inode && strcmp(a->name, b->name) == 0;
 }
 
 size_t one_time_count(const struct one_time *file)
@@ -372,16 +375,20 @@ void one_time_advance(struct one_time *file)
 	file->current++;
 }
 
-void one_time_return(struct one_time *file, size_t line)
+static bool was_heard(const struct one_time *file, const struct sequence *sequence)
 {
-	if (line < file->current)
-		file->current = line;
+	for (size_t i = 0; i < file->current; i++)
+		if (sequence_equal(&file->lines[i].sequence, sequence))
+			return true;
+	return false;
 }
 
-void one_time_skip(struct one_time *file, const struct one_time *other, size_t line)
+void one_time_inherit(struct one_time *file, const struct one_time *old)
 {
-	if (strcmp(file->path, other->path) == 0 && file->current < file->n_lines &&
-	    sequence_equal(&file->lines[file->current].sequence, &other->lines[line].sequence))
+	if (!one_time_same(file, old))
+		return;
+	while (file->current < file->n_lines &&
+	       was_heard(old, &file->lines[file->current].sequence))
 		file->current++;
 }
 
@@ -402,57 +409,86 @@ bool one_time_find_sequence(const struct door *door, struct sequence *ret)
 	return found;
 }
 
-/* The first sequence of the file as it is now, if that is this one; else NULL. */
-static const char *find_unused(const struct sequence *expected, const char *data, size_t size)
+/* Whether the next sequence of the file as it is now is one that is to be marked: the first is any
+ * up to this line, those after it follow one another. `at` is the number of the next, or SIZE_MAX.
+ */
+static bool take_next(const struct one_time *file, size_t line, const struct sequence *sequence,
+		      size_t *at)
 {
-	struct cursor cursor = {.at = data, .end = data + size};
+	size_t i = *at == SIZE_MAX ? 0 : *at;
 
-	while (next_line(&cursor)) {
-		struct sequence sequence;
-		char fault[TEXT_MAX];
-		enum line_kind kind = read_sequence(&cursor, &sequence, fault);
-
-		if (kind == LINE_EMPTY)
-			continue;
-		return kind == LINE_SEQUENCE && sequence_equal(&sequence, expected) ? cursor.line
-										    : NULL;
-	}
-	return NULL;
+	while (*at == SIZE_MAX && i < line && !sequence_equal(&file->lines[i].sequence, sequence))
+		i++;
+	*at = i + 1;
+	return sequence_equal(&file->lines[i].sequence, sequence);
 }
 
-/* The file's bytes with the mark before one line. */
-static int mark_line(const struct one_time *file, const char *data, size_t size, const char *line,
-		     const char *remark)
+/* Writes the file's bytes, with marks before this line and those before it that have none. */
+static int write_marked(const struct one_time *file, size_t line, const char *remark,
+			const char *data, size_t size, FILE *to)
 {
-	size_t before = (size_t)(line - data), n_marked;
-	CLEANUP(cleanup_free) char *marked = malloc(size + MARK_MAX + 1);
-	int length;
+	struct cursor cursor = {.at = data, .end = data + size};
+	const char *written = data;
+	size_t at = SIZE_MAX;
 
-	if (!marked)
+	while (at == SIZE_MAX || at <= line) {
+		struct sequence sequence;
+		char fault[TEXT_MAX];
+		enum line_kind kind;
+
+		if (!next_line(&cursor))
+			return -ESTALE;
+		kind = read_sequence(&cursor, &sequence, fault);
+		if (kind == LINE_EMPTY)
+			continue;
+		if (kind == LINE_WRONG || !take_next(file, line, &sequence, &at))
+			return -ESTALE;
+		fwrite(written, 1, (size_t)(cursor.line - written), to);
+		fprintf(to, "# %.*s: ", MARK_MAX - 4,
+			at > line ? remark : "used before, but could not be marked then");
+		written = cursor.line;
+	}
+	fwrite(written, 1, (size_t)(cursor.end - written), to);
+	return 0;
+}
+
+/* The text is to be freed. */
+static int format_marked(const struct one_time *file, size_t line, const char *remark,
+			 const char *data, size_t size, char **ret, size_t *ret_size)
+{
+	char *text = NULL;
+	FILE *to = open_memstream(&text, ret_size);
+	int r;
+
+	if (!to)
 		return -ENOMEM;
-	memcpy(marked, data, before);
-	length = snprintf(marked + before, MARK_MAX + 1, "# %.*s: ", MARK_MAX - 4, remark);
-	n_marked = before + (size_t)length;
-	memcpy(marked + n_marked, line, size - before);
-	return file_replace(file->directory_fd, file->name, marked, n_marked + size - before,
-			    file->mode);
+	r = write_marked(file, line, remark, data, size, to);
+	if (ferror(to))
+		r = -ENOMEM;
+	if (fclose(to) != 0)
+		r = -ENOMEM;
+	if (r < 0)
+		free(text);
+	else
+		*ret = text;
+	return r;
 }
 
 int one_time_mark(struct one_time *file, size_t line, const char *remark)
 {
 	struct line_reading reading = {file, NULL, NULL, false};
 	CLEANUP(cleanup_free) char *data = NULL;
+	CLEANUP(cleanup_free) char *marked = NULL;
 	CLEANUP(cleanup_close) int fd = -1;
 	struct stat status;
-	const char *unused;
-	size_t size;
+	size_t size, n_marked;
 	int r;
 
 	r = open_file(&reading, &status, &fd);
 	if (r == 0)
 		r = file_read(fd, FILE_SIZE_MAX, &data, &size);
-	if (r < 0)
-		return r;
-	unused = find_unused(&file->lines[line].sequence, data, size);
-	return unused ? mark_line(file, data, size, unused, remark) : -ESTALE;
+	if (r == 0)
+		r = format_marked(file, line, remark, data, size, &marked, &n_marked);
+	return r == 0 ? file_replace(file->directory_fd, file->name, marked, n_marked, file->mode)
+		      : r;
 }

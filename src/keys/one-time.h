@@ -25,7 +25,7 @@ int one_time_open(const char *path, one_time_complain_fn complain, void *userdat
 struct one_time *one_time_ref(struct one_time *file);
 struct one_time *one_time_free(struct one_time *file);
 
-/* Whether both are one file. */
+/* Whether both are one file, however its path is written. */
 bool one_time_same(const struct one_time *a, const struct one_time *b);
 
 /* The sequences that had not been used when it was opened, from 0; and the first that has not been
@@ -34,22 +34,21 @@ size_t one_time_count(const struct one_time *file);
 size_t one_time_current(const struct one_time *file);
 const struct sequence *one_time_sequence(const struct one_time *file, size_t i);
 
-/* The one in force has been used; the next one is, from now on. */
+/* The one in force has been on the wire, whether that can be marked or not: the next one is in
+ * force from now on. */
 void one_time_advance(struct one_time *file);
 
-/* This one could not be marked as used, and is in force again, unless one before it is. */
-void one_time_return(struct one_time *file, size_t line);
-
-/* If the one in force is that line of another reading of the file, which was marked as used after
- * this one: advances. */
-void one_time_skip(struct one_time *file, const struct one_time *other, size_t line);
+/* An older reading of the same file has used up its lines before the one in force there: they are
+ * passed over here, marked or not. Nothing happens if it is another file. */
+void one_time_inherit(struct one_time *file, const struct one_time *old);
 
 /* The sequence that opens the door: its own, or the one in force of its file. False: none is left,
  * or the file cannot be read. */
 bool one_time_find_sequence(const struct door *door, struct sequence *ret);
 
-/* Marks it as used, for good, if it is the first that the file has left: the line becomes a comment
- * that begins with `remark` (no newline; at most 124 bytes, the rest is cut off). 0; -ESTALE: the
- * file is not what it was any more; another negative errno: the use must have no effect. It may
- * wait for the disk: a thread may call this, and no more, while another one calls all the rest. */
+/* Marks it as used, for good, if it is the first that the file has left, beside those before it
+ * that could not be marked: the line becomes a comment that begins with `remark` (no newline; at
+ * most 124 bytes, the rest is cut off), and so do those. 0; -ESTALE: the file is not what it was
+ * any more; another negative errno: the use must have no effect. It may wait for the disk: a thread
+ * may call this, and no more, while another one calls all the rest. */
 int one_time_mark(struct one_time *file, size_t line, const char *remark);

@@ -192,6 +192,14 @@ static void watch_stock(struct matcher *matcher, uint32_t stock)
 	}
 }
 
+/* What the predecessor's knocks have used is not in force again. */
+static void inherit_stocks(struct matcher *matcher, const struct matcher *predecessor)
+{
+	for (size_t i = 0; i < matcher->n_stocks; i++)
+		for (size_t j = 0; j < predecessor->n_stocks; j++)
+			one_time_inherit(matcher->stocks[i].file, predecessor->stocks[j].file);
+}
+
 static int watch_stocks(struct matcher *matcher, const struct config *config)
 {
 	int r;
@@ -225,6 +233,8 @@ int matcher_new(const struct config *config, enum matcher_mode mode,
 	r = make_readers(matcher, config);
 	if (r == 0)
 		r = take_stock(matcher, config);
+	if (r == 0 && predecessor)
+		inherit_stocks(matcher, predecessor);
 	if (r == 0)
 		r = watch_stocks(matcher, config);
 	if (r == 0)
@@ -297,7 +307,7 @@ static void on_match(void *userdata, const struct engine_match *of_engine)
 		ask_stock(feeding->matcher, entry, &match);
 }
 
-/* Lines come into force by themselves, too: one that could not be recorded as used is again. */
+/* Listens for the next line where one has been used. */
 static void watch_others(struct matcher *matcher)
 {
 	for (uint32_t i = 0; i < matcher->n_stocks; i++)
@@ -474,13 +484,6 @@ enum engine_state matcher_feed_all(struct matcher *matcher, const struct record 
 const struct record *matcher_record(const struct matcher *matcher)
 {
 	return matcher->record;
-}
-
-void matcher_burnt(struct matcher *matcher, const struct burn *burn)
-{
-	for (size_t i = 0; burn->kind == BURN_LINE && i < matcher->n_stocks; i++)
-		if (matcher->stocks[i].file != burn->file)
-			one_time_skip(matcher->stocks[i].file, burn->file, burn->line);
 }
 
 void matcher_set_stray(struct matcher *matcher, matcher_stray_fn fn, void *userdata)

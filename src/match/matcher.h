@@ -54,9 +54,9 @@ enum matcher_mode {
 };
 
 /* Compiles the configuration, which is not kept; matches number its doors. With a predecessor (or
- * NULL), knocks under way go on, as far as their doors have stayed the same. 0; -EBADMSG: a pattern
- * or a file of one-time sequences is wrong, as checked_config_load() would have said; another
- * negative errno. */
+ * NULL), knocks under way go on, as far as their doors have stayed the same, and what was used up
+ * stays so. 0; -EBADMSG: a pattern or a file of one-time sequences is wrong, as
+ * checked_config_load() would have said; another negative errno. */
 int matcher_new(const struct config *config, enum matcher_mode mode,
 		const struct matcher *predecessor, struct matcher **ret);
 struct matcher *matcher_free(struct matcher *matcher);
@@ -72,9 +72,6 @@ enum engine_state matcher_feed(struct matcher *matcher, const struct record *rec
 enum engine_state matcher_feed_all(struct matcher *matcher, const struct record *records, size_t n,
 				   match_fn fn, void *userdata);
 const struct record *matcher_record(const struct matcher *matcher);
-
-/* This was burnt for a predecessor, after this one had read the file. */
-void matcher_burnt(struct matcher *matcher, const struct burn *burn);
 
 /* An SPA knock that names no door, or one that nobody could open. */
 struct matcher_stray {

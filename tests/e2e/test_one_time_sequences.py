@@ -122,9 +122,11 @@ def test_two_doors_do_not_both_take_a_line(client, other, start, lab, sequences,
     assert used(lab, path) == 1
 
 
-def test_a_line_that_cannot_be_marked_opens_nothing(client, start, lab, sequences):
+def test_a_line_that_cannot_be_marked_opens_nothing(client, other, start, lab, sequences,
+                                                    nothing_opened):
+    """Nor does it later, for whoever has overheard it."""
     path = sequences(*LINES)
-    daemon = start(one_time_door(path))
+    daemon = start(one_time_door(path) + SENTINEL)
     os.chmod(lab.server.path("/run/state"), 0o500)
     client.knock(*LINES[0])
     daemon.wait_message("refused", SOURCE=client.v4)
@@ -132,8 +134,12 @@ def test_a_line_that_cannot_be_marked_opens_nothing(client, start, lab, sequence
     assert not client.can_connect()
     assert client.v4 not in lab.members()
     os.chmod(lab.server.path("/run/state"), 0o700)
-    client.knock(*LINES[0])
+    daemon.reload()
+    other.knock(*LINES[0])
+    nothing_opened(daemon, other)
+    client.knock(*LINES[1])
     client.wait_open()
+    assert used(lab, path) == 1 and "# used before, " in lab.read(path)
 
 
 def test_a_reload_reads_the_file_again(client, other, start, lab, sequences):

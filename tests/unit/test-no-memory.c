@@ -253,7 +253,7 @@ static void test_no_memory(void **state)
 	expect_failures(world, load_keys, 5);
 	expect_failures(world, make_empty_keyring, 1);
 	expect_failures(world, open_sequences, 4);
-	expect_failures(world, use_a_sequence, 2);
+	expect_failures(world, use_a_sequence, 1);
 	expect_failures(world, burn, 8);
 }
 

@@ -402,42 +402,78 @@ static void test_every_twin_is_found(void **state)
 	}
 }
 
-/* Whoever marks it may be slower than who asks for more. */
-static void test_what_could_not_be_marked_is_in_force_again(void **state)
+/* It was heard all the same: the next one is in force, and its mark brings this one's. */
+static void test_what_could_not_be_marked_is_used(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	assert_int_equal(begin(&trial, "9, 7, 8\n# mine\n7, 9, 8\r\n8, 7, 9\n1, 9, 8"), 0);
+	disk_fails = true;
+	assert_int_equal(use(&trial, "used"), -EIO);
+	disk_fails = false;
+	one_time_advance(trial.file);
+	one_time_advance(trial.file);
+	assert_int_equal(use(&trial, "used by me"), 0);
+	check_text(&trial, "# used before, but could not be marked then: 9, 7, 8\n# mine\n"
+			   "# used before, but could not be marked then: 7, 9, 8\r\n"
+			   "# used by me: 8, 7, 9\n1, 9, 8");
+	assert_int_equal(one_time_mark(trial.file, 2, "used"), -ESTALE);
+	assert_int_equal(one_time_mark(trial.file, 3, "used"), 0);
+	end(&trial);
+}
+
+/* What stands between those that are to be marked is somebody else's. */
+static void test_a_file_that_was_changed_in_between(void **state)
 {
 	struct trial trial;
 
 	(void)state;
 	assert_int_equal(begin(&trial, "9, 7, 8\n7, 9, 8\n8, 7, 9\n"), 0);
-	one_time_advance(trial.file);
-	one_time_advance(trial.file);
-	assert_int_equal(one_time_mark(trial.file, 1, "used"), -ESTALE);
-	one_time_return(trial.file, 0);
-	one_time_return(trial.file, 1);
-	assert_int_equal(one_time_current(trial.file), 0);
-	assert_int_equal(one_time_mark(trial.file, 0, "used"), 0);
-	check_text(&trial, "# used: 9, 7, 8\n7, 9, 8\n8, 7, 9\n");
+	support_write(trial.path, "9, 7, 8\n8, 7, 9\n7, 9, 8\n", 24);
+	assert_int_equal(one_time_mark(trial.file, 2, "used"), -ESTALE);
+	support_write(trial.path, "7, 9, 8\n8, 7, 9\n", 16);
+	assert_int_equal(one_time_mark(trial.file, 0, "used"), -ESTALE);
+	support_write(trial.path, "9, 7, 8\n", 8);
+	assert_int_equal(one_time_mark(trial.file, 2, "used"), -ESTALE);
+	check_text(&trial, "9, 7, 8\n");
 	end(&trial);
 }
 
-/* Read again between a use and its mark. */
+/* Read again between a use and its mark, which perhaps never comes. */
 static void test_a_second_reading_passes_over_what_was_used(void **state)
 {
-	struct one_time *later = NULL;
+	struct one_time *later = NULL, *last = NULL, *other = NULL;
 	struct trial trial;
+	char *detour, *path;
 
 	(void)state;
-	assert_int_equal(begin(&trial, "9, 7, 8\n7, 9, 8\n"), 0);
-	assert_int_equal(one_time_open(trial.path, note, trial.said, &later), 0);
-	one_time_skip(later, trial.file, 1);
-	assert_int_equal(one_time_current(later), 0);
-	one_time_skip(later, trial.file, 0);
-	one_time_skip(later, trial.file, 0);
+	assert_int_equal(begin(&trial, "9, 7, 8\n7, 9, 8\n8, 7, 9\n"), 0);
+	one_time_advance(trial.file);
+	assert_true(asprintf(&detour, "%s/./sequences", trial.directory) > 0);
+	assert_int_equal(one_time_open(detour, note, trial.said, &later), 0);
+	one_time_inherit(later, trial.file);
 	assert_int_equal(one_time_current(later), 1);
-	one_time_skip(later, trial.file, 1);
-	one_time_skip(later, trial.file, 1);
-	assert_int_equal(one_time_current(later), 2);
+	one_time_advance(later);
+	assert_int_equal(one_time_open(trial.path, note, trial.said, &last), 0);
+	one_time_inherit(last, later);
+	assert_int_equal(one_time_current(last), 2);
+	assert_int_equal(one_time_mark(last, 2, "used"), 0);
+	one_time_advance(last);
+	assert_int_equal(open_again(&trial), 0);
+	one_time_inherit(trial.file, last);
+	assert_int_equal(one_time_current(trial.file), one_time_count(trial.file));
+	path = support_path(trial.directory, "other");
+	support_write(path, "9, 7, 8\n", 8);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(one_time_open(path, note, trial.said, &other), 0);
+	one_time_inherit(other, last);
+	assert_int_equal(one_time_current(other), 0);
 	one_time_free(later);
+	one_time_free(last);
+	one_time_free(other);
+	free(detour);
+	free(path);
 	end(&trial);
 }
 
@@ -470,7 +506,8 @@ int main(void)
 		cmocka_unit_test(test_lines_that_are_too_long_or_binary),
 		cmocka_unit_test(test_whose_file_it_is),
 		cmocka_unit_test(test_same_file_by_another_path),
-		cmocka_unit_test(test_what_could_not_be_marked_is_in_force_again),
+		cmocka_unit_test(test_what_could_not_be_marked_is_used),
+		cmocka_unit_test(test_a_file_that_was_changed_in_between),
 		cmocka_unit_test(test_a_second_reading_passes_over_what_was_used),
 		cmocka_unit_test(test_owners),
 	};
