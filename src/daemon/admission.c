@@ -235,3 +235,8 @@ void admission_reloaded(struct admission *admission)
 {
 	burner_outdate(admission->burner);
 }
+
+void admission_closed(struct admission *admission, const char *door, const struct address *source)
+{
+	burner_close(admission->burner, door, source);
+}

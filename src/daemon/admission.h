@@ -9,6 +9,7 @@
 
 #include <systemd/sd-event.h>
 
+struct address;
 struct admission;
 struct grant_loop;
 struct record;
@@ -39,3 +40,7 @@ void admission_on_record(void *userdata, const struct record *record);
 
 /* Another configuration is running. */
 void admission_reloaded(struct admission *admission);
+
+/* Somebody has closed the door for this source (NULL: all of them): knocks that came before open it
+ * no more. */
+void admission_closed(struct admission *admission, const char *door, const struct address *source);

@@ -15,7 +15,8 @@
 #include "util/log.h"
 #include "util/worker.h"
 
-enum { WAITING_MAX = 256, OF_KEY_MAX = 8 };
+/* Of each key, or file of one-time sequences: who has it must not have the others wait. */
+enum { WAITING_MAX = 256, OF_ONE_MAX = 8 };
 
 /* How long an ending daemon waits for the disk. */
 #define END_LIMIT_US UINT64_C(5000000)
@@ -26,7 +27,7 @@ struct burning {
 	struct burning *next;
 	struct burn burn;
 	int error;
-	bool outdated;
+	bool outdated, is_closed;
 	uint64_t since_us, age_us; /* CLOCK_BOOTTIME when it was added, and its age then */
 	struct match match;
 	char door[DOOR_NAME_MAX + 1], user[USER_NAME_MAX + 1], problem[BURN_REASON_SIZE];
@@ -130,24 +131,33 @@ static void on_job_done(struct worker_job *job)
 	burner_forget(burner, burning);
 	if (!result.match.problem)
 		result.match.problem = burn_explain(&burning->burn, burning->error, text);
+	if (!result.match.problem && burning->is_closed)
+		result.match.problem = "the door was closed before it was recorded as used";
 	burner->fn(burner->userdata, &result);
 	if (burning->burn.kind == BURN_LINE)
 		one_time_free(burning->burn.file);
 	free(burning);
 }
 
+/* Whether both are of one key, or of one file. */
+static bool is_of_same(const struct burn *a, const struct burn *b)
+{
+	if (a->kind == BURN_LINE || b->kind == BURN_LINE)
+		return a->kind == b->kind && one_time_same(a->file, b->file);
+	return memcmp(&a->key, &b->key, sizeof a->key) == 0;
+}
+
 /* Why it may not wait with the others; NULL: it may. */
 static const char *burner_refuse(const struct burner *burner, const struct burn *burn)
 {
-	size_t n_of_key = 0;
+	size_t n_of_one = 0;
 
 	for (const struct burning *other = burner->waiting; other; other = other->next) {
 		if (burn_equal(&other->burn, burn))
 			return "replayed: it was used before";
-		n_of_key += burn->kind != BURN_LINE && other->burn.kind != BURN_LINE &&
-			    memcmp(&other->burn.key, &burn->key, sizeof burn->key) == 0;
+		n_of_one += is_of_same(&other->burn, burn);
 	}
-	if (n_of_key >= OF_KEY_MAX || burner->n_waiting >= WAITING_MAX)
+	if (n_of_one >= OF_ONE_MAX || burner->n_waiting >= WAITING_MAX)
 		return "the disk is too slow: too many knocks wait to be recorded as used";
 	return NULL;
 }
@@ -202,4 +212,12 @@ void burner_outdate(struct burner *burner)
 {
 	for (struct burning *burning = burner->waiting; burning; burning = burning->next)
 		burning->outdated = true;
+}
+
+void burner_close(struct burner *burner, const char *door, const struct address *source)
+{
+	for (struct burning *burning = burner->waiting; burning; burning = burning->next)
+		if (strcmp(burning->door, door) == 0 &&
+		    (!source || address_equal(source, &burning->match.source)))
+			burning->is_closed = true;
 }

@@ -2,13 +2,14 @@
  * disk must not hold up. Each of them waits until that is done; everybody else goes on.
  *
  * MUST: nothing is reported as burnt before it is on disk, and nothing that waits is taken a second
- * time. MUST: what waits is bounded, and so is each key's share of it. */
+ * time. MUST: what waits is bounded, and so is the share that each key and each file has of it. */
 #pragma once
 
 #include "match/matcher.h"
 
 #include <systemd/sd-event.h>
 
+struct address;
 struct burner;
 
 /* What has become of a match. */
@@ -35,3 +36,6 @@ bool burner_add(struct burner *burner, const struct match *match, const char *do
 
 /* What waits belongs to an old configuration from now on. */
 void burner_outdate(struct burner *burner);
+
+/* The door was closed for this source (NULL: all of them): what waits must not open it. */
+void burner_close(struct burner *burner, const char *door, const struct address *source);

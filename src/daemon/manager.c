@@ -216,6 +216,11 @@ static int on_bus_reload(void *userdata)
 	return manager_reload(userdata);
 }
 
+static void on_bus_close(void *userdata, const char *door, const struct address *source)
+{
+	admission_closed(((struct manager *)userdata)->admission, door, source);
+}
+
 /* The doors do not depend on the bus. */
 static void manager_join_bus(struct manager *manager)
 {
@@ -223,6 +228,7 @@ static void manager_join_bus(struct manager *manager)
 		.config = manager_config,
 		.stats = manager_stats,
 		.reload = on_bus_reload,
+		.close = on_bus_close,
 	};
 	int r = bus_new(manager->event, manager->grants, &ops, manager, &manager->bus);
 

@@ -183,6 +183,28 @@ def test_a_reload_meanwhile(client, other, clients, disk, keys, sequences, lab):
     assert not daemon.messages("opened", SOURCE=client.v4)
 
 
+@pytest.mark.parametrize("of", ["this source", "all"])
+def test_a_close_meanwhile(of, client, other, clients, disk, keys, lab):
+    """The door that was closed by hand does not open a moment later."""
+    daemon = disk.start(DOOR["spa"](timeout="60s") + SENTINEL, keys.options)
+    lab.bus.wait_daemon()
+    disk.hang()
+    for knocker in (client, other):
+        send(knocker, "spa", MAKE["spa"](keys.key["alice"]))
+    passes_by(lab, daemon, clients)
+    done = lab.knocktail("close", "ssh", *([client.v4] if of == "this source" else []))
+    assert done.returncode == 0, done
+    disk.go_on()
+    said = daemon.wait_message("refused", SOURCE=client.v4)
+    assert "the door was closed before it was recorded as used" in said
+    assert opened(daemon, client) == 0 and not client.can_connect()
+    if of == "this source":
+        other.wait_open()
+    else:
+        daemon.wait_message("refused", SOURCE=other.v4)
+        assert not other.can_connect()
+
+
 @pytest.mark.parametrize("end", ["stopped", "too slow to wait for", "killed"])
 @KINDS
 def test_an_end_meanwhile(kind, end, client, clients, disk, keys, lab):

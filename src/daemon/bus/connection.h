@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+struct address;
 struct bus;
 struct config;
 struct grant_loop;
@@ -20,6 +21,8 @@ struct bus_ops {
 	void (*stats)(void *userdata, struct stats *ret);
 	/* 0, or a negative errno: the running configuration stays. */
 	int (*reload)(void *userdata);
+	/* A door is closed by hand, for this source (NULL: all of them). */
+	void (*close)(void *userdata, const char *door, const struct address *source);
 };
 
 /* 0, or a negative errno; a missing bus is not an error. `doors`, and what `userdata` points at,

@@ -16,7 +16,6 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-
 static const struct config *object_config(const struct bus_object *object)
 {
 	return object->ops->config(object->userdata);
@@ -121,13 +120,15 @@ static void object_open(struct bus_object *object, struct call *call)
 
 static void object_close(struct bus_object *object, struct call *call)
 {
+	const struct address *source = call->any_source ? NULL : &call->source;
 	size_t n;
 
+	object->ops->close(object->userdata, call->door, source);
 	/* Events count what is closed at once; only then is it known how many to wait for. A
 	 * failure has answered the call already. */
 	call->n_wanted = UINT32_MAX;
-	n = grants_close(grant_loop_grants(object->doors), call->door,
-			 call->any_source ? NULL : &call->source, clock_us(CLOCK_BOOTTIME));
+	n = grants_close(grant_loop_grants(object->doors), call->door, source,
+			 clock_us(CLOCK_BOOTTIME));
 	grant_loop_rearm(object->doors);
 	if (call->kind == CALL_CLOSE)
 		call_expect(call, (uint32_t)n);
