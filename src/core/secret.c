@@ -58,16 +58,51 @@ void secret_format(const struct secret *secret, char text[static SECRET_TEXT_SIZ
 			  sodium_base64_VARIANT_ORIGINAL);
 }
 
-void secret_mac(const struct secret *secret, const struct secret_piece *pieces, size_t n,
-		uint8_t ret_mac[static SECRET_MAC_SIZE])
+void mac_key_init(struct mac_key *ret, const struct secret *secret)
 {
-	crypto_auth_hmacsha256_state state;
+	crypto_auth_hmacsha256_init(&ret->begun, secret->bytes, sizeof secret->bytes);
+}
 
-	crypto_auth_hmacsha256_init(&state, secret->bytes, sizeof secret->bytes);
+void mac_key_wipe(struct mac_key *key)
+{
+	sodium_memzero(key, sizeof *key);
+}
+
+int mac_keys_new(size_t n, struct mac_key **ret)
+{
+	struct mac_key *keys = sodium_allocarray(n, sizeof *keys);
+
+	if (!keys)
+		return -ENOMEM;
+	*ret = keys;
+	return 0;
+}
+
+struct mac_key *mac_keys_free(struct mac_key *keys)
+{
+	sodium_free(keys);
+	return NULL;
+}
+
+void mac_key_mac(const struct mac_key *key, const struct secret_piece *pieces, size_t n,
+		 uint8_t ret_mac[static SECRET_MAC_SIZE])
+{
+	crypto_auth_hmacsha256_state state = key->begun;
+
 	for (size_t i = 0; i < n; i++)
 		crypto_auth_hmacsha256_update(&state, pieces[i].data, pieces[i].size);
 	crypto_auth_hmacsha256_final(&state, ret_mac);
 	sodium_memzero(&state, sizeof state);
+}
+
+void secret_mac(const struct secret *secret, const struct secret_piece *pieces, size_t n,
+		uint8_t ret_mac[static SECRET_MAC_SIZE])
+{
+	struct mac_key key;
+
+	mac_key_init(&key, secret);
+	mac_key_mac(&key, pieces, n, ret_mac);
+	mac_key_wipe(&key);
 }
 
 uint16_t secret_port(const uint8_t mac[static SECRET_MAC_SIZE], size_t i)

@@ -52,15 +52,15 @@ static uint32_t take_be(const uint8_t *bytes, size_t size)
 	return number;
 }
 
-void spa_key(const struct secret *base, struct secret *ret_key)
+void spa_key(const struct mac_key *base, struct secret *ret_key)
 {
 	/* "key" is the last, and has no NUL. */
 	const struct secret_piece pieces[] = {{kind, sizeof kind}, {"key", 3}};
 
-	secret_mac(base, pieces, 2, ret_key->bytes);
+	mac_key_mac(base, pieces, 2, ret_key->bytes);
 }
 
-uint16_t spa_port(const struct secret *base, uint64_t step)
+uint16_t spa_port(const struct mac_key *base, uint64_t step)
 {
 	uint8_t number[8], mac[SECRET_MAC_SIZE];
 	const struct secret_piece pieces[] = {
@@ -68,7 +68,7 @@ uint16_t spa_port(const struct secret *base, uint64_t step)
 	uint16_t port;
 
 	put_be(step, sizeof number, number);
-	secret_mac(base, pieces, 3, mac);
+	mac_key_mac(base, pieces, 3, mac);
 	port = secret_port(mac, 0);
 	sodium_memzero(mac, sizeof mac);
 	return port;

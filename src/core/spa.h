@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct address;
+struct mac_key;
 struct secret;
 
 enum {
@@ -22,10 +23,10 @@ struct spa_request {
 };
 
 /* The key that requests are encrypted with, of a key's base (core/key-line.h). */
-void spa_key(const struct secret *base, struct secret *ret_key);
+void spa_key(const struct mac_key *base, struct secret *ret_key);
 
 /* The port that SYNs of a step (see core/token.h) are sent to: the server finds the key by it. */
-uint16_t spa_port(const struct secret *base, uint64_t step);
+uint16_t spa_port(const struct mac_key *base, uint64_t step);
 
 /* What stands for a door in a request. Two names can have the same. */
 uint16_t spa_door(const char *name);

@@ -30,7 +30,7 @@ static void mac_of(const struct token_seed *seed, const char *purpose, const str
 	};
 
 	put_be64(seed->step, number);
-	secret_mac(seed->base, pieces, bound ? 6 : 5, ret_mac);
+	mac_key_mac(seed->base, pieces, bound ? 6 : 5, ret_mac);
 }
 
 uint64_t token_step(uint64_t unix_s)

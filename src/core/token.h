@@ -9,7 +9,7 @@
 
 #include "core/address.h"
 
-struct secret;
+struct mac_key;
 
 enum {
 	TOKEN_PORTS = 8,
@@ -23,7 +23,7 @@ uint64_t token_step(uint64_t unix_s);
 /* A key's base (core/key-line.h), a door by its name in lower case, the family over which the token
  * is sent, and when. */
 struct token_seed {
-	const struct secret *base;
+	const struct mac_key *base;
 	const char *door;
 	enum family family;
 	uint64_t step;

@@ -19,6 +19,7 @@ enum { KEY_FILE_MAX = KEY_LINE_MAX + 1, NOT_FOR_OTHERS = 0077 };
 const char *knock_read_key(const char *path, struct secret *secrets)
 {
 	char text[KEY_FILE_MAX], realm[REALM_MAX + 1];
+	struct mac_key base;
 	size_t length;
 	int r = private_file_read(path, NOT_FOR_OTHERS, text, sizeof text, &length);
 
@@ -31,7 +32,9 @@ const char *knock_read_key(const char *path, struct secret *secrets)
 		       "(knocktail keygen)";
 	if (r < 0)
 		return "it does not hold a key: \"knocktail2 REALM KEY\", on one line";
-	spa_key(&secrets[KNOCK_BASE], &secrets[KNOCK_SPA_KEY]);
+	mac_key_init(&base, &secrets[KNOCK_BASE]);
+	spa_key(&base, &secrets[KNOCK_SPA_KEY]);
+	mac_key_wipe(&base);
 	return NULL;
 }
 
@@ -61,15 +64,18 @@ static int knock_token(const struct settings *settings, const struct knock_means
 {
 	struct sequence sequence = {.n_steps = TOKEN_PORTS};
 	const struct address address = destination_address(to);
+	struct mac_key base;
 	const struct token_seed seed = {
-		.base = &means->secrets[KNOCK_BASE],
+		.base = &base,
 		.door = settings->door,
 		.family = address_family(&address),
 		.step = token_step(means->now_s),
 	};
 	uint16_t ports[TOKEN_PORTS];
 
+	mac_key_init(&base, &means->secrets[KNOCK_BASE]);
 	token_ports(&seed, bound, ports);
+	mac_key_wipe(&base);
 	for (size_t i = 0; i < TOKEN_PORTS; i++)
 		sequence.steps[i] = (struct step){.port = ports[i], .protocol = IPPROTO_UDP};
 	return send_sequence(to, &sequence,
@@ -102,11 +108,15 @@ static int knock_spa(const struct settings *settings, struct knock_means *means,
 	const struct address address = destination_address(to);
 	enum family family = address_family(&address);
 	uint8_t option[SPA_OPTION_SIZE];
+	struct mac_key base;
+	uint16_t port;
 
+	mac_key_init(&base, &means->secrets[KNOCK_BASE]);
+	port = spa_port(&base, token_step(means->now_s));
+	mac_key_wipe(&base);
 	spa_seal(&means->secrets[KNOCK_SPA_KEY], &request, bound,
 		 choose_nonce(means, family, bound), option);
-	return send_syn(means->raw_fds[family], to,
-			spa_port(&means->secrets[KNOCK_BASE], token_step(means->now_s)), option);
+	return send_syn(means->raw_fds[family], to, port, option);
 }
 
 void knock_renew(struct knock_means *means, uint64_t now_s)

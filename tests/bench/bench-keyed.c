@@ -90,6 +90,15 @@ static struct probe make_probe(const struct load *load, uint16_t port, uint64_t 
 	return probe;
 }
 
+/* Where the first key's SPA knocks go. */
+static uint16_t first_port(const struct secret *secrets)
+{
+	struct mac_key base;
+
+	mac_key_init(&base, secrets);
+	return spa_port(&base, token_step(EVENING));
+}
+
 static double measure(struct keyed *keyed, const struct load *load, uint16_t port)
 {
 	double best = 1e9;
@@ -163,8 +172,7 @@ int main(void)
 
 			doors[0].bind_source = loads[i].bind;
 			keyed = make(n_keys[j], secrets, holders);
-			printf("%10.0f", measure(keyed, &loads[i],
-						 spa_port(&secrets[0], token_step(EVENING))));
+			printf("%10.0f", measure(keyed, &loads[i], first_port(secrets)));
 			fflush(stdout);
 			keyed_free(keyed);
 		}

@@ -46,14 +46,21 @@ static void on_request(void *userdata, const struct request *request)
 		request->verdict == REQUEST_OTHER_SOURCE || request->verdict == REQUEST_DROPPED);
 }
 
+static uint16_t port_now(void)
+{
+	struct mac_key base;
+
+	mac_key_init(&base, &secret);
+	return spa_port(&base, token_step(NOW));
+}
+
 static struct probe make_probe(const uint8_t *data, uint64_t now_us)
 {
 	struct probe probe = {
 		.time_us = now_us,
 		.protocol = data[0] & 1 ? IPPROTO_TCP : IPPROTO_UDP,
 		.tcp_flags = data[0] & 1 ? data[1] : 0,
-		.port = data[0] & 2 ? spa_port(&secret, token_step(NOW))
-				    : (uint16_t)(data[2] << 8 | data[3]),
+		.port = data[0] & 2 ? port_now() : (uint16_t)(data[2] << 8 | data[3]),
 		.source_port = (uint16_t)now_us,
 		.n_options = data[0] % (TCP_OPTIONS_MAX + 1),
 	};

@@ -133,11 +133,20 @@ static int verdict(struct trial *trial)
 	return n == 0 ? NOTHING : n == 1 ? (int)trial->last.verdict : SEVERAL;
 }
 
+static struct mac_key base_of(int user)
+{
+	struct mac_key base;
+
+	mac_key_init(&base, &secrets[user]);
+	return base;
+}
+
 static void token_over(enum family family, int user, int door, int64_t late_s,
 		       const struct address *bound, uint16_t *ret_ports)
 {
+	const struct mac_key base = base_of(user);
 	const struct token_seed seed = {
-		.base = &secrets[user],
+		.base = &base,
 		.door = doors[door].name,
 		.family = family,
 		.step = token_step((uint64_t)((int64_t)EVENING - late_s)),
@@ -432,6 +441,7 @@ static void test_a_token_is_for_one_family(void **state)
 static int send_spa(struct trial *trial, int user, const char *door, int64_t late_s,
 		    const struct address *bound, int spoil)
 {
+	const struct mac_key base = base_of(user);
 	struct spa_request request = {
 		.time_s = (uint32_t)((int64_t)EVENING - late_s),
 		.door = spa_door(door),
@@ -440,14 +450,14 @@ static int send_spa(struct trial *trial, int user, const char *door, int64_t lat
 	struct probe probe = {
 		.protocol = IPPROTO_TCP,
 		.tcp_flags = TCP_FLAG_SYN,
-		.port = spa_port(&secrets[user], token_step(request.time_s)),
+		.port = spa_port(&base, token_step(request.time_s)),
 		.n_options = SPA_OPTION_SIZE,
 	};
 	uint8_t nonce[SPA_NONCE_SIZE];
 	struct secret key;
 
 	randombytes_buf(nonce, sizeof nonce);
-	spa_key(&secrets[user], &key);
+	spa_key(&base, &key);
 	spa_seal(&key, &request, bound, nonce, probe.options);
 	if (spoil >= 0)
 		probe.options[spoil / 8] ^= (uint8_t)(1 << spoil % 8);
@@ -540,10 +550,11 @@ static void test_spa_with_a_flipped_bit(void **state)
 
 static void feed_forged(struct trial *trial)
 {
+	const struct mac_key base = base_of(ALICE);
 	struct probe probe = {
 		.protocol = IPPROTO_TCP,
 		.tcp_flags = TCP_FLAG_SYN,
-		.port = spa_port(&secrets[ALICE], token_step(EVENING)),
+		.port = spa_port(&base, token_step(EVENING)),
 		.n_options = SPA_OPTION_SIZE,
 		.options = {253, 40, 0x4b, 0x54},
 	};
@@ -622,10 +633,12 @@ static void test_many_keys(void **state)
 	}
 	assert_int_equal(keyed_new(&limits, doors, 1, holders, MANY, &trial.keyed), 0);
 	for (size_t i = 0; i < MANY; i += MANY / TRIED) {
+		struct mac_key base;
 		const struct token_seed seed = {
-			.base = &many[i], .door = "ssh", .step = token_step(++trial.unix_s)};
+			.base = &base, .door = "ssh", .step = token_step(++trial.unix_s)};
 		uint16_t ports[TOKEN_PORTS];
 
+		mac_key_init(&base, &many[i]);
 		token_ports(&seed, NULL, ports);
 		for (size_t j = 0; j < TOKEN_PORTS; j++)
 			knock(&trial, ports[(j + i) % TOKEN_PORTS]);

@@ -23,7 +23,7 @@
 #define NOW UINT64_C(1795384800)
 
 static const struct secret secret = {"alice's key"};
-static struct secret base;
+static struct mac_key base;
 
 struct trial {
 	char *directory, *burnt_directory;
@@ -98,9 +98,11 @@ static struct trial begin(void)
 			      .interface = "eth0",
 			      .source = "203.0.113.9"};
 	char line[KEY_LINE_MAX + 1], *path = support_path(trial.directory, "alice.key");
+	struct secret of_realm;
 
 	key_line_format("lab", &secret, line);
-	key_base(&secret, "lab", &base);
+	key_base(&secret, "lab", &of_realm);
+	mac_key_init(&base, &of_realm);
 	support_write(path, line, strlen(line));
 	assert_int_equal(chmod(path, 0600), 0);
 	free(path);

@@ -64,10 +64,19 @@ static void test_mac_is_hmac_sha256(void **state)
 	const struct secret_piece pieces[] = {
 		{"what do ya want ", 16}, {"", 0}, {"for nothing?", 12}};
 	uint8_t mac[SECRET_MAC_SIZE];
+	struct mac_key key;
 
 	(void)state;
 	secret_mac(&secret, pieces, 3, mac);
 	assert_memory_equal(mac, expected, sizeof mac);
+	mac_key_init(&key, &secret);
+	for (int i = 0; i < 2; i++) {
+		memset(mac, 0, sizeof mac);
+		mac_key_mac(&key, pieces, 3, mac);
+		assert_memory_equal(mac, expected, sizeof mac);
+	}
+	mac_key_wipe(&key);
+	assert_true(sodium_is_zero((const uint8_t *)&key, sizeof key));
 }
 
 static void test_ports_lie_above_1023(void **state)

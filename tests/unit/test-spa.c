@@ -15,7 +15,9 @@ static const struct spa_request request = {.time_s = 1795384800, .door = 0x1234,
 
 static void check_vector(const struct vector *vector)
 {
-	struct secret base = vector_base(vector), key, expected_key;
+	const struct secret secret = vector_base(vector);
+	struct secret key, expected_key;
+	struct mac_key base;
 	uint8_t option[SPA_OPTION_SIZE], expected[SPA_OPTION_SIZE] = {253, 40, 0x4b, 0x54};
 	uint64_t time_s = vector_number(vector, "time");
 	struct spa_request opened, sealed = {
@@ -29,6 +31,7 @@ static void check_vector(const struct vector *vector)
 	vector_hex(vector, "nonce", expected + 4, SPA_NONCE_SIZE);
 	vector_hex(vector, "box", expected + 16, 24);
 	vector_hex(vector, "spa_key", expected_key.bytes, sizeof expected_key);
+	mac_key_init(&base, &secret);
 	spa_key(&base, &key);
 	assert_memory_equal(&key, &expected_key, sizeof key);
 	assert_int_equal(spa_port(&base, token_step(time_s)), vector_number(vector, "port"));

@@ -72,6 +72,7 @@ static void collect(struct trial *trial)
 				     bound++) {
 					struct candidate *one =
 						&trial->candidates[trial->n_candidates++];
+					struct mac_key base;
 
 					*one = (struct candidate){
 						.key = key,
@@ -79,7 +80,8 @@ static void collect(struct trial *trial)
 						.step = token_step(EVENING) + step - N_STEPS / 2,
 						.names_source = bound,
 					};
-					token_ports(&(struct token_seed){.base = &secrets[key],
+					mac_key_init(&base, &secrets[key]);
+					token_ports(&(struct token_seed){.base = &base,
 									 .door = doors[door].name,
 									 .step = one->step},
 						    bound ? &trial->probe.source : NULL,

@@ -12,7 +12,8 @@
 static void check_vector(const struct vector *vector)
 {
 	const char *text = vector_text(vector, "ports");
-	const struct secret base = vector_base(vector);
+	const struct secret secret = vector_base(vector);
+	struct mac_key base;
 	const struct token_seed seed = {
 		.base = &base,
 		.door = vector_text(vector, "door"),
@@ -24,6 +25,7 @@ static void check_vector(const struct vector *vector)
 	bool bound = vector_source(vector, &source);
 	char *end = (char *)text;
 
+	mac_key_init(&base, &secret);
 	token_ports(&seed, bound ? &source : NULL, ports);
 	for (size_t i = 0; i < TOKEN_PORTS; i++)
 		assert_int_equal(ports[i], strtoul(end, &end, 10));

@@ -39,12 +39,12 @@ static int copy_doors(struct access *access, const struct door *doors, size_t n_
 
 static int copy_keys(struct access *access, const struct key_holder *keys, size_t n_keys)
 {
-	int r = secrets_new(n_keys + 1, &access->bases);
+	int r = mac_keys_new(n_keys + 1, &access->bases);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n_keys; i++)
-		access->bases[i] = *keys[i].base;
+		mac_key_init(&access->bases[i], keys[i].base);
 	access->n_keys = n_keys;
 	return 0;
 }
@@ -103,7 +103,7 @@ int access_init(const struct door *doors, size_t n_doors, const struct key_holde
 
 void access_done(struct access *access)
 {
-	secrets_free(access->bases);
+	mac_keys_free(access->bases);
 	free(access->doors);
 	free(access->bits);
 	*access = (struct access){0};

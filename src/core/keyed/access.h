@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct mac_key;
 struct secret;
 
 /* One user's key, by its base (core/key-line.h). Neither the name nor the base is kept by those
@@ -29,7 +30,7 @@ struct access_door {
 struct access {
 	struct access_door *doors;
 	size_t n_doors;
-	struct secret *bases; /* by the number of the key */
+	struct mac_key *bases; /* by the number of the key */
 	size_t n_keys;
 	uint8_t *bits; /* keys by doors */
 };
