@@ -6,6 +6,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+int complaints_enter(struct complaints *complaints, const char *path, unsigned n_before)
+{
+	struct complaints_file *files = reallocarray(complaints->files, complaints->n_files + 1,
+						     sizeof(*complaints->files));
+	char *copy = strdup(path);
+
+	if (files)
+		complaints->files = files;
+	if (!files || !copy) {
+		free(copy);
+		return -ENOMEM;
+	}
+	files[complaints->n_files++] = (struct complaints_file){copy, n_before};
+	return 0;
+}
+
+/* The file that the line is in; NULL: none was entered. */
+static const struct complaints_file *complaints_file(const struct complaints *complaints,
+						     unsigned line)
+{
+	size_t n = complaints->n_files;
+
+	while (n > 1 && complaints->files[n - 1].n_before >= line)
+		n--;
+	return n > 0 ? &complaints->files[n - 1] : NULL;
+}
+
+const char *complaints_place(const struct complaints *complaints, unsigned line,
+			     char text[static COMPLAINT_PLACE_MAX])
+{
+	const struct complaints_file *file = complaints_file(complaints, line);
+
+	if (complaints->n_files > 1)
+		snprintf(text, COMPLAINT_PLACE_MAX, "line %u of %s", line - file->n_before,
+			 file->path);
+	else
+		snprintf(text, COMPLAINT_PLACE_MAX, "line %u", line);
+	return text;
+}
+
 static int complaints_append(struct complaints *complaints, const struct complaint *complaint)
 {
 	size_t n = complaints->n_items;
@@ -46,14 +86,23 @@ static void complaints_add(struct complaints *complaints, struct complaint *comp
 }
 
 __attribute__((format(printf, 4, 0))) static void add_formatted(struct complaints *complaints,
-								 unsigned line, bool warning,
-								 const char *format,
-								 va_list arguments)
+								unsigned line, bool warning,
+								const char *format,
+								va_list arguments)
 {
-	struct complaint complaint = {.line = line, .warning = warning};
+	struct complaint complaint = {.line = line, .rank = line, .warning = warning};
+	const struct complaints_file *file = complaints_file(complaints, line);
 
 	if (!complaints_take(complaints, warning))
 		return;
+	if (file && file != complaints->files) {
+		complaint.line -= file->n_before;
+		complaint.file = strdup(file->path);
+		if (!complaint.file) {
+			complaints->error = -ENOMEM;
+			return;
+		}
+	}
 	if (vasprintf(&complaint.text, format, arguments) < 0)
 		complaint.text = NULL;
 	complaints_add(complaints, &complaint);
@@ -80,7 +129,7 @@ void complain_warning(struct complaints *complaints, unsigned line, const char *
 void complain_about(struct complaints *complaints, const char *file, unsigned line, bool warning,
 		    const char *text)
 {
-	struct complaint complaint = {.line = line, .warning = warning};
+	struct complaint complaint = {.line = line, .rank = line, .warning = warning};
 
 	if (!complaints_take(complaints, warning))
 		return;
@@ -99,7 +148,7 @@ void complaints_sort(struct complaints *complaints)
 		struct complaint complaint = items[i];
 		size_t to = i;
 
-		for (; to > 0 && items[to - 1].line > complaint.line; to--)
+		for (; to > 0 && items[to - 1].rank > complaint.rank; to--)
 			items[to] = items[to - 1];
 		items[to] = complaint;
 	}
@@ -112,6 +161,9 @@ void complaints_done(struct complaints *complaints)
 		free(complaints->items[i].text);
 	}
 	free(complaints->items);
+	for (size_t i = 0; i < complaints->n_files; i++)
+		free(complaints->files[i].path);
+	free(complaints->files);
 	*complaints = (struct complaints){0};
 }
 

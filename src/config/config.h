@@ -11,8 +11,8 @@ enum on_stop { ON_STOP_CLOSE, ON_STOP_KEEP };
 
 struct config {
 	char *log_prefix;
-	uint32_t max_sources; /* trackers */
-	uint32_t max_open;    /* grants, over all doors */
+	uint32_t max_sources;	/* trackers */
+	uint32_t max_open;	/* grants, over all doors */
 	uint32_t max_open_user; /* of them, of one user's */
 	uint64_t max_age_us;
 	uint8_t ipv6_prefix;

@@ -1,7 +1,6 @@
-/* Loading the configuration: the file is read, checked and turned into doors.
+/* Loading the configuration: its files are read, checked and turned into doors.
  *
- * MUST: with one error anywhere nothing of the file counts. Nobody but the file's owner may write
- * it. No complaint shows a step of a sequence. */
+ * MUST: with one error anywhere nothing of them counts. No complaint shows a step of a sequence. */
 #pragma once
 
 #include "config/complaint.h"
@@ -10,9 +9,9 @@
 
 struct config;
 
-/* Reads `path`. 0: *ret_config is whole, and *ret_complaints may hold warnings. -EBADMSG: the file
- * is wrong, and *ret_complaints (in line order) says how; this includes a file that its group or
- * others may write. Another negative errno: it could not be read at all, or memory ran out. The
+/* Reads `path` and the files that belong to it (files.h). 0: *ret_config is whole, and
+ * *ret_complaints may hold warnings. -EBADMSG: something is wrong, and *ret_complaints (in line
+ * order) says what. Another negative errno: `path` could not be read at all, or memory ran out. The
  * complaints are the caller's to destroy in every case. */
 int config_load(const char *path, struct config **ret_config, struct complaints *ret_complaints);
 

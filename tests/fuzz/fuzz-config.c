@@ -92,9 +92,10 @@ static void check_values(const uint8_t *data, size_t size, const struct ini_sect
 static void check_scan(const uint8_t *data, size_t size)
 {
 	struct complaints complaints = {0};
-	struct ini ini;
+	struct ini ini = {0};
 
-	require(ini_scan((const char *)data, size, &complaints, &ini) == 0);
+	require(ini_scan(&ini, (const char *)data, size, &complaints) == 0);
+	require(ini_join(&ini, &complaints) == 0);
 	for (size_t i = 0; i < ini.n_sections; i++)
 		check_values(data, size, &ini.sections[i]);
 	ini_done(&ini);

@@ -85,7 +85,8 @@ static int add_section(struct scan *scan, struct ini_span name)
 
 	if (!section)
 		return -ENOMEM;
-	*section = (struct ini_section){.name = ini_fold(name), .line = scan->line};
+	*section = (struct ini_section){
+		.name = ini_fold(name), .line = scan->line, .file = ini->n_files};
 	if (!section->name)
 		return -ENOMEM;
 	ini->n_sections++;
@@ -116,25 +117,41 @@ static int scan_header(struct scan *scan, struct ini_span line)
 	return add_section(scan, name);
 }
 
+/* Whether a key stands in the section already, which is then said. */
+static bool section_has(const struct ini_section *section, const char *key, unsigned line,
+			struct complaints *complaints)
+{
+	const struct ini_entry *first = ini_find(section, key);
+	char shown[TEXT_QUOTED_MAX], place[COMPLAINT_PLACE_MAX];
+
+	if (first)
+		complain_error(complaints, line, "%s: duplicate key %s, the first is in %s",
+			       section->name, text_quote_name(key, shown),
+			       complaints_place(complaints, first->line, place));
+	return first;
+}
+
+/* The same for as many keys as there may be. */
+static bool section_is_full(const struct ini_section *section, unsigned line,
+			    struct complaints *complaints)
+{
+	if (section->n_entries < INI_KEYS_MAX)
+		return false;
+	complain_error(complaints, line, "%s: more than %d keys", section->name, INI_KEYS_MAX);
+	return true;
+}
+
 static int add_entry(struct scan *scan, struct ini_span key, struct ini_span value)
 {
 	struct ini_section *section = last_section(scan);
 	struct ini_entry *entry;
-	const struct ini_entry *first;
-	char *name CLEANUP(cleanup_free) = ini_fold(key), shown[TEXT_QUOTED_MAX];
+	char *name CLEANUP(cleanup_free) = ini_fold(key);
 
 	if (!name)
 		return -ENOMEM;
-	first = ini_find(section, name);
-	if (first) {
-		complain_error(scan->complaints, scan->line,
-			       "%s: duplicate key %s, the first is in line %u", section->name,
-			       text_quote_name(name, shown), first->line);
+	if (section_has(section, name, scan->line, scan->complaints))
 		return 0;
-	}
-	if (section->n_entries == INI_KEYS_MAX) {
-		complain_error(scan->complaints, scan->line, "%s: more than %d keys", section->name,
-			       INI_KEYS_MAX);
+	if (section_is_full(section, scan->line, scan->complaints)) {
 		scan->skip = true;
 		return 0;
 	}
@@ -265,54 +282,97 @@ static int compare_sections(const void *a, const void *b)
 	return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-/* Drops all but the first of equal sections, with a complaint. */
-static int drop_duplicates(struct ini *ini, struct complaints *complaints)
+int ini_scan(struct ini *ini, const char *data, size_t size, struct complaints *complaints)
 {
-	struct ini_section **sorted CLEANUP(cleanup_free) = NULL;
-	const struct ini_section *first = NULL;
+	struct scan scan = {
+		.complaints = complaints, .ini = ini, .line = ini->n_lines, .skip = true};
+	int r;
+
+	ini->n_files++;
+	r = scan_lines(&scan, (struct ini_span){data, size});
+	ini->n_lines = scan.line;
+	return r;
+}
+
+/* A section goes on in another file: its entries move to where it began. */
+static int section_absorb(struct ini_section *section, struct ini_section *more,
+			  struct complaints *complaints)
+{
+	section->damaged = section->damaged || more->damaged;
+	for (size_t i = 0; i < more->n_entries; i++) {
+		struct ini_entry *from = &more->entries[i], *to;
+
+		if (section_has(section, from->key, from->line, complaints))
+			continue;
+		if (section_is_full(section, from->line, complaints))
+			break;
+		to = array_grow((void **)&section->entries, section->n_entries, sizeof(*to));
+		if (!to)
+			return -ENOMEM;
+		*to = *from;
+		from->key = NULL;
+		section->n_entries++;
+	}
+	return 0;
+}
+
+/* Of equal sections, which stand in the order of their lines. */
+static int sections_join(struct ini_section *equal[], size_t n, struct complaints *complaints)
+{
+	struct ini_section *last = equal[0];
+	char place[COMPLAINT_PLACE_MAX];
+
+	for (size_t i = 1; i < n; i++) {
+		int r = 0;
+
+		if (equal[i]->file == last->file)
+			complain_error(complaints, equal[i]->line,
+				       "duplicate section [%s], the first is in %s", last->name,
+				       complaints_place(complaints, last->line, place));
+		else
+			r = section_absorb(equal[0], equal[i], complaints);
+		if (r < 0)
+			return r;
+		if (equal[i]->file != last->file)
+			last = equal[i];
+	}
+	for (size_t i = 1; i < n; i++)
+		equal[i]->line = 0;
+	return 0;
+}
+
+/* Drops those that have no line any more. */
+static void ini_compact(struct ini *ini)
+{
 	size_t n = 0;
 
-	sorted = calloc(ini->n_sections + 1, sizeof(struct ini_section *));
+	for (size_t i = 0; i < ini->n_sections; i++)
+		if (ini->sections[i].line == 0)
+			section_done(&ini->sections[i]);
+		else
+			ini->sections[n++] = ini->sections[i];
+	ini->n_sections = n;
+}
+
+int ini_join(struct ini *ini, struct complaints *complaints)
+{
+	struct ini_section **sorted CLEANUP(cleanup_free) =
+		calloc(ini->n_sections + 1, sizeof(struct ini_section *));
+	int r = 0;
+
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < ini->n_sections; i++)
 		sorted[i] = &ini->sections[i];
 	qsort(sorted, ini->n_sections, sizeof(*sorted), compare_sections);
-	for (size_t i = 0; i < ini->n_sections; i++) {
-		if (!first || strcmp(first->name, sorted[i]->name) != 0) {
-			first = sorted[i];
-			continue;
-		}
-		complain_error(complaints, sorted[i]->line,
-			       "duplicate section [%s], the first is in line %u", first->name,
-			       first->line);
-		sorted[i]->line = 0;
+	for (size_t i = 0, n; r == 0 && i < ini->n_sections; i += n) {
+		for (n = 1; i + n < ini->n_sections; n++)
+			if (strcmp(sorted[i]->name, sorted[i + n]->name) != 0)
+				break;
+		r = sections_join(sorted + i, n, complaints);
 	}
-	for (size_t i = 0; i < ini->n_sections; i++) {
-		if (ini->sections[i].line == 0)
-			section_done(&ini->sections[i]);
-		else
-			ini->sections[n++] = ini->sections[i];
-	}
-	ini->n_sections = n;
-	return 0;
-}
-
-int ini_scan(const char *data, size_t size, struct complaints *complaints, struct ini *ret)
-{
-	struct ini ini CLEANUP(ini_done) = {0};
-	struct scan scan = {.complaints = complaints, .ini = &ini, .skip = true};
-	int r;
-
-	r = scan_lines(&scan, (struct ini_span){data, size});
-	if (r < 0)
-		return r;
-	r = drop_duplicates(&ini, complaints);
-	if (r < 0)
-		return r;
-	*ret = ini;
-	ini = (struct ini){0};
-	return 0;
+	ini_compact(ini);
+	return r;
 }
 
 void ini_done(struct ini *ini)
