@@ -1,12 +1,14 @@
 """Reloads, a journal in motion, a firewall that changes under its feet."""
 
 import os
+import shutil
 import signal
 
 import pytest
 
 from doors import SENTINEL, SENTINEL_KNOCK, command_door, ipset_door, iptables_door
 from hosts import wait_until
+from lab import DAEMON_UID
 
 
 def rewrite(lab, daemon, doors):
@@ -25,6 +27,26 @@ def test_a_reload_brings_new_doors(client, other, start, lab, nothing_opened):
     other.knock(7001, 8001)
     other.wait_open()
     client.wait_closed(timeout=4)
+
+
+def test_a_door_in_a_file_of_its_own(client, start, lab):
+    """The daemon's own user reads conf.d; a mistake there leaves what runs as it is."""
+    daemon = start(ipset_door())
+    directory = lab.server.path("/run/lab/conf.d")
+    os.mkdir(directory, 0o750)
+    try:
+        os.chown(directory, 0, DAEMON_UID)
+        path = lab.file("conf.d/10-more.conf", ipset_door("more", sequence="7001, 8001"), 0o640)
+        os.chown(lab.server.path(path), 0, DAEMON_UID)
+        daemon.reload()
+        client.wait_open(since=client.knock(7001, 8001))
+        client.wait_closed(timeout=4)
+        lab.file("conf.d/10-more.conf", "[door more]\nsequence = 7001, 8001\n", 0o640)
+        daemon.reload()
+        assert f"{path}:1: error: " in daemon.stderr()
+        client.wait_open(since=client.knock(7001, 8001))
+    finally:
+        shutil.rmtree(directory)
 
 
 def test_a_knock_survives_a_reload(client, start, lab):
