@@ -162,21 +162,43 @@ static int grant_run_close(struct grant *grant, uint64_t now_us)
 	return grant_note_command(grant, firewall_close(firewall, grant->passage, now_us, grant));
 }
 
+/* Whom it is of now that the last visitor is a holder no more. What it opens, and so how long that
+ * was asked for, stays. */
+static void grant_pass_on(struct grant *grant)
+{
+	const struct holder *last = &grant->holders.list[grant->holders.n - 1];
+
+	grant_set_visitor(grant, &(struct visitor){.user = last->user, .seconds = grant->seconds});
+}
+
+/* Nobody holds it by what was refused. If those whose it was have gone meanwhile, it ends. */
+static void grant_revert(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
+{
+	holders_revert(&grant->holders);
+	if (grant->holders.n == 0)
+		deadline_us = now_us;
+	else if (!holders_find(&grant->holders, grant->user))
+		grant_pass_on(grant);
+	if (deadline_us < grant->deadline_us)
+		grant->deadline_us = deadline_us;
+	grant_save(grant);
+}
+
 /* What could not be renewed keeps its old deadline, in its state file as well. What the firewall
  * has lost and does not take back is reported once; reconciling goes on trying. */
 static void on_renewal_failed(struct grant *grant, const char *problem, uint64_t now_us)
 {
 	bool is_renewal = grant->why == GRANT_WHY_RENEWED;
 
-	if (is_renewal && grant->kept_us < grant->deadline_us) {
-		grant->deadline_us = grant->kept_us;
-		grant_save(grant);
+	if (is_renewal) {
+		grant_report(grant, EVENT_REFUSED, problem, now_us);
+		holders_refuse(&grant->holders);
+		if (!grant->wanted)
+			grant_revert(grant, grant->kept_us, now_us);
 	}
 	grant->state = GRANT_OPEN;
 	grant_set_due(grant, grant->wanted ? now_us : grant->deadline_us);
-	if (is_renewal) {
-		grant_report(grant, EVENT_REFUSED, problem, now_us);
-	} else if (!grant->missing && grant->deadline_us > now_us) {
+	if (!is_renewal && !grant->missing && grant->deadline_us > now_us) {
 		grant->missing = true;
 		grant_report(grant, EVENT_MISSING, problem, now_us);
 	}
@@ -205,6 +227,7 @@ static void on_renewed(struct grant *grant, uint64_t now_us)
 	grant->kept_us = grant->asked_us;
 	grant->kept_at_us = now_us;
 	grant->adopted = false;
+	holders_keep(&grant->holders);
 	if (!grant->wanted && grant->deadline_us != grant->asked_us &&
 	    grant->deadline_us > now_us) {
 		grant_renew(grant, GRANT_WHY_RENEWED, now_us); /* it has moved meanwhile */
@@ -223,6 +246,7 @@ static void grant_renew(struct grant *grant, enum grant_why why, uint64_t now_us
 
 	grant->why = why;
 	grant->asked_us = grant->deadline_us;
+	holders_ask(&grant->holders);
 	r = grant_run_open(grant, grant_time_wanted(grant, now_us), now_us);
 	if (r == FIREWALL_DONE) {
 		on_renewed(grant, now_us);
@@ -246,6 +270,9 @@ static void on_opened(struct grant *grant, uint64_t now_us)
 		grant_save(grant);
 	grant->kept_us = grant->asked_us;
 	grant->kept_at_us = now_us;
+	if (!grant->kernel_keeps)
+		holders_ask(&grant->holders);
+	holders_keep(&grant->holders);
 	grant_set_due(grant, grant->wanted ? now_us : grant->deadline_us);
 	if (grant->adopted)
 		grant_report(grant, EVENT_RESTORED, "a clean stop had closed it", now_us);
@@ -281,6 +308,7 @@ static void grant_begin_opening(struct grant *grant, uint64_t now_us)
 
 	grant->state = GRANT_OPENING;
 	grant->asked_us = grant->deadline_us;
+	holders_ask(&grant->holders);
 	grant_set_due(grant, grant->deadline_us);
 	r = grant_run_open(grant, grant_time_wanted(grant, now_us), now_us);
 	if (r == FIREWALL_DONE) {
@@ -449,6 +477,14 @@ void grant_on_command_end(void *owner, int error, const char *problem, uint64_t 
 		on_closing_failed(grant, error, problem, now_us);
 }
 
+/* What the kernel does not keep lasts as long as we say. */
+static void on_moved(struct grant *grant, uint64_t now_us)
+{
+	holders_ask(&grant->holders);
+	holders_keep(&grant->holders);
+	grant_report(grant, EVENT_RENEWED, NULL, now_us);
+}
+
 /* Moves the deadline, which is saved first, too. On failure the old deadline stays, but never a
  * later one: what nobody holds any more closes, whether that can be saved or not. */
 static void grant_move_deadline(struct grant *grant, uint64_t deadline_us, uint64_t now_us)
@@ -458,15 +494,14 @@ static void grant_move_deadline(struct grant *grant, uint64_t deadline_us, uint6
 
 	grant->deadline_us = deadline_us;
 	if (grant_save(grant) < 0 && deadline_us >= old_deadline_us) {
-		grant->deadline_us = old_deadline_us;
-		grant_save(grant);
 		grant_report(grant, EVENT_REFUSED, "cannot write its state file", now_us);
+		grant_revert(grant, old_deadline_us, now_us);
 	} else if (grant->kernel_keeps && is_idle) {
 		grant_renew(grant, GRANT_WHY_RENEWED, now_us);
 	} else if (grant->state != GRANT_PENDING_OPEN) {
 		grant_set_due(grant, deadline_us);
 		if (grant->state == GRANT_OPEN)
-			grant_report(grant, EVENT_RENEWED, NULL, now_us);
+			on_moved(grant, now_us);
 	}
 }
 
@@ -523,6 +558,8 @@ void grant_adopt(struct grant *grant, uint64_t now_us)
 {
 	grant->state = GRANT_OPEN;
 	grant->kept_us = grant->deadline_us;
+	holders_ask(&grant->holders);
+	holders_keep(&grant->holders);
 	if (grant->deadline_us <= now_us)
 		return;
 	if (grant->kernel_keeps) {
@@ -595,15 +632,6 @@ void grant_knock(struct grant *grant, const struct door *door, const struct visi
 	grant_change_visitor(grant, door, visitor);
 	grant_move_deadline(
 		grant, deadline_us > grant->deadline_us ? deadline_us : grant->deadline_us, now_us);
-}
-
-/* Whom it is of now that the last visitor is a holder no more. What it opens, and so how long that
- * was asked for, stays. */
-static void grant_pass_on(struct grant *grant)
-{
-	const struct holder *last = &grant->holders.list[grant->holders.n - 1];
-
-	grant_set_visitor(grant, &(struct visitor){.user = last->user, .seconds = grant->seconds});
 }
 
 void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdata, uint64_t now_us)

@@ -49,6 +49,8 @@ int holders_put(struct holders *holders, const char *user, uint64_t deadline_us)
 	if (old) {
 		if (old->deadline_us > deadline_us)
 			holder.deadline_us = old->deadline_us;
+		holder.asked_us = old->asked_us;
+		holder.kept_us = old->kept_us;
 		holders_remove(holders, old);
 	} else if (holders->n == HOLDERS_MAX) {
 		holders_remove(holders, holders_first_due(holders));
@@ -60,6 +62,33 @@ int holders_put(struct holders *holders, const char *user, uint64_t deadline_us)
 	}
 	holders->list[holders->n++] = holder;
 	return 0;
+}
+
+void holders_ask(struct holders *holders)
+{
+	for (size_t i = 0; i < holders->n; i++)
+		holders->list[i].asked_us = holders->list[i].deadline_us;
+}
+
+void holders_keep(struct holders *holders)
+{
+	for (size_t i = 0; i < holders->n; i++)
+		holders->list[i].kept_us = holders->list[i].asked_us;
+}
+
+void holders_refuse(struct holders *holders)
+{
+	for (size_t i = 0; i < holders->n; i++)
+		holders->list[i].asked_us = holders->list[i].kept_us;
+}
+
+void holders_revert(struct holders *holders)
+{
+	for (size_t i = holders->n; i-- > 0;) {
+		holders->list[i].deadline_us = holders->list[i].asked_us;
+		if (holders->list[i].asked_us == 0)
+			holders_remove(holders, &holders->list[i]);
+	}
 }
 
 size_t holders_drop(struct holders *holders, holders_keep_fn keep, void *userdata)

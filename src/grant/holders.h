@@ -15,6 +15,7 @@ enum { HOLDERS_MAX = 16 };
 struct holder {
 	char user[USER_NAME_MAX + 1]; /* "": nobody's key */
 	uint64_t deadline_us;	      /* CLOCK_BOOTTIME */
+	uint64_t asked_us, kept_us;   /* what the firewall was asked for, and has; 0: nothing */
 };
 
 /* All zero at first. */
@@ -28,6 +29,16 @@ void holders_done(struct holders *holders);
 /* The user has knocked: last in the list now, with the later of the old deadline and this one. 0 or
  * -ENOMEM. */
 int holders_put(struct holders *holders, const char *user, uint64_t deadline_us);
+
+/* The firewall is asked for what they have now; it has what it was asked for; or it has refused
+ * that, and goes on with what it had. */
+void holders_ask(struct holders *holders);
+void holders_keep(struct holders *holders);
+void holders_refuse(struct holders *holders);
+
+/* Takes back what they have got since the firewall was asked: who had nothing then is not a holder
+ * any more. */
+void holders_revert(struct holders *holders);
 
 /* The user's place among them, however long ago the deadline was; or NULL. */
 const struct holder *holders_find(const struct holders *holders, const char *user);

@@ -146,10 +146,16 @@ static void test_iptables_overdue_while_renewing(void **state)
 	assert_int_equal(count_rules(fixture), 0);
 }
 
-/* What cannot be renewed keeps its deadline. */
+static void show_user(void *userdata, const struct grant_view *view)
+{
+	snprintf(userdata, USER_NAME_MAX + 1, "%s", view->user);
+}
+
+/* What cannot be renewed keeps its deadline, and whose it is. */
 static void test_iptables_failing_renewal(void **state)
 {
 	struct fixture *fixture = with_iptables(state);
+	char user[USER_NAME_MAX + 1] = "nobody has it";
 
 	open_door(fixture, &iptables_door, A, T0);
 	await_news(fixture, 1, T0);
@@ -165,6 +171,12 @@ static void test_iptables_failing_renewal(void **state)
 	await_news(fixture, 1, T0 + 10 * S);
 	expect_news(fixture, "refused ipt 192.0.2.1 0: iptables KNOCKTAIL: ...\n");
 	assert_true(recorded_deadline(fixture, "ipt@192.0.2.1") == T0 + 30 * S);
+	grants_open(fixture->grants, &iptables_door,
+		    &(struct visitor){.source = address(A), .user = "bob"}, T0 + 10 * S);
+	await_news(fixture, 1, T0 + 10 * S);
+	expect_news(fixture, "refused ipt 192.0.2.1 0: iptables KNOCKTAIL: ...\n");
+	grants_each(fixture->grants, T0 + 10 * S, show_user, user);
+	assert_string_equal(user, "");
 	open_door(fixture, &iptables_door, B, T0 + 10 * S);
 	await_news(fixture, 1, T0 + 10 * S);
 	expect_news(fixture, "refused ipt 192.0.2.2 0: iptables KNOCKTAIL: ...\n");

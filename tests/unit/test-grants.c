@@ -606,6 +606,34 @@ static void test_unwritable_directory_when_a_holder_goes(void **state)
 	door.users = NULL;
 }
 
+/* Who was refused holds nothing by that, and who had an earlier deadline has that one. */
+static void test_refused_knocks_leave_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char *record = support_path(fixture->records, "mark@192.0.2.1");
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "alice", 30, T0);
+	call(fixture, &door, "bob", 60, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\nrenewed mark 192.0.2.1 60\n");
+	assert_int_equal(unlink(record), 0);
+	assert_int_equal(rmdir(fixture->records), 0);
+	call(fixture, &door, "alice", 100, T0 + S);
+	call(fixture, &door, "carol", 90, T0 + S);
+	expect_news(fixture, "refused mark 192.0.2.1 0: cannot write its state file\n"
+			     "refused mark 192.0.2.1 0: cannot write its state file\n");
+	assert_true(grants_next_us(fixture->grants) == T0 + 60 * S);
+	grants_expel(fixture->grants, is_not, TEXT("bob"), T0 + 2 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 28\n");
+	grants_expel(fixture->grants, is_not, TEXT("alice"), T0 + 2 * S);
+	await_news(fixture, 1, T0 + 2 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	free(record);
+	door.users = NULL;
+}
+
 static void test_max_open_user(void **state)
 {
 	struct fixture *fixture = *state;
@@ -747,6 +775,7 @@ int main(void)
 		GRANT_TEST(test_opens_for_other_hosts_only),
 		GRANT_TEST(test_who_stays_has_asked_for_as_long),
 		GRANT_TEST(test_unwritable_directory_when_a_holder_goes),
+		GRANT_TEST(test_refused_knocks_leave_nothing),
 		GRANT_TEST(test_max_open_user),
 		GRANT_TEST(test_max_open_user_of_what_is_over),
 		GRANT_TEST(test_a_user_is_on_record),
