@@ -17,6 +17,7 @@
 #include "core/keyed/token-knocks.h"
 #include "core/secret.h"
 #include "firewall/firewall.h"
+#include "firewall/iptables/batch.h"
 #include "firewall/iptables/request.h"
 #include "firewall/listing.h"
 #include "firewall/passage.h"
