@@ -7,7 +7,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "daemon/doorbell.h"
+#include "daemon/kernel/doorbell.h"
 #include "daemon/manager.h"
 #include "daemon/sweep.h"
 #include "util/log.h"

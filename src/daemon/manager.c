@@ -13,7 +13,7 @@
 #include "daemon/admission.h"
 #include "daemon/bus/connection.h"
 #include "daemon/grant-loop.h"
-#include "daemon/nf-log.h"
+#include "daemon/kernel/nf-log.h"
 #include "daemon/notifier.h"
 #include "daemon/running-config.h"
 #include "daemon/stats.h"

@@ -10,10 +10,10 @@
 #include <time.h>
 
 #include "core/record.h"
-#include "daemon/doorbell.h"
+#include "daemon/kernel/doorbell.h"
 #include "daemon/growth.h"
 #include "daemon/position.h"
-#include "daemon/printk-clock.h"
+#include "daemon/kernel/printk-clock.h"
 #include "input/input.h"
 #include "util/cleanup.h"
 #include "util/clock.h"

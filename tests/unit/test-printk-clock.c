@@ -1,4 +1,4 @@
-#include "daemon/printk-clock.h"
+#include "daemon/kernel/printk-clock.h"
 
 #include "cmocka-all.h"
 #include "util/clock.h"

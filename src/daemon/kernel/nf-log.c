@@ -1,4 +1,4 @@
-#include "daemon/nf-log.h"
+#include "daemon/kernel/nf-log.h"
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/doorbell.h"
+#include "daemon/kernel/doorbell.h"
 
 #include <errno.h>
 #include <fcntl.h>
