@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/other-log.h"
+#include "core/strv.h"
 
 struct config *config_free(struct config *config)
 {
@@ -18,6 +19,7 @@ struct config *config_free(struct config *config)
 	free(config->log_prefix);
 	free(config->keys);
 	free(config->realm);
+	strv_free(config->notify_command);
 	free(config);
 	return NULL;
 }

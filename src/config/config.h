@@ -15,6 +15,7 @@ struct config {
 	uint32_t max_open;	/* grants, over all doors */
 	uint32_t max_open_user; /* of them, of one user's */
 	uint64_t max_age_us;
+	char **notify_command; /* or NULL */
 	uint8_t ipv6_prefix;
 	enum on_stop on_stop;
 	uint64_t clock_skew_us; /* tokens and SPA knocks: how far a client's clock may be off */

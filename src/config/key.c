@@ -47,6 +47,7 @@ const struct config_key keys[] = {
 	 .min = US_PER_S, .max = KEYED_SKEW_MAX_S * US_PER_S},
 	{"keys", OPTION(keys), .parse = parse_path, .fallback = KNOCKTAIL_KEYS},
 	{"realm", OPTION(realm), .parse = parse_realm},
+	{"notify_command", OPTION(notify_command), .parse = parse_command},
 
 	{"sequence", DOOR(knock.sequence), .parse = parse_sequence},
 	{"one_time_sequences", DOOR(one_time_sequences), .parse = parse_one_time},

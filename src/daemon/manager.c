@@ -15,6 +15,7 @@
 #include "daemon/grant-loop.h"
 #include "daemon/kernel/nf-log.h"
 #include "daemon/notifier.h"
+#include "daemon/notify-command.h"
 #include "daemon/running-config.h"
 #include "daemon/stats.h"
 #include "daemon/tail.h"
@@ -35,6 +36,7 @@ struct manager {
 	struct admission *admission;
 	struct tail *tail;
 	struct bus *bus;
+	struct notify_command *notify;
 	struct stats stats;
 	sd_event_source *tending;
 	bool stopping;
@@ -68,8 +70,11 @@ static void manager_ready_doors(struct manager *manager)
 static void on_event(void *userdata, const struct event *event)
 {
 	struct manager *manager = userdata;
+	char *const *command = running_config_data(manager->running)->notify_command;
 
 	stats_count(&manager->stats, event->kind);
+	if (command && event->kind == EVENT_OPENED)
+		notify_command_run(manager->notify, command, event);
 	if (manager->bus)
 		bus_on_event(manager->bus, event);
 }
@@ -342,6 +347,8 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 		r = manager_watch_signals(manager);
 	if (r == 0)
 		r = notifier_new(manager->event, &manager->notifier);
+	if (r == 0)
+		r = notify_command_new(manager->event, &manager->notify);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot set up the event loop: %s", strerror(-r));
 		return r;
@@ -361,6 +368,7 @@ struct manager *manager_free(struct manager *manager)
 		bus_free(manager->bus);
 		admission_free(manager->admission);
 		grant_loop_free(manager->grants);
+		notify_command_free(manager->notify);
 		running_config_free(manager->running);
 		notifier_free(manager->notifier);
 		sd_event_unref(manager->event);

@@ -331,6 +331,40 @@ def test_journalctl_explains_an_event(service, client):
     assert f"knocktail close ssh {client.v4}" in told
 
 
+def told_by_the_book(machine):
+    """Puts the files of doc/notify.md in their places, and the scripts' in that of a plain one."""
+    with open(os.path.join(ROOT, "doc", "notify.md"), encoding="utf-8") as file:
+        files = re.findall(r"^`(/\S+)`.*?^```ini\n(.*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
+    own = os.path.dirname(next(path for path in CONFIGS if os.path.exists(machine.root + path)))
+    written = []
+    for path, content in files:
+        path = path.replace("/etc/knocktail", own)
+        machine.run("mkdir", "-p", os.path.dirname(path))
+        machine.write(path, content, 0o640)
+        machine.run("chgrp", "knocktail", path)
+        written.append(path)
+    machine.write("/usr/local/sbin/knock-told", "#!/bin/sh\necho told of $*\n", 0o755)
+    return written
+
+
+def test_somebody_is_told_as_the_document_has_it(service, client):
+    written = told_by_the_book(service)
+    assert len(written) == 3
+    try:
+        service.run("systemctl", "daemon-reload")
+        service.run("systemctl", "start", "knock-told.socket")
+        service.run("systemctl", "reload", UNIT)
+        for seconds in (3, 3):                        # its service ends in between
+            knock_until_open(client, 7000, 8000, 9000)
+            client.wait_closed()
+        wait_until(lambda: service.journal("knock-told.service").count(
+            f"told of ssh {client.v4} {seconds}") == 2, 5, "both were told")
+        assert "notify_command" not in service.journal(UNIT)
+    finally:
+        service.run("systemctl", "stop", "knock-told.socket", "knock-told.service")
+        service.run("rm", *written)
+
+
 def test_it_starts_without_a_kernel_log_of_its_own(machine, client):
     """As in a container. The last test: the machine has none afterwards."""
     configure(machine, DOORS)

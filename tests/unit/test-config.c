@@ -158,6 +158,7 @@ static char *dump(const struct config *config)
 			duration_format(config->clock_skew_us, age));
 		fprintf(out, "options.keys=%s\n", config->keys);
 		fprintf(out, "options.realm=%s\n", config->realm ? config->realm : "");
+		dump_command(out, "options", "notify_command", config->notify_command);
 		fprintf(out, "options.doors=%zu\n", config->n_doors);
 		for (size_t i = 0; i < config->n_doors; i++)
 			dump_door(out, &config->doors[i]);
