@@ -22,7 +22,7 @@ struct spa_request {
 	uint16_t seconds; /* how long it shall stay open; 0: as long as it says itself */
 };
 
-/* The key that requests are encrypted with, of a key's base (core/key-line.h). */
+/* The key that requests are encrypted with, of a key's base (core/key-file.h). */
 void spa_key(const struct mac_key *base, struct secret *ret_key);
 
 /* The port that SYNs of a step (see core/token.h) are sent to: the server finds the key by it. */

@@ -20,7 +20,7 @@ enum {
 /* The number of the 30 seconds that hold this Unix time. */
 uint64_t token_step(uint64_t unix_s);
 
-/* A key's base (core/key-line.h), a door by its name in lower case, the family over which the token
+/* A key's base (core/key-file.h), a door by its name in lower case, the family over which the token
  * is sent, and when. */
 struct token_seed {
 	const struct mac_key *base;

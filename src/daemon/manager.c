@@ -40,6 +40,7 @@ struct manager {
 	struct stats stats;
 	sd_event_source *tending;
 	bool stopping;
+	uint64_t tended_us; /* wall clock */
 };
 
 /* How often the matcher prepares for the token and SPA knocks of the next minutes. */
@@ -181,11 +182,23 @@ static int manager_watch_signals(struct manager *manager)
 	return r < 0 ? r : 0;
 }
 
+static void on_expiry(void *userdata, const char *user, const char *text)
+{
+	(void)userdata;
+	log_line(LOG_WARNING, "the key of %s: %s", user, text);
+}
+
 static int on_tend(sd_event_source *source, uint64_t time_us, void *userdata)
 {
 	struct manager *manager = userdata;
+	struct matcher *matcher = running_config_matcher(manager->running);
+	uint64_t now_us = clock_us(CLOCK_REALTIME);
 
-	matcher_tend(running_config_matcher(manager->running), clock_us(CLOCK_REALTIME));
+	matcher_tend(matcher, now_us);
+	/* What was so before was said when the configuration was read. */
+	if (manager->tended_us > 0)
+		matcher_expiries(matcher, manager->tended_us, now_us, on_expiry, NULL);
+	manager->tended_us = now_us;
 	sd_event_source_set_time(source, time_us + TEND_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

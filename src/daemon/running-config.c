@@ -58,12 +58,12 @@ struct handover {
 	const struct matcher *old, *new;
 };
 
-/* A user with another key than before is another user. */
+/* A user with another key than before is another user, unless they have that one as well. */
 static bool handover_has_same_key(void *userdata, const char *user)
 {
 	const struct handover *handover = userdata;
 
-	return matcher_knows(handover->new, handover->old, user);
+	return matcher_knows(handover->new, handover->old, user, clock_us(CLOCK_REALTIME));
 }
 
 void running_config_replace(struct running_config *running, struct config *config,
@@ -95,7 +95,7 @@ const struct door *running_config_find_door(void *userdata, const char *name, co
 {
 	const struct running_config *running = userdata;
 
-	if (user[0] && !matcher_knows(running->matcher, NULL, user))
+	if (user[0] && !matcher_knows(running->matcher, NULL, user, 0))
 		return NULL;
 	return config_find_door(running->config, name);
 }

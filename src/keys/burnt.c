@@ -362,3 +362,15 @@ int burnt_nonce(struct burnt *burnt, const struct key_id *id,
 	memcpy(used->nonce, nonce, BURNT_NONCE_SIZE);
 	return write_key(burnt, key);
 }
+
+uint64_t burnt_last_s(const char *directory, const struct key_id *id)
+{
+	CLEANUP(cleanup_close) int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char name[BURNT_NAME_SIZE];
+	struct stat status;
+
+	burnt_file_name(id, name);
+	if (fd < 0 || fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || status.st_mtime < 0)
+		return 0;
+	return (uint64_t)status.st_mtime;
+}

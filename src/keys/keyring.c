@@ -57,6 +57,7 @@ struct keyring *keyring_free(struct keyring *keyring)
 	secrets_free(keyring->bases);
 	free(keyring->holders);
 	free(keyring->ids);
+	free(keyring->terms);
 	free(keyring);
 	return NULL;
 }
@@ -105,36 +106,33 @@ static int check_key_file(const struct keyring_loading *loading, const char *fil
 	return 0;
 }
 
-int keyring_read_file(int fd, char ret_realm[static REALM_MAX + 1], struct secret *ret_base)
+int keyring_read_file(int fd, struct key_file *ret, const char **ret_fault)
 {
-	char text[KEY_LINE_MAX + 1]; /* and a newline */
+	char text[KEY_FILE_MAX];
 	size_t size;
 	int r = file_read_into(fd, text, sizeof text, &size);
 
-	if (r == 0)
-		r = key_line_parse(text, size, ret_realm, ret_base);
-	else if (r == -EFBIG)
+	if (r == 0) {
+		r = key_file_parse(text, size, ret, ret_fault);
+	} else if (r == -EFBIG) {
+		*ret_fault = "it is longer than two keys and their times";
 		r = -EINVAL;
+	}
 	sodium_memzero(text, sizeof text);
 	return r;
 }
 
 /* What is wrong with what is in the file. */
-static int refuse_key(const struct keyring_loading *loading, const char *file, int error)
+static int refuse_key(const struct keyring_loading *loading, const char *file, int error,
+		      const char *fault)
 {
-	switch (error) {
-	case -EPROTONOSUPPORT:
-		return refuse_file(loading, file,
-				   "it is a key of version 1, which names no realm: remove it, and "
-				   "make a new one with knocktail keygen");
-	case -EINVAL:
-		return refuse_file(
-			loading, file,
-			"it is not \"knocktail2 REALM KEY\" in one line, with 32 bytes in "
-			"base64 as the key, and nothing else");
-	default:
-		return refuse_file(loading, file, strerror(-error));
-	}
+	char text[200];
+
+	if (error != -EPROTONOSUPPORT)
+		return refuse_file(loading, file, error == -EINVAL ? fault : strerror(-error));
+	snprintf(text, sizeof text, "%s: remove it, and make a new one with knocktail keygen",
+		 fault);
+	return refuse_file(loading, file, text);
 }
 
 static int check_realm(const struct keyring_loading *loading, const char *file, const char *realm)
@@ -151,13 +149,13 @@ static int check_realm(const struct keyring_loading *loading, const char *file, 
 }
 
 static int read_key_file(const struct keyring_loading *loading, const char *file,
-			 struct secret *ret)
+			 struct key_file *ret)
 {
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
 	CLEANUP(cleanup_close)
 	int fd = openat(loading->directory_fd, file,
 			O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
-	char realm[REALM_MAX + 1];
+	const char *fault = NULL;
 	struct stat status;
 	int r;
 
@@ -168,8 +166,8 @@ static int read_key_file(const struct keyring_loading *loading, const char *file
 	r = check_key_file(loading, file, &status);
 	if (r < 0)
 		return r;
-	r = keyring_read_file(fd, realm, ret);
-	return r < 0 ? refuse_key(loading, file, r) : check_realm(loading, file, realm);
+	r = keyring_read_file(fd, ret, &fault);
+	return r < 0 ? refuse_key(loading, file, r, fault) : check_realm(loading, file, ret->realm);
 }
 
 static struct key_id id_of(const struct secret *base)
@@ -184,29 +182,39 @@ static struct key_id id_of(const struct secret *base)
 	return id;
 }
 
+/* Behind all others. 0 or -ENOMEM. */
+static int keyring_add(struct keyring *keyring, const char *user, const struct secret *base,
+		       const struct key_term *term)
+{
+	char *copy = strdup(user);
+
+	if (!copy)
+		return -ENOMEM;
+	keyring->bases[keyring->n] = *base;
+	keyring->terms[keyring->n] = *term;
+	keyring->holders[keyring->n] =
+		(struct key_holder){.user = copy, .base = &keyring->bases[keyring->n]};
+	keyring->n++;
+	return 0;
+}
+
 static int add_file(struct keyring_loading *loading, const char *file)
 {
-	struct keyring *keyring = loading->keyring;
-	char user[USER_NAME_MAX + 1], *copy;
+	char user[USER_NAME_MAX + 1];
+	struct key_file keys;
 	int r = read_user_name(file, user);
 
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
 		return refuse_file(loading, file, "the part before .key is not a user name");
-	if (keyring->n == loading->n_room)
-		return refuse_file(loading, file, "there are too many keys");
-	r = read_key_file(loading, file, &keyring->bases[keyring->n]);
-	if (r < 0)
-		return r;
-	copy = strdup(user);
-	if (!copy)
-		return -ENOMEM;
-	keyring->ids[keyring->n] = id_of(&keyring->bases[keyring->n]);
-	keyring->holders[keyring->n] =
-		(struct key_holder){.user = copy, .base = &keyring->bases[keyring->n]};
-	keyring->n++;
-	return 0;
+	r = read_key_file(loading, file, &keys);
+	if (r == 0 && loading->keyring->n + keys.n > loading->n_room)
+		r = refuse_file(loading, file, "there are too many keys");
+	for (size_t i = 0; r == 0 && i < keys.n; i++)
+		r = keyring_add(loading->keyring, user, &keys.bases[i], &keys.terms[i]);
+	key_file_wipe(&keys);
+	return r;
 }
 
 static size_t count_files(DIR *directory)
@@ -218,6 +226,7 @@ static size_t count_files(DIR *directory)
 	while ((entry = readdir(directory)))
 		n += read_user_name(entry->d_name, user) == 0;
 	rewinddir(directory);
+	n *= KEY_FILE_KEYS;
 	return n < KEYRING_MAX ? n : KEYRING_MAX;
 }
 
@@ -230,7 +239,8 @@ static int add_files(struct keyring_loading *loading, DIR *directory)
 	loading->n_room = count_files(directory);
 	keyring->holders = calloc(loading->n_room + 1, sizeof *keyring->holders);
 	keyring->ids = calloc(loading->n_room + 1, sizeof *keyring->ids);
-	if (!keyring->holders || !keyring->ids ||
+	keyring->terms = calloc(loading->n_room + 1, sizeof *keyring->terms);
+	if (!keyring->holders || !keyring->ids || !keyring->terms ||
 	    secrets_new(loading->n_room + 1, &keyring->bases) < 0)
 		return -ENOMEM;
 	while (r != -ENOMEM && (entry = readdir(directory)))
@@ -238,17 +248,30 @@ static int add_files(struct keyring_loading *loading, DIR *directory)
 	return r == -ENOMEM ? r : 0;
 }
 
+/* The one before has the later place. */
 static int compare_holders(const void *a, const void *b)
 {
-	return strcmp(((const struct key_holder *)a)->user, ((const struct key_holder *)b)->user);
+	const struct key_holder *x = a, *y = b;
+	int order = strcmp(x->user, y->user);
+
+	return order != 0 ? order : (x->base > y->base) - (x->base < y->base);
 }
 
-/* By user; the ids follow. */
-static void keyring_sort(struct keyring *keyring)
+/* By user; the rest follows. 0 or -ENOMEM. */
+static int keyring_sort(struct keyring *keyring)
 {
+	struct key_term *terms = calloc(keyring->n + 1, sizeof *terms);
+
+	if (!terms)
+		return -ENOMEM;
 	qsort(keyring->holders, keyring->n, sizeof *keyring->holders, compare_holders);
-	for (size_t i = 0; i < keyring->n; i++)
+	for (size_t i = 0; i < keyring->n; i++) {
 		keyring->ids[i] = id_of(keyring->holders[i].base);
+		terms[i] = keyring->terms[keyring->holders[i].base - keyring->bases];
+	}
+	free(keyring->terms);
+	keyring->terms = terms;
+	return 0;
 }
 
 struct numbered {
@@ -271,6 +294,8 @@ static void keyring_drop(struct keyring *keyring, size_t i)
 	memmove(&keyring->holders[i], &keyring->holders[i + 1],
 		(keyring->n - i) * sizeof *keyring->holders);
 	memmove(&keyring->ids[i], &keyring->ids[i + 1], (keyring->n - i) * sizeof *keyring->ids);
+	memmove(&keyring->terms[i], &keyring->terms[i + 1],
+		(keyring->n - i) * sizeof *keyring->terms);
 }
 
 /* Of several users with one key only the first has it: who it was must be clear. */
@@ -314,10 +339,9 @@ static int load_files(struct keyring_loading *loading, const char *path)
 		return refuse_file(loading, NULL,
 				   "others than its owner may put keys there: chmod go-w it");
 	r = add_files(loading, directory);
-	if (r < 0)
-		return r;
-	keyring_sort(loading->keyring);
-	return drop_twins(loading);
+	if (r == 0)
+		r = keyring_sort(loading->keyring);
+	return r == 0 ? drop_twins(loading) : r;
 }
 
 /* 0, or -EBADMSG: there is none, which has been said. */
@@ -368,5 +392,35 @@ size_t keyring_find(const struct keyring *keyring, const char *user)
 
 	if (keyring->n > 0)
 		found = bsearch(user, keyring->holders, keyring->n, sizeof *found, compare_to_user);
+	if (found && keyring_is_before(keyring, (size_t)(found - keyring->holders)))
+		found--;
 	return found ? (size_t)(found - keyring->holders) : SIZE_MAX;
+}
+
+bool keyring_is_before(const struct keyring *keyring, size_t i)
+{
+	return i > 0 && strcmp(keyring->holders[i].user, keyring->holders[i - 1].user) == 0;
+}
+
+const char *keyring_warning(const struct keyring *keyring, size_t i, uint64_t now_s,
+			    char text[static KEY_WARNING_SIZE])
+{
+	const struct key_term *term = &keyring->terms[i];
+	char date[KEY_DATE_SIZE];
+
+	if (keyring_is_before(keyring, i))
+		return NULL;
+	if (now_s < term->since_s)
+		snprintf(text, KEY_WARNING_SIZE, "it opens nothing before %s",
+			 key_date_format(term->since_s, date));
+	else if (term->expires_s == 0 || now_s + KEY_WARNING_S < term->expires_s)
+		return NULL;
+	else if (now_s < term->expires_s)
+		snprintf(text, KEY_WARNING_SIZE, "it expires on %s: knocktail keygen --rotate",
+			 key_date_format(term->expires_s, date));
+	else
+		snprintf(text, KEY_WARNING_SIZE,
+			 "it expired on %s, and opens nothing: knocktail keygen --rotate",
+			 key_date_format(term->expires_s, date));
+	return text;
 }

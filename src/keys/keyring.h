@@ -1,13 +1,14 @@
 /* The keyring: the users' keys, read from the files USER.key of one directory.
  *
  * MUST: refuse a key that others than its owner and the directory's group may read, that others
- * than its owner may write, and a file with anything in it but one key. No complaint shows a byte
- * of it. */
+ * than its owner may write, and a file with anything in it but a user's key, perhaps the one
+ * before, and their times. No complaint shows a byte of it. */
 #pragma once
 
-#include "core/key-line.h"
+#include "core/key-file.h"
 #include "core/keyed/access.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,9 @@ struct key_id {
 };
 
 struct keyring {
-	struct key_holder *holders; /* ordered by user */
-	struct key_id *ids;	    /* by the same position */
+	struct key_holder *holders; /* ordered by user; of two keys, the one before is the second */
+	struct key_id *ids;	    /* by the same position, as the next */
+	struct key_term *terms;
 	size_t n;
 	struct secret *bases; /* where they are kept */
 };
@@ -41,9 +43,19 @@ int keyring_new(struct keyring **ret);
 /* Wipes them. Returns NULL. */
 struct keyring *keyring_free(struct keyring *keyring);
 
-/* The user's position, or SIZE_MAX. */
+/* The position of the user's key, which the one before may follow; or SIZE_MAX. */
 size_t keyring_find(const struct keyring *keyring, const char *user);
 
-/* Reads what is in a key file, as key_line_parse() does. Another negative errno: it cannot be read.
+/* Whether this is the one before of its user. */
+bool keyring_is_before(const struct keyring *keyring, size_t i);
+
+/* How long before a key expires that is worth a warning, and what is to be said of its time now;
+ * NULL: nothing, as of any that is the one before. */
+enum { KEY_WARNING_S = 14 * 24 * 3600, KEY_WARNING_SIZE = 160 };
+const char *keyring_warning(const struct keyring *keyring, size_t i, uint64_t now_s,
+			    char text[static KEY_WARNING_SIZE]);
+
+/* Reads what is in a key file, as key_file_parse() does. Another negative errno: it cannot be read,
+ * and there is no fault.
  */
-int keyring_read_file(int fd, char ret_realm[static REALM_MAX + 1], struct secret *ret_base);
+int keyring_read_file(int fd, struct key_file *ret, const char **ret_fault);

@@ -12,6 +12,7 @@
 #include "format/format.h"
 #include "keys/keyring.h"
 #include "keys/one-time.h"
+#include "util/clock.h"
 
 enum { KEY_TEXT_MAX = 400 };
 
@@ -100,14 +101,21 @@ static int check_one_time(struct complaints *complaints, const struct config *co
 	return 0;
 }
 
-static void on_refused_key(void *userdata, const char *file, const char *text)
+static void complain_about_key(const struct named_file *directory, const char *file,
+			       const char *text)
 {
-	const struct named_file *directory = userdata;
-	char path[PATH_MAX], refused[KEY_TEXT_MAX];
+	char path[PATH_MAX];
 
 	snprintf(path, sizeof path, "%s%s%s", directory->path, file ? "/" : "", file ? file : "");
+	complain_about(directory->complaints, path, 0, true, text);
+}
+
+static void on_refused_key(void *userdata, const char *file, const char *text)
+{
+	char refused[KEY_TEXT_MAX];
+
 	snprintf(refused, sizeof refused, "refused: %s", text);
-	complain_about(directory->complaints, path, 0, true, refused);
+	complain_about_key(userdata, file, refused);
 }
 
 static void check_user_keys(struct complaints *complaints, const struct door *door,
@@ -118,6 +126,19 @@ static void check_user_keys(struct complaints *complaints, const struct door *do
 			complain_warning(complaints, 0,
 					 "door %s: %s has no key in %s: knocktail keygen",
 					 door->name, *user, keys);
+}
+
+static void check_key_terms(const struct named_file *directory, const struct keyring *keyring)
+{
+	uint64_t now_s = clock_us(CLOCK_REALTIME) / US_PER_S;
+	char text[KEY_WARNING_SIZE], file[USER_NAME_MAX + sizeof ".key"];
+
+	for (size_t i = 0; i < keyring->n; i++) {
+		if (!keyring_warning(keyring, i, now_s, text))
+			continue;
+		snprintf(file, sizeof file, "%s.key", keyring->holders[i].user);
+		complain_about_key(directory, file, text);
+	}
 }
 
 /* A wrong key of one user must not lock the others out: it is a warning. */
@@ -139,6 +160,7 @@ static int check_keys(struct complaints *complaints, const struct config *config
 		return r;
 	for (size_t i = 0; i < config->n_doors; i++)
 		check_user_keys(complaints, &config->doors[i], keyring, config->keys);
+	check_key_terms(&directory, keyring);
 	keyring_free(keyring);
 	return 0;
 }

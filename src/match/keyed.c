@@ -177,6 +177,14 @@ static const char *explain_verdict(const struct request *request, char text[stat
 	return "unknown";
 }
 
+/* Whether its key is good at this time. */
+static const char *explain_term(const struct key_term *term, uint64_t unix_s)
+{
+	if (key_term_holds(term, unix_s))
+		return NULL;
+	return unix_s < term->since_s ? "its key is not good yet" : "its key has expired";
+}
+
 static const struct seen_request *find_seen(const struct keyed_matcher *doors,
 					    const struct burn *burn)
 {
@@ -237,6 +245,8 @@ static void on_request(void *userdata, const struct request *request)
 	}
 	if (!answer.reason)
 		answer.reason = used;
+	if (!answer.reason && request->key != REQUEST_NOBODY)
+		answer.reason = explain_term(&doors->keyring->terms[request->key], feeding->unix_s);
 	feeding->fn(feeding->userdata, &answer);
 }
 
@@ -258,16 +268,45 @@ void keyed_matcher_forget(struct keyed_matcher *doors)
 	keyed_forget(doors->keyed);
 }
 
-bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_matcher *predecessor,
-			const char *user)
+static bool has_key(const struct keyring *keyring, const char *user, const struct key_id *id)
 {
-	size_t i = keyring_find(doors->keyring, user), old;
+	size_t i = keyring_find(keyring, user);
 
-	if (i == SIZE_MAX || !predecessor)
-		return i != SIZE_MAX;
-	old = keyring_find(predecessor->keyring, user);
-	return old == SIZE_MAX || memcmp(&predecessor->keyring->ids[old], &doors->keyring->ids[i],
-					 sizeof(struct key_id)) == 0;
+	for (; i < keyring->n && strcmp(keyring->holders[i].user, user) == 0; i++)
+		if (memcmp(&keyring->ids[i], id, sizeof *id) == 0)
+			return true;
+	return false;
+}
+
+bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_matcher *predecessor,
+			const char *user, uint64_t unix_s)
+{
+	const struct keyring *old = predecessor ? predecessor->keyring : NULL;
+	size_t i = old ? keyring_find(old, user) : SIZE_MAX;
+
+	if (keyring_find(doors->keyring, user) == SIZE_MAX)
+		return false;
+	for (; old && i < old->n && strcmp(old->holders[i].user, user) == 0; i++)
+		if (unix_s < old->terms[i].expires_s || old->terms[i].expires_s == 0)
+			if (!has_key(doors->keyring, user, &old->ids[i]))
+				return false;
+	return true;
+}
+
+void keyed_matcher_expiries(const struct keyed_matcher *doors, uint64_t from_s, uint64_t to_s,
+			    keyed_expiry_fn fn, void *userdata)
+{
+	const struct keyring *keyring = doors->keyring;
+	char text[KEY_WARNING_SIZE];
+
+	for (size_t i = 0; i < keyring->n; i++) {
+		uint64_t end_s = keyring->terms[i].expires_s;
+		bool ends = from_s < end_s && end_s <= to_s;
+		bool nears = from_s + KEY_WARNING_S < end_s && end_s <= to_s + KEY_WARNING_S;
+
+		if ((ends || nears) && keyring_warning(keyring, i, to_s, text))
+			fn(userdata, keyring->holders[i].user, text);
+	}
 }
 
 const struct keyed_counts *keyed_matcher_counts(const struct keyed_matcher *doors)

@@ -46,8 +46,15 @@ void keyed_matcher_tend(struct keyed_matcher *doors, uint64_t unix_s);
 /* Another boot. */
 void keyed_matcher_forget(struct keyed_matcher *doors);
 
-/* Whether the user has a key, and the same one as with a predecessor (NULL: any). */
+/* Whether the user has a key, and still all of those that a predecessor (NULL: none) had for them
+ * and that had not expired at this Unix time. */
 bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_matcher *predecessor,
-			const char *user);
+			const char *user, uint64_t unix_s);
+
+/* Calls `fn` for each user whose key has expired since one Unix time and until another, or has come
+ * near to that (keys/keyring.h), with what is to be said of it. */
+typedef void (*keyed_expiry_fn)(void *userdata, const char *user, const char *text);
+void keyed_matcher_expiries(const struct keyed_matcher *doors, uint64_t from_s, uint64_t to_s,
+			    keyed_expiry_fn fn, void *userdata);
 
 const struct keyed_counts *keyed_matcher_counts(const struct keyed_matcher *doors);

@@ -498,9 +498,16 @@ void matcher_tend(struct matcher *matcher, uint64_t realtime_us)
 }
 
 bool matcher_knows(const struct matcher *matcher, const struct matcher *predecessor,
-		   const char *user)
+		   const char *user, uint64_t realtime_us)
 {
-	return keyed_matcher_know(matcher->keyed, predecessor ? predecessor->keyed : NULL, user);
+	return keyed_matcher_know(matcher->keyed, predecessor ? predecessor->keyed : NULL, user,
+				  realtime_us / US_PER_S);
+}
+
+void matcher_expiries(const struct matcher *matcher, uint64_t from_us, uint64_t to_us,
+		      matcher_expiry_fn fn, void *userdata)
+{
+	keyed_matcher_expiries(matcher->keyed, from_us / US_PER_S, to_us / US_PER_S, fn, userdata);
 }
 
 const struct keyed_counts *matcher_keyed_counts(const struct matcher *matcher)

@@ -87,9 +87,15 @@ void matcher_set_stray(struct matcher *matcher, matcher_stray_fn fn, void *userd
 /* Prepares for the time that comes: to be called about every second. */
 void matcher_tend(struct matcher *matcher, uint64_t realtime_us);
 
-/* Whether the user has a key, and (unless there is no predecessor) the same one as there. */
+/* Whether the user has a key, and still all of those that a predecessor (NULL: none) had for them
+ * and that had not expired by now. */
 bool matcher_knows(const struct matcher *matcher, const struct matcher *predecessor,
-		   const char *user);
+		   const char *user, uint64_t realtime_us);
+
+/* As keyed_matcher_expiries(). */
+typedef void (*matcher_expiry_fn)(void *userdata, const char *user, const char *text);
+void matcher_expiries(const struct matcher *matcher, uint64_t from_us, uint64_t to_us,
+		      matcher_expiry_fn fn, void *userdata);
 
 /* What tokens and SPA knocks have cost. */
 const struct keyed_counts *matcher_keyed_counts(const struct matcher *matcher);

@@ -4,8 +4,9 @@
 #include <netinet/in.h>
 #include <sodium.h>
 #include <stdbool.h>
+#include <stdio.h>
 
-#include "core/key-line.h"
+#include "core/key-file.h"
 #include "core/secret.h"
 #include "core/spa.h"
 #include "core/token.h"
@@ -14,28 +15,55 @@
 #include "tap/send.h"
 #include "tap/settings.h"
 
-enum { KEY_FILE_MAX = KEY_LINE_MAX + 1, NOT_FOR_OTHERS = 0077 };
+enum { NOT_FOR_OTHERS = 0077 };
 
-const char *knock_read_key(const char *path, struct secret *secrets)
+/* What is wrong with a file that is not a key's. */
+static const char *explain_fault(int error, const char *fault, char text[static KNOCK_FAULT_SIZE])
 {
-	char text[KEY_FILE_MAX], realm[REALM_MAX + 1];
+	if (error == -EPROTONOSUPPORT)
+		return "it is a key of version 1, which no server takes any more: ask for a new one "
+		       "(knocktail keygen)";
+	snprintf(text, KNOCK_FAULT_SIZE, "it does not hold a key: %s", fault);
+	return text;
+}
+
+/* Whether it begins to be good is the server's to say, whose clock counts. */
+static const char *explain_term(const struct key_term *term, uint64_t now_s,
+				char text[static KNOCK_FAULT_SIZE])
+{
+	char date[KEY_DATE_SIZE];
+
+	if (term->expires_s == 0 || now_s < term->expires_s)
+		return NULL;
+	snprintf(text, KNOCK_FAULT_SIZE,
+		 "it expired on %s: ask for a new one (knocktail keygen --rotate)",
+		 key_date_format(term->expires_s, date));
+	return text;
+}
+
+const char *knock_read_key(const char *path, uint64_t now_s, struct secret *secrets,
+			   char fault_text[static KNOCK_FAULT_SIZE])
+{
+	char text[KEY_FILE_MAX];
+	const char *fault = NULL;
+	struct key_file file;
 	struct mac_key base;
 	size_t length;
 	int r = private_file_read(path, NOT_FOR_OTHERS, text, sizeof text, &length);
 
 	if (r < 0)
 		return private_file_problem(r);
-	r = key_line_parse(text, length, realm, &secrets[KNOCK_BASE]);
+	r = key_file_parse(text, length, &file, &fault);
 	sodium_memzero(text, sizeof text);
-	if (r == -EPROTONOSUPPORT)
-		return "it is a key of version 1, which no server takes any more: ask for a new one "
-		       "(knocktail keygen)";
 	if (r < 0)
-		return "it does not hold a key: \"knocktail2 REALM KEY\", on one line";
+		return explain_fault(r, fault, fault_text);
+	secrets[KNOCK_BASE] = file.bases[0];
 	mac_key_init(&base, &secrets[KNOCK_BASE]);
 	spa_key(&base, &secrets[KNOCK_SPA_KEY]);
 	mac_key_wipe(&base);
-	return NULL;
+	fault = explain_term(&file.terms[0], now_s, fault_text);
+	key_file_wipe(&file);
+	return fault;
 }
 
 /* The address that the knock is bound to, if it is. */

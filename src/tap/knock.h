@@ -26,8 +26,11 @@ struct knock_means {
 	} nonces[N_FAMILIES]; /* SPA: for requests that name this address */
 };
 
-/* Reads a key file into both secrets. NULL, or what is wrong with it. */
-const char *knock_read_key(const char *path, struct secret *secrets);
+/* Reads a key file into both secrets. NULL, or what is wrong with it, such as that its time is over
+ * at this Unix time. */
+enum { KNOCK_FAULT_SIZE = 200 };
+const char *knock_read_key(const char *path, uint64_t now_s, struct secret *secrets,
+			   char fault_text[static KNOCK_FAULT_SIZE]);
 
 /* What is sent again is the same knock, unless its time is nearly over: then it is a new one, of
  * this Unix time. */

@@ -128,6 +128,7 @@ static enum exit_status open_raw(const struct destinations *to, struct knock_mea
 static enum exit_status prepare_means(const struct settings *settings,
 				      const struct destinations *to, struct knock_means *means)
 {
+	char text[KNOCK_FAULT_SIZE];
 	const char *problem;
 
 	if (settings->knock == KNOCK_SEQUENCE)
@@ -136,7 +137,7 @@ static enum exit_status prepare_means(const struct settings *settings,
 		say("%s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
-	problem = knock_read_key(settings->key, means->secrets);
+	problem = knock_read_key(settings->key, (uint64_t)time(NULL), means->secrets, text);
 	if (problem) {
 		say("%s: %s", settings->key, problem);
 		return STATUS_USAGE;

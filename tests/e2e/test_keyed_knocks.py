@@ -44,6 +44,11 @@ class Keys:
         os.chown(self.path(user), 0, DAEMON_UID)
         return oracle.base_of(key, realm)
 
+    def append(self, user, line):
+        """Another line behind the key."""
+        with open(self.path(user), "a", encoding="ascii") as file:
+            file.write(f"{line}\n")
+
     def remove(self, user):
         os.unlink(self.path(user))
 
@@ -381,7 +386,7 @@ def test_wrong_key_files_are_refused_by_name(clients, start, keys, lab):
     os.chmod(keys.path("erin"), 0o600)
     daemon = start(token_door() + SENTINEL, keys.options)
     assert f"{keys.directory}/alice.key: warning: refused: everybody may read" in daemon.stderr()
-    assert f"{keys.directory}/carol.key: warning: refused: it is not \"knocktail2" in daemon.stderr()
+    assert f"{keys.directory}/carol.key: warning: refused: a line in it is neither" in daemon.stderr()
     assert (f"{keys.directory}/dave.key: warning: refused: it is for the realm elsewhere, and this is "
             f"{oracle.REALM}: make a new one with knocktail keygen") in daemon.stderr()
     assert f"{keys.directory}/erin.key: warning: refused: it is a key of version 1" in daemon.stderr()
@@ -394,6 +399,57 @@ def test_wrong_key_files_are_refused_by_name(clients, start, keys, lab):
     assert not of_alice.can_connect() and not of_dave.can_connect()
     checked = lab.knocktail("check", "-c", daemon.config)
     assert "alice.key: warning: refused" in checked.stderr and "warnings: 4" in checked.stdout
+
+
+def moment(later_s):
+    """A date in a key file."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + later_s))
+
+
+@KINDS
+def test_a_key_that_expires(kind, clients, start, keys, lab):
+    """It opens doors until then; the daemon says so once, and others do not care."""
+    keys.append("alice", f"expires {moment(5)}")
+    keys.append("bob", f"since {moment(3600)}")
+    carol = keys.make("carol")
+    daemon = start(DOOR[kind](timeout="60s") + SENTINEL, keys.options)
+    assert re.search(r"alice\.key: warning: it expires on \S+: knocktail keygen --rotate",
+                     daemon.stderr())
+    assert "bob.key: warning: it opens nothing before" in daemon.stderr()
+    of_alice, of_bob, of_carol, late = clients(), clients(), clients(), clients()
+    send(of_alice, kind, MAKE[kind](keys.key["alice"]))
+    of_alice.wait_open()
+    send(of_bob, kind, MAKE[kind](keys.key["bob"]))
+    assert reason(daemon, SOURCE=of_bob.v4) == "its key is not good yet"
+    said = re.compile(r"the key of alice: it expired on \S+, and opens nothing")
+    wait_until(lambda: said.search(daemon.stderr()), 8, "the end of the key is announced")
+    send(late, kind, MAKE[kind](keys.key["alice"], late=-STEP))
+    assert reason(daemon, SOURCE=late.v4) == "its key has expired"
+    assert not late.can_connect() and of_alice.can_connect()
+    send(of_carol, kind, MAKE[kind](carol))
+    of_carol.wait_open()
+    assert len(said.findall(daemon.stderr())) == 1
+    checked = lab.knocktail("check", "-c", daemon.config)
+    assert re.search(r"alice\.key: warning: it expired on \S+, and opens nothing", checked.stderr)
+
+
+@pytest.mark.parametrize("line, complaint", [
+    ("expires 2027-02-30", "a date in it is not YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ"),
+    ("expires tomorrow", "a date in it is not"),
+    ("until 2027-01-01", "a line in it is neither a key nor since DATE nor expires DATE"),
+    ("since 2027-01-02\nexpires 2027-01-01", "since is not before expires"),
+    (oracle.key_line(b"x" * 32).strip(), "has no expires"),
+    (oracle.key_line(b"x" * 32) + "expires 2099-01-01\n" + oracle.key_line(b"y" * 32).strip(),
+     "it has more than two keys"),
+])
+def test_times_that_are_wrong(line, complaint, clients, start, keys):
+    """That key is refused, and the others are good."""
+    keys.append("alice", line)
+    daemon = start(token_door(), keys.options)
+    assert re.search(rf"alice\.key: warning: refused: .*{complaint}", daemon.stderr())
+    client = clients()
+    send_token(client, token(keys.key["bob"]))
+    client.wait_open()
 
 
 def test_a_token_at_another_server_opens_nothing(clients, start, keys, nothing_opened):

@@ -1,5 +1,6 @@
 """knocktail keygen: a new key that is nobody else's business."""
 
+import calendar
 import grp
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
+import time
 
 import pytest
 
@@ -62,7 +64,8 @@ def test_json_names_the_file_and_holds_no_key(lab, keys):
     done = lab.knocktail("keygen", "--keys", keys, "-o", "json", "alice")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"user": "alice", "realm": machine_realm(lab),
-                                       "file": f"{keys}/alice.key"}
+                                       "file": f"{keys}/alice.key", "since": None,
+                                       "expires": None, "old_expires": None}
     again = lab.knocktail("keygen", "--keys", keys, "--output=json", "alice")
     assert (again.returncode, again.stdout) == (1, "")
 
@@ -75,7 +78,7 @@ def test_a_key_that_is_there_stays(lab, keys):
     done = lab.knocktail("keygen", "--keys", keys, "--qr", "alice")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (f"knocktail keygen: {keys}/alice.key: "
-                           "key already exists; not overwritten\n")
+                           "key already exists; not overwritten (see --rotate)\n")
     with open(path, "rb") as file:
         assert file.read() == before
     os.unlink(path)
@@ -139,6 +142,11 @@ def test_a_full_disk_leaves_nothing(lab):
     (("--qr", "-o", "json", "alice"), "cannot be combined"),
     (("-o", "xml", "alice"), "xml"),
     (("--realm", "Bar", "alice"), "a realm has"),
+    (("--expires", "2027-02-30", "alice"), "--expires needs a date"),
+    (("--expires", "2020-01-01", "alice"), "would have expired before it is good"),
+    (("--since", "7d", "alice"), "--since needs a date"),
+    (("--since", "2027-02-01", "--expires", "2027-01-01", "alice"), "before it is good"),
+    (("--rotate", "soon", "alice"), "--rotate needs the time span"),
     (("--realm", "", "alice"), "a realm has"),
     (("--realm", "x" * 65, "alice"), "a realm has"),
 ])
@@ -163,6 +171,77 @@ def test_a_new_key_opens_a_door(lab, client, start, keys, tmp_path):
         client.run(program("knocktap"), "--key", tmp_path / f"{user}.key", "--door", "ssh", *how,
                    "--wait", 22, client.peer(version))
         assert daemon.events(SOURCE=client.address(version), USER=user)
+
+
+def lines_of(lab, keys, user):
+    """What stands in a key file."""
+    with open(lab.server.path(f"{keys}/{user}.key"), encoding="ascii") as file:
+        return file.read().splitlines()
+
+
+def test_a_key_has_its_time(lab, keys):
+    done = lab.knocktail("keygen", "--keys", keys, "--since", "2026-01-01", "--expires",
+                         "2099-12-31T08:00:00Z", "alice")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines_of(lab, keys, "alice")[1:] == ["since 2026-01-01", "expires 2099-12-31T08:00:00Z"]
+    assert "It expires on 2099-12-31T08:00:00Z." in done.stdout
+    before = time.time()
+    assert lab.knocktail("keygen", "--keys", keys, "--expires", "90d", "bob").returncode == 0
+    word, moment = lines_of(lab, keys, "bob")[1].split()
+    assert word == "expires"
+    assert 0 <= moment_of(moment) - int(before) - 90 * 86400 <= 5
+
+
+def moment_of(text):
+    """The Unix time of such a moment."""
+    form = "%Y-%m-%dT%H:%M:%SZ" if "T" in text else "%Y-%m-%d"
+    return calendar.timegm(time.strptime(text, form))
+
+
+def test_a_key_is_replaced(lab, client, start, keys, tmp_path):
+    """Both are good, then the new one alone; a third key is not kept."""
+    door = ipset_door(sequence=None, seq_timeout=None, auth="token", users="alice", timeout="60s")
+    options = f"keys = {keys}"
+    config = lab.config(door, options)
+
+    def keygen(*words):
+        return lab.knocktail("keygen", "-c", config, *words, "alice")
+
+    def knock():
+        return client.run(program("knocktap"), "--key", tmp_path / "alice.key", "--door", "ssh",
+                          "--wait", 22, client.peer(), check=False)
+
+    missing = keygen("--rotate", "7d")
+    assert missing.returncode == 1 and "cannot replace this key: No such file" in missing.stderr
+    assert keygen().returncode == 0
+    path = lab.server.path(f"{keys}/alice.key")
+    first = lines_of(lab, keys, "alice")[0]
+    shutil.copy(path, tmp_path)
+    os.chmod(tmp_path / "alice.key", 0o600)
+    done = keygen("--rotate", "6s", "--expires", "30d")
+    assert (done.returncode, done.stderr) == (0, "")
+    end = time.time() + 6
+    assert (mode(path), os.stat(path).st_gid) == (0o640, DAEMON_UID)
+    lines = lines_of(lab, keys, "alice")
+    assert lines[0].startswith("knocktail2 ") and lines[0] != first and lines[2] == first
+    assert lines[1].startswith("expires ") and lines[3].startswith("expires ")
+    assert "The key before is good until" in done.stdout
+    daemon = start(door, options)
+    assert knock().returncode == 0
+    listed = json.loads(lab.knocktail("keys", "-c", daemon.config, "--state", daemon.state,
+                                      "-o", "json").stdout)
+    assert [(row["user"], row["key"], row["doors"], row["state"]) for row in listed] == [
+        ("alice", "current", ["ssh"], "good"), ("alice", "before", ["ssh"], "good")]
+    assert listed[0]["used"] is None and listed[1]["used"] is not None
+    text = lab.knocktail("keys", "-c", daemon.config, "--state", daemon.state).stdout
+    assert re.match(r"alice\tcurrent\tssh\t-\t\S+ \S+\tgood\n"
+                    r"alice\tbefore\tssh\t\S+ \S+\t\S+ \S+\tgood\n", text)
+    time.sleep(max(0, end - time.time()) + 1)
+    lab.knocktail("close", "ssh")
+    second = lines_of(lab, keys, "alice")[0]
+    assert keygen("--rotate", "7d").returncode == 0
+    lines = lines_of(lab, keys, "alice")
+    assert len(lines) == 3 and lines[1] == second and first not in lines
 
 
 def test_the_realm_is_the_servers(lab, keys):

@@ -339,6 +339,20 @@ def test_a_file_with_anything_but_a_key_is_refused(content, client, tap, key):
     assert LINE.split()[-1][:10] not in done.stderr
 
 
+def test_a_key_that_has_expired_is_refused(client, tap, key):
+    key.write_text(f"{LINE.strip()}\nsince 2020-01-01\nexpires 2020-02-01\n", encoding="ascii")
+    done = tap("--key", key, "--door", "ssh", client.peer(), check=False)
+    assert (done.returncode, done.stderr) == (
+        2, f"knocktap: {key}: it expired on 2020-02-01: ask for a new one (knocktail keygen --rotate)\n")
+
+
+def test_the_first_of_two_keys_is_the_one(lab, client, tap, key):
+    """The key before is the server's business."""
+    key.write_text(f"{LINE.strip()}\nexpires 2099-01-01\n"
+                   f"{oracle.key_line(b'x' * 32).strip()}\nexpires 2020-02-01\n", encoding="ascii")
+    tap("--key", key, "--door", "ssh", client.peer())
+
+
 def test_a_key_is_a_file(client, tap, tmp_path):
     os.mkfifo(tmp_path / "fifo", 0o600)
     for path, complaint in ((tmp_path, "Is a directory"), (tmp_path / "fifo", "not a regular file"),

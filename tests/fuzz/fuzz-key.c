@@ -1,11 +1,13 @@
-/* Any bytes as a key file: either they are refused, or they are one key in its only spelling. */
+/* Any bytes as a key file: either they are refused, or they are a key, perhaps the one before, and
+ * their times. */
 #include <errno.h>
 #include <sodium.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/key-line.h"
+#include "core/key-file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,38 +17,75 @@ static void require(bool holds)
 		abort();
 }
 
-static bool has_newline(const char *text, size_t size)
+/* The key in a line that begins with one. */
+static struct secret key_of(const char *line, size_t length)
 {
-	return size > 0 && text[size - 1] == '\n';
+	struct secret key;
+
+	require(length > SECRET_TEXT_SIZE && length <= KEY_LINE_MAX);
+	require(secret_parse(line + length - SECRET_TEXT_SIZE, SECRET_TEXT_SIZE, &key) == 0);
+	return key;
 }
 
-/* The key that is read is the one that is written there. */
-static void check_key(const char *text, size_t size, const char *realm, const struct secret *base)
+static void write_key(FILE *to, const struct key_file *file, size_t i, const struct secret *key)
 {
-	char line[KEY_LINE_MAX + 1];
-	struct secret key, again;
-	size_t length = size - has_newline(text, size);
+	char line[KEY_LINE_MAX + 1], date[KEY_DATE_SIZE];
+	const struct key_term *term = &file->terms[i];
+	struct secret base;
 
-	require(realm_is_name(realm) && length <= KEY_LINE_MAX && length > SECRET_TEXT_SIZE);
-	require(secret_parse(text + length - SECRET_TEXT_SIZE, SECRET_TEXT_SIZE, &key) == 0);
-	key_line_format(realm, &key, line);
-	require(strlen(line) == length && memcmp(line, text, length) == 0);
-	key_base(&key, realm, &again);
-	require(memcmp(&again, base, sizeof again) == 0);
+	key_base(key, file->realm, &base);
+	require(memcmp(&base, &file->bases[i], sizeof base) == 0);
+	require(term->expires_s == 0 || term->since_s < term->expires_s);
+	key_line_format(file->realm, key, line);
+	fprintf(to, "%s\n", line);
+	if (term->since_s > 0)
+		fprintf(to, "since %s\n", key_date_format(term->since_s, date));
+	if (term->expires_s > 0)
+		fprintf(to, "expires %s\n", key_date_format(term->expires_s, date));
+}
+
+/* The keys that were read are those that are written there, and all of it is read again. */
+static void check_file(const char *text, size_t size, const struct key_file *file)
+{
+	static const char word[] = "knocktail2 ";
+	char written[2 * KEY_FILE_MAX];
+	FILE *to = fmemopen(written, sizeof written, "w");
+	const char *end = text + size, *fault;
+	struct key_file again;
+	size_t n = 0;
+
+	require(to && realm_is_name(file->realm));
+	while (text < end) {
+		const char *newline = memchr(text, '\n', (size_t)(end - text));
+		size_t length = (size_t)((newline ? newline : end) - text);
+
+		if (length >= strlen(word) && memcmp(text, word, strlen(word)) == 0) {
+			struct secret key = key_of(text, length);
+
+			require(n < file->n);
+			write_key(to, file, n++, &key);
+		}
+		text += length + (newline != NULL);
+	}
+	require(n == file->n);
+	n = (size_t)ftell(to);
+	fclose(to);
+	require(n <= KEY_FILE_MAX && key_file_parse(written, n, &again, &fault) == 0);
+	require(memcmp(&again, file, sizeof again) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char *text = (const char *)data;
-	char realm[REALM_MAX + 1];
-	struct secret base;
-	int r = key_line_parse(text, size, realm, &base);
+	const char *text = (const char *)data, *fault = NULL;
+	struct key_file file;
+	int r = key_file_parse(text, size, &file, &fault);
 
 	if (r == 0)
-		check_key(text, size, realm, &base);
+		check_file(text, size, &file);
 	else if (r == -EPROTONOSUPPORT)
-		require(size == SECRET_TEXT_SIZE + (size_t)has_newline(text, size));
+		require(size >= SECRET_TEXT_SIZE);
 	else
 		require(r == -EINVAL);
+	require((r < 0) == (fault != NULL));
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/key-line.h"
+#include "core/key-file.h"
 #include "support.h"
 
 #include "cmocka-all.h"
@@ -82,11 +82,11 @@ static void test_keys_are_found_by_user(void **state)
 	char *directory = support_directory();
 	struct complaint complaint;
 	struct keyring *keyring;
-	char realm[REALM_MAX + 1];
-	struct secret base;
+	struct key_file file;
+	const char *fault;
 
 	(void)state;
-	assert_int_equal(key_line_parse(line, strlen(line), realm, &base), 0);
+	assert_int_equal(key_file_parse(line, strlen(line), &file, &fault), 0);
 	put(directory, "bob.key", line, 0600);
 	put(directory, "alice.key", other, 0640); /* the directory's group */
 	put(directory, ".carol.key.0123", line, 0666);
@@ -96,8 +96,8 @@ static void test_keys_are_found_by_user(void **state)
 	assert_int_equal(keyring->n, 2);
 	assert_string_equal(keyring->holders[0].user, "alice");
 	assert_string_equal(keyring->holders[1].user, "bob");
-	assert_memory_equal(keyring->holders[1].base, &base, sizeof base);
-	assert_memory_not_equal(keyring->holders[0].base, &base, sizeof base);
+	assert_memory_equal(keyring->holders[1].base, &file.bases[0], sizeof file.bases[0]);
+	assert_memory_not_equal(keyring->holders[0].base, &file.bases[0], sizeof file.bases[0]);
 	assert_int_equal(keyring_find(keyring, "bob"), 1);
 	assert_int_equal(keyring_find(keyring, "carol"), SIZE_MAX);
 	assert_memory_not_equal(&keyring->ids[0], &keyring->ids[1], sizeof keyring->ids[0]);
@@ -131,15 +131,15 @@ static void test_wrong_keys_are_refused_by_name(void **state)
 	expect_refusal("alice.key", other, 0604, "everybody may read");
 	expect_refusal("alice.key", other, 0602, "everybody may read or write");
 	expect_refusal("alice.key", other, 0620, "its group may write");
-	expect_refusal("alice.key", "", 0600, "in one line, with 32 bytes in base64");
+	expect_refusal("alice.key", "", 0600, "with 32 bytes in base64");
 	expect_refusal("alice.key", "knocktail2 lab AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==\n",
 		       0600, "32 bytes in base64");
 	expect_refusal("alice.key",
 		       "knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n\n", 0600,
-		       "nothing else");
+		       "a line in it is neither a key nor since DATE nor expires DATE");
 	expect_refusal("alice.key",
 		       "# knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n", 0600,
-		       "nothing else");
+		       "its first line is not");
 	expect_refusal("alice.key", "jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n", 0600,
 		       "make a new one with knocktail keygen");
 	expect_refusal("alice.key", "knocktail2 la jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n",
@@ -147,6 +147,55 @@ static void test_wrong_keys_are_refused_by_name(void **state)
 	expect_refusal("Alice.key", other, 0600, "not a user name");
 	expect_refusal("-a.key", other, 0600, "not a user name");
 	expect_refusal("carol.key", line, 0600, "another user has the same key");
+}
+
+static void check_warning(const struct keyring *keyring, size_t i, const char *now,
+			  const char *expected)
+{
+	char text[KEY_WARNING_SIZE];
+	const char *said;
+	uint64_t now_s;
+
+	assert_int_equal(key_date_parse(now, strlen(now), &now_s), 0);
+	said = keyring_warning(keyring, i, now_s, text);
+	assert_string_equal(said ? said : "", expected);
+}
+
+/* The one before stands behind its successor, and nobody needs to be warned of its end. */
+static void test_two_keys_and_their_times(void **state)
+{
+	char *directory = support_directory(), text[400];
+	struct complaint complaint;
+	struct keyring *keyring;
+
+	(void)state;
+	snprintf(text, sizeof text,
+		 "%s\nsince 2026-11-01\nexpires 2027-01-01\n%sexpires 2026-11-08T12:00:00Z\n",
+		 other, line);
+	put(directory, "bob.key", text, 0600);
+	put(directory, "alice.key", "knocktail2 lab AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
+	    0600);
+	keyring = load(directory, &complaint);
+	assert_int_equal(complaint.n, 0);
+	assert_int_equal(keyring->n, 3);
+	assert_int_equal(keyring_find(keyring, "bob"), 1);
+	assert_string_equal(keyring->holders[2].user, "bob");
+	assert_false(keyring_is_before(keyring, 0));
+	assert_false(keyring_is_before(keyring, 1));
+	assert_true(keyring_is_before(keyring, 2));
+	assert_true(keyring->terms[0].expires_s == 0);
+	assert_true(keyring->terms[1].expires_s == 1798761600);
+	assert_true(keyring->terms[2].expires_s == 1794139200);
+	check_warning(keyring, 0, "2027-01-01", "");
+	check_warning(keyring, 1, "2026-10-31", "it opens nothing before 2026-11-01");
+	check_warning(keyring, 1, "2026-12-17T23:59:59Z", "");
+	check_warning(keyring, 1, "2026-12-18",
+		      "it expires on 2027-01-01: knocktail keygen --rotate");
+	check_warning(keyring, 1, "2027-01-01",
+		      "it expired on 2027-01-01, and opens nothing: knocktail keygen --rotate");
+	check_warning(keyring, 2, "2027-01-01", "");
+	keyring_free(keyring);
+	support_remove(directory);
 }
 
 /* What is left out takes neither another's key nor its name along. */
@@ -180,15 +229,15 @@ static void test_a_key_that_cannot_be_read(void **state)
 {
 	char *directory = support_directory();
 	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char realm[REALM_MAX + 1];
-	struct secret base;
+	const char *fault = NULL;
+	struct key_file file;
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_int_equal(keyring_read_file(fd, realm, &base), -EISDIR);
+	assert_int_equal(keyring_read_file(fd, &file, &fault), -EISDIR);
 	close(fd);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(keyring_read_file(fd, realm, &base), -EINVAL);
+	assert_int_equal(keyring_read_file(fd, &file, &fault), -EINVAL);
 	close(fd);
 	support_remove(directory);
 }
@@ -275,7 +324,7 @@ static void test_more_keys_than_there_may_be(void **state)
 	static const struct {
 		size_t n_names[2], n_complaints;
 	} cases[] = {
-		{{1, 2}, 1}, /* somebody puts one there meanwhile */
+		{{1, 3}, 2}, /* somebody puts two there meanwhile, the first of them a twin */
 		{{KEYRING_MAX + 1, KEYRING_MAX + 1}, KEYRING_MAX}, /* most are twins of the first */
 	};
 	char *directory = support_directory();
@@ -302,6 +351,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys_are_found_by_user),
 		cmocka_unit_test(test_wrong_keys_are_refused_by_name),
+		cmocka_unit_test(test_two_keys_and_their_times),
 		cmocka_unit_test(test_twins_leave_the_others_alone),
 		cmocka_unit_test(test_a_key_that_cannot_be_read),
 		cmocka_unit_test(test_files_that_are_none),

@@ -10,7 +10,7 @@
 
 #include "config/config.h"
 #include "config/load.h"
-#include "core/key-line.h"
+#include "core/key-file.h"
 #include "core/record.h"
 #include "core/spa.h"
 #include "core/token.h"
@@ -393,20 +393,123 @@ static void test_whose_key(void **state)
 	static const char other[] = "knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=";
 
 	(void)state;
-	assert_true(matcher_knows(first, NULL, "alice"));
-	assert_false(matcher_knows(first, NULL, "bob"));
-	assert_true(matcher_knows(first, first, "alice"));
+	assert_true(matcher_knows(first, NULL, "alice", 0));
+	assert_false(matcher_knows(first, NULL, "bob", 0));
+	assert_true(matcher_knows(first, first, "alice", 0));
 	trial.matcher = NULL;
 	assert_int_equal(unlink(path), 0);
 	compile(&trial);
-	assert_false(matcher_knows(trial.matcher, first, "alice"));
+	assert_false(matcher_knows(trial.matcher, first, "alice", 0));
 	support_write(path, other, strlen(other));
 	assert_int_equal(chmod(path, 0600), 0);
 	compile(&trial);
-	assert_true(matcher_knows(trial.matcher, NULL, "alice"));
-	assert_false(matcher_knows(trial.matcher, first, "alice"));
+	assert_true(matcher_knows(trial.matcher, NULL, "alice", 0));
+	assert_false(matcher_knows(trial.matcher, first, "alice", 0));
 	free(path);
 	matcher_free(first);
+	end(&trial);
+}
+
+/* Puts alice's key there with these lines behind it, and reads it. */
+static void give(struct trial *trial, const char *lines)
+{
+	char line[KEY_LINE_MAX + 1], text[KEY_FILE_MAX + 1];
+	char *path = support_path(trial->directory, "alice.key");
+
+	key_line_format("lab", &secret, line);
+	snprintf(text, sizeof text, "%s\n%s", line, lines);
+	support_write(path, text, strlen(text));
+	free(path);
+	compile(trial);
+}
+
+/* It opens nothing, and is used up all the same. */
+static void test_a_key_out_of_its_time(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	give(&trial, "expires 2026-11-22T22:00:00Z\n");
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "its key has expired");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "its key has expired");
+	give(&trial, "since 2026-11-22T22:00:01Z\n");
+	trial.source = "203.0.113.10";
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed");
+	trial.client_s = 30;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "its key is not good yet");
+	give(&trial, "expires 2026-11-22T22:00:31Z\n");
+	trial.server_s = 30;
+	trial.client_s = 60;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	end(&trial);
+}
+
+/* The key before is good as long as it says; whoever had it alone is known by it. */
+static void test_a_key_and_the_one_before(void **state)
+{
+	static const char next[] = "knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=\n";
+	struct trial trial = begin();
+	char *path = support_path(trial.directory, "alice.key"), *old, *text;
+	struct matcher *first = trial.matcher, *second;
+
+	(void)state;
+	trial.matcher = NULL;
+	old = support_read(path, NULL);
+	assert_true(asprintf(&text, "%s%s\nexpires 2026-11-22T22:00:10Z\n", next, old) > 0);
+	support_write(path, text, strlen(text));
+	compile(&trial);
+	assert_true(matcher_knows(trial.matcher, first, "alice", NOW * 1000000));
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	assert_string_equal(trial.user, "alice");
+	trial.server_s = 10;
+	trial.client_s = 30;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "its key has expired");
+	second = trial.matcher;
+	trial.matcher = NULL;
+	support_write(path, next, strlen(next));
+	compile(&trial);
+	assert_false(matcher_knows(trial.matcher, second, "alice", NOW * 1000000));
+	assert_true(matcher_knows(trial.matcher, second, "alice", (NOW + 10) * 1000000));
+	matcher_free(first);
+	matcher_free(second);
+	free(path);
+	free(old);
+	free(text);
+	end(&trial);
+}
+
+static void on_expiry(void *userdata, const char *user, const char *text)
+{
+	char *said = userdata;
+
+	sprintf(said + strlen(said), "%s: %s\n", user, text);
+}
+
+/* Once, when it is near, and once when it has come. */
+static void test_an_end_that_comes(void **state)
+{
+	static const uint64_t DAY = UINT64_C(86400000000), END = UINT64_C(1798761600000000);
+	struct trial trial = begin();
+	char said[400] = "";
+
+	(void)state;
+	give(&trial, "expires 2027-01-01\n");
+	matcher_expiries(trial.matcher, END - 20 * DAY, END - 14 * DAY - 1000000, on_expiry, said);
+	matcher_expiries(trial.matcher, END - 14 * DAY, END - 1000000, on_expiry, said);
+	matcher_expiries(trial.matcher, END, END + DAY, on_expiry, said);
+	assert_string_equal(said, "");
+	matcher_expiries(trial.matcher, END - 14 * DAY - 1000000, END - 14 * DAY, on_expiry, said);
+	matcher_expiries(trial.matcher, END - 1000000, END, on_expiry, said);
+	assert_string_equal(said, "alice: it expires on 2027-01-01: knocktail keygen --rotate\n"
+				  "alice: it expired on 2027-01-01, and opens nothing: knocktail "
+				  "keygen --rotate\n");
 	end(&trial);
 }
 
@@ -419,6 +522,9 @@ int main(void)
 		cmocka_unit_test(test_the_other_way),
 		cmocka_unit_test(test_the_past),
 		cmocka_unit_test(test_whose_key),
+		cmocka_unit_test(test_a_key_out_of_its_time),
+		cmocka_unit_test(test_a_key_and_the_one_before),
+		cmocka_unit_test(test_an_end_that_comes),
 		cmocka_unit_test(test_a_clock_that_is_off),
 		cmocka_unit_test(test_too_early_is_used_up),
 		cmocka_unit_test(test_too_many_to_be_recorded),

@@ -13,7 +13,7 @@
 #include "cmocka-all.h"
 #include "config/config.h"
 #include "config/load.h"
-#include "core/key-line.h"
+#include "core/key-file.h"
 #include "keys/burnt.h"
 #include "keys/keyring.h"
 #include "keys/one-time.h"

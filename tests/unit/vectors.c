@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/key-line.h"
+#include "core/key-file.h"
 
 #include "cmocka-all.h"
 
@@ -42,15 +42,17 @@ void vector_hex(const struct vector *vector, const char *name, uint8_t *ret, siz
 struct secret vector_base(const struct vector *vector)
 {
 	const char *realm = vector_text(vector, "realm");
-	char line[KEY_LINE_MAX + 1], read[REALM_MAX + 1];
-	struct secret base, expected;
+	char line[KEY_LINE_MAX + 1];
+	const char *fault;
+	struct secret expected;
+	struct key_file file;
 
 	snprintf(line, sizeof line, "knocktail2 %s %s", realm, vector_text(vector, "key"));
-	assert_int_equal(key_line_parse(line, strlen(line), read, &base), 0);
-	assert_string_equal(read, realm);
+	assert_int_equal(key_file_parse(line, strlen(line), &file, &fault), 0);
+	assert_string_equal(file.realm, realm);
 	vector_hex(vector, "base", expected.bytes, sizeof expected.bytes);
-	assert_memory_equal(&base, &expected, sizeof base);
-	return base;
+	assert_memory_equal(&file.bases[0], &expected, sizeof expected);
+	return file.bases[0];
 }
 
 bool vector_source(const struct vector *vector, struct address *ret)

@@ -263,6 +263,19 @@ static void on_key_complaint(void *userdata, const char *file, const char *text)
 		   file ? "/" : "", file ? file : "", text);
 }
 
+static void doctor_check_terms(struct doctor *doctor, const struct keyring *keyring)
+{
+	uint64_t now_s = clock_us(CLOCK_REALTIME) / US_PER_S;
+	char text[KEY_WARNING_SIZE];
+
+	for (size_t i = 0; i < keyring->n; i++)
+		if (keyring_warning(keyring, i, now_s, text))
+			doctor_say(doctor,
+				   key_term_holds(&keyring->terms[i], now_s) ? FINDING_WARNING
+									     : FINDING_PROBLEM,
+				   NULL, "the key of %s: %s", keyring->holders[i].user, text);
+}
+
 static void doctor_check_users(struct doctor *doctor, const struct door *door,
 			       const struct keyring *keyring)
 {
@@ -329,6 +342,8 @@ void doctor_check_keys(struct doctor *doctor)
 		doctor_say(doctor, FINDING_PROBLEM, NULL, "they cannot be read: %s", strerror(-r));
 	for (size_t i = 0; r >= 0 && i < doctor->config->n_doors; i++)
 		doctor_check_users(doctor, &doctor->config->doors[i], keyring);
+	if (r >= 0)
+		doctor_check_terms(doctor, keyring);
 	keyring_free(keyring);
 	check_daemon_reads(doctor);
 	if (doctor->n_said == 0)

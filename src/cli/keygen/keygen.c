@@ -1,7 +1,8 @@
 /* knocktail keygen: a new key for a user.
  *
- * MUST: never overwrite a key. Nobody can read a new one but root and the group that the directory
- * is there for. The key is printed by --qr alone. */
+ * MUST: overwrite a key only to replace it, and keep it in the same file then. Nobody can read a
+ * new one but root and the group that the directory is there for. The key is printed by --qr alone.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -11,20 +12,23 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/common/config.h"
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
+#include "cli/keygen/key-text.h"
 #include "cli/keygen/qr.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/door.h"
-#include "core/key-line.h"
+#include "core/key-file.h"
 #include "core/secret.h"
 #include "keys/machine.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/file.h"
 
 enum { FILE_NAME_MAX = USER_NAME_MAX + sizeof ".key" };
@@ -80,8 +84,10 @@ static int file_fill(int fd, const struct stat *directory, const char *line)
 	return r;
 }
 
-/* Under another name first: a key is there as a whole or not at all. -EEXIST: there is one. */
-static int file_create(int directory, const struct stat *st, const char *name, const char *line)
+/* Under another name first: a key is there as a whole or not at all. -EEXIST: there is one, which
+ * is not to be replaced. */
+static int file_create(int directory, const struct stat *st, const char *name, const char *text,
+		       bool replaces)
 {
 	char temporary[FILE_NAME_MAX + 16];
 	CLEANUP(cleanup_close) int fd = -1;
@@ -92,8 +98,9 @@ static int file_create(int directory, const struct stat *st, const char *name, c
 		    0600);
 	if (fd < 0)
 		return -errno;
-	r = file_fill(fd, st, line);
-	if (r == 0 && linkat(directory, temporary, directory, name, 0) < 0)
+	r = file_fill(fd, st, text);
+	if (r == 0 && (replaces ? renameat(directory, temporary, directory, name)
+				: linkat(directory, temporary, directory, name, 0)) < 0)
 		r = -errno;
 	unlinkat(directory, temporary, 0);
 	if (r == 0 && fsync(directory) < 0)
@@ -125,7 +132,21 @@ struct new_key {
 	const char *user;
 	char realm[REALM_MAX + 1];
 	enum saying saying;
+	struct key_term term;
+	bool replaces;
+	uint64_t now_s, old_expires_s; /* when the one that it replaces ends */
 };
+
+static void print_times(const struct new_key *key)
+{
+	char date[KEY_DATE_SIZE];
+
+	if (key->term.expires_s > 0)
+		printf("\nIt expires on %s.\n", key_date_format(key->term.expires_s, date));
+	if (key->replaces)
+		printf("\nThe key before is good until %s.\n",
+		       key_date_format(key->old_expires_s, date));
+}
 
 static void keygen_print_json(const struct new_key *key, const char *path)
 {
@@ -134,15 +155,20 @@ static void keygen_print_json(const struct new_key *key, const char *path)
 	json_put_text(document, "user", key->user);
 	json_put_text(document, "realm", key->realm);
 	json_put_text(document, "file", path);
+	json_put_time(document, "since", key->term.since_s * US_PER_S);
+	json_put_time(document, "expires", key->term.expires_s * US_PER_S);
+	json_put_time(document, "old_expires", key->old_expires_s * US_PER_S);
 	json_print(document);
 }
 
 static enum status keygen_say(const struct new_key *key, const char *path, const char *line)
 {
-	if (key->saying == SAY_JSON)
+	if (key->saying == SAY_JSON) {
 		keygen_print_json(key, path);
-	else
+	} else {
 		print_advice(key->user, path);
+		print_times(key);
+	}
 	if (key->saying == SAY_ADVICE_AND_KEY && qr_print(line, strcspn(line, "\n")) < 0) {
 		fputs("knocktail keygen: no memory for a QR code\n", stderr);
 		return STATUS_FAILED;
@@ -153,36 +179,69 @@ static enum status keygen_say(const struct new_key *key, const char *path, const
 static enum status keygen_fail(const char *path, int error)
 {
 	fprintf(stderr, "knocktail keygen: %s: %s\n", path,
-		error == -EEXIST   ? "key already exists; not overwritten"
+		error == -EEXIST   ? "key already exists; not overwritten (see --rotate)"
 		: error == -EACCES ? "not permitted, or others may write into this directory"
 				   : strerror(-error));
 	return STATUS_FAILED;
 }
 
-static enum status keygen_create(const char *keys, const struct new_key *key)
+/* Writes the file, and shows the key if that was asked for. `old` is NULL, or the one to keep. */
+static enum status keygen_write(int directory, const struct stat *st, const char *name,
+				const char *path, const struct new_key *key,
+				const struct old_key *old)
 {
 	CLEANUP(cleanup_secrets_free) struct secret *secret = NULL;
-	CLEANUP(cleanup_close) int directory = -1;
-	char name[FILE_NAME_MAX], path[PATH_MAX], line[KEY_LINE_MAX + 2];
-	struct stat st;
+	char line[KEY_LINE_MAX + 1], text[KEY_FILE_MAX + 1];
 	enum status status;
+	int r;
+
+	if (secrets_new(1, &secret) < 0)
+		return keygen_fail(path, -ENOMEM);
+	randombytes_buf(secret->bytes, sizeof(secret->bytes));
+	key_line_format(key->realm, secret, line);
+	key_text_write(line, &key->term, old, key->now_s, text);
+	r = file_create(directory, st, name, text, old != NULL);
+	status = r < 0 ? keygen_fail(path, r) : keygen_say(key, path, line);
+	sodium_memzero(line, sizeof line);
+	sodium_memzero(text, sizeof text);
+	return status;
+}
+
+/* The one that is there goes on for a while. */
+static enum status keygen_replace(int directory, const struct stat *st, const char *name,
+				  const char *path, struct new_key *key)
+{
+	struct old_key old;
+	const char *fault = old_key_read(directory, name, &old);
+	enum status status;
+
+	if (fault) {
+		fprintf(stderr, "knocktail keygen: %s: cannot replace this key: %s\n", path, fault);
+		return STATUS_FAILED;
+	}
+	if (old.term.expires_s == 0 || old.term.expires_s > key->old_expires_s)
+		old.term.expires_s = key->old_expires_s;
+	key->old_expires_s = old.term.expires_s;
+	status = keygen_write(directory, st, name, path, key, &old);
+	sodium_memzero(&old, sizeof old);
+	return status;
+}
+
+static enum status keygen_create(const char *keys, struct new_key *key)
+{
+	CLEANUP(cleanup_close) int directory = -1;
+	char name[FILE_NAME_MAX], path[PATH_MAX];
+	struct stat st;
 	int r;
 
 	snprintf(name, sizeof name, "%s.key", key->user);
 	if ((size_t)snprintf(path, sizeof path, "%s/%s", keys, name) >= sizeof path)
 		return keygen_fail(keys, -ENAMETOOLONG);
-	if (secrets_new(1, &secret) < 0)
-		return keygen_fail(path, -ENOMEM);
 	r = directory_open(keys, &directory, &st);
 	if (r < 0)
 		return keygen_fail(keys, r);
-	randombytes_buf(secret->bytes, sizeof(secret->bytes));
-	key_line_format(key->realm, secret, line);
-	memcpy(line + strlen(line), "\n", 2);
-	r = file_create(directory, &st, name, line);
-	status = r < 0 ? keygen_fail(path, r) : keygen_say(key, path, line);
-	sodium_memzero(line, sizeof line);
-	return status;
+	return key->replaces ? keygen_replace(directory, &st, name, path, key)
+			     : keygen_write(directory, &st, name, path, key, NULL);
 }
 
 /* The one given, or (NULL) the machine's own. */
@@ -219,9 +278,30 @@ static enum status keygen_configured(const char *path, struct new_key *key)
 
 /* What was asked for on the command line. */
 struct keygen_line {
-	const char *path, *keys, *realm;
+	const char *path, *keys, *realm, *since, *expires, *rotate;
 	bool qr, json;
 };
+
+/* Reads the times. NULL, or what is wrong with them. */
+static const char *keygen_take_times(const struct keygen_line *line, struct new_key *key)
+{
+	key->now_s = (uint64_t)time(NULL);
+	key->replaces = line->rotate != NULL;
+	if (line->since && key_moment_parse(line->since, key->now_s, false, &key->term.since_s) < 0)
+		return "--since needs a date: 2027-01-01, or 2027-01-01T08:00:00Z";
+	if (line->expires &&
+	    key_moment_parse(line->expires, key->now_s, true, &key->term.expires_s) < 0)
+		return "--expires needs a date (2027-01-01, or 2027-01-01T08:00:00Z) or a time span "
+		       "(90d)";
+	if (line->rotate &&
+	    key_moment_parse(line->rotate, key->now_s, true, &key->old_expires_s) < 0)
+		return "--rotate needs the time span for which the old key is still good (7d), or a "
+		       "date";
+	if (key->term.expires_s > 0 &&
+	    (key->term.expires_s <= key->now_s || key->term.expires_s <= key->term.since_s))
+		return "the key would have expired before it is good";
+	return NULL;
+}
 
 /* What cannot be asked for at once or at all; NULL: all is well. */
 static const char *keygen_fault(const struct keygen_line *line)
@@ -240,7 +320,13 @@ static const char *keygen_fault(const struct keygen_line *line)
 static enum status keygen_make(const struct keygen_line *line, const char *user)
 {
 	struct new_key key = {.user = user};
+	const char *fault = keygen_take_times(line, &key);
 	enum status status;
+
+	if (fault) {
+		fprintf(stderr, "knocktail keygen: %s\n", fault);
+		return verb_misused(&verb_keygen);
+	}
 
 	if (line->qr || line->json)
 		key.saying = line->json ? SAY_JSON : SAY_ADVICE_AND_KEY;
@@ -265,9 +351,15 @@ static enum status keygen_run(int argc, char *argv[])
 	const char *fault, *user;
 	enum status status;
 	const struct verb_option options[] = {
-		{"config", 'c', .text = &line.path}, {"keys", .text = &line.keys},
-		{"realm", .text = &line.realm},	     {"output", 'o', .json = &line.json},
-		{"qr", .given = &line.qr},	     {0},
+		{"config", 'c', .text = &line.path},
+		{"keys", .text = &line.keys},
+		{"realm", .text = &line.realm},
+		{"since", .text = &line.since},
+		{"expires", .text = &line.expires},
+		{"rotate", .text = &line.rotate},
+		{"qr", .given = &line.qr},
+		{"output", 'o', .json = &line.json},
+		{0},
 	};
 
 	if (!options_read(&verb_keygen, argc, argv, options, &status))
@@ -288,19 +380,25 @@ static enum status keygen_run(int argc, char *argv[])
 const struct verb verb_keygen = {
 	.name = "keygen",
 	.summary = "make a key for a user",
-	.help = "Usage: knocktail keygen [-c FILE | --keys DIR [--realm REALM]] [--qr]\n"
+	.help = "Usage: knocktail keygen [-c FILE | --keys DIR [--realm REALM]] [--since DATE]\n"
+		"                        [--expires DATE|SPAN] [--rotate SPAN] [--qr]\n"
 		"                        [-o text|json] USER\n"
 		"\n"
 		"Writes a new key to USER.key in the directory of the keys, for tokens and SPA\n"
 		"knocks at this server (its realm), and says how to bring it to the client. A key\n"
-		"that is there stays as it is.\n"
+		"that is there stays as it is, or with --rotate is good for a while longer.\n"
 		"\n"
 		"  -c, --config FILE  the configuration that names the directory and the realm\n"
 		"                     (default: " KNOCKTAIL_CONF ")\n"
 		"      --keys DIR     the directory; the configuration is not read\n"
 		"      --realm REALM  the realm (default: this machine's own)\n"
+		"      --since DATE   it opens nothing before this: 2027-01-01, which begins at\n"
+		"                     midnight in UTC, or 2027-01-01T08:00:00Z\n"
+		"      --expires DATE|SPAN  nor from then on; a span, such as 90d, begins now\n"
+		"      --rotate SPAN  replace the user's key, and keep that one for this long, such\n"
+		"                     as 7d\n"
 		"      --qr           also show the key as a QR code\n"
-		"  -o, --output FORM  text (default) or json: the user, the realm and the file\n"
+		"  -o, --output FORM  text (default) or json: the user, the realm, the file, the times\n"
 		"  -h, --help         print this\n"
 		"\n"
 		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage or "

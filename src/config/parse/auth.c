@@ -6,7 +6,7 @@
 
 #include "config/key.h"
 #include "core/door.h"
-#include "core/key-line.h"
+#include "core/key-file.h"
 #include "core/strv.h"
 #include "core/visitor.h"
 #include "util/cleanup.h"

@@ -68,7 +68,10 @@ static void grant_users(struct access *access, size_t door, char *const *users,
 		const struct key_holder *key =
 			bsearch(*users, keys, access->n_keys, sizeof *keys, compare_holder);
 
-		if (key)
+		/* Those with the same user stand together. */
+		while (key && key > keys && strcmp(key[-1].user, *users) == 0)
+			key--;
+		for (; key && key < keys + access->n_keys && strcmp(key->user, *users) == 0; key++)
 			access_grant(access, door, (size_t)(key - keys));
 		for (size_t i = 0; strcmp(*users, "*") == 0 && i < access->n_keys; i++)
 			access_grant(access, door, i);

@@ -10,8 +10,8 @@
 struct mac_key;
 struct secret;
 
-/* One user's key, by its base (core/key-line.h). Neither the name nor the base is kept by those
- * that take it. */
+/* A user's key, by its base (core/key-file.h); a user may have several. Neither the name nor the
+ * base is kept by those that take it. */
 struct key_holder {
 	const char *user;
 	const struct secret *base;
