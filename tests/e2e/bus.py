@@ -91,11 +91,18 @@ class Bus:
         if number == signal.SIGCONT:
             self._process.send_signal(number)
 
+    @staticmethod
+    def _as(user):
+        uid, gid = USERS[user]
+        return "setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups"
+
     def run_as(self, user, *argv):
         """Runs a command as one of the users; never raises for its exit status."""
-        uid, gid = USERS[user]
-        return self._lab.server.run("setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups",
-                                    *argv, check=False, env={"LANG": "C.UTF-8"})
+        return self._lab.server.run(*self._as(user), *argv, check=False, env={"LANG": "C.UTF-8"})
+
+    def popen_as(self, user, *argv):
+        """Starts a command as one of the users."""
+        return self._lab.server.popen([*self._as(user), *argv], env={"LANG": "C.UTF-8"})
 
     def call(self, user, member, *arguments, interface="org.knocktail.Manager1"):
         """Calls a method with the arguments as gdbus(1) reads them."""

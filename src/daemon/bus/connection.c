@@ -19,8 +19,9 @@ static const char default_address[] = "unix:path=/run/dbus/system_bus_socket";
 #define DENIED_US UINT64_C(30000000)
 
 /* A bus that does not read gets nothing more: neither signals nor answers are worth memory without
- * a bound. It also stops reading while a peer keeps asking and does not take the answers. */
-enum { QUEUE_MAX = 4096, ANSWERS_MAX = 16 };
+ * a bound. It also stops reading while a peer keeps asking and does not take the answers. With so
+ * many messages in the queue signals, refusals and answers end. */
+enum { SIGNALS_MAX = 4096, REFUSALS_MAX = 256, ANSWERS_MAX = 16 };
 
 struct bus {
 	struct bus_object object; /* first: it is what the methods get */
@@ -99,7 +100,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 	if (!sd_bus_message_is_method_call(message, NULL, NULL) || bus_object_steers(message) ||
 	    sd_bus_get_n_queued_write(bus->connection, &n_queued) < 0 || n_queued < ANSWERS_MAX)
 		return 0;
-	if (n_queued < QUEUE_MAX)
+	if (n_queued < REFUSALS_MAX)
 		sd_bus_reply_method_errorf(message, SD_BUS_ERROR_LIMITS_EXCEEDED,
 					   "too many answers are waiting to be read");
 	return 1;
@@ -196,7 +197,7 @@ static bool bus_can_signal(const struct bus *bus)
 	uint64_t n_queued;
 
 	return bus->named && sd_bus_get_n_queued_write(bus->connection, &n_queued) >= 0 &&
-	       n_queued < QUEUE_MAX;
+	       n_queued < SIGNALS_MAX;
 }
 
 void bus_on_event(struct bus *bus, const struct event *event)
