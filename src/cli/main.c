@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/verb.h"
+#include "config/text.h"
 
 /* One a line, in the order of the help. */
 static const struct verb *const verbs[] = {
@@ -15,7 +16,9 @@ enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 
 static void print_help(FILE *file)
 {
-	fputs("Usage: knocktail VERB [OPTIONS]\n\n", file);
+	fputs("Usage: knocktail VERB [OPTIONS]\n"
+	      "       knocktail help VERB\n\n",
+	      file);
 	for (size_t i = 0; i < N_VERBS; i++)
 		fprintf(file, "  %-8s  %s\n", verbs[i]->name, verbs[i]->summary);
 	fputs("\n"
@@ -32,6 +35,49 @@ static const struct verb *find_verb(const char *name)
 		if (strcmp(verbs[i]->name, name) == 0)
 			return verbs[i];
 	return NULL;
+}
+
+/* Which one may have been meant; NULL: who knows. */
+static const struct verb *guess_verb(const char *name)
+{
+	const struct verb *best = NULL;
+	unsigned least = 3;
+
+	for (size_t i = 0; i < N_VERBS; i++) {
+		unsigned distance = text_distance(verbs[i]->name, name);
+
+		if (distance < least && distance < strlen(verbs[i]->name) - 1) {
+			least = distance;
+			best = verbs[i];
+		}
+	}
+	return best;
+}
+
+static enum status refuse_verb(const char *name)
+{
+	const struct verb *guess = guess_verb(name);
+
+	fprintf(stderr, "knocktail: there is no verb '%s'", name);
+	if (guess)
+		fprintf(stderr, ": did you mean '%s'?", guess->name);
+	fputs("\nTry 'knocktail --help'.\n", stderr);
+	return STATUS_USAGE;
+}
+
+static enum status help_with(const char *name)
+{
+	const struct verb *verb = find_verb(name);
+
+	if (!verb)
+		return refuse_verb(name);
+	fputs(verb->help, stdout);
+	return STATUS_OK;
+}
+
+static bool is_option(const char *argument, const char *letter, const char *name)
+{
+	return strcmp(argument, letter) == 0 || strcmp(argument, name) == 0;
 }
 
 /* A full disk or a closed pipe under the output is a failure, too. */
@@ -53,19 +99,19 @@ int main(int argc, char *argv[])
 		print_help(stderr);
 		return STATUS_USAGE;
 	}
-	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
+	if (strcmp(argv[1], "help") == 0 && argc == 3)
+		return finish_output(help_with(argv[2]));
+	if (is_option(argv[1], "-h", "--help") || strcmp(argv[1], "help") == 0) {
 		print_help(stdout);
 		return finish_output(STATUS_OK);
 	}
-	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
-		puts("knocktail " PACKAGE_VERSION);
+	if (is_option(argv[1], "-V", "--version")) {
+		puts("knocktail " PACKAGE_VERSION "\nbuilt with " BUILT_WITH);
 		return finish_output(STATUS_OK);
 	}
 	verb = find_verb(argv[1]);
-	if (!verb) {
-		fprintf(stderr, "knocktail: no verb '%s'\nTry 'knocktail --help'.\n", argv[1]);
-		return STATUS_USAGE;
-	}
+	if (!verb)
+		return refuse_verb(argv[1]);
 	snprintf(name, sizeof name, "knocktail %s", verb->name);
 	argv[1] = name;
 	return finish_output(verb->run(argc - 1, argv + 1));

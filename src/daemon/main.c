@@ -102,7 +102,7 @@ int main(int argc, char *argv[])
 			fputs(help, stdout);
 			return STATUS_STOPPED;
 		case 'V':
-			puts("knocktaild " PACKAGE_VERSION);
+			puts("knocktaild " PACKAGE_VERSION "\nbuilt with " BUILT_WITH);
 			return STATUS_STOPPED;
 		default:
 			fputs("Try 'knocktaild --help'.\n", stderr);

@@ -26,7 +26,7 @@ const char *timestamp_format(uint64_t realtime_us, char text[static TIMESTAMP_TE
 	struct tm tm;
 
 	if (realtime_us == 0 || !localtime_r(&seconds, &tm) ||
-	    strftime(text, TIMESTAMP_TEXT_MAX, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+	    strftime(text, TIMESTAMP_TEXT_MAX, "%Y-%m-%d %H:%M:%S %Z", &tm) == 0)
 		memcpy(text, "-", sizeof "-");
 	return text;
 }
@@ -55,13 +55,13 @@ static bool parse_as(const char *text, const char *format, struct tm *tm)
 	return end && !*end;
 }
 
-static int to_us(struct tm *tm, uint64_t *ret_us)
+static int to_us(struct tm *tm, time_t (*convert)(struct tm *tm), uint64_t *ret_us)
 {
 	int month_day = tm->tm_mday;
 	time_t t;
 
 	tm->tm_isdst = -1;
-	t = mktime(tm);
+	t = convert(tm);
 	/* The 31st of a month that has none would be taken for the next month's first. */
 	if (t < 0 || (month_day > 0 && month_day <= 31 && tm->tm_mday != month_day))
 		return -EINVAL;
@@ -81,6 +81,21 @@ static struct tm day_start(uint64_t now_us, int offset)
 	return tm;
 }
 
+/* Copies a date without the zone that stands behind it, if it is one that we write. Returns what
+ * converts it. */
+static time_t (*split_zone(const char *text, char bare[static TIMESTAMP_TEXT_MAX]))(struct tm *tm)
+{
+	char *zone;
+
+	snprintf(bare, TIMESTAMP_TEXT_MAX, "%s", text);
+	zone = strrchr(bare, ' ');
+	if (!zone || (strcmp(zone + 1, "UTC") != 0 && strcmp(zone + 1, tzname[0]) != 0 &&
+		      strcmp(zone + 1, tzname[1]) != 0))
+		return mktime;
+	*zone = '\0';
+	return strcmp(zone + 1, "UTC") == 0 ? timegm : mktime;
+}
+
 static int parse_date(const char *text, uint64_t now_us, uint64_t *ret_us)
 {
 	static const char *const formats[] = {
@@ -88,17 +103,19 @@ static int parse_date(const char *text, uint64_t now_us, uint64_t *ret_us)
 		"%Y-%m-%dT%H:%M",    "%Y-%m-%d",
 	};
 	static const char *const clock_formats[] = {"%H:%M:%S", "%H:%M"};
+	char bare[TIMESTAMP_TEXT_MAX];
+	time_t (*convert)(struct tm * tm) = split_zone(text, bare);
 	struct tm tm;
 
 	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
 		tm = (struct tm){0};
-		if (parse_as(text, formats[i], &tm))
-			return to_us(&tm, ret_us);
+		if (parse_as(bare, formats[i], &tm))
+			return to_us(&tm, convert, ret_us);
 	}
 	for (size_t i = 0; i < sizeof clock_formats / sizeof clock_formats[0]; i++) {
 		tm = day_start(now_us, 0);
 		if (parse_as(text, clock_formats[i], &tm))
-			return to_us(&tm, ret_us);
+			return to_us(&tm, mktime, ret_us);
 	}
 	return -EINVAL;
 }
@@ -132,7 +149,7 @@ int timestamp_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
 	if (strcmp(text, "today") == 0 || strcmp(text, "yesterday") == 0) {
 		struct tm tm = day_start(now_us, *text == 'y' ? -1 : 0);
 
-		return to_us(&tm, ret_us);
+		return to_us(&tm, mktime, ret_us);
 	}
 	if (*text == '@')
 		return parse_epoch(text + 1, ret_us);

@@ -61,7 +61,7 @@ def test_lines(daemon, client, lab):
         assert cells == [*steps[:2], ["probe", client.v4, "9000/udp"], *steps], cells
         opened, = lines("opened")
         assert opened.split("\t")[2:4] == [client.v4, "ssh"] and "until 20" in opened
-        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\t", opened)
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\t", opened)
 
 
 def test_json(daemon, client, lab):
@@ -183,14 +183,28 @@ def terminal(daemon, lab):
 def test_a_terminal(terminal, client, other, lab):
     terminal.wait(r"Open doors: 0")
     client.knock(7000, 8000)
-    terminal.wait(rf"{re.escape(client.v4)} +ssh +2/3")
-    terminal.wait(rf"\d\d:\d\d:\d\d  {re.escape(client.v4)} +8000/tcp +ssh 2/3")
+    terminal.wait(rf"ssh +2/3 +\S+ ago  {re.escape(client.v4)}")
+    terminal.wait(rf"\d\d:\d\d:\d\d +8000/tcp  ssh +2/3  {re.escape(client.v4)}")
     lab.knocktail("open", "ssh", other.v4, "--for", "10s")
-    terminal.wait(rf"ssh +{re.escape(other.v4)} +([89]|10)s +#+")
-    terminal.wait(rf"ssh +{re.escape(other.v4)} +[1-7]s +#+\.+", timeout=10)
+    terminal.wait(rf"ssh +([89]|10)s  {re.escape(other.v4)} +#+")
+    terminal.wait(rf"ssh +[1-7]s  {re.escape(other.v4)} +#+\.+", timeout=10)
     lab.knocktail("close", "ssh")
     terminal.wait(r"Open doors: 0")
     assert "\x1b[32m" in terminal.text, "colours"
+
+
+def test_a_narrow_terminal_cuts_the_address(terminal, client, lab):
+    """The time left and the steps are what one looks for."""
+    terminal.resize(24, 80)
+    long = "2001:db8:1234:5678:9abc:def0:1234:5678"
+    lab.knocktail("open", "ssh", long, "--for", "60s")
+    terminal.wait(rf"ssh +\d+s  {long}")
+    client.knock(7000, 8000, version=6)
+    terminal.wait(rf"8000/tcp  ssh +2/3  {re.escape(client.address(6))}")
+    terminal.resize(24, 30)
+    terminal.wait(r"ssh +\d+s  2001:db8")
+    terminal.wait(r"8000/tcp  ssh +2/3")
+    lab.knocktail("close", "ssh")
 
 
 def test_a_terminal_of_another_size(terminal, client):

@@ -28,6 +28,16 @@ static const struct {
 	{"2026-11-22 21:00", 0, THEN_S},
 	{"2026-11-22T21:00", 0, THEN_S},
 	{"2026-11-22", 0, THEN_S - 21 * 3600},
+	{"2026-11-22 21:00:30 CET", 0, THEN_S + 30},
+	{"2026-07-01 00:00 CEST", 0, 1782856800},
+	{"2026-11-22 20:00:30 UTC", 0, THEN_S + 30},
+	{"2026-11-22 UTC", 0, THEN_S - 20 * 3600},
+	{"2026-11-22 21:00:30 PST", -EINVAL, 0},
+	{"2026-11-22 21:00:30 ", -EINVAL, 0},
+	{"2026-11-22 21:00:30 CET ", -EINVAL, 0},
+	{"UTC", -EINVAL, 0},
+	{"21:00 UTC", -EINVAL, 0},
+	{"2026-11-22                              21:00:30", -EINVAL, 0},
 	{"2026-07-01 00:00", 0, 1782856800},
 	{"21:00", 0, THEN_S},
 	{"00:00:01", 0, THEN_S - 21 * 3600 + 1},
@@ -95,7 +105,9 @@ static void test_format(void **state)
 	char text[TIMESTAMP_TEXT_MAX];
 
 	(void)state;
-	assert_string_equal(timestamp_format((THEN_S + 30) * S, text), "2026-11-22 21:00:30");
+	assert_string_equal(timestamp_format((THEN_S + 30) * S, text), "2026-11-22 21:00:30 CET");
+	assert_string_equal(timestamp_format(UINT64_C(1782856800) * S, text),
+			    "2026-07-01 00:00:00 CEST");
 	assert_string_equal(timestamp_format_utc((THEN_S + 30) * S, text),
 			    "2026-11-22 20:00:30 UTC");
 	assert_string_equal(timestamp_format_iso((THEN_S + 30) * S + 42, text),

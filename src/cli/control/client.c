@@ -4,11 +4,13 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "bus-names.h"
 #include "cli/common/output.h"
+#include "util/cleanup.h"
 #include "util/clock.h"
 
 /* Longer than a bus that is well needs to say hello. */
@@ -146,21 +148,62 @@ enum status client_property(const struct verb *verb, sd_bus *bus, const char *na
 	return status;
 }
 
+/* By door, and then by deadline. */
+static int open_door_compare(const void *a, const void *b)
+{
+	const struct open_door *x = a, *y = b;
+	int order = strcmp(x->door, y->door);
+
+	if (order == 0)
+		order = (x->deadline_us > y->deadline_us) - (x->deadline_us < y->deadline_us);
+	return order != 0 ? order : strcmp(x->source, y->source);
+}
+
+/* All rows of the reply to List, whose texts stay the message's. 0 or a negative errno. */
+static int read_open_doors(sd_bus_message *reply, struct open_door **ret, size_t *ret_n)
+{
+	CLEANUP(cleanup_free) struct open_door *doors = NULL;
+	struct open_door door;
+	size_t n = 0;
+	int r = sd_bus_message_enter_container(reply, 'a', BUS_ROW);
+
+	while (r >= 0 &&
+	       (r = sd_bus_message_read(reply, BUS_ROW, &door.door, &door.source, &door.user,
+					&door.deadline_us, &door.state)) > 0) {
+		/* It doubles whenever it is full, which is at the powers of two. */
+		if ((n & (n - 1)) == 0) {
+			struct open_door *grown =
+				reallocarray(doors, n > 0 ? 2 * n : 1, sizeof *doors);
+
+			if (!grown)
+				return -ENOMEM;
+			doors = grown;
+		}
+		doors[n++] = door;
+	}
+	if (r < 0)
+		return r;
+	if (n > 0)
+		qsort(doors, n, sizeof *doors, open_door_compare);
+	*ret = TAKE_PTR(doors);
+	*ret_n = n;
+	return 0;
+}
+
 enum status client_each_open(const struct verb *verb, sd_bus *bus, client_door_fn fn,
 			     void *userdata)
 {
+	CLEANUP(cleanup_free) struct open_door *doors = NULL;
 	sd_bus_message *reply = NULL;
-	struct open_door door;
 	enum status status = client_call(verb, bus, &reply, "List", "");
+	size_t n = 0;
 	int r;
 
 	if (status != STATUS_OK)
 		return status;
-	r = sd_bus_message_enter_container(reply, 'a', BUS_ROW);
-	while (r >= 0 && status == STATUS_OK &&
-	       (r = sd_bus_message_read(reply, BUS_ROW, &door.door, &door.source, &door.user,
-					&door.deadline_us, &door.state)) > 0)
-		status = fn(userdata, &door);
+	r = read_open_doors(reply, &doors, &n);
+	for (size_t i = 0; i < n && status == STATUS_OK; i++)
+		status = fn(userdata, &doors[i]);
 	sd_bus_message_unref(reply);
 	return r < 0 ? client_garbled(verb, r) : status;
 }

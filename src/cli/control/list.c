@@ -1,5 +1,4 @@
 /* knocktail list: which doors are open, for whom, and until when. */
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "cli/verb.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/duration.h"
 #include "util/timestamp.h"
 
 DEFINE_CLEANUP(struct table *, table_free)
@@ -22,7 +22,8 @@ struct list {
 	uint64_t now_us;
 	struct table *table;
 	struct json_object *array; /* NULL: text is wanted */
-	bool found;		   /* there is such a door, open or not */
+	size_t n_rows;
+	bool found; /* there is such a door, open or not */
 };
 
 static uint64_t seconds_left(const struct list *list, const struct open_door *door)
@@ -47,16 +48,16 @@ static enum status add_object(struct list *list, const struct open_door *door)
 
 static enum status list_add_row(struct list *list, const struct open_door *door)
 {
-	char until[TIMESTAMP_TEXT_MAX], left[32];
+	char until[TIMESTAMP_TEXT_MAX], left[DURATION_TEXT_MAX];
 
-	snprintf(left, sizeof left, "%" PRIu64 "s", seconds_left(list, door));
+	list->n_rows++;
 	return table_add(list->table, strcmp(door->state, "open") == 0 ? COLOUR_NONE : COLOUR_BAD,
 			 (const char *[]){
 				 door->door,
 				 door->source,
 				 door->user,
 				 timestamp_format(door->deadline_us, until),
-				 left,
+				 duration_format(seconds_left(list, door) * US_PER_S, left),
 				 door->state,
 			 }) < 0
 		       ? STATUS_FAILED
@@ -116,6 +117,8 @@ static enum status list_open(sd_bus *bus, const char *door, bool json)
 		json_object_put(list.array);
 	else if (json)
 		json_print(list.array);
+	else if (list.n_rows == 0 && output_is_terminal(stdout))
+		puts("no door is open");
 	else
 		table_print(table);
 	return status;

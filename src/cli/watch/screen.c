@@ -102,13 +102,28 @@ static void fill_bar(char *bar, size_t length, uint64_t left_us, uint64_t whole_
 	bar[length] = '\0';
 }
 
-/* Half of the screen at most; what does not fit is counted. */
+/* The width of a column becomes that of its longest text. */
+static void widen(int *width, const char *text)
+{
+	int length = (int)strlen(text);
+
+	*width = length > *width ? length : *width;
+}
+
+/* A third of the screen at most; what does not fit is counted. What matters most stands first, as a
+ * narrow terminal cuts lines. */
 static void draw_doors(struct drawing *drawing, const struct watch_model *model, uint64_t now_us)
 {
 	size_t room = drawing->rows / 3, i;
+	int door_width = 0, source_width = 0, user_width = 0;
 
 	draw_line(drawing, COLOUR_BOLD, "Open doors: %zu",
 		  model->n_doors + model->n_doors_left_out);
+	for (i = 0; i < model->n_doors && i < room; i++) {
+		widen(&door_width, model->doors[i].door);
+		widen(&source_width, model->doors[i].source);
+		widen(&user_width, model->doors[i].user);
+	}
 	for (i = 0; i < model->n_doors && i < room; i++) {
 		const struct watch_door *door = &model->doors[i];
 		uint64_t left_us = door->deadline_us > now_us ? door->deadline_us - now_us : 0;
@@ -116,9 +131,10 @@ static void draw_doors(struct drawing *drawing, const struct watch_model *model,
 
 		fill_bar(bar, 20, left_us, door->deadline_us - door->opened_us);
 		draw_line(drawing, left_us < 5000000 ? COLOUR_NOTE : COLOUR_GOOD,
-			  "  %-16s %-40s %-12s %10s %s", door->door, door->source, door->user,
+			  "  %-*s %10s  %-*s  %-*s%s%s", door_width, door->door,
 			  duration_round((left_us + US_PER_S - 1) / US_PER_S * US_PER_S, left),
-			  bar);
+			  source_width, door->source, user_width, door->user,
+			  user_width > 0 ? "  " : "", bar);
 	}
 	if (i < model->n_doors + model->n_doors_left_out)
 		draw_line(drawing, COLOUR_DIM, "  and %zu more",
@@ -130,7 +146,11 @@ static void draw_doors(struct drawing *drawing, const struct watch_model *model,
 static void draw_knocks(struct drawing *drawing, const struct watch_model *model, uint64_t now_us)
 {
 	size_t room = drawing->rows / 4;
+	int width = 0;
 
+	for (size_t i = 0; i < WATCH_KNOCKS; i++)
+		if (model->knocks[i].at_us > 0)
+			widen(&width, model->knocks[i].door);
 	draw_line(drawing, COLOUR_BOLD, "Knocking");
 	for (size_t i = 0; i < WATCH_KNOCKS && room > 0; i++) {
 		const struct watch_knock *knock = &model->knocks[i];
@@ -141,8 +161,8 @@ static void draw_knocks(struct drawing *drawing, const struct watch_model *model
 			continue;
 		snprintf(steps, sizeof steps, "%u/%u", knock->n_steps, knock->n_needed);
 		draw_line(drawing, knock->n_steps == knock->n_needed ? COLOUR_GOOD : COLOUR_NOTE,
-			  "  %-40s %-16s %7s %12s ago", address_format(&knock->source, source),
-			  knock->door, steps, duration_round(ago_us, ago));
+			  "  %-*s %7s %10s ago  %s", width, knock->door, steps,
+			  duration_round(ago_us, ago), address_format(&knock->source, source));
 		room--;
 	}
 }
@@ -150,20 +170,24 @@ static void draw_knocks(struct drawing *drawing, const struct watch_model *model
 static void draw_probes(struct drawing *drawing, const struct watch_model *model)
 {
 	const struct watch_probe *probe;
+	int width = 0;
 
+	for (size_t i = 0; i < drawing->rows && (probe = watch_probe_at(model, i)); i++)
+		if (*probe->door)
+			widen(&width, probe->door);
 	draw_line(drawing, COLOUR_BOLD, "Probes: %" PRIu64, model->n_probes);
 	for (size_t i = 0; drawing->row < drawing->rows && (probe = watch_probe_at(model, i));
 	     i++) {
-		char source[ADDRESS_TEXT_MAX], when[TIMESTAMP_TEXT_MAX], steps[64] = "", port[16];
+		char source[ADDRESS_TEXT_MAX], when[TIMESTAMP_TEXT_MAX], steps[32] = "", port[16];
 
 		if (*probe->door)
-			snprintf(steps, sizeof steps, "%s %u/%u", probe->door, probe->n_steps,
-				 probe->n_needed);
+			snprintf(steps, sizeof steps, "%u/%u", probe->n_steps, probe->n_needed);
 		snprintf(port, sizeof port, "%u/%s", probe->port,
 			 probe->protocol == IPPROTO_UDP ? "udp" : "tcp");
-		draw_line(drawing, *probe->door ? COLOUR_NONE : COLOUR_DIM, "  %s  %-40s %-10s %s",
-			  timestamp_format(probe->realtime_us, when) + strlen("2026-11-22 "),
-			  address_format(&probe->source, source), port, steps);
+		draw_line(drawing, *probe->door ? COLOUR_NONE : COLOUR_DIM,
+			  "  %.8s %10s  %-*s %7s  %s",
+			  timestamp_format(probe->realtime_us, when) + strlen("2026-11-22 "), port,
+			  width, probe->door, steps, address_format(&probe->source, source));
 	}
 }
 
