@@ -21,7 +21,7 @@ LAB_PACKAGES=(
 TEST_PACKAGES=(
 	python3-pytest python3-pytest-xdist bsdutils knockd nmap hping3 socat systemd-journal-remote
 	systemd-container mmdebstrap strace openssh-server
-	openssh-client zbar-tools dbus-daemon libglib2.0-bin bash-completion zsh
+	openssh-client zbar-tools dbus-daemon libglib2.0-bin bash-completion zsh fish
 	python3-prometheus-client
 )
 

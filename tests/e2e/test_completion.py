@@ -5,14 +5,15 @@ import os
 import pytest
 
 from doors import ipset_door
-from lab import ROOT
+from lab import ROOT, program
 
 DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100, 8100", timeout="60s")
 
 # Completes a line as a person at the prompt would, and prints what is offered.
 BASH = """
 . /usr/share/bash-completion/bash_completion
-. /run/lab/completion.bash
+. /run/lab/completion/knocktail
+. /run/lab/completion/knocktap
 PATH=/run/lab:$PATH
 COMP_LINE=$1
 COMP_POINT=${#COMP_LINE}
@@ -22,7 +23,7 @@ read -r -a COMP_WORDS <<<"${COMP_LINE//:/ : }"
 [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=("")
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 compopt() { :; }
-_knocktail
+"_${COMP_LINE%% *}"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
@@ -32,7 +33,7 @@ zpty shell zsh -f -i
 quiet() { local line; zpty -w shell "$1"; while zpty -r shell line; do
     [[ $line == *done-with-it* && $line != *print* ]] && break; done }
 zpty -w shell 'PS1= PS2= RPS1='
-quiet 'path=(/run/lab $path); fpath=(/run/lab/zsh $fpath)
+quiet 'path=(/run/lab $path); fpath=(/run/lab/completion $fpath)
 autoload -U compinit; compinit -u -D
 compadd() {
     if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return $?; fi
@@ -51,6 +52,14 @@ done
 zpty -d shell
 """
 
+FISH = """
+set PATH /run/lab $PATH
+source /run/lab/completion/(string split -f 1 ' ' $argv[1]).fish
+complete -C $argv[1] | cut -f 1
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+
 
 @pytest.fixture(scope="module")
 def lab(bus_lab):
@@ -68,22 +77,24 @@ def opened(start, lab, client, other):
     return client.v4, other.v6
 
 
-@pytest.fixture(params=["bash", "zsh"])
+@pytest.fixture(params=SCRIPTS)
 def complete(request, lab, needs):
     """What a shell offers for a line."""
     needs(request.param)
-    with open(os.path.join(ROOT, "completion", "knocktail"), encoding="utf-8") as file:
-        lab.file("completion.bash", file.read())
-    os.makedirs(lab.server.path("/run/lab/zsh"), exist_ok=True)
-    with open(os.path.join(ROOT, "completion", "_knocktail"), encoding="utf-8") as file:
-        lab.file("zsh/_knocktail", file.read())
+    os.makedirs(lab.server.path("/run/lab/completion"), exist_ok=True)
+    for name in os.listdir(os.path.join(ROOT, "completion")):
+        with open(os.path.join(ROOT, "completion", name), encoding="utf-8") as file:
+            lab.file(f"completion/{name}", file.read())
+    lab.install(program("knocktap"), "knocktap")
     if request.param == "bash" and not os.path.exists("/usr/share/bash-completion"):
         pytest.skip("bash-completion is not installed")
-    script = lab.file(f"complete.{request.param}", BASH if request.param == "bash" else ZSH)
+    script = lab.file(f"complete.{request.param}", SCRIPTS[request.param])
 
     def ask(line):
-        done = lab.server.run(request.param, script, line, timeout=30, env={"TERM": "vt100"})
-        if request.param == "bash":
+        done = lab.server.run(request.param, script, line, timeout=30,
+                              env={"TERM": "vt100", "HOME": "/run/lab/home",
+                                   "XDG_CONFIG_HOME": "/run/lab/home/.config"})
+        if request.param != "zsh":
             return set(done.stdout.split())
         hits = {hit.split(">")[0] for hit in done.stdout.split("hit<")[1:]}
         return hits - {""}
@@ -115,3 +126,31 @@ def test_sources(complete, opened):
     assert complete("knocktail open ssh 198") == {v4}
     # bash wants only what comes after the last colon.
     assert complete(f"knocktail close web {v6[:10]}") in ({v6}, {v6[v6[:10].rindex(":") + 1:]})
+
+
+@pytest.fixture
+def profiles(lab):
+    """Two profiles of a person's."""
+    os.makedirs(lab.server.path("/run/lab/home/.config/knocktail"), exist_ok=True)
+    lab.file("home/.config/knocktail/hosts", "[gateway]\nhost = gw.example\n[ office ]\n", 0o600)
+    lab.file("other-hosts", "[garage]\n", 0o600)
+
+
+def test_profiles_of_the_client(complete, profiles):
+    assert {"gateway", "office"} <= complete("knocktap ")
+    assert "gateway" in complete("knocktap ga")
+    assert "office" not in complete("knocktap ga")
+
+
+def test_options_of_the_client(complete, profiles):
+    assert complete("knocktap --so") == {"--source"}
+    assert {"--key", "--spa", "--wait", "--ipv4", "--help"} <= complete("knocktap --")
+    assert complete("knocktap --source ") == {"auto", "none"}
+
+
+def test_profiles_of_another_file(complete, profiles):
+    assert "garage" in complete("knocktap -F /run/lab/other-hosts ga")
+
+
+def test_help_of_a_verb(complete):
+    assert complete("knocktail help re") == {"reload", "replay"}
