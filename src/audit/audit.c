@@ -42,6 +42,14 @@ static void deadline_format(uint64_t deadline_us, char *text, size_t size)
 		snprintf(text, size, " until %s", timestamp_format_utc(deadline_us, when));
 }
 
+/* " by uid 1000", or nothing. */
+static void hand_format(const struct hand *hand, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (hand->is_known)
+		snprintf(text, size, " by uid %" PRIu32, hand->uid);
+}
+
 /* One entry in journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a line for each
  * field, none of which holds a newline. */
 struct journal_entry {
@@ -86,7 +94,7 @@ static void entry_send(const struct journal_entry *entry)
 
 void audit_send(const struct event *event)
 {
-	char source[ADDRESS_TEXT_MAX], deadline[40], message[MESSAGE_MAX];
+	char source[ADDRESS_TEXT_MAX], deadline[40], by[30], message[MESSAGE_MAX];
 	struct journal_entry entry = {0};
 	const char *door = event->door ? event->door : "";
 	const char *user = event->user ? event->user : "";
@@ -94,9 +102,10 @@ void audit_send(const struct event *event)
 
 	address_format(&event->source, source);
 	deadline_format(event->deadline_us, deadline, sizeof deadline);
-	snprintf(message, sizeof message, "%s%s %s %s%s%s%s%s%s%s", *door ? "door " : "a door",
+	hand_format(&event->hand, by, sizeof by);
+	snprintf(message, sizeof message, "%s%s %s %s%s%s%s%s%s%s%s", *door ? "door " : "a door",
 		 door, events[event->kind].what, source, *user ? " (" : "", user, *user ? ")" : "",
-		 deadline, event->reason ? ": " : "", event->reason ? event->reason : "");
+		 by, deadline, event->reason ? ": " : "", event->reason ? event->reason : "");
 
 	entry_add(&entry, "MESSAGE=%s", message);
 	entry_add(&entry, "MESSAGE_ID=%s", events[event->kind].message_id);
@@ -111,6 +120,10 @@ void audit_send(const struct event *event)
 	entry_add(&entry, "KNOCKTAIL_SOURCE=%s", source);
 	if (event->deadline_us > 0)
 		entry_add(&entry, "KNOCKTAIL_DEADLINE=%" PRIu64, event->deadline_us);
+	if (event->hand.is_known)
+		entry_add(&entry, "KNOCKTAIL_UID=%" PRIu32, event->hand.uid);
+	if (event->kind == EVENT_REFUSED)
+		entry_add(&entry, "KNOCKTAIL_CAUSE=%s", refusal_name(event->refusal));
 	if (event->reason)
 		entry_add(&entry, "KNOCKTAIL_REASON=%s", event->reason);
 	entry_send(&entry);

@@ -32,6 +32,8 @@ struct event {
 	uint64_t left_us;     /* until the deadline, of a door that is open; otherwise 0 */
 	uint64_t deadline_us; /* the same on the wall clock; 0: there is none, or not known yet */
 	const char *reason;   /* or NULL */
+	enum refusal refusal; /* of EVENT_REFUSED */
+	struct hand hand;     /* who has opened or closed it, if that was by hand */
 };
 
 typedef void (*event_fn)(void *userdata, const struct event *event);

@@ -13,3 +13,17 @@ const char *knock_kind_name(enum knock_kind kind)
 
 	return names[kind];
 }
+
+const char *refusal_name(enum refusal refusal)
+{
+	static const char *const names[N_REFUSALS] = {
+		[REFUSAL_OTHER] = "other",	 [REFUSAL_REPLAYED] = "replayed",
+		[REFUSAL_CLOCK] = "clock",	 [REFUSAL_SOURCE] = "source",
+		[REFUSAL_KEY] = "key",		 [REFUSAL_EXPIRED] = "expired",
+		[REFUSAL_USER] = "user",	 [REFUSAL_RATE] = "rate",
+		[REFUSAL_FULL] = "full",	 [REFUSAL_DISK] = "disk",
+		[REFUSAL_FIREWALL] = "firewall",
+	};
+
+	return names[refusal];
+}

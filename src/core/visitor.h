@@ -3,6 +3,7 @@
 
 #include "core/address.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum knock_kind {
@@ -14,12 +15,38 @@ enum knock_kind {
 	N_KNOCK_KINDS
 };
 
+/* Who did it by hand, over the bus. */
+struct hand {
+	bool is_known;
+	uint32_t uid;
+};
+
 struct visitor {
 	struct address source;
 	const char *user; /* whose key it was; NULL or "": nobody's */
 	enum knock_kind knock;
 	uint32_t seconds; /* that the door was asked to stay open; 0: as long as it says itself */
+	struct hand hand; /* of KNOCK_HAND */
 };
+
+/* Why a door is not opened, as far as somebody who watches over it cares. */
+enum refusal {
+	REFUSAL_OTHER,
+	REFUSAL_REPLAYED, /* the knock was used before */
+	REFUSAL_CLOCK,	  /* it is too late, or too early */
+	REFUSAL_SOURCE,	  /* it is for another source, or this one may not */
+	REFUSAL_KEY,	  /* of nobody's key, or damaged */
+	REFUSAL_EXPIRED,  /* its key is out of its time */
+	REFUSAL_USER,	  /* its key is not for that door */
+	REFUSAL_RATE,	  /* too many of one source, or key */
+	REFUSAL_FULL,	  /* as many doors are open as may be */
+	REFUSAL_DISK,	  /* it cannot be recorded */
+	REFUSAL_FIREWALL, /* it could not be opened */
+	N_REFUSALS
+};
+
+/* In one word. */
+const char *refusal_name(enum refusal refusal);
 
 /* "sequence", "token", "spa" or "hand", as configuration, profiles and journal spell it; NULL:
  * unknown. */

@@ -46,37 +46,41 @@ static const struct door *admission_door(const struct admission *admission, size
 
 static void admission_refuse(struct admission *admission, const struct event *event)
 {
-	stats_count(admission->stats, EVENT_REFUSED);
+	stats_count(admission->stats, event);
 	refusals_report(&admission->refusals, event);
 }
 
 static void admission_refuse_by_name(struct admission *admission, const struct match *match,
-				     const char *door, const char *reason)
+				     const char *door, const char *reason, enum refusal refusal)
 {
 	admission_refuse(admission, &(struct event){
+					    .kind = EVENT_REFUSED,
 					    .door = door,
 					    .user = match->user,
 					    .knock = match->knock,
 					    .source = match->source,
 					    .reason = reason,
+					    .refusal = refusal,
 				    });
 }
 
 static void admission_refuse_match(struct admission *admission, const struct match *match,
-				   const char *reason)
+				   const char *reason, enum refusal refusal)
 {
 	admission_refuse_by_name(admission, match, admission_door(admission, match->door)->name,
-				 reason);
+				 reason, refusal);
 }
 
 /* A request that names no door. */
 static void on_stray(void *userdata, const struct matcher_stray *stray)
 {
 	admission_refuse(userdata, &(struct event){
+					   .kind = EVENT_REFUSED,
 					   .door = "",
 					   .user = stray->user,
 					   .source = stray->source,
 					   .reason = stray->reason,
+					   .refusal = stray->refusal,
 				   });
 }
 
@@ -107,14 +111,16 @@ static void admission_admit(struct admission *admission, const struct match *mat
 
 	admission_settle(admission);
 	if (age_us > running_config_data(admission->running)->max_age_us)
-		admission_refuse_match(admission, match, "the knock is older than max_age");
+		admission_refuse_match(admission, match, "the knock is older than max_age",
+				       REFUSAL_CLOCK);
 	else if (!door_allows(door, &match->source))
-		admission_refuse_match(admission, match, "the source is not in allow");
+		admission_refuse_match(admission, match, "the source is not in allow",
+				       REFUSAL_SOURCE);
 	else
-		grants_open(
-			grant_loop_grants(admission->grants), door,
-			&(struct visitor){match->source, match->user, match->knock, match->seconds},
-			clock_us(CLOCK_BOOTTIME));
+		grants_open(grant_loop_grants(admission->grants), door,
+			    &(struct visitor){
+				    match->source, match->user, match->knock, match->seconds, {0}},
+			    clock_us(CLOCK_BOOTTIME));
 	admission_warn_if_last(admission, match->door);
 }
 
@@ -124,6 +130,7 @@ static void on_burnt(void *userdata, const struct burner_result *result)
 	struct admission *admission = userdata;
 	const struct match *match = &result->match;
 	const char *problem = match->problem;
+	enum refusal refusal = problem ? match->refusal : REFUSAL_OTHER;
 
 	if (!problem && result->outdated)
 		problem = "the configuration was read again before it was recorded as used; knock "
@@ -131,7 +138,7 @@ static void on_burnt(void *userdata, const struct burner_result *result)
 	if (!problem && !admission->tail)
 		problem = "the daemon was stopped before it was recorded as used";
 	if (problem) {
-		admission_refuse_by_name(admission, match, result->door, problem);
+		admission_refuse_by_name(admission, match, result->door, problem, refusal);
 		if (!result->outdated && match->burn->kind == BURN_LINE)
 			admission_warn_if_last(admission, match->door);
 		return;
@@ -145,6 +152,7 @@ static void on_match(void *userdata, const struct match *match)
 {
 	struct admission *admission = userdata;
 	const char *problem = match->problem;
+	enum refusal refusal = match->refusal;
 	uint64_t age_us = tail_age_us(admission->tail, admission->record);
 
 	if (admission->record->past)
@@ -152,11 +160,11 @@ static void on_match(void *userdata, const struct match *match)
 	admission->stats->matches++;
 	if (match->burn &&
 	    burner_add(admission->burner, match, admission_door(admission, match->door)->name,
-		       age_us, &problem))
+		       age_us, &problem, &refusal))
 		return;
 	/* Whoever sends an overheard knock again and again must not cause a write each time. */
 	if (problem)
-		admission_refuse_match(admission, match, problem);
+		admission_refuse_match(admission, match, problem, refusal);
 	else
 		admission_admit(admission, match, age_us);
 }

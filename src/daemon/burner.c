@@ -129,10 +129,14 @@ static void on_job_done(struct worker_job *job)
 	};
 
 	burner_forget(burner, burning);
-	if (!result.match.problem)
+	if (!result.match.problem) {
 		result.match.problem = burn_explain(&burning->burn, burning->error, text);
-	if (!result.match.problem && burning->is_closed)
+		result.match.refusal = burn_refusal(&burning->burn, burning->error);
+	}
+	if (!result.match.problem && burning->is_closed) {
 		result.match.problem = "the door was closed before it was recorded as used";
+		result.match.refusal = REFUSAL_OTHER;
+	}
 	burner->fn(burner->userdata, &result);
 	if (burning->burn.kind == BURN_LINE)
 		one_time_free(burning->burn.file);
@@ -148,15 +152,19 @@ static bool is_of_same(const struct burn *a, const struct burn *b)
 }
 
 /* Why it may not wait with the others; NULL: it may. */
-static const char *burner_refuse(const struct burner *burner, const struct burn *burn)
+static const char *burner_refuse(const struct burner *burner, const struct burn *burn,
+				 enum refusal *ret)
 {
 	size_t n_of_one = 0;
+
+	*ret = REFUSAL_REPLAYED;
 
 	for (const struct burning *other = burner->waiting; other; other = other->next) {
 		if (burn_equal(&other->burn, burn))
 			return "replayed: it was used before";
 		n_of_one += is_of_same(&other->burn, burn);
 	}
+	*ret = REFUSAL_DISK;
 	if (n_of_one >= OF_ONE_MAX || burner->n_waiting >= WAITING_MAX)
 		return "the disk is too slow: too many knocks wait to be recorded as used";
 	return NULL;
@@ -192,13 +200,15 @@ static struct burning *burning_new(struct burner *burner, const struct match *ma
 }
 
 bool burner_add(struct burner *burner, const struct match *match, const char *door, uint64_t age_us,
-		const char **ret_problem)
+		const char **ret_problem, enum refusal *ret_refusal)
 {
-	const char *problem = burner_refuse(burner, match->burn);
+	enum refusal refusal;
+	const char *problem = burner_refuse(burner, match->burn, &refusal);
 	struct burning *burning = problem ? NULL : burning_new(burner, match, door, age_us);
 
 	if (!burning) {
 		*ret_problem = problem ? problem : strerror(ENOMEM);
+		*ret_refusal = refusal;
 		return false;
 	}
 	burning->next = burner->waiting;

@@ -30,9 +30,9 @@ int burner_new(sd_event *event, const char *directory, burner_fn fn, void *userd
 struct burner *burner_free(struct burner *burner);
 
 /* Has the match's burn run; `fn` is called from the event loop then. The names are copied. False:
- * nothing is run, and *ret_problem says why. */
+ * nothing is run, and *ret_problem and *ret_refusal say why. */
 bool burner_add(struct burner *burner, const struct match *match, const char *door, uint64_t age_us,
-		const char **ret_problem);
+		const char **ret_problem, enum refusal *ret_refusal);
 
 /* What waits belongs to an old configuration from now on. */
 void burner_outdate(struct burner *burner);

@@ -73,7 +73,7 @@ static void on_event(void *userdata, const struct event *event)
 	struct manager *manager = userdata;
 	char *const *command = running_config_data(manager->running)->notify_command;
 
-	stats_count(&manager->stats, event->kind);
+	stats_count(&manager->stats, event);
 	if (command && event->kind == EVENT_OPENED)
 		notify_command_run(manager->notify, command, event);
 	if (manager->bus)

@@ -1,6 +1,7 @@
 #include "daemon/stats.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #define ROW(field)                                                                                 \
 	{                                                                                          \
@@ -19,9 +20,9 @@ static const struct {
 	ROW(full_tables), ROW(doors),	      ROW(reloads),	   ROW(failed_reloads),
 };
 
-void stats_count(struct stats *stats, enum event_kind kind)
+void stats_count(struct stats *stats, const struct event *event)
 {
-	switch (kind) {
+	switch (event->kind) {
 	case EVENT_OPENED:
 		stats->opened++;
 		break;
@@ -42,6 +43,7 @@ void stats_count(struct stats *stats, enum event_kind kind)
 		break;
 	case EVENT_REFUSED:
 		stats->refused++;
+		stats->refusals[event->refusal]++;
 		break;
 	case EVENT_CLOSE_FAILED:
 		stats->close_failed++;
@@ -49,6 +51,18 @@ void stats_count(struct stats *stats, enum event_kind kind)
 	default:
 		break;
 	}
+}
+
+static int each_refusal(const struct stats *stats, stats_fn fn, void *userdata)
+{
+	char name[40];
+	int r = 0;
+
+	for (enum refusal i = 0; r >= 0 && i < N_REFUSALS; i++) {
+		snprintf(name, sizeof name, "refused_%s", refusal_name(i));
+		r = fn(userdata, name, stats->refusals[i]);
+	}
+	return r < 0 ? r : 0;
 }
 
 int stats_each(const struct stats *stats, stats_fn fn, void *userdata)
@@ -60,5 +74,5 @@ int stats_each(const struct stats *stats, stats_fn fn, void *userdata)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return each_refusal(stats, fn, userdata);
 }

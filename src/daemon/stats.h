@@ -15,12 +15,13 @@ struct stats {
 	uint64_t sources, max_sources; /* trackers in use, and how many there may be */
 	uint64_t matches;
 	uint64_t opened, renewed, adopted, restored, missing, closed, refused, close_failed;
+	uint64_t refusals[N_REFUSALS];
 	uint64_t grants, doors; /* open now; configured */
 	uint64_t reloads, failed_reloads;
 };
 
 /* Counts what has happened to a grant. */
-void stats_count(struct stats *stats, enum event_kind kind);
+void stats_count(struct stats *stats, const struct event *event);
 
 /* Calls `fn` for each of them. A name ends in _us if it is a time. Stops at the first negative
  * return value, and returns it; otherwise 0. */

@@ -49,6 +49,8 @@
 
 enum { BACKOFF_MAX_S = 60 };
 
+static const char unsaved[] = "cannot write its state file";
+
 static void grant_report(const struct grant *grant, enum event_kind kind, const char *reason,
 			 uint64_t now_us)
 {
@@ -65,6 +67,8 @@ static void grant_report(const struct grant *grant, enum event_kind kind, const 
 						    ? grant->deadline_us - now_us
 						    : 0,
 				 .reason = reason,
+				 .refusal = reason == unsaved ? REFUSAL_DISK : REFUSAL_FIREWALL,
+				 .hand = kind == EVENT_CLOSED ? grant->closed_by : grant->hand,
 			 });
 }
 
@@ -327,7 +331,7 @@ void grant_start(struct grant *grant, uint64_t now_us)
 {
 	grant->state = GRANT_OPENING;
 	if (grant_save(grant) < 0)
-		grant_give_up(grant, "cannot write its state file", now_us);
+		grant_give_up(grant, unsaved, now_us);
 	else
 		grant_begin_opening(grant, now_us);
 }
@@ -378,6 +382,7 @@ static void on_closed(struct grant *grant, uint64_t now_us)
 	if (!grant->unannounced)
 		grant_report(grant, EVENT_CLOSED, NULL, now_us);
 	grant->unannounced = false;
+	grant->closed_by = (struct hand){0};
 	if (grant->wanted)
 		grant_reopen(grant, now_us);
 	else
@@ -494,7 +499,7 @@ static void grant_move_deadline(struct grant *grant, uint64_t deadline_us, uint6
 
 	grant->deadline_us = deadline_us;
 	if (grant_save(grant) < 0 && deadline_us >= old_deadline_us) {
-		grant_report(grant, EVENT_REFUSED, "cannot write its state file", now_us);
+		grant_report(grant, EVENT_REFUSED, unsaved, now_us);
 		grant_revert(grant, old_deadline_us, now_us);
 	} else if (grant->kernel_keeps && is_idle) {
 		grant_renew(grant, GRANT_WHY_RENEWED, now_us);

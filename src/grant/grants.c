@@ -77,7 +77,7 @@ struct firewall *grants_firewall(struct grants *grants)
 }
 
 static void grants_refuse(struct grants *grants, const struct door *door,
-			  const struct visitor *visitor, const char *reason)
+			  const struct visitor *visitor, const char *reason, enum refusal refusal)
 {
 	grants->on_event(grants->userdata, &(struct event){
 						   .kind = EVENT_REFUSED,
@@ -86,6 +86,8 @@ static void grants_refuse(struct grants *grants, const struct door *door,
 						   .user = visitor->user ? visitor->user : "",
 						   .knock = visitor->knock,
 						   .reason = reason,
+						   .refusal = refusal,
+						   .hand = visitor->hand,
 					   });
 }
 
@@ -98,11 +100,12 @@ static void grants_open_new(struct grants *grants, const struct door *door,
 	int r;
 
 	if (grants->n_grants >= grants->max_open) {
-		grants_refuse(grants, door, visitor, "max_open doors are open");
+		grants_refuse(grants, door, visitor, "max_open doors are open", REFUSAL_FULL);
 		return;
 	}
 	if (door_count_size(&grants->door_counts, door->name) >= door->max_open) {
-		grants_refuse(grants, door, visitor, "the door is open for max_open sources");
+		grants_refuse(grants, door, visitor, "the door is open for max_open sources",
+			      REFUSAL_FULL);
 		return;
 	}
 	r = door_passage_new(door, visitor, &passage);
@@ -112,10 +115,11 @@ static void grants_open_new(struct grants *grants, const struct door *door,
 		grants_refuse(grants, door, visitor,
 			      address_family(&visitor->source) == FAMILY_IPV6
 				      ? "the door has no set_6 or start_command_6"
-				      : "the door has no set or start_command");
+				      : "the door has no set or start_command",
+			      REFUSAL_FIREWALL);
 	} else if (r < 0) {
 		passage_free(passage);
-		grants_refuse(grants, door, visitor, strerror(-r));
+		grants_refuse(grants, door, visitor, strerror(-r), REFUSAL_OTHER);
 	} else {
 		grant_start(grant, now_us);
 	}
@@ -149,9 +153,11 @@ void grants_open(struct grants *grants, const struct door *door, const struct vi
 	struct grant *grant = grants_find(grants, door->name, &visitor->source);
 
 	if (!address_is_host(&visitor->source))
-		grants_refuse(grants, door, visitor, "no other host has this address");
+		grants_refuse(grants, door, visitor, "no other host has this address",
+			      REFUSAL_SOURCE);
 	else if (grants_is_full_for(grants, grant, visitor->user, now_us))
-		grants_refuse(grants, door, visitor, "the user has max_open_user doors open");
+		grants_refuse(grants, door, visitor, "the user has max_open_user doors open",
+			      REFUSAL_FULL);
 	else if (grant)
 		grant_knock(grant, door, visitor, now_us);
 	else
@@ -159,7 +165,7 @@ void grants_open(struct grants *grants, const struct door *door, const struct vi
 }
 
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
-		    uint64_t now_us)
+		    const struct hand *hand, uint64_t now_us)
 {
 	size_t n = 0;
 
@@ -167,6 +173,7 @@ size_t grants_close(struct grants *grants, const char *door, const struct addres
 		if (strcmp(grant->door, door) == 0 &&
 		    (!source || address_equal(&grant->source, source))) {
 			n += grant_is_open(grant);
+			grant->closed_by = *hand;
 			grant_end(grant, now_us);
 		}
 	}
@@ -190,6 +197,7 @@ void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn
 				     .door = grant->door,
 				     .source = grant->source,
 				     .user = grant->user,
+				     .hand = grant->hand,
 				     .left_us = grant->deadline_us - now_us,
 				     .missing = grant->missing,
 			     });

@@ -47,10 +47,10 @@ struct firewall *grants_firewall(struct grants *grants);
 void grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us);
 
-/* Closes the door for the source, or for all of them (`source` is NULL). Returns for how many it
- * was open. */
+/* Closes the door for the source, or for all of them (`source` is NULL), as somebody has asked for
+ * by hand. Returns for how many it was open. */
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
-		    uint64_t now_us);
+		    const struct hand *hand, uint64_t now_us);
 
 /* Closes them all; what is still due stays saved, for a successor to open it again. */
 void grants_suspend(struct grants *grants, uint64_t now_us);
@@ -60,6 +60,7 @@ struct grant_view {
 	const char *door;
 	struct address source;
 	const char *user; /* whose knock came last; "": nobody's key */
+	struct hand hand; /* who opened it last, if that was by hand */
 	uint64_t left_us; /* until the deadline */
 	bool missing;	  /* the firewall has lost it and it cannot be restored */
 };

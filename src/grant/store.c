@@ -161,10 +161,10 @@ enum {
 };
 
 static const char *const key_names[N_KEYS] = {
-	[KEY_DOOR] = "door",   [KEY_SOURCE] = "source",
-	[KEY_BOOT] = "boot",   [KEY_DEADLINE] = "deadline_us",
-	[KEY_STATE] = "state", [KEY_OPENED] = "opened",
-	[KEY_USER] = "user",   [KEY_SECONDS] = "seconds",
+	[KEY_DOOR] = "door",	   [KEY_SOURCE] = "source",
+	[KEY_BOOT] = "boot",	   [KEY_DEADLINE] = "deadline_us",
+	[KEY_STATE] = "state",	   [KEY_OPENED] = "opened",
+	[KEY_USER] = "user",	   [KEY_SECONDS] = "seconds",
 	[KEY_HOLDERS] = "holders",
 };
 

@@ -108,6 +108,7 @@ struct visitor grant_visitor(const struct grant *grant)
 		.user = grant->user,
 		.knock = grant->knock,
 		.seconds = grant->seconds,
+		.hand = grant->hand,
 	};
 }
 
@@ -118,6 +119,7 @@ void grant_set_visitor(struct grant *grant, const struct visitor *visitor)
 	memmove(grant->user, user, strlen(user) + 1);
 	grant->knock = visitor->knock;
 	grant->seconds = visitor->seconds;
+	grant->hand = visitor->hand;
 }
 
 void grant_set_passage(struct grant *grant, struct passage *passage)

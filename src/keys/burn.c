@@ -74,3 +74,12 @@ const char *burn_explain(const struct burn *burn, int error, char text[static BU
 		return text;
 	}
 }
+
+enum refusal burn_refusal(const struct burn *burn, int error)
+{
+	if (error == -ENOBUFS)
+		return REFUSAL_RATE;
+	if (error == -EALREADY || (error == -ESTALE && burn->kind != BURN_LINE))
+		return REFUSAL_REPLAYED;
+	return REFUSAL_DISK;
+}

@@ -6,6 +6,7 @@
 
 #include "core/address.h"
 #include "core/door.h"
+#include "core/visitor.h"
 #include "keys/burnt.h"
 
 #include <stdbool.h>
@@ -49,3 +50,6 @@ bool burn_equal(const struct burn *a, const struct burn *b);
 
 /* Why nothing opens after this error of burn_run(); NULL: 0 is not an error. */
 const char *burn_explain(const struct burn *burn, int error, char text[static BURN_REASON_SIZE]);
+
+/* What kind of reason that is. */
+enum refusal burn_refusal(const struct burn *burn, int error);

@@ -185,6 +185,18 @@ static const char *explain_term(const struct key_term *term, uint64_t unix_s)
 	return unix_s < term->since_s ? "its key is not good yet" : "its key has expired";
 }
 
+static enum refusal verdict_refusal(enum request_verdict verdict)
+{
+	static const enum refusal refusals[] = {
+		[REQUEST_STALE] = REFUSAL_CLOCK,	 [REQUEST_WRONG_SOURCE] = REFUSAL_SOURCE,
+		[REQUEST_OTHER_SOURCE] = REFUSAL_SOURCE, [REQUEST_WRONG_USER] = REFUSAL_USER,
+		[REQUEST_WRONG_WAY] = REFUSAL_OTHER,	 [REQUEST_NO_DOOR] = REFUSAL_OTHER,
+		[REQUEST_NO_KEY] = REFUSAL_KEY,		 [REQUEST_DROPPED] = REFUSAL_RATE,
+	};
+
+	return refusals[verdict];
+}
+
 static const struct seen_request *find_seen(const struct keyed_matcher *doors,
 					    const struct burn *burn)
 {
@@ -214,21 +226,30 @@ static bool is_sent_again(const struct seen_request *seen, const struct request 
 	       address_equal(&seen->source, &request->source);
 }
 
+/* It is refused for this unless there was another reason before. */
+static void answer_refuse(struct keyed_answer *answer, const char *reason, enum refusal refusal)
+{
+	if (answer->reason || !reason)
+		return;
+	answer->reason = reason;
+	answer->refusal = refusal;
+}
+
 static void on_request(void *userdata, const struct request *request)
 {
 	const struct keyed_feeding *feeding = userdata;
 	struct keyed_matcher *doors = feeding->doors;
 	struct keyed_answer answer = {.request = request};
 	char text[REASON_MAX], burn_text[BURN_REASON_SIZE];
-	const char *used = NULL;
 	const struct seen_request *seen;
 	struct burn burn;
+	int r = 0;
 
 	if (feeding->is_past)
 		return;
 	if (request->key != REQUEST_NOBODY)
 		answer.user = doors->keyring->holders[request->key].user;
-	answer.reason = explain_verdict(request, text);
+	answer_refuse(&answer, explain_verdict(request, text), verdict_refusal(request->verdict));
 	if (must_burn(request)) {
 		burn = request_burn(feeding, request);
 		seen = find_seen(doors, &burn);
@@ -237,16 +258,17 @@ static void on_request(void *userdata, const struct request *request)
 		if (!seen)
 			remember_seen(doors, &burn, request);
 		if (seen)
-			used = burn_explain(&burn, -EALREADY, burn_text);
+			r = -EALREADY;
 		else if (doors->rehearsed)
-			used = burn_explain(&burn, burn_run(doors->rehearsed, &burn), burn_text);
+			r = burn_run(doors->rehearsed, &burn);
 		else
 			answer.burn = &burn;
+		answer_refuse(&answer, burn_explain(&burn, r, burn_text), burn_refusal(&burn, r));
 	}
-	if (!answer.reason)
-		answer.reason = used;
-	if (!answer.reason && request->key != REQUEST_NOBODY)
-		answer.reason = explain_term(&doors->keyring->terms[request->key], feeding->unix_s);
+	if (request->key != REQUEST_NOBODY)
+		answer_refuse(&answer,
+			      explain_term(&doors->keyring->terms[request->key], feeding->unix_s),
+			      REFUSAL_EXPIRED);
 	feeding->fn(feeding->userdata, &answer);
 }
 

@@ -22,6 +22,7 @@ struct keyed_answer {
 	const struct request *request;
 	const char *user;	 /* whose key it is; NULL: nobody's */
 	const char *reason;	 /* why it must open nothing; NULL: it may open its door */
+	enum refusal refusal;	 /* with a reason: which */
 	const struct burn *burn; /* to be run in any case; NULL: nothing, or it was reported before,
 				  * or in a rehearsal */
 };

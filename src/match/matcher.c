@@ -334,6 +334,7 @@ static void on_overheard(void *userdata, size_t line)
 		.knock = KNOCK_SEQUENCE,
 		.problem = "its sequence came whole, but with other ports in between: it is used "
 			   "up",
+		.refusal = REFUSAL_OTHER,
 	};
 }
 
@@ -391,6 +392,7 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 						       .door = request->door,
 						       .source = request->source,
 						       .problem = answer->reason,
+						       .refusal = answer->refusal,
 						       .burn = answer->burn,
 						       .user = answer->user,
 						       .knock = request->kind,
@@ -401,6 +403,7 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 								.source = request->source,
 								.user = answer->user,
 								.reason = answer->reason,
+								.refusal = answer->refusal,
 							});
 }
 

@@ -29,9 +29,10 @@ struct match {
 	size_t door;
 	struct address source;
 	enum knock_kind knock;
-	const char *user;    /* whose key it was; NULL: nobody's */
-	uint32_t seconds;    /* asked for; 0: as long as the door says */
-	const char *problem; /* why it must open nothing; NULL: it may */
+	const char *user;     /* whose key it was; NULL: nobody's */
+	uint32_t seconds;     /* asked for; 0: as long as the door says */
+	const char *problem;  /* why it must open nothing; NULL: it may */
+	enum refusal refusal; /* with a problem: which */
 	/* What has to be burnt first, in any case, and then opens it if there is no problem; NULL:
 	 * nothing. It is valid as long as the match, and its file as long as the matcher. */
 	const struct burn *burn;
@@ -78,6 +79,7 @@ struct matcher_stray {
 	struct address source;
 	const char *user; /* whose key it is; NULL: unknown */
 	const char *reason;
+	enum refusal refusal;
 };
 typedef void (*matcher_stray_fn)(void *userdata, const struct matcher_stray *stray);
 

@@ -10,6 +10,7 @@ import pytest
 from doors import ipset_door
 from hosts import ENVIRONMENT, wait_until
 from lab import ROOT
+from test_keyed_knocks import Keys, send_token, token, token_door
 
 DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100, 8100", timeout="60s")
 PATH = "/run/lab/knocktail.prom"
@@ -19,6 +20,12 @@ PATH = "/run/lab/knocktail.prom"
 def lab(bus_lab):
     """The laboratory with a bus."""
     return bus_lab
+
+
+@pytest.fixture
+def keys(lab):
+    """The keys of alice and bob."""
+    return Keys(lab, "alice", "bob")
 
 
 @pytest.fixture
@@ -69,8 +76,28 @@ def test_openmetrics(counted, lab):
     assert 1.7e9 < told["knocktail_start_time_seconds",] <= told[
         "knocktail_last_probe_timestamp_seconds",]
     assert any(name[0] == "knocktail_build_info" for name in told)
+    assert told["knocktail_refusals_total", "replayed"] == 0
     status = json.loads(lab.knocktail("status", "-o", "json").stdout)["stats"]
     assert len(told) == len(status) + 3, "all that is counted, version, up, and one door more"
+
+
+def test_refusals_are_counted_by_cause(start, lab, clients, keys):
+    """What an alert needs: a replayed knock is not a wrong clock."""
+    start(token_door(), keys.options)
+    lab.bus.wait_daemon()
+    owner, thief, late = clients(), clients(), clients()
+    knock = token(keys.key["alice"])
+    send_token(owner, knock)
+    owner.wait_open()
+    send_token(thief, knock)
+    send_token(late, token(keys.key["bob"], late=120))
+
+    def counts():
+        told = json.loads(lab.knocktail("metrics", "-o", "json").stdout)
+        return {sample["cause"]: sample["value"] for sample in told
+                if sample["name"] == "knocktail_refusals_total" and sample["value"] > 0}
+
+    wait_until(lambda: counts() == {"replayed": 1, "clock": 1}, 5, "both are counted")
 
 
 def test_promtool_has_nothing_to_complain_of(counted, lab):

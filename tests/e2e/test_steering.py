@@ -107,14 +107,25 @@ def test_open_and_close(version, daemon, client, lab):
     done = lab.knocktail("open", "ssh", address)
     assert done.returncode == 0, done.stderr
     assert client.can_connect(version=version)
-    assert daemon.messages("opened", SOURCE=address, KNOCK="hand")
+    assert daemon.messages("opened", SOURCE=address, KNOCK="hand", UID="0")
+    assert [row["user"] for row in ask(lab, "list") if row["source"] == address] == ["#0"]
     done = lab.knocktail("close", "ssh", address.upper())
     assert (done.returncode, done.stdout) == (0, f"door ssh closed for {address}\n"), done.stderr
     assert not client.can_connect(version=version)
-    assert daemon.messages("closed", SOURCE=address)
+    assert daemon.messages("closed", SOURCE=address, UID="0")
     assert lab.knocktail("close", "ssh", address).stdout == (
         f"door ssh was not open for {address}\n")
     assert ask(lab, "open", "ssh", address.upper())["source"] == address
+
+
+def test_a_door_that_closes_by_itself_was_closed_by_nobody(daemon, client, lab):
+    """Whoever has opened it by hand, or has closed the one before."""
+    lab.knocktail("open", "ssh", client.v4)
+    lab.knocktail("close", "ssh", client.v4)
+    lab.knocktail("open", "ssh", client.v4, "--for", "1s")
+    wait_until(lambda: len(daemon.messages("closed", SOURCE=client.v4)) == 2, 4, "it is closed")
+    assert ["KNOCKTAIL_UID" in event for event in daemon.events(SOURCE=client.v4)] == [
+        True, True, True, False]
 
 
 def test_a_door_that_the_firewall_has_lost(start, bus, client, lab):
@@ -250,7 +261,7 @@ def test_signals(daemon, client, bus, lab):
     wait_until(lambda: "PropertiesChanged" in lab.read(monitor), 5, "all signals have come")
     told = lab.read(monitor)
     process.terminate()
-    assert re.search(rf"Manager1\.Opened \('ssh', '{client.v4}', '', uint64 \d{{16}}\)", told), told
+    assert re.search(rf"Manager1\.Opened \('ssh', '{client.v4}', '#0', uint64 \d{{16}}\)", told), told
     assert f"Manager1.Closed ('ssh', '{client.v4}')" in told, told
 
 

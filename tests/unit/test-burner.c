@@ -79,9 +79,13 @@ static const char *add(const struct scene *scene, const char *source, const char
 {
 	struct match match = {.burn = burn};
 	const char *problem = NULL;
+	enum refusal refusal;
 
 	assert_int_equal(address_parse(source, &match.source), 0);
-	return burner_add(scene->burner, &match, door, 0, &problem) ? NULL : problem;
+	if (burner_add(scene->burner, &match, door, 0, &problem, &refusal))
+		return NULL;
+	assert_int_equal(refusal, REFUSAL_DISK);
+	return problem;
 }
 
 static const char *add_line(const struct scene *scene, struct one_time *file, size_t line)

@@ -264,13 +264,13 @@ static void test_close(void **state)
 	open_door(fixture, &web, B, T0);
 	await_news(fixture, 3, T0);
 	fixture->news[0] = '\0';
-	assert_int_equal(grants_close(fixture->grants, "ssh", &c, T0 + S), 0);
-	assert_int_equal(grants_close(fixture->grants, "none", NULL, T0 + S), 0);
-	assert_int_equal(grants_close(fixture->grants, "ssh", &b, T0 + S), 1);
+	assert_int_equal(grants_close(fixture->grants, "ssh", &c, &(struct hand){0}, T0 + S), 0);
+	assert_int_equal(grants_close(fixture->grants, "none", NULL, &(struct hand){0}, T0 + S), 0);
+	assert_int_equal(grants_close(fixture->grants, "ssh", &b, &(struct hand){0}, T0 + S), 1);
 	await_count(fixture, 2, T0 + S);
 	expect_news(fixture, "closed ssh 192.0.2.2 0\n");
 	assert_false(has_record(fixture, "ssh@192.0.2.2"));
-	assert_int_equal(grants_close(fixture->grants, "ssh", NULL, T0 + S), 1);
+	assert_int_equal(grants_close(fixture->grants, "ssh", NULL, &(struct hand){0}, T0 + S), 1);
 	await_count(fixture, 1, T0 + S);
 	expect_news(fixture, "closed ssh 192.0.2.1 0\n");
 }

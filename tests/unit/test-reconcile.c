@@ -105,7 +105,8 @@ static void test_ipset_closing_fails(void **state)
 	fixture->news[0] = '\0';
 	assert_int_equal(support_ipset("destroy kt"), 0);
 	assert_int_equal(support_ipset("create kt hash:ip family inet6 timeout 0"), 0);
-	assert_int_equal(grants_close(fixture->grants, "ip", NULL, T0 + 10 * S), 1);
+	assert_int_equal(grants_close(fixture->grants, "ip", NULL, &(struct hand){0}, T0 + 10 * S),
+			 1);
 	expect_news(fixture, "close-failed ip 192.0.2.1 0: ipset kt: ...\n");
 	grants_run(fixture->grants, T0 + 29 * S);
 	assert_int_equal(grants_count(fixture->grants), 1);
@@ -134,7 +135,7 @@ static void test_ipset_without_the_set(void **state)
 	assert_false(has_record(fixture, "ip@192.0.2.2"));
 
 	/* Where there is no set, nothing is open in it. */
-	grants_close(fixture->grants, "ip", NULL, T0 + 20 * S);
+	grants_close(fixture->grants, "ip", NULL, &(struct hand){0}, T0 + 20 * S);
 	expect_news(fixture, "closed ip 192.0.2.1 0\n");
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_false(has_record(fixture, "ip@192.0.2.1"));
@@ -177,7 +178,9 @@ static void test_ipset_survey(void **state)
 	assert_in_range(seconds_in_set(fixture, "192.0.2.1"), 20, 25);
 
 	/* Told once, tried again and again. */
-	assert_int_equal(grants_close(fixture->grants, "ip", &(struct address){{0}}, T0), 0);
+	assert_int_equal(
+		grants_close(fixture->grants, "ip", &(struct address){{0}}, &(struct hand){0}, T0),
+		0);
 	assert_int_equal(support_ipset("destroy kt"), 0);
 	grants_run(fixture->grants, T0 + 6 * S);
 	assert_non_null(strstr(fixture->news, "missing ip 192.0.2.1 24: ipset kt: "));

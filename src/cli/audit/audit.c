@@ -68,6 +68,7 @@ static struct json_object *to_json(const struct visit *visit, const struct audit
 			 : NULL);
 	json_put_number(object, "renewals", visit->n_renewals);
 	json_put_text(object, "reason", *visit->reason ? visit->reason : NULL);
+	json_put_text(object, "closed_by", *visit->closed_by ? visit->closed_by : NULL);
 	return object;
 }
 
@@ -104,6 +105,9 @@ static int audit_add_row(struct table *table, const struct visit *visit,
 	if (visit->n_renewals > 0)
 		snprintf(note, sizeof note, "renewed %u time%s", visit->n_renewals,
 			 visit->n_renewals == 1 ? "" : "s");
+	if (*visit->closed_by)
+		snprintf(note + strlen(note), sizeof note - strlen(note), "%sclosed by %s",
+			 *note ? ", " : "", visit->closed_by);
 	return table_add(table, colour,
 			 (const char *[]){opened, closed, length, visit->door, visit->source,
 					  visit->user, visit->knock, visit->host,

@@ -24,6 +24,7 @@ static void visit_done(struct visit *visit)
 	free(visit->user);
 	free(visit->knock);
 	free(visit->reason);
+	free(visit->closed_by);
 }
 
 void audit_log_done(struct audit_log *log)
@@ -57,15 +58,35 @@ static uint64_t log_read_number(struct audit_log *log, sd_journal *journal, cons
 	return text && number_parse(text, strlen(text), &number) == 0 ? number : 0;
 }
 
-static int read_texts(struct audit_log *log, sd_journal *journal, struct visit *ret)
+/* "#UID", or "". NULL: no memory. */
+static char *log_read_hand(struct audit_log *log, sd_journal *journal)
 {
+	CLEANUP(cleanup_free) char *uid = log_read_field(log, journal, "KNOCKTAIL_UID");
+	char *text = NULL;
+
+	if (!uid || !*uid)
+		return TAKE_PTR(uid);
+	return asprintf(&text, "#%s", uid) < 0 ? NULL : text;
+}
+
+static int read_texts(struct audit_log *log, sd_journal *journal, enum event_kind event,
+		      struct visit *ret)
+{
+	char **hand = event == EVENT_CLOSED ? &ret->closed_by : &ret->user;
+
 	ret->host = log_read_field(log, journal, "_HOSTNAME");
 	ret->door = log_read_field(log, journal, "KNOCKTAIL_DOOR");
 	ret->source = log_read_field(log, journal, "KNOCKTAIL_SOURCE");
 	ret->user = log_read_field(log, journal, "KNOCKTAIL_USER");
+	ret->closed_by = strdup("");
 	ret->knock = log_read_field(log, journal, "KNOCKTAIL_KNOCK");
 	ret->reason = log_read_field(log, journal, "KNOCKTAIL_REASON");
-	if (ret->host && ret->door && ret->source && ret->user && ret->knock && ret->reason)
+	if (*hand && !**hand) {
+		free(*hand);
+		*hand = log_read_hand(log, journal);
+	}
+	if (ret->host && ret->door && ret->source && ret->user && ret->knock && ret->reason &&
+	    ret->closed_by)
 		return 0;
 	visit_done(ret);
 	*ret = (struct visit){0};
@@ -196,8 +217,13 @@ static int log_add_entry(struct audit_log *log, enum event_kind event, struct vi
 			visit->reason = TAKE_PTR(entry->reason);
 		}
 	}
-	if (event == EVENT_CLOSED)
+	if (event == EVENT_CLOSED) {
+		if (entry->closed_by) {
+			free(visit->closed_by);
+			visit->closed_by = TAKE_PTR(entry->closed_by);
+		}
 		end_visit(log, link, VISIT_CLOSED, time_us);
+	}
 	return 0;
 }
 
@@ -213,7 +239,7 @@ static int read_entry(struct audit_log *log, sd_journal *journal, uint64_t time_
 	event = audit_kind_of(id, strlen(id));
 	if (event == N_AUDIT_EVENTS)
 		return 0;
-	r = read_texts(log, journal, &entry);
+	r = read_texts(log, journal, event, &entry);
 	if (r == 0) {
 		entry.deadline_us = log_read_number(log, journal, "KNOCKTAIL_DEADLINE");
 		r = log_add_entry(log, event, &entry, time_us);

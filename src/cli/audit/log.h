@@ -34,8 +34,10 @@ struct visit {
 	uint64_t deadline_us; /* the last that was said; 0: none was */
 	unsigned n_renewals;
 	bool unclosed; /* closing it has failed at least once */
-	char *host, *door, *source, *user, *knock, *reason;
-	size_t next; /* while the log is read */
+	char *host, *door, *source, *knock, *reason;
+	char *user;	 /* whose key it was; "#UID": who opened it by hand; or "" */
+	char *closed_by; /* "#UID": who closed it by hand; or "" */
+	size_t next;	 /* while the log is read */
 };
 
 struct audit_log {

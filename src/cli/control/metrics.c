@@ -73,6 +73,9 @@ static const struct metric_family families[] = {
 	 "When the configuration was read again."},
 };
 
+static const struct metric_family refusals = {NULL, "knocktail_refusals", COUNTER,
+					      "Doors that were refused, by cause."};
+
 enum { N_FAMILIES_SHOWN = sizeof families / sizeof families[0] };
 
 struct metrics {
@@ -80,6 +83,7 @@ struct metrics {
 	FILE *file;
 	struct json_object *samples;
 	struct json_object *doors; /* name to the number of grants */
+	bool has_refusals;	   /* their head was printed */
 };
 
 static const char *suffix_of(const struct metric_family *family)
@@ -145,8 +149,21 @@ static void print_sample(const struct metrics *metrics, const struct metric_fami
 		fprintf(metrics->file, " %" PRIu64 "\n", value);
 }
 
+/* They come one after the other. */
+static void add_refusals(struct metrics *metrics, const char *cause, uint64_t value)
+{
+	if (!metrics->has_refusals)
+		print_head(metrics, &refusals);
+	metrics->has_refusals = true;
+	print_sample(metrics, &refusals, "cause", cause, value);
+}
+
 static enum status add_stat(void *userdata, const char *name, uint64_t value)
 {
+	static const char refused[] = "refused_";
+
+	if (strncmp(name, refused, sizeof refused - 1) == 0)
+		add_refusals(userdata, name + sizeof refused - 1, value);
 	for (size_t i = 0; i < N_FAMILIES_SHOWN; i++) {
 		if (strcmp(families[i].stat, name) != 0)
 			continue;

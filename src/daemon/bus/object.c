@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bus-names.h"
@@ -15,6 +16,7 @@
 #include "daemon/stats.h"
 #include "util/clock.h"
 #include "util/log.h"
+enum { VISITOR_NAME_SIZE = sizeof "#4294967295" };
 
 static const struct config *object_config(const struct bus_object *object)
 {
@@ -29,16 +31,27 @@ struct grant_list {
 	int error;
 };
 
+/* Whose key it was; who opened it by hand, as "#UID"; or "". */
+static const char *name_visitor(const char *user, const struct hand *hand,
+				char text[static VISITOR_NAME_SIZE])
+{
+	if (!hand->is_known)
+		return user ? user : "";
+	snprintf(text, VISITOR_NAME_SIZE, "#%" PRIu32, hand->uid);
+	return text;
+}
+
 static void list_grant(void *userdata, const struct grant_view *grant)
 {
 	struct grant_list *listing = userdata;
-	char source[ADDRESS_TEXT_MAX];
+	char source[ADDRESS_TEXT_MAX], name[VISITOR_NAME_SIZE];
 
 	if (listing->error < 0)
 		return;
 	listing->error = sd_bus_message_append(
 		listing->reply, BUS_ROW, grant->door, address_format(&grant->source, source),
-		grant->user, listing->now_us + grant->left_us, grant->missing ? "missing" : "open");
+		name_visitor(grant->user, &grant->hand, name), listing->now_us + grant->left_us,
+		grant->missing ? "missing" : "open");
 }
 
 static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -92,10 +105,10 @@ static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *e
 /* Control: each call is checked, then the bus is asked who the caller is, then it is carried out.
  */
 
-static void object_open(struct bus_object *object, struct call *call)
+static void object_open(struct bus_object *object, struct call *call, const struct hand *hand)
 {
 	const struct door *configured = config_find_door(object_config(object), call->door);
-	struct visitor visitor = {.source = call->source, .knock = KNOCK_HAND};
+	struct visitor visitor = {.source = call->source, .knock = KNOCK_HAND, .hand = *hand};
 	struct door door;
 
 	/* There may have been a reload since the call came. */
@@ -118,7 +131,7 @@ static void object_open(struct bus_object *object, struct call *call)
 	grant_loop_rearm(object->doors);
 }
 
-static void object_close(struct bus_object *object, struct call *call)
+static void object_close(struct bus_object *object, struct call *call, const struct hand *hand)
 {
 	const struct address *source = call->any_source ? NULL : &call->source;
 	size_t n;
@@ -127,7 +140,7 @@ static void object_close(struct bus_object *object, struct call *call)
 	/* Events count what is closed at once; only then is it known how many to wait for. A
 	 * failure has answered the call already. */
 	call->n_wanted = UINT32_MAX;
-	n = grants_close(grant_loop_grants(object->doors), call->door, source,
+	n = grants_close(grant_loop_grants(object->doors), call->door, source, hand,
 			 clock_us(CLOCK_BOOTTIME));
 	grant_loop_rearm(object->doors);
 	if (call->kind == CALL_CLOSE)
@@ -169,6 +182,7 @@ static int on_caller(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct call *call = userdata;
 	struct bus_object *object = call->owner;
+	struct hand hand = {.is_known = true};
 	uint32_t uid;
 
 	(void)error;
@@ -180,11 +194,12 @@ static int on_caller(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 		call_done(call);
 		return 0;
 	}
+	hand.uid = uid;
 	call_log(call, uid);
 	if (call->kind == CALL_OPEN)
-		object_open(object, call);
+		object_open(object, call, &hand);
 	else if (call->kind == CALL_CLOSE)
-		object_close(object, call);
+		object_close(object, call, &hand);
 	else
 		object_reload(object, call);
 	return 0;
@@ -390,7 +405,7 @@ bool bus_object_steers(sd_bus_message *call)
 
 void bus_object_signal(sd_bus *connection, const struct event *event)
 {
-	char source[ADDRESS_TEXT_MAX];
+	char source[ADDRESS_TEXT_MAX], name[VISITOR_NAME_SIZE];
 
 	switch (event->kind) {
 	case EVENT_OPENED:
@@ -398,7 +413,8 @@ void bus_object_signal(sd_bus *connection, const struct event *event)
 	case EVENT_ADOPTED:
 	case EVENT_RESTORED:
 		sd_bus_emit_signal(connection, BUS_PATH, BUS_INTERFACE, "Opened", "ssst",
-				   event->door, address_format(&event->source, source), event->user,
+				   event->door, address_format(&event->source, source),
+				   name_visitor(event->user, &event->hand, name),
 				   event->deadline_us);
 		break;
 	case EVENT_CLOSED:
