@@ -10,10 +10,11 @@
 #include <time.h>
 
 #include "core/record.h"
-#include "daemon/kernel/doorbell.h"
 #include "daemon/growth.h"
-#include "daemon/position.h"
+#include "daemon/kernel/doorbell.h"
 #include "daemon/kernel/printk-clock.h"
+#include "daemon/pace.h"
+#include "daemon/position.h"
 #include "input/input.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -21,30 +22,6 @@
 
 /* Records read at a time: deadlines and signals come in between. */
 enum { BATCH = 512 };
-
-/* journald announces new entries a quarter of a second late, but an open file shows them at once.
- * So the tail looks by itself. How often depends on what is logged, never on whether a probe was
- * right: everybody on this machine can count the looks in /proc.
- *
- * With a doorbell it looks when the kernel has logged something, until that has reached the journal
- * and for a moment longer, and otherwise now and then, in case that took journald longer. */
-#define RING_US	 UINT64_C(15000)  /* how long to wait for what was logged */
-#define QUIET_US UINT64_C(3000)	  /* and for more, once something has come */
-#define EAGER_US UINT64_C(250)	  /* between two looks meanwhile, at first... */
-#define LATER_US UINT64_C(1500)	  /* ...and later */
-#define SLEEP_US UINT64_C(250000) /* between two looks at other times */
-
-/* Without a doorbell, and for logs whose lines do not ring: at a price that does not matter while
- * nothing happens, and more often after each probe. */
-#define LOOK_US	     UINT64_C(20000)
-#define HURRY_US     UINT64_C(2000)
-#define HURRY_FOR_US UINT64_C(2000000)
-
-/* A look costs as much as some twenty records. Where every look finds more than that, fewer looks
- * do; where there is always something to find, a doorbell saves nothing. */
-#define FLOOD_US UINT64_C(5000)
-#define BUSY_US	 UINT64_C(100000)
-enum { FLOOD = 20 };
 
 /* When to open the journal again after an error. */
 #define REOPEN_US US_PER_S
@@ -58,13 +35,12 @@ struct tail {
 	struct position *position; /* NULL: there is no room for it */
 	sd_event_source *timer, *more;
 	struct doorbell *doorbell; /* NULL: there is none */
-	bool hears_logs;	   /* some lines do not ring the doorbell */
-	uint64_t rung_us;	   /* when it rang for what has not come yet; 0: that has come */
-	uint64_t hurry_since_us, hurry_until_us;
+	struct pace pace;
 	size_t n_found;	      /* by this look */
+	uint64_t n_kernel;    /* what the count of the kernel's log was before it */
 	struct growth missed; /* messages: the kernel's ring may overflow many times a second */
 	bool unsettled;	      /* the position could not be written */
-	bool lost; /* the journal could not be read, and will be opened again */
+	bool lost;	      /* the journal could not be read, and will be opened again */
 	struct printk_clock printk_clock;
 	tail_record_fn fn;
 	void *userdata;
@@ -89,69 +65,31 @@ static void tail_report_missed(struct tail *tail)
 			 lost);
 }
 
-/* Looks often from now on, for at least so long. */
-static void tail_hurry_for(struct tail *tail, uint64_t now_us, uint64_t us)
+/* journald announces new entries a quarter of a second late, but an open file shows them at once.
+ * So the tail looks by itself. */
+static void tail_pause(struct tail *tail, struct pace_gap gap)
 {
-	if (now_us > tail->hurry_until_us + QUIET_US)
-		tail->hurry_since_us = now_us;
-	tail->hurry_until_us = now_us + us;
-}
-
-static void tail_ring(struct tail *tail, uint64_t now_us)
-{
-	tail->rung_us = now_us;
-	tail_hurry_for(tail, now_us, RING_US);
-}
-
-/* Half as long as what rang has been waited for already: a late line is not worth more looks. */
-static uint64_t eager_look_us(uint64_t waited_us)
-{
-	uint64_t us = waited_us / 2;
-
-	return us < EAGER_US ? EAGER_US : us > LATER_US ? LATER_US : us;
-}
-
-static uint64_t tail_hurried_look_us(const struct tail *tail, uint64_t now_us)
-{
-	if (tail->n_found > FLOOD)
-		return FLOOD_US;
-	if (!tail->doorbell || now_us - tail->hurry_since_us >= BUSY_US)
-		return HURRY_US;
-	return eager_look_us(now_us - tail->rung_us);
+	tail_look_after(tail, gap.us);
+	if (gap.listens)
+		doorbell_listen(tail->doorbell);
 }
 
 static void tail_rearm(struct tail *tail)
 {
-	uint64_t now_us = clock_us(CLOCK_MONOTONIC), look_us;
+	bool answered = input_counts(tail->input)->kernel > tail->n_kernel;
 
-	if (tail->doorbell && tail->n_found > 0) {
-		tail->rung_us = 0;
-		tail_hurry_for(tail, now_us, QUIET_US);
-	} else if (tail->doorbell && now_us >= tail->hurry_until_us &&
-		   doorbell_has_rung(tail->doorbell)) {
-		tail_ring(tail, now_us);
-	}
 	tail_report_missed(tail);
 	tail->lost = false;
-	if (now_us < tail->hurry_until_us) {
-		look_us = tail_hurried_look_us(tail, now_us);
-	} else if (tail->doorbell) {
-		look_us = tail->hears_logs ? LOOK_US : SLEEP_US;
-		doorbell_listen(tail->doorbell);
-	} else {
-		look_us = LOOK_US;
-	}
-	tail_look_after(tail, look_us);
+	tail_pause(tail,
+		   pace_look(&tail->pace, clock_us(CLOCK_MONOTONIC), tail->n_found, answered));
 }
 
 static void on_ring(void *userdata)
 {
 	struct tail *tail = userdata;
 
-	if (tail->lost)
-		return;
-	tail_ring(tail, clock_us(CLOCK_MONOTONIC));
-	tail_look_after(tail, EAGER_US);
+	if (!tail->lost)
+		tail_pause(tail, pace_ring(&tail->pace, clock_us(CLOCK_MONOTONIC)));
 }
 
 /* No content of a journal stops the daemon: it reopens the journal a moment later. */
@@ -205,6 +143,7 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	(void)source;
 	(void)time_us;
 	tail->n_found = 0;
+	tail->n_kernel = input_counts(tail->input)->kernel;
 	if (r < 0)
 		tail_lose(tail, r);
 	else
@@ -239,8 +178,9 @@ static int hang_doorbell(struct tail *tail)
 		log_line(LOG_INFO, "woken by the kernel's log (/dev/kmsg)");
 	else if (r == -ENODEV)
 		log_line(LOG_INFO,
-			 "no /dev/kmsg was passed: polling the journal, %" PRIu64 " times a second",
-			 UINT64_C(1000000) / LOOK_US);
+			 "no /dev/kmsg was passed: polling the journal, %d times a second",
+			 PACE_LOOKS_PER_S);
+	tail->pace.doorbell = r >= 0;
 	return r == -ENODEV ? 0 : r;
 }
 
@@ -329,14 +269,13 @@ int tail_new(sd_event *event, const struct tail_options *options, struct tail **
 
 int tail_listen(struct tail *tail, const struct other_log *logs, size_t n)
 {
-	tail->hears_logs = n > 0;
+	tail->pace.hears_logs = n > 0;
 	return input_listen(tail->input, logs, n);
 }
 
 void tail_hurry(struct tail *tail)
 {
-	if (!tail->doorbell)
-		tail_hurry_for(tail, clock_us(CLOCK_MONOTONIC), HURRY_FOR_US);
+	pace_hurry(&tail->pace, clock_us(CLOCK_MONOTONIC));
 }
 
 void tail_settle(struct tail *tail)

@@ -174,7 +174,9 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *
 		fields.from_kernel && fields.has_time ? fields.kernel_us : reader->last_us;
 	record.text = reader->text;
 	record.length = fields.length;
-	if (!fields.has_text || (fields.from_kernel && !fields.kernel_facility))
+	if (fields.from_kernel && !(fields.has_text && fields.kernel_facility))
+		return ENTRY_WRITTEN;
+	if (!fields.has_text)
 		return ENTRY_FOREIGN;
 	if (!fields.from_kernel) {
 		reader->claimed = reader->log_match ? log_match_result(reader->log_match) : 0;

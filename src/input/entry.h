@@ -35,6 +35,7 @@ struct entry_reader {
 
 enum entry_kind {
 	ENTRY_FOREIGN, /* somebody else's */
+	ENTRY_WRITTEN, /* somebody else's, who wrote it to the kernel's log */
 	ENTRY_RECORD,  /* one that counts: *ret_record, whose text is the reader's */
 	ENTRY_MISSED,  /* journald's note that *ret_missed of those were lost */
 };

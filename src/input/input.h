@@ -77,6 +77,7 @@ int input_follow(struct input *input);
 bool input_position(struct input *input, struct input_position *ret);
 
 struct input_counts {
+	uint64_t kernel; /* entries of the kernel's log, whoever wrote them */
 	uint64_t missed; /* kernel messages that journald says were overwritten before it read them
 			  */
 	uint64_t gaps;	 /* how often the journal had to be reopened after an error */

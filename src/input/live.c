@@ -302,6 +302,8 @@ static int read_here(struct live_input *self, struct record *ret_record)
 	past = is_past(self);
 	if (r == ENTRY_MISSED && !past)
 		self->counts.missed += missed;
+	if (r == ENTRY_WRITTEN || (r == ENTRY_RECORD && ret_record->log == 0))
+		self->counts.kernel++;
 	if (r != ENTRY_RECORD)
 		return INPUT_DRAINED;
 	ret_record->past = self->reader.record.past = past;

@@ -37,6 +37,19 @@ def test_what_the_kernel_says_to_others_wakes_it_only_for_a_moment(client, start
     assert (context_switches(daemon) - before) / (time.monotonic() - began) < 250
 
 
+def test_a_line_is_worth_few_looks(start):
+    """Also one that a program has written, not the kernel itself."""
+    daemon = start(ipset_door())
+
+    def looks():
+        before = context_switches(daemon)
+        with open("/dev/kmsg", "w", encoding="ascii") as kmsg:
+            kmsg.write("<6>a program says this\n")
+        time.sleep(0.1)
+        return context_switches(daemon) - before
+    assert min(looks() for _ in range(20)) < 8
+
+
 @pytest.mark.parametrize("doorbell", [True, False], ids=["doorbell", "polling"])
 def test_how_often_it_looks_says_nothing_of_the_knock(doorbell, clients, start):
     """Who may count the looks in /proc cannot tell a right first step from a wrong one."""

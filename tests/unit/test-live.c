@@ -475,6 +475,39 @@ static void test_missed(void **state)
 }
 
 /* Cut short while it is mapped: it is given up, and reading goes on with the next file. */
+/* Whatever rings a doorbell, be it a record or not. */
+static void test_the_kernels_log_is_counted(void **state)
+{
+	static const struct {
+		const char *fields;
+		uint64_t n;
+	} cases[] = {
+		{KERNEL "MESSAGE=x\n", 1},
+		{KERNEL "PRIORITY=4\n", 1},
+		{"_TRANSPORT=kernel\nSYSLOG_FACILITY=1\nMESSAGE=x\n", 1},
+		{"_TRANSPORT=kernel\nMESSAGE=x\n", 1},
+		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed 12 kernel messages\n", 0},
+		{"_TRANSPORT=journal\nSYSLOG_FACILITY=0\nMESSAGE=x\n", 0},
+		{"MESSAGE=x\n", 0},
+	};
+	struct fixture *fixture = needed(state);
+	uint64_t sum = 0;
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	assert_int_equal(input_counts(fixture->input)->kernel, 0);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char expected[16];
+
+		snprintf(expected, sizeof expected, "%sm%zu", i == 0 ? "x " : "", 3 + 2 * i);
+		add_fields(fixture, BOOT_1, 2 + 2 * i, cases[i].fields);
+		add(fixture, 3 + 2 * i);
+		expect(fixture, expected);
+		sum += cases[i].n + 1;
+		assert_int_equal(input_counts(fixture->input)->kernel, sum);
+	}
+}
+
 static void test_truncation(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -519,6 +552,7 @@ int main(void)
 		TEST(test_the_place_among_equals),
 		TEST(test_another_boot),
 		TEST(test_missed),
+		TEST(test_the_kernels_log_is_counted),
 		TEST(test_truncation),
 	};
 

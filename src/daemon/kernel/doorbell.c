@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -106,16 +106,6 @@ int doorbell_pass_kmsg(void)
 	if (r > 0)
 		r = sd_notify_barrier(0, BARRIER_US);
 	return r == 0 ? -ENOTCONN : r < 0 ? r : 0;
-}
-
-bool doorbell_has_rung(struct doorbell *doorbell)
-{
-	struct pollfd look = {.fd = doorbell->fd, .events = POLLIN};
-
-	if (poll(&look, 1, 0) <= 0)
-		return false;
-	doorbell_silence(doorbell);
-	return true;
 }
 
 void doorbell_listen(struct doorbell *doorbell)

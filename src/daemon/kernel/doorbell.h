@@ -3,7 +3,6 @@
  * MUST: read nothing from it and believe nothing of it. It says when to look into the journal. */
 #pragma once
 
-#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 struct doorbell;
@@ -20,9 +19,6 @@ struct doorbell *doorbell_free(struct doorbell *doorbell);
  * to the service's next process. Takes CAP_SYSLOG where kernel.dmesg_restrict is 1. 0; -ENOTCONN:
  * there is no service manager; another negative errno. */
 int doorbell_pass_kmsg(void);
-
-/* Whether the kernel has logged anything since the last ring or the last call that returned true. */
-bool doorbell_has_rung(struct doorbell *doorbell);
 
 /* Calls again when it rings. */
 void doorbell_listen(struct doorbell *doorbell);
