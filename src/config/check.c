@@ -197,6 +197,50 @@ static void check_sequence(const struct door_check *check)
 				 check->door->name);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+/* Whether both put the same element into one set. */
+static bool share_set(const struct opening *a, const struct opening *b)
+{
+	bool has_same = false;
+
+	if (a->backend != b->backend || (a->entry != b->entry && !is_same_text(a->entry, b->entry)))
+		return false;
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		has_same |= is_same_text(a->set[family], b->set[family]);
+	return has_same;
+}
+
+static bool has_all_users(const struct door *door, const struct door *of)
+{
+	for (char *const *user = of->users; user && *user; user++)
+		if (!door_has_user(door, *user))
+			return false;
+	return true;
+}
+
+/* What one door opens stands open for all that look into the set. */
+static void check_shared_set(const struct door_check *check, const struct config *config, size_t n)
+{
+	const struct door *door = check->door;
+
+	for (size_t i = 0; i < n && door->users; i++) {
+		const struct door *other = &config->doors[i];
+
+		if (!other->users || !share_set(&door->opening, &other->opening) ||
+		    (has_all_users(door, other) && has_all_users(other, door)))
+			continue;
+		complain_warning(check->complaints, check_line(check, "users"),
+				 "door %s: it has other users than door %s, but the same set: who "
+				 "opens one opens both",
+				 door->name, other->name);
+		return;
+	}
+}
+
 void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 {
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
@@ -210,6 +254,7 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 			continue;
 		check_families(&check);
 		check_sequence(&check);
+		check_shared_set(&check, draft->config, i);
 	}
 }
 
