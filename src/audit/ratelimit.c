@@ -5,11 +5,11 @@
 bool ratelimit_take(struct ratelimit *limit, const char *door, const char *user, uint64_t now_us,
 		    uint64_t *ret_dropped)
 {
-	uint64_t hash = hash_text(hash_text(HASH_START, door), user);
+	uint64_t hash = hash_text(hash_text(HASH_START ^ limit->seed, door), user);
 	uint64_t n;
 
 	hash ^= hash >> 32;
-	hash %= LIMIT_KINDS;
+	hash = *door || *user ? hash % LIMIT_KINDS : LIMIT_STRAYS;
 	n = (now_us - limit->kinds[hash].since_us) / LIMIT_REFILL_US;
 	if (n >= limit->kinds[hash].spent) {
 		limit->kinds[hash].spent = 0;

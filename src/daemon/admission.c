@@ -212,6 +212,7 @@ int admission_new(const struct admission_options *options, struct admission **re
 	admission->running = options->running;
 	admission->grants = options->grants;
 	admission->stats = options->stats;
+	refusals_init(&admission->refusals);
 	if (asprintf(&directory, "%s/burnt", options->state_directory) < 0) {
 		directory = NULL;
 		return -ENOMEM;

@@ -2,12 +2,20 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #include "audit/audit.h"
 #include "core/event.h"
 #include "util/clock.h"
 
 enum { REASON_MAX = 300 };
+
+void refusals_init(struct refusals *refusals)
+{
+	*refusals = (struct refusals){.limit = {.seed = 0}};
+	/* Where there is none, they share counters as chance has it. */
+	(void)!getrandom(&refusals->limit.seed, sizeof refusals->limit.seed, GRND_NONBLOCK);
+}
 
 void refusals_report(struct refusals *refusals, const struct event *event)
 {

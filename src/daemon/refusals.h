@@ -6,10 +6,11 @@
 
 struct event;
 
-/* All zero at first. */
 struct refusals {
 	struct ratelimit limit;
 };
+
+void refusals_init(struct refusals *refusals);
 
 /* Reports the refusal (the event's kind does not matter), unless there were too many like it; the
  * next one says how many were suppressed. */

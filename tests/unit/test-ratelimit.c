@@ -31,6 +31,23 @@ static void test_a_few_at_once_and_then_now_and_then(void **state)
 	assert_int_equal(dropped, 1);
 }
 
+/* Anybody can cause strays without end: no other refusal shares their counter, whatever the seed.
+ */
+static void test_strays_silence_nobody(void **state)
+{
+	uint64_t dropped;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 1000; seed++) {
+		struct ratelimit limit = {.seed = seed * UINT64_C(0x9e3779b97f4a7c15)};
+
+		for (int i = 0; i < LIMIT_BURST; i++)
+			assert_true(ratelimit_take(&limit, "", "", T0, &dropped));
+		assert_false(ratelimit_take(&limit, "", "", T0, &dropped));
+		assert_true(ratelimit_take(&limit, "ssh", "alice", T0, &dropped));
+	}
+}
+
 static void test_after_a_while_all_is_forgotten(void **state)
 {
 	struct ratelimit limit = {0};
@@ -48,6 +65,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_few_at_once_and_then_now_and_then),
+		cmocka_unit_test(test_strays_silence_nobody),
 		cmocka_unit_test(test_after_a_while_all_is_forgotten),
 	};
 
