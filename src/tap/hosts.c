@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tap/complain.h"
 #include "tap/private-file.h"
 #include "tap/profile.h"
 #include "tap/settings.h"
@@ -75,8 +76,8 @@ static int hosts_apply_file(const char *path, const char *data, size_t size, con
 		return 0;
 	r = complete_key(path, settings->key);
 	if (r < 0)
-		fprintf(stderr, "knocktap: %s: the path of a key: %s\n", path,
-			r == -ENOENT ? "HOME is not set" : strerror(-r));
+		complain("%s: the path of a key: %s", path,
+			 r == -ENOENT ? "HOME is not set" : strerror(-r));
 	return r;
 }
 
@@ -97,7 +98,7 @@ int hosts_apply(const char *path, const char *name, struct settings *settings)
 	if (r == -ENOENT && !path)
 		return 0;
 	if (r < 0) {
-		fprintf(stderr, "knocktap: %s: %s\n", path ? path : own, private_file_problem(r));
+		complain("%s: %s", path ? path : own, private_file_problem(r));
 		return r;
 	}
 	return hosts_apply_file(path ? path : own, data, size, name, settings);

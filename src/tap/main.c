@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/secret.h"
+#include "tap/complain.h"
 #include "tap/connect.h"
 #include "tap/destination.h"
 #include "tap/hosts.h"
@@ -27,17 +28,6 @@
 enum exit_status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 DEFINE_CLEANUP(struct secret *, secrets_free)
-
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("knocktap: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-}
 
 /* Fills in what follows from the rest, and tells what is missing. */
 static enum exit_status command_line_complete(struct command_line *command_line)
@@ -58,12 +48,12 @@ static enum exit_status command_line_complete(struct command_line *command_line)
 		settings->knock = KNOCK_TOKEN;
 
 	if (settings->knock == KNOCK_SEQUENCE && !settings_has(settings, SETTING_SEQUENCE))
-		say("%s: no ports to knock at, on the command line or in a profile",
-		    command_line->name);
+		complain("%s: no ports to knock at, on the command line or in a profile",
+			 command_line->name);
 	else if (settings->knock != KNOCK_SEQUENCE && !settings_has(settings, SETTING_KEY))
-		say("%s: no key (--key FILE)", command_line->name);
+		complain("%s: no key (--key FILE)", command_line->name);
 	else if (settings->knock != KNOCK_SEQUENCE && !settings_has(settings, SETTING_DOOR))
-		say("%s: no door (--door NAME)", command_line->name);
+		complain("%s: no door (--door NAME)", command_line->name);
 	else
 		return options_have_use(command_line) ? STATUS_OK : STATUS_USAGE;
 	return STATUS_USAGE;
@@ -75,7 +65,7 @@ static enum exit_status resolve_host(const char *host, int family, struct destin
 
 	if (!problem)
 		return STATUS_OK;
-	say("%s: %s", host, problem);
+	complain("%s: %s", host, problem);
 	return STATUS_FAILED;
 }
 
@@ -116,11 +106,11 @@ static enum exit_status open_raw(const struct destinations *to, struct knock_mea
 	if (r == 0)
 		return STATUS_OK;
 	if (r == -EPERM || r == -EACCES)
-		say("a request in a SYN (SPA) needs a raw socket, and that needs root or "
-		    "CAP_NET_RAW"
-		    " (setcap cap_net_raw+ep knocktap); a token needs neither");
+		complain("a request in a SYN (SPA) needs a raw socket, and that needs root or "
+			 "CAP_NET_RAW"
+			 " (setcap cap_net_raw+ep knocktap); a token needs neither");
 	else
-		say("no raw socket: %s", strerror(-r));
+		complain("no raw socket: %s", strerror(-r));
 	return STATUS_FAILED;
 }
 
@@ -134,12 +124,12 @@ static enum exit_status prepare_means(const struct settings *settings,
 	if (settings->knock == KNOCK_SEQUENCE)
 		return STATUS_OK;
 	if (secrets_new(N_KNOCK_SECRETS, &means->secrets) < 0) {
-		say("%s", strerror(ENOMEM));
+		complain("%s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
 	problem = knock_read_key(settings->key, (uint64_t)time(NULL), means->secrets, text);
 	if (problem) {
-		say("%s: %s", settings->key, problem);
+		complain("%s: %s", settings->key, problem);
 		return STATUS_USAGE;
 	}
 	return settings->knock == KNOCK_SPA ? open_raw(to, means) : STATUS_OK;
@@ -163,11 +153,11 @@ static enum exit_status knock_all(const struct command_line *command_line,
 
 		address_format(&address, text);
 		if (r < 0 && !again)
-			say("cannot knock at %s: %s", text, strerror(-r));
+			complain("cannot knock at %s: %s", text, strerror(-r));
 		if (r == 0)
 			status = STATUS_OK;
 		if (r == 0 && !again && command_line->verbose)
-			say("sent %s to %s", kinds[command_line->settings.knock], text);
+			complain("sent %s to %s", kinds[command_line->settings.knock], text);
 	}
 	return status;
 }
@@ -203,11 +193,11 @@ static enum exit_status knock_until_open(const struct command_line *command_line
 		knock_all(command_line, means, knock_at, true);
 	}
 	if (r < 0)
-		say("%s: cannot connect to port %u: %s",
-		    command_line->relays ? command_line->relay_host : settings->host, port,
-		    strerror(r == -EAGAIN ? ETIMEDOUT : -r));
+		complain("%s: cannot connect to port %u: %s",
+			 command_line->relays ? command_line->relay_host : settings->host, port,
+			 strerror(r == -EAGAIN ? ETIMEDOUT : -r));
 	else if (command_line->verbose)
-		say("port %u accepts", port);
+		complain("port %u accepts", port);
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -253,7 +243,7 @@ static enum exit_status relay_all(int fd)
 	int r = relay_run(fd, STDIN_FILENO, STDOUT_FILENO);
 
 	if (r < 0)
-		say("connection lost: %s", strerror(-r));
+		complain("connection lost: %s", strerror(-r));
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -295,7 +285,7 @@ int main(int argc, char *argv[])
 		return STATUS_FAILED;
 	/* It reads files that its user names. */
 	if (geteuid() != getuid() || getegid() != getgid()) {
-		say("it must not be set-user-ID: use setcap cap_net_raw+ep");
+		complain("it must not be set-user-ID: use setcap cap_net_raw+ep");
 		return STATUS_USAGE;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -308,7 +298,7 @@ int main(int argc, char *argv[])
 		break;
 	}
 	if (sodium_init() < 0) {
-		say("cannot initialise libsodium");
+		complain("cannot initialise libsodium");
 		return STATUS_FAILED;
 	}
 	return run_command_line(&command_line);

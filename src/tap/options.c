@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tap/complain.h"
 #include "tap/destination.h"
 #include "util/number.h"
 
@@ -131,14 +132,13 @@ static enum options_result take_setting(struct command_line *command_line, int o
 	if (option == 'd') {
 		if (give_delay(command_line, value) == 0)
 			return OPTIONS_GO;
-		fprintf(stderr, "knocktap: --delay %s: expected milliseconds, 60000 at most\n",
-			value);
+		complain("--delay %s: expected milliseconds, 60000 at most", value);
 		return OPTIONS_WRONG;
 	}
 	if (command_line_give(command_line, setting_options[i].setting, value) == 0)
 		return OPTIONS_GO;
-	fprintf(stderr, "knocktap: %s %s: expected %s\n", setting_options[i].name, value,
-		setting_expected(setting_options[i].setting));
+	complain("%s %s: expected %s", setting_options[i].name, value,
+		 setting_expected(setting_options[i].setting));
 	return OPTIONS_WRONG;
 }
 
@@ -146,7 +146,7 @@ static enum options_result take_batches(struct command_line *command_line, const
 {
 	if (endpoint_parse(value, command_line->relay_host, sizeof(command_line->relay_host),
 			   &command_line->relay_port) < 0) {
-		fprintf(stderr, "knocktap: -W %s: expected HOST:PORT\n", value);
+		complain("-W %s: expected HOST:PORT", value);
 		return OPTIONS_WRONG;
 	}
 	command_line->relays = true;
@@ -197,15 +197,14 @@ static enum options_result take_ports(struct command_line *command_line, int n, 
 	size_t length = 0;
 
 	if (n > SEQUENCE_STEPS_MAX) {
-		fprintf(stderr, "knocktap: more than %d ports\n", SEQUENCE_STEPS_MAX);
+		complain("more than %d ports", SEQUENCE_STEPS_MAX);
 		return OPTIONS_WRONG;
 	}
 	for (int i = 0; i < n; i++) {
 		struct step step;
 
 		if (step_parse(ports[i], &step) < 0) {
-			fprintf(stderr, "knocktap: %s: expected PORT, PORT/udp or PORT:udp\n",
-				ports[i]);
+			complain("%s: expected PORT, PORT/udp or PORT:udp", ports[i]);
 			return OPTIONS_WRONG;
 		}
 		if (udp && !strpbrk(ports[i], "/:"))
@@ -215,7 +214,7 @@ static enum options_result take_ports(struct command_line *command_line, int n, 
 	}
 	command_line_give(command_line, SETTING_SEQUENCE, text);
 	if (command_line->given & UINT32_C(1) << SETTING_KNOCK) {
-		fputs("knocktap: ports and --spa cannot be combined\n", stderr);
+		complain("ports and --spa cannot be combined");
 		return OPTIONS_WRONG;
 	}
 	command_line_give(command_line, SETTING_KNOCK, knock_kind_name(KNOCK_SEQUENCE));
@@ -230,18 +229,17 @@ static enum options_result take_arguments(struct command_line *command_line, int
 	else if (command_line->relays)
 		command_line->name = command_line->relay_host;
 	if (!command_line->name) {
-		fputs("knocktap: no host\n", stderr);
+		complain("no host");
 		return options_misused();
 	}
 	if (strlen(command_line->name) > SETTINGS_HOST_MAX || !*command_line->name) {
-		fprintf(stderr, "knocktap: expected the name of a host, not '%.300s'\n",
-			command_line->name);
+		complain("expected the name of a host, not '%.300s'", command_line->name);
 		return OPTIONS_WRONG;
 	}
 	if (n > 1)
 		return take_ports(command_line, n - 1, arguments + 1, udp);
 	if (udp) {
-		fputs("knocktap: --udp without ports does nothing\n", stderr);
+		complain("--udp without ports does nothing");
 		return OPTIONS_WRONG;
 	}
 	return OPTIONS_GO;
@@ -301,8 +299,7 @@ bool options_have_use(const struct command_line *command_line)
 
 		if (command_line->given & UINT32_C(1) << setting &&
 		    !has_use(command_line, setting)) {
-			fprintf(stderr, "knocktap: %s does nothing here\n",
-				setting_options[i].name);
+			complain("%s does nothing here", setting_options[i].name);
 			return false;
 		}
 	}

@@ -1,5 +1,7 @@
 #include "util/utf8.h"
 
+#include <string.h>
+
 size_t utf8_decode(const char *text, size_t length, uint32_t *ret_code)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -37,4 +39,18 @@ size_t utf8_count(const char *text)
 	for (; *text; text++)
 		n += ((unsigned char)*text & 0xc0) != 0x80;
 	return n;
+}
+
+void utf8_defuse(char *text)
+{
+	const char *end = text + strlen(text);
+
+	while (*text) {
+		uint32_t code;
+		size_t n = utf8_decode(text, (size_t)(end - text), &code);
+
+		if (n > 0 && utf8_is_control(code))
+			memset(text, '?', n);
+		text += n > 0 ? n : 1;
+	}
 }

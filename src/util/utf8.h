@@ -12,5 +12,8 @@ size_t utf8_decode(const char *text, size_t length, uint32_t *ret_code);
 /* Whether the code point steers a terminal instead of being shown: C0, DEL or C1. */
 bool utf8_is_control(uint32_t code);
 
+/* Letters of other scripts may pass, what steers a terminal is replaced. */
+void utf8_defuse(char *text);
+
 /* Characters, not bytes: whatever begins none is not counted. */
 size_t utf8_count(const char *text);

@@ -339,6 +339,16 @@ def test_a_file_with_anything_but_a_key_is_refused(content, client, tap, key):
     assert LINE.split()[-1][:10] not in done.stderr
 
 
+@pytest.mark.parametrize("words", [
+    ("-W", "x\x1b]0;evil\a:22"), ("\x1b[2J", "x"), ("--timeout", "\x9b2J", "host"),
+    ("--key", "\x1b]0;evil\a", "--door", "ssh", "192.0.2.1")])
+def test_nothing_steers_the_terminal(words, client, tap):
+    """ssh passes names on that strangers may have chosen."""
+    done = tap(*words, check=False)
+    assert done.returncode in (1, 2) and done.stderr.startswith("knocktap: ")
+    assert not set(done.stderr) & set("\x1b\a\x9b"), repr(done.stderr)
+
+
 def test_a_key_that_has_expired_is_refused(client, tap, key):
     key.write_text(f"{LINE.strip()}\nsince 2020-01-01\nexpires 2020-02-01\n", encoding="ascii")
     done = tap("--key", key, "--door", "ssh", client.peer(), check=False)

@@ -81,21 +81,6 @@ struct table *table_free(struct table *table)
 	return NULL;
 }
 
-/* Letters of other scripts may pass, what steers a terminal may not. */
-static void cell_defuse(char *text)
-{
-	const char *end = text + strlen(text);
-
-	while (*text) {
-		uint32_t code;
-		size_t n = utf8_decode(text, (size_t)(end - text), &code);
-
-		if (n > 0 && utf8_is_control(code))
-			memset(text, '?', n);
-		text += n > 0 ? n : 1;
-	}
-}
-
 int table_add(struct table *table, enum colour colour, const char *const cells[])
 {
 	struct row *row;
@@ -119,7 +104,7 @@ int table_add(struct table *table, enum colour colour, const char *const cells[]
 			row_free(row, table->n_columns);
 			return -ENOMEM;
 		}
-		cell_defuse(row->cells[i]);
+		utf8_defuse(row->cells[i]);
 	}
 	for (size_t i = 0; i < table->n_columns; i++) {
 		size_t width = utf8_count(row->cells[i]);

@@ -12,6 +12,7 @@
 #include "cli/common/output.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/utf8.h"
 
 /* Longer than a bus that is well needs to say hello. */
 #define HELLO_LIMIT_US UINT64_C(5000000)
@@ -69,6 +70,16 @@ enum status client_garbled(const struct verb *verb, int error)
 	return STATUS_FAILED;
 }
 
+/* Whoever has the daemon's name on the bus is not trusted with the terminal. */
+static void print_error(const struct verb *verb, const char *message)
+{
+	CLEANUP(cleanup_free) char *text = strdup(message);
+
+	if (text)
+		utf8_defuse(text);
+	fprintf(stderr, "knocktail %s: %s\n", verb->name, text ? text : strerror(ENOMEM));
+}
+
 static enum status client_complain(const struct verb *verb, const sd_bus_error *error, int r)
 {
 	if (sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
@@ -83,8 +94,7 @@ static enum status client_complain(const struct verb *verb, const sd_bus_error *
 			"knocktail-admin\n",
 			verb->name);
 	else
-		fprintf(stderr, "knocktail %s: %s\n", verb->name,
-			error->message ? error->message : strerror(-r));
+		print_error(verb, error->message ? error->message : strerror(-r));
 	return STATUS_FAILED;
 }
 

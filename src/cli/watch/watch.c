@@ -26,6 +26,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/timestamp.h"
+#include "util/utf8.h"
 
 /* How often to look into the journal, how many records at a time, and how often to draw. */
 #define LOOK_US UINT64_C(25000)
@@ -95,6 +96,16 @@ static const char *const change_names[] = {
 	[WATCH_JOINED] = "daemon up", [WATCH_LEFT] = "daemon down",
 };
 
+/* Whoever has the daemon's name on the bus is not trusted with the terminal. */
+static void print_defused(const struct watch_door *door)
+{
+	struct watch_door shown = *door;
+
+	utf8_defuse(shown.source);
+	utf8_defuse(shown.door);
+	printf("\t%s\t%s", shown.source, shown.door);
+}
+
 static void print_change(const struct watch *watch, enum watch_change change,
 			 const struct watch_door *door)
 {
@@ -105,7 +116,7 @@ static void print_change(const struct watch *watch, enum watch_change change,
 		printf("%s\t%s", timestamp_format(clock_us(CLOCK_REALTIME), when),
 		       change_names[change]);
 		if (door)
-			printf("\t%s\t%s", door->source, door->door);
+			print_defused(door);
 		if (door && door->deadline_us > 0)
 			printf("\tuntil %s", timestamp_format(door->deadline_us, until));
 		putchar('\n');
