@@ -2,10 +2,13 @@
 """Sends probes from many addresses: flood.py MAC TARGET RATE SECONDS SOURCES PORT...
 
 TCP SYNs and UDP datagrams, at so many a second. Every tenth goes to one of the ports, the others
-anywhere. Prints "ready", waits for a line, and prints in the end how many it has sent.
+anywhere. Prints "ready", waits for a line, and prints in the end how many it has sent, and in how
+many seconds. Another line ends it before its time.
 """
 
+import contextlib
 import random
+import select
 import socket
 import struct
 import subprocess
@@ -13,6 +16,7 @@ import sys
 import time
 
 ETHERTYPE_IP = 0x0800
+BATCH = 100     # how many are sent without a look at the clock
 
 
 class Flood:
@@ -20,6 +24,7 @@ class Flood:
 
     def __init__(self, client, rate, seconds, sources, ports=()):
         self.seconds = seconds
+        self.rate = None    # what has become of it
         self._process = client.popen(
             ["/usr/bin/python3", "-B", __file__, client.server.mac, client.peer(), rate, seconds,
              sources, *ports], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -35,9 +40,17 @@ class Flood:
         """Whether it goes on."""
         return self._process.poll() is None
 
+    def stop(self):
+        """Ends it before its time, unless that has come."""
+        with contextlib.suppress(BrokenPipeError):
+            self.start()
+
     def wait(self):
         """Waits for its end and returns how many packets were sent."""
-        return int(self._process.communicate(timeout=self.seconds + 30)[0])
+        self._process.wait(self.seconds + 30)
+        sent, passed = self._process.stdout.read().split()
+        self.rate = int(sent) / float(passed)
+        return int(sent)
 
 
 def checksum(data):
@@ -92,13 +105,13 @@ def main():
 
     sent, begin = 0, time.monotonic()
     while (passed := time.monotonic() - begin) < seconds:
-        due = int(passed * rate)
-        if sent == due:
-            time.sleep(0.0005)
+        due = min(int(passed * rate), sent + BATCH)
+        if select.select([sys.stdin], [], [], 0.0005 if sent == due else 0)[0]:
+            break
         while sent < due:
             sock.send(frames[sent % len(frames)])
             sent += 1
-    print(sent, flush=True)
+    print(sent, passed, flush=True)
 
 
 if __name__ == "__main__":
