@@ -231,9 +231,9 @@ class Page(html.parser.HTMLParser):
         self.open.pop()
 
 
-def page_of(lab, past, *arguments):
+def page_of(lab, past, *arguments, doors=ipset_door()):
     """The page, with probes counted."""
-    config = lab.file("audit.conf", '[options]\nlog_prefix = "[knock] "\n' + ipset_door(), 0o600)
+    config = lab.file("audit.conf", '[options]\nlog_prefix = "[knock] "\n' + doors, 0o600)
     done = lab.knocktail("audit", "--html", "/run/lab/audit.html", "-c", config, *arguments,
                          *(("--directory", past) if past else ()))
     assert done.returncode == 0, done.stderr
@@ -267,6 +267,14 @@ def test_the_pages_timeline(lab, past):
         x, width = float(element.get("x")), float(element.get("width"))
         assert 0 <= x and x + width <= 1124 and float(element.get("height")) > 0
     assert re.search(r"<b>1000</b>probes", text) and "22/tcp" in text and "23/tcp" not in text
+
+
+def test_the_page_does_not_tell_the_sequence(lab, past):
+    """Its ports are among the most probed, and pages are passed around."""
+    assert "22/tcp" in page_of(lab, past, doors=ipset_door(sequence="9000, 22/udp, 8000"))
+    text = page_of(lab, past, doors=ipset_door(sequence="9000, 22, 8000"))
+    assert "Most probed ports" in text and "22/tcp" not in text
+    assert "<b>1000</b>probes" in text
 
 
 def test_long_names_beside_the_timeline(lab, journal):

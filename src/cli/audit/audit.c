@@ -153,6 +153,8 @@ static struct probe_histogram *read_histogram(const struct audit_options *option
 				 &histogram);
 	if (r < 0)
 		fprintf(stderr, "knocktail audit: cannot count the probes: %s\n", strerror(-r));
+	for (size_t i = 0; r == 0 && i < config->n_doors; i++)
+		probe_histogram_conceal(histogram, &config->doors[i].knock.sequence);
 	config_free(config);
 	return histogram;
 }

@@ -5,6 +5,7 @@
 
 #include "core/probe.h"
 #include "core/record.h"
+#include "core/sequence.h"
 #include "format/format.h"
 #include "input/input.h"
 #include "util/cleanup.h"
@@ -63,4 +64,13 @@ int probe_histogram_read(const char *log_prefix, const char *directory, uint64_t
 		return r;
 	*ret = TAKE_PTR(histogram);
 	return 0;
+}
+
+void probe_histogram_conceal(struct probe_histogram *histogram, const struct sequence *sequence)
+{
+	for (size_t i = 0; i < sequence->n_steps; i++) {
+		const struct step *step = &sequence->steps[i];
+
+		histogram->ports[step->protocol == IPPROTO_UDP][step->port] = 0;
+	}
 }

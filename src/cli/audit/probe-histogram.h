@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+struct sequence;
+
 enum { PROBE_HISTOGRAM_BINS = 120 };
 
 struct probe_histogram {
@@ -19,3 +21,7 @@ struct probe_histogram {
  */
 int probe_histogram_read(const char *log_prefix, const char *directory, uint64_t since_us,
 			 uint64_t until_us, uint64_t first_us, struct probe_histogram **ret);
+
+/* Takes the ports of a sequence out of `ports`: it is a secret, and people's own knocks would make
+ * them stand out. */
+void probe_histogram_conceal(struct probe_histogram *histogram, const struct sequence *sequence);
