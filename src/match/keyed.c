@@ -331,6 +331,11 @@ void keyed_matcher_expiries(const struct keyed_matcher *doors, uint64_t from_s, 
 	}
 }
 
+struct expected_ports *keyed_matcher_expected(const struct keyed_matcher *doors)
+{
+	return keyed_expected(doors->keyed);
+}
+
 const struct keyed_counts *keyed_matcher_counts(const struct keyed_matcher *doors)
 {
 	return keyed_counts(doors->keyed);

@@ -13,6 +13,7 @@
 
 struct burn;
 struct config;
+struct expected_ports;
 struct keyed_counts;
 struct keyed_matcher;
 struct probe;
@@ -57,5 +58,8 @@ bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_ma
 typedef void (*keyed_expiry_fn)(void *userdata, const char *user, const char *text);
 void keyed_matcher_expiries(const struct keyed_matcher *doors, uint64_t from_s, uint64_t to_s,
 			    keyed_expiry_fn fn, void *userdata);
+
+/* As keyed_expected(). */
+struct expected_ports *keyed_matcher_expected(const struct keyed_matcher *doors);
 
 const struct keyed_counts *keyed_matcher_counts(const struct keyed_matcher *doors);

@@ -513,6 +513,11 @@ void matcher_expiries(const struct matcher *matcher, uint64_t from_us, uint64_t 
 	keyed_matcher_expiries(matcher->keyed, from_us / US_PER_S, to_us / US_PER_S, fn, userdata);
 }
 
+struct expected_ports *matcher_expected(const struct matcher *matcher)
+{
+	return keyed_matcher_expected(matcher->keyed);
+}
+
 const struct keyed_counts *matcher_keyed_counts(const struct matcher *matcher)
 {
 	return keyed_matcher_counts(matcher->keyed);

@@ -10,6 +10,7 @@
 
 struct burn;
 struct config;
+struct expected_ports;
 struct matcher;
 struct keyed_counts;
 struct one_time;
@@ -98,6 +99,9 @@ bool matcher_knows(const struct matcher *matcher, const struct matcher *predeces
 typedef void (*matcher_expiry_fn)(void *userdata, const char *user, const char *text);
 void matcher_expiries(const struct matcher *matcher, uint64_t from_us, uint64_t to_us,
 		      matcher_expiry_fn fn, void *userdata);
+
+/* The ports that keyed knocks are expected at (core/keyed/expected.h). They are the matcher's. */
+struct expected_ports *matcher_expected(const struct matcher *matcher);
 
 /* What tokens and SPA knocks have cost. */
 const struct keyed_counts *matcher_keyed_counts(const struct matcher *matcher);

@@ -32,6 +32,8 @@ static int copy_doors(struct access *access, const struct door *doors, size_t n_
 		door->bind_source = doors[i].bind_source;
 		door->filter = doors[i].knock.filter;
 		door->tag = spa_door(door->name);
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			door->families[family] = door_opens_for(&doors[i], family);
 		access->n_doors++;
 	}
 	return 0;

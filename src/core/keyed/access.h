@@ -23,7 +23,8 @@ struct access_door {
 	size_t number; /* as numbered by keyed_new() */
 	unsigned auth;
 	enum bind_source bind_source;
-	uint16_t tag; /* spa_door() */
+	bool families[N_FAMILIES]; /* whether something opens it for them */
+	uint16_t tag;		   /* spa_door() */
 	struct filter filter;
 };
 

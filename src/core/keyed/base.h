@@ -10,11 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct expected_ports;
+
 struct keyed_base {
 	struct keyed_limits limits;
 	struct access access;
 	struct budget budget;
 	struct keyed_counts counts;
+	struct expected_ports *expected;
 };
 
 /* Index rows up to which steps beyond the reach are looked for too, so that a knock says how far

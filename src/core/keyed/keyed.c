@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/keyed/base.h"
+#include "core/keyed/expected.h"
 #include "core/keyed/spa-knocks.h"
 #include "core/keyed/token-knocks.h"
 #include "core/token.h"
@@ -31,6 +32,8 @@ int keyed_new(const struct keyed_limits *limits, const struct door *doors, size_
 		r = token_knocks_new(&keyed->base, &keyed->tokens);
 	if (r == 0)
 		r = spa_knocks_new(&keyed->base, &keyed->spas);
+	if (r == 0)
+		r = expected_ports_new(&keyed->base.access, limits->skew_s, &keyed->base.expected);
 	if (r < 0) {
 		keyed_free(keyed);
 		return r;
@@ -44,6 +47,7 @@ struct keyed *keyed_free(struct keyed *keyed)
 	if (keyed) {
 		token_knocks_free(keyed->tokens);
 		spa_knocks_free(keyed->spas);
+		expected_ports_free(keyed->base.expected);
 		access_done(&keyed->base.access);
 		free(keyed);
 	}
@@ -90,6 +94,11 @@ void keyed_tend(struct keyed *keyed, uint64_t unix_s)
 void keyed_forget(struct keyed *keyed)
 {
 	token_knocks_forget(keyed->tokens);
+}
+
+struct expected_ports *keyed_expected(const struct keyed *keyed)
+{
+	return keyed->base.expected;
 }
 
 const struct keyed_counts *keyed_counts(const struct keyed *keyed)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct door;
+struct expected_ports;
 struct key_holder;
 struct keyed;
 struct probe;
@@ -48,6 +49,9 @@ void keyed_tend(struct keyed *keyed, uint64_t unix_s);
 
 /* Forgets every source: after a reboot the kernel's clock starts again. */
 void keyed_forget(struct keyed *keyed);
+
+/* The ports that knocks are expected at. They are the keyed knocks' own. */
+struct expected_ports *keyed_expected(const struct keyed *keyed);
 
 struct keyed_counts {
 	uint64_t tries;	  /* decryptions and the like, which cost a microsecond or two each */

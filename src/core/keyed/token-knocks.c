@@ -6,6 +6,7 @@
 
 #include "core/address.h"
 #include "core/keyed/base.h"
+#include "core/keyed/expected.h"
 #include "core/keyed/pending.h"
 #include "core/keyed/recent.h"
 #include "core/keyed/selectors.h"
@@ -456,6 +457,29 @@ static void mark_probe(const struct token_lane *lane, const struct keyed_case *o
 		recent_mark(recent, selectors_row(selectors, cell) >= lane->n_unbound);
 }
 
+/* The first port of a token that names the source has come, perhaps once more: the others are
+ * expected from now on. */
+static void expect_others(const struct token_lane *lane, const struct keyed_case *one)
+{
+	const struct selectors *selectors = selectors_for(lane, one);
+	uint32_t cell = selectors_first(selectors, one->probe->port);
+
+	for (; cell != SELECTORS_NONE && selectors_row(selectors, cell) >= lane->n_unbound;
+	     cell = selectors_next(selectors, cell)) {
+		const struct selector selector = selectors_get(selectors, cell);
+		const struct pair *pair = &lane->pairs[selector.row];
+
+		expected_ports_offer(lane->base->expected,
+				     &(struct expected_offer){
+					     .door = pair->door,
+					     .key = pair->key,
+					     .step = selector.step,
+					     .source = one->probe->source,
+				     },
+				     one->unix_s);
+	}
+}
+
 /* Whether a selector is among what the source has probed. */
 static bool token_lane_feed(struct token_lane *lane, const struct keyed_case *one,
 			    const struct address *source)
@@ -465,6 +489,8 @@ static bool token_lane_feed(struct token_lane *lane, const struct keyed_case *on
 	struct selectors *selectors = selectors_for(lane, one);
 
 	selectors_move(selectors, one->step, ROWS_A_PROBE);
+	if (lane->pending_token)
+		expect_others(lane, one);
 	if (!recent_add(recent, probe->source_port, probe->port))
 		return false;
 	mark_probe(lane, one, recent);
