@@ -61,6 +61,12 @@ struct backend {
 	bool (*holds)(struct firewall *firewall, const struct passage *passage);
 	bool (*is_whole)(const struct passage *passage);
 
+	/* As the functions of firewall.h by these names. NULL: it has no sets. */
+	int (*check_ports)(struct firewall *firewall, const char *set);
+	int (*put_ports)(struct firewall *firewall, const char *set,
+			 const struct firewall_port *ports, size_t n);
+	int (*has_port)(struct firewall *firewall, const char *set, uint16_t port);
+
 	/* Frees the backend's state, which may be NULL. NULL: it has none. */
 	void (*free)(void *state);
 	/* A child has ended. Whether it was one of this backend's own. NULL: all its children are

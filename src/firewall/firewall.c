@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/door.h"
 #include "firewall/backend.h"
@@ -135,6 +136,28 @@ uint64_t listing_cost(const struct listing *listing)
 bool listing_covers(const struct listing *listing, const struct passage *passage)
 {
 	return passage_shares_place(listing->place, passage);
+}
+
+/* Whose set it is, by how it is written. */
+static const struct backend *ports_backend(const char *set)
+{
+	return backends[strchr(set, ' ') ? BACKEND_NFT : BACKEND_IPSET];
+}
+
+int firewall_check_ports(struct firewall *firewall, const char *set)
+{
+	return ports_backend(set)->check_ports(firewall, set);
+}
+
+int firewall_put_ports(struct firewall *firewall, const char *set,
+		       const struct firewall_port *ports, size_t n)
+{
+	return ports_backend(set)->put_ports(firewall, set, ports, n);
+}
+
+int firewall_has_port(struct firewall *firewall, const char *set, uint16_t port)
+{
+	return ports_backend(set)->has_port(firewall, set, port);
 }
 
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us)

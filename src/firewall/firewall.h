@@ -8,6 +8,7 @@
 #include "firewall/types.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct firewall;
@@ -58,6 +59,22 @@ uint64_t listing_cost(const struct listing *listing);
 
 /* Whether the listing is of the passage's place. */
 bool listing_covers(const struct listing *listing, const struct passage *passage);
+
+/* A set of ports, of ipset by its name, or of nft as "FAMILY TABLE SET". These change no more than
+ * that, and wait for no command. */
+
+/* Whether it is there and fits: ports from 1024 on, each with a timeout. 0; -ENOENT: there is no
+ * such set; another negative errno. */
+int firewall_check_ports(struct firewall *firewall, const char *set);
+
+/* Puts n ports into it; those that are there get the new timeout. 0, or a negative errno: some may
+ * be in it. */
+int firewall_put_ports(struct firewall *firewall, const char *set,
+		       const struct firewall_port *ports, size_t n);
+
+/* Whether the port is in it. 0: it is; -ENOENT: there is no such set; -ENODATA: it is not, or was
+ * not and is for a second now; another negative errno. */
+int firewall_has_port(struct firewall *firewall, const char *set, uint16_t port);
 
 /* Kills a running command of this owner at that time. */
 void firewall_hurry(struct firewall *firewall, const void *owner, uint64_t kill_at_us);

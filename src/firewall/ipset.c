@@ -8,6 +8,7 @@
  * words, however short they are. Its ipset_parse_line() makes words of just their length on the
  * heap; so the words are made here, with room behind each. See util/children.c for commands. */
 #include <errno.h>
+#include <inttypes.h>
 #include <libipset/ipset.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -323,6 +324,57 @@ static int ipset_check(struct firewall *firewall, const struct opening *opening,
 	return r;
 }
 
+static int ipset_check_ports_set(struct firewall *firewall, const char *set)
+{
+	static const char type[] = "Type: bitmap:port\n";
+	const struct ipset_client *client;
+	const char *found;
+	int r;
+
+	r = ipset_run(firewall, set, "list -t %s", set);
+	if (r < 0)
+		return r;
+	client = firewall->state[BACKEND_IPSET];
+	found = client->output ? strstr(client->output, "Type: ") : NULL;
+	if (!found || strncmp(found, type, strlen(type)) != 0 ||
+	    (!output_has(client->output, "range 1024-65535 ") &&
+	     !output_has(client->output, "range 0-65535 ")) ||
+	    !output_has(client->output, " timeout "))
+		return firewall_fail(firewall, -EMEDIUMTYPE,
+				     "ipset %s: not a set of ports with timeouts; create it with "
+				     "bitmap:port range 1024-65535 timeout 0",
+				     set);
+	return 0;
+}
+
+static int ipset_check_ports(struct firewall *firewall, const char *set)
+{
+	int r = ipset_check_ports_set(firewall, set);
+
+	/* As in ipset_check(). */
+	if (firewall->state[BACKEND_IPSET])
+		ipset_client_end_session(firewall->state[BACKEND_IPSET]);
+	return r;
+}
+
+static int ipset_put_ports(struct firewall *firewall, const char *set,
+			   const struct firewall_port *ports, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = ipset_run(firewall, set, "add %s %u timeout %" PRIu32 " -exist", set,
+			      ports[i].port, ports[i].left_s);
+	return r;
+}
+
+static int ipset_has_port(struct firewall *firewall, const char *set, uint16_t port)
+{
+	int r = ipset_run(firewall, set, "test %s %u", set, port);
+
+	return r == -EIO && strstr(firewall->problem, "NOT in set") ? -ENODATA : r;
+}
+
 const struct backend backend_ipset = {
 	.name = "ipset",
 	.expires = true,
@@ -335,5 +387,8 @@ const struct backend backend_ipset = {
 	.knows = set_knows,
 	.holds = ipset_holds,
 	.is_whole = set_is_whole,
+	.check_ports = ipset_check_ports,
+	.put_ports = ipset_put_ports,
+	.has_port = ipset_has_port,
 	.free = ipset_client_free,
 };

@@ -8,6 +8,7 @@
  * deletes, so that it succeeds if the element is gone, and where there is no room to add it only
  * deletes. */
 #include <errno.h>
+#include <inttypes.h>
 #include <nftables/libnftables.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -68,6 +69,7 @@ static int nft_explain(struct firewall *firewall, const char *set, const char *e
 		const char *meaning;
 	} meanings[] = {
 		{"No such file or directory", -ENOENT, "there is no such set"},
+		{"File exists", -EEXIST, "it is there already"},
 		{"Too many open files", -ENOSPC, "the set is full"},
 		{"Invalid argument", -EINVAL, "the set does not take it: has it flags timeout?"},
 	};
@@ -88,22 +90,26 @@ static int nft_explain(struct firewall *firewall, const char *set, const char *e
 }
 
 /* Runs commands of nft(8), one a line, as one transaction. */
-static int nft_execute(struct firewall *firewall, const char *set, const char *format,
-		       va_list arguments)
+static int nft_execute_text(struct firewall *firewall, const char *set, const char *commands)
 {
-	char commands[COMMANDS_MAX];
-	struct nft_ctx *context;
-	int n;
+	struct nft_ctx *context = nft_context_of(firewall);
 
-	n = vsnprintf(commands, sizeof commands, format, arguments);
-	if (n < 0 || (size_t)n >= sizeof commands)
-		return firewall_fail(firewall, -E2BIG, "nft %s: the element is too long", set);
-	context = nft_context_of(firewall);
 	if (!context)
 		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", set);
 	if (nft_run_cmd_from_buffer(context, commands) == 0)
 		return 0;
 	return nft_explain(firewall, set, nft_ctx_get_error_buffer(context));
+}
+
+static int nft_execute(struct firewall *firewall, const char *set, const char *format,
+		       va_list arguments)
+{
+	char commands[COMMANDS_MAX];
+	int n = vsnprintf(commands, sizeof commands, format, arguments);
+
+	if (n < 0 || (size_t)n >= sizeof commands)
+		return firewall_fail(firewall, -E2BIG, "nft %s: the element is too long", set);
+	return nft_execute_text(firewall, set, commands);
 }
 
 __attribute__((format(printf, 3, 4))) static int nft_run(struct firewall *firewall, const char *set,
@@ -120,9 +126,9 @@ __attribute__((format(printf, 3, 4))) static int nft_run(struct firewall *firewa
 	return r;
 }
 
-/* The same for a question. That there is no such thing is an answer, after which the context is
- * good for more: closing its socket would wait for the kernel to finish what was changed through
- * it. */
+/* The same for a question. That there is no such thing, or that there is, is an answer, after which
+ * the context is good for more: closing its socket would wait for the kernel to finish what was
+ * changed through it. */
 __attribute__((format(printf, 3, 4))) static int nft_ask(struct firewall *firewall, const char *set,
 							 const char *format, ...)
 {
@@ -132,7 +138,7 @@ __attribute__((format(printf, 3, 4))) static int nft_ask(struct firewall *firewa
 	va_start(arguments, format);
 	r = nft_execute(firewall, set, format, arguments);
 	va_end(arguments);
-	if (r < 0 && r != -ENOENT)
+	if (r < 0 && r != -ENOENT && r != -EEXIST)
 		nft_drop_context(firewall);
 	return r;
 }
@@ -329,21 +335,11 @@ static int nft_check_type(struct firewall *firewall, const struct opening *openi
 	return 0;
 }
 
-static int nft_check_set(struct firewall *firewall, const struct opening *opening,
-			 enum family family)
+/* What single elements with timeouts of their own need, in the output of `list set`. */
+static int nft_check_flags(struct firewall *firewall, const char *set, const char *output)
 {
-	const char *set = opening->set[family], *output, *type, *flags;
-	int r;
+	const char *flags = output_find(output, "\n\t\tflags ");
 
-	r = nft_run(firewall, set, "list set %s\n", set);
-	if (r < 0)
-		return r;
-	output = nft_ctx_get_output_buffer(firewall->state[BACKEND_NFT]);
-	type = output_find(output, "\n\t\ttype "); /* with typeof, only the rehearsal shows it */
-	r = type ? nft_check_type(firewall, opening, family, type) : 0;
-	if (r < 0)
-		return r;
-	flags = output_find(output, "\n\t\tflags ");
 	if (!flags || !memmem(flags, strcspn(flags, "\n"), "timeout", strlen("timeout")))
 		return firewall_fail(firewall, -ETIME, "nft %s: created without flags timeout",
 				     set);
@@ -352,12 +348,89 @@ static int nft_check_set(struct firewall *firewall, const struct opening *openin
 				     "nft %s: created with auto-merge, in which single elements "
 				     "cannot be renewed",
 				     set);
-	return nft_rehearse(firewall, opening, family);
+	return 0;
+}
+
+static int nft_check_set(struct firewall *firewall, const struct opening *opening,
+			 enum family family)
+{
+	const char *set = opening->set[family], *output, *type;
+	int r;
+
+	r = nft_run(firewall, set, "list set %s\n", set);
+	if (r < 0)
+		return r;
+	output = nft_ctx_get_output_buffer(firewall->state[BACKEND_NFT]);
+	type = output_find(output, "\n\t\ttype "); /* with typeof, only the rehearsal shows it */
+	r = type ? nft_check_type(firewall, opening, family, type) : 0;
+	if (r == 0)
+		r = nft_check_flags(firewall, set, output);
+	return r < 0 ? r : nft_rehearse(firewall, opening, family);
 }
 
 static int nft_check(struct firewall *firewall, const struct opening *opening, enum family family)
 {
 	return opening->set[family] ? nft_check_set(firewall, opening, family) : 0;
+}
+
+static int nft_check_ports(struct firewall *firewall, const char *set)
+{
+	const char *output, *type;
+	int r = nft_run(firewall, set, "list set %s\n", set);
+
+	if (r < 0)
+		return r;
+	output = nft_ctx_get_output_buffer(firewall->state[BACKEND_NFT]);
+	type = output_find(output, "\n\t\ttype ");
+	if (!type || strncmp(type, "inet_service\n", strlen("inet_service\n")) != 0)
+		return firewall_fail(firewall, -EMEDIUMTYPE,
+				     "nft %s: not a set of ports; create it with type inet_service "
+				     "and flags timeout",
+				     set);
+	return nft_check_flags(firewall, set, output);
+}
+
+/* One command for all of them: with timeouts, if they are put in. */
+static void put_ports_command(const char *command, const char *set,
+			      const struct firewall_port *ports, size_t n, bool timed, FILE *file)
+{
+	fprintf(file, "%s element %s {", command, set);
+	for (size_t i = 0; i < n; i++) {
+		fprintf(file, "%s %u", i > 0 ? "," : "", ports[i].port);
+		if (timed)
+			fprintf(file, " timeout %" PRIu32 "s", ports[i].left_s);
+	}
+	fputs(" }\n", file);
+}
+
+/* As in nft_add(). */
+static int nft_put_ports(struct firewall *firewall, const char *set,
+			 const struct firewall_port *ports, size_t n)
+{
+	CLEANUP(cleanup_free) char *commands = NULL;
+	size_t size;
+	FILE *file = open_memstream(&commands, &size);
+	int r;
+
+	if (!file)
+		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", set);
+	put_ports_command("add", set, ports, n, true, file);
+	put_ports_command("delete", set, ports, n, false, file);
+	put_ports_command("add", set, ports, n, true, file);
+	if (fclose(file) != 0)
+		return firewall_fail(firewall, -ENOMEM, "nft %s: out of memory", set);
+	r = nft_execute_text(firewall, set, commands);
+	if (r < 0)
+		nft_drop_context(firewall);
+	return r;
+}
+
+/* To get an element, libnftables reads those of all sets; to create one, it does not. */
+static int nft_has_port(struct firewall *firewall, const char *set, uint16_t port)
+{
+	int r = nft_ask(firewall, set, "create element %s { %u timeout 1s }\n", set, port);
+
+	return r == 0 ? -ENODATA : r == -EEXIST ? 0 : r;
 }
 
 const struct backend backend_nft = {
@@ -372,5 +445,8 @@ const struct backend backend_nft = {
 	.knows = set_knows,
 	.holds = nft_holds,
 	.is_whole = set_is_whole,
+	.check_ports = nft_check_ports,
+	.put_ports = nft_put_ports,
+	.has_port = nft_has_port,
 	.free = nft_free,
 };

@@ -15,6 +15,12 @@ typedef void (*firewall_done_fn)(void *owner, int error, const char *problem, ui
 /* A door cannot be opened, in words. */
 typedef void (*firewall_trouble_fn)(void *userdata, const char *door, const char *problem);
 
+/* A port in a set of ports, which the kernel takes out after so many seconds, at least one. */
+struct firewall_port {
+	uint16_t port;
+	uint32_t left_s;
+};
+
 /* The listing is valid until this returns. */
 typedef void (*firewall_listed_fn)(void *userdata, struct listing *listing, uint64_t now_us);
 

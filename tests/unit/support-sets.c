@@ -1,5 +1,6 @@
 #include "support-sets.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,32 @@ int open_rule(struct fixture *fixture, const struct passage *passage, uint64_t s
 int close_rule(struct fixture *fixture, const struct passage *passage)
 {
 	return firewall_close(fixture->firewall, passage, 0, NULL);
+}
+
+void sets_try_ports(struct fixture *fixture, const char *set,
+		    long (*left)(struct fixture *fixture, const char *set, const char *element))
+{
+	enum { FIRST = 20000, N_MANY = 6451 };
+	const struct firewall_port few[] = {{61234, 60}, {65535, 90}, {1024, 1}};
+	static struct firewall_port many[N_MANY];
+	struct firewall *firewall = fixture->firewall;
+
+	if (firewall_check_ports(firewall, set) != 0)
+		fail_msg("%s", firewall_problem(firewall));
+	assert_int_equal(firewall_put_ports(firewall, set, few, 3), 0);
+	assert_in_range(left(fixture, set, "61234"), 55, 60);
+	assert_in_range(left(fixture, set, "65535"), 85, 90);
+	assert_int_equal(firewall_has_port(firewall, set, 65535), 0);
+	assert_int_equal(firewall_has_port(firewall, set, 1025), -ENODATA);
+	/* Those that are there get the new timeout; so do thousands at once. */
+	for (size_t i = 0; i < N_MANY; i++)
+		many[i] = (struct firewall_port){(uint16_t)(FIRST + i), 600};
+	many[0] = (struct firewall_port){61234, 120};
+	assert_int_equal(firewall_put_ports(firewall, set, many, N_MANY), 0);
+	assert_in_range(left(fixture, set, "61234"), 115, 120);
+	assert_in_range(left(fixture, set, "20001"), 500, 600);
+	assert_int_equal(firewall_has_port(firewall, set, FIRST + N_MANY - 1), 0);
+	assert_int_equal(firewall_has_port(firewall, set, FIRST), -ENODATA);
 }
 
 struct answer {

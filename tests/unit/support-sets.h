@@ -40,6 +40,10 @@ int close_rule(struct fixture *fixture, const struct passage *passage);
 enum firewall_answer sets_ask(struct fixture *fixture, const struct passage *passage,
 			      const struct passage *stranger, unsigned *ret_seconds);
 
+/* Puts ports into a set of them and gives some other times; `left` is how long the set has one. */
+void sets_try_ports(struct fixture *fixture, const char *set,
+		    long (*left)(struct fixture *fixture, const char *set, const char *element));
+
 /* The seconds left of an element, by ipset(8) itself; -1: it is not in the set. */
 long left_in_ipset(struct fixture *fixture, const char *set, const char *element);
 

@@ -28,6 +28,10 @@ static int set_up(void **state)
 		"create bits bitmap:ip range 192.0.2.0/24 timeout 0",
 		"create list list:set timeout 0",
 		"create one hash:ip timeout 0 maxelem 1",
+		"create expected bitmap:port range 1024-65535 timeout 0",
+		"create all bitmap:port range 0-65535 timeout 60",
+		"create few bitmap:port range 1024-2000 timeout 0",
+		"create endless bitmap:port range 1024-65535",
 		"create comment hash:ip timeout 3600 comment counters skbinfo",
 	};
 	static struct fixture fixture;
@@ -270,6 +274,31 @@ static void test_check(void **state)
 	}
 }
 
+static void test_ports(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	sets_try_ports(fixture, "expected", left_in_ipset);
+	sets_try_ports(fixture, "all", left_in_ipset);
+}
+
+static void test_sets_of_no_ports(void **state)
+{
+	static const char *const others[] = {"ip", "few", "endless", "list"};
+	const struct firewall_port port = {1024, 60};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		assert_int_equal(firewall_check_ports(fixture->firewall, others[i]), -EMEDIUMTYPE);
+		assert_non_null(strstr(firewall_problem(fixture->firewall),
+				       "create it with bitmap:port range 1024-65535 timeout 0"));
+	}
+	assert_int_equal(firewall_check_ports(fixture->firewall, "absent"), -ENOENT);
+	assert_int_equal(firewall_put_ports(fixture->firewall, "absent", &port, 1), -ENOENT);
+	assert_int_equal(firewall_has_port(fixture->firewall, "absent", 1024), -ENOENT);
+	assert_int_equal(firewall_put_ports(fixture->firewall, "expected", &port, 1), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -278,6 +307,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ports, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sets_of_no_ports, set_up, tear_down),
 	};
 
 	permitted = support_private_network();

@@ -35,6 +35,8 @@ static int set_up(void **state)
 		" set one { type ipv4_addr; flags timeout; size 1; }\n"
 		" set hourly { type ipv4_addr; flags dynamic, timeout; timeout 1h; }\n"
 		" set numbers { type inet_service; flags timeout; }\n"
+		" set endless { type inet_service; }\n"
+		" set merging { type inet_service; flags interval, timeout; auto-merge; }\n"
 		" map verdicts { type ipv4_addr : verdict; flags timeout; }\n"
 		"}\n"
 		"table ip t { set four { type ipv4_addr; flags timeout; }; }\n";
@@ -385,6 +387,40 @@ static void test_check_full_set(void **state)
 	assert_string_equal(firewall_problem(fixture->firewall), "nft inet t one: the set is full");
 }
 
+static void test_ports(void **state)
+{
+	sets_try_ports(needed(state), "inet t numbers", left_in_nft);
+}
+
+static void test_sets_of_no_ports(void **state)
+{
+	static const struct {
+		const char *set;
+		int result;
+		const char *problem;
+	} cases[] = {
+		{"inet t four", -EMEDIUMTYPE, "nft inet t four: not a set of ports; create it "},
+		{"inet t ports", -EMEDIUMTYPE, "nft inet t ports: not a set of ports; create it "},
+		{"inet t merging", -EMEDIUMTYPE, "nft inet t merging: created with auto-merge"},
+		{"inet t endless", -ETIME, "nft inet t endless: created without flags timeout"},
+		{"inet t absent", -ENOENT, "nft inet t absent: there is no such set"},
+		{"ip x y", -ENOENT, "nft ip x y: there is no such set"},
+	};
+	const struct firewall_port port = {1024, 60};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int r = firewall_check_ports(fixture->firewall, cases[i].set);
+
+		assert_int_equal(r, cases[i].result);
+		if (!strstr(firewall_problem(fixture->firewall), cases[i].problem))
+			fail_msg("%s", firewall_problem(fixture->firewall));
+	}
+	assert_int_equal(firewall_put_ports(fixture->firewall, "ip x y", &port, 1), -ENOENT);
+	assert_int_equal(firewall_has_port(fixture->firewall, "ip x y", 1024), -ENOENT);
+	assert_int_equal(firewall_put_ports(fixture->firewall, "inet t numbers", &port, 1), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -397,6 +433,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_odd_spellings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ports, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sets_of_no_ports, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check_full_set, set_up, tear_down),
 	};
 
