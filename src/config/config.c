@@ -20,6 +20,7 @@ struct config *config_free(struct config *config)
 	free(config->keys);
 	free(config->realm);
 	strv_free(config->notify_command);
+	free(config->expected_ports);
 	free(config);
 	return NULL;
 }

@@ -48,6 +48,7 @@ const struct config_key keys[] = {
 	{"keys", OPTION(keys), .parse = parse_path, .fallback = KNOCKTAIL_KEYS},
 	{"realm", OPTION(realm), .parse = parse_realm},
 	{"notify_command", OPTION(notify_command), .parse = parse_command},
+	{"expected_ports", OPTION(expected_ports), .parse = parse_any_set, .max = 31},
 
 	{"sequence", DOOR(knock.sequence), .parse = parse_sequence},
 	{"one_time_sequences", DOOR(one_time_sequences), .parse = parse_one_time},

@@ -1,9 +1,12 @@
 #include "config/load.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "config/check-knocks.h"
 #include "config/check.h"
+#include "config/config.h"
 #include "config/draft.h"
 #include "config/files.h"
 #include "config/ini/ini.h"
@@ -47,6 +50,32 @@ static int build_draft(const struct config_files *files, const char *proc_net, s
 	return r;
 }
 
+/* Where the configuration does not name it, the set of the expected ports has this name, and lies
+ * where the sets of the doors do. */
+static int name_expected_ports(struct config *config)
+{
+	static const char name[] = "knocktail_expected";
+	const char *beside = NULL;
+	int length = 0;
+
+	if (config->expected_ports)
+		return 0;
+	for (size_t i = 0; i < config->n_doors; i++) {
+		const struct opening *opening = &config->doors[i].opening;
+
+		if (opening->backend == BACKEND_NFT)
+			beside =
+				opening->set[opening->set[FAMILY_IPV4] ? FAMILY_IPV4 : FAMILY_IPV6];
+	}
+	if (beside)
+		length = (int)(strrchr(beside, ' ') + 1 - beside);
+	if (asprintf(&config->expected_ports, "%.*s%s", length, beside ? beside : "", name) < 0) {
+		config->expected_ports = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 static int load_files(const struct config_files *files, const char *proc_net,
 		      struct config **ret_config, struct complaints *complaints)
 {
@@ -60,6 +89,9 @@ static int load_files(const struct config_files *files, const char *proc_net,
 		return complaints->error;
 	if (complaints->n_errors > 0)
 		return -EBADMSG;
+	r = name_expected_ports(draft.config);
+	if (r < 0)
+		return r;
 	*ret_config = TAKE_PTR(draft.config);
 	return 0;
 }

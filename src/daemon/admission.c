@@ -13,6 +13,7 @@
 #include "daemon/burner.h"
 #include "daemon/grant-loop.h"
 #include "daemon/growth.h"
+#include "daemon/keyed/expected-set.h"
 #include "daemon/refusals.h"
 #include "daemon/running-config.h"
 #include "daemon/stats.h"
@@ -28,6 +29,7 @@
 struct admission {
 	struct running_config *running;
 	struct grant_loop *grants;
+	struct expected_set *expected;
 	struct stats *stats;
 	struct burner *burner;
 	struct tail *tail;
@@ -191,6 +193,7 @@ void admission_on_record(void *userdata, const struct record *record)
 	admission->record = record;
 	admission->settled = false;
 	matcher_feed(matcher, record, on_match, admission);
+	expected_set_update(admission->expected);
 	if (matcher_counts(matcher)->probes > n_probes) {
 		admission->stats->last_probe_us = record->realtime_us;
 		if (!record->past)
@@ -211,6 +214,7 @@ int admission_new(const struct admission_options *options, struct admission **re
 		return -ENOMEM;
 	admission->running = options->running;
 	admission->grants = options->grants;
+	admission->expected = options->expected;
 	admission->stats = options->stats;
 	refusals_init(&admission->refusals);
 	if (asprintf(&directory, "%s/burnt", options->state_directory) < 0) {

@@ -11,6 +11,7 @@
 
 struct address;
 struct admission;
+struct expected_set;
 struct grant_loop;
 struct record;
 struct running_config;
@@ -23,6 +24,7 @@ struct admission_options {
 					as well */
 	struct running_config *running;
 	struct grant_loop *grants;
+	struct expected_set *expected;
 	struct stats *stats; /* what is counted */
 };
 

@@ -14,6 +14,7 @@
 #include "daemon/bus/connection.h"
 #include "daemon/grant-loop.h"
 #include "daemon/kernel/nf-log.h"
+#include "daemon/keyed/expected-set.h"
 #include "daemon/notifier.h"
 #include "daemon/notify-command.h"
 #include "daemon/running-config.h"
@@ -33,6 +34,7 @@ struct manager {
 	struct notifier *notifier;
 	struct running_config *running;
 	struct grant_loop *grants;
+	struct expected_set *expected;
 	struct admission *admission;
 	struct tail *tail;
 	struct bus *bus;
@@ -100,6 +102,7 @@ static int manager_apply(struct manager *manager, struct config *config)
 	admission_reloaded(manager->admission);
 	running_config_replace(manager->running, config, matcher,
 			       grant_loop_grants(manager->grants));
+	expected_set_aim(manager->expected, config->expected_ports, matcher_expected(matcher));
 	return 0;
 }
 
@@ -199,6 +202,7 @@ static int on_tend(sd_event_source *source, uint64_t time_us, void *userdata)
 	if (manager->tended_us > 0)
 		matcher_expiries(matcher, manager->tended_us, now_us, on_expiry, NULL);
 	manager->tended_us = now_us;
+	expected_set_tend(manager->expected, now_us / US_PER_S);
 	sd_event_source_set_time(source, time_us + TEND_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -265,12 +269,16 @@ static int manager_open_files(struct manager *manager, const struct manager_opti
 	r = grant_loop_new(manager->event, options->runtime_directory, &manager->grants);
 	if (r < 0)
 		return r;
+	manager->expected = expected_set_new(grants_firewall(grant_loop_grants(manager->grants)));
+	if (!manager->expected)
+		return -ENOMEM;
 	return admission_new(
 		&(struct admission_options){
 			.event = manager->event,
 			.state_directory = options->state_directory,
 			.running = manager->running,
 			.grants = manager->grants,
+			.expected = manager->expected,
 			.stats = &manager->stats,
 		},
 		&manager->admission);
@@ -380,6 +388,7 @@ struct manager *manager_free(struct manager *manager)
 		sd_event_source_unref(manager->tending);
 		bus_free(manager->bus);
 		admission_free(manager->admission);
+		expected_set_free(manager->expected);
 		grant_loop_free(manager->grants);
 		notify_command_free(manager->notify);
 		running_config_free(manager->running);

@@ -7,22 +7,26 @@
 
 #include "core/door.h"
 #include "core/keyed/access.h"
+#include "core/keyed/expected.h"
 #include "core/keyed/keyed.h"
 #include "core/probe.h"
 #include "core/secret.h"
 #include "core/spa.h"
 #include "core/token.h"
 
+enum { EXPECTED_DOORS = 10 };
 enum { N_PROBES = 500000, ROUNDS = 3, SOURCES_MAX = 65536 };
 
 #define EVENING UINT64_C(1795384800)
 
+static char some_set[] = "some";
 static char *everybody[] = {(char *)"*", NULL};
 static struct door doors[] = {
 	{.name = "ssh",
 	 .auth = AUTH_TOKEN | AUTH_SPA,
 	 .users = everybody,
-	 .knock.filter = {.flags_set = TCP_FLAG_SYN, .flags_clear = TCP_FLAG_ACK}}};
+	 .knock.filter = {.flags_set = TCP_FLAG_SYN, .flags_clear = TCP_FLAG_ACK},
+	 .opening.set = {some_set, some_set}}};
 static uint32_t random_state = 1;
 
 static uint32_t next_random(void)
@@ -141,6 +145,43 @@ static double worst_ms(struct keyed *keyed)
 	return worst;
 }
 
+/* What the expected ports cost: to count them, to have them all, and the longest call of a minute
+ * thereafter. */
+static void measure_expected(size_t n_doors, size_t n_keys, struct key_holder *holders)
+{
+	struct door some[EXPECTED_DOORS];
+	struct access access;
+	struct expected_ports *expected;
+	double start, counted, filled, worst = 0;
+
+	for (size_t i = 0; i < n_doors; i++) {
+		some[i] = doors[0];
+		snprintf(some[i].name, sizeof some[i].name, "door%zu", i);
+	}
+	if (access_init(some, n_doors, holders, n_keys, &access) < 0)
+		exit(1);
+	start = now_s();
+	if (expected_ports_new(&access, 30, &expected) < 0)
+		exit(1);
+	counted = (now_s() - start) * 1e3;
+	start = now_s();
+	expected_ports_move(expected, EVENING);
+	filled = (now_s() - start) * 1e3;
+	for (uint64_t second = 1; second <= 60; second++) {
+		double took;
+
+		start = now_s();
+		expected_ports_move(expected, EVENING + second);
+		took = (now_s() - start) * 1e3;
+		worst = took > worst ? took : worst;
+	}
+	printf("expected ports, %4zu keys at %2zu doors: %7zu ports, counted in %.2f ms, filled in "
+	       "%.2f ms, worst call %.2f ms\n",
+	       n_keys, n_doors, expected_ports_count(expected), counted, filled, worst);
+	expected_ports_free(expected);
+	access_done(&access);
+}
+
 int main(void)
 {
 	static const size_t n_keys[] = {1, 100, 10000};
@@ -186,6 +227,9 @@ int main(void)
 		keyed_free(keyed);
 	}
 	putchar('\n');
+	measure_expected(1, 1, holders);
+	measure_expected(EXPECTED_DOORS, 10, holders);
+	measure_expected(EXPECTED_DOORS, 1000, holders);
 	free(secrets);
 	free(holders);
 	return 0;

@@ -159,6 +159,7 @@ static char *dump(const struct config *config)
 		fprintf(out, "options.keys=%s\n", config->keys);
 		fprintf(out, "options.realm=%s\n", config->realm ? config->realm : "");
 		dump_command(out, "options", "notify_command", config->notify_command);
+		fprintf(out, "options.expected_ports=%s\n", config->expected_ports);
 		fprintf(out, "options.doors=%zu\n", config->n_doors);
 		for (size_t i = 0; i < config->n_doors; i++)
 			dump_door(out, &config->doors[i]);

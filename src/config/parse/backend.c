@@ -165,6 +165,13 @@ int parse_nft_set(const struct key_reading *reading, const char *text, void *fie
 	return keep_text(joined, field);
 }
 
+/* An ipset set has one word, an nftables set three. */
+int parse_any_set(const struct key_reading *reading, const char *text, void *field)
+{
+	return strpbrk(text, " \t") ? parse_nft_set(reading, text, field)
+				    : parse_set(reading, text, field);
+}
+
 int parse_nft_entry(const struct key_reading *reading, const char *text, void *field)
 {
 	char joined[NFT_TEXT_MAX + 1] = "";

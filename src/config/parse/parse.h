@@ -30,6 +30,7 @@ int parse_matches(const struct key_reading *reading, const char *text, void *fie
 int parse_pattern(const struct key_reading *reading, const char *text, void *field);
 
 int parse_set(const struct key_reading *reading, const char *text, void *field);
+int parse_any_set(const struct key_reading *reading, const char *text, void *field);
 int parse_entry(const struct key_reading *reading, const char *text, void *field);
 int parse_nft_set(const struct key_reading *reading, const char *text, void *field);
 int parse_nft_entry(const struct key_reading *reading, const char *text, void *field);
