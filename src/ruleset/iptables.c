@@ -191,6 +191,8 @@ static int read_set(struct rule_reader *reader)
 {
 	const char *name = reader_take(reader), *directions = reader_take(reader);
 
+	if (strcmp(directions, "dst") == 0)
+		return reader_add_text(reader, CONDITION_PORT_SET, name);
 	if (strncmp(directions, "src", 3) != 0)
 		return reader_add_number(reader, CONDITION_UNKNOWN, 0);
 	return reader_add_text(reader, CONDITION_SET, name);

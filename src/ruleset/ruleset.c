@@ -189,15 +189,21 @@ static enum answer answer_target(const struct condition *condition, const struct
 	return answer_of(network_contains(&network, packet->target));
 }
 
-static enum answer answer_set(const struct way *way, const struct condition *condition)
+/* Whether the set that the condition names is this one, which may be none. */
+static bool names_set(const struct way *way, const struct condition *condition, const char *set)
 {
-	const char *prefix = way->table->set_prefix, *set = way->packet->set;
+	const char *prefix = way->table->set_prefix;
 	size_t length = strlen(prefix);
 
 	return set && strncmp(set, prefix, length) == 0 &&
-			       strcmp(set + length, condition->text) == 0
-		       ? ANSWER_YES
-		       : ANSWER_NO;
+	       strcmp(set + length, condition->text) == 0;
+}
+
+static enum answer answer_port_set(const struct way *way, const struct condition *condition)
+{
+	if (!names_set(way, condition, way->packet->port_set))
+		return ANSWER_MAYBE;
+	return answer_of(way->packet->in_port_set);
 }
 
 static enum answer answer_plain(const struct way *way, const struct condition *condition)
@@ -229,7 +235,9 @@ static enum answer answer_plain(const struct way *way, const struct condition *c
 	case CONDITION_TARGET:
 		return answer_target(condition, packet);
 	case CONDITION_SET:
-		return answer_set(way, condition);
+		return answer_of(names_set(way, condition, packet->set));
+	case CONDITION_PORT_SET:
+		return answer_port_set(way, condition);
 	default:
 		return ANSWER_MAYBE;
 	}

@@ -25,6 +25,7 @@ enum condition_kind {
 	CONDITION_STRANGER,  /* number: whether just anybody's address matches */
 	CONDITION_TARGET,    /* text: the network that it is sent to */
 	CONDITION_SET,	     /* text: "NAME" or "FAMILY TABLE NAME", looked up by the source */
+	CONDITION_PORT_SET,  /* the same, looked up by the port that it is sent to */
 	CONDITION_UNKNOWN,
 };
 
@@ -140,6 +141,8 @@ struct packet {
 	const char *interface;	      /* NULL: not known */
 	const struct address *target; /* NULL: not known */
 	const char *set;	      /* the set that its source is in; NULL: none */
+	const char *port_set;	      /* a set of ports; NULL: none is known... */
+	bool in_port_set;	      /* ...and whether its port is in that */
 	const char *chain; /* a chain that accepts it: of the backend iptables; NULL: none */
 };
 

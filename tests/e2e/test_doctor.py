@@ -38,7 +38,7 @@ def test_a_healthy_machine(possible, kind):
         wait_until(lambda: len(lab.records()) == 2, 3, "probes are logged")
         status, found = doctor(lab, config)
         assert not complaints(found) and status == 0
-        assert len(found) == 14
+        assert len(found) == 15
         told = json.loads(lab.knocktail("doctor", "-c", config, "-o", "json").stdout)
         assert told["problems"] == told["warnings"] == 0
         assert {finding["level"] for finding in told["findings"]} == {"ok"}
@@ -403,7 +403,7 @@ def test_tokens_and_spa_knocks(possible):
                 ("iptables -I INPUT -p udp --dport 20000:20050 -j ACCEPT",
                  ("log", "port 20011/udp is not logged, but accepted")),
                 ("iptables -I INPUT -p tcp --dport 1024: -j DROP", ("log", "1024/tcp")),
-                ("iptables-save | sed 's/burst 32/burst 12/' | iptables-restore",
+                ("iptables-save | sed 's/burst 10000/burst 12/' | iptables-restore",
                  ("limit", "16 steps"))):
             lab.server.run("sh", "-c", broken)
             got = found()
@@ -411,3 +411,16 @@ def test_tokens_and_spa_knocks(possible):
             assert said[1] in got["problem", said[0]][0]
             lab.server.run("sh", "-c", "iptables-restore </run/lab/v4")
         assert not found()
+        # Another set of ports, of which nothing is known.
+        lab.server.run("sh", "-ec", "ipset create ports bitmap:port range 0-65535; iptables-save | "
+                       "sed 's/knocktail_expected dst/ports dst/' | iptables-restore")
+        assert "only if more is true" in found()["warning", "log"][0]
+        lab.server.run("sh", "-c", "iptables-restore </run/lab/v4")
+        lab.server.run("sh", "-ec", "iptables -F KNOCKTAIL_LOG; ip6tables -F KNOCKTAIL_LOG; "
+                       "ipset destroy knocktail_expected")
+        got = found()
+        assert set(got) == {("warning", "expected"), ("problem", "log")}
+        assert "knocktail_expected: The set with the given name does not exist" in (
+            got["warning", "expected"][0])
+        lab.server.run("ipset", "create", "knocktail_expected", "hash:ip", "timeout", "0")
+        assert "not a set of ports" in found()["warning", "expected"][0]

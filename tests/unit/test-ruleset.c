@@ -101,6 +101,57 @@ static void test_what_rules_ask(void **state)
 	}
 }
 
+/* A set of ports, of which it is known whether the packet's is in it; and one that nobody knows. */
+static void test_sets_of_ports(void **state)
+{
+	static const char nft_rules[] =
+		"{\"nftables\": ["
+		"{\"table\": {\"family\": \"inet\", \"name\": \"t\"}},"
+		"{\"chain\": {\"family\": \"inet\", \"table\": \"t\", \"name\": \"i\","
+		" \"type\": \"filter\", \"hook\": \"input\", \"prio\": 0, \"policy\": \"drop\"}},"
+		"{\"rule\": {\"family\": \"inet\", \"table\": \"t\", \"chain\": \"i\", \"expr\": ["
+		" {\"match\": {\"op\": \"==\", \"left\": {\"payload\": {\"protocol\": \"th\","
+		" \"field\": \"dport\"}}, \"right\": \"@%s\"}},"
+		" {\"log\": {\"prefix\": \"[k] \"}}]}}]}";
+	static const struct {
+		const char *set;
+		bool is_in, logs, maybe;
+	} cases[] = {
+		{"expected", true, true, false},
+		{"expected", false, false, false},
+		{"other", true, true, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[2048];
+		struct packet packet = syn(4711);
+		struct ruleset ruleset;
+		struct walk result;
+
+		packet.in_port_set = cases[i].is_in;
+		packet.port_set = "expected";
+		snprintf(text, sizeof text,
+			 "*filter\n:INPUT DROP [0:0]\n-A INPUT -m set --match-set %s dst -j LOG "
+			 "--log-prefix \"[k] \"\n",
+			 cases[i].set);
+		ruleset = iptables(text);
+		result = walk(&ruleset, &packet);
+		assert_int_equal(result.logged != NULL, cases[i].logs);
+		assert_int_equal(result.maybe_logged, cases[i].maybe);
+		ruleset_done(&ruleset);
+
+		packet.port_set = "inet t expected";
+		snprintf(text, sizeof text, nft_rules, cases[i].set);
+		ruleset = (struct ruleset){0};
+		assert_int_equal(ruleset_add_nft(&ruleset, text, nothing), 0);
+		result = walk(&ruleset, &packet);
+		assert_int_equal(result.logged != NULL, cases[i].logs);
+		assert_int_equal(result.maybe_logged, cases[i].maybe);
+		ruleset_done(&ruleset);
+	}
+}
+
 static void test_chains(void **state)
 {
 	struct ruleset ruleset =
@@ -489,6 +540,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_rules_ask),
+		cmocka_unit_test(test_sets_of_ports),
 		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_limits_by_source_and_for_all),

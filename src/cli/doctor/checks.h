@@ -7,6 +7,7 @@ struct doctor;
 void doctor_check_journal(struct doctor *doctor);
 void doctor_check_journald(struct doctor *doctor);
 void doctor_check_ruleset(struct doctor *doctor);
+void doctor_check_expected(struct doctor *doctor);
 void doctor_check_log(struct doctor *doctor);
 void doctor_check_limit(struct doctor *doctor);
 void doctor_check_records(struct doctor *doctor);

@@ -26,19 +26,13 @@ static const struct check {
 	const char *name;
 	void (*run)(struct doctor *doctor);
 } checks[] = {
-	{"journal", doctor_check_journal},
-	{"journald", doctor_check_journald},
-	{"firewall", doctor_check_ruleset},
-	{"log", doctor_check_log},
-	{"limit", doctor_check_limit},
-	{"records", doctor_check_records},
-	{"daemon", doctor_check_daemon},
-	{"target", doctor_check_target},
-	{"accept", doctor_check_accept},
-	{"closed", doctor_check_closed},
-	{"established", doctor_check_established},
-	{"drop", doctor_check_drop},
-	{"keys", doctor_check_keys},
+	{"journal", doctor_check_journal},  {"journald", doctor_check_journald},
+	{"firewall", doctor_check_ruleset}, {"expected", doctor_check_expected},
+	{"log", doctor_check_log},	    {"limit", doctor_check_limit},
+	{"records", doctor_check_records},  {"daemon", doctor_check_daemon},
+	{"target", doctor_check_target},    {"accept", doctor_check_accept},
+	{"closed", doctor_check_closed},    {"established", doctor_check_established},
+	{"drop", doctor_check_drop},	    {"keys", doctor_check_keys},
 	{"clock", doctor_check_clock},
 };
 
@@ -95,8 +89,9 @@ static enum status doctor_examine(const struct config *config, const struct door
 
 size_t doctor_examine_rules(const struct config *config)
 {
-	static const char *const names[] = {"firewall", "log",	  "limit",	 "target",
-					    "accept",	"closed", "established", "drop"};
+	static const char *const names[] = {"firewall", "expected",    "log",
+					    "limit",	"target",      "accept",
+					    "closed",	"established", "drop"};
 	struct doctor doctor = {.config = config, .is_terse = true};
 
 	doctor_init(&doctor);

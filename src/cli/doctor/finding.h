@@ -32,6 +32,7 @@ struct doctor {
 	uint64_t journal_max;	   /* bytes that journald keeps at most; 0: not known */
 	const char *journal_bound; /* by which of its settings */
 	uint64_t lines_per_hour;   /* that may be logged of all sources together; 0: not known */
+	bool expects;		   /* the set of the expected ports is as it should be */
 	bool *lacks_target;	   /* by the doors' numbers; NULL: not known */
 	const char *check;	   /* the one that runs */
 	bool is_terse;		   /* leaves out what is all right */

@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/common/expected.h"
 #include "cli/doctor/finding.h"
 #include "cli/doctor/limits.h"
 #include "config/config.h"
 #include "core/address.h"
+#include "core/keyed/expected.h"
 #include "core/probe.h"
 #include "firewall/firewall.h"
 #include "keys/one-time.h"
@@ -36,6 +38,7 @@ static void set_arrival(const struct doctor *doctor, struct packet *packet)
 
 	packet->interface = side->interface[0] ? side->interface : NULL;
 	packet->target = side->has_address ? &side->address : NULL;
+	packet->port_set = doctor->config->expected_ports;
 }
 
 static struct packet packet_of(const struct doctor *doctor, const struct door *door,
@@ -133,6 +136,47 @@ static const char *verdict_word(enum verdict verdict)
 					 : "dropped";
 }
 
+static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
+{
+	(void)owner;
+	(void)error;
+	(void)problem;
+	(void)now_us;
+}
+
+void doctor_check_expected(struct doctor *doctor)
+{
+	const struct config *config = doctor->config;
+	struct firewall *firewall;
+	size_t n = 0;
+
+	if (!config_listens_for(config, AUTH_TOKEN | AUTH_SPA)) {
+		doctor_say(doctor, FINDING_OK, NULL, "no door here is opened by keys");
+		return;
+	}
+	if (config_count_expected(config, &n) == 0 && n > EXPECTED_MAX) {
+		doctor_say(doctor, FINDING_WARNING, NULL,
+			   "%zu ports at a time, more than a tenth of all: the set %s is not used, "
+			   "and the rules have to log keyed knocks within limits by source",
+			   n, config->expected_ports);
+		return;
+	}
+	if (firewall_new(on_done, &firewall) < 0)
+		return;
+	if (firewall_check_ports(firewall, config->expected_ports) == 0) {
+		doctor->expects = true;
+		doctor_say(doctor, FINDING_OK, NULL, "the set %s is there, for up to %zu ports",
+			   config->expected_ports, n);
+	} else {
+		doctor_say(doctor, FINDING_WARNING,
+			   "`knocktail rules` makes it, and logs what comes to the ports in it",
+			   "%s: keyed knocks are logged within the limits by source, which others "
+			   "can use up",
+			   firewall_problem(firewall));
+	}
+	firewall_free(firewall);
+}
+
 static const char log_advice[] =
 	"see what `knocktail rules` prints: LOG comes after all that is accepted, before the drop";
 
@@ -168,6 +212,7 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 
 			if (!(door->auth & auth))
 				continue;
+			packet.in_port_set = doctor->expects;
 			ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 			if (!walk.logged)
 				doctor_say(doctor, FINDING_PROBLEM, log_advice,
@@ -185,6 +230,13 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 					"not "
 					"logged by %s",
 					door->name, name, walk.logged->text);
+			else if (walk.maybe_logged)
+				doctor_say(
+					doctor, FINDING_WARNING, NULL,
+					"door %s, %s: what comes to port %u/%s is logged only if more "
+					"is true than can be told here: %s",
+					door->name, name, step.port,
+					auth == AUTH_SPA ? "tcp" : "udp", walk.logged->text);
 			if (doctor->n_said > 0)
 				return;
 		}
@@ -256,6 +308,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 			packet_to(doctor, door, family, (struct step){keyed_ports[0], IPPROTO_UDP});
 		struct walk walk;
 
+		packet.in_port_set = doctor->expects;
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 		if (walk.logged)
 			limits_judge(doctor, door, family, &walk, TOKEN_BURST);
@@ -280,16 +333,8 @@ void doctor_check_limit(struct doctor *doctor)
 	doctor_each_door(doctor, check_limit);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,
-			   "each source has its own limit, large enough for a knock");
+			   "a whole knock is logged at once, whoever else sends");
 	limits_say_cost(doctor);
-}
-
-static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
-{
-	(void)owner;
-	(void)error;
-	(void)problem;
-	(void)now_us;
 }
 
 void doctor_check_target(struct doctor *doctor)

@@ -71,12 +71,21 @@ static void say_small(struct doctor *doctor, const struct door *door, enum famil
 		   walk->logged->text);
 }
 
+static bool asks_for_ports(const struct rule_view *rule)
+{
+	for (size_t i = 0; i < rule->n_conditions; i++)
+		if (rule->conditions[i].kind == CONDITION_PORT_SET)
+			return true;
+	return false;
+}
+
 static void judge_by_source(struct doctor *doctor, const struct door *door, enum family family,
 			    const struct walk *walk)
 {
 	const struct log_limit *limit = &walk->limits.by_source;
 
-	if (!limit->is_there)
+	/* What comes to expected ports needs none by source: few know them. */
+	if (!limit->is_there && !asks_for_ports(walk->logged))
 		doctor_say(doctor, FINDING_WARNING, source_advice,
 			   "door %s, %s: for all sources together: one host can use it up, in %s",
 			   door->name, family_name(family), walk->logged->text);

@@ -77,9 +77,10 @@ static int add_ports(struct rule_view *rule, bool negated, struct json_object *r
 	struct json_object *set = nft_get(right, "set"), *list = set ? set : right;
 	struct condition *condition;
 
+	if (nft_text(right)[0] == '@')
+		return rule_view_add_text(rule, CONDITION_PORT_SET, negated, nft_text(right) + 1);
 	if (json_object_is_type(right, json_type_string))
-		return rule_view_add_number(rule, CONDITION_UNKNOWN, false,
-					    0); /* a named set of ports */
+		return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
 	condition = rule_view_add(rule, CONDITION_PORTS, negated);
 	if (!condition)
 		return -ENOMEM;
