@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""Sends probes from many addresses: flood.py MAC TARGET RATE SECONDS SOURCES PORT...
+"""Sends probes: flood.py MAC TARGET RATE SECONDS SOURCES PORT...
+
+They come from so many addresses, or in the name of the one that is given.
 
 TCP SYNs and UDP datagrams, at so many a second. Every tenth goes to one of the ports, the others
 anywhere. Prints "ready", waits for a line, and prints in the end how many it has sent, and in how
@@ -17,10 +19,12 @@ import time
 
 ETHERTYPE_IP = 0x0800
 BATCH = 100     # how many are sent without a look at the clock
+N_FRAMES = 5000
 
 
 class Flood:
-    """A flood from a client's wire, of addresses in 10.0.0.0/8; made ready, then started."""
+    """A flood from a client's wire, of so many addresses in 10.0.0.0/8, or in the name of one that is
+    given; made ready, then started."""
 
     def __init__(self, client, rate, seconds, sources, ports=()):
         self.seconds = seconds
@@ -93,9 +97,11 @@ def main():
     link = (bytes.fromhex(mac.replace(":", "")) + sock.getsockname()[4]
             + struct.pack("!H", ETHERTYPE_IP))
     target = socket.inet_aton(target)
-    # 10.0.0.0/8
-    sources = [struct.pack("!I", 0x0a000000 + number)
-               for number in random.sample(range(1, 1 << 24), int(n_sources))]
+    if "." in n_sources:
+        sources = [socket.inet_aton(n_sources)] * N_FRAMES
+    else:   # of 10.0.0.0/8
+        sources = [struct.pack("!I", 0x0a000000 + number)
+                   for number in random.sample(range(1, 1 << 24), int(n_sources))]
     frames = [frame(link, source, target,
                     random.choice(ports) if ports and random.random() < 0.1
                     else random.randrange(1, 65536))

@@ -73,7 +73,7 @@ def shipped(lab, name):
     """A rules file of etc/, with the laboratory's prefix."""
     with open(f"{ROOT}/etc/{name}", encoding="ascii") as file:
         text = file.read()
-    assert text.count('"[knock] "') == 2
+    assert text.count('"[knock] "') == 3
     return text.replace("[knock] ", lab.prefix)
 
 
@@ -81,7 +81,8 @@ def shipped(lab, name):
 def shipped_iptables(lab):
     """The firewall that etc/ ships, for iptables; yields the door to go with it."""
     lab.server.run("ipset", "restore", input="create knock_ssh hash:ip timeout 0\n"
-                   "create knock_ssh6 hash:ip family inet6 timeout 0\n")
+                   "create knock_ssh6 hash:ip family inet6 timeout 0\n"
+                   "create knocktail_expected bitmap:port range 1024-65535 timeout 0\n")
     for restore in ("iptables-restore", "ip6tables-restore"):
         lab.server.run(restore, input=shipped(lab, "firewall.iptables"))
     return ipset_door(set="knock_ssh", set_6="knock_ssh6")

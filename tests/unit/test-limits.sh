@@ -28,6 +28,12 @@ limits_of_nft() {
 		sed -n '/set slots/,/timeout 2m/p; s/.*\(ip6* saddr != .*\) log prefix.*/\1/p'
 }
 
+# What logs and ends the way of what comes to expected ports.
+expected() {
+	grep -e 'knocktail_expected dst' -e '@knocktail_expected' | sed 's/^-A [A-Z_]*/-A LOG/; s/^[\t ]*//' |
+		sed 's/ --log-tcp-options//; s/ flags tcp options//'
+}
+
 for backend in iptables nft; do
 	set=knock_ssh
 	[ "$backend" = nft ] && set="inet knock knock_ssh"
@@ -35,7 +41,11 @@ for backend in iptables nft; do
 	cat >"$directory/$backend.conf" <<-END
 		[options]
 		log_prefix = "[knock] "
+		keys = $directory
+		realm = lab
 		[door ssh]
+		auth = sequence, token
+		users = *
 		sequence = 7000, 9000, 8000
 		timeout = 30s
 		backend = $kind
@@ -46,6 +56,9 @@ for backend in iptables nft; do
 	same "the limits in etc/firewall.$backend" \
 		"$("$knocktail" rules "$backend" -c "$directory/$backend.conf" | "limits_of_$backend")" \
 		"$("limits_of_$backend" <"$srcdir/etc/firewall.$backend")"
+	same "the rules for expected ports in etc/firewall.$backend" \
+		"$("$knocktail" rules "$backend" -c "$directory/$backend.conf" | expected)" \
+		"$(expected <"$srcdir/etc/firewall.$backend")"
 done
 
 # limit NAME: its number in the header.

@@ -92,6 +92,8 @@ static const char *const tables[N_FAMILIES] = {
 static void iptables_put_log(const struct plan *plan, const struct plan_place *place,
 			     enum family family, FILE *file)
 {
+	if (plan->expected_alone)
+		return;
 	fprintf(file,
 		"%s-A %s -m hashlimit --hashlimit-name %s --hashlimit-mode srcip %s"
 		"--hashlimit-upto " LIMIT_SOURCE_RATE " --hashlimit-burst %d "
@@ -103,6 +105,23 @@ static void iptables_put_log(const struct plan *plan, const struct plan_place *p
 		LIMIT_TABLE_BUCKETS, LIMIT_TABLE_MAX, LIMIT_TABLE_EXPIRE_MS, LIMIT_ALL_BURST);
 	put_quoted(plan->config->log_prefix, file);
 	fputs(plan->log_options ? " --log-tcp-options\n" : "\n", file);
+}
+
+/* Of all sources together, for what is expected is known to few. */
+static void iptables_put_expected(const struct plan *plan, const struct plan_place *place,
+				  FILE *file)
+{
+	if (!plan->expected)
+		return;
+	fprintf(file,
+		"%s-A %s -m set --match-set %s dst -m limit --limit " LIMIT_ALL_RATE
+		" --limit-burst %d -j LOG --log-prefix ",
+		place->prefix, place->log, plan->expected, LIMIT_ALL_BURST);
+	put_quoted(plan->config->log_prefix, file);
+	fputs(plan->log_options ? " --log-tcp-options\n" : "\n", file);
+	if (!plan->expected_alone)
+		fprintf(file, "%s-A %s -m set --match-set %s dst -j RETURN\n", place->prefix,
+			place->log, plan->expected);
 }
 
 static void put_jumps(const struct plan *plan, const struct plan_place *place, FILE *file)
@@ -135,6 +154,11 @@ void plan_print_ipset(const struct plan *plan, FILE *file)
 					door->opening.set[family], has_port(door) ? ",port" : "",
 					family == FAMILY_IPV6 ? "inet6" : "inet");
 	}
+	if (plan->expected)
+		fprintf(file,
+			"# The ports that keyed knocks are expected at, which the daemon keeps.\n"
+			"create %s bitmap:port range 1024-65535 timeout 0\n",
+			plan->expected);
 }
 
 #define INPUT PLAN_IPTABLES_INPUT
@@ -194,6 +218,23 @@ static void iptables_put_open(const struct plan *plan, FILE *file)
 			protocol_names[plan->open.steps[i].protocol], plan->open.steps[i].port);
 }
 
+static const char *plan_log_comment(const struct plan *plan)
+{
+	if (plan->expected_alone)
+		return "# Of the rest, what comes to a port that a keyed knock is expected at is logged; "
+		       "the daemon\n"
+		       "# keeps the set of these.\n";
+	if (plan->expected)
+		return "# The rest is logged: what comes to a port that a keyed knock is expected at, "
+		       "of which the\n"
+		       "# daemon keeps the set, in any case; else so many lines of each source, and of "
+		       "all together.\n"
+		       "# In IPv6 a /64 is one source.\n";
+	return "# The rest is logged, so many lines of each source, and of all together; in IPv6 a "
+	       "/64 is one\n"
+	       "# source.\n";
+}
+
 void plan_print_iptables(const struct plan *plan, FILE *file)
 {
 	fputs(own_head, file);
@@ -217,12 +258,11 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 	fputs("\n# Noise that is not worth a line in the log.\n"
 	      "-4 -A " INPUT " -m addrtype --dst-type BROADCAST -j DROP\n"
 	      "-A " INPUT " -m addrtype --dst-type MULTICAST -j DROP\n"
-	      "\n"
-	      "# The rest is logged, so many lines of each source, and of all together; in IPv6 a "
-	      "/64 is one\n"
-	      "# source.\n",
+	      "\n",
 	      file);
+	fputs(plan_log_comment(plan), file);
 	put_jumps(plan, &own_place, file);
+	iptables_put_expected(plan, &own_place, file);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		iptables_put_log(plan, &own_places[family], family, file);
 	fputs("COMMIT\n", file);
@@ -247,6 +287,7 @@ void plan_print_ufw_part(const struct plan *plan, enum ufw_part part, enum famil
 	}
 	fprintf(file, ":%s - [0:0]\n", place->log);
 	put_chains(plan, ":", " - [0:0]", file);
+	iptables_put_expected(plan, place, file);
 	iptables_put_log(plan, place, family, file);
 	put_odd_flags(plan, place, "-I", file);
 	iptables_put_accept(plan, place, family, file);

@@ -13,16 +13,6 @@ static const char *const family_words[] = {[FAMILY_IPV4] = "ip", [FAMILY_IPV6] =
 static const char *const address_types[] = {
 	[FAMILY_IPV4] = "ipv4_addr", [FAMILY_IPV6] = "ipv6_addr"};
 
-void plan_nft_table(const struct plan *plan, struct nft_name *ret)
-{
-	*ret = (struct nft_name){.family = "inet", .table = "knock"};
-	for (size_t i = 0; i < plan->config->n_doors; i++)
-		for (enum family family = 0; family < N_FAMILIES; family++)
-			if (plan->config->doors[i].opening.backend == BACKEND_NFT &&
-			    plan->config->doors[i].opening.set[family])
-				nft_name_split(plan->config->doors[i].opening.set[family], ret);
-}
-
 /* Writes one word for each part of an entry, with points in between: the type of the set, or what a
  * rule has to look up in it. */
 static void put_parts(const struct door *door, enum family family, bool is_type, FILE *file)
@@ -138,13 +128,30 @@ static const struct {
 			 "knocktail_slots6"},
 };
 
+/* Of all sources together, for what is expected is known to few. */
+static void nft_put_expected(const struct plan *plan, const char *flags, FILE *file)
+{
+	static const char looked_up[] = "meta l4proto { tcp, udp } th dport";
+	struct nft_name name;
+
+	if (!plan->expected)
+		return;
+	nft_name_split(plan->expected, &name);
+	fprintf(file,
+		"\t\t%s @%s limit rate " LIMIT_ALL_RATE " burst %d packets log prefix \"%s\"%s\n",
+		looked_up, name.set, LIMIT_ALL_BURST, plan->config->log_prefix, flags);
+	if (!plan->expected_alone)
+		fprintf(file, "\t\t%s @%s return\n", looked_up, name.set);
+}
+
 static void nft_put_log(const struct plan *plan, FILE *file)
 {
 	const char *flags = plan->log_options ? " flags tcp options" : "";
 	const char *prefix = plan->config->log_prefix;
 
 	fputs("\tchain knocktail_log {\n", file);
-	for (enum family family = 0; family < N_FAMILIES; family++)
+	nft_put_expected(plan, flags, file);
+	for (enum family family = 0; !plan->expected_alone && family < N_FAMILIES; family++)
 		fprintf(file,
 			"\t\t%s update @%s { jhash %s mod %d limit rate " LIMIT_SOURCE_RATE
 			" burst %d packets } limit rate " LIMIT_ALL_RATE
@@ -197,8 +204,23 @@ static const char slots_comment[] =
 	"\t# sets cannot be full, whatever sources somebody invents. In IPv6 a /64 is one "
 	"source.\n";
 
-static void put_slots(FILE *file)
+static void put_expected_set(const struct plan *plan, FILE *file)
 {
+	struct nft_name name;
+
+	if (!plan->expected)
+		return;
+	nft_name_split(plan->expected, &name);
+	fprintf(file,
+		"\t# The ports that keyed knocks are expected at, which the daemon keeps.\n"
+		"\tset %s {\n\t\ttype inet_service\n\t\tflags timeout\n\t}\n",
+		name.set);
+}
+
+static void put_slots(const struct plan *plan, FILE *file)
+{
+	if (plan->expected_alone)
+		return;
 	fputs(slots_comment, file);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		fprintf(file,
@@ -268,7 +290,8 @@ static void put_tables(const struct plan *plan, bool beside, FILE *file)
 	plan_nft_table(plan, &name);
 	fprintf(file, "table inet %s {\n\t# Who has knocked.\n", name.table);
 	put_sets(plan, file);
-	put_slots(file);
+	put_expected_set(plan, file);
+	put_slots(plan, file);
 	fprintf(file, chains, beside ? "filter - 1; policy accept" : "filter; policy drop");
 	fprintf(file, "\nflush chain inet %s knocktail_input\nflush chain inet %s knocktail_log\n",
 		name.table, name.table);
@@ -285,9 +308,14 @@ static void put_tables(const struct plan *plan, bool beside, FILE *file)
 	fprintf(file,
 		"\n\t\t# Noise that is not worth a line in the log.\n"
 		"\t\tfib daddr type { broadcast, multicast, anycast } %s\n"
-		"\n\t\t# The rest is logged, so many lines of each source, and of all "
-		"together.\n",
-		noise);
+		"\n\t\t# %s\n",
+		noise,
+		plan->expected_alone
+			? "Of the rest, what comes to a port that a keyed knock is expected at is logged."
+		: plan->expected
+			? "The rest is logged: what comes to a port that a keyed knock is expected at in "
+			  "any\n\t\t# case, else so many lines of each source, and of all together."
+			: "The rest is logged, so many lines of each source, and of all together.");
 	nft_put_flags(plan, true, file);
 	fputs("\t\tmeta l4proto udp jump knocktail_log\n", file);
 	if (beside)

@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "cli/common/expected.h"
 #include "config/config.h"
+#include "core/keyed/expected.h"
 #include "core/probe.h"
 
 enum { IPTABLES_PREFIX_MAX = 29 };
@@ -40,6 +42,16 @@ void nft_name_split(const char *set, struct nft_name *ret)
 	*ret = (struct nft_name){0};
 	/* The configuration's parser has seen to three words. */
 	sscanf(set, "%7s %63s %63s", ret->family, ret->table, ret->set);
+}
+
+void plan_nft_table(const struct plan *plan, struct nft_name *ret)
+{
+	*ret = (struct nft_name){.family = "inet", .table = "knock"};
+	for (size_t i = 0; i < plan->config->n_doors; i++)
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			if (plan->config->doors[i].opening.backend == BACKEND_NFT &&
+			    plan->config->doors[i].opening.set[family])
+				nft_name_split(plan->config->doors[i].opening.set[family], ret);
 }
 
 static const char *any_set(const struct door *door)
@@ -124,17 +136,65 @@ static void add_flags(struct plan *plan, uint8_t set, uint8_t clear)
 		plan->flags[plan->n_flags++] = (struct plan_flags){set, clear, is_new};
 }
 
+static bool is_nft(enum variant variant)
+{
+	return variant == VARIANT_NFT || variant == VARIANT_FIREWALLD;
+}
+
+/* Whether rules of the variant can look the set up, and if so, in which table. */
+static bool plan_sees(const struct plan *plan, enum variant variant, const char *set)
+{
+	struct nft_name ours, name;
+
+	if (!is_nft(variant))
+		return !strchr(set, ' ');
+	plan_nft_table(plan, &ours);
+	nft_name_split(set, &name);
+	return strcmp(name.family, ours.family) == 0 && strcmp(name.table, ours.table) == 0;
+}
+
+static int plan_expect(struct plan *plan, enum variant variant)
+{
+	const struct config *config = plan->config;
+	size_t n;
+	int r;
+
+	if (!config_listens_for(config, AUTH_TOKEN | AUTH_SPA))
+		return 0;
+	r = config_count_expected(config, &n);
+	if (r < 0) {
+		fprintf(stderr, "knocktail rules: cannot read the keys: %s\n", strerror(-r));
+		return r;
+	}
+	if (n > EXPECTED_MAX) {
+		fprintf(stderr,
+			"knocktail rules: keyed knocks may be expected at %zu ports, more than a tenth of "
+			"all: they are logged within the limits by source\n",
+			n);
+	} else if (!plan_sees(plan, variant, config->expected_ports)) {
+		fprintf(stderr,
+			"knocktail rules: expected_ports = %s is not a set that these rules can look "
+			"up: keyed knocks are logged within the limits by source\n",
+			config->expected_ports);
+	} else {
+		plan->expected = config->expected_ports;
+		plan->expected_alone = !config_listens_for(config, AUTH_SEQUENCE);
+	}
+	return 0;
+}
+
 int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
 	      struct plan *ret)
 {
 	struct plan plan = {.config = config, .open = *open};
-	bool is_nft = variant == VARIANT_NFT || variant == VARIANT_FIREWALLD;
+	int r;
 
-	if (!is_nft && variant != VARIANT_IPSET && strlen(config->log_prefix) > IPTABLES_PREFIX_MAX)
+	if (!is_nft(variant) && variant != VARIANT_IPSET &&
+	    strlen(config->log_prefix) > IPTABLES_PREFIX_MAX)
 		return plan_refuse(
 			NULL, "log_prefix is longer than the %d characters that iptables takes",
 			IPTABLES_PREFIX_MAX);
-	if (is_nft && strpbrk(config->log_prefix, "\"$"))
+	if (is_nft(variant) && strpbrk(config->log_prefix, "\"$"))
 		return plan_refuse(NULL, "nft takes no log_prefix that holds a '\"' or a '$'");
 	/* New connections are always logged: a SYN to a foreign port breaks a knock. */
 	add_flags(&plan, TCP_FLAG_SYN, TCP_FLAG_ACK);
@@ -148,8 +208,11 @@ int plan_make(const struct config *config, const struct sequence *open, enum var
 		if (filter->flags_set != TCP_FLAG_SYN || (filter->flags_clear & ~TCP_FLAG_ACK))
 			add_flags(&plan, filter->flags_set, filter->flags_clear);
 	}
-	if (is_nft && check_tables(config, variant) < 0)
+	if (is_nft(variant) && check_tables(config, variant) < 0)
 		return -EINVAL;
+	r = plan_expect(&plan, variant);
+	if (r < 0)
+		return r;
 	*ret = plan;
 	return 0;
 }

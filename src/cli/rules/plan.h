@@ -24,6 +24,10 @@ struct plan {
 	struct plan_flags flags[PLAN_FLAGS_MAX];
 	size_t n_flags;
 	bool log_options; /* of TCP: SPA knocks are in them */
+	/* The set of the expected ports, which are logged ahead of all limits by source; NULL: no
+	 * knock is expected, or these rules cannot look it up. */
+	const char *expected;
+	bool expected_alone; /* and nothing else has to be logged */
 };
 
 enum variant {
@@ -38,8 +42,8 @@ enum variant {
 /* As they are called on the command line; NULL ends them. */
 extern const char *const variant_names[];
 
-/* 0; -EINVAL: rules of this variant cannot open some door, which has been said on standard error.
- */
+/* Reads the keys, too. 0; -EINVAL: rules of this variant cannot open some door, which has been said
+ * on standard error; another negative errno. */
 int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
 	      struct plan *ret);
 
