@@ -42,6 +42,7 @@ CONFIG = """\
            send_interface="org.freedesktop.DBus.Properties"/>
   </policy>
   <include>/run/lab/org.knocktail.conf</include>
+  <include ignore_missing="yes">/run/lab/org.knocktail-listing.conf</include>
 </busconfig>
 """ % SOCKET
 

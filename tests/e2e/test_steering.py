@@ -229,6 +229,38 @@ def test_who_may_steer(daemon, client, bus, lab):
     assert "user 64102" not in log
 
 
+@pytest.fixture
+def private(bus, lab):
+    """The policy of machines with users who must not learn who is let in."""
+    with open(os.path.join(ROOT, "dbus", "org.knocktail-listing.conf"), encoding="utf-8") as file:
+        path = lab.server.path(lab.file("org.knocktail-listing.conf", file.read()))
+    bus.signal(signal.SIGHUP)
+    yield
+    os.unlink(path)
+    bus.signal(signal.SIGHUP)
+
+
+def test_who_may_list_is_a_matter_of_policy(daemon, client, bus, lab, private):
+    """Strangers learn neither from the list nor from signals who is let in."""
+    knocktail = lab.cli_path
+    wait_until(lambda: bus.run_as(STRANGER, knocktail, "list").returncode != 0, 5,
+               "the policy is in force")
+    monitors = {user: lab.file(f"monitor-{user}.txt", "") for user in (STRANGER, ADMIN)}
+    for user, path in monitors.items():
+        os.chmod(lab.server.path(path), 0o666)
+        bus.popen_as(user, "sh", "-c", "exec timeout 10 gdbus monitor --system --dest "
+                     f"org.knocktail >{path}")
+        wait_until(lambda path=path: "is owned by" in lab.read(path), 5, "the monitor listens")
+    assert bus.run_as(ADMIN, knocktail, "open", "ssh", client.v4).returncode == 0
+    wait_until(lambda: client.v4 in lab.read(monitors[ADMIN]), 5, "administrators hear of it")
+    assert client.v4 not in lab.read(monitors[STRANGER])
+    for user in (ADMIN, "root"):
+        assert client.v4 in bus.run_as(user, knocktail, "list").stdout
+    done = bus.run_as(STRANGER, knocktail, "list")
+    assert done.returncode == 1 and "permission denied" in done.stderr
+    assert bus.run_as(STRANGER, knocktail, "status").returncode == 0
+
+
 def test_nobody_else_can_be_the_daemon(daemon, bus):
     for user in (ADMIN, STRANGER):
         done = bus.run_as(user, "gdbus", "call", "--system", "--dest", "org.freedesktop.DBus",
