@@ -113,6 +113,11 @@ static int open_checked(struct file_check *check, struct config_file *ret)
 	if (r == -EFBIG)
 		return complain_of(check, false, "the file is larger than %d bytes", FILE_SIZE_MAX);
 	check_readers(check, &status);
+	if (check->is_first && status.st_uid != 0 && status.st_uid != geteuid())
+		complain_of(check, true,
+			    "the file belongs to the user with the number %u, who can change it: "
+			    "chown root %s",
+			    status.st_uid, check->path);
 	check->owner = check->is_first ? status.st_uid : check->owner;
 	return r;
 }

@@ -33,6 +33,7 @@ struct one_time {
 	const char *name; /* the last part of the path */
 	dev_t device;	  /* of the directory, as the next: each mark makes a new file */
 	ino_t inode;
+	uid_t directory_owner;
 	mode_t mode;
 	struct sequence_line *lines; /* unused when the file was opened, in their order */
 	size_t n_lines;
@@ -94,6 +95,7 @@ static int one_time_open_directory(struct one_time *file)
 		return -errno;
 	file->device = status.st_dev;
 	file->inode = status.st_ino;
+	file->directory_owner = status.st_uid;
 	return 0;
 }
 
@@ -107,6 +109,12 @@ static void check_status(struct line_reading *reading, const struct stat *status
 	else if (status->st_nlink > 1)
 		reading_complain(reading, 0, false, "the file has %ju names, and must have one",
 				 (uintmax_t)status->st_nlink);
+	else if (status->st_uid != 0 && status->st_uid != geteuid() &&
+		 status->st_uid != reading->file->directory_owner)
+		reading_complain(reading, 0, false,
+				 "the file belongs to the user with the number %u, who is neither "
+				 "root nor the daemon nor the directory's owner",
+				 status->st_uid);
 	else if (mode & (S_IWGRP | S_IRWXO))
 		reading_complain(
 			reading, 0, false,

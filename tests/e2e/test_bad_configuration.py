@@ -154,3 +154,13 @@ def test_a_live_check_as_json(lab):
     assert (done.returncode, told["ok"], told["doors"]) == (1, False, 2)
     problem, = told["problems"]
     assert problem["door"] == "ssh" and "nowhere" in problem["text"]
+
+
+def test_somebody_elses_configuration_is_worth_a_word(lab):
+    """Who may change the file decides who gets in and what is run."""
+    config = lab.config(ipset_door())
+    assert "belongs to" not in lab.knocktail("check", "-c", config).stderr
+    os.chown(lab.server.path(config), 12345, 0)
+    done = lab.knocktail("check", "-c", config)
+    assert done.returncode == 0
+    assert "the file belongs to the user with the number 12345, who can change it" in done.stderr

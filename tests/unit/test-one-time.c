@@ -346,6 +346,26 @@ static void test_whose_file_it_is(void **state)
 	end(&trial);
 }
 
+/* Who may change the file decides who gets in. */
+static void test_owners_of_the_file(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(begin(&trial, "9, 7, 8\n7, 9, 8\n"), 0);
+	assert_int_equal(chown(trial.path, 12345, 0), 0);
+	assert_int_equal(use(&trial, "used"), -EBADMSG);
+	assert_int_equal(open_again(&trial), -EBADMSG);
+	assert_string_equal(trial.said,
+			    "0: error: the file belongs to the user with the number 12345, who is "
+			    "neither root nor the daemon nor the directory's owner\n");
+	assert_int_equal(chown(trial.directory, 12345, 0), 0);
+	assert_int_equal(open_again(&trial), 0);
+	end(&trial);
+}
+
 static void test_same_file_by_another_path(void **state)
 {
 	struct trial trial;
@@ -505,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_complaints),
 		cmocka_unit_test(test_lines_that_are_too_long_or_binary),
 		cmocka_unit_test(test_whose_file_it_is),
+		cmocka_unit_test(test_owners_of_the_file),
 		cmocka_unit_test(test_same_file_by_another_path),
 		cmocka_unit_test(test_what_could_not_be_marked_is_used),
 		cmocka_unit_test(test_a_file_that_was_changed_in_between),
