@@ -221,7 +221,8 @@ def bare(possible):
         lab.server.ip("route add default dev eth0", "route add ::/0 dev eth0")
         # There and not loaded: what asks for it finds nothing.
         lab.server.run("ipset", "restore", input="create knock_ssh hash:ip timeout 0\n"
-                       "create knock_ssh6 hash:ip family inet6 timeout 0\n")
+                       "create knock_ssh6 hash:ip family inet6 timeout 0\n"
+                       "create knocktail_expected bitmap:port range 1024-65535 timeout 0\n")
         yield lab
 
 
