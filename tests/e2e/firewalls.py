@@ -149,7 +149,7 @@ class Ufw(Iptables):
             mount --bind /run/lab/ufw /etc/ufw
             mount --bind /run/lab/default-ufw /etc/default/ufw
         """)
-        lab.server.run("ufw", "--force", "enable")
+        lab.server.run("ufw", "--force", "enable", timeout=120)
 
     def load(self, lab, config, *options):
         """Puts each part where the comment before it says, and has ufw load it."""
@@ -161,7 +161,7 @@ class Ufw(Iptables):
                 head, commit, tail = file.read().rpartition("\nCOMMIT\n")
             with open(path, "w", encoding="utf-8") as file:
                 file.write(f"{head}\n{lines}{commit}{tail}")
-        lab.server.run("ufw", "reload")
+        lab.server.run("ufw", "reload", timeout=120)    # starts 435 programs
 
 
 class Firewalld(Nft):

@@ -125,7 +125,7 @@ def test_what_it_loads_it_takes_back(possible, kind):
             if stays:
                 assert kind.state(lab) == loaded
                 if kind.variant == "ufw":
-                    lab.server.run("ufw", "reload")
+                    lab.server.run("ufw", "reload", timeout=120)    # starts 435 programs
                 assert not client.can_connect()
                 assert f'"{lab.prefix}"' in "\n".join(kind.state(lab))
             else:
