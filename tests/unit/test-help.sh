@@ -1,5 +1,6 @@
 #!/bin/sh
-# Each verb's --help and its section in knocktail(1) tell of the same options.
+# Each verb's --help and its section in knocktail(1) tell of the same options, and the section JSON of
+# the keys that it prints.
 # Usage: test-help.sh, with the environment of `make check`: srcdir; in the build directory.
 set -u
 page=${srcdir:-.}/man/knocktail.1
@@ -21,5 +22,24 @@ for verb in $(./knocktail --help | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p'); do
 	failures=$((failures + 1))
 done
 
-[ "$n" -gt 0 ] && [ "$failures" -eq 0 ] && echo "ok: help and man page of $n verbs have the same options"
+# The keys of its JSON stand in the page's section of that name, and no others. Names that are not
+# literals in the source are not looked at.
+explained_keys() {
+	sed -n "/^\.Sh JSON\$/,/^\.Sh ENV/p" "$page" | sed -n "/^\.It Cm $1\$/,/^\.\(It\|El\)/p" |
+		sed '1d' | grep '^\.Ql ' | sed 's/^\.Ql \([a-z_]*\).*/\1/' | sort -u
+}
+for sources in check:check.c status:control/status.c list:control/list.c open:control/open.c \
+	close:control/close.c reload:control/reload.c watch:watch/watch.c replay:replay/replay.c \
+	audit:audit/audit.c metrics:control/metrics.c doctor:doctor keys:keys.c keygen:keygen; do
+	verb=${sources%%:*}
+	put=$(grep -rhoE 'json_put[a-z_]*\([^,]+, ("[a-z_]+"|visit[^,]*"[a-z_]+" : "[a-z_]+")' \
+		"${srcdir:-.}/src/cli/${sources#*:}" | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u)
+	n=$((n + 1))
+	[ -n "$put" ] && [ "$put" = "$(explained_keys "$verb")" ] && continue
+	printf 'not ok: knocktail %s -o json has the keys\n%s\nand %s\n%s\n' "$verb" "$put" "$page" \
+		"$(explained_keys "$verb")"
+	failures=$((failures + 1))
+done
+
+[ "$n" -gt 0 ] && [ "$failures" -eq 0 ] && echo "ok: help, man page and JSON of the verbs agree ($n looked at)"
 [ "$n" -gt 0 ] && [ "$failures" -eq 0 ]
