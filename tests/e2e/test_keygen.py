@@ -234,8 +234,8 @@ def test_a_key_is_replaced(lab, client, start, keys, tmp_path):
         ("alice", "current", ["ssh"], "good"), ("alice", "before", ["ssh"], "good")]
     assert listed[0]["used"] is None and listed[1]["used"] is not None
     text = lab.knocktail("keys", "-c", daemon.config, "--state", daemon.state).stdout
-    assert re.match(r"alice\tcurrent\tssh\t-\t\S+ \S+\tgood\n"
-                    r"alice\tbefore\tssh\t\S+ \S+\t\S+ \S+\tgood\n", text)
+    assert re.match(r"alice\tcurrent\tssh\t-\t[-0-9]+ [^\t]+\tgood\n"
+                    r"alice\tbefore\tssh\t[-0-9]+ [^\t]+\t[-0-9]+ [^\t]+\tgood\n", text)
     time.sleep(max(0, end - time.time()) + 1)
     lab.knocktail("close", "ssh")
     second = lines_of(lab, keys, "alice")[0]
