@@ -209,10 +209,10 @@ def test_keys_that_come_and_go(guard):
 
 
 def test_too_many_keys(kind):
-    """More than a tenth of all ports would be expected: the set is not used, and the rules log all."""
+    """More than a fifth of all ports would be expected: the set is not used, and the rules log all."""
     with Lab("none") as lab:
         guard = Guard(lab, kind)
-        for i in range(20):
+        for i in range(40):
             guard.keys.make(f"user{i}")
         options = "\nclock_skew = 5min"
         done = lab.knocktail("rules", kind.variant, "-c",

@@ -156,9 +156,10 @@ void doctor_check_expected(struct doctor *doctor)
 	}
 	if (config_count_expected(config, &n) == 0 && n > EXPECTED_MAX) {
 		doctor_say(doctor, FINDING_WARNING, NULL,
-			   "%zu ports at a time, more than a tenth of all: the set %s is not used, "
-			   "and the rules have to log keyed knocks within limits by source",
-			   n, config->expected_ports);
+			   "%zu ports at a time, more than a tenth of all: the set %s is %s, and "
+			   "the rules have to log keyed knocks within limits by source",
+			   n, config->expected_ports,
+			   n > EXPECTED_KEPT_MAX ? "not used" : "still kept up to a fifth");
 		return;
 	}
 	if (firewall_new(on_done, &firewall) < 0)

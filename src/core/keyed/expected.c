@@ -65,7 +65,7 @@ static size_t count_step(const struct access *access)
 
 static bool is_used(const struct expected_ports *expected)
 {
-	return expected->count > 0 && expected->count <= EXPECTED_MAX;
+	return expected->count > 0 && expected->count <= EXPECTED_KEPT_MAX;
 }
 
 int expected_ports_new(const struct access *access, uint32_t skew_s, struct expected_ports **ret)
@@ -188,7 +188,7 @@ static bool is_same_token(const struct expected_offer *a, const struct expected_
 	       address_family(&a->source) == address_family(&b->source);
 }
 
-/* Notes the offer. False: it was noted before, or there is no room for it. */
+/* Notes the offer, unless it was noted before. False: there is no room for it. */
 static bool note_offer(struct expected_ports *expected, const struct expected_offer *offer,
 		       uint64_t unix_s)
 {
@@ -202,7 +202,7 @@ static bool note_offer(struct expected_ports *expected, const struct expected_of
 		if (!is_same_token(&expected->offers[i], offer))
 			continue;
 		if (address_equal(&expected->offers[i].source, &offer->source))
-			return false;
+			return true;
 		n_same++;
 	}
 	if (n_same == EXPECTED_OFFERS_TOKEN || expected->n_offers == EXPECTED_OFFERS_ALL)

@@ -20,15 +20,22 @@ struct expected_ports;
 
 enum {
 	EXPECTED_LEAD_S = 10, /* so long before they may be right they are there */
+
+	/* More would be no few any more: a tenth of all. No rules are made for them. */
 	EXPECTED_MAX = (UINT16_MAX + 1 - 1024) / 10,
+	/* Beyond that nothing is expected. In between, rules that are loaded may rely on it: in a
+	 * rotation each user has two keys. */
+	EXPECTED_KEPT_MAX = 2 * EXPECTED_MAX,
 };
 
-/* Within one window each token is offered for so many sources, and all together for so many. */
+/* Within one window each token is offered for so many sources, and all together for so many. Random
+ * ports from random sources are first ports now and then, and take their part of it. So an offer is
+ * short, as long as a client waits before it sends again, and whoever does has it renewed. */
 enum {
 	EXPECTED_OFFERS_TOKEN = 16,
-	EXPECTED_OFFERS_ALL = 128,
-	EXPECTED_WINDOW_S = 30,
-	EXPECTED_OFFER_S = 2 * EXPECTED_WINDOW_S, /* how long an offer is good */
+	EXPECTED_OFFERS_ALL = 256,
+	EXPECTED_WINDOW_S = 4,
+	EXPECTED_OFFER_S = EXPECTED_WINDOW_S, /* how long an offer is good */
 };
 
 /* Nothing is expected before expected_ports_move(). The access matrix is borrowed, and must stay
@@ -36,8 +43,7 @@ enum {
 int expected_ports_new(const struct access *access, uint32_t skew_s, struct expected_ports **ret);
 struct expected_ports *expected_ports_free(struct expected_ports *expected);
 
-/* How many ports there are at a time, at most, without what is offered. Beyond EXPECTED_MAX they
- * would be no few any more: then nothing is ever expected. */
+/* How many ports there are at a time, at most, without what is offered. */
 size_t expected_ports_count(const struct expected_ports *expected);
 
 /* Now is this Unix time: to be called about every second. */

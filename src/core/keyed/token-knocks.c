@@ -465,7 +465,7 @@ static void expect_others(const struct token_lane *lane, const struct keyed_case
 	uint32_t cell = selectors_first(selectors, one->probe->port);
 
 	/* With many keys nearly each port is a first one. */
-	if (expected_ports_count(lane->base->expected) > EXPECTED_MAX)
+	if (expected_ports_count(lane->base->expected) > EXPECTED_KEPT_MAX)
 		return;
 	for (; cell != SELECTORS_NONE && selectors_row(selectors, cell) >= lane->n_unbound;
 	     cell = selectors_next(selectors, cell)) {

@@ -58,11 +58,11 @@ void expected_set_aim(struct expected_set *set, const char *name, struct expecte
 	set->reported = 0;
 	if (n > EXPECTED_MAX)
 		log_line(LOG_WARNING,
-			 "expected ports: up to %zu, more than a tenth of all: the set %s is not "
-			 "used, and the rules have to log knocks within their limits by source "
+			 "expected ports: up to %zu, more than a tenth of all: the set %s is %s, "
+			 "and the rules have to log knocks within their limits by source "
 			 "(knocktail rules)",
-			 n, name);
-	if (n == 0 || n > EXPECTED_MAX)
+			 n, name, n > EXPECTED_KEPT_MAX ? "not used" : "still kept up to a fifth");
+	if (n == 0 || n > EXPECTED_KEPT_MAX)
 		set->error = NOT_USED;
 }
 
