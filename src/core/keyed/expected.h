@@ -6,7 +6,8 @@
  * first has come from there.
  *
  * MUST: what peers can have offered is bounded, for each token and in all. The ports are secrets:
- * locked as keys are, and wiped. No call but expected_ports_new() allocates. */
+ * locked as keys are, and wiped, in here; the firewall that they are put into shows them to root.
+ * No call but expected_ports_new() allocates. */
 #pragma once
 
 #include "core/address.h"

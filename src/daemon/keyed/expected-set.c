@@ -86,12 +86,15 @@ static void expected_set_succeed(struct expected_set *set)
 /* Others empty the set, or make it again: then what was put into it is not there any more. */
 static void expected_set_look(struct expected_set *set)
 {
-	int r = firewall_has_port(set->firewall, set->name, set->witness);
+	int r = 0;
 
 	set->looked_s = set->now_s;
-	if (set->error == 0 && (r == 0 || set->witness_until_s <= set->now_s + 1))
-		return;
-	/* This costs more. */
+	if (set->error == 0) {
+		r = firewall_has_port(set->firewall, set->name, set->witness);
+		if (r == 0 || set->witness_until_s <= set->now_s + 1)
+			return;
+	}
+	/* This costs more, and changes nothing in a set of another kind. */
 	if (r != -ENOENT)
 		r = firewall_check_ports(set->firewall, set->name);
 	if (r < 0) {
