@@ -206,6 +206,9 @@ static void test_where_it_stands(void **state)
 	    "timeout = 10s\n[door b]\nsequence = 9000, 7000, 8000\n"
 	    "backend = ipset\nset = b\n");
 	expect_complaint(fixture, "conf.d/1.conf:1: error: a key before any [section]");
+	put(fixture, "conf.d/1.conf", "\xef\xbb\xbf");
+	expect_complaint(fixture, "conf.d/1.conf:1: error: the file starts with a byte order mark: "
+				  "save it without");
 	put(fixture, "conf.d/1.conf", "[door a]\ntimeout = 10s\nset = other\n");
 	expect_complaint(fixture,
 			 "conf.d/1.conf:3: error: door a: duplicate key \"set\", the first is "

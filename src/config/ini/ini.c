@@ -241,7 +241,7 @@ static int scan_lines(struct scan *scan, struct ini_span data)
 	static const char bom[] = "\xef\xbb\xbf";
 
 	if (data.length >= strlen(bom) && memcmp(data.text, bom, strlen(bom)) == 0) {
-		complain_error(scan->complaints, 1,
+		complain_error(scan->complaints, scan->line + 1,
 			       "the file starts with a byte order mark: save it without");
 		data.text += strlen(bom);
 		data.length -= strlen(bom);
