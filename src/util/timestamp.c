@@ -87,6 +87,7 @@ static time_t (*split_zone(const char *text, char bare[static TIMESTAMP_TEXT_MAX
 {
 	char *zone;
 
+	tzset();
 	snprintf(bare, TIMESTAMP_TEXT_MAX, "%s", text);
 	zone = strrchr(bare, ' ');
 	if (!zone || (strcmp(zone + 1, "UTC") != 0 && strcmp(zone + 1, tzname[0]) != 0 &&

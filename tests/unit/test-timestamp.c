@@ -127,6 +127,5 @@ int main(void)
 	};
 
 	setenv("TZ", berlin, 1);
-	tzset();
 	return cmocka_run_group_tests_name("timestamp", tests, NULL, NULL);
 }
