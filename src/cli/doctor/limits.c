@@ -6,6 +6,7 @@
 
 #include "cli/common/limits.h"
 #include "cli/doctor/finding.h"
+#include "config/config.h"
 #include "core/door.h"
 #include "util/cleanup.h"
 
@@ -71,11 +72,20 @@ static void say_small(struct doctor *doctor, const struct door *door, enum famil
 		   walk->logged->text);
 }
 
-static bool asks_for_ports(const struct rule_view *rule)
+/* Whether it is for what comes to the expected ports alone. In nft a set is called by the last word
+ * of its name. */
+static bool asks_for_expected(const struct rule_view *rule, const char *expected_ports)
 {
-	for (size_t i = 0; i < rule->n_conditions; i++)
-		if (rule->conditions[i].kind == CONDITION_PORT_SET)
+	const char *blank = strrchr(expected_ports, ' ');
+	const char *name = blank ? blank + 1 : expected_ports;
+
+	for (size_t i = 0; i < rule->n_conditions; i++) {
+		const struct condition *condition = &rule->conditions[i];
+
+		if (condition->kind == CONDITION_PORT_SET && !condition->negated &&
+		    strcmp(condition->text, name) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -85,7 +95,7 @@ static void judge_by_source(struct doctor *doctor, const struct door *door, enum
 	const struct log_limit *limit = &walk->limits.by_source;
 
 	/* What comes to expected ports needs none by source: few know them. */
-	if (!limit->is_there && !asks_for_ports(walk->logged))
+	if (!limit->is_there && !asks_for_expected(walk->logged, doctor->config->expected_ports))
 		doctor_say(doctor, FINDING_WARNING, source_advice,
 			   "door %s, %s: for all sources together: one host can use it up, in %s",
 			   door->name, family_name(family), walk->logged->text);
