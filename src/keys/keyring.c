@@ -298,6 +298,26 @@ static void keyring_drop(struct keyring *keyring, size_t i)
 		(keyring->n - i) * sizeof *keyring->terms);
 }
 
+/* All keys of this one's user, which stand side by side. */
+static void mark_user(const struct keyring *keyring, size_t i, bool *marks)
+{
+	while (keyring_is_before(keyring, i))
+		i--;
+	do
+		marks[i++] = true;
+	while (i < keyring->n && keyring_is_before(keyring, i));
+}
+
+/* Of two keys that may be the same: the later, and if it is another user's, all in its file. */
+static void mark_twin(const struct keyring *keyring, size_t first, size_t second, bool *marks)
+{
+	if (memcmp(&keyring->ids[first], &keyring->ids[second], sizeof *keyring->ids) != 0)
+		return;
+	if (strcmp(keyring->holders[first].user, keyring->holders[second].user) != 0)
+		mark_user(keyring, second, marks);
+	marks[second] = true;
+}
+
 /* Of several users with one key only the first has it: who it was must be clear. */
 static int drop_twins(struct keyring_loading *loading)
 {
@@ -313,13 +333,13 @@ static int drop_twins(struct keyring_loading *loading)
 		numbered[i] = (struct numbered){keyring->ids[i], i};
 	qsort(numbered, keyring->n, sizeof *numbered, compare_numbered);
 	for (size_t i = 1; i < keyring->n; i++)
-		is_twin[numbered[i].position] =
-			memcmp(&numbered[i].id, &numbered[i - 1].id, sizeof numbered[i].id) == 0;
+		mark_twin(keyring, numbered[i - 1].position, numbered[i].position, is_twin);
 	for (size_t i = keyring->n; i-- > 0;) {
 		if (!is_twin[i])
 			continue;
 		snprintf(file, sizeof file, "%s%s", keyring->holders[i].user, suffix);
-		refuse_file(loading, file, "another user has the same key");
+		if (!keyring_is_before(keyring, i) || !is_twin[i - 1])
+			refuse_file(loading, file, "another user has the same key");
 		keyring_drop(keyring, i);
 	}
 	return 0;
