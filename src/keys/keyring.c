@@ -80,30 +80,25 @@ static int read_user_name(const char *file, char user[static USER_NAME_MAX + 1])
 }
 
 /* Its owner is root, the daemon, or whose the directory is. */
-static bool is_owner_trusted(const struct keyring_loading *loading, uid_t owner)
+static bool is_owner_trusted(uid_t owner, const struct stat *directory)
 {
-	return owner == 0 || owner == geteuid() || owner == loading->directory.st_uid;
+	return owner == 0 || owner == geteuid() || owner == directory->st_uid;
 }
 
-static int check_key_file(const struct keyring_loading *loading, const char *file,
-			  const struct stat *status)
+const char *keyring_file_fault(const struct stat *file, const struct stat *directory)
 {
-	if (!S_ISREG(status->st_mode))
-		return refuse_file(loading, file, "it is not a regular file");
-	if (!is_owner_trusted(loading, status->st_uid))
-		return refuse_file(loading, file, "it belongs to another user");
-	if (status->st_mode & S_IRWXO)
-		return refuse_file(
-			loading, file,
-			"everybody may read or write it: make a new key, for this one may be "
-			"known, and chmod o= it");
-	if (status->st_mode & S_IWGRP)
-		return refuse_file(loading, file, "its group may write it: chmod g-w it");
-	if (status->st_mode & S_IRGRP && status->st_gid != loading->directory.st_gid)
-		return refuse_file(
-			loading, file,
-			"its group may read it, which is not the group of the directory");
-	return 0;
+	if (!S_ISREG(file->st_mode))
+		return "it is not a regular file";
+	if (!is_owner_trusted(file->st_uid, directory))
+		return "it belongs to another user";
+	if (file->st_mode & S_IRWXO)
+		return "everybody may read or write it, so it may be known: remove it, and make a "
+		       "new one with knocktail keygen";
+	if (file->st_mode & S_IWGRP)
+		return "its group may write it: chmod g-w it";
+	if (file->st_mode & S_IRGRP && file->st_gid != directory->st_gid)
+		return "its group may read it, which is not the group of the directory";
+	return NULL;
 }
 
 int keyring_read_file(int fd, struct key_file *ret, const char **ret_fault)
@@ -163,9 +158,9 @@ static int read_key_file(const struct keyring_loading *loading, const char *file
 		return refuse_file(loading, file, "it is a symbolic link");
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return refuse_file(loading, file, strerror(errno));
-	r = check_key_file(loading, file, &status);
-	if (r < 0)
-		return r;
+	fault = keyring_file_fault(&status, &loading->directory);
+	if (fault)
+		return refuse_file(loading, file, fault);
 	r = keyring_read_file(fd, ret, &fault);
 	return r < 0 ? refuse_key(loading, file, r, fault) : check_realm(loading, file, ret->realm);
 }

@@ -14,6 +14,8 @@
 
 enum { KEY_ID_SIZE = 16, KEYRING_MAX = 1 << 16 };
 
+struct stat;
+
 /* What a key is called where it must not be seen: two keys have one by accident only, and a key
  * does not follow from it. */
 struct key_id {
@@ -54,6 +56,10 @@ bool keyring_is_before(const struct keyring *keyring, size_t i);
 enum { KEY_WARNING_S = 14 * 24 * 3600, KEY_WARNING_SIZE = 160 };
 const char *keyring_warning(const struct keyring *keyring, size_t i, uint64_t now_s,
 			    char text[static KEY_WARNING_SIZE]);
+
+/* Whether others than those of the directory may have read or written a key file: NULL, or what is
+ * wrong with it. */
+const char *keyring_file_fault(const struct stat *file, const struct stat *directory);
 
 /* Reads what is in a key file, as key_file_parse() does. Another negative errno: it cannot be read,
  * and there is no fault.

@@ -244,6 +244,40 @@ def test_a_key_is_replaced(lab, client, start, keys, tmp_path):
     assert len(lines) == 3 and lines[1] == second and first not in lines
 
 
+def refuse_to_replace(lab, keys, realm, *why):
+    """The file stays as it is, and the complaint says why, and what to do."""
+    path = lab.server.path(f"{keys}/alice.key")
+    with open(path, "rb") as file:
+        before = file.read()
+    done = lab.knocktail("keygen", "--keys", keys, "--realm", realm, "--rotate", "7d", "alice")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{keys}/alice.key: cannot replace this key: " in done.stderr
+    for words in (*why, "remove this file", "leave out --rotate"):
+        assert words in done.stderr
+    with open(path, "rb") as file:
+        assert file.read() == before
+    assert os.listdir(lab.server.path(keys)) == ["alice.key"]
+
+
+def test_a_key_that_others_may_know_is_not_kept(lab, keys):
+    lab.knocktail("keygen", "--keys", keys, "--realm", "lab", "alice")
+    path = lab.server.path(f"{keys}/alice.key")
+    for bits, group, owner, why in ((0o644, DAEMON_UID, 0, "everybody may read"),
+                                    (0o660, DAEMON_UID, 0, "its group may write it"),
+                                    (0o640, 12345, 0, "its group may read it"),
+                                    (0o600, DAEMON_UID, 12345, "it belongs to another user")):
+        os.chown(path, owner, group)
+        os.chmod(path, bits)
+        refuse_to_replace(lab, keys, "lab", why)
+        assert (mode(path), os.stat(path).st_uid) == (bits, owner)
+
+
+def test_a_key_of_another_realm_is_not_kept(lab, keys):
+    """The daemon takes no file whose keys are for different realms."""
+    lab.knocktail("keygen", "--keys", keys, "--realm", "old", "alice")
+    refuse_to_replace(lab, keys, "new", "it is for the realm old", "the new one is for new")
+
+
 def test_the_realm_is_the_servers(lab, keys):
     config = lab.config(ipset_door(sequence=None, seq_timeout=None, auth="token", users="*"),
                         f"keys = {keys}\nrealm = bar.example-1_a")

@@ -5,7 +5,9 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "keys/keyring.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/duration.h"
@@ -28,6 +30,7 @@ static const char *old_key_take(int fd, struct old_key *ret)
 			length++;
 		memcpy(ret->line, text, length);
 		ret->line[length] = '\0';
+		strcpy(ret->realm, file.realm);
 		ret->term = file.terms[0];
 		key_file_wipe(&file);
 	}
@@ -35,13 +38,19 @@ static const char *old_key_take(int fd, struct old_key *ret)
 	return fault;
 }
 
-const char *old_key_read(int directory_fd, const char *name, struct old_key *ret)
+const char *old_key_read(int directory_fd, const struct stat *directory, const char *name,
+			 struct old_key *ret)
 {
 	CLEANUP(cleanup_close)
 	int fd = openat(directory_fd, name,
 			O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	const char *fault;
+	struct stat status;
 
-	return fd < 0 ? strerror(errno) : old_key_take(fd, ret);
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return strerror(errno);
+	fault = keyring_file_fault(&status, directory);
+	return fault ? fault : old_key_take(fd, ret);
 }
 
 static size_t write_one(char *to, size_t size, const char *line, const struct key_term *term)

@@ -7,14 +7,19 @@
 
 #include "core/key-file.h"
 
-/* A key that is replaced: its own line, and its time. */
+struct stat;
+
+/* A key that is replaced: its own line, and its realm and time. */
 struct old_key {
 	char line[KEY_LINE_MAX + 1];
+	char realm[REALM_MAX + 1];
 	struct key_term term;
 };
 
-/* Reads the key in force from this file of the directory. NULL, or what is wrong with it. */
-const char *old_key_read(int directory_fd, const char *name, struct old_key *ret);
+/* Reads the key in force from this file of the directory; its owner and mode must be such that the
+ * keyring takes it. NULL, or what is wrong with it. */
+const char *old_key_read(int directory_fd, const struct stat *directory, const char *name,
+			 struct old_key *ret);
 
 /* The new key, and (unless it is NULL, or its time is over) the old one with it. */
 void key_text_write(const char *line, const struct key_term *term, const struct old_key *old,

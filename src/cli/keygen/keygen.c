@@ -1,7 +1,8 @@
 /* knocktail keygen: a new key for a user.
  *
- * MUST: overwrite a key only to replace it, and keep it in the same file then. Nobody can read a
- * new one but root and the group that the directory is there for. The key is printed by --qr alone.
+ * MUST: overwrite a key only to replace it, and keep it in the same file then, unless others may
+ * know it or the daemon would refuse the file: then nothing is changed. Nobody can read a new one
+ * but root and the group that the directory is there for. The key is printed by --qr alone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -211,12 +212,23 @@ static enum status keygen_write(int directory, const struct stat *st, const char
 static enum status keygen_replace(int directory, const struct stat *st, const char *name,
 				  const char *path, struct new_key *key)
 {
+	char other_realm[2 * REALM_MAX + 80];
 	struct old_key old;
-	const char *fault = old_key_read(directory, name, &old);
+	const char *fault = old_key_read(directory, st, name, &old);
 	enum status status;
 
+	if (!fault && strcmp(old.realm, key->realm) != 0) {
+		sodium_memzero(&old.line, sizeof old.line);
+		snprintf(other_realm, sizeof other_realm,
+			 "it is for the realm %s, and the new one is for %s", old.realm,
+			 key->realm);
+		fault = other_realm;
+	}
 	if (fault) {
-		fprintf(stderr, "knocktail keygen: %s: cannot replace this key: %s\n", path, fault);
+		fprintf(stderr,
+			"knocktail keygen: %s: cannot replace this key: %s (for a new key without "
+			"the old one, remove this file, if it is there, and leave out --rotate)\n",
+			path, fault);
 		return STATUS_FAILED;
 	}
 	if (old.term.expires_s == 0 || old.term.expires_s > key->old_expires_s)
