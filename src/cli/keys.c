@@ -104,12 +104,13 @@ static int add_row(struct table *table, const struct key_row *row)
 			 });
 }
 
-/* Where rows go: one of them. */
+/* Where rows go: the table or the array. */
 struct key_listing {
 	const struct config *config;
 	const char *burnt;
 	struct table *table;
 	struct json_object *array;
+	bool has_gaps; /* something was refused */
 };
 
 static int keys_list(const struct key_listing *listing, const struct keyring *keyring)
@@ -139,9 +140,10 @@ static int keys_list(const struct key_listing *listing, const struct keyring *ke
 
 static void on_refused(void *userdata, const char *file, const char *text)
 {
-	const struct config *config = userdata;
+	struct key_listing *listing = userdata;
 
-	fprintf(stderr, "knocktail keys: %s%s%s: %s\n", config->keys, file ? "/" : "",
+	listing->has_gaps = true;
+	fprintf(stderr, "knocktail keys: %s%s%s: %s\n", listing->config->keys, file ? "/" : "",
 		file ? file : "", text);
 }
 
@@ -150,14 +152,15 @@ static enum status keys_show(const struct config *config, const char *state, boo
 	static const char *const headline[] = {"USER", "KEY", "DOORS", "USED", "EXPIRES", "STATE"};
 	CLEANUP(cleanup_table_free) struct table *table = table_new(6, headline);
 	CLEANUP(cleanup_free) char *burnt = NULL;
-	struct key_listing listing = {config, NULL, table, json ? json_object_new_array() : NULL};
+	struct key_listing listing = {
+		.config = config, .table = table, .array = json ? json_object_new_array() : NULL};
 	struct keyring *keyring = NULL;
 	int r = sodium_init() < 0 || !table || asprintf(&burnt, "%s/burnt", state) < 0 ? -ENOMEM
 										       : 0;
 
 	listing.burnt = burnt;
 	if (r == 0)
-		r = keyring_load(config->keys, config->realm, on_refused, (void *)config, &keyring);
+		r = keyring_load(config->keys, config->realm, on_refused, &listing, &keyring);
 	if (r == 0)
 		r = keys_list(&listing, keyring);
 	if (r == 0 && json)
@@ -169,7 +172,7 @@ static enum status keys_show(const struct config *config, const char *state, boo
 	if (r < 0)
 		fprintf(stderr, "knocktail keys: %s\n", strerror(-r));
 	keyring_free(keyring);
-	return r < 0 ? STATUS_FAILED : STATUS_OK;
+	return r < 0 || listing.has_gaps ? STATUS_FAILED : STATUS_OK;
 }
 
 static enum status keys_run(int argc, char *argv[])
@@ -213,7 +216,7 @@ const struct verb verb_keys = {
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 done, also if there is none, 1 something could not be read, 2 bad\n"
-		"usage or configuration.\n",
+		"Exit status: 0 done, also if there is none, 1 something could not be read or was\n"
+		"refused, 2 bad usage or configuration.\n",
 	.run = keys_run,
 };

@@ -278,6 +278,25 @@ def test_a_key_of_another_realm_is_not_kept(lab, keys):
     refuse_to_replace(lab, keys, "new", "it is for the realm old", "the new one is for new")
 
 
+def test_keys_fails_if_it_does_not_have_all(lab, keys):
+    """It lists what it has, and its exit status says that this is not all."""
+    def listed(directory):
+        config = lab.config(ipset_door(sequence=None, seq_timeout=None, auth="token", users="*"),
+                            f"keys = {directory}\nrealm = lab")
+        done = lab.knocktail("keys", "-c", config, "-o", "json")
+        return done.returncode, [row["user"] for row in json.loads(done.stdout)], done.stderr
+
+    assert listed(keys) == (0, [], "")
+    for user in ("alice", "bob"):
+        lab.knocktail("keygen", "--keys", keys, "--realm", "lab", user)
+    assert listed(keys) == (0, ["alice", "bob"], "")
+    os.chmod(lab.server.path(f"{keys}/bob.key"), 0o644)
+    status, users, complaint = listed(keys)
+    assert (status, users) == (1, ["alice"]) and f"{keys}/bob.key: everybody may" in complaint
+    status, users, complaint = listed(f"{keys}/missing")
+    assert (status, users) == (1, []) and f"{keys}/missing: No such file" in complaint
+
+
 def test_the_realm_is_the_servers(lab, keys):
     config = lab.config(ipset_door(sequence=None, seq_timeout=None, auth="token", users="*"),
                         f"keys = {keys}\nrealm = bar.example-1_a")
