@@ -43,9 +43,9 @@ def test_a_door_that_stays_shut_is_not_told(client, other, lab, told, notifying)
 def test_a_command_that_hangs_holds_nothing_up(client, lab, notifying):
     """Neither the doors nor the end of the daemon; and there are never more than sixteen."""
     daemon = notifying("/bin/sleep 1000", "".join(
-        ipset_door(f"d{i}", sequence=f"{7000 + i}, {9000 + i}, {8000 + i}") for i in range(18)))
+        ipset_door(f"d{i}", sequence=f"{27000 + i}, {29000 + i}, {28000 + i}") for i in range(18)))
     for i in range(18):
-        client.knock(7000 + i, 9000 + i, 8000 + i)
+        client.knock(27000 + i, 29000 + i, 28000 + i)
     wait_until(lambda: daemon.stderr().count(" closed for ") == 18, 10, daemon.stderr)
     assert "notify_command was not run (1 times more): 16 still run" in daemon.stderr()
     assert daemon.stop() == 0

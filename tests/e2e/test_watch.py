@@ -186,8 +186,8 @@ def test_a_terminal(terminal, client, other, lab):
     terminal.wait(rf"ssh +2/3 +\S+ ago  {re.escape(client.v4)}")
     terminal.wait(rf"\d\d:\d\d:\d\d +8000/tcp  ssh +2/3  {re.escape(client.v4)}")
     lab.knocktail("open", "ssh", other.v4, "--for", "10s")
-    terminal.wait(rf"ssh +([89]|10)s  {re.escape(other.v4)} +#+")
-    terminal.wait(rf"ssh +[1-7]s  {re.escape(other.v4)} +#+\.+", timeout=10)
+    terminal.wait(rf"ssh +([89]|10)s  {re.escape(other.v4)}  #0  #+")
+    terminal.wait(rf"ssh +[1-7]s  {re.escape(other.v4)}  #0  #+\.+", timeout=10)
     lab.knocktail("close", "ssh")
     terminal.wait(r"Open doors: 0")
     assert "\x1b[32m" in terminal.text, "colours"
