@@ -3,6 +3,7 @@
 The switch is a file here, for on this machine's own other laboratories may count.
 """
 
+import inspect
 import os
 import signal
 import subprocess
@@ -42,7 +43,9 @@ def switch(possible, tmp_path):
 
         def keeper(self, elsewhere=False):
             """A laboratory that holds it."""
-            argv = [sys.executable, "-BI", kernel_log.__file__, self.path, self.directory]
+            # As text, for the tree itself may be below /tmp.
+            argv = [sys.executable, "-BI", "-c", inspect.getsource(kernel_log), self.path,
+                    self.directory]
             if elsewhere:
                 root = tmp_path / f"root-{len(self.keepers)}"
                 root.mkdir()
