@@ -30,7 +30,7 @@ static const char *old_key_take(int fd, struct old_key *ret)
 			length++;
 		memcpy(ret->line, text, length);
 		ret->line[length] = '\0';
-		strcpy(ret->realm, file.realm);
+		memcpy(ret->realm, file.realm, sizeof ret->realm);
 		ret->term = file.terms[0];
 		key_file_wipe(&file);
 	}
