@@ -327,6 +327,15 @@ bool format_is_full_table(const struct record *record)
 	       memcmp(record->text + n_start + n_digits, end, n_end) == 0;
 }
 
+bool format_begins(const struct format *format, const char *text, size_t length)
+{
+	if (length < format->n_start || memcmp(text, format->start, format->n_start) != 0)
+		return false;
+	return format->n_start > 0 ||
+	       (length <= LINE_LENGTH_MAX &&
+		pattern_match(format->pattern, text, length) == PATTERN_MATCHES);
+}
+
 enum format_verdict format_parse(const struct format *format, const struct record *record,
 				 struct probe *ret_probe)
 {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct format;
@@ -41,6 +42,10 @@ struct format *format_free(struct format *format);
 /* Whether it is how the kernel reports that the table of a limit by source is full: it drops what
  * finds no place there before that is logged. */
 bool format_is_full_table(const struct record *record);
+
+/* Whether it is the beginning of such a line: the prefix of the kernel's, or, where there is none,
+ * the whole. */
+bool format_begins(const struct format *format, const char *text, size_t length);
 
 /* Parses one record's text; its kernel_us becomes the probe's time. Writes *ret_probe on
  * FORMAT_PROBE alone. Never fails: what can't be parsed is FORMAT_DAMAGED. One thread at a time:

@@ -37,10 +37,21 @@ int input_new_live(const struct input_live *options, struct input **ret);
 int input_new_journal(const char *directory, const char *file, uint64_t since_us, uint64_t until_us,
 		      struct input **ret);
 
+/* Who knows what a message is when they see it. */
+struct text_messages {
+	bool (*begins)(void *userdata, const char *text, size_t length);
+	/* Gets each line in which no message was found, by its number from 1. */
+	void (*unread)(void *userdata, uint64_t line, const char *text, size_t length);
+	bool anybody; /* other programs' messages count, not only the kernel's */
+	void *userdata;
+};
+
 /* Lines of text from a file, or from standard input if `path` is "-": bare messages, dmesg's,
  * syslog's or journalctl's short forms. The kernel's own time counts where a line has it. With a
- * bound on the time, a line without a date is left out. */
-int input_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct input **ret);
+ * bound on the time, a line without a date is left out. `messages` (NULL: nobody knows) has to
+ * outlive the input. */
+int input_new_text(const char *path, const struct text_messages *messages, uint64_t since_us,
+		   uint64_t until_us, struct input **ret);
 
 /* Also delivers the records of these logs (copied), each marked with its log. Replaces earlier
  * ones. An entry of several logs comes once for each. What the kernel logs never belongs to another

@@ -381,6 +381,12 @@ static bool read_probe(struct matcher *matcher, const struct record *record, str
 	return verdict == FORMAT_PROBE;
 }
 
+bool matcher_begins(const struct matcher *matcher, uint32_t log, const char *text, size_t length)
+{
+	return log < matcher->n_readers &&
+	       format_begins(matcher->readers[log].format, text, length);
+}
+
 static void on_answer(void *userdata, const struct keyed_answer *answer)
 {
 	const struct probe_feeding *feeding = userdata;

@@ -75,6 +75,9 @@ enum engine_state matcher_feed_all(struct matcher *matcher, const struct record 
 				   match_fn fn, void *userdata);
 const struct record *matcher_record(const struct matcher *matcher);
 
+/* Whether a record of this log (0: the kernel's; else counted from 1) can begin like this. */
+bool matcher_begins(const struct matcher *matcher, uint32_t log, const char *text, size_t length);
+
 /* An SPA knock that names no door, or one that nobody could open. */
 struct matcher_stray {
 	struct address source;

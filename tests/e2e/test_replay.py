@@ -106,22 +106,49 @@ def test_over_files_that_are_damaged(lab, past, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["short", "short-iso", "short-iso-precise", "short-precise",
-                                  "short-full", "short-monotonic", "short-unix", "with-unit",
-                                  "cat"])
+                                  "short-full", "short-monotonic", "short-unix", "short-delta",
+                                  "with-unit", "short --no-hostname", "cat"])
 def test_over_what_journalctl_prints(form, lab, past):
-    text = lab.server.run("journalctl", "-D", lab.journal_directory, "-o", form,
+    text = lab.server.run("journalctl", "-D", lab.journal_directory, "-o", *form.split(),
                           "_TRANSPORT=kernel").stdout
     path = lab.file(f"journal-{form}.txt", text)
     check(lab.knocktail("replay", "-c", past["config"], "--text", path), past)
     check(lab.knocktail("replay", "-c", past["config"], "--text", "-", input=text), past)
 
 
-@pytest.mark.parametrize("options", [(), ("-T",), ("-x",), ("--time-format=iso",), ("-r",)],
-                         ids=["plain", "readable", "decoded", "iso", "raw"])
+@pytest.mark.parametrize("options", [(), ("-T",), ("-x",), ("--time-format=iso",), ("-r",), ("-d",),
+                                     ("-T", "-d"), ("-e",), ("--color=always",),
+                                     ("--color=always", "-x", "-e")],
+                         ids=lambda options: " ".join(options) or "plain")
 def test_over_what_dmesg_prints(options, lab, past):
     text = "".join(line + "\n" for line in lab.server.run("dmesg", *options).stdout.splitlines()
                    if lab.prefix in line)
     check(lab.knocktail("replay", "-c", past["config"], "--text", "-", input=text), past)
+
+
+TEXTS = os.path.join(os.path.dirname(__file__), "..", "text")
+
+
+@pytest.mark.parametrize("name", sorted(name for name in os.listdir(TEXTS)
+                                        if name.endswith(".txt")))
+def test_over_text_as_people_have_it(name, lab):
+    """Each file holds one right knock. What is before it is read, or it is said that it is not."""
+    with open(os.path.join(TEXTS, "door.conf"), encoding="utf-8") as file:
+        config = lab.file("text-door.conf", file.read(), 0o600)
+    with open(os.path.join(TEXTS, name), "rb") as file:
+        path = lab.file("text.txt", file.read())
+    done = lab.knocktail("replay", "-c", config, "--text", path)
+    if name.startswith("unread-"):
+        assert done.returncode == 1
+        assert ("3 lines hold the prefix behind something that is not understood, the first is "
+                "line 2: ") in done.stderr
+        done = lab.knocktail("replay", "-c", config, "--text", path, "-o", "json")
+        assert json.loads(done.stdout)["not_understood"] == 3
+        assert not json.loads(done.stdout)["opened"]
+        return
+    assert done.returncode == 0, done.stderr
+    assert "door t would have opened for 192.0.2.9\n" in done.stdout
+    assert "understood" not in done.stderr
 
 
 def test_over_a_syslog_file(lab, past):

@@ -13,3 +13,4 @@ srcdir=${srcdir:-.}
 ./tests/fuzz/fuzz-profile "$srcdir"/tests/profiles/*.hosts
 ./tests/fuzz/fuzz-import "$srcdir"/tests/import/*.knockd
 ./tests/fuzz/fuzz-ruleset "$srcdir"/tests/rulesets/*
+./tests/fuzz/fuzz-text "$srcdir"/tests/text/*.txt

@@ -1,4 +1,4 @@
-#include "input/text-header.h"
+#include "input/text/header.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cmocka-all.h"
+#include "input/input.h"
 
 #define S UINT64_C(1000000)
 
@@ -77,10 +78,64 @@ static const struct text_header_case heads[] = {
 	{"[   12.345678] host kernel: ", 0, 12345678},
 	{"1795377600.123456 host kernel: ", THEN_S *S + 123456, 0},
 	{"1795377600.123456 host kernel: [   12.345678] ", THEN_S *S + 123456, 12345678},
+	/* short-full of another zone, and in the hour that comes twice */
+	{"Sun 2026-11-22 15:00:00 EST host kernel: ", THEN_S *S, 0},
+	{"Mon 2026-11-23 05:00:00 JST host kernel: ", THEN_S *S, 0},
+	{"Sun 2026-10-25 02:30:00 CEST host kernel: ", 1792888200 * S, 0},
+	{"Sun 2026-10-25 02:30:00 CET host kernel: ", 1792891800 * S, 0},
+	/* short-delta, --no-hostname */
+	{"[   12.345678                ] host kernel: ", 0, 12345678},
+	{"[   12.345678 <    1.000001 >] host kernel: ", 0, 12345678},
+	{"Nov 22 21:00:00 kernel: ", THEN_S *S, 0},
+	/* months in other languages, with and without a stop; weekdays, too */
+	{"Nov. 22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"Juil 9 21:00:00 host kernel: ", JULY_S *S, 0},
+	{"juil. 09 21:00:00 host kernel: ", JULY_S *S, 0},
+	{"ноя 22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"Ноя 22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"11月 22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{" 7월  9 21:00:00 host kernel: ", JULY_S *S, 0},
+	{"Thg 11 22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"lis 22 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"[dim. nov. 22 21:00:00 2026] ", THEN_S *S, 0},
+	/* with a year */
+	{"Nov 22 2026 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"Sun Nov 22 20:00:00 UTC 2026 host kernel: ", THEN_S *S, 0},
+	/* OpenWrt's logread, with -t too; BusyBox */
+	{"Sun Nov 22 21:00:00 2026 kern.warn kernel: [   12.345678] ", THEN_S *S, 12345678},
+	{"Sun Nov 22 21:00:00 2026 [1795377600.123] kern.warn kernel: [   12.345678] ", THEN_S *S,
+	 12345678},
+	{"Nov 22 21:00:00 host kern.warn kernel: [   12.345678] ", THEN_S *S, 12345678},
+	/* RFC 5424 */
+	{"<4>1 2026-11-22T20:00:00.5Z host kernel - - - ", THEN_S *S + 500000, 0},
+	{"<4>1 2026-11-22T21:00:00+01:00 host kernel - - - [   12.345678] ", THEN_S *S, 12345678},
+	{"1 2026-11-22T21:00:00+01:00 host kernel 0 x [a b=\"]\\\"\"][c] \xef\xbb\xbf", THEN_S *S,
+	 0},
+	{"<4>1 - - kernel - - - [   12.345678] ", 0, 12345678},
+	/* who called printk; /dev/kmsg; dmesg -d; a blank too many */
+	{"[   12.345678] [     C1] ", 0, 12345678},
+	{"[   12.345678][  T4711] ", 0, 12345678},
+	{"Nov 22 21:00:00 host kernel: [   12.345678][    T1] ", THEN_S *S, 12345678},
+	{"4,123,12345678,-;", 0, 12345678},
+	{"4,123,12345678,-,caller=T1;", 0, 12345678},
+	{"[   12.345678 <    1.000001>] ", 0, 12345678},
+	{"[Sun Nov 22 21:00:00 2026 <    1.000001>] ", THEN_S *S, 0},
+	{"Nov 22 21:00:00  host  kernel: ", THEN_S *S, 0},
+	{"kernel: [   12.345678] ", 0, 12345678},
+	{"<4>Nov 22 21:00:00 host kernel: <4>[   12.345678] ", THEN_S *S, 12345678},
 	/* local time without a zone */
 	{"2026-11-22 21:00:00 host kernel: ", THEN_S *S, 0},
 	{"2026-11-22T21:00:00.25 host kernel: ", THEN_S *S + 250000, 0},
 };
+
+static bool on_begins(void *userdata, const char *text, size_t length)
+{
+	(void)userdata;
+	return length >= strlen(MESSAGE) && memcmp(text, MESSAGE, strlen(MESSAGE)) == 0;
+}
+
+static const struct text_messages messages = {.begins = on_begins};
+static const struct text_messages anybodys = {.begins = on_begins, .anybody = true};
 
 static void test_heads(void **state)
 {
@@ -94,7 +149,7 @@ static void test_heads(void **state)
 
 		strcpy(line, heads[i].head);
 		strcat(line, MESSAGE);
-		message = text_header_parse(line, NOW_US, &header);
+		message = text_header_parse(line, NOW_US, NULL, &header);
 		if (strcmp(message, MESSAGE) == 0 && header.realtime_us == heads[i].realtime_us &&
 		    header.kernel_us == heads[i].kernel_us)
 			continue;
@@ -103,6 +158,50 @@ static void test_heads(void **state)
 			      header.realtime_us, header.kernel_us, message);
 	}
 	assert_int_equal(n_failed, 0);
+}
+
+/* Where it is known what a message is, they are the same, and more. */
+static void test_heads_of_known_messages(void **state)
+{
+	static const struct text_header_case more[] = {
+		{"Nov 22 21:00:00 host ", THEN_S * S, 0}, /* ulogd */
+		{"Nov 22 21:00:00 ", THEN_S * S, 0},
+		{"  ", 0, 0},
+		{"[   12.345678]   ", 0, 12345678},
+	};
+	static const char *const of_programs[] = {
+		"Nov 22 21:00:00 host ulogd[12]: ",
+		"Nov 22 21:00:00 ulogd: ",
+		"<30>1 2026-11-22T21:00:00+01:00 host ulogd 12 - - ",
+		"1 2026-11-22T21:00:00+01:00 host ulogd 12 - - ",
+	};
+	const size_t n = sizeof(heads) / sizeof(heads[0]), n_more = sizeof(more) / sizeof(more[0]);
+
+	(void)state;
+	for (size_t i = 0; i < n + n_more; i++) {
+		const struct text_header_case *head = i < n ? &heads[i] : &more[i - n];
+		char line[256];
+		struct text_header header;
+
+		strcpy(line, head->head);
+		strcat(line, MESSAGE);
+		if (strcmp(text_header_parse(line, NOW_US, &messages, &header), MESSAGE) != 0 ||
+		    !header.understood || header.realtime_us != head->realtime_us ||
+		    header.kernel_us != head->kernel_us)
+			fail_msg("\"%s\"", head->head);
+	}
+	for (size_t i = 0; i < sizeof(of_programs) / sizeof(of_programs[0]); i++) {
+		char line[256];
+		struct text_header header;
+
+		strcpy(line, of_programs[i]);
+		strcat(line, MESSAGE);
+		text_header_parse(line, NOW_US, &messages, &header);
+		assert_false(header.understood);
+		text_header_parse(line, NOW_US, &anybodys, &header);
+		if (!header.understood)
+			fail_msg("\"%s\"", of_programs[i]);
+	}
 }
 
 /* Lines that are not what the kernel wrote: whatever of the head is taken away, no prefix of a LOG
@@ -125,8 +224,10 @@ static const char *const strangers[] = {
 	"<30>[   12.345678] " MESSAGE,
 	"<99999999999999999999>[   12.345678] " MESSAGE,
 	"-- Boot 0123456789abcdef0123456789abcdef --",
+	"<4>1 2026-11-22T21:00:00+01:00 host logger - - - " MESSAGE,
+	"Nov 22 21:00:00 host user.warn kernel: " MESSAGE,
+	"12,123,12345678,-;" MESSAGE,
 	"x" MESSAGE,
-	" " MESSAGE,
 };
 
 static void test_strangers(void **state)
@@ -136,9 +237,12 @@ static void test_strangers(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
 		struct text_header header;
-		const char *message = text_header_parse(strangers[i], NOW_US, &header);
+		const char *message = text_header_parse(strangers[i], NOW_US, NULL, &header);
 
-		if (strncmp(message, MESSAGE, strlen(MESSAGE)) != 0)
+		bool believed = strncmp(message, MESSAGE, strlen(MESSAGE)) == 0;
+
+		text_header_parse(strangers[i], NOW_US, &messages, &header);
+		if (!believed && !header.understood)
 			continue;
 		n_failed++;
 		print_message("\"%s\" was believed\n", strangers[i]);
@@ -186,7 +290,6 @@ static void test_no_head(void **state)
 		"2026-13-22T21:00:00 x",
 		"2026-11-22T21:00 x",
 		"Sun 22 Nov 2026 21:00:00 x",
-		"[Sun Nov 22 21:00:00] x",
 		"[Sun Nov 22 21:00:00 2026",
 		" host kernel: x",
 		"\xff\xfe",
@@ -196,7 +299,7 @@ static void test_no_head(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		struct text_header header;
-		const char *message = text_header_parse(lines[i], NOW_US, &header);
+		const char *message = text_header_parse(lines[i], NOW_US, NULL, &header);
 
 		if (message != lines[i] || header.realtime_us != 0 || header.kernel_us != 0)
 			fail_msg("\"%s\": %" PRIu64 " us, %" PRIu64 " us, \"%s\"", lines[i],
@@ -221,7 +324,7 @@ static void test_year(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct text_header header;
 
-		text_header_parse(cases[i].line, cases[i].now_s * S, &header);
+		text_header_parse(cases[i].line, cases[i].now_s * S, NULL, &header);
 		if (header.realtime_us != cases[i].realtime_s * S)
 			fail_msg("\"%s\": %" PRIu64, cases[i].line, header.realtime_us / S);
 	}
@@ -240,7 +343,7 @@ static void test_truncated(void **state)
 			const char *message;
 
 			assert_non_null(line);
-			message = text_header_parse(line, NOW_US, &header);
+			message = text_header_parse(line, NOW_US, NULL, &header);
 			assert_true(message >= line && message <= line + n);
 			free(line);
 		}
@@ -265,7 +368,7 @@ static void test_damaged(void **state)
 				const char *message;
 
 				line[n] = *byte;
-				message = text_header_parse(line, NOW_US, &header);
+				message = text_header_parse(line, NOW_US, NULL, &header);
 				assert_true(message >= line && message <= line + length);
 			}
 			free(line);
@@ -276,9 +379,10 @@ static void test_damaged(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_heads),	  cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_no_head),	  cmocka_unit_test(test_year),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_heads),	  cmocka_unit_test(test_heads_of_known_messages),
+		cmocka_unit_test(test_strangers), cmocka_unit_test(test_no_head),
+		cmocka_unit_test(test_year),	  cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_damaged),
 	};
 
 	setenv("TZ", berlin, 1);

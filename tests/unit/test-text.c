@@ -45,7 +45,7 @@ static struct input *open_bounded(const struct fixture *fixture, const void *dat
 	struct input *input = NULL;
 
 	support_write(fixture->path, data, length);
-	assert_int_equal(input_new_text(fixture->path, since_us, until_us, &input), 0);
+	assert_int_equal(input_new_text(fixture->path, NULL, since_us, until_us, &input), 0);
 	return input;
 }
 
@@ -261,11 +261,11 @@ static void test_no_file(void **state)
 	struct input *input = NULL;
 	struct record record;
 
-	assert_int_equal(input_new_text(fixture->path, 0, UINT64_MAX, &input), -ENOENT);
+	assert_int_equal(input_new_text(fixture->path, NULL, 0, UINT64_MAX, &input), -ENOENT);
 	assert_null(input);
 	assert_null(input_free(input));
 	/* A directory can be opened, but not read. */
-	assert_int_equal(input_new_text(fixture->directory, 0, UINT64_MAX, &input), 0);
+	assert_int_equal(input_new_text(fixture->directory, NULL, 0, UINT64_MAX, &input), 0);
 	assert_int_equal(input_next(input, &record), -EIO);
 	input_free(input);
 }
@@ -278,7 +278,7 @@ static void test_standard_input(void **state)
 
 	support_write(fixture->path, "from stdin\n", 11);
 	assert_non_null(freopen(fixture->path, "r", stdin));
-	assert_int_equal(input_new_text("-", 0, UINT64_MAX, &input), 0);
+	assert_int_equal(input_new_text("-", NULL, 0, UINT64_MAX, &input), 0);
 	record = next(input);
 	expect_text(&record, "from stdin");
 	expect_drained(input);

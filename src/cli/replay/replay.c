@@ -12,6 +12,7 @@
 #include "cli/common/output.h"
 #include "cli/replay/batches.h"
 #include "cli/replay/tally.h"
+#include "cli/replay/unread.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/record.h"
@@ -30,7 +31,9 @@ struct replay {
 	const struct config *config;
 	struct matcher *matcher;
 	struct tally tally;
-	struct json_object *knocks; /* NULL: text is wanted */
+	struct unread unread;
+	struct text_messages messages; /* which ask `unread` */
+	struct json_object *knocks;    /* NULL: text is wanted */
 	struct json_object *document;
 	int error;
 };
@@ -147,6 +150,7 @@ static void replay_print_json(struct replay *replay, const struct matcher *match
 	json_put_number(replay->document, "records", counts->records);
 	json_put_number(replay->document, "probes", counts->probes);
 	json_put_number(replay->document, "damaged", counts->damaged);
+	json_put_number(replay->document, "not_understood", replay->unread.n);
 	json_put(replay->document, "knocks", replay->knocks);
 	json_put(replay->document, "opened", json_object_new_array());
 	tally_each(&replay->tally, replay_put_opened, replay);
@@ -188,7 +192,8 @@ static int replay_read_journal(struct replay *replay, struct input *input)
 }
 
 /* Whether that is all that there is; complains if not. */
-static bool replay_is_whole(const struct replay_options *options, struct input *input, int r)
+static bool replay_is_whole(const struct replay_options *options, struct input *input,
+			    const struct unread *unread, int r)
 {
 	bool lost = input_lost(input), whole;
 
@@ -198,8 +203,9 @@ static bool replay_is_whole(const struct replay_options *options, struct input *
 		fputs("knocktail replay: records are missing here: a file of the journal is "
 		      "damaged, see journalctl --verify\n",
 		      stderr);
+	unread_report(unread);
 	whole = !options->directory || journal_files_check("replay", options->directory);
-	return r >= 0 && !lost && whole;
+	return r >= 0 && !lost && unread->n == 0 && whole;
 }
 
 static enum status replay_feed(struct replay *replay, const struct replay_options *options,
@@ -210,7 +216,7 @@ static enum status replay_feed(struct replay *replay, const struct replay_option
 
 	matcher_set_stray(replay->matcher, on_stray, replay);
 	r = options->text ? replay_read_text(replay, input) : replay_read_journal(replay, input);
-	complete = replay_is_whole(options, input, r < 0 ? r : replay->error);
+	complete = replay_is_whole(options, input, &replay->unread, r < 0 ? r : replay->error);
 	if (replay->knocks)
 		replay_print_json(replay, replay->matcher);
 	else
@@ -218,15 +224,17 @@ static enum status replay_feed(struct replay *replay, const struct replay_option
 	return complete ? STATUS_OK : STATUS_FAILED;
 }
 
-static int replay_open_input(const struct replay_options *options, const struct config *config,
+static int replay_open_input(const struct replay_options *options, struct replay *replay,
 			     struct input **ret)
 {
+	const struct config *config = replay->config;
 	const char *name = "the journal";
 	int r;
 
 	if (options->text) {
 		name = options->text;
-		r = input_new_text(name, options->since_us, options->until_us, ret);
+		r = input_new_text(name, &replay->messages, options->since_us, options->until_us,
+				   ret);
 	} else {
 		if (options->directory)
 			name = options->directory;
@@ -244,31 +252,43 @@ static int replay_open_input(const struct replay_options *options, const struct 
 	return r;
 }
 
+static enum status replay_judge(const struct replay_options *options, struct replay *replay)
+{
+	struct input *input = NULL;
+	enum status status = STATUS_FAILED;
+
+	if (replay_open_input(options, replay, &input) == 0) {
+		replay->knocks = options->json ? json_object_new_array() : NULL;
+		status = replay_feed(replay, options, input);
+		tally_done(&replay->tally);
+	}
+	input_free(input);
+	return status;
+}
+
 static enum status replay_execute(const struct replay_options *options)
 {
 	struct config *config = NULL;
 	struct matcher *matcher = NULL;
-	struct input *input = NULL;
 	enum status status = verb_load_config(options->config, &config);
 	int r;
 
 	if (status != STATUS_OK)
 		return status;
-	status = STATUS_FAILED;
 	r = matcher_new(config, MATCH_DRY_RUN, NULL, &matcher);
 	if (r < 0) {
 		fprintf(stderr, "knocktail replay: cannot set up the doors: %s\n", strerror(-r));
-	} else if (replay_open_input(options, config, &input) == 0) {
-		struct replay state = {
+		status = STATUS_FAILED;
+	} else {
+		struct replay replay = {
 			.config = config,
 			.matcher = matcher,
-			.knocks = options->json ? json_object_new_array() : NULL,
+			.unread = {.matcher = matcher, .log_prefix = config->log_prefix},
 		};
 
-		status = replay_feed(&state, options, input);
-		tally_done(&state.tally);
+		replay.messages = unread_messages(&replay.unread);
+		status = replay_judge(options, &replay);
 	}
-	input_free(input);
 	matcher_free(matcher);
 	config_free(config);
 	return status;
@@ -325,7 +345,7 @@ const struct verb verb_replay = {
 		"  -o, --output FORM    text (default) or json\n"
 		"  -h, --help           print this\n"
 		"\n"
-		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or "
+		"Exit status: 0 all was read and understood, 1 something was not, 2 bad usage or\n"
 		"configuration.\n",
 	.run = replay_run,
 };

@@ -9,7 +9,7 @@
 
 #include "core/record.h"
 #include "input/ops.h"
-#include "input/text-header.h"
+#include "input/text/header.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -20,8 +20,11 @@ enum { LINE_MAX_BYTES = 8192 };
 struct text_input {
 	struct input base;
 	FILE *file;
+	const struct text_messages *messages;
 	uint64_t since_us, until_us, now_us;
+	uint64_t n_lines;
 	uint64_t last_kernel_us;
+	uint64_t clock_us, realtime_us; /* of the last line with a time */
 	uint32_t boot;
 	char line[LINE_MAX_BYTES + 1];
 };
@@ -41,6 +44,24 @@ static void text_free(struct input *input)
 	text_input_free((struct text_input *)input);
 }
 
+/* Takes out what colours the text of a terminal: ESC, "[", parameters and a letter. */
+static size_t strip_colours(char *line, size_t length)
+{
+	size_t n = 0, i = 0;
+
+	while (i < length) {
+		if (line[i] != '\033' || i + 1 >= length || line[i + 1] != '[') {
+			line[n++] = line[i++];
+			continue;
+		}
+		for (i += 2; i < length && line[i] >= ' ' && line[i] <= '?'; i++)
+			;
+		i += i < length;
+	}
+	line[n] = '\0';
+	return n;
+}
+
 /* Reads one line without its end. False at the end of the file. */
 static bool text_input_read_line(struct text_input *self, size_t *ret_length)
 {
@@ -53,7 +74,9 @@ static bool text_input_read_line(struct text_input *self, size_t *ret_length)
 	if (length > 0 && self->line[length - 1] == '\r')
 		length--;
 	self->line[length] = '\0';
-	*ret_length = length;
+	self->n_lines++;
+	*ret_length =
+		memchr(self->line, '\033', length) ? strip_colours(self->line, length) : length;
 	return c != EOF || length > 0;
 }
 
@@ -65,23 +88,50 @@ static void follow_boot(struct text_input *self, uint64_t kernel_us)
 	self->last_kernel_us = kernel_us;
 }
 
+/* Completes what the line says of its time by what those before it said. */
+static void follow_time(struct text_input *self, struct text_header *header)
+{
+	bool dated = header->realtime_us > 0;
+
+	if (header->has_kernel_us) {
+		follow_boot(self, header->kernel_us);
+	} else if (header->has_delta && !dated) {
+		header->kernel_us = self->clock_us + header->delta_us;
+		if (self->realtime_us > 0)
+			header->realtime_us = self->realtime_us + header->delta_us;
+	} else {
+		header->kernel_us = header->realtime_us;
+	}
+	if (header->kernel_us > 0) {
+		self->clock_us = header->kernel_us;
+		self->realtime_us = header->realtime_us;
+	}
+}
+
+static bool is_left_out(const struct text_input *self, const struct text_header *header)
+{
+	return (self->since_us > 0 || self->until_us < UINT64_MAX) &&
+	       (header->realtime_us == 0 || header->realtime_us < self->since_us ||
+		header->realtime_us >= self->until_us);
+}
+
 static int text_next(struct input *input, struct record *ret_record)
 {
 	struct text_input *self = (struct text_input *)input;
-	bool bounded = self->since_us > 0 || self->until_us < UINT64_MAX;
 	size_t length;
 
 	while (text_input_read_line(self, &length)) {
 		struct text_header header;
-		const char *message = text_header_parse(self->line, self->now_us, &header);
+		const char *message =
+			text_header_parse(self->line, self->now_us, self->messages, &header);
 
-		if (bounded && (header.realtime_us == 0 || header.realtime_us < self->since_us ||
-				header.realtime_us >= self->until_us))
+		follow_time(self, &header);
+		if (self->messages && !header.understood &&
+		    (header.realtime_us == 0 || !is_left_out(self, &header)))
+			self->messages->unread(self->messages->userdata, self->n_lines, self->line,
+					       length);
+		if (is_left_out(self, &header))
 			continue;
-		if (header.has_kernel_us)
-			follow_boot(self, header.kernel_us);
-		else
-			header.kernel_us = header.realtime_us;
 		*ret_record = (struct record){
 			.text = message,
 			.length = (size_t)(self->line + length - message),
@@ -99,13 +149,15 @@ static const struct input_ops text_ops = {
 	.free = text_free,
 };
 
-int input_new_text(const char *path, uint64_t since_us, uint64_t until_us, struct input **ret)
+int input_new_text(const char *path, const struct text_messages *messages, uint64_t since_us,
+		   uint64_t until_us, struct input **ret)
 {
 	CLEANUP(cleanup_text_input_free) struct text_input *self = calloc(1, sizeof *self);
 
 	if (!self)
 		return -ENOMEM;
 	self->base.ops = &text_ops;
+	self->messages = messages;
 	self->since_us = since_us;
 	self->until_us = until_us;
 	self->now_us = clock_us(CLOCK_REALTIME);

@@ -1,0 +1,24 @@
+/* Lines of text that hold what a probe's record begins with, behind something that nobody
+ * understands.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct matcher;
+struct text_messages;
+
+enum { UNREAD_TEXT_MAX = 80 };
+
+struct unread {
+	const struct matcher *matcher;
+	const char *log_prefix;
+	uint64_t n, first_line;
+	char first[UNREAD_TEXT_MAX + 1]; /* as far as it can be printed */
+};
+
+/* What an input asks where messages begin, and reports such lines to. */
+struct text_messages unread_messages(struct unread *unread);
+
+/* Complains, if there were any. */
+void unread_report(const struct unread *unread);
