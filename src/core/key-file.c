@@ -22,6 +22,18 @@ void key_base(const struct secret *key, const char *realm, struct secret *ret_ba
 	secret_mac(key, pieces, 2, ret_base->bytes);
 }
 
+struct key_id key_id_of(const struct secret *base)
+{
+	static const char purpose[] = "key-id";
+	const struct secret_piece piece = {purpose, sizeof purpose};
+	uint8_t mac[SECRET_MAC_SIZE];
+	struct key_id id;
+
+	secret_mac(base, &piece, 1, mac);
+	memcpy(id.bytes, mac, sizeof id.bytes);
+	return id;
+}
+
 /* What stands between the version and the key. 0 or -EINVAL. */
 static int take_realm(const char *text, size_t length, char ret[static REALM_MAX + 1])
 {

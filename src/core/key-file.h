@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/secret.h"
+#include "core/visitor.h"
 
 enum {
 	REALM_MAX = 64,
@@ -40,6 +41,9 @@ bool realm_is_name(const char *text);
 
 /* What tokens and SPA knocks are derived from. */
 void key_base(const struct secret *key, const char *realm, struct secret *ret_base);
+
+/* What it is called. */
+struct key_id key_id_of(const struct secret *base);
 
 /* Reads the whole file: lines "knocktail2 REALM BASE64", each of which may have "since DATE" and
  * "expires DATE" behind it; the newline at the end may be missing. 0; -EPROTONOSUPPORT: it is a key

@@ -1,6 +1,7 @@
 #include "core/visitor.h"
 
 #include <stddef.h>
+#include <string.h>
 
 const char *knock_kind_name(enum knock_kind kind)
 {
@@ -26,4 +27,14 @@ const char *refusal_name(enum refusal refusal)
 	};
 
 	return names[refusal];
+}
+
+bool key_id_equal(const struct key_id *a, const struct key_id *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+bool key_id_is_none(const struct key_id *id)
+{
+	return key_id_equal(id, &(struct key_id){0});
 }

@@ -6,6 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { KEY_ID_SIZE = 16 };
+
+/* What a key is called where it must not be seen: two keys have one by accident only, and a key
+ * does not follow from it. All zero: no key's. */
+struct key_id {
+	uint8_t bytes[KEY_ID_SIZE];
+};
+
 enum knock_kind {
 	KNOCK_UNKNOWN,
 	KNOCK_SEQUENCE,
@@ -23,11 +31,15 @@ struct hand {
 
 struct visitor {
 	struct address source;
-	const char *user; /* whose key it was; NULL or "": nobody's */
+	const char *user;  /* whose key it was; NULL or "": nobody's */
+	struct key_id key; /* which of theirs; none: unknown */
 	enum knock_kind knock;
 	uint32_t seconds; /* that the door was asked to stay open; 0: as long as it says itself */
 	struct hand hand; /* of KNOCK_HAND */
 };
+
+bool key_id_equal(const struct key_id *a, const struct key_id *b);
+bool key_id_is_none(const struct key_id *id);
 
 /* Why a door is not opened, as far as somebody who watches over it cares. */
 enum refusal {

@@ -120,8 +120,11 @@ static void admission_admit(struct admission *admission, const struct match *mat
 				       REFUSAL_SOURCE);
 	else
 		grants_open(grant_loop_grants(admission->grants), door,
-			    &(struct visitor){
-				    match->source, match->user, match->knock, match->seconds, {0}},
+			    &(struct visitor){.source = match->source,
+					      .user = match->user,
+					      .key = match->key,
+					      .knock = match->knock,
+					      .seconds = match->seconds},
 			    clock_us(CLOCK_BOOTTIME));
 	admission_warn_if_last(admission, match->door);
 }

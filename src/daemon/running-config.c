@@ -59,11 +59,11 @@ struct handover {
 };
 
 /* A user with another key than before is another user, unless they have that one as well. */
-static bool handover_has_same_key(void *userdata, const char *user)
+static bool handover_has_same_key(void *userdata, const char *user, const struct key_id *key)
 {
 	const struct handover *handover = userdata;
 
-	return matcher_knows(handover->new, handover->old, user, clock_us(CLOCK_REALTIME));
+	return matcher_knows(handover->new, handover->old, user, key, clock_us(CLOCK_REALTIME));
 }
 
 void running_config_replace(struct running_config *running, struct config *config,
@@ -91,11 +91,12 @@ struct matcher *running_config_matcher(const struct running_config *running)
 	return running->matcher;
 }
 
-const struct door *running_config_find_door(void *userdata, const char *name, const char *user)
+const struct door *running_config_find_door(void *userdata, const char *name, const char *user,
+					    const struct key_id *key)
 {
 	const struct running_config *running = userdata;
 
-	if (user[0] && !matcher_knows(running->matcher, NULL, user, 0))
+	if (user[0] && !matcher_knows(running->matcher, NULL, user, key, 0))
 		return NULL;
 	return config_find_door(running->config, name);
 }

@@ -30,8 +30,10 @@ void running_config_replace(struct running_config *running, struct config *confi
 const struct config *running_config_data(const struct running_config *running);
 struct matcher *running_config_matcher(const struct running_config *running);
 
-/* The door, if this user (or nobody) may still open it. `userdata` is the running configuration. */
-const struct door *running_config_find_door(void *userdata, const char *name, const char *user);
+/* The door, if this user (or nobody) may still open it with this key (NULL: any of theirs).
+ * `userdata` is the running configuration. */
+const struct door *running_config_find_door(void *userdata, const char *name, const char *user,
+					    const struct key_id *key);
 
 /* How long ago a knock may have begun that can still open a door. */
 uint64_t running_config_reach_us(const struct running_config *running);

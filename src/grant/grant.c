@@ -520,7 +520,7 @@ static void grant_knock_again(struct grant *grant, const struct door *door,
 
 	if (r == 0) {
 		holders_done(&grant->holders);
-		r = holders_put(&grant->holders, visitor->user ? visitor->user : "", deadline_us);
+		r = holders_put(&grant->holders, visitor, deadline_us);
 		if (r < 0)
 			passage_free(wanted);
 	}
@@ -630,7 +630,7 @@ void grant_knock(struct grant *grant, const struct door *door, const struct visi
 		grant_knock_again(grant, door, visitor, now_us);
 		return;
 	}
-	if (holders_put(&grant->holders, visitor->user ? visitor->user : "", deadline_us) < 0) {
+	if (holders_put(&grant->holders, visitor, deadline_us) < 0) {
 		grant_report(grant, EVENT_REFUSED, strerror(ENOMEM), now_us);
 		return;
 	}

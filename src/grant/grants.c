@@ -210,11 +210,12 @@ struct review {
 	void *userdata;
 };
 
-static bool review_keeps(void *userdata, const char *user)
+static bool review_keeps(void *userdata, const struct holder *holder)
 {
 	const struct review *review = userdata;
 
-	return door_is_for(review->find(review->userdata, review->grant->door, user), user);
+	return door_is_for(review->find(review->userdata, review->grant->door, holder->user, NULL),
+			   holder->user);
 }
 
 void grants_review(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us)
@@ -225,7 +226,7 @@ void grants_review(struct grants *grants, grants_find_fn find, void *userdata, u
 
 		grant_keep_holders(grant, review_keeps, &review, now_us);
 		visitor = grant_visitor(grant);
-		if (!door_still_opens(find(userdata, grant->door, grant->user), &visitor,
+		if (!door_still_opens(find(userdata, grant->door, grant->user, NULL), &visitor,
 				      grant->passage))
 			grant_end(grant, now_us);
 	}
@@ -237,11 +238,11 @@ struct expulsion {
 	void *userdata;
 };
 
-static bool expulsion_keeps(void *userdata, const char *user)
+static bool expulsion_keeps(void *userdata, const struct holder *holder)
 {
 	const struct expulsion *expulsion = userdata;
 
-	return !*user || expulsion->may(expulsion->userdata, user);
+	return !holder->user[0] || expulsion->may(expulsion->userdata, holder->user, &holder->key);
 }
 
 void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us)

@@ -17,6 +17,7 @@ struct visitor;
 struct door;
 struct firewall;
 struct grants;
+struct key_id;
 
 struct grants_options {
 	const char *directory; /* of the state files; created if need be */
@@ -69,13 +70,15 @@ typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);
 /* Shows the open ones, in no order. */
 void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata);
 
-/* The users that `may` says no to hold nothing open any more: what others have knocked for as well
- * closes when the last of them would have had it closed. */
-typedef bool (*grants_may_fn)(void *userdata, const char *user);
+/* The users' keys that `may` says no to hold nothing open any more: what others have knocked for as
+ * well closes when the last of them would have had it closed. */
+typedef bool (*grants_may_fn)(void *userdata, const char *user, const struct key_id *key);
 void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us);
 
-/* The door of this name, if it is still there and the user ("": nobody) may open it. */
-typedef const struct door *(*grants_find_fn)(void *userdata, const char *name, const char *user);
+/* The door of this name, if it is still there and the user ("": nobody) may open it, with this key
+ * (NULL or none: any of theirs). */
+typedef const struct door *(*grants_find_fn)(void *userdata, const char *name, const char *user,
+					     const struct key_id *key);
 
 /* Closes those whose door is gone, or would now open something else, or not for that source. Of
  * users, the same as grants_expel(). */

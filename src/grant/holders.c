@@ -16,8 +16,24 @@ void holders_done(struct holders *holders)
 
 const struct holder *holders_find(const struct holders *holders, const char *user)
 {
+	const struct holder *found = NULL;
+
+	for (size_t i = 0; i < holders->n; i++) {
+		const struct holder *holder = &holders->list[i];
+
+		if (strcmp(holder->user, user) == 0 &&
+		    (!found || holder->deadline_us > found->deadline_us))
+			found = holder;
+	}
+	return found;
+}
+
+static const struct holder *holders_find_key(const struct holders *holders, const char *user,
+					     const struct key_id *key)
+{
 	for (size_t i = 0; i < holders->n; i++)
-		if (strcmp(holders->list[i].user, user) == 0)
+		if (strcmp(holders->list[i].user, user) == 0 &&
+		    key_id_equal(&holders->list[i].key, key))
 			return &holders->list[i];
 	return NULL;
 }
@@ -40,10 +56,11 @@ static const struct holder *holders_first_due(const struct holders *holders)
 	return first;
 }
 
-int holders_put(struct holders *holders, const char *user, uint64_t deadline_us)
+int holders_put(struct holders *holders, const struct visitor *visitor, uint64_t deadline_us)
 {
-	const struct holder *old = holders_find(holders, user);
-	struct holder holder = {.deadline_us = deadline_us}, *list;
+	const char *user = visitor->user ? visitor->user : "";
+	const struct holder *old = holders_find_key(holders, user, &visitor->key);
+	struct holder holder = {.key = visitor->key, .deadline_us = deadline_us}, *list;
 
 	memcpy(holder.user, user, strlen(user) + 1);
 	if (old) {
@@ -96,7 +113,7 @@ size_t holders_drop(struct holders *holders, holders_keep_fn keep, void *userdat
 	size_t n = holders->n;
 
 	for (size_t i = n; i-- > 0;)
-		if (!keep(userdata, holders->list[i].user))
+		if (!keep(userdata, &holders->list[i]))
 			holders_remove(holders, &holders->list[i]);
 	return n - holders->n;
 }
@@ -111,26 +128,54 @@ const struct holder *holders_latest(const struct holders *holders)
 	return latest;
 }
 
-void holders_write(const struct holders *holders, FILE *file)
+bool holders_need_saving(const struct holders *holders)
 {
-	for (size_t i = 0; i < holders->n; i++)
-		fprintf(file, "%s%s:%" PRIu64, i > 0 ? "," : "", holders->list[i].user,
-			holders->list[i].deadline_us);
+	return holders->n > 1 || (holders->n == 1 && !key_id_is_none(&holders->list[0].key));
 }
 
-/* One "USER:DEADLINE_US", whose end is cut off. */
+void holders_write(const struct holders *holders, FILE *file)
+{
+	for (size_t i = 0; i < holders->n; i++) {
+		const struct holder *holder = &holders->list[i];
+
+		fprintf(file, "%s%s", i > 0 ? "," : "", holder->user);
+		if (!key_id_is_none(&holder->key))
+			fputc('/', file);
+		for (size_t j = 0; j < KEY_ID_SIZE && !key_id_is_none(&holder->key); j++)
+			fprintf(file, "%02x", holder->key.bytes[j]);
+		fprintf(file, ":%" PRIu64, holder->deadline_us);
+	}
+}
+
+/* 0 or -EINVAL. */
+static int key_id_parse(const char *text, struct key_id *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	if (strlen(text) != 2 * sizeof ret->bytes || text[strspn(text, digits)] != '\0')
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof ret->bytes; i++)
+		ret->bytes[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 |
+					  (strchr(digits, text[2 * i + 1]) - digits));
+	return 0;
+}
+
+/* One "USER[/KEY]:DEADLINE_US". */
 static int holder_parse(char *text, struct holders *ret)
 {
-	char *colon = strchr(text, ':');
+	const char *user = strsep(&text, ":");
+	struct visitor visitor = {.user = user};
+	char *key = strchr(user, '/');
 	uint64_t deadline_us;
 
-	if (!colon)
+	if (key)
+		*key++ = '\0';
+	if (!text || (*user && !user_is_name(user)) ||
+	    (key && key_id_parse(key, &visitor.key) < 0) ||
+	    holders_find_key(ret, user, &visitor.key) || ret->n == HOLDERS_MAX ||
+	    number_parse(text, strlen(text), &deadline_us) < 0)
 		return -EINVAL;
-	*colon++ = '\0';
-	if ((*text && !user_is_name(text)) || holders_find(ret, text) || ret->n == HOLDERS_MAX ||
-	    number_parse(colon, strlen(colon), &deadline_us) < 0)
-		return -EINVAL;
-	return holders_put(ret, text, deadline_us);
+	return holders_put(ret, &visitor, deadline_us);
 }
 
 int holders_parse(const char *text, struct holders *ret)

@@ -1,8 +1,9 @@
-/* Holders of a grant: who has knocked for it, each with a deadline of their own, so that a key that
- * is withdrawn takes away what it has opened and nothing else. Within the layer only. */
+/* Holders of a grant: the keys that have knocked for it, each with a deadline of its own, so that
+ * one that is withdrawn takes away what it has opened and nothing else. Within the layer only. */
 #pragma once
 
 #include "core/door.h"
+#include "core/visitor.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@ enum { HOLDERS_MAX = 16 };
 
 struct holder {
 	char user[USER_NAME_MAX + 1]; /* "": nobody's key */
+	struct key_id key;	      /* which of the user's; none: unknown */
 	uint64_t deadline_us;	      /* CLOCK_BOOTTIME */
 	uint64_t asked_us, kept_us;   /* what the firewall was asked for, and has; 0: nothing */
 };
@@ -26,9 +28,9 @@ struct holders {
 
 void holders_done(struct holders *holders);
 
-/* The user has knocked: last in the list now, with the later of the old deadline and this one. 0 or
- * -ENOMEM. */
-int holders_put(struct holders *holders, const char *user, uint64_t deadline_us);
+/* The visitor has knocked: their key is last in the list now, with the later of its old deadline
+ * and this one. 0 or -ENOMEM. */
+int holders_put(struct holders *holders, const struct visitor *visitor, uint64_t deadline_us);
 
 /* The firewall is asked for what they have now; it has what it was asked for; or it has refused
  * that, and goes on with what it had. */
@@ -40,16 +42,20 @@ void holders_refuse(struct holders *holders);
  * any more. */
 void holders_revert(struct holders *holders);
 
-/* The user's place among them, however long ago the deadline was; or NULL. */
+/* Of the user's keys among them the one with the latest deadline, however long ago that was; or
+ * NULL. */
 const struct holder *holders_find(const struct holders *holders, const char *user);
 
 /* Removes those whom `keep` says no to. Returns how many. */
-typedef bool (*holders_keep_fn)(void *userdata, const char *user);
+typedef bool (*holders_keep_fn)(void *userdata, const struct holder *holder);
 size_t holders_drop(struct holders *holders, holders_keep_fn keep, void *userdata);
 
 /* The one with the latest deadline, or NULL. */
 const struct holder *holders_latest(const struct holders *holders);
 
-/* "USER:DEADLINE_US[,...]". Parsing: 0, -EINVAL or -ENOMEM. */
+/* Whether they say more than the name of the grant's user and its deadline do. */
+bool holders_need_saving(const struct holders *holders);
+
+/* "USER[/KEY]:DEADLINE_US[,...]", the key's id in hexadecimal. Parsing: 0, -EINVAL or -ENOMEM. */
 void holders_write(const struct holders *holders, FILE *file);
 int holders_parse(const char *text, struct holders *ret);

@@ -54,7 +54,8 @@ static void inherit_take(struct grants *grants, struct stored_grant *stored, uin
 /* The file knows how to close; the door knows how to open. */
 static bool inherit_renew_passage(const struct grants *grants, struct stored_grant *stored)
 {
-	const struct door *door = grants->find(grants->find_userdata, stored->door, stored->user);
+	const struct door *door =
+		grants->find(grants->find_userdata, stored->door, stored->user, NULL);
 	const struct visitor visitor = stored_visitor(stored);
 
 	if (!door_still_opens(door, &visitor, stored->passage))
@@ -70,14 +71,16 @@ struct inheritor {
 	uint64_t now_us;
 };
 
-static bool inheritor_keeps(void *userdata, const char *user)
+static bool inheritor_keeps(void *userdata, const struct holder *holder)
 {
 	const struct inheritor *inheritor = userdata;
 	const struct grants *grants = inheritor->grants;
 	const struct stored_grant *stored = inheritor->stored;
 
-	return holders_find(&stored->holders, user)->deadline_us > inheritor->now_us &&
-	       door_is_for(grants->find(grants->find_userdata, stored->door, user), user);
+	return holder->deadline_us > inheritor->now_us &&
+	       door_is_for(grants->find(grants->find_userdata, stored->door, holder->user,
+					&holder->key),
+			   holder->user);
 }
 
 /* Those whose keys or doors have gone meanwhile, or whose time is over, open nothing for others. */
@@ -147,7 +150,7 @@ static void inherit_damaged(struct grants *grants, const char *name, struct stor
 			    uint64_t now_us)
 {
 	const struct door *door =
-		grants->find ? grants->find(grants->find_userdata, stored->door, "") : NULL;
+		grants->find ? grants->find(grants->find_userdata, stored->door, "", NULL) : NULL;
 	const struct visitor visitor = stored_visitor(stored);
 	bool is_closed = door && door_passage_new(door, &visitor, &stored->passage) == 0;
 

@@ -100,7 +100,7 @@ static int state_file_write(int fd, const struct store *store, const struct stor
 		fprintf(file, "user=%s\n", stored->user);
 	if (stored->seconds > 0)
 		fprintf(file, "seconds=%" PRIu32 "\n", stored->seconds);
-	if (stored->holders.n > 1) {
+	if (holders_need_saving(&stored->holders)) {
 		fputs("holders=", file);
 		holders_write(&stored->holders, file);
 		fputc('\n', file);

@@ -29,8 +29,9 @@ struct stored_grant {
 	uint32_t seconds;     /* that it was asked to stay open; 0: as long as the door says */
 	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
 	enum stored_state state;
-	uint64_t n_opened;	/* how often it was opened without having been closed */
-	struct holders holders; /* none: the user alone, until the deadline; the reader's to free */
+	uint64_t n_opened;	 /* how often it was opened without having been closed */
+	struct holders holders;	 /* none: the user alone, with any key, until the deadline; the
+				    reader's to free */
 	struct passage *passage; /* the reader's to free */
 };
 

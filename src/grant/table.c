@@ -46,7 +46,7 @@ int grant_new(struct grants *grants, const char *door, const struct visitor *vis
 	grant->source = visitor->source;
 	grant_set_visitor(grant, visitor);
 	grant->deadline_us = grant->due.at_us = deadline_us;
-	if (holders_put(&grant->holders, grant->user, deadline_us) < 0 ||
+	if (holders_put(&grant->holders, visitor, deadline_us) < 0 ||
 	    door_count_join(&grants->door_counts, door) < 0) {
 		grant_free(grant);
 		return -ENOMEM;

@@ -165,18 +165,6 @@ static int read_key_file(const struct keyring_loading *loading, const char *file
 	return r < 0 ? refuse_key(loading, file, r, fault) : check_realm(loading, file, ret->realm);
 }
 
-static struct key_id id_of(const struct secret *base)
-{
-	static const char purpose[] = "key-id";
-	const struct secret_piece piece = {purpose, sizeof purpose};
-	uint8_t mac[SECRET_MAC_SIZE];
-	struct key_id id;
-
-	secret_mac(base, &piece, 1, mac);
-	memcpy(id.bytes, mac, sizeof id.bytes);
-	return id;
-}
-
 /* Behind all others. 0 or -ENOMEM. */
 static int keyring_add(struct keyring *keyring, const char *user, const struct secret *base,
 		       const struct key_term *term)
@@ -261,7 +249,7 @@ static int keyring_sort(struct keyring *keyring)
 		return -ENOMEM;
 	qsort(keyring->holders, keyring->n, sizeof *keyring->holders, compare_holders);
 	for (size_t i = 0; i < keyring->n; i++) {
-		keyring->ids[i] = id_of(keyring->holders[i].base);
+		keyring->ids[i] = key_id_of(keyring->holders[i].base);
 		terms[i] = keyring->terms[keyring->holders[i].base - keyring->bases];
 	}
 	free(keyring->terms);

@@ -12,15 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KEY_ID_SIZE = 16, KEYRING_MAX = 1 << 16 };
+enum { KEYRING_MAX = 1 << 16 };
 
 struct stat;
-
-/* What a key is called where it must not be seen: two keys have one by accident only, and a key
- * does not follow from it. */
-struct key_id {
-	uint8_t bytes[KEY_ID_SIZE];
-};
 
 struct keyring {
 	struct key_holder *holders; /* ordered by user; of two keys, the one before is the second */

@@ -247,8 +247,10 @@ static void on_request(void *userdata, const struct request *request)
 
 	if (feeding->is_past)
 		return;
-	if (request->key != REQUEST_NOBODY)
+	if (request->key != REQUEST_NOBODY) {
 		answer.user = doors->keyring->holders[request->key].user;
+		answer.key = doors->keyring->ids[request->key];
+	}
 	answer_refuse(&answer, explain_verdict(request, text), verdict_refusal(request->verdict));
 	if (must_burn(request)) {
 		burn = request_burn(feeding, request);
@@ -290,29 +292,33 @@ void keyed_matcher_forget(struct keyed_matcher *doors)
 	keyed_forget(doors->keyed);
 }
 
-static bool has_key(const struct keyring *keyring, const char *user, const struct key_id *id)
+/* The position of this key of the user's, or SIZE_MAX. */
+static size_t position_of(const struct keyring *keyring, const char *user, const struct key_id *key)
 {
 	size_t i = keyring_find(keyring, user);
 
 	for (; i < keyring->n && strcmp(keyring->holders[i].user, user) == 0; i++)
-		if (memcmp(&keyring->ids[i], id, sizeof *id) == 0)
-			return true;
-	return false;
+		if (key_id_equal(&keyring->ids[i], key))
+			return i;
+	return SIZE_MAX;
 }
 
 bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_matcher *predecessor,
-			const char *user, uint64_t unix_s)
+			const char *user, const struct key_id *key, uint64_t unix_s)
 {
 	const struct keyring *old = predecessor ? predecessor->keyring : NULL;
-	size_t i = old ? keyring_find(old, user) : SIZE_MAX;
+	const struct key_term *term;
+	size_t i;
 
 	if (keyring_find(doors->keyring, user) == SIZE_MAX)
 		return false;
-	for (; old && i < old->n && strcmp(old->holders[i].user, user) == 0; i++)
-		if (unix_s < old->terms[i].expires_s || old->terms[i].expires_s == 0)
-			if (!has_key(doors->keyring, user, &old->ids[i]))
-				return false;
-	return true;
+	if (!key || key_id_is_none(key) || position_of(doors->keyring, user, key) != SIZE_MAX)
+		return true;
+	i = old ? position_of(old, user, key) : SIZE_MAX;
+	if (i == SIZE_MAX)
+		return old;
+	term = &old->terms[i];
+	return term->expires_s != 0 && term->expires_s <= unix_s;
 }
 
 void keyed_matcher_expiries(const struct keyed_matcher *doors, uint64_t from_s, uint64_t to_s,

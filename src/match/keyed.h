@@ -22,6 +22,7 @@ struct probe;
 struct keyed_answer {
 	const struct request *request;
 	const char *user;	 /* whose key it is; NULL: nobody's */
+	struct key_id key;	 /* which of theirs */
 	const char *reason;	 /* why it must open nothing; NULL: it may open its door */
 	enum refusal refusal;	 /* with a reason: which */
 	const struct burn *burn; /* to be run in any case; NULL: nothing, or it was reported before,
@@ -48,10 +49,10 @@ void keyed_matcher_tend(struct keyed_matcher *doors, uint64_t unix_s);
 /* Another boot. */
 void keyed_matcher_forget(struct keyed_matcher *doors);
 
-/* Whether the user has a key, and still all of those that a predecessor (NULL: none) had for them
- * and that had not expired at this Unix time. */
+/* Whether the user has a key, and still this one (NULL or none: any of theirs), unless a
+ * predecessor (NULL: none) did not have it either, or it had expired at this Unix time. */
 bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_matcher *predecessor,
-			const char *user, uint64_t unix_s);
+			const char *user, const struct key_id *key, uint64_t unix_s);
 
 /* Calls `fn` for each user whose key has expired since one Unix time and until another, or has come
  * near to that (keys/keyring.h), with what is to be said of it. */

@@ -401,6 +401,7 @@ static void on_answer(void *userdata, const struct keyed_answer *answer)
 						       .refusal = answer->refusal,
 						       .burn = answer->burn,
 						       .user = answer->user,
+						       .key = answer->key,
 						       .knock = request->kind,
 						       .seconds = request->seconds,
 					       });
@@ -507,10 +508,10 @@ void matcher_tend(struct matcher *matcher, uint64_t realtime_us)
 }
 
 bool matcher_knows(const struct matcher *matcher, const struct matcher *predecessor,
-		   const char *user, uint64_t realtime_us)
+		   const char *user, const struct key_id *key, uint64_t realtime_us)
 {
 	return keyed_matcher_know(matcher->keyed, predecessor ? predecessor->keyed : NULL, user,
-				  realtime_us / US_PER_S);
+				  key, realtime_us / US_PER_S);
 }
 
 void matcher_expiries(const struct matcher *matcher, uint64_t from_us, uint64_t to_us,

@@ -31,6 +31,7 @@ struct match {
 	struct address source;
 	enum knock_kind knock;
 	const char *user;     /* whose key it was; NULL: nobody's */
+	struct key_id key;    /* which of theirs */
 	uint32_t seconds;     /* asked for; 0: as long as the door says */
 	const char *problem;  /* why it must open nothing; NULL: it may */
 	enum refusal refusal; /* with a problem: which */
@@ -93,10 +94,10 @@ void matcher_set_stray(struct matcher *matcher, matcher_stray_fn fn, void *userd
 /* Prepares for the time that comes: to be called about every second. */
 void matcher_tend(struct matcher *matcher, uint64_t realtime_us);
 
-/* Whether the user has a key, and still all of those that a predecessor (NULL: none) had for them
- * and that had not expired by now. */
+/* Whether the user has a key, and still this one (NULL or none: any of theirs), unless a
+ * predecessor (NULL: none) did not have it either, or it had expired by now. */
 bool matcher_knows(const struct matcher *matcher, const struct matcher *predecessor,
-		   const char *user, uint64_t realtime_us);
+		   const char *user, const struct key_id *key, uint64_t realtime_us);
 
 /* As keyed_matcher_expiries(). */
 typedef void (*matcher_expiry_fn)(void *userdata, const char *user, const char *text);

@@ -433,6 +433,39 @@ def test_a_key_that_expires(kind, clients, start, keys, lab):
     assert re.search(r"alice\.key: warning: it expired on \S+, and opens nothing", checked.stderr)
 
 
+def test_each_key_of_a_user_for_itself(clients, start, keys):
+    """The one before goes early: what it has opened closes, and what the new one has opened stays.
+    So it is with a key that goes while no daemon runs, and would have opened its doors again."""
+    old, old_line = keys.key["alice"], keys.lines["alice"]
+    new = keys.make("alice")
+    new_line = keys.lines["alice"]
+
+    def write(text):
+        with open(keys.path("alice"), "w", encoding="ascii") as file:
+            file.write(text)
+
+    write(f"{new_line.strip()}\n{old_line.strip()}\nexpires {moment(3600)}\n")
+    daemon = start(token_door(timeout="60s") + SENTINEL, keys.options)
+    by_old, by_new, by_both = clients(), clients(), clients()
+    send_token(by_old, token(old))
+    send_token(by_new, token(new))
+    by_old.wait_open()
+    by_new.wait_open()
+    send_token(by_both, token(old, late=-STEP))
+    by_both.wait_open()
+    send_token(by_both, token(new, late=-STEP))
+    daemon.wait_message("door ssh renewed for", SOURCE=by_both.v4)
+    write(new_line)
+    daemon.reload()
+    by_old.wait_closed()
+    assert by_new.can_connect() and by_both.can_connect()
+    daemon.stop()
+    by_new.wait_closed()
+    keys.make("alice")
+    start(token_door(timeout="60s") + SENTINEL, keys.options)
+    assert not by_new.can_connect() and not by_both.can_connect()
+
+
 @pytest.mark.parametrize("line, complaint", [
     ("expires 2027-02-30", "a date in it is not YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ"),
     ("expires tomorrow", "a date in it is not"),

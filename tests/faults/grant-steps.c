@@ -56,10 +56,12 @@ static void on_news(void *userdata, const struct event *event)
 	fflush(stdout);
 }
 
-static const struct door *find_door(void *userdata, const char *name, const char *user)
+static const struct door *find_door(void *userdata, const char *name, const char *user,
+				    const struct key_id *key)
 {
 	(void)userdata;
 	(void)user;
+	(void)key;
 	return strcmp(name, door.name) == 0 ? &door : NULL;
 }
 

@@ -220,10 +220,12 @@ size_t count_starts(const struct fixture *fixture)
 	return length;
 }
 
-const struct door *find_door(void *userdata, const char *name, const char *user)
+const struct door *find_door(void *userdata, const char *name, const char *user,
+			     const struct key_id *key)
 {
 	const struct door_list *doors = userdata;
 
+	(void)key;
 	if (user[0] == 'x')
 		return NULL;
 	for (size_t i = 0; i < doors->n; i++)

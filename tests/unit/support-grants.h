@@ -82,7 +82,8 @@ struct door_list {
 
 /* A grants_find_fn over a struct door_list. Users whose names begin with x may open nothing any
  * more. */
-const struct door *find_door(void *userdata, const char *name, const char *user);
+const struct door *find_door(void *userdata, const char *name, const char *user,
+			     const struct key_id *key);
 
 /* Takes over what is on record, with no door in the configuration. */
 int inherit(struct grants *grants, uint64_t now_us);

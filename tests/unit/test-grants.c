@@ -448,9 +448,14 @@ static void call(struct fixture *fixture, const struct door *door, const char *u
 	call_from(fixture, door, user, A, seconds, now_us);
 }
 
-static bool is_not(void *userdata, const char *user)
+/* All but "USER", or "USER/N", the key of this number. */
+static bool is_not(void *userdata, const char *user, const struct key_id *key)
 {
-	return strcmp(user, userdata) != 0;
+	const char *other = userdata, *slash = strchr(other, '/');
+	size_t length = slash ? (size_t)(slash - other) : strlen(other);
+
+	return strlen(user) != length || memcmp(user, other, length) != 0 ||
+	       (slash && key->bytes[0] != slash[1] - '0');
 }
 
 static void show_user(void *userdata, const struct grant_view *view)
@@ -492,6 +497,56 @@ static void test_whose_it_is_and_for_how_long(void **state)
 	await_news(fixture, 1, T0 + 15 * S);
 	expect_news(fixture, "closed mark 192.0.2.1 0\n");
 	door.users = NULL;
+}
+
+static void call_with_key(struct fixture *fixture, const struct door *door, uint8_t key,
+			  uint32_t seconds, uint64_t now_us)
+{
+	grants_open(fixture->grants, door,
+		    &(struct visitor){.source = address(A),
+				      .user = "alice",
+				      .key = {{key, 0xfe, [KEY_ID_SIZE - 1] = 0x09}},
+				      .seconds = seconds},
+		    now_us);
+	while (fixture->news[0] == '\0')
+		await_news(fixture, 1, now_us);
+}
+
+/* One of a user's two keys takes away what it has opened, and the other one's stays; the file says
+ * which is whose. */
+static void test_each_key_for_itself(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char *path = support_path(fixture->records, "mark@192.0.2.1"), *text;
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call_with_key(fixture, &door, 1, 60, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 60\n");
+	call_with_key(fixture, &door, 2, 100, T0);
+	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
+	grants_limit(fixture->grants, 10, 1);
+	call_with_key(fixture, &door, 1, 5, T0);
+	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
+	text = support_read(path, NULL);
+	assert_non_null(strstr(text, ",alice/01fe0000000000000000000000000009:"));
+	assert_non_null(strstr(text, "alice/02fe0000000000000000000000000009:"));
+	free(text);
+	grants_free(fixture->grants);
+	make_grants(fixture, boot_id);
+	fixture->news[0] = '\0';
+	assert_int_equal(
+		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + S),
+		0);
+	expect_news(fixture, "adopted mark 192.0.2.1 99\n");
+	grants_expel(fixture->grants, is_not, TEXT("alice/2"), T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.1 59\n");
+	grants_expel(fixture->grants, is_not, TEXT("alice/1"), T0 + 2 * S);
+	await_news(fixture, 1, T0 + 2 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+	door.users = NULL;
+	free(path);
 }
 
 /* Who holds what outlives the daemon. */
@@ -770,6 +825,7 @@ int main(void)
 		GRANT_TEST(test_review_closes_the_old_way),
 		GRANT_TEST(test_review_while_opening),
 		GRANT_TEST(test_whose_it_is_and_for_how_long),
+		GRANT_TEST(test_each_key_for_itself),
 		GRANT_TEST(test_holders_are_on_record),
 		GRANT_TEST(test_a_door_is_no_longer_for_a_user),
 		GRANT_TEST(test_opens_for_other_hosts_only),

@@ -36,6 +36,7 @@ struct trial {
 	int64_t server_s, client_s; /* how far their clocks are ahead of NOW */
 	bool is_full;		    /* whoever burns takes nothing more */
 	char problem[200], user[40];
+	struct key_id key;
 	enum knock_kind knock;
 };
 
@@ -57,6 +58,7 @@ static void on_match(void *userdata, const struct match *match)
 			snprintf(trial->problem, sizeof trial->problem, "%s", used);
 	}
 	snprintf(trial->user, sizeof trial->user, "%s", match->user);
+	trial->key = match->key;
 	trial->knock = match->knock;
 }
 
@@ -385,27 +387,55 @@ static void test_the_past(void **state)
 	end(&trial);
 }
 
+/* Of the first key of a file. */
+static struct key_id key_id_in(const char *text)
+{
+	struct key_file file;
+	const char *fault;
+	struct key_id id;
+
+	assert_int_equal(key_file_parse(text, strlen(text), &file, &fault), 0);
+	id = key_id_of(&file.bases[0]);
+	key_file_wipe(&file);
+	return id;
+}
+
 static void test_whose_key(void **state)
 {
 	struct trial trial = begin();
 	struct matcher *first = trial.matcher;
 	char *path = support_path(trial.directory, "alice.key");
 	static const char other[] = "knocktail2 lab jx0qfEvgWTbTyLeh8OSdXGs6KRj35tXEs6KRgHFvXk0=";
+	char *text = support_read(path, NULL);
+	const struct key_id old = key_id_in(text), new = key_id_in(other);
+	struct matcher *second;
 
 	(void)state;
-	assert_true(matcher_knows(first, NULL, "alice", 0));
-	assert_false(matcher_knows(first, NULL, "bob", 0));
-	assert_true(matcher_knows(first, first, "alice", 0));
+	assert_true(matcher_knows(first, NULL, "alice", NULL, 0));
+	assert_true(matcher_knows(first, NULL, "alice", &(struct key_id){0}, 0));
+	assert_true(matcher_knows(first, NULL, "alice", &old, 0));
+	assert_false(matcher_knows(first, NULL, "alice", &new, 0));
+	assert_false(matcher_knows(first, NULL, "bob", NULL, 0));
+	assert_false(matcher_knows(first, NULL, "bob", &old, 0));
+	assert_true(matcher_knows(first, first, "alice", &old, 0));
 	trial.matcher = NULL;
 	assert_int_equal(unlink(path), 0);
 	compile(&trial);
-	assert_false(matcher_knows(trial.matcher, first, "alice", 0));
+	assert_false(matcher_knows(trial.matcher, first, "alice", &old, 0));
+	matcher_free(trial.matcher);
+	trial.matcher = NULL;
 	support_write(path, other, strlen(other));
 	assert_int_equal(chmod(path, 0600), 0);
 	compile(&trial);
-	assert_true(matcher_knows(trial.matcher, NULL, "alice", 0));
-	assert_false(matcher_knows(trial.matcher, first, "alice", 0));
+	second = trial.matcher;
+	assert_true(matcher_knows(second, NULL, "alice", NULL, 0));
+	assert_false(matcher_knows(second, NULL, "alice", &old, 0));
+	assert_false(matcher_knows(second, first, "alice", &old, 0));
+	assert_true(matcher_knows(second, first, "alice", &new, 0));
+	/* It did not go now. */
+	assert_true(matcher_knows(second, second, "alice", &old, 0));
 	free(path);
+	free(text);
 	matcher_free(first);
 	end(&trial);
 }
@@ -456,17 +486,21 @@ static void test_a_key_and_the_one_before(void **state)
 	struct trial trial = begin();
 	char *path = support_path(trial.directory, "alice.key"), *old, *text;
 	struct matcher *first = trial.matcher, *second;
+	const struct key_id next_id = key_id_in(next);
+	struct key_id old_id;
 
 	(void)state;
 	trial.matcher = NULL;
 	old = support_read(path, NULL);
+	old_id = key_id_in(old);
 	assert_true(asprintf(&text, "%s%s\nexpires 2026-11-22T22:00:10Z\n", next, old) > 0);
 	support_write(path, text, strlen(text));
 	compile(&trial);
-	assert_true(matcher_knows(trial.matcher, first, "alice", NOW * 1000000));
+	assert_true(matcher_knows(trial.matcher, first, "alice", &old_id, NOW * 1000000));
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "");
 	assert_string_equal(trial.user, "alice");
+	assert_memory_equal(&trial.key, &old_id, sizeof old_id);
 	trial.server_s = 10;
 	trial.client_s = 30;
 	send_token(&trial, false);
@@ -475,8 +509,9 @@ static void test_a_key_and_the_one_before(void **state)
 	trial.matcher = NULL;
 	support_write(path, next, strlen(next));
 	compile(&trial);
-	assert_false(matcher_knows(trial.matcher, second, "alice", NOW * 1000000));
-	assert_true(matcher_knows(trial.matcher, second, "alice", (NOW + 10) * 1000000));
+	assert_false(matcher_knows(trial.matcher, second, "alice", &old_id, NOW * 1000000));
+	assert_true(matcher_knows(trial.matcher, second, "alice", &next_id, NOW * 1000000));
+	assert_true(matcher_knows(trial.matcher, second, "alice", &old_id, (NOW + 10) * 1000000));
 	matcher_free(first);
 	matcher_free(second);
 	free(path);
