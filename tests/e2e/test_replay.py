@@ -151,6 +151,78 @@ def test_over_text_as_people_have_it(name, lab):
     assert "understood" not in done.stderr
 
 
+ULOGD = """
+[options]
+log_prefix = "[knock] "
+
+[log ulogd]
+match   = _SYSTEMD_UNIT=ulogd2.service
+pattern = "\\[knock\\] IN=(?<IN>\\S+) OUT=\\S* (?:MAC=\\S* )?SRC=(?<SRC>\\S+) DST=(?<DST>\\S+) .*?\
+PROTO=(?<PROTO>TCP|UDP) SPT=(?<SPT>\\d+) DPT=(?<DPT>\\d+) .*"
+
+[log any]
+match   = _SYSTEMD_UNIT=any.service
+pattern = ".*SRC=(?<SRC>\\S+).* DPT=(?<DPT>\\d+) .*"
+
+[door ssh]
+log      = ulogd
+sequence = 8000, 7000, 9000
+backend  = nft
+set      = inet filter a
+
+[door also]
+log      = any
+sequence = 8000, 7000, 9000
+seq_timeout = 3s
+backend  = nft
+set      = inet filter b
+"""
+
+
+def ulogd_lines(head="", seconds=(1, 2, 3)):
+    return "".join(f"{head.format(second)}[knock] IN=eth0 OUT= MAC= SRC=192.0.2.9 DST=198.51.100.1 "
+                   f"LEN=60 TOS=00 PREC=0x00 TTL=52 ID=1 PROTO=TCP SPT=51001 DPT={port} SEQ=1 "
+                   "ACK=0 WINDOW=64240 SYN URGP=0 MARK=0 \n"
+                   for second, port in zip(seconds, (8000, 7000, 9000)))
+
+
+@pytest.mark.parametrize("head", ["", "Nov 22 21:00:0{} gw ", "Nov 22 21:00:0{} gw ulogd[12]: ",
+                                  "<30>1 2026-11-22T21:00:0{}Z gw ulogd 12 - - ", "2026: "])
+def test_over_the_text_of_another_log(head, lab):
+    config = lab.file("ulogd.conf", ULOGD, 0o600)
+    done = lab.knocktail("replay", "-c", config, "--text", "-", "--log", "ulogd",
+                         input=ulogd_lines(head))
+    if head == "2026: ":
+        assert done.returncode == 1 and "3 lines hold the prefix" in done.stderr
+        assert "no line is as the pattern of the log ulogd has it" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    assert "door ssh would have opened for 192.0.2.9\n" in done.stdout
+    assert "door also" not in done.stdout
+
+
+def test_a_pattern_that_takes_the_head_too(lab):
+    """The line's time counts nevertheless."""
+    config = lab.file("ulogd.conf", ULOGD, 0o600)
+    for seconds, opens in (((1, 2, 3), True), ((1, 2, 9), False)):
+        done = lab.knocktail("replay", "-c", config, "--text", "-", "--log", "any",
+                             input=ulogd_lines("Nov 22 21:00:0{} gw ", seconds))
+        assert done.returncode == 0, done.stderr
+        assert ("door also would have opened" in done.stdout) == opens
+
+
+def test_doors_of_another_log(lab):
+    config = lab.file("ulogd.conf", ULOGD, 0o600)
+    done = lab.knocktail("replay", "-c", config, "--text", "-", input=ulogd_lines())
+    assert done.returncode == 1
+    for door, log in (("ssh", "ulogd"), ("also", "any")):
+        assert (f"door {door} takes its probes from the log {log}, which text has not: "
+                "give --log") in done.stderr
+    done = lab.knocktail("replay", "-c", config, "--text", "-", "--log", "other", input="")
+    assert done.returncode == 2 and "no section [log other]" in done.stderr
+    assert lab.knocktail("replay", "-c", config, "--log", "ulogd").returncode == 2
+
+
 def test_over_a_syslog_file(lab, past):
     """As rsyslog writes it, with and without the kernel's clock in the line."""
     records = [entry["MESSAGE"] for entry in lab.records()]

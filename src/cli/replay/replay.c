@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/common/config.h"
 #include "cli/common/journal-files.h"
@@ -15,6 +16,8 @@
 #include "cli/replay/unread.h"
 #include "cli/verb.h"
 #include "config/config.h"
+#include "core/door.h"
+#include "core/other-log.h"
 #include "core/record.h"
 #include "input/input.h"
 #include "match/matcher.h"
@@ -22,7 +25,7 @@
 #include "util/timestamp.h"
 
 struct replay_options {
-	const char *config, *directory, *file, *text;
+	const char *config, *directory, *file, *text, *log;
 	uint64_t since_us, until_us;
 	bool json;
 };
@@ -171,8 +174,11 @@ static int replay_read_text(struct replay *replay, struct input *input)
 	struct record record;
 	int r;
 
-	while ((r = input_next(input, &record)) == INPUT_RECORD)
+	while ((r = input_next(input, &record)) == INPUT_RECORD) {
+		if (replay->unread.log > 0)
+			record.log = replay->unread.log;
 		on_records(replay, &record, 1);
+	}
 	return r;
 }
 
@@ -191,11 +197,52 @@ static int replay_read_journal(struct replay *replay, struct input *input)
 	return r;
 }
 
+/* Says which doors such text cannot open. False: that is all of them. */
+static bool replay_tell_doors(const struct replay *replay, const char *log)
+{
+	const struct config *config = replay->config;
+	size_t n_tried = 0;
+
+	for (size_t i = 0; i < config->n_doors; i++) {
+		const struct door *door = &config->doors[i];
+
+		if (log ? door->log && strcasecmp(door->log, log) == 0 : !door->log)
+			n_tried++;
+		else if (!log)
+			fprintf(stderr,
+				"knocktail replay: door %s takes its probes from the log %s, which "
+				"text has not: give --log\n",
+				door->name, door->log);
+	}
+	if (log && n_tried == 0)
+		fprintf(stderr, "knocktail replay: no door takes its probes from the log %s\n",
+			log);
+	return n_tried > 0;
+}
+
+/* Says what is the matter with lines. False: some were not understood. */
+static bool replay_tell_lines(const struct replay *replay, const char *log)
+{
+	const struct matcher_counts *counts = matcher_counts(replay->matcher);
+
+	if (log && counts->records > 0 && replay->unread.n_foreign >= counts->records)
+		fprintf(stderr,
+			"knocktail replay: no line is as the pattern of the log %s has it, with or "
+			"without its head\n",
+			log);
+	else if (!log && counts->damaged > 0)
+		fputs("knocktail replay: lines that begin with the prefix are not as the kernel "
+		      "writes them: if they are another program's, such as ulogd's, give --log\n",
+		      stderr);
+	unread_report(&replay->unread);
+	return replay->unread.n == 0;
+}
+
 /* Whether that is all that there is; complains if not. */
 static bool replay_is_whole(const struct replay_options *options, struct input *input,
-			    const struct unread *unread, int r)
+			    const struct replay *replay, int r)
 {
-	bool lost = input_lost(input), whole;
+	bool lost = input_lost(input), whole = true;
 
 	if (r < 0)
 		fprintf(stderr, "knocktail replay: stopped before the end: %s\n", strerror(-r));
@@ -203,9 +250,13 @@ static bool replay_is_whole(const struct replay_options *options, struct input *
 		fputs("knocktail replay: records are missing here: a file of the journal is "
 		      "damaged, see journalctl --verify\n",
 		      stderr);
-	unread_report(unread);
-	whole = !options->directory || journal_files_check("replay", options->directory);
-	return r >= 0 && !lost && unread->n == 0 && whole;
+	if (options->text) {
+		whole = replay_tell_doors(replay, options->log);
+		whole = replay_tell_lines(replay, options->log) && whole;
+	} else if (options->directory) {
+		whole = journal_files_check("replay", options->directory);
+	}
+	return r >= 0 && !lost && whole;
 }
 
 static enum status replay_feed(struct replay *replay, const struct replay_options *options,
@@ -216,7 +267,7 @@ static enum status replay_feed(struct replay *replay, const struct replay_option
 
 	matcher_set_stray(replay->matcher, on_stray, replay);
 	r = options->text ? replay_read_text(replay, input) : replay_read_journal(replay, input);
-	complete = replay_is_whole(options, input, &replay->unread, r < 0 ? r : replay->error);
+	complete = replay_is_whole(options, input, replay, r < 0 ? r : replay->error);
 	if (replay->knocks)
 		replay_print_json(replay, replay->matcher);
 	else
@@ -266,15 +317,36 @@ static enum status replay_judge(const struct replay_options *options, struct rep
 	return status;
 }
 
+/* The log whose records the lines of text are; complains if there is no such section. */
+static bool replay_find_log(const struct replay_options *options, const struct config *config,
+			    uint32_t *ret)
+{
+	*ret = 0;
+	if (!options->log)
+		return true;
+	for (size_t i = 0; i < config->n_logs; i++)
+		if (strcasecmp(config->logs[i].name, options->log) == 0)
+			*ret = (uint32_t)i + 1;
+	if (*ret == 0)
+		fprintf(stderr, "knocktail replay: %s has no section [log %s]\n", options->config,
+			options->log);
+	return *ret > 0;
+}
+
 static enum status replay_execute(const struct replay_options *options)
 {
 	struct config *config = NULL;
 	struct matcher *matcher = NULL;
 	enum status status = verb_load_config(options->config, &config);
+	uint32_t log = 0;
 	int r;
 
-	if (status != STATUS_OK)
+	if (status == STATUS_OK && !replay_find_log(options, config, &log))
+		status = STATUS_USAGE;
+	if (status != STATUS_OK) {
+		config_free(config);
 		return status;
+	}
 	r = matcher_new(config, MATCH_DRY_RUN, NULL, &matcher);
 	if (r < 0) {
 		fprintf(stderr, "knocktail replay: cannot set up the doors: %s\n", strerror(-r));
@@ -283,7 +355,7 @@ static enum status replay_execute(const struct replay_options *options)
 		struct replay replay = {
 			.config = config,
 			.matcher = matcher,
-			.unread = {.matcher = matcher, .log_prefix = config->log_prefix},
+			.unread = {matcher, config->log_prefix, .log = log},
 		};
 
 		replay.messages = unread_messages(&replay.unread);
@@ -301,6 +373,10 @@ static enum status replay_check_options(const struct replay_options *options)
 		      stderr);
 		return verb_misused(&verb_replay);
 	}
+	if (options->log && !options->text) {
+		fputs("knocktail replay: --log goes with --text\n", stderr);
+		return verb_misused(&verb_replay);
+	}
 	if (options->since_us >= options->until_us) {
 		fputs("knocktail replay: --since is not before --until\n", stderr);
 		return verb_misused(&verb_replay);
@@ -313,10 +389,15 @@ static enum status replay_run(int argc, char *argv[])
 	struct replay_options wanted = {.config = KNOCKTAIL_CONF, .until_us = UINT64_MAX};
 	enum status status;
 	const struct verb_option options[] = {
-		{"config", 'c', .text = &wanted.config}, {"directory", .text = &wanted.directory},
-		{"file", .text = &wanted.file},		 {"text", .text = &wanted.text},
-		{"since", .time_us = &wanted.since_us},	 {"until", .time_us = &wanted.until_us},
-		{"output", 'o', .json = &wanted.json},	 {0},
+		{"config", 'c', .text = &wanted.config},
+		{"directory", .text = &wanted.directory},
+		{"file", .text = &wanted.file},
+		{"text", .text = &wanted.text},
+		{"since", .time_us = &wanted.since_us},
+		{"until", .time_us = &wanted.until_us},
+		{"output", 'o', .json = &wanted.json},
+		{"log", .text = &wanted.log},
+		{0},
 	};
 
 	if (!options_read(&verb_replay, argc, argv, options, &status))
@@ -330,8 +411,9 @@ static enum status replay_run(int argc, char *argv[])
 const struct verb verb_replay = {
 	.name = "replay",
 	.summary = "run the knocks of the past through the configuration; opens nothing",
-	.help = "Usage: knocktail replay [-c FILE] [--directory DIR | --file FILE | --text FILE]\n"
-		"                        [--since TIME] [--until TIME] [-o text|json]\n"
+	.help = "Usage: knocktail replay [-c FILE] [--directory DIR | --file FILE |\n"
+		"                         --text FILE [--log NAME]] [--since TIME] [--until TIME]\n"
+		"                        [-o text|json]\n"
 		"\n"
 		"Prints each knock that would have opened a door, and for whom. Changes nothing.\n"
 		"\n"
@@ -340,6 +422,8 @@ const struct verb verb_replay = {
 		"      --file FILE      read one journal file\n"
 		"      --text FILE      read lines of text: dmesg's, syslog's, or journalctl's\n"
 		"                       short forms; - is standard input\n"
+		"      --log NAME       the lines are entries of the [log NAME] section, not the\n"
+		"                       kernel's\n"
 		"      --since TIME     leave out what is older: \"2026-11-22 21:00\", today,\n"
 		"      --until TIME     and what is not: yesterday, @1700000000, -2h\n"
 		"  -o, --output FORM    text (default) or json\n"

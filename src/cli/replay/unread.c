@@ -12,7 +12,7 @@ static bool on_begins(void *userdata, const char *text, size_t length)
 {
 	const struct unread *unread = userdata;
 
-	return matcher_begins(unread->matcher, 0, text, length);
+	return matcher_begins(unread->matcher, unread->log, text, length);
 }
 
 /* The prefix of the LOG rules, and what the kernel writes behind it. */
@@ -35,6 +35,7 @@ static void on_unread(void *userdata, uint64_t line, const char *text, size_t le
 {
 	struct unread *unread = userdata;
 
+	unread->n_foreign++;
 	if (!holds_probe(unread, text, length) || unread->n++ > 0)
 		return;
 	unread->first_line = line;
@@ -44,7 +45,12 @@ static void on_unread(void *userdata, uint64_t line, const char *text, size_t le
 
 struct text_messages unread_messages(struct unread *unread)
 {
-	return (struct text_messages){.begins = on_begins, .unread = on_unread, .userdata = unread};
+	return (struct text_messages){
+		.begins = on_begins,
+		.unread = on_unread,
+		.anybody = unread->log > 0,
+		.userdata = unread,
+	};
 }
 
 void unread_report(const struct unread *unread)

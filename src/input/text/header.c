@@ -289,24 +289,28 @@ const char *text_header_parse(const char *line, uint64_t now_us,
 {
 	enum { N_PARTS_MAX = 12, N_BLANKS_MAX = 8 };
 	struct head head = {.now_us = now_us, .messages = messages, .header = ret};
-	const char *at = skip_text(line, "\xef\xbb\xbf"), *message, *end;
+	const char *at = skip_text(line, "\xef\xbb\xbf"), *message, *end, *found = NULL;
 
 	*ret = (struct text_header){0};
 	message = at = head.line = at ? at : line;
 	for (int n = 0; n < N_PARTS_MAX; n++) {
 		for (int i = 0; i <= N_BLANKS_MAX; i++) {
-			ret->understood = begins_message(&head, at);
-			if (ret->understood)
-				return at;
+			if (begins_message(&head, at))
+				found = at;
+			/* What anybody writes may begin in the head as well: the last one counts.
+			 */
+			if (found && !messages->anybody)
+				break;
 			if (*at != ' ')
 				break;
 			at++;
 		}
-		end = take_part(&head, at);
+		end = found && !messages->anybody ? NULL : take_part(&head, at);
 		if (!end)
 			break;
 		message = end + (*end == ' ');
 		at = end;
 	}
-	return message;
+	ret->understood = found != NULL;
+	return found ? found : message;
 }
