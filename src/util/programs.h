@@ -13,4 +13,6 @@
 #define PROGRAM_IP6TABLES_LEGACY_SAVE "/usr/sbin/ip6tables-legacy-save"
 #define PROGRAM_IPTABLES_RESTORE      "/usr/sbin/iptables-restore"
 #define PROGRAM_IP6TABLES_RESTORE     "/usr/sbin/ip6tables-restore"
+#define PROGRAM_SYSTEMCTL	      "/usr/bin/systemctl"
 #define PROGRAM_SYSTEMD_ANALYZE	      "/usr/bin/systemd-analyze"
+#define PROGRAM_UFW		      "/usr/sbin/ufw"

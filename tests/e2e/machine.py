@@ -50,6 +50,10 @@ PACKAGES = ("systemd", "systemd-sysv", "dbus", "ipset", "iptables", "nftables", 
             "procps")
 
 
+# Where `make install` puts it, depending on how the build was configured.
+CONFIGS = ("/etc/knocktail/knocktail.conf", "/usr/local/etc/knocktail/knocktail.conf")
+
+
 class Unavailable(Exception):
     """Why no container can be made on this machine."""
 
@@ -65,26 +69,29 @@ def _libraries(path):
     done = subprocess.run(["ldd", path], capture_output=True, text=True, env=ENVIRONMENT,
                           timeout=20, check=False)
     files = [word for word in done.stdout.split() if word.startswith("/")]
+    names = {name for file in files for name in (file, os.path.realpath(file), f"/usr{file}")}
+    found = subprocess.run(["dpkg", "--search", *sorted(names)], capture_output=True, text=True,
+                           env=ENVIRONMENT, timeout=60, check=False)
+    owners = {line.rpartition(": ")[2]: line.split(":")[0] for line in found.stdout.splitlines()
+              if not line.startswith("diversion by ")}
     packages = set()
     for file in files:
         for name in (file, os.path.realpath(file), f"/usr{file}"):
-            found = subprocess.run(["dpkg", "--search", name], capture_output=True, text=True,
-                                   env=ENVIRONMENT, timeout=20, check=False)
-            owners = [line.split(":")[0] for line in found.stdout.splitlines()
-                      if not line.startswith("diversion by ")]
-            if owners:
-                packages.add(owners[0])
+            if name in owners:
+                packages.add(owners[name])
                 break
     return packages
 
 
-def tree(cache):
-    """The tree of a minimal system with what knocktail needs, made if it is not there yet."""
+def tree(*more):
+    """The tree of a minimal system with what knocktail needs, and more packages, made if it is not
+    there yet."""
+    cache = os.environ.get("KNOCKTAIL_CACHE", os.path.join(REPOSITORY, "build", "machine"))
     for tool in ("mmdebstrap", "systemd-nspawn", "dpkg", "apt-get"):
         if not shutil.which(tool, path=ENVIRONMENT["PATH"]):
             raise Unavailable(f"{tool} is not installed")
     suite = _os_release().get("VERSION_CODENAME", "")
-    packages = sorted({*PACKAGES, *_libraries(program("knocktaild")),
+    packages = sorted({*PACKAGES, *more, *_libraries(program("knocktaild")),
                        *_libraries(program("knocktail"))})
     key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
     done = os.path.join(cache, f"tree-{suite}-{key}")
@@ -156,6 +163,10 @@ class Machine:
         """)
         self.root = lab.server.path(ROOT)
         install(self.root)
+        self._boot()
+
+    def _boot(self):
+        lab = self.lab
         self._groups = ControlGroups(f"knocktail-lab-{lab.server.pid}")
         self._log = lab.file("machine.log")
         with open(lab.server.path(self._log), "wb") as log:
@@ -164,7 +175,7 @@ class Machine:
                 ["sh", "-c", IN_GROUPS, "sh", *self._groups.paths, "--",
                  "nsenter", f"--target={lab.server.pid}", "--mount", "--pid", "--",
                  "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
-                 "--machine=knocktail-lab", f"--directory={ROOT}", "--console=pipe",
+                 "--machine=knocktail-lab", f"--directory={ROOT}", "--console=read-only",
                  "--link-journal=no", "--network-namespace-path=/proc/1/ns/net",
                  "--capability=CAP_SYSLOG,CAP_NET_ADMIN", "--bind=/dev/kmsg"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
@@ -194,6 +205,17 @@ class Machine:
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
         return state in ("running", "degraded")
 
+    def reboot(self):
+        """As after a power cut: all that is not in a file is gone, the firewall too."""
+        self.close()
+        self.lab.server.run("nft", "flush", "ruleset")
+        self.lab.server.run("ipset", "destroy")
+        self._boot()
+
+    def console(self):
+        """What the machine has said since it was booted."""
+        return self.lab.read(self._log)
+
     def run(self, *argv, check=True, timeout=30):
         """Runs a command inside and returns the CompletedProcess."""
         done = subprocess.run(
@@ -213,6 +235,13 @@ class Machine:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(path, mode)
+
+    def configure(self, doors):
+        """Writes the configuration at the place where the installed daemon looks for it."""
+        path = next(path for path in CONFIGS if os.path.exists(self.root + path))
+        self.write(path, f'[options]\nlog_prefix = "{self.lab.prefix}"\n{doors}', 0o640)
+        self.run("chgrp", "knocktail", path)
+        return path
 
     @contextlib.contextmanager
     def unanswered(self, directory):
@@ -254,7 +283,17 @@ class Machine:
         self._groups.close()
 
 
-def install_from(build):
+def booted(lab, *packages):
+    """A machine, with knocktail installed but not started."""
+    build = os.path.dirname(program("knocktaild"))
+    if not os.path.exists(os.path.join(build, "Makefile")):
+        raise Unavailable(f"{build} is no build directory")
+    made = Machine(lab, tree(*packages), _install_from(build))
+    made.run("systemd-sysusers")
+    return made
+
+
+def _install_from(build):
     """What puts `make install` of a build directory into a machine's root."""
     def install(root):
         done = subprocess.run(["make", "-s", "-C", build, "install", f"DESTDIR={root}"],

@@ -124,8 +124,6 @@ def test_what_it_loads_it_takes_back(possible, kind):
             stays = end(apply, kind, lab)
             if stays:
                 assert kind.state(lab) == loaded
-                if kind.variant == "ufw":
-                    lab.server.run("ufw", "reload", timeout=120)    # starts 435 programs
                 assert not client.can_connect()
                 assert f'"{lab.prefix}"' in "\n".join(kind.state(lab))
             else:
@@ -255,7 +253,7 @@ def test_doors_that_rules_cannot_open(lab):
         assert done.returncode == 1, doors
         assert said in done.stderr and not done.stdout
     for arguments in ((), ("pf",), ("nft", "x"), ("nft", "--open", "http"),
-                      ("nft", "--confirm-within", "0")):
+                      ("nft", "--confirm-within", "0"), ("nft", "--remove", "--install")):
         assert lab.knocktail("rules", *arguments).returncode == 2
     command = command_door(start_command="/bin/true %IP%", stop_command="/bin/true")
     for variant in ("ipset", "iptables", "ufw", "nft", "firewalld"):

@@ -7,12 +7,10 @@ import pytest
 
 from doors import command_door, ipset_door, iptables_door, nft_door
 from hosts import wait_until
-from lab import COMMAND_PORTS, IPTABLES_PORT, ROOT, Lab, program
-from machine import Machine, Unavailable, install_from, tree
+from lab import COMMAND_PORTS, IPTABLES_PORT, ROOT, Lab
+from machine import CONFIGS, Unavailable, booted
 
 UNIT = "knocktaild.service"
-# Where `make install` puts it, depending on how the build was configured.
-CONFIGS = ("/etc/knocktail/knocktail.conf", "/usr/local/etc/knocktail/knocktail.conf")
 RULE = "/usr/sbin/iptables -w 5 {} DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT"
 DOORS = ipset_door(timeout="3s") + command_door(
     timeout="3s", start_command=RULE.format("-A"), stop_command=RULE.format("-D"))
@@ -28,31 +26,18 @@ def lab(possible):
 @pytest.fixture(scope="module")
 def machine(lab):
     """The machine, with knocktail installed but not started."""
-    build = os.path.dirname(program("knocktaild"))
-    if not os.path.exists(os.path.join(build, "Makefile")):
-        pytest.skip(f"no service tests: {build} is no build directory")
-    cache = os.environ.get("KNOCKTAIL_CACHE", os.path.join(ROOT, "build", "machine"))
     try:
-        made = Machine(lab, tree(cache), install_from(build))
+        made = booted(lab)
     except Unavailable as reason:
         pytest.skip(f"no service tests: {reason}")
-    made.run("systemd-sysusers")
     yield made
     made.close()
-
-
-def configure(machine, doors):
-    """Writes the configuration at the place where the installed daemon looks for it."""
-    path = next(path for path in CONFIGS if os.path.exists(machine.root + path))
-    machine.write(path, f'[options]\nlog_prefix = "{machine.lab.prefix}"\n{doors}', 0o640)
-    machine.run("chgrp", "knocktail", path)
-    return path
 
 
 @pytest.fixture
 def service(machine):
     """The running service."""
-    configure(machine, DOORS)
+    machine.configure(DOORS)
     machine.run("systemctl", "reset-failed", UNIT, check=False)
     try:
         machine.run("systemctl", "start", UNIT)
@@ -94,7 +79,7 @@ def test_nft_works_in_the_sandbox(service, client, lab):
         set open4 { type ipv4_addr; flags timeout; }
         set open6 { type ipv6_addr; flags timeout; }
     }""")
-    configure(service, nft_door(timeout="60s"))
+    service.configure(nft_door(timeout="60s"))
     service.run("systemctl", "restart", UNIT)
     assert "nft inet lab" not in service.journal(UNIT)
     for version in (4, 6):
@@ -107,7 +92,7 @@ def test_nft_works_in_the_sandbox(service, client, lab):
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 def test_iptables_works_in_the_sandbox(version, service, client, lab):
-    configure(service, iptables_door(timeout="3s"))
+    service.configure(iptables_door(timeout="3s"))
     service.run("systemctl", "restart", UNIT)
     knocked = client.knock(7000, 8000, 9000, version=version)
     client.wait_open(IPTABLES_PORT, version, since=knocked)
@@ -149,14 +134,14 @@ def test_systemd_finds_the_unit_well_written(machine):
 
 def test_reload(service, client):
     pid = service.properties(UNIT)["MainPID"]
-    configure(service, ipset_door(sequence="7001, 8001"))
+    service.configure(ipset_door(sequence="7001, 8001"))
     service.run("systemctl", "reload", UNIT)
     knock_until_open(client, 7001, 8001)
     assert service.properties(UNIT)["MainPID"] == pid
 
 
 def test_a_reload_with_a_mistake(service, client):
-    path = configure(service, DOORS + "nonsense = 1\n")
+    path = service.configure(DOORS + "nonsense = 1\n")
     service.run("systemctl", "reload", UNIT, check=False)
     wait_until(lambda: path in service.journal(UNIT), 3, "the mistake is reported")
     assert service.properties(UNIT)["ActiveState"] == "active"
@@ -224,7 +209,7 @@ def test_systemd_replaces_a_daemon_that_hangs_in_its_loop(impatient, client):
 
 
 def test_stop_closes_the_doors(service, client, lab):
-    configure(service, ipset_door(timeout="60s") + command_door(
+    service.configure(ipset_door(timeout="60s") + command_door(
         timeout="60s", start_command=RULE.format("-A"), stop_command=RULE.format("-D")))
     service.run("systemctl", "restart", UNIT)
     knock_until_open(client, 7000, 8000, 9000)
@@ -237,7 +222,7 @@ def test_stop_closes_the_doors(service, client, lab):
 
 def test_a_kill_and_no_restart_leaves_no_command_door(service, client, lab):
     """Stopped right after the kill: ExecStopPost= has to clean up."""
-    configure(service, command_door(timeout="60s", start_command=RULE.format("-A"),
+    service.configure(command_door(timeout="60s", start_command=RULE.format("-A"),
                                     stop_command=RULE.format("-D")))
     service.run("systemctl", "restart", UNIT)
     knock_until_open(client, 7100, 8100, 9100, port=COMMAND_PORTS[0])
@@ -247,7 +232,7 @@ def test_a_kill_and_no_restart_leaves_no_command_door(service, client, lab):
 
 
 def test_a_mistake_in_the_configuration_is_told_at_the_start(machine):
-    path = configure(machine, "[door ssh]\nsequence = 7000, 99999\n")
+    path = machine.configure("[door ssh]\nsequence = 7000, 99999\n")
     assert machine.run("systemctl", "start", UNIT, check=False).returncode != 0
     assert f"{path}:4: error: " in machine.journal(UNIT)
     machine.run("systemctl", "stop", UNIT)
@@ -310,7 +295,7 @@ def test_the_bus_is_reached_from_the_sandbox(service, client):
 def test_nobody_undoes_a_stop_over_the_bus(machine, client):
     """Whoever may ask the daemon could have it open again what the administrator has closed."""
     call = ("busctl", "call", "org.knocktail", "/org/knocktail", "org.knocktail.Manager1", "Stats")
-    configure(machine, ipset_door(timeout="60s"))
+    machine.configure(ipset_door(timeout="60s"))
     machine.run("systemctl", "enable", "--now", UNIT)
     try:
         knock_until_open(client, 7000, 8000, 9000)
@@ -367,7 +352,7 @@ def test_somebody_is_told_as_the_document_has_it(service, client):
 
 def test_it_starts_without_a_kernel_log_of_its_own(machine, client):
     """As in a container. The last test: the machine has none afterwards."""
-    configure(machine, DOORS)
+    machine.configure(DOORS)
     machine.run("umount", "--lazy", "/dev/kmsg")
     machine.run("rm", "/dev/kmsg")
     machine.run("systemctl", "start", UNIT)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "cli/doctor/doctor.h"
+#include "cli/rules/boot.h"
 #include "cli/rules/transaction.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -37,6 +38,13 @@ enum { MESSAGE_MAX = PROGRAM_PROBLEM_MAX + 128 };
 
 /* How often taking back is tried, once a second: another program may have the tables locked. */
 enum { TRIES_MAX = 120 };
+
+struct application {
+	const struct plan *plan;
+	enum variant variant;
+	bool install;
+	uint64_t confirm_us;
+};
 
 /* The keeper */
 
@@ -118,9 +126,10 @@ static void take_back(struct transaction *transaction, int fd, const char *why)
 	sd_journal_print(LOG_WARNING, "firewall rules taken back: %s", why);
 }
 
-static void keeper_keep(struct transaction *transaction, uint64_t confirm_us, int fd)
+static void keeper_keep(const struct application *application, struct transaction *transaction,
+			int fd)
 {
-	char why[MESSAGE_MAX];
+	char why[MESSAGE_MAX], problem[PROGRAM_PROBLEM_MAX] = "";
 	int r = transaction_load(transaction);
 
 	if (r < 0) {
@@ -131,11 +140,15 @@ static void keeper_keep(struct transaction *transaction, uint64_t confirm_us, in
 		return;
 	}
 	keeper_say(fd, KEEPER_LOADED, " ");
-	if (!is_confirmed(fd, clock_us(CLOCK_BOOTTIME) + confirm_us))
+	if (!is_confirmed(fd, clock_us(CLOCK_BOOTTIME) + application->confirm_us)) {
 		take_back(transaction, fd, "not confirmed in time");
-	else if (transaction_keep(transaction) < 0)
-		keeper_say(fd, KEEPER_FAILED, "rules loaded, but not made persistent: %s",
-			   transaction_problem(transaction));
+		return;
+	}
+	r = application->install ? boot_install(application->plan, application->variant, problem)
+				 : 0;
+	if (r < 0)
+		keeper_say(fd, KEEPER_FAILED, "the rules stay, but only until the next boot: %s",
+			   problem[0] ? problem : strerror(-r));
 	else
 		keeper_say(fd, KEEPER_KEPT, " ");
 }
@@ -154,7 +167,7 @@ static char keeper_hear(int fd, char text[static MESSAGE_MAX])
 }
 
 /* Waits for a line from the terminal or for the keeper's word. */
-static void apply_ask(int fd, uint64_t confirm_us)
+static void apply_ask(const struct application *application, int fd)
 {
 	struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
 				{.fd = fd, .events = POLLIN}};
@@ -162,8 +175,9 @@ static void apply_ask(int fd, uint64_t confirm_us)
 	ssize_t n = 0;
 
 	printf("The rules are loaded. From a second terminal, see whether you still get in.\n"
-	       "Type yes within %s to keep them; anything else takes them back: ",
-	       duration_format(confirm_us, text));
+	       "Type yes within %s to keep them%s; anything else takes them back: ",
+	       duration_format(application->confirm_us, text),
+	       application->install ? ", now and at each boot" : "");
 	fflush(stdout);
 	while (poll(fds, 2, -1) < 0 && errno == EINTR)
 		;
@@ -188,21 +202,31 @@ static void step_in(struct transaction *transaction)
 		puts("The rules have been taken back.");
 }
 
-static enum status apply_talk(int fd, const struct plan *plan, struct transaction *transaction,
-			      uint64_t confirm_us)
+static void say_stays(const struct application *application)
+{
+	if (application->install)
+		puts("The rules stay, and are loaded at each boot before the network comes up.");
+	else
+		printf("The rules stay until the next boot. To have them loaded at each: "
+		       "knocktail rules %s --install\n",
+		       variant_names[application->variant]);
+}
+
+static enum status apply_talk(const struct application *application,
+			      struct transaction *transaction, int fd)
 {
 	char text[MESSAGE_MAX];
 	char what = keeper_hear(fd, text);
 
 	if (what == KEEPER_LOADED) {
-		if (doctor_examine_rules(plan->config) > 0)
+		if (doctor_examine_rules(application->plan->config) > 0)
 			puts("These problems remain with the new rules loaded.");
-		apply_ask(fd, confirm_us);
+		apply_ask(application, fd);
 		what = keeper_hear(fd, text);
 	}
 	switch (what) {
 	case KEEPER_KEPT:
-		puts("The rules stay.");
+		say_stays(application);
 		return STATUS_OK;
 	case KEEPER_UNDONE:
 		printf("\nThe rules have been taken back: %s.\n", text + 1);
@@ -217,8 +241,8 @@ static enum status apply_talk(int fd, const struct plan *plan, struct transactio
 	}
 }
 
-static enum status load_and_ask(const struct plan *plan, struct transaction *transaction,
-				uint64_t confirm_us)
+static enum status load_and_ask(const struct application *application,
+				struct transaction *transaction)
 {
 	enum status status;
 	int fds[2];
@@ -235,7 +259,7 @@ static enum status load_and_ask(const struct plan *plan, struct transaction *tra
 		/* What the keeper runs holds it, too: what it leaves behind still changes rules. */
 		fcntl(fds[1], F_SETFD, 0);
 		keeper_detach();
-		keeper_keep(transaction, confirm_us, fds[1]);
+		keeper_keep(application, transaction, fds[1]);
 		_exit(0);
 	}
 	close(fds[1]);
@@ -244,7 +268,7 @@ static enum status load_and_ask(const struct plan *plan, struct transaction *tra
 		close(fds[0]);
 		return STATUS_FAILED;
 	}
-	status = apply_talk(fds[0], plan, transaction, confirm_us);
+	status = apply_talk(application, transaction, fds[0]);
 	close(fds[0]);
 	waitpid(pid, NULL, 0);
 	return status;
@@ -265,8 +289,9 @@ static int apply_lock(void)
 	return -1;
 }
 
-enum status apply(const struct plan *plan, enum variant variant, uint64_t confirm_us)
+enum status apply(const struct plan *plan, enum variant variant, bool install, uint64_t confirm_us)
 {
+	const struct application application = {plan, variant, install, confirm_us};
 	CLEANUP(cleanup_close) int lock_fd = apply_lock();
 	char problem[PROGRAM_PROBLEM_MAX] = "";
 	enum status status;
@@ -275,13 +300,15 @@ enum status apply(const struct plan *plan, enum variant variant, uint64_t confir
 
 	if (lock_fd < 0)
 		return STATUS_FAILED;
-	r = transaction_new(plan, variant, &transaction, problem);
+	r = install ? boot_check(variant, problem) : 0;
+	if (r == 0)
+		r = transaction_new(plan, variant, &transaction, problem);
 	if (r < 0) {
 		fprintf(stderr, "knocktail rules: nothing was changed: %s\n",
 			problem[0] ? problem : strerror(-r));
 		return STATUS_FAILED;
 	}
-	status = load_and_ask(plan, transaction, confirm_us);
+	status = load_and_ask(&application, transaction);
 	transaction_free(transaction);
 	return status;
 }

@@ -44,7 +44,8 @@ static bool is_line(const char *line, size_t length, const char *expected)
 	return length == strlen(expected) && memcmp(line, expected, length) == 0;
 }
 
-/* Copies the file's lines, with ours in their place; false: there is no place. */
+/* Copies the file's lines, with ours (NULL: none) in their place; false: there is no place, or
+ * there is nothing to take out. */
 static bool block_merge(const char *old, const char *after, const char *before, const char *text,
 			FILE *file)
 {
@@ -53,9 +54,11 @@ static bool block_merge(const char *old, const char *after, const char *before, 
 	while (*old) {
 		size_t length = strcspn(old, "\n");
 
-		seen = seen || is_line(old, length, after);
-		if (is_line(old, length, begin_mark))
+		seen = seen || (text && is_line(old, length, after));
+		if (is_line(old, length, begin_mark)) {
 			ours = true;
+			done = done || !text;
+		}
 		if (!done && seen && is_line(old, length, before)) {
 			fprintf(file, "%s\n%s%s\n", begin_mark, text, end_mark);
 			done = true;
@@ -69,7 +72,7 @@ static bool block_merge(const char *old, const char *after, const char *before, 
 	return done && !ours;
 }
 
-int managed_block_put(const char *path, const char *after, const char *before, const char *text)
+static int block_put(const char *path, const char *after, const char *before, const char *text)
 {
 	char *old CLEANUP(cleanup_free) = NULL, *merged CLEANUP(cleanup_free) = NULL;
 	size_t size;
@@ -87,4 +90,14 @@ int managed_block_put(const char *path, const char *after, const char *before, c
 	if (fclose(file) != 0)
 		return -ENOMEM;
 	return done ? block_file_replace(path, merged, size, mode) : -ENOENT;
+}
+
+int managed_block_put(const char *path, const char *after, const char *before, const char *text)
+{
+	return block_put(path, after, before, text);
+}
+
+int managed_block_remove(const char *path)
+{
+	return block_put(path, NULL, NULL, NULL);
 }

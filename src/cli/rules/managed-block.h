@@ -6,3 +6,7 @@
  * whole or not at all. 0; -ENOENT: there is no such file, or there are no such lines; another
  * negative errno. */
 int managed_block_put(const char *path, const char *after, const char *before, const char *text);
+
+/* Takes it out again. 0; -ENOENT: there is no such file, or nothing of ours in it; another negative
+ * errno. */
+int managed_block_remove(const char *path);

@@ -162,7 +162,7 @@ void plan_print_ipset(const struct plan *plan, FILE *file)
 }
 
 #define INPUT PLAN_IPTABLES_INPUT
-#define LOG   "KNOCKTAIL_LOG"
+#define LOG   PLAN_IPTABLES_LOG
 
 static const struct plan_place own_places[N_FAMILIES] = {
 	[FAMILY_IPV4] = {"-4 ", INPUT, LOG},
@@ -272,8 +272,8 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 #undef LOG
 
 static const struct plan_place ufw_places[N_UFW_PARTS][N_FAMILIES] = {
-	{{"", "ufw-before-input", "knocktail-log"}, {"", "ufw6-before-input", "knocktail-log"}},
-	{{"", "ufw-after-input", "knocktail-log"}, {"", "ufw6-after-input", "knocktail-log"}},
+	{{"", "ufw-before-input", PLAN_UFW_LOG}, {"", "ufw6-before-input", PLAN_UFW_LOG}},
+	{{"", "ufw-after-input", PLAN_UFW_LOG}, {"", "ufw6-after-input", PLAN_UFW_LOG}},
 };
 
 void plan_print_ufw_part(const struct plan *plan, enum ufw_part part, enum family family,
@@ -309,17 +309,15 @@ void plan_print_ufw(const struct plan *plan, FILE *file)
 	      "#\n"
 	      "#\tknocktail rules ufw --apply\n"
 	      "#\n"
-	      "# loads them, takes them back if you have locked yourself out, and otherwise puts "
-	      "them into\n"
-	      "# the files. The sets have to be there before ufw starts: `knocktail rules ipset` "
-	      "in\n"
-	      "# /etc/ufw/before.init, or the package ipset-persistent. What is open to everybody "
-	      "is ufw's\n"
-	      "# own matter: `ufw allow`. ufw's own LOG rules are limited to a few lines a minute, "
-	      "in which\n"
-	      "# knocks vanish; these have a limit for each source, and one for all that no "
-	      "honest use\n"
-	      "# comes near.\n",
+	      "# loads them, and takes them back if you have locked yourself out; with --install it "
+	      "then puts\n"
+	      "# them into the files, and has the sets made at each boot before ufw starts. What is "
+	      "open to\n"
+	      "# everybody is ufw's own matter: `ufw allow`. ufw's own LOG rules are limited to a few "
+	      "lines a\n"
+	      "# minute, in which knocks vanish; these have a limit for each source, and one for all "
+	      "that no\n"
+	      "# honest use comes near.\n",
 	      file);
 	for (unsigned part = 0; part < N_UFW_PARTS; part++)
 		for (enum family family = 0; family < N_FAMILIES; family++) {

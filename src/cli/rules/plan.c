@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/common/expected.h"
@@ -253,4 +254,27 @@ void plan_put_flags(const struct plan_flags *flags, FILE *file)
 			between = ",";
 		}
 	}
+}
+
+char *plan_to_text(const struct plan *plan, void (*printer)(const struct plan *plan, FILE *file))
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		return NULL;
+	printer(plan, file);
+	if (fclose(file) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+void plan_omit_jump(char *text)
+{
+	char *jump = strstr(text, "\n" PLAN_IPTABLES_JUMP "\n");
+
+	if (jump)
+		jump[1] = '#';
 }

@@ -47,8 +47,11 @@ extern const char *const variant_names[];
 int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
 	      struct plan *ret);
 
-/* The iptables chain that incoming packets go to, and the rule that leads there. */
+/* The iptables chain that incoming packets go to, the one that logs, and the rule that leads to the
+ * former; and the chain that logs within ufw. */
 #define PLAN_IPTABLES_INPUT "KNOCKTAIL_INPUT"
+#define PLAN_IPTABLES_LOG   "KNOCKTAIL_LOG"
+#define PLAN_UFW_LOG	    "knocktail-log"
 #define PLAN_IPTABLES_JUMP  "-A INPUT -j " PLAN_IPTABLES_INPUT
 
 /* Writes the rules, with comments, ready to load. */
@@ -57,6 +60,13 @@ void plan_print_iptables(const struct plan *plan, FILE *file);
 void plan_print_ufw(const struct plan *plan, FILE *file);
 void plan_print_nft(const struct plan *plan, FILE *file);
 void plan_print_firewalld(const struct plan *plan, FILE *file);
+
+/* What one of them writes, to be freed; NULL: no memory. */
+char *plan_to_text(const struct plan *plan, void (*printer)(const struct plan *plan, FILE *file));
+
+/* Takes the jump out of what plan_print_iptables() has written: where it is loaded already, it
+ * would be there twice, and log twice. */
+void plan_omit_jump(char *text);
 
 /* Which of ufw's files a part of its rules belongs into; the chains of IPv6 have other names. */
 enum ufw_part { UFW_BEFORE, UFW_AFTER, N_UFW_PARTS };

@@ -9,7 +9,9 @@
 #include "cli/common/config.h"
 #include "cli/common/options.h"
 #include "cli/rules/apply.h"
+#include "cli/rules/boot.h"
 #include "cli/rules/plan.h"
+#include "cli/rules/unload.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "util/cleanup.h"
@@ -21,7 +23,7 @@ struct rules_options {
 	const char *config;
 	enum variant variant;
 	struct sequence open;
-	bool apply;
+	bool apply, install, remove;
 	uint64_t confirm_us;
 };
 
@@ -33,20 +35,57 @@ static void (*const printers[N_VARIANTS])(const struct plan *plan, FILE *file) =
 	[VARIANT_FIREWALLD] = plan_print_firewalld,
 };
 
+static enum status rules_install(const struct plan *plan, enum variant variant)
+{
+	char problem[PROGRAM_PROBLEM_MAX] = "";
+	int r = boot_check(variant, problem);
+
+	if (r == 0)
+		r = boot_install(plan, variant, problem);
+	if (r < 0) {
+		fprintf(stderr, "knocktail rules: not installed: %s\n",
+			problem[0] ? problem : strerror(-r));
+		return STATUS_FAILED;
+	}
+	puts("From the next boot on the rules are loaded before the network comes up; if they cannot "
+	     "be,\nnobody is let in. What is loaded now has not been changed: --apply does that.");
+	return STATUS_OK;
+}
+
+static enum status rules_remove(const struct config *config, enum variant variant)
+{
+	struct removal removal = {0};
+
+	boot_remove(variant, &removal);
+	unload(config, variant, &removal);
+	if (!removal.any)
+		puts("Nothing of these rules was there.");
+	return removal.failed ? STATUS_FAILED : STATUS_OK;
+}
+
+static enum status rules_make(const struct config *config, const struct rules_options *options)
+{
+	struct plan plan;
+
+	if (plan_make(config, &options->open, options->variant, &plan) < 0)
+		return STATUS_FAILED;
+	if (options->apply)
+		return apply(&plan, options->variant, options->install, options->confirm_us);
+	if (options->install)
+		return rules_install(&plan, options->variant);
+	printers[options->variant](&plan, stdout);
+	return STATUS_OK;
+}
+
 static enum status rules_execute(const struct rules_options *options)
 {
 	struct config *config;
 	enum status status = verb_load_config(options->config, &config);
-	struct plan plan;
 
 	if (status != STATUS_OK)
 		return status;
-	if (plan_make(config, &options->open, options->variant, &plan) < 0)
-		status = STATUS_FAILED;
-	else if (options->apply)
-		status = apply(&plan, options->variant, options->confirm_us);
-	else
-		printers[options->variant](&plan, stdout);
+	status = options->remove ? rules_remove(config, options->variant)
+				 : rules_make(config, options);
 	config_free(config);
 	return status;
 }
@@ -90,6 +129,8 @@ static enum status rules_run(int argc, char *argv[])
 		{"config", 'c', .text = &wanted.config},
 		{"open", .parse = parse_open, .userdata = &wanted.open},
 		{"apply", .given = &wanted.apply},
+		{"install", .given = &wanted.install},
+		{"remove", .given = &wanted.remove},
 		{"confirm-within", .span_us = &wanted.confirm_us},
 		{0},
 	};
@@ -98,24 +139,32 @@ static enum status rules_run(int argc, char *argv[])
 		return status;
 	if (parse_variant(argc, argv, &wanted) != STATUS_OK)
 		return STATUS_USAGE;
+	if (wanted.remove && (wanted.apply || wanted.install)) {
+		fputs("knocktail rules: --remove goes with neither --apply nor --install\n",
+		      stderr);
+		return verb_misused(&verb_rules);
+	}
 	return rules_execute(&wanted);
 }
 
 const struct verb verb_rules = {
 	.name = "rules",
-	.summary = "print the firewall rules that the configuration needs, or load them",
+	.summary = "print, load, install or remove the rules that the configuration needs",
 	.help = "Usage: knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] [--open PORTS]\n"
-		"                       [--apply [--confirm-within SPAN]]\n"
+		"                       [--apply [--confirm-within SPAN]] [--install]\n"
+		"       knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] --remove\n"
 		"\n"
 		"Prints the rules that log knocks and let in whoever has knocked, ready to load.\n"
 		"\n"
 		"  -c, --config FILE          the configuration (default: " KNOCKTAIL_CONF ")\n"
 		"      --open PORTS           what is open to everybody: 80,443,51820/udp\n"
 		"      --apply                load them, and take them back unless you confirm\n"
+		"      --install              have them loaded at each boot, before the network comes up\n"
+		"      --remove               take them out again, those that are loaded too\n"
 		"      --confirm-within SPAN  how long that waits (default: 60s)\n"
 		"  -h, --help                 print this\n"
 		"\n"
-		"Exit status: 0 printed, or loaded and kept; 1 not, or taken back; 2 bad usage or\n"
-		"configuration.\n",
+		"Exit status: 0 printed, kept, installed or removed; 1 not, or taken back; 2 bad usage\n"
+		"or configuration.\n",
 	.run = rules_run,
 };

@@ -6,15 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/rules/managed-block.h"
 #include "cli/rules/nft-age.h"
 #include "config/config.h"
 #include "ruleset/nft/owner.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/programs.h"
-
-#define UFW_DIRECTORY "/etc/ufw"
 
 struct transaction {
 	const struct plan *plan;
@@ -40,23 +37,6 @@ static int transaction_run(struct transaction *transaction, const char *const ar
 	int r = program_run(argv, input, ret_output, transaction->problem);
 
 	return r > 0 ? -EIO : r;
-}
-
-/* What one of the printers writes, to be freed; NULL: no memory. */
-static char *plan_to_text(const struct plan *plan,
-			  void (*printer)(const struct plan *plan, FILE *file))
-{
-	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
-
-	if (!file)
-		return NULL;
-	printer(plan, file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
 }
 
 static char *print_ufw(const struct plan *plan, enum family family)
@@ -174,13 +154,11 @@ static int load_table(struct transaction *transaction, enum family family, const
 static int load_own_table(struct transaction *transaction, enum family family)
 {
 	char *text CLEANUP(cleanup_free) = plan_to_text(transaction->plan, plan_print_iptables);
-	char *jump;
 
 	if (!text)
 		return -ENOMEM;
-	jump = strstr(text, "\n" PLAN_IPTABLES_JUMP "\n");
-	if (jump && strstr(transaction->tables[family], "] " PLAN_IPTABLES_JUMP "\n"))
-		jump[1] = '#';
+	if (strstr(transaction->tables[family], "] " PLAN_IPTABLES_JUMP "\n"))
+		plan_omit_jump(text);
 	return load_table(transaction, family, text);
 }
 
@@ -261,36 +239,6 @@ static int restore_tables(struct transaction *transaction)
 	return r == 0 ? restore_sets(transaction) : r;
 }
 
-/* Puts ufw's part before the COMMIT of the table filter, in place of an earlier one. */
-static int keep_ufw(struct transaction *transaction)
-{
-	static const char *const files[N_UFW_PARTS][N_FAMILIES] = {
-		{UFW_DIRECTORY "/before.rules", UFW_DIRECTORY "/before6.rules"},
-		{UFW_DIRECTORY "/after.rules", UFW_DIRECTORY "/after6.rules"},
-	};
-
-	for (unsigned part = 0; part < N_UFW_PARTS; part++)
-		for (enum family family = 0; family < N_FAMILIES; family++) {
-			char *text CLEANUP(cleanup_free) = NULL;
-			size_t size;
-			FILE *file = open_memstream(&text, &size);
-			int r;
-
-			if (!file)
-				return -ENOMEM;
-			plan_print_ufw_part(transaction->plan, part, family, file);
-			if (fclose(file) != 0)
-				return -ENOMEM;
-			r = managed_block_put(files[part][family], "*filter", "COMMIT", text);
-			if (r < 0) {
-				snprintf(transaction->problem, sizeof transaction->problem,
-					 "%s: %s", files[part][family], strerror(-r));
-				return r;
-			}
-		}
-	return 0;
-}
-
 /* nft */
 
 static int save_nft(struct transaction *transaction)
@@ -352,13 +300,12 @@ static const struct method {
 	int (*save)(struct transaction *transaction);
 	int (*load)(struct transaction *transaction);
 	int (*restore)(struct transaction *transaction);
-	int (*keep)(struct transaction *transaction); /* NULL: nothing */
 } methods[N_VARIANTS] = {
-	[VARIANT_IPSET] = {save_sets, load_sets, restore_sets, NULL},
-	[VARIANT_IPTABLES] = {save_tables, load_tables, restore_tables, NULL},
-	[VARIANT_UFW] = {save_tables, load_ufw, restore_tables, keep_ufw},
-	[VARIANT_NFT] = {save_nft, load_nft, restore_nft, NULL},
-	[VARIANT_FIREWALLD] = {save_nft, load_nft, restore_nft, NULL},
+	[VARIANT_IPSET] = {save_sets, load_sets, restore_sets},
+	[VARIANT_IPTABLES] = {save_tables, load_tables, restore_tables},
+	[VARIANT_UFW] = {save_tables, load_ufw, restore_tables},
+	[VARIANT_NFT] = {save_nft, load_nft, restore_nft},
+	[VARIANT_FIREWALLD] = {save_nft, load_nft, restore_nft},
 };
 
 int transaction_new(const struct plan *plan, enum variant variant, struct transaction **ret,
@@ -401,12 +348,6 @@ int transaction_load(struct transaction *transaction)
 int transaction_restore(struct transaction *transaction)
 {
 	return methods[transaction->variant].restore(transaction);
-}
-
-int transaction_keep(struct transaction *transaction)
-{
-	return methods[transaction->variant].keep ? methods[transaction->variant].keep(transaction)
-						  : 0;
 }
 
 const char *transaction_problem(const struct transaction *transaction)

@@ -19,7 +19,4 @@ int transaction_load(struct transaction *transaction);
 /* Puts back what was there, however far loading has come; goes on if a part of that fails. */
 int transaction_restore(struct transaction *transaction);
 
-/* Does what keeps the rules beyond the firewall's next start, where that is ours to do. */
-int transaction_keep(struct transaction *transaction);
-
 const char *transaction_problem(const struct transaction *transaction);

@@ -1,0 +1,21 @@
+/* Where that is which loads the firewall at each boot: what `rules --install` writes. */
+#pragma once
+
+#define BOOT_UNIT	    "knocktail-firewall.service"
+#define BOOT_UNIT_DIRECTORY "/etc/systemd/system"
+#define BOOT_UNIT_PATH	    BOOT_UNIT_DIRECTORY "/" BOOT_UNIT
+#define BOOT_LINK_DIRECTORY BOOT_UNIT_DIRECTORY "/sysinit.target.wants"
+#define BOOT_LINK_PATH	    BOOT_LINK_DIRECTORY "/" BOOT_UNIT
+
+/* Files of KNOCKTAIL_FIREWALL, a directory: what holds until all is loaded, the ipsets, the rules.
+ */
+#define BOOT_CLOSED   KNOCKTAIL_FIREWALL "/closed.nft"
+#define BOOT_SETS     KNOCKTAIL_FIREWALL "/sets"
+#define BOOT_IPTABLES KNOCKTAIL_FIREWALL "/rules.iptables"
+#define BOOT_NFT      KNOCKTAIL_FIREWALL "/rules.nft"
+
+/* The table of closed.nft, of the family inet. */
+#define BOOT_CLOSED_TABLE "knocktail_closed"
+
+/* Files of ufw's that rules become part of. */
+#define UFW_DIRECTORY "/etc/ufw"

@@ -1,0 +1,111 @@
+/* MUST: whatever cannot be loaded, nobody is let in by that. So the unit shuts everything first, by
+ * a table that nothing else touches, and takes that away when all is loaded.
+ *
+ * MUST: it needs nothing of knocktail's: a program that a new library has broken, or that is not
+ * installed any more, opens no door. */
+#include "cli/rules/boot-unit.h"
+
+#include "cli/common/boot-paths.h"
+#include "util/programs.h"
+
+#define LOAD(program) program " -w 5 --noflush " BOOT_IPTABLES
+
+/* The jump to the rules' chain, once. */
+#define JUMP                                                                                       \
+	"/bin/sh -c 'for i in " PROGRAM_IPTABLES " " PROGRAM_IP6TABLES "; do "                     \
+	"$$i -w 5 -C INPUT -j " PLAN_IPTABLES_INPUT " 2>/dev/null || "                             \
+	"$$i -w 5 -A INPUT -j " PLAN_IPTABLES_INPUT " || exit; done'"
+
+static const char load_sets[] = PROGRAM_IPSET " -exist -file " BOOT_SETS " restore";
+static const char load_nft[] = PROGRAM_NFT " -f " BOOT_NFT;
+
+/* What loads the rules of a variant; ufw and whoever has rules of their own load those themselves.
+ */
+enum { STEPS_MAX = 5 };
+static const char *const steps[N_VARIANTS][STEPS_MAX] = {
+	[VARIANT_IPSET] = {load_sets},
+	[VARIANT_IPTABLES] = {load_sets, LOAD(PROGRAM_IPTABLES_RESTORE),
+			      LOAD(PROGRAM_IP6TABLES_RESTORE), JUMP},
+	[VARIANT_UFW] = {load_sets},
+	[VARIANT_NFT] = {load_nft},
+	[VARIANT_FIREWALLD] = {load_nft},
+};
+
+/* Sets have to be there before the rules that look them up. */
+static const char before_others[] =
+	"Before=ufw.service netfilter-persistent.service firewalld.service\n";
+
+/* These two flush what is there. Nor may they do so later, when somebody starts them again. */
+static const char after_others[] =
+	"After=nftables.service netfilter-persistent.service\n"
+	"PartOf=nftables.service netfilter-persistent.service\n"
+	"ReloadPropagatedFrom=nftables.service netfilter-persistent.service\n";
+
+static const char head[] =
+	"# Written by `knocktail rules %s --install`; --remove takes it away.\n"
+	"[Unit]\n"
+	"Description=knocktail: the firewall, before the network\n"
+	"Documentation=man:knocktail(1)\n"
+	"DefaultDependencies=no\n"
+	"Wants=network-pre.target\n"
+	"Before=network-pre.target shutdown.target\n"
+	"Conflicts=shutdown.target\n"
+	"After=local-fs.target systemd-modules-load.service\n"
+	"%s"
+	"\n"
+	"[Service]\n"
+	"Type=oneshot\n"
+	"RemainAfterExit=yes\n"
+	"TimeoutStartSec=60s\n"
+	"SyslogIdentifier=knocktail-firewall\n"
+	"StandardOutput=journal+console\n"
+	"# Shut first; that is taken away when all is loaded, and stays if something is not.\n";
+
+/* The policies are for a machine that has lost nft. */
+static const char tail[] =
+	"ExecStopPost=/bin/sh -c '[ \"$$SERVICE_RESULT\" != success ] || exit 0; "
+	"if " PROGRAM_NFT " list table inet " BOOT_CLOSED_TABLE " >/dev/null 2>&1 || "
+	"{ " PROGRAM_IPTABLES " -w 5 -P INPUT DROP && " PROGRAM_IP6TABLES " -w 5 -P INPUT DROP; }; "
+	"then echo \"<2>the firewall cannot be loaded: nobody is let in until that is mended; "
+	"see journalctl -u knocktail-firewall\"; "
+	"else echo \"<0>the firewall cannot be loaded, nor the machine be shut: EVERYBODY is let in\"; "
+	"fi'\n"
+	"\n"
+	"[Install]\n"
+	"WantedBy=sysinit.target\n";
+
+static void put_steps(enum variant variant, const char *key, FILE *file)
+{
+	fprintf(file, "%s=" PROGRAM_NFT " -f " BOOT_CLOSED "\n", key);
+	for (unsigned i = 0; i < STEPS_MAX && steps[variant][i]; i++)
+		fprintf(file, "%s=%s\n", key, steps[variant][i]);
+	fprintf(file, "%s=" PROGRAM_NFT " delete table inet " BOOT_CLOSED_TABLE "\n", key);
+}
+
+void boot_unit_print(enum variant variant, FILE *file)
+{
+	bool has_rules = steps[variant][0] != load_sets || steps[variant][1];
+
+	fprintf(file, head, variant_names[variant], has_rules ? after_others : before_others);
+	put_steps(variant, "ExecStart", file);
+	put_steps(variant, "ExecReload", file);
+	fputs(tail, file);
+}
+
+void boot_closed_print(FILE *file)
+{
+	fputs("# What holds while knocktail-firewall.service loads the rest, and if it cannot.\n"
+	      "add table inet " BOOT_CLOSED_TABLE "\n"
+	      "delete table inet " BOOT_CLOSED_TABLE "\n"
+	      "table inet " BOOT_CLOSED_TABLE " {\n"
+	      "\tchain input {\n"
+	      "\t\ttype filter hook input priority filter - 10; policy drop;\n"
+	      "\t\tct state established,related accept\n"
+	      "\t\tiif \"lo\" accept\n"
+	      "\t\t# Without these there is no IPv6, not even from here.\n"
+	      "\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } "
+	      "accept\n"
+	      "\t}\n"
+	      "}\n",
+	      file);
+}
