@@ -1,10 +1,18 @@
-/* What the daemon and those who ask it call things on the system bus (org.knocktail.Manager1(5)).
+/* What the daemon and those who ask it call things on the system bus, and on the daemon's own socket
+ * (org.knocktail.Manager1(5)).
  */
 #pragma once
 
 #define BUS_NAME      "org.knocktail"
 #define BUS_PATH      "/org/knocktail"
 #define BUS_INTERFACE "org.knocktail.Manager1"
+
+/* The socket: its name in the daemon's runtime directory, and where that is as systemd makes it. */
+#define BUS_SOCKET      "control"
+#define BUS_SOCKET_PATH "/run/knocktail/" BUS_SOCKET
+
+/* Who, beside root, may control the daemon. */
+#define BUS_ADMINS "knocktail-admin"
 
 #define BUS_ERROR_NO_SUCH_DOOR "org.knocktail.Error.NoSuchDoor"
 #define BUS_ERROR_REFUSED      "org.knocktail.Error.Refused" /* not opened, and why */

@@ -23,7 +23,7 @@ enum knock_kind {
 	N_KNOCK_KINDS
 };
 
-/* Who did it by hand, over the bus. */
+/* Who did it by hand, over the socket or the bus. */
 struct hand {
 	bool is_known;
 	uint32_t uid;

@@ -11,7 +11,8 @@
 
 #include "config/config.h"
 #include "daemon/admission.h"
-#include "daemon/bus/connection.h"
+#include "daemon/bus/object.h"
+#include "daemon/bus/service.h"
 #include "daemon/grant-loop.h"
 #include "daemon/kernel/nf-log.h"
 #include "daemon/keyed/expected-set.h"
@@ -243,8 +244,8 @@ static void on_bus_close(void *userdata, const char *door, const struct address 
 	admission_closed(((struct manager *)userdata)->admission, door, source);
 }
 
-/* The doors do not depend on the bus. */
-static void manager_join_bus(struct manager *manager)
+/* The doors do not depend on who asks. */
+static void manager_serve(struct manager *manager, const char *directory)
 {
 	static const struct bus_ops ops = {
 		.config = manager_config,
@@ -252,10 +253,10 @@ static void manager_join_bus(struct manager *manager)
 		.reload = on_bus_reload,
 		.close = on_bus_close,
 	};
-	int r = bus_new(manager->event, manager->grants, &ops, manager, &manager->bus);
+	int r = bus_new(manager->event, directory, manager->grants, &ops, manager, &manager->bus);
 
 	if (r < 0)
-		log_line(LOG_ERR, "cannot join the system bus: %s", strerror(-r));
+		log_line(LOG_ERR, "cannot be asked by anybody: %s", strerror(-r));
 }
 
 /* What a predecessor has left on file. Nobody else has it from here on. */
@@ -350,7 +351,7 @@ static int manager_start(struct manager *manager, const struct manager_options *
 	manager_review(manager);
 	manager_ready_doors(manager);
 	nf_log_check();
-	manager_join_bus(manager);
+	manager_serve(manager, options->runtime_directory);
 	return manager_follow(manager, options);
 }
 

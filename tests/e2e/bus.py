@@ -4,7 +4,7 @@ import os
 import signal
 
 from hosts import wait_until
-from lab import DAEMON_UID, ROOT
+from lab import ADMIN_GROUP, DAEMON_UID, ROOT
 
 SOCKET = "/run/dbus/system_bus_socket"
 
@@ -12,7 +12,6 @@ SOCKET = "/run/dbus/system_bus_socket"
 ADMIN, STRANGER = "alice", "bob"
 USERS = {"root": (0, 0), "knocktail": (DAEMON_UID, DAEMON_UID), ADMIN: (64101, 64101),
          STRANGER: (64102, 64102)}
-ADMIN_GROUP = 64100
 
 # What /usr/share/dbus-1/system.conf says of who may do what, and ours after it.
 CONFIG = """\
@@ -101,9 +100,9 @@ class Bus:
         """Runs a command as one of the users; never raises for its exit status."""
         return self._lab.server.run(*self._as(user), *argv, check=False, env={"LANG": "C.UTF-8"})
 
-    def popen_as(self, user, *argv):
+    def popen_as(self, user, *argv, **kwargs):
         """Starts a command as one of the users."""
-        return self._lab.server.popen([*self._as(user), *argv], env={"LANG": "C.UTF-8"})
+        return self._lab.server.popen([*self._as(user), *argv], env={"LANG": "C.UTF-8"}, **kwargs)
 
     def call(self, user, member, *arguments, interface="org.knocktail.Manager1"):
         """Calls a method with the arguments as gdbus(1) reads them."""

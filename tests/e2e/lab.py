@@ -36,6 +36,9 @@ IPTABLES_PORT = 2223    # opened by rules in a chain that knocktail makes
 # Nobody on the machine: the daemon gets by without an entry in the user database.
 DAEMON_UID = 64042
 
+# The group knocktail-admin, where a laboratory has it: the daemon is in it, as the unit has it.
+ADMIN_GROUP = 64100
+
 # journald's for "Missed N kernel messages".
 JOURNAL_MISSED = "e9bf28e6e834481bb6f48f548ad13606"
 
@@ -231,12 +234,12 @@ class Daemon:
                 "ASAN_OPTIONS=detect_leaks=1", *environment, binary or lab.daemon_path, "-c", config]
         if user:
             group = grp.getgrnam("systemd-journal").gr_gid
-            argv = ["setpriv", f"--reuid={user}", f"--regid={user}", f"--groups={group}",
+            argv = ["setpriv", f"--reuid={user}", f"--regid={user}", f"--groups={group},{ADMIN_GROUP}",
                     "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin",
                     "--bounding-set=-all,+net_admin", "--no-new-privs", *argv]
             for directory in filter(None, (runtime, None if state else self.state)):
                 path = lab.server.path(directory)
-                os.makedirs(path, mode=0o700, exist_ok=True)
+                os.makedirs(path, mode=0o711, exist_ok=True)
                 os.chown(path, user, user)
         with open(lab.server.path(self.errors), "wb") as errors, \
                 open("/dev/kmsg" if doorbell else os.devnull, "rb") as bell:

@@ -273,15 +273,50 @@ def test_the_installation_is_complete(machine):
     assert machine.run("knocktail", "check", check=False).returncode in (0, 2)
 
 
+def users(machine):
+    """An administrator and somebody else, each as the beginning of a command line of knocktail."""
+    machine.run("useradd", "--groups", "knocktail-admin", "alice", check=False)
+    machine.run("useradd", "bob", check=False)
+    return (("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "knocktail")
+            for user in ("alice", "bob"))
+
+
+@pytest.fixture
+def without_dbus(machine):
+    """The machine, for which nobody has installed a bus."""
+    machine.run("systemctl", "stop", "dbus.socket", "dbus.service")
+    machine.run("rm", "-f", "/run/dbus/system_bus_socket")
+    yield machine
+    machine.run("systemctl", "start", "dbus.socket")
+
+
+def test_it_is_asked_without_a_bus(without_dbus, service, client):
+    """On a socket that the sandbox lets it give to the administrators, and that a stop takes away."""
+    as_alice, as_bob = users(service)
+    assert service.run("stat", "-c", "%U %G %a", "/run/knocktail/control").stdout == (
+        "knocktail knocktail-admin 660\n")
+    knock_until_open(client, 7000, 8000, 9000)
+    assert client.v4 in service.run(*as_alice, "list").stdout
+    service.run(*as_alice, "close", "ssh")
+    assert not client.can_connect()
+    service.run("knocktail", "open", "ssh", client.v4)
+    assert client.can_connect()
+    done = service.run(*as_bob, "list", check=False)
+    assert done.returncode == 1 and "Permission denied" in done.stderr, done
+    service.run("knocktail", "reload")
+    assert "running since" in service.run("knocktail", "status").stdout
+    service.run("systemctl", "stop", UNIT)
+    assert service.run("ls", "/run/knocktail/control", check=False).returncode != 0
+    done = service.run("knocktail", "status", check=False)
+    assert done.returncode == 3 and "systemctl start knocktaild" in done.stderr, done
+
+
 def test_the_bus_is_reached_from_the_sandbox(service, client):
     """With the policy as it is installed, for users as sysusers has made them."""
     wait_until(lambda: service.run("knocktail", "status", check=False).returncode == 0, 10,
                "it is on the bus")
-    service.run("useradd", "--groups", "knocktail-admin", "alice", check=False)
-    service.run("useradd", "bob", check=False)
+    as_alice, as_bob = users(service)
     service.run("systemctl", "reload", "dbus")
-    as_alice, as_bob = (("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups",
-                         "knocktail") for user in ("alice", "bob"))
     assert client.v4 not in service.run(*as_bob, "list").stdout
     service.run(*as_alice, "open", "ssh", client.v4)
     client.wait_open()
@@ -300,7 +335,8 @@ def test_nobody_undoes_a_stop_over_the_bus(machine, client):
     try:
         knock_until_open(client, 7000, 8000, 9000)
         machine.run("systemctl", "stop", UNIT)
-        assert machine.run("knocktail", "status", check=False).returncode == 3
+        done = machine.run("knocktail", "status", check=False)
+        assert done.returncode == 3 and "systemctl start knocktaild" in done.stderr, done
         assert machine.run(*call, check=False).returncode != 0
         assert machine.properties(UNIT)["ActiveState"] == "inactive"
         assert not client.can_connect()

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bus-names.h"
 #include "cli/common/output.h"
+#include "cli/common/own-socket.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/utf8.h"
@@ -19,6 +21,8 @@
 
 /* Longer than a door may take to open or close. */
 #define CALL_LIMIT_US UINT64_C(30000000)
+
+#define START_IT ": start it with 'systemctl start knocktaild'"
 
 /* sd-bus itself would wait for a minute and a half. */
 static int wait_hello(sd_bus *bus)
@@ -38,22 +42,54 @@ static int wait_hello(sd_bus *bus)
 	return r < 0 ? r : 0;
 }
 
-enum status client_connect(const struct verb *verb, sd_bus **ret)
+/* Opens a connection and waits until it can be used. 0 or a negative errno. */
+static int connect_by(int (*open)(sd_bus **ret), sd_bus **ret)
 {
 	sd_bus *bus = NULL;
-	int r = sd_bus_open_system(&bus);
+	int r = open(&bus);
 
 	if (r >= 0)
 		r = wait_hello(bus);
-	if (r >= 0) {
-		*ret = bus;
-		return STATUS_OK;
+	if (r < 0) {
+		/* Not flushed, as its visitors would: that waits as long as sd-bus does. */
+		sd_bus_close_unref(bus);
+		return r;
 	}
-	/* Not flushed, as its visitors would: that waits as long as sd-bus does. */
-	sd_bus_close_unref(bus);
-	fprintf(stderr, "knocktail %s: cannot reach the system bus: %s\n", verb->name,
-		strerror(-r));
-	return STATUS_FAILED;
+	*ret = bus;
+	return 0;
+}
+
+static bool is_nobody(int error)
+{
+	return error == -ENOENT || error == -ECONNREFUSED;
+}
+
+static enum status complain_unreached(const struct verb *verb, int by_socket, int by_bus)
+{
+	bool absent = is_nobody(by_socket) && is_nobody(by_bus);
+
+	fprintf(stderr, "knocktail %s: %s (" BUS_SOCKET_PATH ": %s; the system bus: %s)%s\n",
+		verb->name, absent ? "knocktaild does not run" : "cannot reach knocktaild",
+		strerror(-by_socket), strerror(-by_bus),
+		absent		       ? START_IT
+		: by_socket == -EACCES ? ": the first is for root and the group " BUS_ADMINS
+				       : "");
+	return absent ? STATUS_ABSENT : STATUS_FAILED;
+}
+
+enum status client_connect(const struct verb *verb, sd_bus **ret)
+{
+	int by_socket = connect_by(own_socket_open, ret), by_bus;
+
+	if (by_socket == 0)
+		return STATUS_OK;
+	if (by_socket == -ETIMEDOUT) {
+		fprintf(stderr, "knocktail %s: knocktaild does not answer on " BUS_SOCKET_PATH "\n",
+			verb->name);
+		return STATUS_FAILED;
+	}
+	by_bus = connect_by(sd_bus_open_system, ret);
+	return by_bus == 0 ? STATUS_OK : complain_unreached(verb, by_socket, by_bus);
 }
 
 const char *client_address(const char *text, char canonical[static ADDRESS_TEXT_MAX])
@@ -80,13 +116,25 @@ static void print_error(const struct verb *verb, const char *message)
 	fprintf(stderr, "knocktail %s: %s\n", verb->name, text ? text : strerror(ENOMEM));
 }
 
+/* On the bus; where it also has a socket, that was tried before. */
+static enum status complain_absent(const struct verb *verb)
+{
+	if (access(BUS_SOCKET_PATH, W_OK) < 0 && errno == EACCES) {
+		fprintf(stderr,
+			"knocktail %s: knocktaild is not on the system bus, and " BUS_SOCKET_PATH
+			" is for root and the group " BUS_ADMINS "\n",
+			verb->name);
+		return STATUS_FAILED;
+	}
+	fprintf(stderr, "knocktail %s: knocktaild does not run" START_IT "\n", verb->name);
+	return STATUS_ABSENT;
+}
+
 static enum status client_complain(const struct verb *verb, const sd_bus_error *error, int r)
 {
 	if (sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
 	    sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN)) {
-		fprintf(stderr, "knocktail %s: knocktaild is not running, or not on the bus\n",
-			verb->name);
-		return STATUS_ABSENT;
+		return complain_absent(verb);
 	}
 	if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED))
 		fprintf(stderr,

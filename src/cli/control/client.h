@@ -1,4 +1,5 @@
-/* The client: the daemon, asked over the system bus. */
+/* The client: the daemon, asked over its own socket, or the system bus where that is not to be had.
+ */
 #pragma once
 
 #include "cli/verb.h"
@@ -27,7 +28,8 @@ enum status client_property(const struct verb *verb, sd_bus *bus, const char *na
 /* Complains of a reply that is not as it should be. */
 enum status client_garbled(const struct verb *verb, int error);
 
-/* Goes through the open doors, by door and then by deadline. Stops at the first status but STATUS_OK and returns it. */
+/* Goes through the open doors, by door and then by deadline. Stops at the first status but
+ * STATUS_OK and returns it. */
 struct open_door {
 	const char *door, *source, *user;
 	const char *state;    /* "open", or "missing": the firewall has lost it */

@@ -8,17 +8,20 @@
 #include <time.h>
 
 #include "bus-names.h"
+#include "cli/common/own-socket.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/timestamp.h"
 
-/* How soon to look for a bus that has gone. */
+/* How often to look for a daemon, over its socket or the bus. */
 #define AGAIN_US UINT64_C(1000000)
 
 struct watch_bus {
 	sd_event *event;
 	sd_event_source *timer;
 	sd_bus *connection;
+	bool lost;   /* the connection has ended */
+	bool direct; /* the connection is to the daemon's socket */
 	bool joined;
 	watch_bus_fn fn;
 	void *userdata;
@@ -52,8 +55,11 @@ static int on_list(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	uint64_t deadline_us;
 
 	(void)error;
-	if (sd_bus_message_is_method_error(reply, NULL))
+	if (sd_bus_message_is_method_error(reply, NULL)) {
+		/* On the bus, we hear of a daemon that comes. */
+		bus->lost |= bus->direct;
 		return 0;
+	}
 	set_joined(bus, true);
 	if (sd_bus_message_enter_container(reply, 'a', BUS_ROW) < 0)
 		return 0;
@@ -119,6 +125,7 @@ static void watch_bus_retry(struct watch_bus *bus)
 	sd_event_source_set_enabled(bus->timer, SD_EVENT_ONESHOT);
 }
 
+/* The connection is taken down later: now it is in use. */
 static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
 	struct watch_bus *bus = userdata;
@@ -126,7 +133,7 @@ static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error 
 	(void)signal;
 	(void)error;
 	set_joined(bus, false);
-	watch_bus_retry(bus);
+	bus->lost = true;
 	return 0;
 }
 
@@ -135,6 +142,7 @@ static void watch_bus_disconnect(struct watch_bus *bus)
 	if (bus->connection)
 		sd_bus_detach_event(bus->connection);
 	bus->connection = sd_bus_close_unref(bus->connection);
+	bus->lost = false;
 }
 
 /* The signals are asked for before the list, so that nothing falls between them. */
@@ -147,7 +155,7 @@ static int watch_bus_start(struct watch_bus *bus)
 	if (r >= 0)
 		r = sd_bus_match_signal_async(connection, NULL, BUS_NAME, BUS_PATH, BUS_INTERFACE,
 					      "Closed", on_closed, NULL, bus);
-	if (r >= 0)
+	if (r >= 0 && !bus->direct)
 		r = sd_bus_add_match_async(
 			connection, NULL,
 			"type='signal',sender='org.freedesktop.DBus',"
@@ -158,21 +166,36 @@ static int watch_bus_start(struct watch_bus *bus)
 		r = sd_bus_match_signal(connection, NULL, NULL, "/org/freedesktop/DBus/Local",
 					"org.freedesktop.DBus.Local", "Disconnected",
 					on_disconnected, bus);
-	return r < 0 ? r : sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL);
+	if (r >= 0)
+		r = sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL);
+	return r;
 }
 
+/* Takes the connection over. */
+static void watch_bus_use(struct watch_bus *bus, sd_bus *connection, bool direct)
+{
+	watch_bus_disconnect(bus);
+	bus->connection = connection;
+	bus->direct = direct;
+	if (watch_bus_start(bus) < 0)
+		watch_bus_disconnect(bus);
+	else
+		watch_bus_ask(bus);
+}
+
+/* A bus that hangs does not say so: as long as no daemon has answered, its socket is tried. */
 static void watch_bus_connect(struct watch_bus *bus)
 {
-	int r = sd_bus_open_system(&bus->connection);
+	sd_bus *connection;
 
-	if (r >= 0)
-		r = watch_bus_start(bus);
-	if (r >= 0) {
-		watch_bus_ask(bus);
+	if (bus->lost)
+		watch_bus_disconnect(bus);
+	if (bus->joined || (bus->connection && bus->direct))
 		return;
-	}
-	watch_bus_disconnect(bus);
-	watch_bus_retry(bus);
+	if (own_socket_open(&connection) >= 0)
+		watch_bus_use(bus, connection, true);
+	else if (!bus->connection && sd_bus_open_system(&connection) >= 0)
+		watch_bus_use(bus, connection, false);
 }
 
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
@@ -181,8 +204,8 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 
 	(void)source;
 	(void)time_us;
-	watch_bus_disconnect(bus);
 	watch_bus_connect(bus);
+	watch_bus_retry(bus);
 	return 0;
 }
 
@@ -196,12 +219,9 @@ int watch_bus_new(sd_event *event, watch_bus_fn fn, void *userdata, struct watch
 	bus->event = sd_event_ref(event);
 	bus->fn = fn;
 	bus->userdata = userdata;
-	r = sd_event_add_time(event, &bus->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_time, bus);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
+	r = sd_event_add_time(event, &bus->timer, CLOCK_MONOTONIC, 0, 0, on_time, bus);
 	if (r < 0)
 		return r;
-	watch_bus_connect(bus);
 	*ret = TAKE_PTR(bus);
 	return 0;
 }

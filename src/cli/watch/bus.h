@@ -12,13 +12,14 @@ enum watch_change {
 	WATCH_LISTED, /* it was open when we came */
 	WATCH_OPENED, /* or its deadline has moved */
 	WATCH_CLOSED,
-	WATCH_JOINED, /* a daemon is on the bus; `door` is NULL */
+	WATCH_JOINED, /* a daemon answers; `door` is NULL */
 	WATCH_LEFT,
 };
 typedef void (*watch_bus_fn)(void *userdata, enum watch_change change,
 			     const struct watch_door *door);
 
-/* Follows the daemon, which may come and go, as may the bus. 0 or a negative errno. */
+/* Follows the daemon, which may come and go, as may the bus: over its socket, or else the bus. 0 or
+ * a negative errno. */
 int watch_bus_new(sd_event *event, watch_bus_fn fn, void *userdata, struct watch_bus **ret);
 
 /* Makes it report all open doors again. */

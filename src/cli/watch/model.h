@@ -42,7 +42,7 @@ struct watch_model {
 	struct watch_knock knocks[WATCH_KNOCKS];
 	struct watch_door doors[WATCH_DOORS];
 	size_t n_doors, n_doors_left_out;
-	bool daemon; /* it is on the bus */
+	bool daemon; /* it answers */
 };
 
 void watch_add_probe(struct watch_model *model, const struct watch_probe *probe);

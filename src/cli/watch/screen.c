@@ -140,7 +140,7 @@ static void draw_doors(struct drawing *drawing, const struct watch_model *model,
 		draw_line(drawing, COLOUR_DIM, "  and %zu more",
 			  model->n_doors + model->n_doors_left_out - i);
 	if (!model->daemon)
-		draw_line(drawing, COLOUR_BAD, "  knocktaild is not on the bus");
+		draw_line(drawing, COLOUR_BAD, "  knocktaild does not run, or cannot be asked");
 }
 
 static void draw_knocks(struct drawing *drawing, const struct watch_model *model, uint64_t now_us)

@@ -23,8 +23,8 @@ static const char default_address[] = "unix:path=/run/dbus/system_bus_socket";
  * many messages in the queue signals, refusals and answers end. */
 enum { SIGNALS_MAX = 4096, REFUSALS_MAX = 256, ANSWERS_MAX = 16 };
 
-struct bus {
-	struct bus_object object; /* first: it is what the methods get */
+struct bus_connection {
+	struct bus_end end;
 	sd_event *event;
 	sd_event_source *timer;
 	sd_bus *connection;
@@ -32,24 +32,26 @@ struct bus {
 	bool complained; /* about this problem, once */
 };
 
-DEFINE_CLEANUP(struct bus *, bus_free)
+DEFINE_CLEANUP(struct bus_connection *, bus_connection_free)
 
-static void bus_disconnect(struct bus *bus)
+static void bus_disconnect(struct bus_connection *bus)
 {
-	calls_done(&bus->object.calls);
-	if (bus->connection)
+	if (bus->connection) {
+		calls_forget(&bus->end.object->calls, bus->connection);
 		sd_bus_detach_event(bus->connection);
+	}
 	bus->connection = sd_bus_close_unref(bus->connection);
 	bus->named = false;
 }
 
-static void bus_retry(struct bus *bus, uint64_t wait_us)
+static void bus_retry(struct bus_connection *bus, uint64_t wait_us)
 {
 	sd_event_source_set_time(bus->timer, clock_us(CLOCK_MONOTONIC) + wait_us);
 	sd_event_source_set_enabled(bus->timer, SD_EVENT_ONESHOT);
 }
 
-static void bus_complain(struct bus *bus, int priority, const char *what, const char *why)
+static void bus_complain(struct bus_connection *bus, int priority, const char *what,
+			 const char *why)
 {
 	if (!bus->complained)
 		log_line(priority, "%s: %s", what, why);
@@ -58,7 +60,7 @@ static void bus_complain(struct bus *bus, int priority, const char *what, const 
 
 static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct bus *bus = userdata;
+	struct bus_connection *bus = userdata;
 	const sd_bus_error *failure = sd_bus_message_get_error(reply);
 
 	(void)error;
@@ -78,7 +80,7 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 /* The connection is taken down later: now it is in use. */
 static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
-	struct bus *bus = userdata;
+	struct bus_connection *bus = userdata;
 
 	(void)signal;
 	(void)error;
@@ -93,7 +95,7 @@ static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error 
  * daemon are trusted, and have a bound of their own. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	struct bus *bus = userdata;
+	struct bus_connection *bus = userdata;
 	uint64_t n_queued;
 
 	(void)error;
@@ -107,7 +109,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 }
 
 /* Nothing here waits for the bus; if its socket does not exist yet, sd-bus watches for it. */
-static int bus_start(struct bus *bus, sd_bus *connection)
+static int bus_start(struct bus_connection *bus, sd_bus *connection)
 {
 	const char *address = secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
 	int r = sd_bus_set_address(connection, address ? address : default_address);
@@ -125,7 +127,7 @@ static int bus_start(struct bus *bus, sd_bus *connection)
 	if (r >= 0)
 		r = sd_bus_add_filter(connection, NULL, on_message, bus);
 	if (r >= 0)
-		r = bus_object_export(&bus->object, connection);
+		r = bus_object_export(&bus->end, connection);
 	if (r >= 0)
 		r = sd_bus_request_name_async(connection, NULL, BUS_NAME, 0, on_name, bus);
 	/* Knocks come before questions. */
@@ -134,7 +136,7 @@ static int bus_start(struct bus *bus, sd_bus *connection)
 	return r < 0 ? r : 0;
 }
 
-static void bus_connect(struct bus *bus)
+static void bus_connect(struct bus_connection *bus)
 {
 	int r = sd_bus_new(&bus->connection);
 
@@ -149,7 +151,7 @@ static void bus_connect(struct bus *bus)
 
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 {
-	struct bus *bus = userdata;
+	struct bus_connection *bus = userdata;
 
 	(void)source;
 	(void)time_us;
@@ -158,18 +160,16 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	return 0;
 }
 
-int bus_new(sd_event *event, struct grant_loop *doors, const struct bus_ops *ops, void *userdata,
-	    struct bus **ret)
+int bus_connection_new(sd_event *event, struct bus_object *object, struct bus_connection **ret)
 {
-	CLEANUP(cleanup_bus_free) struct bus *bus = calloc(1, sizeof *bus);
+	CLEANUP(cleanup_bus_connection_free)
+	struct bus_connection *bus = calloc(1, sizeof *bus);
 	int r;
 
 	if (!bus)
 		return -ENOMEM;
 	bus->event = sd_event_ref(event);
-	bus->object.doors = doors;
-	bus->object.ops = ops;
-	bus->object.userdata = userdata;
+	bus->end.object = object;
 	r = sd_event_add_time(event, &bus->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_time, bus);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
@@ -180,7 +180,7 @@ int bus_new(sd_event *event, struct grant_loop *doors, const struct bus_ops *ops
 	return 0;
 }
 
-struct bus *bus_free(struct bus *bus)
+struct bus_connection *bus_connection_free(struct bus_connection *bus)
 {
 	if (bus) {
 		bus_disconnect(bus);
@@ -192,23 +192,11 @@ struct bus *bus_free(struct bus *bus)
 }
 
 /* Only while the daemon has its name, and not too much is queued already. */
-static bool bus_can_signal(const struct bus *bus)
+void bus_connection_signal(struct bus_connection *bus, const struct event *event)
 {
 	uint64_t n_queued;
 
-	return bus->named && sd_bus_get_n_queued_write(bus->connection, &n_queued) >= 0 &&
-	       n_queued < SIGNALS_MAX;
-}
-
-void bus_on_event(struct bus *bus, const struct event *event)
-{
-	calls_on_event(&bus->object.calls, event);
-	if (bus_can_signal(bus))
+	if (bus->named && sd_bus_get_n_queued_write(bus->connection, &n_queued) >= 0 &&
+	    n_queued < SIGNALS_MAX)
 		bus_object_signal(bus->connection, event);
-}
-
-void bus_reloaded(struct bus *bus)
-{
-	if (bus_can_signal(bus))
-		bus_object_signal_doors(bus->connection);
 }

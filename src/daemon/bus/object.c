@@ -1,5 +1,7 @@
-/* MUST: trust the bus for who may call what, and nothing that a caller sends: a door is one of the
- * configuration's, an address is parsed, a time has bounds. */
+/* MUST: trust the bus's policy for who may call what, on the socket those who were let in, and
+ * nothing that a caller sends: a door is one of the configuration's, an address is parsed, a time
+ * has bounds.
+ */
 #include "daemon/bus/object.h"
 
 #include <errno.h>
@@ -17,6 +19,11 @@
 #include "util/clock.h"
 #include "util/log.h"
 enum { VISITOR_NAME_SIZE = sizeof "#4294967295" };
+
+static struct bus_object *end_object(void *userdata)
+{
+	return ((struct bus_end *)userdata)->object;
+}
 
 static const struct config *object_config(const struct bus_object *object)
 {
@@ -56,7 +63,7 @@ static void list_grant(void *userdata, const struct grant_view *grant)
 
 static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	struct bus_object *object = userdata;
+	struct bus_object *object = end_object(userdata);
 	struct grant_list listing = {.now_us = clock_us(CLOCK_REALTIME)};
 	int r = sd_bus_message_new_method_return(message, &listing.reply);
 
@@ -83,7 +90,7 @@ static int append_stat(void *userdata, const char *name, uint64_t value)
 
 static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	struct bus_object *object = userdata;
+	struct bus_object *object = end_object(userdata);
 	sd_bus_message *reply = NULL;
 	struct stats stats = {0};
 	int r = sd_bus_message_new_method_return(message, &reply);
@@ -103,7 +110,7 @@ static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *e
 }
 
 /* Control: each call is checked, then the bus is asked who the caller is, then it is carried out.
- */
+ * On the socket the kernel has said so before. */
 
 static void object_open(struct bus_object *object, struct call *call, const struct hand *hand)
 {
@@ -178,53 +185,66 @@ static void call_log(const struct call *call, uint32_t uid)
 	}
 }
 
+static void object_carry_out(struct bus_object *object, struct call *call, const struct hand *hand)
+{
+	call_log(call, hand->uid);
+	if (call->kind == CALL_OPEN)
+		object_open(object, call, hand);
+	else if (call->kind == CALL_CLOSE)
+		object_close(object, call, hand);
+	else
+		object_reload(object, call);
+}
+
 static int on_caller(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct call *call = userdata;
-	struct bus_object *object = call->owner;
 	struct hand hand = {.is_known = true};
-	uint32_t uid;
 
 	(void)error;
 	call->lookup = sd_bus_slot_unref(call->lookup);
 	if (sd_bus_message_is_method_error(reply, NULL) ||
-	    sd_bus_message_read(reply, "u", &uid) < 0) {
+	    sd_bus_message_read(reply, "u", &hand.uid) < 0) {
 		sd_bus_reply_method_errorf(call->message, SD_BUS_ERROR_ACCESS_DENIED,
 					   "cannot determine the caller's identity");
 		call_done(call);
 		return 0;
 	}
-	hand.uid = uid;
-	call_log(call, uid);
-	if (call->kind == CALL_OPEN)
-		object_open(object, call, &hand);
-	else if (call->kind == CALL_CLOSE)
-		object_close(object, call, &hand);
-	else
-		object_reload(object, call);
+	object_carry_out(call->owner, call, &hand);
 	return 0;
 }
 
+static int call_ask_bus(struct call *call)
+{
+	sd_bus *bus = sd_bus_message_get_bus(call->message);
+
+	return sd_bus_call_method_async(bus, &call->lookup, "org.freedesktop.DBus",
+					"/org/freedesktop/DBus", "org.freedesktop.DBus",
+					"GetConnectionUnixUser", on_caller, call, "s",
+					sd_bus_message_get_sender(call->message));
+}
+
 /* Accepts the call; a place that cannot be used is given back. */
-static int object_take_call(struct bus_object *object, sd_bus_message *message,
-			    const struct call *asked, sd_bus_error *error)
+static int end_take_call(struct bus_end *end, sd_bus_message *message, const struct call *asked,
+			 sd_bus_error *error)
 {
 	struct call *call =
-		calls_add(&object->calls, asked->kind, message, clock_us(CLOCK_BOOTTIME));
+		calls_add(&end->object->calls, asked->kind, message, clock_us(CLOCK_BOOTTIME));
 	int r;
 
 	if (!call)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
 					 "too many calls are waiting for an answer");
-	call->owner = object;
+	call->owner = end->object;
 	memcpy(call->door, asked->door, sizeof call->door);
 	call->source = asked->source;
 	call->any_source = asked->any_source;
 	call->timeout_us = asked->timeout_us;
-	r = sd_bus_call_method_async(sd_bus_message_get_bus(message), &call->lookup,
-				     "org.freedesktop.DBus", "/org/freedesktop/DBus",
-				     "org.freedesktop.DBus", "GetConnectionUnixUser", on_caller,
-				     call, "s", sd_bus_message_get_sender(message));
+	if (end->peer.is_known) {
+		object_carry_out(end->object, call, &end->peer);
+		return 1;
+	}
+	r = call_ask_bus(call);
 	if (r < 0) {
 		call_done(call);
 		return r;
@@ -252,7 +272,7 @@ static int call_parse_source(const char *text, struct call *ret, sd_bus_error *e
 
 static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	struct bus_object *object = userdata;
+	struct bus_object *object = end_object(userdata);
 	struct call asked = {.kind = CALL_OPEN};
 	const char *name, *source;
 	uint32_t seconds;
@@ -268,7 +288,7 @@ static int method_open(sd_bus_message *message, void *userdata, sd_bus_error *er
 	if (seconds > DOOR_TIMEOUT_MAX_S)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "a door opens for %d seconds at most", DOOR_TIMEOUT_MAX_S);
-	return object_take_call(object, message, &asked, error);
+	return end_take_call(userdata, message, &asked, error);
 }
 
 struct grant_search {
@@ -299,7 +319,7 @@ static int object_find_closable(const struct bus_object *object, const char *nam
 
 static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	struct bus_object *object = userdata;
+	struct bus_object *object = end_object(userdata);
 	struct call asked = {.kind = CALL_CLOSE};
 	const char *name, *source;
 	int r = sd_bus_message_read(message, "ss", &name, &source);
@@ -311,13 +331,13 @@ static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *e
 	asked.any_source = !*source;
 	if (*source)
 		r = call_parse_source(source, &asked, error);
-	return r < 0 ? r : object_take_call(object, message, &asked, error);
+	return r < 0 ? r : end_take_call(userdata, message, &asked, error);
 }
 
 static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	return object_take_call(userdata, message,
-				&(struct call){.kind = CALL_RELOAD, .any_source = true}, error);
+	return end_take_call(userdata, message,
+			     &(struct call){.kind = CALL_RELOAD, .any_source = true}, error);
 }
 
 /* Properties */
@@ -332,7 +352,7 @@ static int get_version(sd_bus *bus, const char *path, const char *iface, const c
 static int get_since(sd_bus *bus, const char *path, const char *iface, const char *property,
 		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct bus_object *object = userdata;
+	struct bus_object *object = end_object(userdata);
 	struct stats stats = {0};
 
 	(void)bus, (void)path, (void)iface, (void)property, (void)error;
@@ -343,7 +363,7 @@ static int get_since(sd_bus *bus, const char *path, const char *iface, const cha
 static int get_doors(sd_bus *bus, const char *path, const char *iface, const char *property,
 		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct bus_object *object = userdata;
+	struct bus_object *object = end_object(userdata);
 	const struct config *config = object_config(object);
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 
@@ -356,15 +376,15 @@ static int get_doors(sd_bus *bus, const char *path, const char *iface, const cha
 static int get_grants(sd_bus *bus, const char *path, const char *iface, const char *property,
 		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct bus_object *object = userdata;
+	struct bus_object *object = end_object(userdata);
 
 	(void)bus, (void)path, (void)iface, (void)property, (void)error;
 	return sd_bus_message_append(reply, "u",
 				     (uint32_t)grants_count(grant_loop_grants(object->doors)));
 }
 
-/* Who may call what is the policy's business (dbus/org.knocktail.conf): to it every method is
- * "unprivileged". */
+/* Who may call what is the policy's business (dbus/org.knocktail.conf), on the socket that of
+ * whoever lets them in: to it every method is "unprivileged". */
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -389,9 +409,9 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-int bus_object_export(struct bus_object *object, sd_bus *connection)
+int bus_object_export(struct bus_end *end, sd_bus *connection)
 {
-	int r = sd_bus_add_object_vtable(connection, NULL, BUS_PATH, BUS_INTERFACE, vtable, object);
+	int r = sd_bus_add_object_vtable(connection, NULL, BUS_PATH, BUS_INTERFACE, vtable, end);
 
 	return r < 0 ? r : 0;
 }
@@ -407,6 +427,10 @@ void bus_object_signal(sd_bus *connection, const struct event *event)
 {
 	char source[ADDRESS_TEXT_MAX], name[VISITOR_NAME_SIZE];
 
+	if (!event) {
+		sd_bus_emit_properties_changed(connection, BUS_PATH, BUS_INTERFACE, "Doors", NULL);
+		return;
+	}
 	switch (event->kind) {
 	case EVENT_OPENED:
 	case EVENT_RENEWED:
@@ -424,9 +448,4 @@ void bus_object_signal(sd_bus *connection, const struct event *event)
 	default:
 		break;
 	}
-}
-
-void bus_object_signal_doors(sd_bus *connection)
-{
-	sd_bus_emit_properties_changed(connection, BUS_PATH, BUS_INTERFACE, "Doors", NULL);
 }

@@ -1,12 +1,29 @@
-/* The one object on the bus: its methods, properties and signals, org.knocktail.Manager1. */
+/* The one object on the bus and on the socket: its methods, properties and signals,
+ * org.knocktail.Manager1. */
 #pragma once
 
-#include "daemon/bus/connection.h"
+#include "core/visitor.h"
 #include "daemon/bus/pending.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
+
+struct address;
+struct config;
+struct event;
+struct grant_loop;
+struct stats;
+
+/* What the object needs from the daemon. */
+struct bus_ops {
+	const struct config *(*config)(void *userdata);
+	void (*stats)(void *userdata, struct stats *ret);
+	/* 0, or a negative errno: the running configuration stays. */
+	int (*reload)(void *userdata);
+	/* A door is closed by hand, for this source (NULL: all of them). */
+	void (*close)(void *userdata, const char *door, const struct address *source);
+};
 
 struct bus_object {
 	struct grant_loop *doors;
@@ -15,12 +32,18 @@ struct bus_object {
 	struct calls calls;
 };
 
-/* Puts the object on a connection. 0 or a negative errno. */
-int bus_object_export(struct bus_object *object, sd_bus *connection);
+/* Our end of a connection. */
+struct bus_end {
+	struct bus_object *object;
+	struct hand peer; /* who is at the other end; unknown: the bus has to be asked about each
+			     call */
+};
+
+/* Puts the object on a connection, which `end` must outlive. 0 or a negative errno. */
+int bus_object_export(struct bus_end *end, sd_bus *connection);
 
 /* Whether only root and the administrators may make this call. */
 bool bus_object_steers(sd_bus_message *call);
 
-/* Emits what has happened to a grant, or that the doors have changed. */
+/* Emits what has happened to a grant, or that the doors have changed (NULL). */
 void bus_object_signal(sd_bus *connection, const struct event *event);
-void bus_object_signal_doors(sd_bus *connection);

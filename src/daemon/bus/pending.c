@@ -15,10 +15,12 @@ void call_done(struct call *call)
 	*call = (struct call){0};
 }
 
-void calls_done(struct calls *calls)
+void calls_forget(struct calls *calls, const sd_bus *connection)
 {
 	for (size_t i = 0; i < CALLS_MAX; i++)
-		call_done(&calls->items[i]);
+		if (calls->items[i].kind != CALL_NONE &&
+		    sd_bus_message_get_bus(calls->items[i].message) == connection)
+			call_done(&calls->items[i]);
 }
 
 struct call *calls_add(struct calls *calls, enum call_kind kind, sd_bus_message *message,

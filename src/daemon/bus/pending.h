@@ -1,4 +1,4 @@
-/* Calls on the bus whose answer has to wait for the firewall.
+/* Calls, on the bus or on the socket, whose answer has to wait for the firewall.
  *
  * MUST: there is room for a fixed number of them; calls beyond that are refused, and none waits
  * forever. */
@@ -43,9 +43,9 @@ struct call *calls_add(struct calls *calls, enum call_kind kind, sd_bus_message 
 /* To close: this many grants were open. Answers if they are closed by now. */
 void call_expect(struct call *call, uint32_t n_wanted);
 
-/* Frees its place, answered or not. */
+/* Frees its place, answered or not; those of all calls that came over a connection. */
 void call_done(struct call *call);
-void calls_done(struct calls *calls);
+void calls_forget(struct calls *calls, const sd_bus *connection);
 
 /* Answers those that this piece of news decides. `deadline_us`: the grant's, on the wall clock. */
 void calls_on_event(struct calls *calls, const struct event *event);
