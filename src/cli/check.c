@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/common/config.h"
+#include "cli/common/daemon-user.h"
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
@@ -64,8 +65,16 @@ static enum status check_live(const struct config *config, struct json_object *p
 		return STATUS_FAILED;
 	}
 	for (size_t i = 0; i < config->n_doors; i++) {
-		if (firewall_check(firewall, &config->doors[i].opening) < 0) {
-			put_problem(problems, config->doors[i].name, firewall_problem(firewall));
+		const struct door *door = &config->doors[i];
+		char of_user[DAEMON_USER_PROBLEM_MAX];
+		const char *problem = NULL;
+
+		if (firewall_check(firewall, &door->opening) < 0)
+			problem = firewall_problem(firewall);
+		else if (daemon_user_check(&door->opening, of_user) == -EACCES)
+			problem = of_user;
+		if (problem) {
+			put_problem(problems, door->name, problem);
 			status = STATUS_FAILED;
 		}
 	}
@@ -138,7 +147,8 @@ const struct verb verb_check = {
 		"\n"
 		"  -c, --config FILE  the configuration (default: " KNOCKTAIL_CONF ")\n"
 		"      --live         also ask the firewall whether what the doors name is there\n"
-		"                     and can hold a timeout (needs CAP_NET_ADMIN)\n"
+		"                     and can hold a timeout (needs CAP_NET_ADMIN), and try\n"
+		"                     commands as the daemon's user (needs root)\n"
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"
 		"\n"

@@ -1,5 +1,6 @@
 #include "config/check.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "config/complaint.h"
@@ -180,12 +181,37 @@ static void check_knock(const struct door_check *check)
 	check_keyed_keys(check);
 }
 
+/* A TCP client takes another source port for each connection; datagrams may all come from one
+ * socket.
+ */
+static void check_repeated(const struct door_check *check)
+{
+	const struct sequence *sequence = &check->door->knock.sequence;
+
+	for (size_t i = 1; i < sequence->n_steps; i++)
+		for (size_t j = i; j > 0; j--) {
+			const struct step *step = &sequence->steps[i],
+					  *before = &sequence->steps[j - 1];
+
+			if (step->protocol != IPPROTO_UDP || before->protocol != IPPROTO_UDP ||
+			    step->port != before->port)
+				continue;
+			complain_warning(check->complaints, check_line(check, "sequence"),
+					 "door %s: steps %zu and %zu of sequence are one UDP port: "
+					 "from one source port, the second datagram counts as the "
+					 "first one sent again",
+					 check->door->name, j, i + 1);
+			return;
+		}
+}
+
 static void check_sequence(const struct door_check *check)
 {
 	const struct sequence *sequence = &check->door->knock.sequence;
 
 	if (sequence->n_steps == 0)
 		return; /* one_time_sequences, or none at all */
+	check_repeated(check);
 	if (sequence->n_steps == 1)
 		complain_warning(check->complaints, check_line(check, "sequence"),
 				 "door %s: sequence has one step: any port scan opens the door",

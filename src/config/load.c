@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/check-commands.h"
 #include "config/check-knocks.h"
 #include "config/check.h"
 #include "config/config.h"
@@ -42,6 +43,7 @@ static int build_draft(const struct config_files *files, const char *proc_net, s
 		return r;
 	draft_link_logs(draft, complaints);
 	draft_check_doors(draft, complaints);
+	draft_check_commands(draft, complaints);
 	r = draft_check_tags(draft, complaints);
 	if (r == 0)
 		r = draft_check_knocks(draft, complaints);

@@ -71,3 +71,55 @@ def test_sequences_mean_what_they_mean_to_knockd(lab, needs):
     assert len(theirs) == len(STEPS)
     assert [steps.replace("/udp", ":udp").replace(" ", "") for steps in ours] == [
         steps.replace(":tcp", "") for steps in theirs]
+
+
+def test_what_only_root_can_do_is_told_at_its_line(lab):
+    """In any spelling, installed or not."""
+    commands = {"ufw allow from %IP%": "ufw needs root",
+                "/sbin/ufw allow from %IP%": "/sbin/ufw needs root",
+                "firewall-cmd --reload %IP%": "firewall-cmd needs root",
+                "sudo -n ipset add a %IP%": "sudo gains nothing",
+                "service ssh start %IP%": "service asks for root's rights",
+                "no-such-program %IP%": "its program is not on this machine"}
+    for command, words in commands.items():
+        path = lab.file("root.conf", f"[x]\nsequence = 3,1,2\nstart_command = {command}\n"
+                                     "stop_command = /bin/true %IP%\n")
+        done = lab.knocktail("import", path)
+        assert done.returncode == 0
+        assert f"{path}:3: note: start_command: {words}" in done.stderr
+        assert "needs a shell" not in done.stderr
+
+
+def test_what_knockd_is_started_with(lab):
+    lab.server.run("mkdir", "-p", "/run/lab/default")
+    path = lab.file("beside.conf", "[x]\nsequence = 3,1,2\ncommand = /bin/true %IP%\n")
+    beside = lab.file("default/knockd", 'START_KNOCKD=1\nKNOCKD_OPTS="-i eth7"\n')
+    done = lab.knocktail("import", path)
+    assert "interface = eth7\n" in done.stdout
+    assert f"{beside}:2: note: -i: becomes the key interface" in done.stderr
+    other = lab.file("sysconfig", 'OPTIONS="-d --interface=wan0"\n')
+    assert "interface = wan0\n" in lab.knocktail("import", "--defaults", other, path).stdout
+    lab.server.run("rm", beside)
+    assert "interface" not in lab.knocktail("import", path).stdout
+
+
+def test_live_the_commands_are_tried_as_the_daemons_user(lab):
+    """Root may run what the daemon's user may not, and read what it may not."""
+    lab.server.run("mkdir", "-p", "/run/lab/private")
+    lab.server.run("chmod", "700", "/run/lab/private")
+    script = lab.file("private/open", "#!/bin/sh\n", 0o755)
+    passwd = lab.file("passwd", "root:x:0:0::/:/bin/sh\nknocktail:x:64999:64999::/:/bin/false\n")
+
+    def check(command):
+        config = lab.file("live.conf", '[options]\nlog_prefix = "x"\n[door d]\n'
+                          f"sequence = 3,1,2\nbackend = command\nstart_command = {command} %IP%\n"
+                          "stop_command = /bin/true %IP%\n", 0o600)
+        return lab.server.run("unshare", "-m", "sh", "-c", f"mount --bind {passwd} /etc/passwd && "
+                              f"exec {lab.cli_path} check --live -c {config}", check=False)
+
+    for command, words in ((script, f"cannot run {script} as the daemon's user, knocktail"),
+                           (f"/bin/sh {script}", f"/bin/sh cannot read {script} as the daemon's")):
+        done = check(command)
+        assert done.returncode == 1 and words in done.stderr, done.stderr
+    lab.server.run("chmod", "755", "/run/lab/private")
+    assert check(script).returncode == 0

@@ -1,12 +1,13 @@
 /* Any bytes as a file of knockd's: what becomes of it passes the check, and each door is there, in
  * use or as a comment. */
-#include "cli/import/door.h"
+#include "cli/import/knockd/doors.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "cli/import/knockd.h"
+#include "cli/import/knockd/file.h"
+#include "cli/import/result.h"
 #include "config/config.h"
 #include "config/load.h"
 #include "core/engine/engine.h"
@@ -37,20 +38,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = NULL, *told = NULL;
 	size_t text_size, told_size;
-	struct import_result result;
+	struct import_result result = {.path = "knockd.conf"};
 	struct knockd_fault fault;
 	struct knockd_file file;
-	FILE *out, *words;
 
 	if (knockd_parse((const char *)data, size, &file, &fault) < 0)
 		return 0;
-	out = open_memstream(&text, &text_size);
-	words = open_memstream(&told, &told_size);
-	require(out && words);
-	require(import_doors("knockd.conf", &file, out, words, &result) == 0);
-	fclose(out);
-	fclose(words);
+	result.out = open_memstream(&text, &text_size);
+	result.told = open_memstream(&told, &told_size);
+	require(result.out && result.told);
+	require(knockd_import(&file, NULL, &result) == 0);
+	fclose(result.out);
+	fclose(result.told);
 	check(text, text_size, &result);
+	import_result_done(&result);
 	knockd_done(&file);
 	free(text);
 	free(told);

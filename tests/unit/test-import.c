@@ -1,16 +1,18 @@
-#include "cli/import/door.h"
+#include "cli/import/knockd/doors.h"
 
 #include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/import/command.h"
-#include "cli/import/knockd.h"
+#include "cli/import/knockd/command.h"
+#include "cli/import/knockd/defaults.h"
+#include "cli/import/knockd/file.h"
+#include "cli/import/knockd/iptables.h"
+#include "cli/import/result.h"
 #include "cmocka-all.h"
 #include "config/config.h"
 #include "config/load.h"
-#include "core/sequence.h"
 #include "support.h"
 
 static void parse(const char *text, struct knockd_file *ret)
@@ -85,7 +87,8 @@ static void test_commands(void **state)
 		{"/bin/a 'b'; c", "\"/bin/sh -c /bin/a\\ \\'b\\'\\;\\ c\"", IMPORT_SHELL},
 		{"/bin/a \"b\"; c", "'/bin/sh -c \"/bin/a \\\"b\\\"; c\"'", IMPORT_SHELL},
 		{"A=1 /bin/a", "/bin/sh -c 'A=1 /bin/a'", IMPORT_SHELL},
-		{"no-such-program x", "/bin/sh -c 'no-such-program x'", IMPORT_SHELL},
+		{"no-such-program x", "/bin/sh -c 'no-such-program x'", IMPORT_MISSING},
+		{"cd /x", "/bin/sh -c 'cd /x'", IMPORT_SHELL},
 		{"/bin/a 'b' \"c\"; d", NULL, IMPORT_SHELL},
 	};
 
@@ -123,24 +126,96 @@ static void test_rules_that_accept(void **state)
 		"/sbin/iptables -A FORWARD -s %IP% -p tcp --dport 22 -j ACCEPT",
 		"/sbin/iptables -A INPUT -s 10.0.0.1 -p tcp --dport 22 -j ACCEPT",
 		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j DROP",
-		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22:25 -j ACCEPT",
 		"/sbin/iptables -A INPUT -s %IP% -p tcp -j ACCEPT",
-		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -i eth0 -j ACCEPT",
+		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -d 10.0.0.1 -j ACCEPT",
+		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -m limit -j ACCEPT",
+		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -m state --state INVALID -j ACCEPT",
+		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; x",
+		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport no-such-service -j ACCEPT",
+		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22,0 -j ACCEPT",
 		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport",
+		"/sbin/iptables -A INPUT ! -s %IP% -p tcp --dport 22 -j ACCEPT",
 	};
-	struct step port;
+	static const struct {
+		const char *text, *ports, *interface;
+	} rules[] = {
+		{"iptables -w -I INPUT 1 -s %IP% -m udp -p udp --dport 53 -j ACCEPT", "53/udp", ""},
+		{"iptables -A INPUT -m state --state NEW -s %IP% -p tcp --dport ssh -j ACCEPT",
+		 "22/tcp", ""},
+		{"iptables -A INPUT -m conntrack --ctstate NEW,ESTABLISHED -s %IP%/32 -p tcp "
+		 "--dport 22 -j ACCEPT",
+		 "22/tcp", ""},
+		{"iptables -A INPUT -i eth0 -s %IP% -p tcp --dport 5900:5910 -j ACCEPT",
+		 "5900-5910/tcp", "eth0"},
+		{"/sbin/iptables -I INPUT -s %IP% -p tcp -m multiport --dports 22,https,80:81 -j "
+		 "ACCEPT",
+		 "22/tcp, 443/tcp, 80-81/tcp", ""},
+		{"iptables --insert INPUT --src %IP% --protocol tcp --destination-port 22 -m comment "
+		 "--comment 'for %IP%; ssh' --jump ACCEPT",
+		 "22/tcp", ""},
+	};
+	struct iptables_rule rule;
 
 	(void)state;
-	assert_true(import_accepts(
-		"iptables -w -I INPUT 1 -s %IP% -m udp -p udp --dport 53 -j ACCEPT", &port));
-	assert_int_equal(port.port, 53);
-	assert_int_equal(port.protocol, IPPROTO_UDP);
+	for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+		if (!iptables_accepts(rules[i].text, &rule))
+			fail_msg("%s", rules[i].text);
+		assert_string_equal(rule.ports, rules[i].ports);
+		assert_string_equal(rule.interface, rules[i].interface);
+	}
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-		assert_false(import_accepts(others[i], &port));
-	assert_true(import_undoes("iptables -A INPUT -j X", "iptables  -D INPUT -j X"));
-	assert_false(import_undoes("iptables -A INPUT -j X", "iptables -A INPUT -j X"));
-	assert_false(import_undoes("iptables -A INPUT -j X", "iptables -D INPUT -j Y"));
-	assert_false(import_undoes("iptables -A INPUT -j X", "iptables -D INPUT -j X Y"));
+		if (iptables_accepts(others[i], &rule))
+			fail_msg("%s", others[i]);
+}
+
+static void test_rules_that_are_taken_out(void **state)
+{
+	static const struct {
+		const char *text, *undo;
+		bool undoes;
+	} cases[] = {
+		{"iptables -A INPUT -j X", "iptables  -D INPUT -j X", true},
+		{"iptables -I INPUT 1 -j X", "iptables -D INPUT -j X", true},
+		{"/sbin/iptables -w --insert INPUT 12 -j X", "iptables --delete INPUT -j X", true},
+		{"iptables -I INPUT -m comment --comment 'a b' -j X",
+		 "iptables -D INPUT -m comment --comment \"a b\" -j X", true},
+		{"iptables -A INPUT -j X", "iptables -A INPUT -j X", false},
+		{"iptables -A INPUT -j X", "iptables -D INPUT -j Y", false},
+		{"iptables -A INPUT -j X", "iptables -D INPUT -j X Y", false},
+		{"iptables -A INPUT -j X", "ip6tables -D INPUT -j X", false},
+		{"iptables -A INPUT -j X", "iptables -D INPUT 1", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		if (iptables_undoes(cases[i].text, cases[i].undo) != cases[i].undoes)
+			fail_msg("%s", cases[i].undo);
+}
+
+static void test_what_starts_knockd(void **state)
+{
+	static const struct {
+		const char *text, *interface;
+		unsigned line;
+	} cases[] = {
+		{"START_KNOCKD=1\n# KNOCKD_OPTS=\"-i eth0\"\nKNOCKD_OPTS=\"-i eth1\"\n", "eth1", 3},
+		{"KNOCKD_OPTS='-D -i wan0 -v'", "wan0", 1},
+		{"OPTIONS=\"--interface=eth2\"\n", "eth2", 1},
+		{"  export KNOCKD_OPTS=-ieth3\n", "eth3", 1},
+		{"KNOCKD_OPTS=\"-v\"\nX=\"-i eth0\"\n", "", 0},
+		{"KNOCKD_OPTS=-i\neth0", "", 0},
+		{"KNOCKD_OPTS=", "", 0},
+		{"KNOCKD_OPTS=\"-i a-name-that-is-too-long\"", "", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct knockd_defaults defaults;
+
+		knockd_defaults_parse("knockd", cases[i].text, &defaults);
+		assert_string_equal(defaults.interface, cases[i].interface);
+		assert_int_equal(defaults.line, cases[i].line);
+	}
 }
 
 static char *import(const char *path, struct import_result *ret)
@@ -148,13 +223,16 @@ static char *import(const char *path, struct import_result *ret)
 	char *data, *text, *told;
 	size_t length, size, told_size;
 	struct knockd_file file;
-	FILE *out = open_memstream(&text, &size), *words = open_memstream(&told, &told_size);
 
+	*ret = (struct import_result){.path = "knockd.conf"};
+	ret->out = open_memstream(&text, &size);
+	ret->told = open_memstream(&told, &told_size);
 	data = support_read(path, &length);
 	parse(data, &file);
-	assert_int_equal(import_doors("knockd.conf", &file, out, words, ret), 0);
-	fclose(out);
-	fclose(words);
+	assert_int_equal(knockd_import(&file, NULL, ret), 0);
+	fclose(ret->out);
+	fclose(ret->told);
+	import_result_done(ret);
 	/* No step is told: each of the files has one of these. */
 	assert_null(strstr(told, "8000"));
 	assert_null(strstr(told, "3428"));
@@ -214,6 +292,8 @@ int main(void)
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_a_program_gets_its_path),
 		cmocka_unit_test(test_rules_that_accept),
+		cmocka_unit_test(test_rules_that_are_taken_out),
+		cmocka_unit_test(test_what_starts_knockd),
 		cmocka_unit_test(test_whole_files),
 	};
 

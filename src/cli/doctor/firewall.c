@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/common/daemon-user.h"
 #include "cli/common/expected.h"
 #include "cli/doctor/finding.h"
 #include "cli/doctor/limits.h"
@@ -350,16 +351,21 @@ void doctor_check_target(struct doctor *doctor)
 	}
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
 		const struct door *door = &doctor->config->doors[i];
+		char of_user[DAEMON_USER_PROBLEM_MAX];
 
 		if (doctor->only && doctor->only != door)
 			continue;
-		if (firewall_check(firewall, &door->opening) == 0)
-			continue;
-		if (doctor->lacks_target)
-			doctor->lacks_target[i] = true;
-		doctor_say(doctor, FINDING_PROBLEM,
-			   "`knocktail rules` prints what makes it as it must be", "door %s: %s",
-			   door->name, firewall_problem(firewall));
+		if (firewall_check(firewall, &door->opening) < 0) {
+			if (doctor->lacks_target)
+				doctor->lacks_target[i] = true;
+			doctor_say(doctor, FINDING_PROBLEM,
+				   "`knocktail rules` prints what makes it as it must be",
+				   "door %s: %s", door->name, firewall_problem(firewall));
+		} else if (daemon_user_check(&door->opening, of_user) == -EACCES) {
+			doctor_say(doctor, FINDING_PROBLEM,
+				   "let the daemon's user execute and read it", "door %s: %s",
+				   door->name, of_user);
+		}
 	}
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,

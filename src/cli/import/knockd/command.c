@@ -1,16 +1,15 @@
-#include "cli/import/command.h"
+#include "cli/import/knockd/command.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "core/sequence.h"
 #include "util/cleanup.h"
-#include "util/number.h"
 
 static const char blanks[] = " \t";
 
@@ -41,6 +40,19 @@ static char *find_program(const char *name, size_t length)
 		free(path);
 	}
 	return NULL;
+}
+
+/* What a shell does itself. */
+static bool is_builtin(const char *name, size_t length)
+{
+	static const char *const names[] = {".",      ":",     "cd",   "eval",	 "exec", "exit",
+					    "export", "read",  "set",  "source", "trap", "ulimit",
+					    "umask",  "unset", "wait", "if",	 "for",	 "while"};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0)
+			return true;
+	return false;
 }
 
 /* The text with each '%' that begins no %IP% doubled, for knockd leaves those alone. */
@@ -147,125 +159,12 @@ int import_command(const char *text, char **ret_value, enum import_way *ret_way)
 			if (path && asprintf(&whole, "%s%s", path, escaped + first) >= 0) {
 				*ret_way = IMPORT_ABSOLUTE;
 				*ret_value = quote_value(whole);
+			} else if (!path && !is_builtin(text, first)) {
+				*ret_way = IMPORT_MISSING;
 			}
 		}
 	}
-	if (*ret_way == IMPORT_SHELL)
+	if (*ret_way == IMPORT_SHELL || *ret_way == IMPORT_MISSING)
 		*ret_value = make_shell_value(escaped);
 	return *ret_value ? 0 : -ENOTSUP;
-}
-
-/* The next word of a command without quotes; its length. */
-static size_t command_take_word(const char **text, const char **ret)
-{
-	size_t length;
-
-	*text += strspn(*text, blanks);
-	*ret = *text;
-	length = strcspn(*text, blanks);
-	*text += length;
-	return length;
-}
-
-static bool word_is(const char *word, size_t length, const char *expected)
-{
-	return length == strlen(expected) && memcmp(word, expected, length) == 0;
-}
-
-bool import_is_ipv4(const char *text)
-{
-	const char *word;
-	size_t length = command_take_word(&text, &word);
-	const char *slash = memrchr(word, '/', length);
-
-	if (slash) {
-		length -= (size_t)(slash + 1 - word);
-		word = slash + 1;
-	}
-	return word_is(word, length, "iptables") || word_is(word, length, "iptables-nft") ||
-	       word_is(word, length, "iptables-legacy");
-}
-
-/* What an option of iptables' has been seen to say, a bit each. */
-enum { SAYS_INPUT = 1, SAYS_SOURCE = 2, SAYS_PORT = 4, SAYS_ACCEPT = 8, SAYS_ALL = 15 };
-
-/* Takes one option with its argument. 0: it is none of those that are understood. */
-static unsigned command_take_option(const char **text, const char *word, size_t length,
-				    struct step *port)
-{
-	const char *value;
-	size_t value_length;
-	uint64_t number;
-
-	if (word_is(word, length, "--syn") || word_is(word, length, "-w"))
-		return SAYS_ALL + 1;
-	value_length = command_take_word(text, &value);
-	if (word_is(word, length, "-A") || word_is(word, length, "-I")) {
-		const char *rest = *text, *position;
-		size_t position_length = command_take_word(&rest, &position);
-
-		if (number_parse(position, position_length, &number) == 0)
-			*text = rest;
-		return word_is(value, value_length, "INPUT") ? SAYS_INPUT : 0;
-	}
-	if (word_is(word, length, "-s"))
-		return word_is(value, value_length, "%IP%") ? SAYS_SOURCE : 0;
-	if (word_is(word, length, "-j"))
-		return word_is(value, value_length, "ACCEPT") ? SAYS_ACCEPT : 0;
-	if (word_is(word, length, "-p") || word_is(word, length, "-m")) {
-		if (word_is(value, value_length, "udp"))
-			port->protocol = IPPROTO_UDP;
-		return word_is(value, value_length, "tcp") || word_is(value, value_length, "udp")
-			       ? SAYS_ALL + 1
-			       : 0;
-	}
-	if (!word_is(word, length, "--dport") || number_parse(value, value_length, &number) < 0 ||
-	    number == 0 || number > UINT16_MAX)
-		return 0;
-	port->port = (uint16_t)number;
-	return SAYS_PORT;
-}
-
-bool import_accepts(const char *text, struct step *ret_port)
-{
-	struct step port = {.protocol = IPPROTO_TCP};
-	unsigned seen = 0;
-	const char *word;
-	size_t length;
-
-	if (!import_is_ipv4(text))
-		return false;
-	command_take_word(&text, &word);
-	while ((length = command_take_word(&text, &word)) > 0) {
-		unsigned says = command_take_option(&text, word, length, &port);
-
-		if (says == 0)
-			return false;
-		seen |= says;
-	}
-	if ((seen & SAYS_ALL) != SAYS_ALL)
-		return false;
-	*ret_port = port;
-	return true;
-}
-
-bool import_undoes(const char *text, const char *undo)
-{
-	const char *word, *other;
-	bool adds = false;
-
-	if (!import_is_ipv4(text))
-		return false;
-	for (;;) {
-		size_t length = command_take_word(&text, &word),
-		       other_length = command_take_word(&undo, &other);
-
-		if (length == 0 || other_length == 0)
-			return adds && length == other_length;
-		if ((word_is(word, length, "-A") || word_is(word, length, "-I")) &&
-		    word_is(other, other_length, "-D"))
-			adds = true;
-		else if (length != other_length || memcmp(word, other, length) != 0)
-			return false;
-	}
 }

@@ -39,3 +39,7 @@ void knockd_done(struct knockd_file *file);
 
 /* The last entry of this key, which is the one that counts for knockd, or NULL. */
 const struct knockd_entry *knockd_find(const struct knockd_section *section, const char *key);
+
+/* Of two names for one directive (the other may be NULL), the entry that stands last. */
+const struct knockd_entry *knockd_find_either(const struct knockd_section *section, const char *key,
+					      const char *other);

@@ -1,4 +1,4 @@
-#include "cli/import/knockd.h"
+#include "cli/import/knockd/file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -146,4 +146,15 @@ const struct knockd_entry *knockd_find(const struct knockd_section *section, con
 		if (strcmp(section->entries[i - 1].key, key) == 0)
 			return &section->entries[i - 1];
 	return NULL;
+}
+
+const struct knockd_entry *knockd_find_either(const struct knockd_section *section, const char *key,
+					      const char *other)
+{
+	const struct knockd_entry *a = knockd_find(section, key);
+	const struct knockd_entry *b = other ? knockd_find(section, other) : NULL;
+
+	if (a && b)
+		return a > b ? a : b;
+	return a ? a : b;
 }
