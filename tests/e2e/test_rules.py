@@ -101,7 +101,22 @@ def killed(apply, kind, lab):
     os.kill(apply.process.inner, signal.SIGKILL)
 
 
-ENDS = [confirmed, refused, not_confirmed, terminal_lost, killed]
+def knocked(apply, kind, lab):
+    """A door that opens for a knock is as good as a yes."""
+    assert "knocktaild does not run" in apply.said
+    daemon = lab.daemon(kind.doors)
+    client = lab.client()
+    apply.type("knock\n")
+    apply.wait("Knock now")
+    since = client.knock(7000, 8000, 9000)
+    client.wait_open(since=since)
+    apply.wait(f"opened for {client.address(4)}")
+    assert apply.process.wait(30) == 0
+    assert daemon.stop() == 0
+    return True
+
+
+ENDS = [knocked, confirmed, refused, not_confirmed, terminal_lost, killed]
 
 
 @pytest.mark.parametrize("kind", [Iptables, Nft, Ufw, Firewalld], ids=lambda kind: kind.__name__)

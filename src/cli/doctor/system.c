@@ -1,7 +1,6 @@
 /* The doctor's checks of what is not the firewall: the journal, the daemon, the clock. */
 #include "cli/doctor/checks.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/common/daemon.h"
 #include "cli/doctor/finding.h"
 #include "config/config.h"
 #include "core/probe.h"
@@ -226,33 +226,17 @@ void doctor_check_records(struct doctor *doctor)
 			   n_probes);
 }
 
-static bool is_daemon(const char *pid)
-{
-	CLEANUP(cleanup_fclose) FILE *file = NULL;
-	char *path CLEANUP(cleanup_free) = NULL, name[32] = "";
-
-	if (asprintf(&path, "/proc/%s/comm", pid) < 0) {
-		path = NULL;
-		return false;
-	}
-	file = fopen(path, "re");
-	return file && fgets(name, sizeof name, file) && strcmp(name, "knocktaild\n") == 0;
-}
-
 void doctor_check_daemon(struct doctor *doctor)
 {
-	CLEANUP(cleanup_closedir) DIR *processes = opendir("/proc");
-	const struct dirent *entry;
+	char pid[DAEMON_PID_SIZE];
 
-	while (processes && (entry = readdir(processes)))
-		if (isdigit((unsigned char)entry->d_name[0]) && is_daemon(entry->d_name)) {
-			doctor_say(doctor, FINDING_OK, NULL, "knocktaild runs as process %s",
-				   entry->d_name);
-			return;
-		}
-	doctor_say(doctor, FINDING_PROBLEM,
-		   "systemctl enable --now knocktaild; journalctl -u knocktaild says why it ended",
-		   "knocktaild is not running");
+	if (daemon_find(pid))
+		doctor_say(doctor, FINDING_OK, NULL, "knocktaild runs as process %s", pid);
+	else
+		doctor_say(
+			doctor, FINDING_PROBLEM,
+			"systemctl enable --now knocktaild; journalctl -u knocktaild says why it ended",
+			"knocktaild is not running");
 }
 
 static void on_key_complaint(void *userdata, const char *file, const char *text)

@@ -24,8 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/common/daemon.h"
 #include "cli/doctor/doctor.h"
 #include "cli/rules/boot.h"
+#include "cli/rules/openings.h"
 #include "cli/rules/transaction.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -38,6 +40,14 @@ enum { MESSAGE_MAX = PROGRAM_PROBLEM_MAX + 128 };
 
 /* How often taking back is tried, once a second: another program may have the tables locked. */
 enum { TRIES_MAX = 120 };
+
+/* How often the journal is looked at: nobody wakes us in time. */
+enum { LOOK_MS = 50 };
+
+/* What the terminal has said; deaf: it says no more. */
+enum answered { ANSWERED_WAIT, ANSWERED_YES, ANSWERED_NO, ANSWERED_DEAF };
+
+DEFINE_CLEANUP(sd_journal *, sd_journal_close)
 
 struct application {
 	const struct plan *plan;
@@ -166,25 +176,82 @@ static char keeper_hear(int fd, char text[static MESSAGE_MAX])
 	return text[0];
 }
 
-/* Waits for a line from the terminal or for the keeper's word. */
+static void apply_prompt(const struct application *application)
+{
+	char text[DURATION_TEXT_MAX], pid[DAEMON_PID_SIZE];
+
+	if (!daemon_find(pid))
+		puts("knocktaild does not run: no knock opens a door now. In a second terminal: "
+		     "systemctl start knocktaild");
+	printf("The rules are loaded. From a second terminal, see whether you still get in.\n"
+	       "Type yes within %s to keep them%s, or knock to keep them when a door opens for a\n"
+	       "knock; anything else takes them back: ",
+	       duration_format(application->confirm_us, text),
+	       application->install ? ", now and at each boot" : "");
+	fflush(stdout);
+}
+
+/* What was typed: whether the rules stay, go, or wait for a knock, from when on the journal is
+ * followed. */
+static enum answered apply_read(sd_journal **journal)
+{
+	char line[16] = "";
+	ssize_t n = read(STDIN_FILENO, line, sizeof line - 1);
+	int r;
+
+	if (n > 0 && (strcmp(line, "yes\n") == 0 || strcmp(line, "yes") == 0))
+		return ANSWERED_YES;
+	/* Whoever has sent the word from a file can say no more. */
+	if (n == 0 && *journal)
+		return ANSWERED_DEAF;
+	if (n <= 0 || *journal || strcmp(line, "knock\n") != 0)
+		return ANSWERED_NO;
+	r = openings_follow(journal);
+	if (r < 0)
+		printf("The journal cannot be followed: %s.\n", strerror(-r));
+	else
+		puts("Knock now; yes keeps them, anything else takes them back.");
+	fflush(stdout);
+	return r < 0 ? ANSWERED_NO : ANSWERED_WAIT;
+}
+
+/* Whether a knock has opened a door by now; says which. */
+static bool has_opened(sd_journal *journal)
+{
+	char *message CLEANUP(cleanup_free) = NULL;
+
+	if (openings_next(journal, &message) < 0 || !message)
+		return false;
+	printf("%s\n", message);
+	return true;
+}
+
+/* Waits for the terminal, for a knock, or for the keeper's word. */
 static void apply_ask(const struct application *application, int fd)
 {
 	struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
 				{.fd = fd, .events = POLLIN}};
-	char text[DURATION_TEXT_MAX], line[16] = "";
-	ssize_t n = 0;
+	CLEANUP(cleanup_sd_journal_close) sd_journal *journal = NULL;
+	enum answered answer = ANSWERED_WAIT;
 
-	printf("The rules are loaded. From a second terminal, see whether you still get in.\n"
-	       "Type yes within %s to keep them%s; anything else takes them back: ",
-	       duration_format(application->confirm_us, text),
-	       application->install ? ", now and at each boot" : "");
-	fflush(stdout);
-	while (poll(fds, 2, -1) < 0 && errno == EINTR)
-		;
-	if (fds[1].revents)
-		return;
-	n = read(STDIN_FILENO, line, sizeof line - 1);
-	if (n > 0 && (strcmp(line, "yes\n") == 0 || strcmp(line, "yes") == 0))
+	apply_prompt(application);
+	while (answer == ANSWERED_WAIT) {
+		int n = poll(fds, 2, journal ? LOOK_MS : -1);
+
+		if (n < 0 && errno != EINTR)
+			break;
+		if (n > 0 && fds[1].revents)
+			return;
+		if (n > 0 && fds[0].revents)
+			answer = apply_read(&journal);
+		if (answer == ANSWERED_DEAF) {
+			fds[0].fd = -1;
+			answer = ANSWERED_WAIT;
+		}
+		if (answer == ANSWERED_WAIT && journal && has_opened(journal))
+			answer = ANSWERED_YES;
+	}
+	if (answer == ANSWERED_YES)
 		keeper_say(fd, KEEPER_KEPT, "%s", "");
 	else
 		shutdown(fd, SHUT_WR);
