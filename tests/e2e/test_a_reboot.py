@@ -1,6 +1,7 @@
 """After a reboot the door is shut to strangers and opens to a knock, whatever loads the rules."""
 
 import contextlib
+import json
 import os
 
 import pytest
@@ -38,16 +39,31 @@ BOOTS = [
 ]
 
 
+@contextlib.contextmanager
+def a_machine(*packages):
+    """A machine with knocktail, and with no firewall yet."""
+    with Lab("none") as lab:
+        try:
+            made = booted(lab, *packages)
+        except Unavailable as reason:
+            pytest.skip(f"no reboots: {reason}")
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.fixture
+def machine(possible):
+    """The same for one test."""
+    with a_machine() as made:
+        yield made
+
+
 @pytest.fixture(params=BOOTS, ids=lambda boot: boot.kind.variant)
 def boot(possible, request):
     """The kind, the machine that it runs on, and where --install puts its files there."""
-    with contextlib.ExitStack() as stack:
-        lab = stack.enter_context(Lab("none"))
-        try:
-            machine = booted(lab, *request.param.packages)
-        except Unavailable as reason:
-            pytest.skip(f"no reboots: {reason}")
-        stack.callback(machine.close)
+    with a_machine(*request.param.packages) as machine:
         config = machine.configure(request.param.kind.doors)
         machine.run("sh", "-ec", request.param.prepare, timeout=120)
         yield request.param, machine, os.path.join(os.path.dirname(config), "firewall")
@@ -91,6 +107,7 @@ def test_a_reboot_opens_nothing(boot):
     properties = machine.properties(UNIT)
     assert "network-pre.target" in properties["Before"].split()
     assert properties["ActiveState"] == "active", machine.journal(UNIT)
+    assert finding(machine)[0] == "ok"
     assert_opens(lab)
     for verb in ("restart", "reload"):
         machine.run("systemctl", verb, boot.flusher)
@@ -104,12 +121,66 @@ def test_a_reboot_opens_nothing(boot):
     assert_shut(client)
     for said in (machine.journal(UNIT), machine.console()):
         assert "nobody is let in" in said
+    assert finding(machine)[0] == "problem"
 
     said = rules(machine, boot, "--remove")
     assert "removed" in said
     assert "Nothing of these rules was there" in rules(machine, boot, "--remove")
     assert "knock" not in "\n".join(boot.kind.state(lab)).lower()
     assert client.can_connect() == was_open
+    assert finding(machine)[0] == "problem"
     found = machine.run("find", "/etc", "-name", "*knocktail-firewall*", "-o", "-path", files).stdout
     assert not found
     assert not machine.run("grep", "-rl", "knocktail", "/etc/ufw", check=False).stdout
+
+
+def finding(machine):
+    """What the doctor finds out about the next boot: the level, and in words."""
+    done = machine.run("knocktail", "doctor", "-o", "json", check=False)
+    found = [each for each in json.loads(done.stdout)["findings"] if each["check"] == "boot"]
+    print(found)
+    assert len(found) == 1
+    return found[0]["level"], found[0]["text"] + (found[0]["advice"] or "")
+
+
+def test_the_doctor_sees_what_loads_the_rules(machine):
+    """Files and units of others, as their packages lay them out; nothing is loaded."""
+    kind = Nft()
+    config = machine.configure(kind.doors)
+    wants = "/etc/systemd/system/multi-user.target.wants"
+    rules = machine.run("knocktail", "rules", "nft", "-c", config).stdout
+
+    def enable(unit):
+        machine.run("ln", "-sf", f"/lib/systemd/system/{unit}", f"{wants}/{unit}")
+
+    def finds(level, *texts):
+        found = finding(machine)
+        assert found[0] == level and all(text in found[1] for text in texts), found
+
+    finds("problem", "nothing loads", "knocktail rules nft --install")
+    machine.write("/etc/nftables.conf", 'flush ruleset\ninclude "/etc/nftables.d/*.nft"\n')
+    machine.write("/etc/nftables.d/knock.nft", rules)
+    finds("problem", "nothing loads")
+    enable("nftables.service")
+    finds("ok", "nftables.service loads the rules")
+    machine.write("/etc/nftables.d/knock.nft", rules.replace("set knock_ssh6 {", "set other {"))
+    finds("problem", "nothing loads the set inet knock knock_ssh6")
+    machine.write("/etc/nftables.d/knock.nft", rules.replace("\n", "\n#"))
+    finds("problem", "nothing loads IPv4 rules that log")
+    machine.run("ln", "-s", "/lib/systemd/system/nftables.service",
+                "/etc/systemd/system/other.service")
+    finds("problem", "nothing loads IPv4 rules that log")
+    machine.write("/etc/rc.local", "#!/bin/sh\nnft -f /root/rules\n", 0o755)
+    finds("ok", "unknown: only /etc/rc.local, if anything, loads IPv4 rules")
+    machine.run("rm", "/etc/rc.local")
+
+    machine.configure(Iptables.doors)
+    rules = machine.run("knocktail", "rules", "iptables").stdout
+    for name in ("rules.v4", "rules.v6"):
+        machine.write(f"/etc/iptables/{name}", rules)
+    enable("netfilter-persistent.service")
+    finds("problem", "nothing loads the set knock_ssh of", "knocktail rules iptables --install")
+    machine.run("knocktail", "rules", "ipset", "--install")
+    finds("ok", "netfilter-persistent.service loads")
+    machine.run("rm", "/etc/iptables/rules.v6")
+    finds("problem", "nothing loads IPv6 rules that log")

@@ -17,5 +17,6 @@ void doctor_check_accept(struct doctor *doctor);
 void doctor_check_closed(struct doctor *doctor);
 void doctor_check_established(struct doctor *doctor);
 void doctor_check_drop(struct doctor *doctor);
+void doctor_check_boot(struct doctor *doctor);
 void doctor_check_keys(struct doctor *doctor);
 void doctor_check_clock(struct doctor *doctor);

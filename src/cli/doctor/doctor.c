@@ -32,8 +32,8 @@ static const struct check {
 	{"records", doctor_check_records},  {"daemon", doctor_check_daemon},
 	{"target", doctor_check_target},    {"accept", doctor_check_accept},
 	{"closed", doctor_check_closed},    {"established", doctor_check_established},
-	{"drop", doctor_check_drop},	    {"keys", doctor_check_keys},
-	{"clock", doctor_check_clock},
+	{"drop", doctor_check_drop},	    {"boot", doctor_check_boot},
+	{"keys", doctor_check_keys},	    {"clock", doctor_check_clock},
 };
 
 static void doctor_init(struct doctor *doctor)
