@@ -1,5 +1,6 @@
 """Without a system bus, or with one that hangs, a daemon is seen and steered over its own socket."""
 
+import concurrent.futures
 import contextlib
 import fcntl
 import json
@@ -8,6 +9,7 @@ import re
 import signal
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -29,6 +31,13 @@ def lab(possible):
     with Lab() as made:
         made.bus = Bus(made)
         yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(lab):
+    """The doors that one test has left open are nothing to the next one."""
+    yield
+    lab.server.run("rm", "-rf", RUNTIME, f"{RUNTIME}-state")
 
 
 @pytest.fixture
@@ -93,11 +102,11 @@ def test_a_bus_that_hangs(hung_bus, daemon, client, lab):
 
 
 @contextlib.contextmanager
-def lines_of(lab, daemon):
+def lines_of(lab, config):
     """A watch; a function that returns those of its lines that contain a text."""
     output = lab.file(f"watch-{next(lab.numbers)}.txt")
     with open(lab.server.path(output), "wb") as file:
-        process = lab.server.spawn([lab.cli_path, "watch", "-c", daemon.config], stdout=file,
+        process = lab.server.spawn([lab.cli_path, "watch", "-c", config], stdout=file,
                                    stderr=file)
     try:
         yield lambda text: [line for line in lab.read(output).splitlines() if text in line]
@@ -108,7 +117,7 @@ def lines_of(lab, daemon):
 
 def check_watch(lab, daemon, start, client):
     """What happens is told, and that the daemon goes and comes."""
-    with lines_of(lab, daemon) as lines:
+    with lines_of(lab, daemon.config) as lines:
         wait_until(lambda: lines("daemon up"), 5, "it has found the daemon")
         client.knock(7000, 8000, 9000)
         wait_until(lambda: lines("\topened\t" + client.v4), 3, "the door opens")
@@ -128,6 +137,14 @@ def test_watch(daemon, start, client, lab):
 
 def test_watch_with_a_bus_that_hangs(hung_bus, daemon, start, client, lab):
     check_watch(lab, daemon, start, client)
+
+
+def test_a_watch_that_was_there_before_the_daemon(hung_bus, start, client, lab):
+    """While it waits for the bus, it looks for the socket."""
+    with lines_of(lab, lab.config(DOORS)) as lines:
+        wait_until(lambda: client.knock(7000) and lines("ssh 1/3"), 5, "it watches", 0.1)
+        start(DOORS, runtime=RUNTIME)
+        wait_until(lambda: lines("daemon up"), 5, "it has found the daemon")
 
 
 def test_who_is_let_in(daemon, client, lab):
@@ -298,6 +315,40 @@ def test_a_peer_that_asks_and_takes_no_answer(daemon, client, lab):
     client.knock(7000, 8000, 9000)
     client.wait_open()
     assert ask(lab, "status")["running"]
+
+
+@pytest.mark.parametrize("hello", [True, False], ids=["a message", "the hello"])
+def test_a_peer_with_a_lot_to_say(hello, daemon, client, lab):
+    """Nobody who asks has a megabyte to send: the daemon does not make room for it."""
+    before = own_memory(daemon)
+    with Peer(lab, hello=hello) as peer, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        peer.send(call("Stats", size=100_000_000) if hello else b"\0AUTH\r\n")
+        for _ in range(50):
+            peer.send(b"x" * 1_000_000)
+    assert own_memory(daemon) - before < 1000
+    assert ask(lab, "status")["running"]
+
+
+def test_peers_that_flood(daemon, client, lab):
+    """Knocks come before questions."""
+    over = threading.Event()
+
+    def flood():
+        with Peer(lab) as peer:
+            while not over.is_set():
+                peer.send(call("Stats"))
+                assert peer.answer()
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        peers = [pool.submit(flood) for _ in range(4)]
+        try:
+            client.knock(7000, 8000, 9000)
+            client.wait_open()
+            assert ask(lab, "close", "ssh")["closed"] == 1
+        finally:
+            over.set()
+        assert all(peer.result(20) for peer in peers)
 
 
 def test_a_peer_that_takes_no_signals(daemon, client, lab):

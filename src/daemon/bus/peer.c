@@ -1,11 +1,13 @@
 #include "daemon/bus/peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <systemd/sd-bus.h>
 
 #include "bus-names.h"
+#include "daemon/bus/intake.h"
 #include "daemon/bus/object.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -24,7 +26,7 @@ struct peer {
 	struct bus_end end;
 	sd_bus *bus;
 	sd_event_source *timer; /* the end: if there was no hello, or of one who is over */
-	sd_event_source *first; /* looks for a call that came together with the hello */
+	struct intake *intake;
 	bool over;
 	peer_over_fn fn;
 	void *userdata;
@@ -51,25 +53,14 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	return 0;
 }
 
-/* What has come in one go with the hello, sd-bus has read already, and would not look at before
- * more comes. */
-static int on_first(sd_event_source *source, void *userdata)
-{
-	struct peer *peer = userdata;
-	int r = sd_bus_process(peer->bus, NULL);
-
-	if (r < 0)
-		peer_end(peer);
-	return sd_event_source_set_enabled(source, r > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-}
-
 static int on_hello(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
 	struct peer *peer = userdata;
 
 	(void)signal;
 	(void)error;
-	return sd_event_source_set_enabled(peer->first, SD_EVENT_ONESHOT);
+	intake_open(peer->intake);
+	return 0;
 }
 
 static int on_gone(sd_bus_message *signal, void *userdata, sd_bus_error *error)
@@ -105,12 +96,6 @@ static int peer_add_sources(struct peer *peer, sd_event *event)
 	int r = sd_event_add_time_relative(event, &peer->timer, CLOCK_MONOTONIC, HELLO_LIMIT_US, 0,
 					   on_time, peer);
 
-	if (r >= 0)
-		r = sd_event_add_defer(event, &peer->first, on_first, peer);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(peer->first, SD_EVENT_OFF);
-	if (r >= 0)
-		r = sd_event_source_set_priority(peer->first, PRIORITY);
 	if (r >= 0)
 		r = sd_bus_attach_event(peer->bus, event, PRIORITY);
 	return r;
@@ -161,6 +146,29 @@ static int peer_set_up(struct peer *peer, sd_event *event)
 	return r < 0 ? r : 0;
 }
 
+/* What sd-bus reads has gone through the intake; it writes to the peer by itself. */
+static int peer_connect(struct peer *peer, sd_event *event, int fd)
+{
+	int output = fcntl(fd, F_DUPFD_CLOEXEC, 0), input, r;
+
+	if (output < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	r = intake_new(event, PRIORITY, fd, &peer->intake, &input);
+	if (r < 0) {
+		close(output);
+		return r;
+	}
+	r = sd_bus_set_fd(peer->bus, input, output);
+	if (r < 0) {
+		close(input);
+		close(output);
+	}
+	return r;
+}
+
 /* sd-bus would have megabytes. */
 static int peer_limit_buffer(int fd)
 {
@@ -175,8 +183,6 @@ int peer_new(sd_event *event, struct bus_object *object, int fd, uid_t uid, peer
 	CLEANUP(cleanup_peer_free) struct peer *peer = calloc(1, sizeof *peer);
 	int r = peer ? sd_bus_new(&peer->bus) : -ENOMEM;
 
-	if (r >= 0)
-		r = sd_bus_set_fd(peer->bus, fd, fd);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -184,8 +190,10 @@ int peer_new(sd_event *event, struct bus_object *object, int fd, uid_t uid, peer
 	peer->end = (struct bus_end){.object = object, .peer = {.is_known = true, .uid = uid}};
 	peer->fn = fn;
 	peer->userdata = userdata;
-	r = peer_set_up(peer, event);
-	if (r == 0)
+	r = peer_connect(peer, event, fd);
+	if (r >= 0)
+		r = peer_set_up(peer, event);
+	if (r >= 0)
 		r = peer_limit_buffer(fd);
 	if (r < 0)
 		return r;
@@ -197,12 +205,12 @@ struct peer *peer_free(struct peer *peer)
 {
 	if (peer) {
 		sd_event_source_unref(peer->timer);
-		sd_event_source_unref(peer->first);
 		if (peer->bus) {
 			calls_forget(&peer->end.object->calls, peer->bus);
 			sd_bus_detach_event(peer->bus);
 		}
 		sd_bus_close_unref(peer->bus);
+		intake_free(peer->intake);
 		free(peer);
 	}
 	return NULL;
