@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ruleset/iptables.h"
+#include "ruleset/iptables/iptables.h"
+#include "ruleset/nft/listing.h"
 #include "ruleset/nft/nft.h"
 #include "ruleset/nft/owner.h"
 #include "ruleset/ruleset.h"
@@ -46,7 +47,7 @@ static bool has_legacy(enum family family)
 
 /* What the program prints, if that is of the kind that is asked for: the old one, or nft's. */
 static int add_saved(struct ruleset *ruleset, enum family family, const char *program,
-		     const char *name, bool legacy, char *problem)
+		     const char *name, bool legacy, const char *ipsets, char *problem)
 {
 	char *text CLEANUP(cleanup_free) = NULL;
 	int r = program_print((const char *const[]){program, NULL}, &text, problem);
@@ -55,7 +56,7 @@ static int add_saved(struct ruleset *ruleset, enum family family, const char *pr
 		return r == -ENOENT ? 0 : r;
 	if (strstr(text, "*") && !strstr(text, "(nf_tables)") != legacy)
 		return 0;
-	return ruleset_add_iptables(ruleset, family, name, text);
+	return ruleset_add_iptables(ruleset, family, name, text, ipsets);
 }
 
 /* The program's usual name may stand for either kind. */
@@ -65,16 +66,17 @@ static const char *program_choose(const char *program, enum family family)
 }
 
 /* Both kinds may be in use. */
-static int add_iptables(struct ruleset *ruleset, enum family family, bool is_foreign, char *problem)
+static int add_iptables(struct ruleset *ruleset, enum family family, bool is_foreign,
+			const char *ipsets, char *problem)
 {
 	int r = 0;
 
 	if (!is_foreign)
 		r = add_saved(ruleset, family, program_choose(nft_programs[family], family),
-			      names[family], false, problem);
+			      names[family], false, ipsets, problem);
 	if (r == 0 && has_legacy(family))
 		r = add_saved(ruleset, family, program_choose(legacy_programs[family], family),
-			      legacy_names[family], true, problem);
+			      legacy_names[family], true, ipsets, problem);
 	return r;
 }
 
@@ -92,7 +94,11 @@ int ruleset_read(struct ruleset *ret, char problem[static RULESET_PROBLEM_MAX])
 {
 	static const char *const nft[] = {PROGRAM_NFT, "-j", "list", "ruleset", NULL};
 	struct ruleset ruleset CLEANUP(ruleset_done) = {0};
-	char *json CLEANUP(cleanup_free) = NULL;
+	static const char *const terse[] = {PROGRAM_NFT, "-a", "-t", "list", "ruleset", NULL};
+	static const char *const ipset[] = {PROGRAM_IPSET, "save", NULL};
+	char *json CLEANUP(cleanup_free) = NULL, *ipsets CLEANUP(cleanup_free) = NULL,
+		   *listing CLEANUP(cleanup_free) = NULL;
+	char ignored[PROGRAM_PROBLEM_MAX];
 	bool skip[N_FAMILIES];
 	int r;
 
@@ -100,14 +106,19 @@ int ruleset_read(struct ruleset *ret, char problem[static RULESET_PROBLEM_MAX])
 	r = program_print(nft, &json, problem);
 	if (r < 0 && r != -ENOENT)
 		return r;
+	/* Whoever has no sets needs no program for them. */
+	if (program_run(ipset, NULL, &ipsets, ignored) < 0)
+		ipsets = NULL;
 	for (enum family family = 0; family < N_FAMILIES; family++) {
 		skip[family] = access(program_choose(nft_programs[family], family), X_OK) == 0 &&
 			       !(json && load_is_foreign(json, family));
-		r = add_iptables(&ruleset, family, !skip[family], problem);
+		r = add_iptables(&ruleset, family, !skip[family], ipsets, problem);
 		if (r < 0)
 			return r;
 	}
 	r = json ? ruleset_add_nft(&ruleset, json, skip) : 0;
+	if (r == 0 && json && program_run(terse, NULL, &listing, ignored) == 0)
+		r = ruleset_name_nft(&ruleset, listing);
 	if (r < 0)
 		return r;
 	*ret = ruleset;

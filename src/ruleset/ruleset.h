@@ -1,53 +1,13 @@
-/* A ruleset: what iptables and nft do to packets that come in, as far as it can be read, and what
- * becomes of one packet in it.
- *
- * What a rule asks that is not understood here is answered with "maybe": such a rule decides
- * nothing, and it is said that there was one. */
+/* A ruleset: what iptables and nft do to packets that come in, as far as it can be read. What
+ * becomes of one packet in it is told by walk.h. */
 #pragma once
 
 #include "core/address.h"
+#include "ruleset/condition.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum answer { ANSWER_NO, ANSWER_MAYBE, ANSWER_YES };
-
-enum condition_kind {
-	CONDITION_FAMILY,    /* number: enum family */
-	CONDITION_PROTOCOL,  /* number: IPPROTO_ */
-	CONDITION_PORTS,     /* ranges; number: whether there are more than fit */
-	CONDITION_FLAGS,     /* mask, number */
-	CONDITION_ANY_FLAGS, /* mask: one of them is set */
-	CONDITION_STATE,     /* mask of PACKET_ */
-	CONDITION_INTERFACE, /* text: names with blanks in between; a '*' at the end of one stands
-				for anything */
-	CONDITION_STRANGER,  /* number: whether just anybody's address matches */
-	CONDITION_TARGET,    /* text: the network that it is sent to */
-	CONDITION_SET,	     /* text: "NAME" or "FAMILY TABLE NAME", looked up by the source */
-	CONDITION_PORT_SET,  /* the same, looked up by the port that it is sent to */
-	CONDITION_UNKNOWN,
-};
-
-enum packet_state {
-	PACKET_NEW = 1,
-	PACKET_ESTABLISHED = 2,
-	PACKET_RELATED = 4,
-	PACKET_INVALID = 8
-};
-
-enum { RANGES_MAX = 32 };
-
-struct condition {
-	enum condition_kind kind;
-	bool negated;
-	uint32_t number, mask;
-	char *text;
-	size_t n_ranges;
-	struct port_range {
-		uint16_t first, last;
-	} ranges[RANGES_MAX];
-};
 
 enum verdict {
 	VERDICT_NONE, /* goes on */
@@ -56,7 +16,8 @@ enum verdict {
 	VERDICT_RETURN,
 	VERDICT_JUMP,
 	VERDICT_GOTO,
-	VERDICT_AWAY, /* it goes on to another port or machine, and is not followed there */
+	VERDICT_MOVE,	 /* it goes on to another port or machine */
+	VERDICT_UNKNOWN, /* a program or an extension decides */
 };
 
 struct log_limit {
@@ -76,6 +37,22 @@ struct log_limits {
 	struct log_limit by_source, for_all;
 };
 
+/* Where a packet is sent instead. */
+struct destination_change {
+	bool has_address; /* else to this machine, unless only the port is another */
+	bool is_here;	  /* redirected to this machine */
+	bool has_port;
+	struct accepted address, port;
+};
+
+/* What becomes of a packet's mark, or its connection's: (mark & keep) ^ flip. */
+struct mark_change {
+	bool is_there;
+	bool is_unknown; /* what else it becomes */
+	bool from_other; /* first of all it is the other mark */
+	uint32_t keep, flip;
+};
+
 struct rule_view {
 	struct condition *conditions;
 	size_t n_conditions;
@@ -83,17 +60,22 @@ struct rule_view {
 	char *log_prefix; /* NULL: it does not log to the kernel's log */
 	bool log_options; /* with the options of TCP */
 	unsigned log_level;
+	struct mark_change mark, ct_mark;
+	bool untracks;
 	enum verdict verdict;
-	char *target; /* of a jump */
-	char *text;   /* where it is and what it says, for people */
+	struct destination_change change; /* of a move */
+	char *target;			  /* of a jump */
+	uint64_t handle;		  /* of nft */
+	char *text;			  /* where it is and what it says, for people */
 };
+
+enum hook { HOOK_NONE, HOOK_PREROUTING, HOOK_INPUT, HOOK_FORWARD, N_HOOKS };
 
 struct chain_view {
 	char *name;
-	bool is_base; /* all that comes in goes through it */
-	bool is_nat;  /* if it is the first of a connection */
-	int priority; /* of base chains; lower comes first, and what comes before routing first of
-			 all */
+	enum hook hook; /* of base chains: where all goes through it */
+	bool is_nat;	/* if it is the first of a connection */
+	int priority;	/* of base chains; lower comes first */
 	enum verdict policy;
 	struct rule_view *rules;
 	size_t n_rules;
@@ -114,51 +96,23 @@ struct ruleset {
 
 void ruleset_done(struct ruleset *ruleset);
 
-/* What has to be added to a priority before routing. */
-enum { PRIORITY_BEFORE_ROUTING = -1000000 };
-
 /* Appends an empty one. NULL: no memory. */
 struct table_view *ruleset_add_table(struct ruleset *ruleset);
 struct chain_view *table_add_chain(struct table_view *table, const char *name);
 struct chain_view *table_find_chain(const struct table_view *table, const char *name);
 struct rule_view *chain_add_rule(struct chain_view *chain);
-struct condition *rule_view_add(struct rule_view *rule, enum condition_kind kind, bool negated);
 
-/* The same with its number, or a copy of its text. 0 or -ENOMEM. */
-int rule_view_add_number(struct rule_view *rule, enum condition_kind kind, bool negated,
-			 uint32_t number);
-int rule_view_add_text(struct rule_view *rule, enum condition_kind kind, bool negated,
-		       const char *text);
+/* Appends a condition of one field without entries. NULL: no memory. */
+struct condition *rule_view_add(struct rule_view *rule, enum field field, bool negated);
+
+/* The same with one entry: a number, flags among a mask, or text. 0 or -ENOMEM. */
+int rule_view_add_number(struct rule_view *rule, enum field field, bool negated, uint32_t number);
+int rule_view_add_mask(struct rule_view *rule, enum field field, bool negated, uint32_t mask,
+		       uint32_t number);
+int rule_view_add_text(struct rule_view *rule, enum field field, bool negated, const char *text);
 
 /* Puts a copy of the text there, in place of what was. 0 or -ENOMEM. */
 int ruleset_set_text(char **field, const char *text);
-
-struct packet {
-	enum family family;
-	uint8_t protocol, flags;
-	uint16_t port;
-	enum packet_state state;
-	const char *interface;	      /* NULL: not known */
-	const struct address *target; /* NULL: not known */
-	const char *set;	      /* the set that its source is in; NULL: none */
-	const char *port_set;	      /* a set of ports; NULL: none is known... */
-	bool in_port_set;	      /* ...and whether its port is in that */
-	const char *chain; /* a chain that accepts it: of the backend iptables; NULL: none */
-};
-
-/* What became of a packet. Rules are those of the ruleset. */
-struct walk {
-	enum verdict verdict;		/* accept, drop or away */
-	const struct rule_view *by;	/* NULL: the end of a base chain, or no chain at all */
-	const struct table_view *table; /* whose base chain it is that drops at its end, or NULL */
-	const struct chain_view *chain; /* that chain, or NULL */
-	const struct rule_view *logged; /* the first that logged it with the prefix; NULL: none */
-	bool maybe_logged;		/* `logged` asks something that is not understood */
-	struct log_limits limits;	/* of that and of what led to it; texts are the ruleset's */
-	const struct rule_view *maybe;	/* a rule that may have decided otherwise; NULL: none */
-};
-void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,
-		  const char *log_prefix, struct walk *ret);
 
 /* Any rule that logs packets of this family with the prefix, or NULL. */
 const struct rule_view *ruleset_find_log(const struct ruleset *ruleset, enum family family,

@@ -1,9 +1,12 @@
 /* Any bytes as what iptables-save or nft prints: a packet gets through what is read of it, somehow.
  */
-#include "ruleset/iptables.h"
+#include "ruleset/iptables/iptables.h"
+#include "ruleset/nft/listing.h"
 #include "ruleset/nft/nft.h"
 #include "ruleset/nft/owner.h"
+#include "ruleset/packet.h"
 #include "ruleset/ruleset.h"
+#include "ruleset/walk.h"
 
 #include <netinet/in.h>
 #include <stdint.h>
@@ -36,11 +39,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ruleset_is_foreign(text, "ip", "filter");
 		ruleset_add_nft(&ruleset, text, nothing);
 	} else {
-		ruleset_add_iptables(&ruleset, FAMILY_IPV4, "iptables", text);
+		ruleset_add_iptables(&ruleset, FAMILY_IPV4, "iptables", text, text);
 	}
 	ruleset_walk(&ruleset, &packet, "[k] ", &walk);
-	if (walk.verdict != VERDICT_ACCEPT && walk.verdict != VERDICT_DROP &&
-	    walk.verdict != VERDICT_AWAY)
+	if (!walk.accepted.is_possible && !walk.fallen.is_possible && !walk.dropped.is_possible)
 		abort();
+	ruleset_name_nft(&ruleset, text);
 	return 0;
 }

@@ -1,7 +1,9 @@
-#include "ruleset/iptables.h"
+#include "ruleset/iptables/iptables.h"
 #include "ruleset/nft/nft.h"
 #include "ruleset/nft/owner.h"
+#include "ruleset/packet.h"
 #include "ruleset/ruleset.h"
+#include "ruleset/walk.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,11 +18,22 @@
 
 static const bool nothing[N_FAMILIES];
 
+static const char ipsets[] = "create ports bitmap:port range 0-65535\n"
+			     "add ports 22\n"
+			     "create pairs hash:net,port family inet hashsize 64 maxelem 9\n"
+			     "add pairs 10.0.0.0/8,udp:22\n"
+			     "add pairs 0.0.0.0/0,tcp:20-25 timeout 9\n"
+			     "create world hash:net family inet hashsize 64 maxelem 9\n"
+			     "add world 0.0.0.0/0\n"
+			     "create mine hash:net family inet hashsize 64 maxelem 9\n"
+			     "add mine 0.0.0.0/0 nomatch\n"
+			     "add mine 192.168.0.0/16\n";
+
 static struct ruleset iptables(const char *rules)
 {
 	struct ruleset ruleset = {0};
 
-	assert_int_equal(ruleset_add_iptables(&ruleset, FAMILY_IPV4, "iptables", rules), 0);
+	assert_int_equal(ruleset_add_iptables(&ruleset, FAMILY_IPV4, "iptables", rules, ipsets), 0);
 	return ruleset;
 }
 
@@ -30,6 +43,16 @@ static struct walk walk(const struct ruleset *ruleset, const struct packet *pack
 
 	ruleset_walk(ruleset, packet, PREFIX, &result);
 	return result;
+}
+
+/* Whether the packet is let in. */
+static enum answer admits(const struct ruleset *ruleset, const struct packet *packet)
+{
+	enum verdict verdict = walk(ruleset, packet).verdict;
+
+	return verdict == VERDICT_ACCEPT ? ANSWER_YES
+	       : verdict == VERDICT_DROP ? ANSWER_NO
+					 : ANSWER_MAYBE;
 }
 
 /* A SYN of a stranger's, with its port. */
@@ -45,42 +68,94 @@ static void test_what_rules_ask(void **state)
 {
 	static const struct {
 		const char *rule;
-		bool accepts;
+		enum answer accepts;
 	} cases[] = {
-		{"", true},
-		{"-p tcp", true},
-		{"-p udp", false},
-		{"! -p udp", true},
-		{"-p tcp -m tcp --dport 22", true},
-		{"-p tcp -m tcp --dport 20:25", true},
-		{"-p tcp -m tcp ! --dport 22", false},
-		{"-p tcp -m multiport --dports 1,21:23,80", true},
-		{"-p tcp -m multiport --dports 1,80", false},
-		{"-i lo", false},
-		{"! -i lo", true},
-		{"-i eth0", false}, /* not known: it decides nothing */
-		{"-i +", true},
-		{"-s 10.0.0.0/8", false},
-		{"! -s 10.0.0.0/8", true},
-		{"-s 0.0.0.0/0", true},
-		{"-d 192.0.2.0/24", true},
-		{"-d 192.0.2.2/32", false},
-		{"! -d 192.0.2.2/32", true},
-		{"-d 192.0.2.1/255.0.0.255", false},
-		{"-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN", true},
-		{"-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN", false},
-		{"-p tcp -m tcp --tcp-flags SYN,ACK SYN,ACK", false},
-		{"-m conntrack --ctstate NEW", true},
-		{"-m state --state RELATED,ESTABLISHED", false},
-		{"-m conntrack ! --ctstate INVALID", true},
-		{"-m set --match-set friends src", false},
-		{"-m set ! --match-set friends src", true},
-		{"-m addrtype --dst-type BROADCAST", false},
-		{"-m addrtype --dst-type LOCAL", true},
-		{"-m comment --comment \"a -p udp b\"", true},
-		{"-m limit --limit 3/min", false},
-		{"-m hashlimit --hashlimit-above 3/min --hashlimit-name x", false},
-		{"-m u32 --u32 0x0=0x1", false},
+		{"", ANSWER_YES},
+		{"-p tcp", ANSWER_YES},
+		{"-p udp", ANSWER_NO},
+		{"! -p udp", ANSWER_YES},
+		{"-p tcp -m tcp --dport 22", ANSWER_YES},
+		{"-p tcp -m tcp --dport 20:25", ANSWER_YES},
+		{"-p tcp -m tcp ! --dport 22", ANSWER_NO},
+		{"-p tcp -m multiport --dports 1,21:23,80", ANSWER_YES},
+		{"-p tcp -m multiport --dports 1,80", ANSWER_NO},
+		{"-i lo", ANSWER_NO},
+		{"! -i lo", ANSWER_YES},
+		{"-i eth0", ANSWER_MAYBE}, /* not known */
+		{"-i +", ANSWER_YES},
+		{"-s 10.0.0.0/8", ANSWER_NO},
+		{"! -s 10.0.0.0/8", ANSWER_YES},
+		{"-s 0.0.0.0/0", ANSWER_YES},
+		{"-d 192.0.2.0/24", ANSWER_YES},
+		{"-d 192.0.2.2/32", ANSWER_NO},
+		{"! -d 192.0.2.2/32", ANSWER_YES},
+		{"-d 192.0.2.1/255.0.0.255", ANSWER_MAYBE},
+		{"-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN", ANSWER_YES},
+		{"-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN", ANSWER_NO},
+		{"-p tcp -m tcp --tcp-flags SYN,ACK SYN,ACK", ANSWER_NO},
+		{"-m conntrack --ctstate NEW", ANSWER_YES},
+		{"-m state --state RELATED,ESTABLISHED", ANSWER_NO},
+		{"-m conntrack ! --ctstate INVALID", ANSWER_YES},
+		{"-m set --match-set friends src", ANSWER_NO},
+		{"-m set ! --match-set friends src", ANSWER_YES},
+		{"-m addrtype --dst-type BROADCAST", ANSWER_NO},
+		{"-m addrtype --dst-type LOCAL", ANSWER_YES},
+		{"-m comment --comment \"a -p udp b\"", ANSWER_YES},
+		{"-m limit --limit 3/min", ANSWER_YES},
+		{"-m hashlimit --hashlimit-above 3/min --hashlimit-name x", ANSWER_NO},
+		{"-m u32 --u32 0x0=0x1", ANSWER_MAYBE},
+		{"-m nobody-knows-this", ANSWER_MAYBE},
+		{"-p 6", ANSWER_YES},
+		{"-p 47", ANSWER_NO},
+		{"-o eth0", ANSWER_NO},
+		{"-f", ANSWER_NO},
+		{"! -f", ANSWER_YES},
+		{"-s 0.0.0.0/1", ANSWER_MAYBE},
+		{"-s 192.168.0.0/16", ANSWER_NO},
+		{"-m iprange --src-range 1.0.0.0-223.255.255.255", ANSWER_YES},
+		{"-m iprange --src-range 10.0.0.1-10.0.0.9", ANSWER_NO},
+		{"-m iprange --dst-range 192.0.2.0-192.0.2.9", ANSWER_YES},
+		{"-p tcp -m tcp --sport 1024:65535", ANSWER_YES},
+		{"-p tcp -m tcp --sport 53", ANSWER_NO},
+		{"-p tcp -m tcp --sport 1024:40000", ANSWER_MAYBE},
+		{"-p tcp -m multiport --ports 22,80", ANSWER_YES},
+		{"-p tcp -m multiport --ports 53", ANSWER_MAYBE},
+		{"-m conntrack --ctstate NEW,UNTRACKED", ANSWER_YES},
+		{"-m conntrack --ctstate DNAT", ANSWER_NO},
+		{"-m conntrack --ctstatus ASSURED", ANSWER_NO},
+		{"-p tcp -m conntrack --ctorigdstport 22 --ctdir ORIGINAL", ANSWER_YES},
+		{"-p tcp -m conntrack --ctorigdstport 20:21", ANSWER_NO},
+		{"-m conntrack --ctdir REPLY", ANSWER_NO},
+		{"-m hashlimit --hashlimit-upto 3/min --hashlimit-mode srcip --hashlimit-name x",
+		 ANSWER_YES},
+		{"-m connlimit --connlimit-above 3 --connlimit-mask 32 --connlimit-saddr",
+		 ANSWER_NO},
+		{"-m connlimit --connlimit-upto 3 --connlimit-mask 32 --connlimit-saddr",
+		 ANSWER_YES},
+		{"-m recent --set --name x --mask 255.255.255.255 --rsource", ANSWER_YES},
+		{"-m recent ! --set --name x", ANSWER_NO},
+		{"-m recent --update --seconds 60 --hitcount 4 --name x", ANSWER_NO},
+		{"-m recent ! --rcheck --seconds 60 --hitcount 4 --name x", ANSWER_YES},
+		{"-m recent --rcheck --seconds 60 --name x", ANSWER_MAYBE},
+		{"-m time --timestart 08:00:00 --timestop 18:00:00 --kerneltz", ANSWER_MAYBE},
+		{"-m mark --mark 0x1", ANSWER_NO},
+		{"-m mark ! --mark 0x1/0xff", ANSWER_YES},
+		{"-m connmark --mark 0x0", ANSWER_YES},
+		{"-m addrtype --src-type UNICAST", ANSWER_YES},
+		{"-m addrtype ! --dst-type LOCAL", ANSWER_NO},
+		{"-m pkttype --pkt-type multicast", ANSWER_NO},
+		{"-m rpfilter", ANSWER_YES},
+		{"-m rpfilter --validmark --invert", ANSWER_NO},
+		{"-m policy --dir in --pol ipsec", ANSWER_NO},
+		{"-m policy --dir in --pol none", ANSWER_YES},
+		{"-p tcp -m tcpmss --mss 1:500", ANSWER_NO},
+		{"-m helper --helper ftp", ANSWER_NO},
+		{"-m quota --quota 1000", ANSWER_YES},
+		{"-m set --match-set ports dst", ANSWER_YES},
+		{"-m set --match-set nobodys dst", ANSWER_MAYBE},
+		{"-m set --match-set pairs src,dst", ANSWER_YES},
+		{"-m set --match-set world src", ANSWER_YES},
+		{"-m set --match-set mine src", ANSWER_NO},
 	};
 
 	(void)state;
@@ -95,7 +170,7 @@ static void test_what_rules_ask(void **state)
 		snprintf(text, sizeof text, "*filter\n:INPUT DROP [0:0]\n-A INPUT %s -j ACCEPT\n",
 			 cases[i].rule);
 		ruleset = iptables(text);
-		if ((walk(&ruleset, &packet).verdict == VERDICT_ACCEPT) != cases[i].accepts)
+		if (admits(&ruleset, &packet) != cases[i].accepts)
 			fail_msg("%s", cases[i].rule);
 		ruleset_done(&ruleset);
 	}
@@ -259,7 +334,8 @@ static void test_what_is_too_much(void **state)
 	struct ruleset ruleset =
 		iptables("*nat\n:PREROUTING ACCEPT [0:0]\n"
 			 "-A PREROUTING -p tcp --dport 2 -j REDIRECT --to-ports 80\n"
-			 "*filter\n:INPUT DROP [0:0]\n:log - [0:0]\n-A INPUT -j log\n"
+			 "*filter\n:INPUT DROP [0:0]\n:log - [0:0]\n"
+			 "-A INPUT -p tcp --dport 80 -j ACCEPT\n-A INPUT -j log\n"
 			 "-A log -m hashlimit --hashlimit-above 30/min --hashlimit-burst 9 "
 			 "--hashlimit-mode srcip --hashlimit-name x -j DROP\n"
 			 "-A log -j LOG --log-prefix \"[k] \"\n");
@@ -267,15 +343,14 @@ static void test_what_is_too_much(void **state)
 	struct walk result = walk(&ruleset, &packet);
 
 	(void)state;
-	assert_true(result.logged && !result.maybe_logged && !result.maybe);
+	assert_true(result.logged && !result.maybe_logged);
+	assert_int_equal(result.verdict, VERDICT_DROP);
 	assert_true(result.limits.by_source.is_there);
 	assert_int_equal(result.limits.by_source.burst, 9);
 	packet.port = 2;
 	result = walk(&ruleset, &packet);
-	assert_int_equal(result.verdict, VERDICT_AWAY);
-	assert_null(result.logged);
-	packet.state = PACKET_ESTABLISHED;
-	assert_non_null(walk(&ruleset, &packet).logged);
+	assert_int_equal(result.verdict, VERDICT_ACCEPT);
+	assert_true(result.moved && !result.is_away && !result.logged);
 	ruleset_done(&ruleset);
 }
 
@@ -353,51 +428,116 @@ static void test_who_has_knocked(void **state)
 #define MATCH(left, op, right)                                                                     \
 	"{\"match\":{\"op\":\"" op "\",\"left\":" left ",\"right\":" right "}},"
 #define ACCEPT "{\"accept\":null}"
+#define KEY    "{\"concat\":[{\"meta\":{\"key\":\"l4proto\"}}," PAYLOAD("th", "dport") "]}"
 
 static void test_what_rules_of_nft_ask(void **state)
 {
 	static const struct {
 		const char *expressions;
-		bool accepts;
+		enum answer accepts;
 	} cases[] = {
-		{ACCEPT, true},
-		{"{\"drop\":null}", false},
-		{MATCH(PAYLOAD("tcp", "dport"), "==", "22") ACCEPT, true},
-		{MATCH(PAYLOAD("udp", "dport"), "==", "22") ACCEPT, false},
-		{MATCH(PAYLOAD("tcp", "dport"), "!=", "22") ACCEPT, false},
+		{ACCEPT, ANSWER_YES},
+		{"{\"drop\":null}", ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "dport"), "==", "22") ACCEPT, ANSWER_YES},
+		{MATCH(PAYLOAD("udp", "dport"), "==", "22") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "dport"), "!=", "22") ACCEPT, ANSWER_NO},
 		{MATCH(PAYLOAD("th", "dport"), "==", "{\"set\":[1,{\"range\":[20,30]}]}") ACCEPT,
-		 true},
-		{MATCH(PAYLOAD("tcp", "dport"), ">", "20") ACCEPT, false}, /* not understood */
-		{MATCH(PAYLOAD("tcp", "dport"), "==", "\"@ports\"") ACCEPT, false},
+		 ANSWER_YES},
+		{MATCH(PAYLOAD("tcp", "dport"), ">", "20") ACCEPT, ANSWER_YES},
+		{MATCH(PAYLOAD("tcp", "dport"), "==", "\"@ports\"") ACCEPT, ANSWER_MAYBE},
 		{MATCH("{\"meta\":{\"key\":\"l4proto\"}}", "==", "{\"set\":[\"tcp\",\"udp\"]}")
 			 ACCEPT,
-		 true},
-		{MATCH("{\"meta\":{\"key\":\"l4proto\"}}", "==", "\"icmp\"") ACCEPT, false},
-		{MATCH("{\"meta\":{\"key\":\"iif\"}}", "==", "\"lo\"") ACCEPT, false},
-		{MATCH("{\"meta\":{\"key\":\"nfproto\"}}", "==", "\"ipv6\"") ACCEPT, false},
-		{MATCH("{\"ct\":{\"key\":\"state\"}}", "in", "[\"new\",\"invalid\"]") ACCEPT, true},
-		{MATCH("{\"ct\":{\"key\":\"state\"}}", "in", "\"established\"") ACCEPT, false},
-		{MATCH("{\"ct\":{\"key\":\"status\"}}", "in", "\"dnat\"") ACCEPT, false},
+		 ANSWER_YES},
+		{MATCH("{\"meta\":{\"key\":\"l4proto\"}}", "==", "\"icmp\"") ACCEPT, ANSWER_NO},
+		{MATCH("{\"meta\":{\"key\":\"iif\"}}", "==", "\"lo\"") ACCEPT, ANSWER_NO},
+		{MATCH("{\"meta\":{\"key\":\"nfproto\"}}", "==", "\"ipv6\"") ACCEPT, ANSWER_NO},
+		{MATCH("{\"ct\":{\"key\":\"state\"}}", "in", "[\"new\",\"invalid\"]") ACCEPT,
+		 ANSWER_YES},
+		{MATCH("{\"ct\":{\"key\":\"state\"}}", "in", "\"established\"") ACCEPT, ANSWER_NO},
+		{MATCH("{\"ct\":{\"key\":\"status\"}}", "in", "\"dnat\"") ACCEPT, ANSWER_NO},
 		{MATCH("{\"&\":[" PAYLOAD("tcp", "flags") ",[\"syn\",\"ack\"]]}", "==", "\"syn\"")
 			 ACCEPT,
-		 true},
+		 ANSWER_YES},
 		{MATCH("{\"&\":[" PAYLOAD("tcp", "flags") ",{\"|\":[\"syn\",\"ack\"]}]}",
 		       "==", "{\"|\":[\"syn\",\"ack\"]}") ACCEPT,
-		 false},
-		{MATCH(PAYLOAD("tcp", "flags"), "in", "[\"syn\",\"fin\"]") ACCEPT, true},
-		{MATCH(PAYLOAD("tcp", "flags"), "==", "\"ack\"") ACCEPT, false},
-		{MATCH(PAYLOAD("ip", "saddr"), "==", "\"10.0.0.1\"") ACCEPT, false},
-		{MATCH(PAYLOAD("ip", "saddr"), "!=", "\"10.0.0.1\"") ACCEPT, true},
-		{MATCH(PAYLOAD("ip6", "saddr"), "!=", "\"::1\"") ACCEPT, false},
-		{MATCH(PAYLOAD("ip", "saddr"), "==", "\"@s\"") ACCEPT, false},
-		{"{\"limit\":{\"rate\":3,\"per\":\"minute\"}}," ACCEPT, false},
-		{"{\"counter\":{\"packets\":1}}," ACCEPT, true},
+		 ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "flags"), "in", "[\"syn\",\"fin\"]") ACCEPT, ANSWER_YES},
+		{MATCH(PAYLOAD("tcp", "flags"), "==", "\"ack\"") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("ip", "saddr"), "==", "\"10.0.0.1\"") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("ip", "saddr"), "!=", "\"10.0.0.1\"") ACCEPT, ANSWER_YES},
+		{MATCH(PAYLOAD("ip6", "saddr"), "!=", "\"::1\"") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("ip", "saddr"), "==", "\"@s\"") ACCEPT, ANSWER_NO},
+		{"{\"limit\":{\"rate\":3,\"per\":\"minute\"}}," ACCEPT, ANSWER_YES},
+		{"{\"counter\":{\"packets\":1}}," ACCEPT, ANSWER_YES},
 		{"{\"vmap\":{\"key\":" PAYLOAD("tcp",
 					       "dport") ",\"data\":{\"set\":[[22,{\"accept\":null}]"
 							",[23,{\"drop\":null}]]}}}",
-		 true},
-		{"{\"vmap\":{\"key\":" PAYLOAD("tcp", "dport") ",\"data\":\"@map\"}}", false},
-		{"{\"xt\":null}," ACCEPT, false},
+		 ANSWER_YES},
+		{"{\"vmap\":{\"key\":" PAYLOAD("tcp", "dport") ",\"data\":\"@map\"}}",
+		 ANSWER_MAYBE},
+		{"{\"xt\":null}," ACCEPT, ANSWER_MAYBE},
+		{"{\"queue\":{\"num\":1}}", ANSWER_MAYBE},
+		{MATCH(PAYLOAD("tcp", "dport"), "<", "22") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "dport"), "<=", "22") ACCEPT, ANSWER_YES},
+		{MATCH(PAYLOAD("tcp", "sport"), "==", "53") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("ip", "saddr"),
+		       "==", "{\"prefix\":{\"addr\":\"0.0.0.0\",\"len\":0}}") ACCEPT,
+		 ANSWER_YES},
+		{MATCH(PAYLOAD("ip", "saddr"),
+		       "==", "{\"prefix\":{\"addr\":\"128.0.0.0\",\"len\":1}}") ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH(PAYLOAD("ip", "protocol"), "==", "\"tcp\"") ACCEPT, ANSWER_YES},
+		{MATCH(PAYLOAD("ether", "saddr"), "==", "\"00:00:5e:00:53:01\"") ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH("{\"meta\":{\"key\":\"protocol\"}}", "==", "\"ip\"") ACCEPT, ANSWER_YES},
+		{MATCH("{\"meta\":{\"key\":\"protocol\"}}", "==", "{\"set\":[\"ip6\",\"arp\"]}")
+			 ACCEPT,
+		 ANSWER_NO},
+		{MATCH("{\"meta\":{\"key\":\"nfproto\"}}", "==", "{\"set\":[\"ipv4\",\"ipv6\"]}")
+			 ACCEPT,
+		 ANSWER_YES},
+		{MATCH("{\"meta\":{\"key\":\"mark\"}}", "==", "1") ACCEPT, ANSWER_NO},
+		{"{\"mangle\":{\"key\":{\"meta\":{\"key\":\"mark\"}},\"value\":{\"|\":[{\"meta\":"
+		 "{\"key\":\"mark\"}},4]}}},{\"drop\":null}",
+		 ANSWER_NO},
+		{MATCH("{\"meta\":{\"key\":\"hour\"}}", "==", "{\"range\":[\"08:00\",\"18:00\"]}")
+			 ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH("{\"meta\":{\"key\":\"ipsec\"}}", "==", "true") ACCEPT, ANSWER_NO},
+		{MATCH("{\"meta\":{\"key\":\"priority\"}}", "==", "1") ACCEPT, ANSWER_MAYBE},
+		{MATCH("{\"fib\":{\"result\":\"oif\",\"flags\":[\"saddr\",\"iif\"]}}",
+		       "==", "false") ACCEPT,
+		 ANSWER_NO},
+		{MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}",
+		       "==", "{\"set\":[\"broadcast\",\"local\"]}") ACCEPT,
+		 ANSWER_YES},
+		{MATCH("{\"ct\":{\"key\":\"proto-dst\",\"dir\":\"original\"}}", "==", "22") ACCEPT,
+		 ANSWER_YES},
+		{MATCH("{\"ct\":{\"key\":\"direction\"}}", "==", "\"original\"") ACCEPT,
+		 ANSWER_YES},
+		{MATCH("{\"ct\":{\"key\":\"state\"}}", "==", "{\"set\":[\"new\",\"untracked\"]}")
+			 ACCEPT,
+		 ANSWER_YES},
+		{MATCH("{\"&\":[" PAYLOAD("ip", "frag-off") ",8191]}", "!=", "0") ACCEPT,
+		 ANSWER_NO},
+		{MATCH(KEY, "==", "{\"set\":[{\"concat\":[\"tcp\",22]},{\"concat\":[\"udp\",53]}]}")
+			 ACCEPT,
+		 ANSWER_YES},
+		{MATCH(KEY, "==", "{\"set\":[{\"concat\":[\"udp\",22]},{\"concat\":[\"tcp\",53]}]}")
+			 ACCEPT,
+		 ANSWER_NO},
+		{"{\"ct count\":{\"val\":2,\"inv\":true}}," ACCEPT, ANSWER_NO},
+		{"{\"ct count\":{\"val\":2}}," ACCEPT, ANSWER_YES},
+		{"{\"quota\":{\"val\":2,\"val_unit\":\"mbytes\"}}," ACCEPT, ANSWER_YES},
+		{"{\"limit\":{\"rate\":3,\"per\":\"minute\",\"inv\":true}}," ACCEPT, ANSWER_NO},
+		{"{\"vmap\":{\"key\":" PAYLOAD(
+			 "tcp", "dport") ",\"data\":{\"set\":[[{\"range\":[1,9]},{\"drop\":null}],"
+					 "[\"*\",{\"accept\":null}]]}}}",
+		 ANSWER_YES},
+		{"{\"vmap\":{\"key\":" PAYLOAD(
+			 "tcp", "dport") ",\"data\":{\"set\":[[{\"range\":[1,99]},{\"drop\":null}],"
+					 "[\"*\",{\"accept\":null}]]}}}",
+		 ANSWER_NO},
 	};
 
 	(void)state;
@@ -408,8 +548,8 @@ static void test_what_rules_of_nft_ask(void **state)
 
 		snprintf(text, sizeof text, NFT_HEAD "%s" NFT_TAIL, cases[i].expressions);
 		assert_int_equal(ruleset_add_nft(&ruleset, text, nothing), 0);
-		assert_int_equal(ruleset.tables[0].chains[0].is_base, true);
-		if ((walk(&ruleset, &packet).verdict == VERDICT_ACCEPT) != cases[i].accepts)
+		assert_int_equal(ruleset.tables[0].chains[0].hook, HOOK_INPUT);
+		if (admits(&ruleset, &packet) != cases[i].accepts)
 			fail_msg("%s", cases[i].expressions);
 		ruleset_done(&ruleset);
 	}

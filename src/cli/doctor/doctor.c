@@ -46,6 +46,7 @@ static void doctor_init(struct doctor *doctor)
 static void doctor_done(struct doctor *doctor)
 {
 	ruleset_done(&doctor->ruleset);
+	doctor_forget_network(doctor);
 	free(doctor->lacks_target);
 }
 

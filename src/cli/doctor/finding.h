@@ -1,6 +1,7 @@
 /* What the doctor knows, and what it finds. */
 #pragma once
 
+#include "ruleset/packet.h"
 #include "ruleset/ruleset.h"
 
 #include <net/if.h>
@@ -28,14 +29,15 @@ struct doctor {
 	const struct door *only; /* NULL: all doors */
 	struct ruleset ruleset;
 	struct doctor_side sides[N_FAMILIES];
-	unsigned max_level;	   /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
-	uint64_t journal_max;	   /* bytes that journald keeps at most; 0: not known */
-	const char *journal_bound; /* by which of its settings */
-	uint64_t lines_per_hour;   /* that may be logged of all sources together; 0: not known */
-	bool expects;		   /* the set of the expected ports is as it should be */
-	bool *lacks_target;	   /* by the doors' numbers; NULL: not known */
-	const char *check;	   /* the one that runs */
-	bool is_terse;		   /* leaves out what is all right */
+	struct surroundings around; /* what forwarded packets meet */
+	unsigned max_level;	    /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
+	uint64_t journal_max;	    /* bytes that journald keeps at most; 0: not known */
+	const char *journal_bound;  /* by which of its settings */
+	uint64_t lines_per_hour;    /* that may be logged of all sources together; 0: not known */
+	bool expects;		    /* the set of the expected ports is as it should be */
+	bool *lacks_target;	    /* by the doors' numbers; NULL: not known */
+	const char *check;	    /* the one that runs */
+	bool is_terse;		    /* leaves out what is all right */
 	struct json_object
 		*findings; /* where findings go instead of being printed; NULL: nowhere */
 	size_t n_warnings, n_problems;

@@ -7,13 +7,13 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/common/daemon-user.h"
 #include "cli/common/expected.h"
 #include "cli/doctor/finding.h"
 #include "cli/doctor/limits.h"
+#include "cli/doctor/packets.h"
 #include "config/config.h"
 #include "core/address.h"
 #include "core/keyed/expected.h"
@@ -29,84 +29,6 @@ enum { TOKEN_BURST = 16 };
 
 /* Some of the ports that tokens and SPA knocks are sent to, which may be any from 1024 on. */
 static const uint16_t keyed_ports[] = {1024, 5353, 20011, 40009, 65535};
-
-/* A port that hardly anybody uses for anything. */
-enum { NO_PORT = 47 };
-
-static void set_arrival(const struct doctor *doctor, struct packet *packet)
-{
-	const struct doctor_side *side = &doctor->sides[packet->family];
-
-	packet->interface = side->interface[0] ? side->interface : NULL;
-	packet->target = side->has_address ? &side->address : NULL;
-	packet->port_set = doctor->config->expected_ports;
-}
-
-static struct packet packet_of(const struct doctor *doctor, const struct door *door,
-			       enum family family, struct step step)
-{
-	const struct filter *filter = &door->knock.filter;
-	bool is_tcp = step.protocol == IPPROTO_TCP;
-	uint8_t flags = is_tcp ? filter->flags_set : 0;
-
-	struct packet packet = {
-		.family = family,
-		.protocol = step.protocol,
-		.flags = flags,
-		.port = step.port,
-		.state = !is_tcp || flags == TCP_FLAG_SYN ? PACKET_NEW : PACKET_INVALID,
-	};
-
-	set_arrival(doctor, &packet);
-	if (filter->interface[0])
-		packet.interface = filter->interface;
-	if (filter->has_target && address_family(&filter->target) == family)
-		packet.target = &filter->target;
-	return packet;
-}
-
-/* A new connection to what the door guards. */
-static struct packet packet_to(const struct doctor *doctor, const struct door *door,
-			       enum family family, struct step port)
-{
-	struct packet packet = packet_of(doctor, door, family, port);
-
-	packet.flags = port.protocol == IPPROTO_TCP ? TCP_FLAG_SYN : 0;
-	packet.state = PACKET_NEW;
-	return packet;
-}
-
-/* What the door guards, as far as it says; the number of ports. */
-static size_t door_guarded(const struct door *door, struct step ports[static SEQUENCE_STEPS_MAX])
-{
-	const char *text = door->opening.entry ? door->opening.entry : "";
-	uint8_t protocol = strstr(text, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
-
-	memcpy(ports, door->opening.ports.steps, sizeof door->opening.ports.steps);
-	if (door->opening.ports.n_steps > 0 || door->opening.backend == BACKEND_COMMAND)
-		return door->opening.ports.n_steps;
-	/* "%IP%,tcp:22", "%IP% . 22": the last number. */
-	for (const char *c = text; *c; c++)
-		if (strchr(",:. ", *c) && c[1] >= '1' && c[1] <= '9') {
-			ports[0] = (struct step){(uint16_t)strtoul(c + 1, NULL, 10), protocol};
-			return 1;
-		}
-	return 0;
-}
-
-enum { BY_MAX = 1024 };
-
-/* What has decided; `text` is room for it. */
-static const char *walk_by(const struct walk *walk, char text[static BY_MAX])
-{
-	if (walk->by && walk->by->text)
-		return walk->by->text;
-	if (!walk->chain)
-		return "no rule at all";
-	snprintf(text, BY_MAX, "%s: the policy of the chain %s", walk->table->name,
-		 walk->chain->name);
-	return text;
-}
 
 static const char *doctor_arrival(const struct doctor *doctor)
 {
@@ -128,13 +50,6 @@ void doctor_check_ruleset(struct doctor *doctor)
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "tables read: %zu; strangers are taken to come in by %s",
 			   doctor->ruleset.n_tables, doctor_arrival(doctor));
-}
-
-static const char *verdict_word(enum verdict verdict)
-{
-	return verdict == VERDICT_ACCEPT ? "accepted"
-	       : verdict == VERDICT_AWAY ? "sent elsewhere"
-					 : "dropped";
 }
 
 static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
@@ -182,21 +97,64 @@ void doctor_check_expected(struct doctor *doctor)
 static const char log_advice[] =
 	"see what `knocktail rules` prints: LOG comes after all that is accepted, before the drop";
 
+/* What becomes of what is not logged. */
+static const char *verdict_word(const struct walk *walk)
+{
+	return walk->is_away		       ? "sent elsewhere"
+	       : walk->verdict == VERDICT_DROP ? "dropped"
+					       : "accepted";
+}
+
+static const char *walk_by(const struct walk *walk, char text[static BY_MAX])
+{
+	if (walk->is_away)
+		return walk->moved->text;
+	return outcome_by(walk->verdict == VERDICT_DROP ? &walk->dropped
+			  : walk->accepted.is_possible	? &walk->accepted
+							: &walk->fallen,
+			  text);
+}
+
 /* One step that no rule logs. */
 static void say_not_logged(struct doctor *doctor, const struct door *door, enum family family,
 			   unsigned step, const struct walk *walk)
 {
 	char text[BY_MAX];
-	const char *name = family_name(family);
+	const char *name = family_name(family), *by = walk_by(walk, text);
 
-	if (walk->by)
+	/* What a limit keeps from most packets is not what decides. */
+	bool is_decided = walk->verdict == VERDICT_DROP
+				  ? walk->dropped.by && !walk->dropped.is_limited
+				  : walk->accepted.by != NULL;
+
+	if (walk->is_away || is_decided)
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: step %u is %s before it is logged, by %s", door->name,
-			   name, step, verdict_word(walk->verdict), walk_by(walk, text));
+			   name, step, verdict_word(walk), by);
 	else
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: step %u is not logged: no rule logs packets like it",
 			   door->name, name, step);
+}
+
+/* Why it is not sure that it is logged. */
+static const char *walk_unsure(const struct walk *walk, char text[static BY_MAX])
+{
+	const struct rule_view *rule = walk->unsure;
+	struct outcome doubted = {.by = rule, .doubt = rule};
+	char doubt[BY_MAX];
+
+	if (!rule || rule == walk->logged || rule->verdict == VERDICT_JUMP ||
+	    rule->verdict == VERDICT_GOTO)
+		snprintf(text, BY_MAX, "is logged only if more is true than can be told here: %s",
+			 walk->logged->text);
+	else
+		snprintf(text, BY_MAX, "may be %s before it is logged, by %s%s",
+			 rule->verdict == VERDICT_DROP	 ? "dropped"
+			 : rule->verdict == VERDICT_MOVE ? "sent elsewhere"
+							 : "accepted",
+			 rule->text, outcome_doubt(&doubted, doubt));
+	return text;
 }
 
 /* Tokens come as UDP or SYNs, SPA knocks as SYNs, to any port. */
@@ -209,7 +167,7 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 		for (unsigned auth = AUTH_TOKEN; auth <= AUTH_SPA; auth <<= 1) {
 			struct step step = {keyed_ports[i],
 					    auth == AUTH_SPA ? IPPROTO_TCP : IPPROTO_UDP};
-			struct packet packet = packet_to(doctor, door, family, step);
+			struct packet packet = doctor_connection(doctor, door, family, step);
 			struct walk walk;
 
 			if (!(door->auth & auth))
@@ -219,11 +177,10 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 			if (!walk.logged)
 				doctor_say(doctor, FINDING_PROBLEM, log_advice,
 					   "door %s, %s: what comes to port %u/%s is not logged, "
-					   "but %s "
-					   "by %s",
+					   "but %s by %s",
 					   door->name, name, step.port,
-					   auth == AUTH_SPA ? "tcp" : "udp",
-					   verdict_word(walk.verdict), walk_by(&walk, text));
+					   auth == AUTH_SPA ? "tcp" : "udp", verdict_word(&walk),
+					   walk_by(&walk, text));
 			else if (auth == AUTH_SPA && !walk.logged->log_options)
 				doctor_say(
 					doctor, FINDING_PROBLEM,
@@ -233,12 +190,10 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 					"logged by %s",
 					door->name, name, walk.logged->text);
 			else if (walk.maybe_logged)
-				doctor_say(
-					doctor, FINDING_WARNING, NULL,
-					"door %s, %s: what comes to port %u/%s is logged only if more "
-					"is true than can be told here: %s",
-					door->name, name, step.port,
-					auth == AUTH_SPA ? "tcp" : "udp", walk.logged->text);
+				doctor_say(doctor, FINDING_WARNING, NULL,
+					   "door %s, %s: what comes to port %u/%s %s", door->name,
+					   name, step.port, auth == AUTH_SPA ? "tcp" : "udp",
+					   walk_unsure(&walk, text));
 			if (doctor->n_said > 0)
 				return;
 		}
@@ -248,6 +203,7 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 {
 	const char *prefix = doctor->config->log_prefix;
 	struct sequence sequence;
+	char text[BY_MAX];
 
 	/* What others log is not this firewall's concern. */
 	if (door->log)
@@ -268,7 +224,7 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 		return;
 	}
 	for (unsigned i = 0; i < sequence.n_steps; i++) {
-		struct packet packet = packet_of(doctor, door, family, sequence.steps[i]);
+		struct packet packet = doctor_probe(doctor, door, family, sequence.steps[i]);
 		struct walk walk;
 
 		ruleset_walk(&doctor->ruleset, &packet, prefix, &walk);
@@ -283,11 +239,9 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 				   door->name, family_name(family), i + 1, walk.logged->log_level,
 				   walk.logged->text);
 		else if (walk.maybe_logged)
-			doctor_say(
-				doctor, FINDING_WARNING, NULL,
-				"door %s, %s: step %u is logged only if more is true than can be "
-				"told here: %s",
-				door->name, family_name(family), i + 1, walk.logged->text);
+			doctor_say(doctor, FINDING_WARNING, NULL, "door %s, %s: step %u %s",
+				   door->name, family_name(family), i + 1,
+				   walk_unsure(&walk, text));
 	}
 }
 
@@ -306,8 +260,8 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 	struct sequence sequence;
 
 	if (door->auth & AUTH_TOKEN) {
-		struct packet packet =
-			packet_to(doctor, door, family, (struct step){keyed_ports[0], IPPROTO_UDP});
+		struct packet packet = doctor_connection(
+			doctor, door, family, (struct step){keyed_ports[0], IPPROTO_UDP});
 		struct walk walk;
 
 		packet.in_port_set = doctor->expects;
@@ -318,7 +272,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 	if (door->log || doctor->n_said > 0 || !one_time_find_sequence(door, &sequence))
 		return;
 	for (unsigned i = 0; i < sequence.n_steps; i++) {
-		struct packet packet = packet_of(doctor, door, family, sequence.steps[i]);
+		struct packet packet = doctor_probe(doctor, door, family, sequence.steps[i]);
 		size_t n_said = doctor->n_said;
 		struct walk walk;
 
@@ -371,164 +325,4 @@ void doctor_check_target(struct doctor *doctor)
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "all sets, chains and programs of the doors exist");
 	firewall_free(firewall);
-}
-
-/* Where the target is not there, that has been said, and nothing can look it up. */
-static bool lacks_target(const struct doctor *doctor, const struct door *door)
-{
-	return doctor->lacks_target && doctor->lacks_target[door - doctor->config->doors];
-}
-
-static void check_accept(struct doctor *doctor, const struct door *door, enum family family)
-{
-	char text[BY_MAX];
-	struct step ports[SEQUENCE_STEPS_MAX];
-	size_t n = door_guarded(door, ports);
-
-	if (door->opening.backend == BACKEND_COMMAND || lacks_target(doctor, door))
-		return;
-	if (n == 0)
-		doctor_say(doctor, FINDING_WARNING, "say it: ports = 22/tcp",
-			   "door %s: it is not said which port it opens", door->name);
-	for (size_t i = 0; i < n; i++) {
-		struct packet packet = packet_to(doctor, door, family, ports[i]);
-		struct walk walk;
-
-		packet.set = door->opening.set[family];
-		packet.chain = door->opening.chain;
-		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
-		if (walk.verdict == VERDICT_ACCEPT)
-			continue;
-		if (walk.verdict == VERDICT_AWAY) {
-			doctor_say(doctor, FINDING_WARNING, NULL,
-				   "door %s, %s: port %u is sent elsewhere, where it is not "
-				   "followed, by %s",
-				   door->name, family_name(family), ports[i].port,
-				   walk_by(&walk, text));
-			continue;
-		}
-		doctor_say(
-			doctor, FINDING_PROBLEM,
-			"look it up before the drop; `knocktail rules` prints how",
-			"door %s, %s: port %u stays closed even after a knock, because of %s%s%s",
-			door->name, family_name(family), ports[i].port, walk_by(&walk, text),
-			walk.maybe ? "; what is asked here was not understood: " : "",
-			walk.maybe ? walk.maybe->text : "");
-	}
-}
-
-void doctor_check_accept(struct doctor *doctor)
-{
-	bool lacks = false;
-
-	doctor_each_door(doctor, check_accept);
-	for (size_t i = 0; i < doctor->config->n_doors; i++)
-		lacks = lacks || lacks_target(doctor, &doctor->config->doors[i]);
-	if (doctor->n_said == 0)
-		doctor_say(doctor, FINDING_OK, NULL, "%s",
-			   lacks ? "skipped for doors whose set or chain is missing"
-				 : "a knock lets its source in");
-}
-
-static void check_closed(struct doctor *doctor, const struct door *door, enum family family)
-{
-	char text[BY_MAX];
-	struct step ports[SEQUENCE_STEPS_MAX];
-	size_t n = door_guarded(door, ports);
-
-	for (size_t i = 0; i < n; i++) {
-		struct packet packet = packet_to(doctor, door, family, ports[i]);
-		struct walk walk;
-
-		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
-		/* Where nothing decides, the drop is missing, which is another check's matter. */
-		if (walk.verdict == VERDICT_ACCEPT && walk.by)
-			doctor_say(doctor, FINDING_PROBLEM, "take that rule out",
-				   "door %s, %s: port %u is open to everybody, by %s", door->name,
-				   family_name(family), ports[i].port, walk_by(&walk, text));
-	}
-}
-
-void doctor_check_closed(struct doctor *doctor)
-{
-	doctor_each_door(doctor, check_closed);
-	if (doctor->n_said == 0)
-		doctor_say(doctor, FINDING_OK, NULL,
-			   "no port that a door guards is open to everybody");
-}
-
-static bool family_is_used(const struct doctor *doctor, enum family family)
-{
-	for (size_t i = 0; i < doctor->config->n_doors; i++) {
-		const struct door *door = &doctor->config->doors[i];
-
-		if (doctor->sides[family].is_there &&
-		    (door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
-		     door->opening.start_command[family]))
-			return true;
-	}
-	return false;
-}
-
-void doctor_check_established(struct doctor *doctor)
-{
-	char text[BY_MAX];
-
-	for (enum family family = 0; family < N_FAMILIES; family++) {
-		struct packet packet = {.family = family,
-					.protocol = IPPROTO_TCP,
-					.flags = TCP_FLAG_ACK,
-					.port = NO_PORT,
-					.state = PACKET_ESTABLISHED};
-		struct walk walk;
-
-		set_arrival(doctor, &packet);
-		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
-		if (family_is_used(doctor, family) && walk.verdict != VERDICT_ACCEPT)
-			doctor_say(
-				doctor, FINDING_PROBLEM,
-				"accept them first of all: -m conntrack --ctstate ESTABLISHED, or "
-				"ct state established",
-				"%s: established connections are dropped, by %s: what was opened "
-				"ends when the door closes",
-				family_name(family), walk_by(&walk, text));
-	}
-	if (doctor->n_said == 0)
-		doctor_say(doctor, FINDING_OK, NULL, "established connections go on");
-}
-
-/* What a door guards; without one that says so, a port of nobody's. */
-static struct step any_guarded(const struct doctor *doctor)
-{
-	struct step ports[SEQUENCE_STEPS_MAX];
-
-	for (size_t i = 0; i < doctor->config->n_doors; i++)
-		if (door_guarded(&doctor->config->doors[i], ports) > 0)
-			return ports[0];
-	return (struct step){NO_PORT, IPPROTO_TCP};
-}
-
-void doctor_check_drop(struct doctor *doctor)
-{
-	struct step step = any_guarded(doctor);
-
-	for (enum family family = 0; family < N_FAMILIES; family++) {
-		struct packet packet = {.family = family,
-					.protocol = step.protocol,
-					.flags = step.protocol == IPPROTO_TCP ? TCP_FLAG_SYN : 0,
-					.port = step.port,
-					.state = PACKET_NEW};
-		bool matters = family_is_used(doctor, family) || doctor->sides[family].has_address;
-		struct walk walk;
-
-		set_arrival(doctor, &packet);
-		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
-		if (matters && walk.verdict == VERDICT_ACCEPT && !walk.by)
-			doctor_say(doctor, FINDING_PROBLEM,
-				   "drop by default: iptables -P INPUT DROP, or policy drop in nft",
-				   "%s: packets that no rule accepts are let in",
-				   family_name(family));
-	}
-	if (doctor->n_said == 0)
-		doctor_say(doctor, FINDING_OK, NULL, "packets that no rule accepts are dropped");
 }

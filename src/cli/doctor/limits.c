@@ -8,6 +8,7 @@
 #include "cli/doctor/finding.h"
 #include "config/config.h"
 #include "core/door.h"
+#include "ruleset/walk.h"
 #include "util/cleanup.h"
 
 /* Slower for all sources together, a log is used up by the first scan: ufw has 3 a minute. */
@@ -82,8 +83,8 @@ static bool asks_for_expected(const struct rule_view *rule, const char *expected
 	for (size_t i = 0; i < rule->n_conditions; i++) {
 		const struct condition *condition = &rule->conditions[i];
 
-		if (condition->kind == CONDITION_PORT_SET && !condition->negated &&
-		    strcmp(condition->text, name) == 0)
+		if (condition_asks(condition, FIELD_PORT) && condition->set &&
+		    !condition->negated && strcmp(condition->set, name) == 0)
 			return true;
 	}
 	return false;

@@ -8,215 +8,63 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ruleset/iptables.h"
+#include "ruleset/iptables/iptables.h"
 #include "ruleset/nft/json.h"
 #include "ruleset/nft/match.h"
+#include "ruleset/nft/reader.h"
+#include "ruleset/nft/statement.h"
 #include "ruleset/ruleset.h"
 #include "util/cleanup.h"
 
-enum { MS_PER_S = 1000 };
-
-/* What a rule is read from. */
-struct nft_reader {
-	struct json_object *items;
-	const struct table_view *table;
+/* A rule with a map is as many rules as the map has elements. The map decides, or it says where a
+ * packet is sent. */
+struct rule_map {
+	const char *statement; /* whose it is: "vmap", "dnat" */
+	struct json_object *key, *elements;
+	bool is_known;
 };
 
-static struct log_limit nft_read_limit(struct json_object *limit)
+static bool map_read(const struct nft_reader *reader, const char *kind, struct json_object *map,
+		     struct rule_map *ret)
 {
-	static const struct {
-		const char *name;
-		uint64_t times;
-	} units[] = {{"second", 3600}, {"minute", 60}, {"hour", 1}, {"day", 0}, {"week", 0}};
-	const char *per = nft_get_text(limit, "per");
-	uint64_t rate = (uint64_t)json_object_get_int64(nft_get(limit, "rate"));
+	struct json_object *data = nft_get(map, "data"), *named = NULL;
+	const char *name = nft_text(data);
 
-	struct log_limit read = {
-		.is_there = true,
-		.is_over = json_object_get_boolean(nft_get(limit, "inv")),
-		.per_hour = rate / 24,
-		.burst = nft_get(limit, "burst")
-				 ? (uint32_t)json_object_get_int64(nft_get(limit, "burst"))
-				 : 5,
+	if (!data)
+		return false;
+	if (name[0] == '@')
+		named = nft_find(reader, "map", name + 1);
+	*ret = (struct rule_map){
+		.statement = kind,
+		.key = nft_get(map, "key"),
+		.elements = name[0] == '@' ? nft_get(named, "elem") : nft_get(data, "set"),
+		.is_known = name[0] != '@' || named,
 	};
-	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-		if (strcmp(per, units[i].name) == 0 && units[i].times > 0)
-			read.per_hour = rate * units[i].times;
-	return read;
+	return true;
 }
 
-/* Whoever looks at an address sees packets of its family, even where nft does not say so. */
-static int add_family_of(struct rule_view *rule, const char *protocol)
+static bool map_find(const struct nft_reader *reader, struct json_object *expressions,
+		     struct rule_map *ret)
 {
-	if (strcmp(protocol, "ip") != 0 && strcmp(protocol, "ip6") != 0)
-		return 0;
-	return rule_view_add_number(rule, CONDITION_FAMILY, false,
-				    protocol[2] ? FAMILY_IPV6 : FAMILY_IPV4);
-}
+	for (size_t i = 0; i < nft_count(expressions); i++) {
+		struct json_object *item = nft_item(expressions, i), *dnat = nft_get(item, "dnat");
 
-static uint64_t nft_get_number(struct json_object *object, const char *key)
-{
-	return (uint64_t)json_object_get_int64(nft_get(object, key));
-}
-
-/* The set of that table, or NULL. */
-static struct json_object *find_set(struct json_object *items, const struct table_view *table,
-				    const char *name)
-{
-	for (size_t i = 0; i < nft_count(items); i++) {
-		struct json_object *set = nft_get(nft_item(items, i), "set");
-		char prefix[256];
-
-		snprintf(prefix, sizeof prefix, "%s %s ", nft_get_text(set, "family"),
-			 nft_get_text(set, "table"));
-		if (set && strcmp(prefix, table->set_prefix) == 0 &&
-		    strcmp(nft_get_text(set, "name"), name) == 0)
-			return set;
-	}
-	return NULL;
-}
-
-/* How many places a set has for sources, or for the `n_slots` that they share (0: each has its
- * own). */
-static void read_places(struct log_limit *limit, struct json_object *set, uint64_t n_slots)
-{
-	uint64_t size = nft_get_number(set, "size");
-
-	if (n_slots > 0 && size >= n_slots)
-		return;
-	limit->n_places = size;
-	if (limit->place_ms == 0)
-		limit->place_ms = nft_get_number(set, "timeout") * MS_PER_S;
-	limit->is_full = size > 0 && nft_count(nft_get(set, "elem")) >= size;
-}
-
-/* An update of a dynamic set by the source's address, or a hash of it, with a limit for each; a
- * meter is the same by an older name. */
-static int read_set_statement(const struct nft_reader *reader, struct rule_view *rule,
-			      struct json_object *update)
-{
-	struct json_object *statements = nft_get(update, "stmt"), *key = nft_get(update, "elem");
-	const char *name = nft_get_text(update, "set");
-	struct json_object *hash, *masked, *payload;
-	struct log_limit limit = {0};
-	uint64_t place_ms = 0;
-
-	if (!key)
-		key = nft_get(update, "key");
-	/* With a timeout of its own. */
-	if (nft_get(key, "elem")) {
-		place_ms = nft_get_number(nft_get(key, "elem"), "timeout") * MS_PER_S;
-		key = nft_get(nft_get(key, "elem"), "val");
-	}
-	hash = nft_get(key, "jhash");
-	if (hash)
-		key = nft_get(hash, "expr");
-	masked = nft_get(key, "&");
-	payload = nft_get(masked ? nft_item(masked, 0) : key, "payload");
-
-	for (size_t i = 0; i < nft_count(statements); i++)
-		if (nft_get(nft_item(statements, i), "limit"))
-			limit = nft_read_limit(nft_get(nft_item(statements, i), "limit"));
-	if (strcmp(nft_get_text(payload, "field"), "saddr") != 0) {
-		if (limit.is_there)
-			rule->limits.for_all = limit;
-	} else if (limit.is_there) {
-		limit.place_ms = place_ms;
-		if (name[0] == '@')
-			read_places(&limit, find_set(reader->items, reader->table, name + 1),
-				    nft_get_number(hash, "mod"));
-		rule->limits.by_source = limit;
-	}
-	return add_family_of(rule, nft_get_text(payload, "protocol"));
-}
-
-static int nft_read_log(struct rule_view *rule, struct json_object *log)
-{
-	static const char *const levels[] = {"emerg", "alert",	"crit", "err",
-					     "warn",  "notice", "info", "debug"};
-	struct json_object *flags = nft_get(log, "flags");
-
-	/* That goes to some other program, or to the audit log. */
-	if (nft_get(log, "group") || strcmp(nft_get_text(log, "level"), "audit") == 0)
-		return 0;
-	for (unsigned i = 0; i < 8; i++)
-		if (strcmp(nft_get_text(log, "level"), levels[i]) == 0)
-			rule->log_level = i;
-	for (size_t i = 0; i < nft_count(flags); i++)
-		rule->log_options = rule->log_options ||
-				    strcmp(nft_text(nft_item(flags, i)), "all") == 0 ||
-				    strcmp(nft_text(nft_item(flags, i)), "tcp options") == 0;
-	return ruleset_set_text(&rule->log_prefix, nft_get_text(log, "prefix"));
-}
-
-static int read_jump(struct rule_view *rule, enum verdict verdict, struct json_object *jump)
-{
-	rule->verdict = verdict;
-	return ruleset_set_text(&rule->target, nft_get_text(jump, "target"));
-}
-
-static int read_reject(struct rule_view *rule, struct json_object *reject)
-{
-	const char *type = nft_get_text(reject, "type");
-
-	rule->verdict = VERDICT_DROP;
-	if (strcmp(type, "icmp") == 0 || strcmp(type, "icmpv6") == 0)
-		return rule_view_add_number(rule, CONDITION_FAMILY, false,
-					    type[4] ? FAMILY_IPV6 : FAMILY_IPV4);
-	return 0;
-}
-
-static bool nft_is_one_of(const char *word, const char *const *words, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(word, words[i]) == 0)
+		if (map_read(reader, "vmap", nft_get(item, "vmap"), ret) ||
+		    map_read(reader, "dnat", nft_get(nft_get(dnat, "addr"), "map"), ret))
 			return true;
+	}
 	return false;
 }
 
-static int read_statement(const struct nft_reader *reader, struct rule_view *rule, const char *kind,
-			  struct json_object *value)
-{
-	static const char *const harmless[] = {"counter", "mangle", "notrack", "quota", "comment"};
-	static const char *const away[] = {"dnat", "redirect", "tproxy"};
-
-	if (strcmp(kind, "match") == 0)
-		return nft_add_match(rule, nft_get(value, "left"), nft_get_text(value, "op"),
-				     nft_get(value, "right"));
-	if (strcmp(kind, "log") == 0)
-		return nft_read_log(rule, value);
-	if (strcmp(kind, "limit") == 0)
-		rule->limits.for_all = nft_read_limit(value);
-	else if (strcmp(kind, "set") == 0 || strcmp(kind, "meter") == 0)
-		return read_set_statement(reader, rule, value);
-	else if (strcmp(kind, "accept") == 0)
-		rule->verdict = VERDICT_ACCEPT;
-	else if (strcmp(kind, "drop") == 0)
-		rule->verdict = VERDICT_DROP;
-	else if (strcmp(kind, "return") == 0)
-		rule->verdict = VERDICT_RETURN;
-	else if (strcmp(kind, "reject") == 0)
-		return read_reject(rule, value);
-	else if (strcmp(kind, "jump") == 0)
-		return read_jump(rule, VERDICT_JUMP, value);
-	else if (strcmp(kind, "goto") == 0)
-		return read_jump(rule, VERDICT_GOTO, value);
-	else if (nft_is_one_of(kind, away, sizeof away / sizeof away[0]))
-		rule->verdict = VERDICT_AWAY;
-	else if (!nft_is_one_of(kind, harmless, sizeof harmless / sizeof harmless[0]))
-		return rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
-	return 0;
-}
-
 static int read_statements(const struct nft_reader *reader, struct rule_view *rule,
-			   struct json_object *expressions, size_t n)
+			   struct json_object *expressions, const char *but)
 {
-	for (size_t i = 0; i < n; i++) {
-		json_object_object_foreach(json_object_array_get_idx(expressions, i), kind, value)
+	for (size_t i = 0; i < nft_count(expressions); i++) {
+		json_object_object_foreach(nft_item(expressions, i), kind, value)
 		{
-			int r = strcmp(kind, "vmap") == 0
+			int r = strcmp(kind, but) == 0
 					? 0
-					: read_statement(reader, rule, kind, value);
+					: nft_read_statement(reader, rule, kind, value);
 
 			if (r < 0)
 				return r;
@@ -228,83 +76,132 @@ static int read_statements(const struct nft_reader *reader, struct rule_view *ru
 static int nft_describe(struct rule_view *rule, const struct table_view *table,
 			const struct chain_view *chain, struct json_object *json)
 {
-	if (asprintf(&rule->text, "%s: chain %s, rule with handle %" PRId64, table->name,
-		     chain->name, json_object_get_int64(nft_get(json, "handle"))) >= 0)
+	rule->handle = (uint64_t)json_object_get_int64(nft_get(json, "handle"));
+	if (asprintf(&rule->text, "%s: chain %s, rule with handle %" PRIu64, table->name,
+		     chain->name, rule->handle) >= 0)
 		return 0;
 	rule->text = NULL;
 	return -ENOMEM;
 }
 
-/* A verdict map is as many rules as it has elements. */
-static int read_map(const struct nft_reader *reader, struct chain_view *chain,
-		    struct json_object *json, struct json_object *map)
+static struct json_object *key_of(struct json_object *element)
 {
-	struct json_object *expressions = nft_get(json, "expr");
-	struct json_object *elements = nft_get(nft_get(map, "data"), "set");
+	struct json_object *key = nft_item(element, 0), *wrapped = nft_get(key, "elem");
+
+	return wrapped ? nft_get(wrapped, "val") : key;
+}
+
+static bool is_any(struct json_object *element)
+{
+	return strcmp(nft_text(key_of(element)), "*") == 0;
+}
+
+/* What no other element is for. */
+static int match_the_rest(const struct nft_reader *reader, struct rule_view *rule,
+			  const struct rule_map *map)
+{
+	struct json_object *keys = json_object_new_array(), *set = json_object_new_object();
+	int r = keys && set ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < nft_count(map->elements); i++)
+		if (!is_any(nft_item(map->elements, i)) &&
+		    json_object_array_add(keys,
+					  json_object_get(key_of(nft_item(map->elements, i)))) < 0)
+			r = -ENOMEM;
+	if (r == 0)
+		r = json_object_object_add(set, "set", keys) < 0 ? -ENOMEM : 0;
+	if (r == 0)
+		keys = NULL;
+	if (r == 0)
+		r = nft_add_match(reader, rule, map->key, "!=", set);
+	json_object_put(keys);
+	json_object_put(set);
+	return r;
+}
+
+static int read_element(const struct nft_reader *reader, struct rule_view *rule,
+			const struct rule_map *map, struct json_object *element)
+{
+	int r = is_any(element) ? match_the_rest(reader, rule, map)
+				: nft_add_match(reader, rule, map->key, "in", key_of(element));
+
+	if (r < 0)
+		return r;
+	if (strcmp(map->statement, "dnat") == 0) {
+		nft_read_destination(rule, nft_item(element, 1));
+		return 0;
+	}
+	json_object_object_foreach(nft_item(element, 1), kind, value) r =
+		nft_read_statement(reader, rule, kind, value);
+	return r;
+}
+
+static int read_map(const struct nft_reader *reader, struct chain_view *chain,
+		    struct json_object *json, const struct rule_map *map)
+{
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < nft_count(elements); i++) {
-		struct json_object *element = nft_item(elements, i);
+	for (size_t i = 0; r == 0 && i < nft_count(map->elements); i++) {
+		struct json_object *element = nft_item(map->elements, i);
 		struct rule_view *rule = chain_add_rule(chain);
 
 		if (!rule)
 			return -ENOMEM;
 		r = nft_describe(rule, reader->table, chain, json);
-		if (r == 0)
-			r = read_statements(reader, rule, expressions, nft_count(expressions));
-		if (r == 0)
-			r = nft_add_match(rule, nft_get(map, "key"), "in", nft_item(element, 0));
-		if (r < 0)
-			return r;
-		json_object_object_foreach(nft_item(element, 1), kind, value) r =
-			read_statement(reader, rule, kind, value);
+		if (r == 0 && nft_count(element) == 2)
+			r = read_statements(reader, rule, nft_get(json, "expr"), map->statement);
+		if (r == 0 && nft_count(element) == 2)
+			r = read_element(reader, rule, map, element);
 	}
 	return r;
-}
-
-static struct json_object *find_map(struct json_object *expressions)
-{
-	for (size_t i = 0; i < nft_count(expressions); i++)
-		if (nft_get(nft_item(expressions, i), "vmap"))
-			return nft_get(nft_item(expressions, i), "vmap");
-	return NULL;
 }
 
 static int nft_read_rule(const struct nft_reader *reader, struct json_object *json)
 {
 	struct chain_view *chain = table_find_chain(reader->table, nft_get_text(json, "chain"));
-	struct json_object *expressions = nft_get(json, "expr"), *map = find_map(expressions);
+	struct json_object *expressions = nft_get(json, "expr");
+	struct rule_map map = {.is_known = true};
 	struct rule_view *rule;
 	int r;
 
 	if (!chain || !json_object_is_type(expressions, json_type_array))
 		return 0;
-	if (map && nft_get(nft_get(map, "data"), "set"))
-		return read_map(reader, chain, json, map);
+	if (map_find(reader, expressions, &map) && map.is_known)
+		return read_map(reader, chain, json, &map);
 	rule = chain_add_rule(chain);
 	if (!rule)
 		return -ENOMEM;
 	r = nft_describe(rule, reader->table, chain, json);
 	if (r == 0)
-		r = read_statements(reader, rule, expressions, nft_count(expressions));
-	if (r == 0 && map)
-		r = rule_view_add_number(rule, CONDITION_UNKNOWN, false, 0);
+		r = read_statements(reader, rule, expressions, map.is_known ? "" : map.statement);
+	if (r == 0 && !map.is_known) {
+		rule->verdict = VERDICT_UNKNOWN;
+		r = rule_view_add_number(rule, FIELD_UNKNOWN, false, 0);
+	}
 	return r;
+}
+
+/* A chain of nat at the hook input changes sources. */
+static enum hook hook_of(const char *name, bool is_nat)
+{
+	if (strcmp(name, "prerouting") == 0)
+		return HOOK_PREROUTING;
+	if (is_nat)
+		return HOOK_NONE;
+	return strcmp(name, "input") == 0     ? HOOK_INPUT
+	       : strcmp(name, "forward") == 0 ? HOOK_FORWARD
+					      : HOOK_NONE;
 }
 
 static int nft_read_chain(struct table_view *table, struct json_object *json)
 {
 	struct chain_view *chain = table_add_chain(table, nft_get_text(json, "name"));
-	bool before_routing = strcmp(nft_get_text(json, "hook"), "prerouting") == 0;
 
 	if (!chain)
 		return -ENOMEM;
 	chain->is_nat = strcmp(nft_get_text(json, "type"), "nat") == 0;
-	chain->is_base = before_routing ||
-			 (strcmp(nft_get_text(json, "hook"), "input") == 0 && !chain->is_nat);
+	chain->hook = hook_of(nft_get_text(json, "hook"), chain->is_nat);
 	chain->priority = json_object_get_int(nft_get(json, "prio"));
-	if (before_routing)
-		chain->priority += PRIORITY_BEFORE_ROUTING;
 	if (strcmp(nft_get_text(json, "policy"), "drop") == 0)
 		chain->policy = VERDICT_DROP;
 	return 0;

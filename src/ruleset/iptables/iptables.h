@@ -5,9 +5,10 @@
 
 struct ruleset;
 
-/* Appends what is printed; `name` is the program's, for people. 0 or -ENOMEM. */
+/* Appends what is printed; `name` is the program's, for people; `ipsets` is what `ipset save`
+ * prints (NULL: not known). 0 or -ENOMEM. */
 int ruleset_add_iptables(struct ruleset *ruleset, enum family family, const char *name,
-			 const char *text);
+			 const char *text, const char *ipsets);
 
 /* The tables that iptables has, of each family. */
 enum { N_IPTABLES_TABLES = 5 };
