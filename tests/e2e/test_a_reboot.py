@@ -184,3 +184,33 @@ def test_the_doctor_sees_what_loads_the_rules(machine):
     finds("ok", "netfilter-persistent.service loads")
     machine.run("rm", "/etc/iptables/rules.v6")
     finds("problem", "nothing loads IPv6 rules that log")
+
+
+def test_what_others_use_stays(machine):
+    """A removal takes no more than what is knocktail's, and cuts nobody off."""
+    lab = machine.lab
+    client = lab.client()
+    machine.configure(Iptables.doors)
+    machine.run("sh", "-c", "echo yes | knocktail rules iptables --apply")
+    machine.run("iptables", "-I", "INPUT", "-m", "set", "--match-set", "knock_ssh", "src", "-j",
+                "ACCEPT")
+    machine.write("/etc/iptables/rules.v4", machine.run("iptables-save").stdout)
+    assert not client.can_connect()
+    said = machine.run("knocktail", "rules", "iptables", "--remove").stdout
+    assert "left     the set knock_ssh: other rules look it up" in said
+    assert "left     /etc/iptables/rules.v4: rules of knocktail's are in it" in said
+    assert "knock_ssh src" in machine.run("iptables", "-S", "INPUT").stdout
+    assert client.can_connect()
+
+    machine.configure(Nft.doors)
+    machine.run("sh", "-c", "echo yes | knocktail rules nft --apply --install")
+    machine.run("nft", "add", "set", "inet", "knock", "mine", "{ type inet_service; }")
+    done = machine.run("knocktail", "rules", "firewalld", "--install", check=False)
+    assert done.returncode == 1 and "rules nft --remove" in done.stderr
+    said = machine.run("knocktail", "rules", "iptables", "--remove").stdout
+    assert f"left     /etc/systemd/system/{UNIT}: it is of `knocktail rules nft`" in said
+    said = machine.run("knocktail", "rules", "nft", "--remove").stdout
+    assert "left     the nftables table inet knock: there is more in it" in said
+    listed = machine.run("nft", "list", "table", "inet", "knock").stdout
+    assert "set mine" in listed and "knock_ssh" not in listed and "chain" not in listed
+    assert client.can_connect()

@@ -16,7 +16,7 @@
 #include "util/programs.h"
 #include "util/replace.h"
 
-enum { UNIT_SIZE_MAX = 65536 };
+enum { UNIT_SIZE_MAX = 65536, SAVED_SIZE_MAX = 4 << 20 };
 
 static const char *const ufw_files[N_UFW_PARTS][N_FAMILIES] = {
 	{UFW_DIRECTORY "/before.rules", UFW_DIRECTORY "/before6.rules"},
@@ -202,12 +202,36 @@ static void remove_ufw(struct removal *removal)
 		}
 }
 
+/* What others have saved, and load at the next boot, where the sets are missing then. */
+static void find_saved(enum variant variant, struct removal *removal)
+{
+	static const char *const files[] = {"/etc/iptables/rules.v4", "/etc/iptables/rules.v6",
+					    "/etc/nftables.conf"};
+	const char *chain = variant == VARIANT_NFT || variant == VARIANT_FIREWALLD
+				    ? PLAN_NFT_INPUT
+				    : PLAN_IPTABLES_INPUT;
+
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		CLEANUP(cleanup_close) int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+		char *text CLEANUP(cleanup_free) = NULL;
+		size_t size;
+
+		if (fd >= 0 && file_read(fd, SAVED_SIZE_MAX, &text, &size) == 0 &&
+		    strstr(text, chain))
+			removal_left(removal,
+				     "%s: rules of knocktail's are in it, and may be loaded at the "
+				     "next boot: take them out",
+				     files[i]);
+	}
+}
+
 void boot_remove(enum variant variant, struct removal *removal)
 {
 	static const char *const files[] = {BOOT_CLOSED, BOOT_SETS, BOOT_IPTABLES, BOOT_NFT};
 	char problem[PROGRAM_PROBLEM_MAX];
 	enum variant installed;
 
+	find_saved(variant, removal);
 	if (variant == VARIANT_UFW)
 		remove_ufw(removal);
 	if (boot_installed(&installed) && installed != variant) {

@@ -48,11 +48,13 @@ int plan_make(const struct config *config, const struct sequence *open, enum var
 	      struct plan *ret);
 
 /* The iptables chain that incoming packets go to, the one that logs, and the rule that leads to the
- * former; and the chain that logs within ufw. */
+ * former; the chain that logs within ufw; and the chains in nft's table. */
 #define PLAN_IPTABLES_INPUT "KNOCKTAIL_INPUT"
 #define PLAN_IPTABLES_LOG   "KNOCKTAIL_LOG"
-#define PLAN_UFW_LOG	    "knocktail-log"
 #define PLAN_IPTABLES_JUMP  "-A INPUT -j " PLAN_IPTABLES_INPUT
+#define PLAN_UFW_LOG	    "knocktail-log"
+#define PLAN_NFT_INPUT	    "knocktail_input"
+#define PLAN_NFT_LOG	    "knocktail_log"
 
 /* Writes the rules, with comments, ready to load. */
 void plan_print_ipset(const struct plan *plan, FILE *file);

@@ -48,8 +48,9 @@ static enum status rules_install(const struct plan *plan, enum variant variant)
 			problem[0] ? problem : strerror(-r));
 		return STATUS_FAILED;
 	}
-	puts("From the next boot on the rules are loaded before the network comes up; if they cannot "
-	     "be,\nnobody is let in. What is loaded now has not been changed: --apply does that.");
+	printf("From the next boot on the %s are loaded before the network comes up; if they cannot "
+	       "be,\nnobody is let in. What is loaded now has not been changed: --apply does that.\n",
+	       variant == VARIANT_IPSET ? "sets" : "rules");
 	return STATUS_OK;
 }
 

@@ -257,7 +257,7 @@ static bool nft_has(const char *listed, const char *kind, const char *name)
 
 static void unload_chains(const char *listed, const char *table, struct removal *removal)
 {
-	static const char *const chains[] = {"knocktail_input", "knocktail_log"};
+	static const char *const chains[] = {PLAN_NFT_INPUT, PLAN_NFT_LOG};
 	char problem[PROGRAM_PROBLEM_MAX], text[512] = "";
 	size_t length = 0;
 
