@@ -123,3 +123,43 @@ def test_live_the_commands_are_tried_as_the_daemons_user(lab):
         assert done.returncode == 1 and words in done.stderr, done.stderr
     lab.server.run("chmod", "755", "/run/lab/private")
     assert check(script).returncode == 0
+
+
+ACCESS = """SOURCE                  ANY
+OPEN_PORTS              tcp/22
+KEY_BASE64              c2VjcmV0LXZhbHVl
+REQUIRE_USERNAME        alice
+ACCESS_EXPIRE           12/31/2037
+
+SOURCE: 198.51.100.0/24;
+OPEN_PORTS: tcp/8443;
+"""
+
+
+def test_fwknops_stanzas_become_doors_with_new_keys_if_asked(lab):
+    path = lab.file("access.conf", ACCESS)
+    keys = f"/run/lab/keys-{next(lab.numbers)}"
+    done = lab.knocktail("import", path)
+    assert done.returncode == 0 and "c2Vj" not in done.stdout + done.stderr
+    assert f"{path}:3: note: KEY_BASE64: keys are not carried over" in done.stderr
+    assert "[door alice]" in done.stdout and "allow = 198.51.100.0/24" in done.stdout
+    assert "new key" not in done.stderr
+    done = lab.knocktail("import", "--keys", keys, path)
+    assert done.returncode == 0 and "c2Vj" not in done.stdout + done.stderr
+    key = lab.read(f"{keys}/alice.key")
+    assert key.startswith("knocktail2 ") and "expires 2037-12-31" in key
+    assert os.stat(lab.server.path(f"{keys}/user-2.key")).st_mode & 0o777 in (0o600, 0o640)
+    done = lab.knocktail("import", "--keys", keys, path)
+    assert done.returncode == 0 and "the key that was there stays" in done.stderr
+    assert lab.read(f"{keys}/alice.key") == key
+    other = lab.file("knockd.conf", KNOCKD)
+    assert lab.knocktail("import", "--keys", keys, other).returncode == 2
+
+
+def test_fwknops_client_becomes_profiles(lab):
+    path = lab.file("fwknoprc", "[default]\nFW_TIMEOUT 60\n[gate]\nSPA_SERVER 127.0.0.1\n"
+                    "ALLOW_IP 127.0.0.1\nKEY_BASE64 c2VjcmV0LXZhbHVl\n")
+    done = lab.knocktail("import", path)
+    assert done.returncode == 0 and "c2Vj" not in done.stdout + done.stderr
+    assert "Host gate\n\tKnock spa\n" in done.stdout and "HostName 127.0.0.1" in done.stdout
+    assert done.stdout.index("Host *") > done.stdout.index("Host gate")

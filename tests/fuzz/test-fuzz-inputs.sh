@@ -11,6 +11,6 @@ srcdir=${srcdir:-.}
 ./tests/fuzz/fuzz-one-time "$srcdir"/tests/one-time/*
 ./tests/fuzz/fuzz-format "$srcdir"/tests/records/*.records
 ./tests/fuzz/fuzz-profile "$srcdir"/tests/profiles/*.hosts
-./tests/fuzz/fuzz-import "$srcdir"/tests/import/*.knockd
+./tests/fuzz/fuzz-import "$srcdir"/tests/import/*
 ./tests/fuzz/fuzz-ruleset "$srcdir"/tests/rulesets/*
 ./tests/fuzz/fuzz-text "$srcdir"/tests/text/*.txt

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/import/fwknop/access.h"
+#include "cli/import/fwknop/client.h"
+#include "cli/import/fwknop/file.h"
 #include "cli/import/knockd/command.h"
 #include "cli/import/knockd/defaults.h"
 #include "cli/import/knockd/file.h"
@@ -14,6 +17,8 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "support.h"
+#include "tap/profile.h"
+#include "tap/settings.h"
 
 static void parse(const char *text, struct knockd_file *ret)
 {
@@ -218,25 +223,53 @@ static void test_what_starts_knockd(void **state)
 	}
 }
 
+/* What comes of a file of each kind. */
+static void import_text(const char *path, const char *data, struct import_result *result)
+{
+	enum fwknop_kind kind = fwknop_recognise(data);
+	struct fwknop_users users = {0};
+	struct knockd_file knockd;
+	struct fwknop_file file;
+
+	assert_int_equal(kind, strstr(path, ".access")	   ? FWKNOP_ACCESS
+			       : strstr(path, ".fwknoprc") ? FWKNOP_CLIENT
+							   : FWKNOP_NONE);
+	if (kind == FWKNOP_NONE) {
+		parse(data, &knockd);
+		assert_int_equal(knockd_import(&knockd, NULL, result), 0);
+		knockd_done(&knockd);
+		return;
+	}
+	assert_int_equal(fwknop_parse(data, kind, &file), 0);
+	if (kind == FWKNOP_CLIENT) {
+		result->comment = '#';
+		fwknop_import_client(&file, result);
+	} else {
+		assert_int_equal(fwknop_import_access(&file, NULL, NULL, result, &users), 0);
+	}
+	fwknop_done(&file);
+	free(users.items);
+}
+
 static char *import(const char *path, struct import_result *ret)
 {
 	char *data, *text, *told;
 	size_t length, size, told_size;
-	struct knockd_file file;
 
-	*ret = (struct import_result){.path = "knockd.conf"};
+	*ret = (struct import_result){.path = "FILE"};
 	ret->out = open_memstream(&text, &size);
 	ret->told = open_memstream(&told, &told_size);
 	data = support_read(path, &length);
-	parse(data, &file);
-	assert_int_equal(knockd_import(&file, NULL, ret), 0);
+	import_text(path, data, ret);
 	fclose(ret->out);
 	fclose(ret->told);
 	import_result_done(ret);
-	/* No step is told: each of the files has one of these. */
+	/* No step is told, and no key: each of the files has one of these. */
 	assert_null(strstr(told, "8000"));
 	assert_null(strstr(told, "3428"));
-	knockd_done(&file);
+	assert_null(strcasestr(told, "c2VjcmV0"));
+	assert_null(strcasestr(text, "c2VjcmV0"));
+	assert_null(strstr(text, "ZGVtbyBob"));
 	free(told);
 	free(data);
 	return text;
@@ -257,31 +290,85 @@ static void assert_loads(const char *text)
 	config_free(config);
 }
 
-/* tests/import: NAME.knockd becomes NAME.conf, comments and all. */
-static void test_whole_files(void **state)
+/* The names are asked for to have every line judged. */
+static void assert_is_profile(const char *text)
+{
+	struct profile_fault fault;
+	struct settings settings;
+
+	settings_init(&settings);
+	if (profile_apply(text, strlen(text), "gateway", &settings, &fault) < 0)
+		fail_msg("%u: %s", fault.line, fault.text);
+}
+
+static void check_whole_files(const char *pattern, const char *suffix, size_t n_min)
 {
 	glob_t found;
 
-	(void)state;
-	assert_int_equal(glob(TEST_DATA_DIR "/import/*.knockd", 0, NULL, &found), 0);
-	assert_true(found.gl_pathc >= 7);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_true(found.gl_pathc >= n_min);
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		struct import_result result;
 		char *text = import(found.gl_pathv[i], &result), *expected, path[4096];
 		size_t length;
 
-		snprintf(path, sizeof path, "%.*sconf",
-			 (int)(strlen(found.gl_pathv[i]) - strlen("knockd")), found.gl_pathv[i]);
+		snprintf(path, sizeof path, "%.*s%s",
+			 (int)(strrchr(found.gl_pathv[i], '.') - found.gl_pathv[i]),
+			 found.gl_pathv[i], suffix);
 		if (getenv("WRITE_EXPECTED"))
 			support_write(path, text, strlen(text));
 		expected = support_read(path, &length);
 		assert_string_equal(text, expected);
-		if (result.n_doors > 0)
+		if (strcmp(suffix, ".hosts") == 0)
+			assert_is_profile(text);
+		else if (result.n_doors > 0)
 			assert_loads(text);
 		free(expected);
 		free(text);
 	}
 	globfree(&found);
+}
+
+/* tests/import: NAME.knockd becomes NAME.conf, comments and all, and so on. */
+static void test_whole_files(void **state)
+{
+	(void)state;
+	check_whole_files(TEST_DATA_DIR "/import/*.knockd", ".conf", 7);
+	check_whole_files(TEST_DATA_DIR "/import/*.access", ".access-conf", 2);
+	check_whole_files(TEST_DATA_DIR "/import/*.fwknoprc", ".hosts", 2);
+}
+
+static void test_what_fwknopd_is_told(void **state)
+{
+	static const char access[] = "SOURCE ANY\nOPEN_PORTS tcp/22\n";
+	static const char options[] =
+		"PCAP_INTF   wan0;\nMAX_SPA_PACKET_AGE 900\nPCAP_FILTER udp\n";
+	struct import_result result = {.path = "access.conf"};
+	struct fwknop_users users;
+	struct fwknop_file file, others;
+	char *text, *told;
+	size_t size, told_size;
+
+	(void)state;
+	result.out = open_memstream(&text, &size);
+	result.told = open_memstream(&told, &told_size);
+	assert_int_equal(fwknop_parse(access, FWKNOP_ACCESS, &file), 0);
+	assert_int_equal(fwknop_parse(options, FWKNOP_OPTIONS, &others), 0);
+	assert_int_equal(fwknop_import_access(&file, &others, "fwknopd.conf", &result, &users), 0);
+	fclose(result.out);
+	fclose(result.told);
+	assert_non_null(strstr(text, "\ninterface = wan0\n"));
+	assert_non_null(strstr(text, "\nclock_skew = 300s\n"));
+	assert_non_null(strstr(told, "fwknopd.conf:3: note: \"pcap_filter\": not carried over"));
+	assert_int_equal(users.n, 1);
+	assert_string_equal(users.items[0].name, "user-1");
+	assert_loads(text);
+	import_result_done(&result);
+	fwknop_done(&file);
+	fwknop_done(&others);
+	free(users.items);
+	free(text);
+	free(told);
 }
 
 int main(void)
@@ -295,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_rules_that_are_taken_out),
 		cmocka_unit_test(test_what_starts_knockd),
 		cmocka_unit_test(test_whole_files),
+		cmocka_unit_test(test_what_fwknopd_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

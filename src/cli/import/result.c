@@ -26,7 +26,7 @@ static void put_note(const struct import_result *result, FILE *notes, const char
 	if (line > 0)
 		fprintf(result->told, ":%u", line);
 	fprintf(result->told, ": note: %s\n", text);
-	fputs("; ", notes);
+	fprintf(notes, "%c ", result->comment ? result->comment : ';');
 	if (path)
 		fprintf(notes, "%s ", path);
 	if (line > 0)
@@ -50,10 +50,12 @@ void import_note(const struct import_result *result, FILE *notes, const char *pa
 
 void import_put_head(const struct import_result *result, const char *kind)
 {
+	char comment = result->comment ? result->comment : ';';
+
 	fprintf(result->out,
-		"; Made by `knocktail import` from %s. Each \"line\" below is one of that file.\n"
-		";\n",
-		kind);
+		"%c Made by `knocktail import` from %s. Each \"line\" below is one of that file.\n"
+		"%c\n",
+		comment, kind, comment);
 }
 
 int import_door_init(struct import_door *door, struct import_result *result, unsigned line)

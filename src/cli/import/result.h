@@ -13,6 +13,7 @@ enum { IMPORT_NAME_ROOM = DOOR_NAME_MAX + 1 };
 
 struct import_result {
 	const char *path; /* of the file that is imported, as remarks name it */
+	char comment;	  /* what begins one in what is written; 0: ';' */
 	FILE *out, *told; /* the configuration; what is also said to whoever watches */
 	char (*names)[IMPORT_NAME_ROOM]; /* of the doors so far */
 	size_t n_names;

@@ -5,8 +5,6 @@
  * but root and the group that the directory is there for. The key is printed by --qr alone.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <sodium.h>
 #include <stdbool.h>
@@ -20,94 +18,18 @@
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
+#include "cli/keygen/key-create.h"
 #include "cli/keygen/key-text.h"
 #include "cli/keygen/qr.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/door.h"
 #include "core/key-file.h"
-#include "core/secret.h"
 #include "keys/machine.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "util/file.h"
 
 enum { FILE_NAME_MAX = USER_NAME_MAX + sizeof ".key" };
-
-DEFINE_CLEANUP(struct secret *, secrets_free)
-
-/* A directory that is missing is made for the daemon's group, where there is one. */
-static int directory_make(const char *path)
-{
-	const struct group *group = getgrnam("knocktail");
-
-	if (mkdir(path, 0700) < 0)
-		return errno == EEXIST ? 0 : -errno;
-	if (group && (chown(path, (uid_t)-1, group->gr_gid) < 0 || chmod(path, 0750) < 0)) {
-		int r = -errno;
-
-		rmdir(path);
-		return r;
-	}
-	return 0;
-}
-
-/* -EACCES: others can write into it, who could put a key of theirs there. */
-static int directory_open(const char *path, int *ret_fd, struct stat *ret_st)
-{
-	CLEANUP(cleanup_close) int fd = -1;
-	int r = directory_make(path);
-
-	if (r < 0)
-		return r;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, ret_st) < 0)
-		return -errno;
-	if (ret_st->st_mode & (S_IWGRP | S_IWOTH))
-		return -EACCES;
-	*ret_fd = fd;
-	fd = -1;
-	return 0;
-}
-
-/* A directory that only its group can enter says who the keys are for. */
-static int file_fill(int fd, const struct stat *directory, const char *line)
-{
-	bool shared = (directory->st_mode & S_IXGRP) && !(directory->st_mode & S_IRWXO);
-	int r;
-
-	if (shared && (fchown(fd, (uid_t)-1, directory->st_gid) < 0 ||
-		       fchmod(fd, S_IRUSR | S_IWUSR | S_IRGRP) < 0))
-		return -errno;
-	r = file_write(fd, line, strlen(line));
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	return r;
-}
-
-/* Under another name first: a key is there as a whole or not at all. -EEXIST: there is one, which
- * is not to be replaced. */
-static int file_create(int directory, const struct stat *st, const char *name, const char *text,
-		       bool replaces)
-{
-	char temporary[FILE_NAME_MAX + 16];
-	CLEANUP(cleanup_close) int fd = -1;
-	int r;
-
-	snprintf(temporary, sizeof temporary, ".%s.%08x", name, randombytes_random());
-	fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		    0600);
-	if (fd < 0)
-		return -errno;
-	r = file_fill(fd, st, text);
-	if (r == 0 && (replaces ? renameat(directory, temporary, directory, name)
-				: linkat(directory, temporary, directory, name, 0)) < 0)
-		r = -errno;
-	unlinkat(directory, temporary, 0);
-	if (r == 0 && fsync(directory) < 0)
-		r = -errno;
-	return r;
-}
 
 static void print_advice(const char *user, const char *path)
 {
@@ -191,20 +113,12 @@ static enum status keygen_write(int directory, const struct stat *st, const char
 				const char *path, const struct new_key *key,
 				const struct old_key *old)
 {
-	CLEANUP(cleanup_secrets_free) struct secret *secret = NULL;
-	char line[KEY_LINE_MAX + 1], text[KEY_FILE_MAX + 1];
+	char line[KEY_LINE_MAX + 1];
 	enum status status;
-	int r;
+	int r = key_create(directory, st, name, key->realm, &key->term, old, key->now_s, line);
 
-	if (secrets_new(1, &secret) < 0)
-		return keygen_fail(path, -ENOMEM);
-	randombytes_buf(secret->bytes, sizeof(secret->bytes));
-	key_line_format(key->realm, secret, line);
-	key_text_write(line, &key->term, old, key->now_s, text);
-	r = file_create(directory, st, name, text, old != NULL);
 	status = r < 0 ? keygen_fail(path, r) : keygen_say(key, path, line);
 	sodium_memzero(line, sizeof line);
-	sodium_memzero(text, sizeof text);
 	return status;
 }
 
@@ -249,7 +163,7 @@ static enum status keygen_create(const char *keys, struct new_key *key)
 	snprintf(name, sizeof name, "%s.key", key->user);
 	if ((size_t)snprintf(path, sizeof path, "%s/%s", keys, name) >= sizeof path)
 		return keygen_fail(keys, -ENAMETOOLONG);
-	r = directory_open(keys, &directory, &st);
+	r = key_directory_open(keys, &directory, &st);
 	if (r < 0)
 		return keygen_fail(keys, r);
 	return key->replaces ? keygen_replace(directory, &st, name, path, key)
