@@ -19,7 +19,7 @@ static const struct program_fact {
 	const char *names; /* with blanks around each */
 	const char *why;
 } program_facts[] = {
-	{" ufw ", NEEDS_ROOT ": use an ipset, as `knocktail rules ufw` has it"},
+	{" ufw ufw-docker ", NEEDS_ROOT ": use an ipset, as `knocktail rules ufw` has it"},
 	{" firewall-cmd firewall-offline-cmd ",
 	 NEEDS_ROOT ": use the backend nft, as `knocktail rules firewalld` has it"},
 	{" sudo su doas pkexec runuser run0 setpriv at batch ", GAINS_NOTHING},
@@ -81,7 +81,9 @@ static const char *judge_program(const char *word, bool expects_program)
 {
 	const char *slash = strrchr(word, '/');
 
-	if (!expects_program && word[0] != '/')
+	/* An argument may be a program, too, if it looks like one: /usr/sbin/ufw. */
+	if (!expects_program &&
+	    (word[0] != '/' || slash - word < 3 || strncmp(slash - 3, "bin", 3) != 0))
 		return NULL;
 	for (size_t i = 0; i < sizeof program_facts / sizeof program_facts[0]; i++)
 		if (list_holds(program_facts[i].names, slash ? slash + 1 : word))
@@ -117,10 +119,10 @@ static void set_finding(struct sandbox_finding *found, const char *word, const c
 /* Takes one word. True: it cannot work. */
 static bool walk_word(struct command_walk *walk, const char *word)
 {
-	const char *why = judge_program(word, walk->expects_program);
+	const char *why = judge_path(word);
 
 	if (!why)
-		why = judge_path(word);
+		why = judge_program(word, walk->expects_program);
 	if (why) {
 		set_finding(walk->found, word, why);
 		return true;

@@ -173,6 +173,36 @@ static void test_long_line(void **state)
 	free(data);
 }
 
+/* The clock is put back at 3:00: what is written as an hour ago is later. */
+static void test_the_hour_that_comes_twice(void **state)
+{
+	static const char text[] = "Oct 25 01:59:59 host kernel: a\n"
+				   "Oct 25 02:59:59 host kernel: b\n"
+				   "Oct 25 02:00:00 host kernel: c\n"
+				   "Oct 25 02:00:01 host kernel: d\n"
+				   "Oct 25 03:00:00 host kernel: e\n";
+	static const uint64_t after_s[] = {0, 3600, 3601, 3602, 7201};
+	const char *zone = getenv("TZ");
+	char *before = zone ? strdup(zone) : NULL;
+	struct input *input;
+	uint64_t first_us = 0;
+
+	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	tzset();
+	input = open_text(*state, text);
+	for (size_t i = 0; i < 5; i++) {
+		struct record record = next(input);
+
+		first_us = i == 0 ? record.realtime_us : first_us;
+		assert_int_equal(record.realtime_us - first_us, after_s[i] * S);
+	}
+	expect_drained(input);
+	input_free(input);
+	before ? setenv("TZ", before, 1) : unsetenv("TZ");
+	tzset();
+	free(before);
+}
+
 static void test_bounds(void **state)
 {
 	static const char text[] = "bare\n"
@@ -292,6 +322,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_line_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_hour_that_comes_twice, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_boots, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_boots_among_strangers, set_up, tear_down),

@@ -235,7 +235,7 @@ static bool replay_tell_lines(const struct replay *replay, const char *log)
 		      "writes them: if they are another program's, such as ulogd's, give --log\n",
 		      stderr);
 	unread_report(&replay->unread);
-	return replay->unread.n == 0;
+	return replay->unread.n == 0 && (counts->damaged == 0 || counts->probes > 0);
 }
 
 /* Whether that is all that there is; complains if not. */

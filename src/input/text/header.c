@@ -5,6 +5,7 @@
 
 #include "input/input.h"
 #include "input/text/moment.h"
+#include "input/text/zone.h"
 
 /* Each of these reads one part of a head, and returns what is behind it; NULL: it is not there. */
 struct head {
@@ -104,6 +105,13 @@ static const char *take_kmsg(struct head *head, const char *at)
 	return *at == ';' ? at + 1 : NULL;
 }
 
+static void set_date(struct head *head, const struct moment *moment)
+{
+	head->header->realtime_us = moment->us;
+	head->header->later_us = moment->later_us;
+	head->has_date = true;
+}
+
 /* "<    1.000001>": the time since the line before. */
 static const char *take_delta(struct head *head, const char *at)
 {
@@ -121,6 +129,7 @@ static const char *take_brackets(struct head *head, const char *at)
 {
 	struct text_header *header = head->header;
 	const char *end;
+	struct moment moment;
 	uint64_t us;
 
 	if (*at != '[')
@@ -133,12 +142,10 @@ static const char *take_brackets(struct head *head, const char *at)
 		at = skip_blanks(end);
 		if (*at == ']' || *at == '<')
 			set_kernel_time(head, us);
-	} else if ((end = moment_parse(at, head->now_us, &us))) {
+	} else if ((end = moment_parse(at, head->now_us, &moment))) {
 		at = skip_blanks(end);
-		if (*at == ']' || *at == '<') {
-			header->realtime_us = us;
-			head->has_date = true;
-		}
+		if (*at == ']' || *at == '<')
+			set_date(head, &moment);
 	} else if ((*at == 'T' || *at == 'C') && isdigit((unsigned char)at[1])) {
 		at += 1 + strspn(at + 1, "0123456789");
 	} else if (*at != '<') {
@@ -151,15 +158,14 @@ static const char *take_brackets(struct head *head, const char *at)
 
 static const char *take_date(struct head *head, const char *at)
 {
-	uint64_t us;
+	struct moment moment;
 
 	if (head->has_date || head->header->has_kernel_us)
 		return NULL;
-	at = moment_parse(at, head->now_us, &us);
+	at = moment_parse(at, head->now_us, &moment);
 	if (!at || (*at != ' ' && *at != '\0'))
 		return NULL;
-	head->header->realtime_us = us;
-	head->has_date = true;
+	set_date(head, &moment);
 	return at;
 }
 
@@ -301,7 +307,7 @@ const char *text_header_parse(const char *line, uint64_t now_us,
 			 */
 			if (found && !messages->anybody)
 				break;
-			if (*at != ' ')
+			if (*at != ' ' && *at != '\t')
 				break;
 			at++;
 		}

@@ -9,6 +9,7 @@ struct text_messages;
 
 struct text_header {
 	uint64_t realtime_us; /* the wall clock; 0: the line does not say */
+	uint64_t later_us;    /* or this, when the clock showed that hour twice; 0: it is not so */
 	uint64_t kernel_us;   /* since boot, from the kernel's "[   12.345678]", if has_kernel_us */
 	uint64_t delta_us;    /* since the line before, if has_delta */
 	bool has_kernel_us, has_delta;

@@ -93,6 +93,9 @@ static void follow_time(struct text_input *self, struct text_header *header)
 {
 	bool dated = header->realtime_us > 0;
 
+	/* Time does not go back: that hour has come again. */
+	if (header->later_us > 0 && header->realtime_us + US_PER_S < self->realtime_us)
+		header->realtime_us = header->later_us;
 	if (header->has_kernel_us) {
 		follow_boot(self, header->kernel_us);
 	} else if (header->has_delta && !dated) {

@@ -68,7 +68,7 @@ static const char *parse_clock(const char *at, struct tm *tm, uint64_t *fraction
 	return end && tm->tm_sec <= 60 ? parse_fraction(end, fraction_us) : NULL;
 }
 
-static const char *parse_iso(const char *at, uint64_t *ret_us)
+static const char *parse_iso(const char *at, struct moment *ret)
 {
 	uint64_t fraction_us = 0;
 	struct tm tm = {0};
@@ -86,7 +86,7 @@ static const char *parse_iso(const char *at, uint64_t *ret_us)
 	tm.tm_year -= 1900;
 	tm.tm_mon--;
 	at = zone_parse(at, &zone);
-	*ret_us = zone_to_realtime(&zone, tm, fraction_us);
+	*ret = zone_to_realtime(&zone, tm, fraction_us);
 	return at;
 }
 
@@ -106,24 +106,24 @@ static const char *parse_year(const char *at, struct tm *tm, struct zone *ret_zo
 }
 
 /* Of the last twelve months, as it has no year. */
-static uint64_t complete_year(struct tm tm, uint64_t now_us, uint64_t fraction_us)
+static struct moment complete_year(struct tm tm, uint64_t now_us, uint64_t fraction_us)
 {
 	static const struct zone local = {.local = true, .dst = -1};
 	time_t now = (time_t)(now_us / US_PER_S);
 	struct tm today;
-	uint64_t us;
+	struct moment moment;
 
 	localtime_r(&now, &today);
 	tm.tm_year = today.tm_year;
-	us = zone_to_realtime(&local, tm, fraction_us);
-	if (us <= now_us + 86400 * US_PER_S)
-		return us;
+	moment = zone_to_realtime(&local, tm, fraction_us);
+	if (moment.us <= now_us + 86400 * US_PER_S)
+		return moment;
 	tm.tm_year--;
 	return zone_to_realtime(&local, tm, fraction_us);
 }
 
 /* "Nov 22 21:00:00", "Nov 22 21:00:00 2026", "Nov 22 2026 21:00:00", "Nov22 21:00". */
-static const char *parse_named(const char *at, uint64_t now_us, uint64_t *ret_us)
+static const char *parse_named(const char *at, uint64_t now_us, struct moment *ret)
 {
 	struct zone zone = {.local = true, .dst = -1};
 	uint64_t fraction_us = 0;
@@ -146,8 +146,8 @@ static const char *parse_named(const char *at, uint64_t now_us, uint64_t *ret_us
 	if (at && tm.tm_year == 0)
 		at = parse_year(at, &tm, &zone);
 	if (at)
-		*ret_us = tm.tm_year != 0 ? zone_to_realtime(&zone, tm, fraction_us)
-					  : complete_year(tm, now_us, fraction_us);
+		*ret = tm.tm_year != 0 ? zone_to_realtime(&zone, tm, fraction_us)
+				       : complete_year(tm, now_us, fraction_us);
 	return at;
 }
 
@@ -159,14 +159,14 @@ static const char *skip_weekday(const char *at)
 	return length > 0 && length <= WEEKDAY_MAX && at[length] == ' ' ? at + length + 1 : NULL;
 }
 
-const char *moment_parse(const char *at, uint64_t now_us, uint64_t *ret_us)
+const char *moment_parse(const char *at, uint64_t now_us, struct moment *ret)
 {
 	const char *end = NULL;
 
 	for (int i = 0; at && !end && i < 2; i++) {
-		end = parse_iso(at, ret_us);
+		end = parse_iso(at, ret);
 		if (!end)
-			end = parse_named(at, now_us, ret_us);
+			end = parse_named(at, now_us, ret);
 		at = skip_weekday(at);
 	}
 	return end;

@@ -80,11 +80,38 @@ const char *zone_parse(const char *at, struct zone *ret)
 	return at;
 }
 
-uint64_t zone_to_realtime(const struct zone *zone, struct tm tm, uint64_t fraction_us)
+static uint64_t local_to_realtime(struct tm tm, int dst, uint64_t fraction_us)
 {
 	time_t t;
 
-	tm.tm_isdst = zone->local ? zone->dst : 0;
-	t = zone->local ? mktime(&tm) : timegm(&tm) - zone->east;
+	tm.tm_isdst = dst;
+	t = mktime(&tm);
 	return t > 0 ? (uint64_t)t * US_PER_S + fraction_us : 0;
+}
+
+/* Whether the clock showed the hour of `tm` then. */
+static bool shows_hour(uint64_t us, const struct tm *tm)
+{
+	time_t t = (time_t)(us / US_PER_S);
+	struct tm shown;
+
+	return localtime_r(&t, &shown) && shown.tm_hour == tm->tm_hour;
+}
+
+struct moment zone_to_realtime(const struct zone *zone, struct tm tm, uint64_t fraction_us)
+{
+	uint64_t summer_us, winter_us;
+	time_t t;
+
+	if (!zone->local) {
+		t = timegm(&tm) - zone->east;
+		return (struct moment){.us = t > 0 ? (uint64_t)t * US_PER_S + fraction_us : 0};
+	}
+	if (zone->dst >= 0)
+		return (struct moment){.us = local_to_realtime(tm, zone->dst, fraction_us)};
+	summer_us = local_to_realtime(tm, 1, fraction_us);
+	winter_us = local_to_realtime(tm, 0, fraction_us);
+	if (summer_us < winter_us && shows_hour(summer_us, &tm) && shows_hour(winter_us, &tm))
+		return (struct moment){.us = summer_us, .later_us = winter_us};
+	return (struct moment){.us = local_to_realtime(tm, -1, fraction_us)};
 }

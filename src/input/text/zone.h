@@ -16,4 +16,8 @@ struct zone {
 const char *zone_parse(const char *at, struct zone *ret);
 
 /* The wall clock's time in microseconds; 0: before 1970. */
-uint64_t zone_to_realtime(const struct zone *zone, struct tm tm, uint64_t fraction_us);
+struct moment {
+	uint64_t us;
+	uint64_t later_us; /* the other one that is written so, when an hour comes twice; or 0 */
+};
+struct moment zone_to_realtime(const struct zone *zone, struct tm tm, uint64_t fraction_us);

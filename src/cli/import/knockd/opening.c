@@ -148,14 +148,18 @@ static void offer_backend(struct section_import *section, const struct knockd_en
 			rule.interface);
 }
 
-/* For whom it opens, if it does not say so. */
-static void note_everybody(struct section_import *section, const struct knockd_entry *entry)
+/* For whom it opens and closes, if it does not say so. */
+static void note_everybody(struct section_import *section, const struct knockd_entry *start,
+			   const struct knockd_entry *stop)
 {
-	if (is_given(entry) && !strstr(entry->value, "%IP%"))
-		NOTE(section, entry->line,
+	if (is_given(start) && !strstr(start->value, "%IP%"))
+		NOTE(section, start->line,
 		     "%s does not say for whom (%%IP%%): it opens to everybody, and each source "
 		     "that knocks runs it again",
-		     entry->key);
+		     start->key);
+	else if (is_given(start) && is_given(stop) && !strstr(stop->value, "%IP%"))
+		NOTE(section, stop->line,
+		     "%s does not say for whom (%%IP%%): it closes for everybody", stop->key);
 }
 
 int section_put_opening(struct section_import *section)
@@ -177,8 +181,8 @@ int section_put_opening(struct section_import *section)
 					  CMD_TIMEOUT_S, DOOR_TIMEOUT_MAX_S);
 	else if (is_given(start))
 		note_nothing_closes(section, start);
-	note_everybody(section, start);
-	note_everybody(section, start_6);
+	note_everybody(section, start, stop);
+	note_everybody(section, start_6, stop_6);
 	offer_backend(section, start);
 	fprintf(section->door.body, "timeout = %" PRIu64 "s\nbackend = command\n", seconds);
 	if (is_given(start))
