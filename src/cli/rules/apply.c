@@ -184,8 +184,8 @@ static void apply_prompt(const struct application *application)
 		puts("knocktaild does not run: no knock opens a door now. In a second terminal: "
 		     "systemctl start knocktaild");
 	printf("The rules are loaded. From a second terminal, see whether you still get in.\n"
-	       "Type yes within %s to keep them%s, or knock to keep them when a door opens for a\n"
-	       "knock; anything else takes them back: ",
+	       "Type yes within %s to keep them%s, or knock to keep them when\n"
+	       "a knock opens a door; anything else takes them back: ",
 	       duration_format(application->confirm_us, text),
 	       application->install ? ", now and at each boot" : "");
 	fflush(stdout);
