@@ -1,5 +1,6 @@
 #include "cli/import/fwknop/access.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -182,6 +183,58 @@ static void put_user(struct stanza_import *stanza)
 			    "REQUIRE_USERNAME: the user is called %s here", stanza->user.name);
 }
 
+/* How long a prefix "24" or "255.255.255.0" means. -EINVAL: it is neither. */
+static int read_mask(const char *text, uint64_t *ret_prefix)
+{
+	struct in_addr mask;
+
+	if (inet_pton(AF_INET, text, &mask) != 1)
+		return number_parse(text, strlen(text), ret_prefix);
+	for (*ret_prefix = 0; *ret_prefix <= 32; (*ret_prefix)++)
+		if ((uint32_t)(UINT64_C(0xffffffff) << (32 - *ret_prefix)) == ntohl(mask.s_addr))
+			return 0;
+	return -EINVAL;
+}
+
+/* "192.168.10.5/255.255.255.0" as "192.168.10.0/24"; what is not so plain as it is. */
+static void put_network(FILE *out, const char *text, size_t length)
+{
+	const char *slash = memchr(text, '/', length);
+	size_t n_base = slash ? (size_t)(slash - text) : 0;
+	char base[INET_ADDRSTRLEN] = "", mask[INET_ADDRSTRLEN] = "";
+	struct in_addr address;
+	uint64_t prefix;
+
+	if (slash && n_base < sizeof base && length - n_base - 1 < sizeof mask) {
+		memcpy(base, text, n_base);
+		memcpy(mask, slash + 1, length - n_base - 1);
+	}
+	if (inet_pton(AF_INET, base, &address) != 1 || read_mask(mask, &prefix) < 0 ||
+	    prefix > 32) {
+		fprintf(out, "%.*s", (int)length, text);
+		return;
+	}
+	address.s_addr &= htonl((uint32_t)(UINT64_C(0xffffffff) << (32 - prefix)));
+	fprintf(out, "%s/%" PRIu64, inet_ntop(AF_INET, &address, base, sizeof base), prefix);
+}
+
+static void put_allow(FILE *out, const char *text)
+{
+	fputs("allow = ", out);
+	for (bool first = true;; first = false) {
+		size_t length;
+
+		text += strspn(text, ", \t");
+		length = strcspn(text, ", \t");
+		if (length == 0)
+			break;
+		fputs(first ? "" : ", ", out);
+		put_network(out, text, length);
+		text += length;
+	}
+	fputc('\n', out);
+}
+
 static void put_sources(struct stanza_import *stanza)
 {
 	const char *source = stanza_find(stanza, "SOURCE");
@@ -193,7 +246,7 @@ static void put_sources(struct stanza_import *stanza)
 			? "yes"
 			: "optional");
 	if (source && strcasecmp(source, "ANY") != 0)
-		fprintf(stanza->door.body, "allow = %s\n", source);
+		put_allow(stanza->door.body, source);
 	if (stanza->interface)
 		fprintf(stanza->door.body, "interface = %s\n", stanza->interface);
 	if (!target || strcasecmp(target, "ANY") == 0)
