@@ -178,8 +178,6 @@ static enum answer answer_original(const struct situation *situation, enum field
 {
 	const struct packet *packet = situation->packet;
 
-	if (situation->states == PACKET_UNTRACKED)
-		return ANSWER_NO;
 	if (field == FIELD_ORIGINAL_PORT)
 		return answer_between(packet->port, packet->port, accepted);
 	return packet->target ? answer_addresses(packet->target, packet->target, accepted)
@@ -283,6 +281,54 @@ static enum answer answer_entry(const struct situation *situation, const struct 
 	return worst;
 }
 
+/* Up to where the entry goes on from there, if all else of it matches: else to before there. */
+static uint32_t cover_by(const struct situation *situation, const struct rule_view *rule,
+			 const struct condition *condition, const struct accepted *entry,
+			 uint32_t from)
+{
+	const unsigned offset = strangers[situation->packet->family].offset;
+	uint32_t end = from - 1;
+
+	for (size_t i = 0; i < condition->n_fields; i++) {
+		enum field field = condition->fields[i];
+		enum answer one = answer_field(situation, rule, condition, field, &entry[i]);
+
+		if (one != (field == FIELD_SOURCE ? ANSWER_MAYBE : ANSWER_YES))
+			return from - 1;
+		if (field == FIELD_SOURCE && address_part(&entry[i].low, offset) <= from &&
+		    address_part(&entry[i].high, offset) >= from)
+			end = address_part(&entry[i].high, offset);
+	}
+	return end;
+}
+
+/* Whether networks, none of which is everybody's, are everybody's together: in a set of ipset there
+ * is no other way to say it. */
+static bool covers_all(const struct situation *situation, const struct rule_view *rule,
+		       const struct condition *condition)
+{
+	uint32_t from = strangers[situation->packet->family].first;
+
+	while (from <= strangers[situation->packet->family].last) {
+		uint32_t next = from;
+
+		for (size_t i = 0; i < condition->n_entries; i++) {
+			uint32_t end =
+				cover_by(situation, rule, condition,
+					 &condition->accepted[i * condition->n_fields], from);
+
+			if (end == UINT32_MAX)
+				return true;
+			if (end >= next)
+				next = end + 1;
+		}
+		if (next == from)
+			return false;
+		from = next;
+	}
+	return true;
+}
+
 static enum answer answer_condition(const struct situation *situation, const struct rule_view *rule,
 				    const struct condition *condition)
 {
@@ -303,6 +349,9 @@ static enum answer answer_condition(const struct situation *situation, const str
 		if (one > best)
 			best = one;
 	}
+	if (best == ANSWER_MAYBE && condition_asks(condition, FIELD_SOURCE) &&
+	    covers_all(situation, rule, condition))
+		return ANSWER_YES;
 	return best;
 }
 
@@ -315,6 +364,9 @@ enum answer answer_conditions(const struct situation *situation, const struct ru
 
 		if (rule->conditions[i].negated)
 			one = (enum answer)(ANSWER_YES - one);
+		if (rule->conditions[i].needs_tracking && (situation->states & PACKET_UNTRACKED) &&
+		    one > ANSWER_NO)
+			one = situation->states & PACKET_NEW ? ANSWER_MAYBE : ANSWER_NO;
 		if (one < worst)
 			worst = one;
 	}

@@ -61,6 +61,7 @@ struct condition {
 	enum field fields[FIELDS_MAX];
 	size_t n_fields;
 	bool negated;
+	bool needs_tracking;	   /* it matches no packet of which no connection is known */
 	bool is_partial;	   /* there is more in it than is known */
 	bool is_earned;		   /* packets put their sources into the set */
 	char *set;		   /* the name of the set, or NULL */

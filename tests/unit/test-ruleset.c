@@ -1,4 +1,5 @@
 #include "ruleset/iptables/iptables.h"
+#include "ruleset/nft/listing.h"
 #include "ruleset/nft/nft.h"
 #include "ruleset/nft/owner.h"
 #include "ruleset/packet.h"
@@ -27,7 +28,11 @@ static const char ipsets[] = "create ports bitmap:port range 0-65535\n"
 			     "add world 0.0.0.0/0\n"
 			     "create mine hash:net family inet hashsize 64 maxelem 9\n"
 			     "add mine 0.0.0.0/0 nomatch\n"
-			     "add mine 192.168.0.0/16\n";
+			     "add mine 192.168.0.0/16\n"
+			     "create halves hash:net family inet hashsize 64 maxelem 9\n"
+			     "add halves 128.0.0.0/1\nadd halves 0.0.0.0/1\n"
+			     "create half hash:net family inet hashsize 64 maxelem 9\n"
+			     "add half 128.0.0.0/1\nadd half 192.0.0.0/2\n";
 
 static struct ruleset iptables(const char *rules)
 {
@@ -605,6 +610,171 @@ static void test_an_accept_does_not_save_from_a_later_drop(void **state)
 	ruleset_done(&ruleset);
 }
 
+/* What is sent elsewhere is judged where it arrives: by which interface it leaves there is a route
+ * for, or a rule that tells. */
+static void test_packets_that_are_sent_elsewhere(void **state)
+{
+	struct ruleset ruleset = iptables(
+		"*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n"
+		"-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n"
+		"-A DOCKER ! -i docker0 -p tcp --dport 1 -j DNAT --to-destination 10.0.0.2:80\n"
+		"-A DOCKER -p tcp --dport 2 -j DNAT --to-destination 10.0.1.2\n"
+		"-A DOCKER -p tcp --dport 3 -m u32 --u32 0=1 -j DNAT --to-destination 10.0.0.2\n"
+		"-A DOCKER -p tcp --dport 4 -j DNAT --to-destination 192.0.2.1:22\n"
+		"*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n"
+		"-A INPUT -p tcp --dport 22 -j ACCEPT\n"
+		"-A FORWARD -m conntrack --ctorigdstport 3 -j ACCEPT\n"
+		"-A FORWARD -d 10.0.0.2/32 -o docker0 -p tcp --dport 80 -j ACCEPT\n"
+		"-A FORWARD -o br0 -m conntrack --ctstate DNAT -j ACCEPT\n");
+	static const enum answer expected[] = {ANSWER_NO,    ANSWER_YES, ANSWER_MAYBE,
+					       ANSWER_MAYBE, ANSWER_YES, ANSWER_NO};
+	struct address own;
+	struct route route = {.interface = "br0"};
+	struct surroundings around = {&own, 1, &route, 1};
+
+	(void)state;
+	assert_int_equal(address_parse("192.0.2.1", &own), 0);
+	assert_int_equal(network_parse("10.0.1.0/24", &route.network), 0);
+	for (uint16_t port = 0; port < 6; port++) {
+		struct packet packet = syn(port);
+
+		packet.target = &own;
+		packet.interface = "eth0";
+		assert_int_equal(admits(&ruleset, &packet), expected[port]);
+		packet.around = &around;
+		assert_int_equal(admits(&ruleset, &packet),
+				 port == 2 ? ANSWER_YES : expected[port]);
+	}
+	ruleset_done(&ruleset);
+}
+
+/* Of a set that rules put sources into, anybody may be. */
+static void test_lists_of_those_who_have_come(void **state)
+{
+	struct ruleset ruleset =
+		iptables("*filter\n:INPUT DROP [0:0]\n"
+			 "-A INPUT -p tcp --dport 7000 -j SET --add-set mine src\n"
+			 "-A INPUT -p tcp --dport 22 -m set --match-set mine src -j ACCEPT\n"
+			 "-A INPUT -m set --match-set mine src -j DROP\n"
+			 "-A INPUT -p tcp --dport 23 -j ACCEPT\n");
+	struct packet packet = syn(22);
+
+	(void)state;
+	assert_int_equal(admits(&ruleset, &packet), ANSWER_MAYBE);
+	packet.port = 23;
+	assert_int_equal(admits(&ruleset, &packet), ANSWER_YES);
+	ruleset_done(&ruleset);
+}
+
+/* The usual stranger, and whoever it is. */
+static void test_what_may_be_of_anybody(void **state)
+{
+	static const struct {
+		const char *rule;
+		enum answer usual, anybody;
+	} cases[] = {
+		{"-p tcp --sport 53", ANSWER_NO, ANSWER_MAYBE},
+		{"-p tcp --sport 0:65535", ANSWER_YES, ANSWER_YES},
+		{"-m limit --limit 3/min", ANSWER_YES, ANSWER_MAYBE},
+		{"-m connlimit --connlimit-above 3", ANSWER_NO, ANSWER_MAYBE},
+		{"-s 10.0.0.0/8", ANSWER_NO, ANSWER_NO},
+		{"-d 192.0.2.9/32", ANSWER_NO, ANSWER_NO},
+		{"-m set --match-set halves src", ANSWER_YES, ANSWER_YES},
+		{"-m set --match-set half src", ANSWER_MAYBE, ANSWER_MAYBE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct packet packet = syn(22);
+		struct address target;
+		struct ruleset ruleset;
+		char text[256];
+
+		assert_int_equal(address_parse("192.0.2.1", &target), 0);
+		packet.target = &target;
+		snprintf(text, sizeof text, "*filter\n:INPUT DROP [0:0]\n-A INPUT %s -j ACCEPT\n",
+			 cases[i].rule);
+		ruleset = iptables(text);
+		if (admits(&ruleset, &packet) != cases[i].usual)
+			fail_msg("%s", cases[i].rule);
+		packet.is_anybodys = true;
+		if (admits(&ruleset, &packet) != cases[i].anybody)
+			fail_msg("anybody: %s", cases[i].rule);
+		ruleset_done(&ruleset);
+	}
+}
+
+/* Marks are followed, and what is not tracked is in no state that others are in. */
+static void test_marks_and_states_on_the_way(void **state)
+{
+	struct ruleset ruleset = iptables(
+		"*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 4 -j CT --notrack\n"
+		"*mangle\n:PREROUTING ACCEPT [0:0]\n"
+		"-A PREROUTING -p tcp --dport 1 -j MARK --set-xmark 0x3/0xffffffff\n"
+		"-A PREROUTING -p tcp --dport 1 -j MARK --set-xmark 0x0/0x1\n"
+		"-A PREROUTING -p tcp --dport 2 -m u32 --u32 0=1 -j MARK --set-xmark 0x2/0xff\n"
+		"-A PREROUTING -p tcp --dport 3 -j CONNMARK --set-xmark 0x2/0xffffffff\n"
+		"-A PREROUTING -p tcp --dport 3 -j CONNMARK --restore-mark --nfmask 0xffffffff "
+		"--ctmask 0xffffffff\n"
+		"*filter\n:INPUT DROP [0:0]\n-A INPUT -m mark --mark 0x2 -j ACCEPT\n"
+		"-A INPUT -p tcp --dport 4 -m conntrack --ctstate NEW -j ACCEPT\n"
+		"-A INPUT -p tcp --dport 4 -m conntrack --ctdir ORIGINAL -j ACCEPT\n"
+		"-A INPUT -p tcp --dport 5 -m conntrack --ctdir ORIGINAL -j ACCEPT\n");
+	static const enum answer expected[] = {ANSWER_NO,  ANSWER_YES, ANSWER_MAYBE,
+					       ANSWER_YES, ANSWER_NO,  ANSWER_YES};
+
+	(void)state;
+	for (uint16_t port = 0; port < 6; port++) {
+		struct packet packet = syn(port);
+
+		assert_int_equal(admits(&ruleset, &packet), expected[port]);
+	}
+	ruleset_done(&ruleset);
+}
+
+/* What decides, and what it depends on. */
+static void test_which_rule_it_depends_on(void **state)
+{
+	struct ruleset ruleset = iptables("*filter\n:INPUT DROP [0:0]\n:a - [0:0]\n"
+					  "-A INPUT -p tcp --dport 22 -m u32 --u32 0=1 -j a\n"
+					  "-A INPUT -j LOG --log-prefix \"[k] \"\n"
+					  "-A a -m limit --limit 3/min -j ACCEPT\n");
+	struct packet packet = syn(22);
+	struct walk result = walk(&ruleset, &packet);
+
+	(void)state;
+	assert_string_equal(result.accepted.by->text,
+			    "iptables: -A a -m limit --limit 3/min -j ACCEPT");
+	assert_string_equal(result.accepted.doubt->text,
+			    "iptables: -A INPUT -p tcp --dport 22 -m u32 --u32 0=1 -j a");
+	assert_true(result.accepted.is_limited && result.dropped.is_possible);
+	assert_true(result.logged && result.maybe_logged);
+	assert_ptr_equal(result.unsure, result.accepted.doubt);
+	ruleset_done(&ruleset);
+}
+
+/* Rules of nft are named by what `nft -a list ruleset` prints. */
+static void test_what_rules_of_nft_are_called(void **state)
+{
+	struct ruleset ruleset = {0};
+
+	(void)state;
+	assert_int_equal(ruleset_add_nft(&ruleset, NFT_HEAD ACCEPT NFT_TAIL, nothing), 0);
+	assert_int_equal(ruleset_name_nft(&ruleset,
+					  "table inet other { # handle 1\n"
+					  "\tchain i { # handle 1\n"
+					  "\t\tdrop # handle 9\n\t}\n}\n"
+					  "table inet t { # handle 2\n"
+					  "\tchain i { # handle 1\n"
+					  "\t\tdrop # handle 8\n"
+					  "\t\taccept comment \" # handle 3\" # handle 9\n"),
+			 0);
+	assert_string_equal(
+		ruleset.tables[0].chains[0].rules[0].text,
+		"nft inet t: chain i, rule with handle 9: accept comment \" # handle 3\"");
+	ruleset_done(&ruleset);
+}
+
 #define TABLE_HEAD                                                                                 \
 	"{\"nftables\":[{\"table\":{\"family\":\"inet\",\"name\":\"t\"}},"                         \
 	"{\"set\":{\"family\":\"inet\",\"table\":\"other\",\"name\":\"l\",\"size\":7}},"
@@ -691,6 +861,12 @@ int main(void)
 		cmocka_unit_test(test_what_rules_of_nft_ask),
 		cmocka_unit_test(test_sets_and_limits_of_nft),
 		cmocka_unit_test(test_an_accept_does_not_save_from_a_later_drop),
+		cmocka_unit_test(test_packets_that_are_sent_elsewhere),
+		cmocka_unit_test(test_lists_of_those_who_have_come),
+		cmocka_unit_test(test_what_may_be_of_anybody),
+		cmocka_unit_test(test_marks_and_states_on_the_way),
+		cmocka_unit_test(test_which_rule_it_depends_on),
+		cmocka_unit_test(test_what_rules_of_nft_are_called),
 		cmocka_unit_test(test_what_is_no_ruleset),
 	};
 

@@ -388,6 +388,15 @@ int matches_begin_module(struct rule_reader *reader)
 		       : reader_add_number(reader, FIELD_UNKNOWN, 0);
 }
 
+/* All but the state is known of connections that are followed alone. */
+static bool is_of_connection(const struct match_option *option)
+{
+	return option->module &&
+	       (strcmp(option->module, "connmark") == 0 ||
+		(strcmp(option->module, "conntrack") == 0 &&
+		 strcmp(option->name, "--ctstate") != 0 && strcmp(option->name, "--ctproto") != 0));
+}
+
 bool matches_read(struct rule_reader *reader, const char *option, int *ret_error)
 {
 	for (size_t i = 0; i < N_MATCH_OPTIONS; i++) {
@@ -397,6 +406,9 @@ bool matches_read(struct rule_reader *reader, const char *option, int *ret_error
 		    (known->module && strcmp(known->module, reader->module) != 0))
 			continue;
 		*ret_error = known->read(reader);
+		if (*ret_error == 0 && is_of_connection(known))
+			reader->rule->conditions[reader->rule->n_conditions - 1].needs_tracking =
+				true;
 		return true;
 	}
 	return false;

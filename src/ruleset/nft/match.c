@@ -146,7 +146,9 @@ int nft_add_match(const struct nft_reader *reader, struct rule_view *rule, struc
 	if (!condition)
 		return -ENOMEM;
 	condition->n_fields = key.n_parts;
-	for (size_t i = 0; i < key.n_parts; i++)
+	for (size_t i = 0; i < key.n_parts; i++) {
 		condition->fields[i] = key.parts[i].field;
+		condition->needs_tracking = condition->needs_tracking || key.parts[i].of_connection;
+	}
 	return add_values(reader, condition, &key, op, right);
 }

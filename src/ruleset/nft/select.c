@@ -4,6 +4,7 @@
 #include <json-c/json.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ruleset/nft/json.h"
@@ -18,10 +19,14 @@ bool nft_read_numbers(struct json_object *object, uint32_t mask, struct accepted
 	if (nft_count(range) == 2)
 		return nft_read_numbers(nft_item(range, 0), mask, ret) &&
 		       (ret->last = (uint32_t)json_object_get_int64(nft_item(range, 1)), true);
-	if (!json_object_is_type(object, json_type_int))
-		return false;
-	ret->first = ret->last = (uint32_t)json_object_get_int64(object);
 	ret->mask = mask;
+	/* Of a number whose type nft has forgotten: "0x16 [invalid type]". */
+	if (strncmp(nft_text(object), "0x", 2) == 0)
+		ret->first = ret->last = (uint32_t)strtoul(nft_text(object), NULL, 16);
+	else if (json_object_is_type(object, json_type_int))
+		ret->first = ret->last = (uint32_t)json_object_get_int64(object);
+	else
+		return false;
 	return true;
 }
 
@@ -271,11 +276,11 @@ static int select_payload(struct rule_view *rule, struct json_object *payload, c
 	for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++)
 		if (strcmp(payloads[i].name, field) == 0 &&
 		    (is_ip || is_ip6 || strcmp(protocol, "th") == 0 || is_transport(protocol)))
-			*ret = (struct selection){payloads[i].field, payloads[i].read, 0};
+			*ret = (struct selection){payloads[i].field, payloads[i].read, 0, false};
 	if (strcmp(protocol, "tcp") == 0 && strcmp(field, "flags") == 0)
 		*ret = strcmp(op, "in") == 0
-			       ? (struct selection){FIELD_ANY_FLAGS, read_any_flags, 0}
-			       : (struct selection){FIELD_FLAGS, read_flags, 0xff};
+			       ? (struct selection){FIELD_ANY_FLAGS, read_any_flags, 0, false}
+			       : (struct selection){FIELD_FLAGS, read_flags, 0xff, false};
 	if (is_ip || is_ip6)
 		return rule_view_add_number(rule, FIELD_FAMILY, false,
 					    is_ip6 ? FAMILY_IPV6 : FAMILY_IPV4);
@@ -292,7 +297,9 @@ static void select_key(const char *kind, struct json_object *expression, struct 
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
 		if (strcmp(keys[i].kind, kind) == 0 && strcmp(keys[i].key, key) == 0 &&
 		    strcmp(dir, "reply") != 0)
-			*ret = (struct selection){keys[i].field, keys[i].read, UINT32_MAX};
+			*ret = (struct selection){keys[i].field, keys[i].read, UINT32_MAX,
+						  strcmp(kind, "ct") == 0 &&
+							  strcmp(key, "state") != 0};
 }
 
 static void select_route(struct json_object *fib, struct selection *ret)
@@ -304,9 +311,9 @@ static void select_route(struct json_object *fib, struct selection *ret)
 		is_source = is_source || strcmp(nft_text(nft_item(flags, i)), "saddr") == 0;
 	if (is_source)
 		*ret = (struct selection){FIELD_CONSTANT, is_type ? read_usual_word : read_exists,
-					  0};
+					  0, false};
 	else if (is_type)
-		*ret = (struct selection){FIELD_TARGET_KIND, read_kinds, 0};
+		*ret = (struct selection){FIELD_TARGET_KIND, read_kinds, 0, false};
 }
 
 /* A mark or flags with a mask. */
@@ -317,12 +324,14 @@ static int select_masked(struct rule_view *rule, struct json_object *both, struc
 	int r = nft_count(both) == 2 ? nft_select(rule, nft_item(both, 0), "==", &whole) : 0;
 
 	if (whole.field == FIELD_FLAGS)
-		*ret = (struct selection){FIELD_FLAGS, read_flags, flags_of(nft_item(both, 1))};
+		*ret = (struct selection){FIELD_FLAGS, read_flags, flags_of(nft_item(both, 1)),
+					  false};
 	else if (whole.field == FIELD_MARK || whole.field == FIELD_CT_MARK)
 		*ret = (struct selection){whole.field, whole.read,
-					  (uint32_t)json_object_get_int64(nft_item(both, 1))};
+					  (uint32_t)json_object_get_int64(nft_item(both, 1)),
+					  whole.of_connection};
 	else if (strcmp(nft_get_text(payload, "field"), "frag-off") == 0)
-		*ret = (struct selection){FIELD_CONSTANT, read_zero, 0};
+		*ret = (struct selection){FIELD_CONSTANT, read_zero, 0, false};
 	return r;
 }
 
@@ -331,7 +340,7 @@ int nft_select(struct rule_view *rule, struct json_object *expression, const cha
 {
 	struct json_object *option = nft_get(expression, "tcp option");
 
-	*ret = (struct selection){FIELD_UNKNOWN, read_any, 0};
+	*ret = (struct selection){FIELD_UNKNOWN, read_any, 0, false};
 	if (nft_get(expression, "payload"))
 		return select_payload(rule, nft_get(expression, "payload"), op, ret);
 	if (nft_get(expression, "&"))
@@ -343,6 +352,6 @@ int nft_select(struct rule_view *rule, struct json_object *expression, const cha
 	else if (nft_get(expression, "ct"))
 		select_key("ct", nft_get(expression, "ct"), ret);
 	else if (strcmp(nft_get_text(option, "name"), "maxseg") == 0)
-		*ret = (struct selection){FIELD_SEGMENT_SIZE, nft_read_numbers, 0};
+		*ret = (struct selection){FIELD_SEGMENT_SIZE, nft_read_numbers, 0, false};
 	return 0;
 }

@@ -13,6 +13,7 @@ struct selection {
 	enum field field;
 	nft_value_fn read;
 	uint32_t mask;
+	bool of_connection;
 };
 
 /* FIELD_UNKNOWN: it is not understood. What the expression takes for granted (a protocol, a family)
