@@ -246,3 +246,26 @@ def test_every_port_of_every_door(found_there, needs, doors):
     assert complaints(found) == {("problem", "drop")}
     assert found["problem", "drop"] == ["IPv4: port 8080: what no rule accepts is let in all the "
                                         "same"]
+
+
+def test_what_rules_says_of_a_published_port(found_there, needs):
+    """INPUT does not guard it; the rule that is printed does."""
+    needs("iptables")
+    lab = found_there
+    text = TABLES.replace("POLICY", "DROP").replace("LAST\n", "").replace("NAT", PUBLISHED[0])
+    text = text.replace("RULES", PUBLISHED[1]).replace("SET", "knock_ssh")
+    config = lab.config(ipset_door(set="knock_ssh", set_6=None, ports="8080/tcp, 22/tcp"))
+    try:
+        lab.server.run("iptables-restore", input=text.replace("PREFIX", lab.prefix))
+        said = lab.knocktail("rules", "iptables", "-c", config).stderr
+        assert "port 8080 is sent to another machine, by iptables -t nat: -A DOCKER" in said
+        assert "INPUT does not guard it" in said and "port 22" not in said
+        _, found = doctor(lab, config)
+        assert ("problem", "closed") in found
+        rule = said[said.index("-I DOCKER-USER"):].splitlines()[0]
+        lab.server.run("iptables", *rule.split())
+        _, found = doctor(lab, config)
+        assert ("ok", "closed") in found and ("ok", "accept") in found
+        assert ("ok", "established") in found
+    finally:
+        lab.server.run("nft", "flush", "ruleset")

@@ -9,6 +9,7 @@
 #include "cli/common/config.h"
 #include "cli/common/daemon.h"
 #include "cli/common/options.h"
+#include "cli/doctor/moved.h"
 #include "cli/rules/apply.h"
 #include "cli/rules/boot.h"
 #include "cli/rules/plan.h"
@@ -75,6 +76,8 @@ static enum status rules_make(const struct config *config, const struct rules_op
 
 	if (plan_make(config, &options->open, options->variant, &plan) < 0)
 		return STATUS_FAILED;
+	if (options->variant != VARIANT_IPSET)
+		moved_warn(config);
 	if (options->apply)
 		return apply(&plan, options->variant, options->install, options->confirm_us);
 	if (options->install)
