@@ -24,6 +24,7 @@ const char *const section_names[] = {"options", "door", "log", NULL};
 #define BACKEND_NAME(NAME, name) #name,
 const char *const backend_names[] = {BACKENDS(BACKEND_NAME) NULL};
 static const char *const on_stop_names[] = {"close", "keep", NULL};
+static const char *const no_or_yes[] = {"no", "yes", NULL};
 static const char *const bind_names[] = {
 	[BIND_NO] = "no", [BIND_OPTIONAL] = "optional", [BIND_YES] = "yes", NULL};
 
@@ -77,9 +78,14 @@ const struct config_key keys[] = {
 	{"entry", DOOR(opening.entry), .parse = parse_entry, ONLY(IPSET), .fallback = "%IP%",
 	 .max = 255},
 
+	{"set_shared", DOOR(opening.set_shared), .parse = parse_choice, ONLY(IPSET),
+	 .fallback = "no", .choices = no_or_yes},
+
 	{"set", DOOR(opening.set[FAMILY_IPV4]), .parse = parse_nft_set, ONLY(NFT)},
 	{"set_6", DOOR(opening.set[FAMILY_IPV6]), .parse = parse_nft_set, ONLY(NFT)},
 	{"entry", DOOR(opening.entry), .parse = parse_nft_entry, ONLY(NFT), .fallback = "%IP%"},
+	{"set_shared", DOOR(opening.set_shared), .parse = parse_choice, ONLY(NFT), .fallback = "no",
+	 .choices = no_or_yes},
 
 	{"ports", DOOR(opening.ports), .parse = parse_ports, ONLY(IPTABLES), .required = true},
 	{"ports", DOOR(opening.ports), .parse = parse_ports, ONLY(IPSET)},

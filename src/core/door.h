@@ -27,6 +27,7 @@ struct knock {
 struct opening {
 	enum backend_kind backend;
 	char *set[N_FAMILIES]; /* ipset: the set's name; nft: "FAMILY TABLE SET" */
+	unsigned set_shared;   /* 1: others put elements into the set as well */
 	char *entry;	       /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
 	struct sequence ports; /* what is open, in no order; none: not said (ipset, nft) */
 	char *chain;	       /* iptables */

@@ -295,6 +295,20 @@ static void manager_inherit(struct manager *manager)
 		log_line(LOG_ERR, "cannot read saved grants, will retry: %s", strerror(-r));
 }
 
+/* What a saved firewall has brought back, say. */
+static void manager_close_strays(struct manager *manager)
+{
+	const struct config *config = running_config_data(manager->running);
+	int r = grants_close_strays(grant_loop_grants(manager->grants), config->doors,
+				    config->n_doors, clock_us(CLOCK_BOOTTIME));
+
+	if (r < 0)
+		log_line(LOG_WARNING,
+			 "what stands open on nobody's record in the doors' sets stays open: %s",
+			 r == -EAGAIN ? "not all saved grants could be read" : strerror(-r));
+	grant_loop_rearm(manager->grants);
+}
+
 static int manager_tend(struct manager *manager)
 {
 	int r = sd_event_add_time(manager->event, &manager->tending, CLOCK_MONOTONIC,
@@ -328,6 +342,7 @@ static int manager_follow(struct manager *manager, const struct manager_options 
  *  - whoever reports events before the grants are taken over, which causes some;
  *  - the review after that: it closes what was taken over and has no door;
  *  - the sets and chains of the doors after the grants, so that none is opened twice;
+ *  - whatever else stands in the sets after that: all that is on record is known now;
  *  - the journal last: a knock must find all of that. */
 static int manager_start(struct manager *manager, const struct manager_options *options)
 {
@@ -350,6 +365,7 @@ static int manager_start(struct manager *manager, const struct manager_options *
 	manager_inherit(manager);
 	manager_review(manager);
 	manager_ready_doors(manager);
+	manager_close_strays(manager);
 	nf_log_check();
 	manager_serve(manager, options->runtime_directory);
 	return manager_follow(manager, options);

@@ -55,6 +55,7 @@ int listing_add(struct listing *listing, const char *key, size_t length, uint64_
 	if (!item->key)
 		return -ENOMEM;
 	item->left_us = left_us;
+	item->is_known = false;
 	listing->n_items++;
 	return 0;
 }
@@ -88,12 +89,14 @@ static bool listing_is_duplicate(const struct listing *listing, const struct lis
 bool listing_find(const struct listing *listing, const char *key, uint64_t *ret_left_us)
 {
 	const struct listing_item wanted = {.key = (char *)key};
-	const struct listing_item *found = NULL;
+	struct listing_item *found = NULL;
 
 	if (listing->n_items > 0)
 		found = bsearch(&wanted, listing->items, listing->n_items, sizeof wanted,
 				listing_item_compare);
-	if (found)
-		*ret_left_us = listing_is_duplicate(listing, found) ? UINT64_MAX : found->left_us;
-	return found != NULL;
+	if (!found)
+		return false;
+	found->is_known = true;
+	*ret_left_us = listing_is_duplicate(listing, found) ? UINT64_MAX : found->left_us;
+	return true;
 }

@@ -13,6 +13,7 @@ struct spelling;
 struct listing_item {
 	char *key; /* what it is, as the backend spells it */
 	uint64_t left_us;
+	bool is_known; /* somebody has asked for it, and found it */
 };
 
 struct listing {

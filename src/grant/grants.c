@@ -11,6 +11,7 @@
 #include "grant/inherit.h"
 #include "grant/reconcile.h"
 #include "grant/store.h"
+#include "grant/strays.h"
 #include "grant/table.h"
 #include "util/cleanup.h"
 
@@ -56,6 +57,7 @@ struct grants *grants_free(struct grants *grants)
 	}
 	due_queue_done(&grants->queue);
 	door_counts_done(&grants->door_counts);
+	strays_done(&grants->strays);
 	free(grants);
 	return NULL;
 }
@@ -280,6 +282,8 @@ uint64_t grants_next_us(const struct grants *grants)
 	const struct due *first = due_queue_first(&grants->queue);
 	uint64_t next_us = firewall_next_us(grants->firewall);
 
+	if (grants->strays.n > 0)
+		return 0;
 	if (grants->reconcile_us < next_us)
 		next_us = grants->reconcile_us;
 	if (grants->reread_us < next_us)
@@ -309,6 +313,7 @@ void grants_run(struct grants *grants, uint64_t now_us)
 	grants_run_due(grants, &budget, now_us);
 	reconcile_run(grants, now_us);
 	grants_run_due(grants, &budget, now_us); /* what the reconciliation has found */
+	strays_run(grants, &budget, now_us);
 	if (grants->reread_us <= now_us)
 		inherit_read(grants, false, now_us);
 }

@@ -90,6 +90,12 @@ void grants_review(struct grants *grants, grants_find_fn find, void *userdata, u
  * later. 0, or a negative errno: the directory cannot be read. */
 int grants_inherit(struct grants *grants, grants_find_fn find, void *userdata, uint64_t now_us);
 
+/* Closes what stands in the doors' sets for a time and is on nobody's record (firewall/strays.h).
+ * For once, after grants_inherit(). 0; how many sets could not be listed; -EAGAIN: nothing is
+ * closed, for not all state files could be read; -ENOMEM. */
+int grants_close_strays(struct grants *grants, const struct door *doors, size_t n_doors,
+			uint64_t now_us);
+
 /* Only closes what a predecessor left and the kernel will not end by itself; what is still due
  * stays saved, for a successor to open again. */
 int grants_sweep(struct grants *grants, uint64_t now_us);

@@ -10,6 +10,7 @@
 #include "grant/due-queue.h"
 #include "grant/grants.h"
 #include "grant/holders.h"
+#include "grant/strays.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,6 +88,7 @@ struct grants {
 	size_t n_unread; /* state files that could not be read */
 	struct due_queue queue;
 	struct door_counts door_counts;
+	struct strays strays;
 	struct grant *buckets[GRANTS_BUCKETS];
 };
 

@@ -101,6 +101,23 @@ def test_list(daemon, client, other, lab):
     assert lab.knocktail("list", "--doors").stdout == "ssh\nweb\n"
 
 
+def test_what_nobody_has_opened_is_shown(daemon, client, lab):
+    """An element that comes while the daemon runs; what a knock has put there is not one."""
+    client.knock(7000, 8000, 9000)
+    client.wait_open()
+    lab.server.run("ipset", "add", "knock4", "192.0.2.7", "timeout", "600")
+    told = lab.knocktail("doctor", "-c", daemon.config).stdout
+    assert "192.0.2.7 stands in knock4 for another " in told, told
+    assert f"{client.v4} stands in" not in told
+    rows = {row["source"]: row for row in ask(lab, "list", "-c", daemon.config)}
+    assert {source: row["state"] for source, row in rows.items()} == {
+        client.v4: "open", "192.0.2.7": "unrecorded"}
+    assert 590 < rows["192.0.2.7"]["seconds_left"] <= 600 and rows["192.0.2.7"]["user"] is None
+    lab.server.run("ipset", "del", "knock4", "192.0.2.7")
+    told = lab.knocktail("doctor", "-c", daemon.config).stdout
+    assert re.search(r"^ok +members ", told, re.M), told
+
+
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 def test_open_and_close(version, daemon, client, lab):
     address = client.address(version)

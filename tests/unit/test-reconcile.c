@@ -51,6 +51,65 @@ static int seconds_in_set(struct fixture *fixture, const char *address)
 	return seconds;
 }
 
+/* What stands in a set for a time and is on nobody's record is closed; what is for ever is somebody's
+ * wish, and a set that is shared is somebody else's as well. */
+static void test_strays(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+	struct door doors[] = {ipset_door, ipset_door};
+
+	strcpy(doors[1].name, "other");
+	open_door(fixture, &doors[0], A, T0);
+	assert_int_equal(support_ipset("add kt 192.0.2.7 timeout 600"), 0);
+	assert_int_equal(support_ipset("add kt 192.0.2.8 timeout 0"), 0);
+	doors[1].opening.set_shared = 1;
+	fixture->news[0] = '\0';
+	grants_close_strays(fixture->grants, doors, 2, T0 + S);
+	grants_run(fixture->grants, T0 + S);
+	expect_news(fixture, "");
+	doors[1].opening.set_shared = 0;
+	grants_close_strays(fixture->grants, doors, 2, T0 + S);
+	assert_true(grants_next_us(fixture->grants) <= T0 + S);
+	assert_int_equal(support_ipset("test kt 192.0.2.7"), 0);
+	grants_run(fixture->grants, T0 + S);
+	expect_news(fixture, "closed ip 192.0.2.7 0: it stood open on nobody's record\n");
+	assert_int_equal(support_ipset("test kt 192.0.2.7"), 1);
+	assert_int_equal(support_ipset("test kt 192.0.2.8"), 0);
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
+	assert_true(grants_next_us(fixture->grants) > T0 + S);
+}
+
+/* Whoever knocks before it is their turn has opened the door for themselves. There are more than are
+ * closed at once, and what is left is freed. */
+static void test_many_strays(void **state)
+{
+	struct fixture *fixture = with_sets(state);
+	char command[64];
+
+	for (int i = 0; i < 600; i++) {
+		snprintf(command, sizeof command, "add kt 198.18.%d.%d timeout 600", i / 200,
+			 i % 200);
+		assert_int_equal(support_ipset(command), 0);
+	}
+	assert_int_equal(support_ipset("add kt 192.0.2.1 timeout 600"), 0);
+	grants_close_strays(fixture->grants, &ipset_door, 1, T0);
+	open_door(fixture, &ipset_door, A, T0);
+	for (int i = 0; i < 2; i++) {
+		fixture->news[0] = '\0';
+		assert_true(grants_next_us(fixture->grants) <= T0);
+		grants_run(fixture->grants, T0);
+	}
+	assert_true(grants_next_us(fixture->grants) <= T0);
+	fixture->news[0] = '\0';
+	grants_run(fixture->grants, T0);
+	assert_true(grants_next_us(fixture->grants) > T0);
+	assert_int_equal(support_ipset("test kt 192.0.2.1"), 0);
+	assert_int_equal(support_ipset("test kt 198.18.0.0"), 1);
+	assert_int_equal(support_ipset("test kt 198.18.2.199"), 1);
+	assert_int_equal(support_ipset("add kt 192.0.2.7 timeout 600"), 0);
+	grants_close_strays(fixture->grants, &ipset_door, 1, T0);
+}
+
 /* Two doors share a set: neither closes what the other has opened, nor cuts it short. */
 static void test_ipset_twins(void **state)
 {
@@ -413,6 +472,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		GRANT_TEST(test_ipset),
+		GRANT_TEST(test_strays),
+		GRANT_TEST(test_many_strays),
 		GRANT_TEST(test_ipset_twins),
 		GRANT_TEST(test_ipset_triplets),
 		GRANT_TEST(test_ipset_closing_fails),

@@ -92,6 +92,13 @@ enum status client_connect(const struct verb *verb, sd_bus **ret)
 	return by_bus == 0 ? STATUS_OK : complain_unreached(verb, by_socket, by_bus);
 }
 
+enum status client_reach(sd_bus **ret)
+{
+	return connect_by(own_socket_open, ret) == 0 || connect_by(sd_bus_open_system, ret) == 0
+		       ? STATUS_OK
+		       : STATUS_ABSENT;
+}
+
 const char *client_address(const char *text, char canonical[static ADDRESS_TEXT_MAX])
 {
 	struct address address;

@@ -13,6 +13,9 @@
  * daemon is never started by this. */
 enum status client_connect(const struct verb *verb, sd_bus **ret);
 
+/* The same without a word. */
+enum status client_reach(sd_bus **ret);
+
 /* Calls a method of org.knocktail.Manager1, with arguments as sd_bus_message_append() takes them.
  * `ret_reply` may be NULL. */
 enum status client_call(const struct verb *verb, sd_bus *bus, sd_bus_message **ret_reply,

@@ -1,4 +1,5 @@
 /* knocktail list: which doors are open, for whom, and until when. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +8,11 @@
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
+#include "cli/common/strays.h"
 #include "cli/control/client.h"
 #include "cli/verb.h"
+#include "config/config.h"
+#include "config/load.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/duration.h"
@@ -16,6 +20,8 @@
 
 DEFINE_CLEANUP(struct table *, table_free)
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
+DEFINE_CLEANUP(struct config *, config_free)
+DEFINE_CLEANUP(struct stray_search *, stray_search_free)
 
 struct list {
 	const char *door; /* only this one; or NULL */
@@ -23,7 +29,8 @@ struct list {
 	struct table *table;
 	struct json_object *array; /* NULL: text is wanted */
 	size_t n_rows;
-	bool found; /* there is such a door, open or not */
+	bool found;		     /* there is such a door, open or not */
+	struct stray_search *search; /* NULL: the sets are not looked through */
 };
 
 static uint64_t seconds_left(const struct list *list, const struct open_door *door)
@@ -68,10 +75,46 @@ static enum status list_add_open(void *userdata, const struct open_door *door)
 {
 	struct list *list = userdata;
 
+	if (list->search && stray_search_know(list->search, door->door, door->source) < 0)
+		return STATUS_FAILED;
 	if (list->door && strcmp(list->door, door->door) != 0)
 		return STATUS_OK;
 	list->found = true;
 	return list->array ? add_object(list, door) : list_add_row(list, door);
+}
+
+/* Nobody's, as far as the daemon knows. */
+static int list_add_stray(void *userdata, const char *name, const char *set, const char *element,
+			  uint64_t left_us)
+{
+	struct list *list = userdata;
+	const struct open_door door = {
+		.door = name,
+		.source = element,
+		.user = "",
+		.state = "unrecorded",
+		.deadline_us = list->now_us + left_us,
+	};
+
+	(void)set;
+	if (list->door && strcmp(list->door, name) != 0)
+		return 0;
+	return (list->array ? add_object(list, &door) : list_add_row(list, &door)) == STATUS_OK
+		       ? 0
+		       : -ENOMEM;
+}
+
+/* Only root can read both the configuration and the sets. What is wrong with either is for check
+ * and doctor to say. */
+static void list_prepare_search(struct list *list, const char *path, struct config **ret_config)
+{
+	struct complaints complaints;
+
+	if (geteuid() != 0)
+		return;
+	if (config_load(path, ret_config, &complaints) == 0)
+		(void)stray_search_new(*ret_config, &list->search);
+	complaints_done(&complaints);
 }
 
 static enum status look_for_name(void *userdata, const char *name)
@@ -96,10 +139,12 @@ static enum status list_check_door(struct list *list, sd_bus *bus)
 	return status;
 }
 
-static enum status list_open(sd_bus *bus, const char *door, bool json)
+static enum status list_open(sd_bus *bus, const char *config_path, const char *door, bool json)
 {
 	static const char *const headline[] = {"DOOR", "SOURCE", "USER", "UNTIL", "LEFT", "STATE"};
 	CLEANUP(cleanup_table_free) struct table *table = table_new(6, headline);
+	CLEANUP(cleanup_stray_search_free) struct stray_search *search = NULL;
+	CLEANUP(cleanup_config_free) struct config *config = NULL;
 	struct list list = {
 		.door = door,
 		.now_us = clock_us(CLOCK_REALTIME),
@@ -110,7 +155,11 @@ static enum status list_open(sd_bus *bus, const char *door, bool json)
 
 	if (!table || (json && !list.array))
 		return STATUS_FAILED;
+	list_prepare_search(&list, config_path, &config);
+	search = list.search;
 	status = client_each_open(&verb_list, bus, list_add_open, &list);
+	if (status == STATUS_OK && search && stray_search_run(search, list_add_stray, &list) < 0)
+		status = STATUS_FAILED;
 	if (status == STATUS_OK)
 		status = list_check_door(&list, bus);
 	if (status != STATUS_OK)
@@ -150,10 +199,11 @@ static enum status list_doors(sd_bus *bus, bool json)
 static enum status list_run(int argc, char *argv[])
 {
 	CLEANUP(cleanup_sd_bus_flush_close_unref) sd_bus *bus = NULL;
-	const char *door = NULL;
+	const char *config = KNOCKTAIL_CONF, *door = NULL;
 	bool json = false, doors = false;
 	enum status status;
 	const struct verb_option options[] = {
+		{"config", 'c', .text = &config},
 		{"doors", 'd', .given = &doors},
 		{"output", 'o', .json = &json},
 		{0},
@@ -168,19 +218,21 @@ static enum status list_run(int argc, char *argv[])
 	status = client_connect(&verb_list, &bus);
 	if (status != STATUS_OK)
 		return status;
-	return doors ? list_doors(bus, json) : list_open(bus, door, json);
+	return doors ? list_doors(bus, json) : list_open(bus, config, door, json);
 }
 
 const struct verb verb_list = {
 	.name = "list",
 	.summary = "list who is let in by which door, and until when",
-	.help = "Usage: knocktail list [DOOR] [-o text|json]\n"
+	.help = "Usage: knocktail list [-c FILE] [DOOR] [-o text|json]\n"
 		"       knocktail list --doors [-o text|json]\n"
 		"\n"
 		"Lists the doors that stand open: the door, the address that it is open for, the\n"
 		"user whose key it was, until when, how long that is, and its state: open, or\n"
-		"missing if the firewall has lost it and does not take it back.\n"
+		"missing if the firewall has lost it and does not take it back. Root also sees\n"
+		"what stands in the doors' sets and is on nobody's record: unrecorded.\n"
 		"\n"
+		"  -c, --config FILE  the configuration that names the sets\n"
 		"  -d, --doors        list the doors that there are instead, open or not\n"
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"

@@ -12,6 +12,7 @@ void doctor_check_log(struct doctor *doctor);
 void doctor_check_limit(struct doctor *doctor);
 void doctor_check_records(struct doctor *doctor);
 void doctor_check_daemon(struct doctor *doctor);
+void doctor_check_members(struct doctor *doctor);
 void doctor_check_target(struct doctor *doctor);
 void doctor_check_accept(struct doctor *doctor);
 void doctor_check_closed(struct doctor *doctor);

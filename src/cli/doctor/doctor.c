@@ -26,14 +26,23 @@ static const struct check {
 	const char *name;
 	void (*run)(struct doctor *doctor);
 } checks[] = {
-	{"journal", doctor_check_journal},  {"journald", doctor_check_journald},
-	{"firewall", doctor_check_ruleset}, {"expected", doctor_check_expected},
-	{"log", doctor_check_log},	    {"limit", doctor_check_limit},
-	{"records", doctor_check_records},  {"daemon", doctor_check_daemon},
-	{"target", doctor_check_target},    {"accept", doctor_check_accept},
-	{"closed", doctor_check_closed},    {"established", doctor_check_established},
-	{"drop", doctor_check_drop},	    {"boot", doctor_check_boot},
-	{"keys", doctor_check_keys},	    {"clock", doctor_check_clock},
+	{"journal", doctor_check_journal},
+	{"journald", doctor_check_journald},
+	{"firewall", doctor_check_ruleset},
+	{"expected", doctor_check_expected},
+	{"log", doctor_check_log},
+	{"limit", doctor_check_limit},
+	{"records", doctor_check_records},
+	{"daemon", doctor_check_daemon},
+	{"members", doctor_check_members},
+	{"target", doctor_check_target},
+	{"accept", doctor_check_accept},
+	{"closed", doctor_check_closed},
+	{"established", doctor_check_established},
+	{"drop", doctor_check_drop},
+	{"boot", doctor_check_boot},
+	{"keys", doctor_check_keys},
+	{"clock", doctor_check_clock},
 };
 
 static void doctor_init(struct doctor *doctor)
