@@ -7,6 +7,7 @@ import os
 import pytest
 
 from firewalls import Firewalld, Iptables, Nft, Ufw
+from hosts import wait_until
 from lab import Lab
 from machine import Unavailable, booted
 
@@ -100,7 +101,7 @@ def finding(machine):
     return found[0]["level"], found[0]["text"] + (found[0]["advice"] or "")
 
 
-def assert_a_broken_file_shuts(machine, path, client):
+def assert_a_broken_file_shuts(machine, path, client, flusher):
     """Nobody is let in, and that is said."""
     with open(machine.root + path, "a", encoding="utf-8") as file:
         file.write("nonsense\n")
@@ -111,6 +112,11 @@ def assert_a_broken_file_shuts(machine, path, client):
     for said in (machine.journal(UNIT), machine.console()):
         assert "nobody is let in" in said
     assert finding(machine)[0] == "problem"
+    if flusher:
+        machine.run("systemctl", "restart", flusher)
+        for version in (4, 6):
+            wait_until(lambda version=version: not client.can_connect(version=version), 5,
+                       "the machine is shut again")
 
 
 def test_a_reboot_opens_nothing(boot):
@@ -134,7 +140,7 @@ def test_a_reboot_opens_nothing(boot):
         machine.run("systemctl", verb, boot.flusher)
         assert_opens(lab)
     if boot.broken:
-        assert_a_broken_file_shuts(machine, f"{files}/{boot.broken}", client)
+        assert_a_broken_file_shuts(machine, f"{files}/{boot.broken}", client, boot.flusher)
 
     said = rules(machine, boot, "--remove")
     assert "removed" in said

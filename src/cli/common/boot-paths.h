@@ -4,8 +4,11 @@
 #define BOOT_UNIT	    "knocktail-firewall.service"
 #define BOOT_UNIT_DIRECTORY "/etc/systemd/system"
 #define BOOT_UNIT_PATH	    BOOT_UNIT_DIRECTORY "/" BOOT_UNIT
-#define BOOT_LINK_DIRECTORY BOOT_UNIT_DIRECTORY "/sysinit.target.wants"
-#define BOOT_LINK_PATH	    BOOT_LINK_DIRECTORY "/" BOOT_UNIT
+
+/* Where links to the unit are, so that it is started at boot; and when nftables flushes everything,
+ * what this unit has shut included. */
+#define BOOT_LINKS     BOOT_UNIT_DIRECTORY "/sysinit.target.wants"
+#define BOOT_LINKS_NFT BOOT_UNIT_DIRECTORY "/nftables.service.wants"
 
 /* Files of KNOCKTAIL_FIREWALL, a directory: what holds until all is loaded, the ipsets, the rules.
  */

@@ -72,7 +72,7 @@ static const char tail[] =
 	"fi'\n"
 	"\n"
 	"[Install]\n"
-	"WantedBy=sysinit.target\n";
+	"WantedBy=sysinit.target%s\n";
 
 static void put_steps(enum variant variant, const char *key, FILE *file)
 {
@@ -82,14 +82,19 @@ static void put_steps(enum variant variant, const char *key, FILE *file)
 	fprintf(file, "%s=" PROGRAM_NFT " delete table inet " BOOT_CLOSED_TABLE "\n", key);
 }
 
+bool boot_unit_has_rules(enum variant variant)
+{
+	return steps[variant][0] != load_sets || steps[variant][1];
+}
+
 void boot_unit_print(enum variant variant, FILE *file)
 {
-	bool has_rules = steps[variant][0] != load_sets || steps[variant][1];
+	bool has_rules = boot_unit_has_rules(variant);
 
 	fprintf(file, head, variant_names[variant], has_rules ? after_others : before_others);
 	put_steps(variant, "ExecStart", file);
 	put_steps(variant, "ExecReload", file);
-	fputs(tail, file);
+	fprintf(file, tail, has_rules ? " nftables.service" : "");
 }
 
 void boot_closed_print(FILE *file)

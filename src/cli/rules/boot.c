@@ -162,12 +162,16 @@ static int boot_write_rules(const struct plan *plan, enum variant variant,
 	return r;
 }
 
-static int boot_link(char problem[static PROGRAM_PROBLEM_MAX])
+static int boot_link(const char *directory, char problem[static PROGRAM_PROBLEM_MAX])
 {
-	unlink(BOOT_LINK_PATH);
-	return symlink(BOOT_UNIT_PATH, BOOT_LINK_PATH) < 0
-		       ? boot_fail(problem, BOOT_LINK_PATH, -errno)
-		       : 0;
+	char path[128];
+	int r = make_directory(directory, 0755, problem);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof path, "%s/" BOOT_UNIT, directory);
+	unlink(path);
+	return symlink(BOOT_UNIT_PATH, path) < 0 ? boot_fail(problem, path, -errno) : 0;
 }
 
 int boot_install(const struct plan *plan, enum variant variant,
@@ -177,13 +181,13 @@ int boot_install(const struct plan *plan, enum variant variant,
 	int r = make_directory(KNOCKTAIL_FIREWALL, 0700, problem);
 
 	if (r == 0)
-		r = make_directory(BOOT_LINK_DIRECTORY, 0755, problem);
-	if (r == 0)
 		r = boot_write_rules(plan, variant, problem);
 	if (r == 0)
 		r = boot_write(BOOT_UNIT_PATH, unit, 0644, problem);
 	if (r == 0)
-		r = boot_link(problem);
+		r = boot_link(BOOT_LINKS, problem);
+	if (r == 0 && boot_unit_has_rules(variant))
+		r = boot_link(BOOT_LINKS_NFT, problem);
 	boot_reload();
 	return r;
 }
@@ -243,7 +247,9 @@ void boot_remove(enum variant variant, struct removal *removal)
 	if (access(BOOT_UNIT_PATH, F_OK) == 0 && access("/run/systemd/system", F_OK) == 0)
 		program_run((const char *const[]){PROGRAM_SYSTEMCTL, "stop", BOOT_UNIT, NULL}, NULL,
 			    NULL, problem);
-	removal_unlink(removal, BOOT_LINK_PATH);
+	removal_unlink(removal, BOOT_LINKS "/" BOOT_UNIT);
+	removal_unlink(removal, BOOT_LINKS_NFT "/" BOOT_UNIT);
+	rmdir(BOOT_LINKS_NFT); /* if it is empty */
 	removal_unlink(removal, BOOT_UNIT_PATH);
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
 		removal_unlink(removal, files[i]);
