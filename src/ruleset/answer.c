@@ -93,9 +93,11 @@ static enum answer answer_usually(const struct packet *packet, uint32_t low, uin
 
 static enum answer answer_name(const char *name, const char *interface)
 {
-	size_t length = strlen(name);
+	size_t length = name ? strlen(name) : 0;
 	bool is_pattern = length > 0 && name[length - 1] == '*';
 
+	if (length == 0)
+		return ANSWER_NO;
 	if (strcmp(name, "lo") == 0)
 		return ANSWER_NO;
 	if (length == 1 && is_pattern)

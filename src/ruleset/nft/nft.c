@@ -56,21 +56,30 @@ static bool map_find(const struct nft_reader *reader, struct json_object *expres
 	return false;
 }
 
+/* All statements of an object, which is of one as a rule, but for one kind. */
+static int read_all(const struct nft_reader *reader, struct rule_view *rule,
+		    struct json_object *statements, const char *but)
+{
+	if (!json_object_is_type(statements, json_type_object))
+		return rule_view_add_number(rule, FIELD_UNKNOWN, false, 0);
+	json_object_object_foreach(statements, kind, value)
+	{
+		int r = strcmp(kind, but) == 0 ? 0 : nft_read_statement(reader, rule, kind, value);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int read_statements(const struct nft_reader *reader, struct rule_view *rule,
 			   struct json_object *expressions, const char *but)
 {
-	for (size_t i = 0; i < nft_count(expressions); i++) {
-		json_object_object_foreach(nft_item(expressions, i), kind, value)
-		{
-			int r = strcmp(kind, but) == 0
-					? 0
-					: nft_read_statement(reader, rule, kind, value);
+	int r = 0;
 
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < nft_count(expressions); i++)
+		r = read_all(reader, rule, nft_item(expressions, i), but);
+	return r;
 }
 
 static int nft_describe(struct rule_view *rule, const struct table_view *table,
@@ -131,9 +140,7 @@ static int read_element(const struct nft_reader *reader, struct rule_view *rule,
 		nft_read_destination(rule, nft_item(element, 1));
 		return 0;
 	}
-	json_object_object_foreach(nft_item(element, 1), kind, value) r =
-		nft_read_statement(reader, rule, kind, value);
-	return r;
+	return read_all(reader, rule, nft_item(element, 1), "");
 }
 
 static int read_map(const struct nft_reader *reader, struct chain_view *chain,

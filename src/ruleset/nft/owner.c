@@ -48,7 +48,11 @@ static bool is_rule(struct json_object *expressions)
 	bool counts = false;
 
 	for (size_t i = 0; i < n; i++) {
-		json_object_object_foreach(json_object_array_get_idx(expressions, i), kind, value)
+		struct json_object *statement = json_object_array_get_idx(expressions, i);
+
+		if (!json_object_is_type(statement, json_type_object))
+			return false;
+		json_object_object_foreach(statement, kind, value)
 		{
 			if (!owner_is_one_of(kind, kinds) ||
 			    (strcmp(kind, "match") == 0 && !owner_is_match(value)))
@@ -85,7 +89,11 @@ bool ruleset_is_foreign(const char *json, const char *family, const char *name)
 	bool foreign = false;
 
 	for (size_t i = 0; i < n; i++) {
-		json_object_object_foreach(json_object_array_get_idx(items, i), kind, item)
+		struct json_object *one = json_object_array_get_idx(items, i);
+
+		if (!json_object_is_type(one, json_type_object))
+			continue;
+		json_object_object_foreach(one, kind, item)
 		{
 			if (is_text(nft_get(item, "family"), family) &&
 			    is_text(nft_get(item, "table"), name))
