@@ -9,6 +9,7 @@
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
+#include "cli/common/this-machine.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "firewall/firewall.h"
@@ -38,23 +39,30 @@ static void put_complaint(struct json_object *array, const char *path,
 		json_object_put(object);
 }
 
-static void put_problem(struct json_object *problems, const char *door, const char *problem)
+/* What this machine says of the doors; all NULL: standard error gets it. */
+struct live_findings {
+	struct json_object *problems, *warnings;
+};
+
+/* On standard error, or in the array. */
+static void put_finding(struct json_object *array, const char *door, const char *kind,
+			const char *text)
 {
 	struct json_object *object;
 
-	if (!problems) {
-		fprintf(stderr, "door %s: %s\n", door, problem);
+	if (!array) {
+		fprintf(stderr, "door %s: %s%s\n", door, kind, text);
 		return;
 	}
 	object = json_object_new_object();
 	json_put_text(object, "door", door);
-	json_put_text(object, "text", problem);
-	if (json_object_array_add(problems, object) < 0)
+	json_put_text(object, "text", text);
+	if (json_object_array_add(array, object) < 0)
 		json_object_put(object);
 }
 
 /* Asks the firewall for what the doors name. */
-static enum status check_live(const struct config *config, struct json_object *problems)
+static enum status check_live(const struct config *config, const struct live_findings *found)
 {
 	struct firewall *firewall;
 	enum status status = STATUS_OK;
@@ -66,7 +74,7 @@ static enum status check_live(const struct config *config, struct json_object *p
 	}
 	for (size_t i = 0; i < config->n_doors; i++) {
 		const struct door *door = &config->doors[i];
-		char of_user[DAEMON_USER_PROBLEM_MAX];
+		char of_user[DAEMON_USER_PROBLEM_MAX], absence[ABSENCE_TEXT_MAX];
 		const char *problem = NULL;
 
 		if (firewall_check(firewall, &door->opening) < 0)
@@ -74,8 +82,10 @@ static enum status check_live(const struct config *config, struct json_object *p
 		else if (daemon_user_check(&door->opening, of_user) == -EACCES)
 			problem = of_user;
 		if (problem) {
-			put_problem(problems, door->name, problem);
+			put_finding(found->problems, door->name, "", problem);
 			status = STATUS_FAILED;
+		} else if (this_machine_lacks(door, absence)) {
+			put_finding(found->warnings, door->name, "warning: ", absence);
 		}
 	}
 	firewall_free(firewall);
@@ -83,7 +93,7 @@ static enum status check_live(const struct config *config, struct json_object *p
 }
 
 static void print_json(const char *path, const struct config *config, enum status status,
-		       const struct complaints *complaints, struct json_object *problems)
+		       const struct complaints *complaints, const struct live_findings *found)
 {
 	struct json_object *document = json_object_new_object();
 	struct json_object *array = json_object_new_array();
@@ -94,13 +104,17 @@ static void print_json(const char *path, const struct config *config, enum statu
 	json_put(document, "ok", json_object_new_boolean(status == STATUS_OK));
 	json_put(document, "doors", config ? json_object_new_uint64(config->n_doors) : NULL);
 	json_put(document, "complaints", array);
-	json_put(document, "problems", problems);
+	json_put(document, "problems", found->problems);
+	json_put(document, "warnings", found->warnings);
 	json_print(document);
 }
 
 static enum status check_config(const char *path, bool live, bool json)
 {
-	struct json_object *problems = json ? json_object_new_array() : NULL;
+	const struct live_findings found = {
+		.problems = json ? json_object_new_array() : NULL,
+		.warnings = json ? json_object_new_array() : NULL,
+	};
 	struct config *config = NULL;
 	struct complaints complaints;
 	enum status status = verb_config_status(checked_config_load(path, &config, &complaints));
@@ -108,9 +122,9 @@ static enum status check_config(const char *path, bool live, bool json)
 	if (!json)
 		verb_print_complaints(path, &complaints);
 	if (status == STATUS_OK && live)
-		status = check_live(config, problems);
+		status = check_live(config, &found);
 	if (json)
-		print_json(path, config, status, &complaints, problems);
+		print_json(path, config, status, &complaints, &found);
 	else if (status == STATUS_OK)
 		printf("%s: ok (doors: %zu, warnings: %zu)\n", path, config->n_doors,
 		       complaints.n_warnings);

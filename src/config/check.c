@@ -267,6 +267,18 @@ static void check_shared_set(const struct door_check *check, const struct config
 	}
 }
 
+static void check_interface(const struct door_check *check)
+{
+	const char *name = check->door->knock.filter.interface;
+	size_t length = strlen(name);
+
+	if (length > 0 && name[length - 1] == '*')
+		complain_warning(check->complaints, check_line(check, "interface"),
+				 "door %s: interface = %s: a star is a star here; all whose names "
+				 "begin so are %.*s+",
+				 check->door->name, name, (int)length - 1, name);
+}
+
 void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 {
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
@@ -279,6 +291,7 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 		if (!check.whole)
 			continue;
 		check_families(&check);
+		check_interface(&check);
 		check_sequence(&check);
 		check_shared_set(&check, draft->config, i);
 	}

@@ -65,6 +65,18 @@ bool filter_equal(const struct filter *a, const struct filter *b)
 	       strcmp(a->interface, b->interface) == 0;
 }
 
+/* As iptables takes a name with a plus sign at its end. */
+bool filter_takes_interface(const struct filter *filter, const char *interface)
+{
+	size_t length = strlen(filter->interface);
+
+	if (length == 0)
+		return true;
+	if (filter->interface[length - 1] == '+')
+		return strncmp(filter->interface, interface, length - 1) == 0;
+	return strcmp(filter->interface, interface) == 0;
+}
+
 bool filter_passes(const struct filter *filter, const struct probe *probe)
 {
 	if (filter->log != probe->log)
@@ -75,5 +87,5 @@ bool filter_passes(const struct filter *filter, const struct probe *probe)
 		return false;
 	if (filter->has_target && !address_equal(&filter->target, &probe->target))
 		return false;
-	return !filter->interface[0] || strcmp(filter->interface, probe->interface) == 0;
+	return filter_takes_interface(filter, probe->interface);
 }

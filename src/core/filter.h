@@ -15,7 +15,8 @@ struct filter {
 	uint8_t flags_clear; /* and must not carry */
 	bool has_target;
 	struct address target;	     /* where it must be sent to, if has_target */
-	char interface[IF_NAMESIZE]; /* where it must come in; "": anywhere. Zero-padded */
+	char interface[IF_NAMESIZE]; /* where it must come in; "": anywhere; "ppp+": where the name
+					begins so. Zero-padded */
 };
 
 /* The default: a SYN that is not a SYN-ACK, from anywhere to anywhere. */
@@ -26,4 +27,6 @@ extern const struct filter filter_default;
 int filter_parse_flags(const char *text, struct filter *filter);
 
 bool filter_equal(const struct filter *a, const struct filter *b);
+/* Whether what comes in by the interface passes. */
+bool filter_takes_interface(const struct filter *filter, const char *interface);
 bool filter_passes(const struct filter *filter, const struct probe *probe);

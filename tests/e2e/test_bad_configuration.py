@@ -156,6 +156,20 @@ def test_a_live_check_as_json(lab):
     assert problem["door"] == "ssh" and "nowhere" in problem["text"]
 
 
+def test_a_live_check_of_what_is_not_here(lab):
+    """It may be there one day: a warning."""
+    path = lab.config(ipset_door(interface="eth7") + ipset_door("b", "3, 1, 2", interface="l+")
+                      + ipset_door("c", "4, 2, 3", target="203.0.113.5"))
+    done = lab.knocktail("check", "--live", "-c", path, "-o", "json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"], told["problems"]) == (0, True, []), told
+    assert [(item["door"], item["text"].split(":")[0]) for item in told["warnings"]] == [
+        ("ssh", "this machine has no interface eth7"),
+        ("c", "this machine has no address 203.0.113.5")]
+    assert "door ssh: warning: this machine has no" in lab.knocktail(
+        "check", "--live", "-c", path).stderr
+
+
 def test_somebody_elses_configuration_is_worth_a_word(lab):
     """Who may change the file decides who gets in and what is run."""
     config = lab.config(ipset_door())

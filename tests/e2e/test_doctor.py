@@ -114,6 +114,12 @@ BROKEN = {
                       "invented sources, 546 a second, fill the table of the limit"),
     "none for all": (relog(LIMITED[5]), "warning limit", "turns the journal over"),
     "no set": (config(set="nowhere"), "problem target", "nowhere"),
+    "no interface": (config(interface="eth7"), "warning target",
+                     "door ssh: this machine has no interface eth7"),
+    "no interface by any such name": (config(interface="ppp+"), "warning target",
+                                      "this machine has no interface ppp+"),
+    "no address": (config(target="203.0.113.5"), "warning target",
+                   "door ssh: this machine has no address 203.0.113.5"),
     "not looked up": (shell("iptables -D KNOCKTAIL_INPUT -p tcp --dport 22 -m set --match-set "
                             "knock_ssh src -j ACCEPT"), "problem accept", "IPv4: port 22"),
     "another table drops": (

@@ -116,6 +116,18 @@ static void test_interface_and_target(void **state)
 	assert_false(filter_passes(&filter, &probe));
 	strcpy(filter.interface, "eth");
 	assert_false(filter_passes(&filter, &probe));
+	strcpy(filter.interface, "eth+");
+	assert_true(filter_passes(&filter, &probe));
+	strcpy(filter.interface, "eth0+");
+	assert_true(filter_passes(&filter, &probe));
+	strcpy(filter.interface, "+");
+	assert_true(filter_passes(&filter, &probe));
+	strcpy(filter.interface, "eth00+");
+	assert_false(filter_passes(&filter, &probe));
+	strcpy(filter.interface, "eth1+");
+	assert_false(filter_passes(&filter, &probe));
+	strcpy(filter.interface, "eth*");
+	assert_false(filter_passes(&filter, &probe));
 
 	filter = filter_default;
 	filter.has_target = true;

@@ -11,6 +11,7 @@
 
 #include "cli/common/daemon-user.h"
 #include "cli/common/expected.h"
+#include "cli/common/this-machine.h"
 #include "cli/doctor/finding.h"
 #include "cli/doctor/limits.h"
 #include "cli/doctor/packets.h"
@@ -305,7 +306,7 @@ void doctor_check_target(struct doctor *doctor)
 	}
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
 		const struct door *door = &doctor->config->doors[i];
-		char of_user[DAEMON_USER_PROBLEM_MAX];
+		char of_user[DAEMON_USER_PROBLEM_MAX], absence[ABSENCE_TEXT_MAX];
 
 		if (doctor->only && doctor->only != door)
 			continue;
@@ -320,6 +321,9 @@ void doctor_check_target(struct doctor *doctor)
 				   "let the daemon's user execute and read it", "door %s: %s",
 				   door->name, of_user);
 		}
+		if (this_machine_lacks(door, absence))
+			doctor_say(doctor, FINDING_WARNING, NULL, "door %s: %s", door->name,
+				   absence);
 	}
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,

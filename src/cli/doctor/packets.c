@@ -38,7 +38,8 @@ struct packet doctor_probe(const struct doctor *doctor, const struct door *door,
 	};
 
 	doctor_set_arrival(doctor, &packet);
-	if (filter->interface[0])
+	if (filter->interface[0] &&
+	    (!packet.interface || !filter_takes_interface(filter, packet.interface)))
 		packet.interface = filter->interface;
 	if (filter->has_target && address_family(&filter->target) == family)
 		packet.target = &filter->target;
