@@ -12,7 +12,7 @@ import pytest
 
 from doors import command_door, ipset_door
 from hosts import wait_until
-from lab import DAEMON_UID
+from lab import DAEMON_UID, JOURNAL_MISSED
 from synthetic import (ADOPTED, CLOSE_FAILED, CLOSED, OPENED, REFUSED, RENEWED, damage, event,
                        probe, write_journal)
 
@@ -203,6 +203,33 @@ def test_files_that_are_damaged(lab, journal, tmp_path):
         os.unlink(lab.server.path(path))
     done = lab.knocktail("audit", "--directory", "/etc")
     assert done.returncode == 1 and "no journal file in /etc" in done.stderr
+
+
+def test_what_the_journal_does_not_have(lab, journal):
+    """What is older than it, and what journald has missed; what a user writes of that counts for
+    nothing."""
+    begin = NOW - 5000
+
+    def missed(at, n, **fields):
+        return at, {"_TRANSPORT": "driver", "MESSAGE_ID": JOURNAL_MISSED, "_HOSTNAME": "gateway",
+                    "MESSAGE": f"Missed {n} kernel messages", **fields}
+
+    past = journal([event(begin, OPENED, "ssh", "198.51.100.1"), missed(begin + 10, 920000),
+                    missed(begin + 20, 545), missed(begin + 30, 7, _TRANSPORT="journal")])
+    begins = time.strftime("the journal begins at %Y-%m-%d %H:%M:%S", time.localtime(begin))
+
+    def said(*arguments):
+        done = lab.knocktail("audit", "--directory", past, *arguments)
+        assert done.returncode == 0
+        return done.stderr
+
+    assert begins in said() and "journald missed 920545 kernel messages" in said()
+    assert begins in said("--since", f"@{begin - 1}", "-o", "json")
+    assert "begins" not in said("--since", f"@{begin + 15}")
+    assert "missed 545 kernel" in said("--since", f"@{begin + 15}")
+    assert said("--since", f"@{begin + 25}") == ""
+    text = page_of(lab, past)
+    assert f"T{begins[1:]}" in text and "journald missed 920545 kernel messages" in text
 
 
 def test_text_that_would_steer_a_terminal(lab, past):

@@ -215,6 +215,24 @@ static bool audit_read_log(const struct audit_query *query, struct audit_log *re
 	return r == 0 && !ret->incomplete && whole;
 }
 
+/* What is not to be seen here. */
+static void audit_warn_of_gaps(const struct audit_log *log, const struct audit_query *query)
+{
+	const struct coverage *coverage = &log->coverage;
+	char when[TIMESTAMP_TEXT_MAX];
+
+	if (coverage->begins_us > query->since_us)
+		fprintf(stderr,
+			"knocktail audit: the journal begins at %s; what was before is not known\n",
+			timestamp_format(coverage->begins_us, when));
+	if (coverage->missed > 0)
+		fprintf(stderr,
+			"knocktail audit: journald missed %" PRIu64
+			" kernel messages in that time, "
+			"knocks among them perhaps\n",
+			coverage->missed);
+}
+
 static enum status audit_execute(const struct audit_options *options)
 {
 	struct audit_log log;
@@ -227,6 +245,7 @@ static enum status audit_execute(const struct audit_options *options)
 		status = audit_print_json(&log, &options->query);
 	else
 		status = audit_print_text(&log, &options->query);
+	audit_warn_of_gaps(&log, &options->query);
 	audit_log_done(&log);
 	return complete ? status : STATUS_FAILED;
 }

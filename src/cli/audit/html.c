@@ -234,6 +234,21 @@ static void write_ports(FILE *file, const struct probe_histogram *histogram)
 	fputs("</ul></section>\n", file);
 }
 
+static void write_coverage(FILE *file, const struct coverage *coverage)
+{
+	char when[TIMESTAMP_TEXT_MAX];
+
+	if (coverage->begins_us > 0)
+		fprintf(file, "<p class='quiet'>The journal begins at %s.</p>\n",
+			timestamp_format(coverage->begins_us, when));
+	if (coverage->missed > 0)
+		fprintf(file,
+			"<p class='quiet'>journald missed %" PRIu64
+			" kernel messages in that time, "
+			"knocks among them perhaps.</p>\n",
+			coverage->missed);
+}
+
 void audit_html(FILE *file, const struct audit_log *log, const struct audit_query *query,
 		const struct probe_histogram *histogram)
 {
@@ -267,6 +282,7 @@ void audit_html(FILE *file, const struct audit_log *log, const struct audit_quer
 	write_table(file, log, query, totals.hosts);
 	if (histogram && histogram->n_probes > 0)
 		write_ports(file, histogram);
+	write_coverage(file, &log->coverage);
 	fputs("<p class='quiet'>Written by knocktail " PACKAGE_VERSION
 	      " from the journal; times are local.</p>\n</main>\n</body>\n</html>\n",
 	      file);

@@ -342,6 +342,8 @@ int audit_log_read(const struct audit_query *query, struct audit_log *ret)
 	ret->sees_files = query->directory || sd_journal_has_runtime_files(journal) > 0 ||
 			  sd_journal_has_persistent_files(journal) > 0;
 	r = log_read_all(ret, journal, query);
+	if (r >= 0)
+		r = coverage_read(journal, query->since_us, query->until_us, &ret->coverage);
 	log_expire_visits(ret, query->now_us);
 	if (query->user)
 		keep_user(ret, query->user);

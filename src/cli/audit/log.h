@@ -5,6 +5,7 @@
 #pragma once
 
 #include "audit/audit.h"
+#include "cli/audit/coverage.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,6 +49,7 @@ struct audit_log {
 	size_t *buckets;
 	size_t n_buckets, n_open;
 	bool sees_files; /* whether there was any journal file that this user may read */
+	struct coverage coverage;
 	bool incomplete; /* files are damaged: there are entries that could not be read */
 };
 
