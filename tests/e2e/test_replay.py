@@ -9,6 +9,7 @@ import pytest
 
 from doors import ipset_door
 from hosts import wait_until
+from lab import ROOT
 from synthetic import damage, probe, write_journal
 
 DOORS = ipset_door() + ipset_door("udp", "7001/udp, 8001/udp", seq_timeout="1s")
@@ -209,6 +210,23 @@ def test_a_pattern_that_takes_the_head_too(lab):
                              input=ulogd_lines("Nov 22 21:00:0{} gw ", seconds))
         assert done.returncode == 0, done.stderr
         assert ("door also would have opened" in done.stdout) == opens
+
+
+def test_the_recipe_for_a_container(lab):
+    """What doc/beside.md has for a [log] reads what ulogd2 writes."""
+    with open(os.path.join(ROOT, "doc/beside.md"), encoding="utf-8") as file:
+        recipe, = re.findall(r"```ini\n(\[log container\].*?)```", file.read(), re.S)
+    assert recipe.endswith("[door ssh]\nlog = container\n")
+    config = lab.file("recipe.conf", '[options]\nlog_prefix = "[knock] "\n' + recipe +
+                      "sequence = 8000, 7000/udp, 9000\nbackend = ipset\nset = knock4\n", 0o600)
+    steps = [f"[knock]  IN=eth0 OUT= MAC= SRC=198.51.100.7 DST=192.0.2.1 LEN=60 TOS=00 PREC=0x00 "
+             f"TTL=64 ID=1 DF PROTO={step} " for step in (
+                 "TCP SPT=40000 DPT=8000 SEQ=1 ACK=0 WINDOW=64240 SYN URGP=0 MARK=0",
+                 "UDP SPT=40001 DPT=7000 LEN=9 MARK=0",
+                 "TCP SPT=40002 DPT=9000 SEQ=1 ACK=0 WINDOW=64240 SYN URGP=0 MARK=0")]
+    done = lab.knocktail("replay", "-c", config, "--text", "-", "--log", "container",
+                         input="\n".join(steps) + "\n")
+    assert "door ssh would have opened for 198.51.100.7" in done.stdout, done
 
 
 def test_doors_of_another_log(lab):
