@@ -1,8 +1,11 @@
 """`knocktail replay` finds in the past what the daemon found when it was the present."""
 
+import contextlib
 import json
 import os
+import pty
 import re
+import subprocess
 import time
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from doors import ipset_door
 from hosts import wait_until
 from lab import ROOT
-from synthetic import damage, probe, write_journal
+from synthetic import PROBE, damage, probe, write_journal
 
 DOORS = ipset_door() + ipset_door("udp", "7001/udp, 8001/udp", seq_timeout="1s")
 
@@ -210,6 +213,34 @@ def test_a_pattern_that_takes_the_head_too(lab):
                              input=ulogd_lines("Nov 22 21:00:0{} gw ", seconds))
         assert done.returncode == 0, done.stderr
         assert ("door also would have opened" in done.stdout) == opens
+
+
+def test_long_reading_is_counted_on_a_terminal(lab):
+    """The count goes before anything else is printed, and is not there where nobody sees it."""
+    config = lab.file("replay.conf", '[options]\nlog_prefix = "[knock] "\n' + DOORS, 0o600)
+    argv = ("/run/lab/knocktail", "replay", "-c", config, "--text", "-")
+    ours, theirs = pty.openpty()
+    process = lab.server.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs,
+                               env={"TERM": "xterm"}, text=True)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    seen = ""
+
+    def counted():
+        nonlocal seen
+        process.stdin.write(f"[1.5] {PROBE.format(prefix='[knock] ', source='192.0.2.9', port=5)}\n" * 1024)
+        process.stdin.flush()
+        with contextlib.suppress(BlockingIOError):
+            seen += os.read(ours, 65536).decode()
+        return re.search(r"\r\d+ records read \033\[K", seen)
+
+    wait_until(counted, 10, "the records are counted")
+    told, _ = process.communicate(timeout=10)
+    with contextlib.suppress(BlockingIOError, OSError):
+        seen += os.read(ours, 65536).decode()
+    os.close(ours)
+    assert process.returncode == 0 and seen.endswith("\r\033[K"), seen
+    assert "records read, " in told and "\033" not in told
 
 
 def test_the_recipe_for_a_container(lab):

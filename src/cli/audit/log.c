@@ -6,6 +6,7 @@
 #include <string.h>
 #include <systemd/sd-journal.h>
 
+#include "cli/common/progress.h"
 #include "core/hash.h"
 #include "input/open-files.h"
 #include "util/cleanup.h"
@@ -316,16 +317,20 @@ static int log_read_all(struct audit_log *log, sd_journal *journal, const struct
 {
 	const struct open_files_check check = {query->since_us, query->until_us, .entries = false};
 	size_t n_files = open_files_count();
+	struct progress progress;
 	uint64_t time_us;
 	int r = query->since_us > 0 ? sd_journal_seek_realtime_usec(journal, query->since_us)
 				    : sd_journal_seek_head(journal);
 
+	progress_begin(&progress);
 	while (r >= 0 && (r = sd_journal_next(journal)) > 0) {
+		progress_step(&progress);
 		if (sd_journal_get_realtime_usec(journal, &time_us) < 0 ||
 		    time_us < query->since_us || time_us >= query->until_us)
 			continue;
 		r = read_entry(log, journal, time_us);
 	}
+	progress_hide(&progress);
 	if (open_files_count() < n_files || !open_files_are_whole(&check))
 		log->incomplete = true;
 	return r;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cli/common/progress.h"
 #include "core/probe.h"
 #include "core/record.h"
 #include "core/sequence.h"
@@ -29,17 +30,21 @@ static void histogram_count(struct probe_histogram *histogram, const struct reco
 static int count_all(struct probe_histogram *histogram, const struct format *format,
 		     struct input *input)
 {
+	struct progress progress;
 	struct record record;
 	struct probe probe;
 	int r;
 
+	progress_begin(&progress);
 	while ((r = input_next(input, &record)) == INPUT_RECORD) {
+		progress_step(&progress);
 		if (format_parse(format, &record, &probe) != FORMAT_PROBE)
 			continue;
 		if (histogram->start_us > record.realtime_us && histogram->n_probes == 0)
 			histogram->start_us = record.realtime_us;
 		histogram_count(histogram, &record, &probe);
 	}
+	progress_hide(&progress);
 	return r < 0 ? r : 0;
 }
 

@@ -11,6 +11,7 @@
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
+#include "cli/common/progress.h"
 #include "cli/replay/batches.h"
 #include "cli/replay/tally.h"
 #include "cli/replay/unread.h"
@@ -38,6 +39,7 @@ struct replay {
 	struct text_messages messages; /* which ask `unread` */
 	struct json_object *knocks;    /* NULL: text is wanted */
 	struct json_object *document;
+	struct progress progress;
 	int error;
 };
 
@@ -77,6 +79,7 @@ static void tell_knock(struct replay *replay, const char *door, const struct add
 		return;
 	}
 	format_time(matcher_record(replay->matcher), when);
+	progress_hide(&replay->progress);
 	printf("%s  %s%s  %s", when, door ? "door " : "no door", door ? door : "", source);
 	if (user)
 		printf(" (%s)", user);
@@ -178,6 +181,7 @@ static int replay_read_text(struct replay *replay, struct input *input)
 		if (replay->unread.log > 0)
 			record.log = replay->unread.log;
 		on_records(replay, &record, 1);
+		progress_step(&replay->progress);
 	}
 	return r;
 }
@@ -191,8 +195,10 @@ static int replay_read_journal(struct replay *replay, struct input *input)
 
 	if (r < 0)
 		return replay_read_text(replay, input);
-	while ((r = input_next(input, &record)) == INPUT_RECORD)
+	while ((r = input_next(input, &record)) == INPUT_RECORD) {
 		batches_put(batches, &record);
+		progress_step(&replay->progress);
+	}
 	batches_free(batches);
 	return r;
 }
@@ -266,7 +272,9 @@ static enum status replay_feed(struct replay *replay, const struct replay_option
 	int r;
 
 	matcher_set_stray(replay->matcher, on_stray, replay);
+	progress_begin(&replay->progress);
 	r = options->text ? replay_read_text(replay, input) : replay_read_journal(replay, input);
+	progress_hide(&replay->progress);
 	complete = replay_is_whole(options, input, replay, r < 0 ? r : replay->error);
 	if (replay->knocks)
 		replay_print_json(replay, replay->matcher);
