@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from doors import ipset_door
-from lab import DAEMON_UID
+from lab import DAEMON_UID, ROOT
 
 GOOD = ipset_door()
 LINES = 3   # of [options] and what is in there, before the doors begin
@@ -154,6 +154,30 @@ def test_a_live_check_as_json(lab):
     assert (done.returncode, told["ok"], told["doors"]) == (1, False, 2)
     problem, = told["problems"]
     assert problem["door"] == "ssh" and "nowhere" in problem["text"]
+
+
+SAMPLE = os.path.join(ROOT, "etc/knocktail.conf")
+
+
+def sample_doors():
+    """The doors of the sample configuration, each with all that belongs to it uncommented."""
+    with open(SAMPLE, encoding="ascii") as file:
+        blocks = [block for block in file.read().split("\n\n") if "#[door " in block]
+    for block in blocks:
+        lines = block[block.index("#[door "):].splitlines()
+        yield "\n".join(line.removeprefix("#") for line in lines).replace(
+            "sequence =", "sequence = 8000, 7000/udp, 9000") + "\n"
+
+
+@pytest.mark.parametrize("door", sample_doors(), ids=lambda door: door.split("]")[0][6:])
+def test_a_door_of_the_sample_as_a_whole(door, lab):
+    """Uncommented it works, and narrows nothing that is not there."""
+    with open(SAMPLE, encoding="ascii") as file:
+        config = lab.file("sample.conf", file.read() + door, 0o600)
+    done = lab.knocktail("check", "-c", config)
+    assert done.returncode == 0 and "ok (doors: 1" in done.stdout, done
+    told = lab.knocktail("rules", "nft" if "inet knock" in door else "iptables", "-c", config)
+    assert told.returncode == 0, told
 
 
 def test_a_live_check_of_what_is_not_here(lab):
