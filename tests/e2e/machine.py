@@ -239,8 +239,8 @@ class Machine:
     def configure(self, doors):
         """Writes the configuration at the place where the installed daemon looks for it."""
         path = next(path for path in CONFIGS if os.path.exists(self.root + path))
-        self.write(path, f'[options]\nlog_prefix = "{self.lab.prefix}"\n{doors}', 0o640)
-        self.run("chgrp", "knocktail", path)
+        self.write(path, f'[options]\nlog_prefix = "{self.lab.prefix}"\n{doors}')
+        self.run("systemd-tmpfiles", "--create", "knocktail.conf")
         return path
 
     @contextlib.contextmanager

@@ -311,6 +311,14 @@ def test_it_is_asked_without_a_bus(without_dbus, service, client):
     assert done.returncode == 3 and "systemctl start knocktaild" in done.stderr, done
 
 
+def test_who_may_read_what_is_installed(service):
+    """As tmpfiles has it, however the configuration was written."""
+    path = next(path for path in CONFIGS if os.path.exists(service.root + path))
+    for name, owned in ((path, "640 root knocktail"),
+                        (f"{os.path.dirname(path)}/keys", "750 root knocktail")):
+        assert service.run("stat", "-c", "%a %U %G", name).stdout == f"{owned}\n", name
+
+
 def test_the_bus_is_reached_from_the_sandbox(service, client):
     """With the policy as it is installed, for users as sysusers has made them."""
     wait_until(lambda: service.run("knocktail", "status", check=False).returncode == 0, 10,
