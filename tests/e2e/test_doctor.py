@@ -1,6 +1,7 @@
 """`knocktail doctor` names what is broken, exactly that, and has no complaint about what is not."""
 
 import json
+import os
 import re
 
 import pytest
@@ -16,14 +17,14 @@ def doctor(lab, config, *options):
     done = lab.knocktail("doctor", "-c", config, *options, timeout=60)
     print(done.stdout, done.stderr)
     found = {}
-    for word, check, text in re.findall(r"^(ok|warning|problem) +(\S+) +(.*)", done.stdout, re.M):
+    for word, check, text in re.findall(r"^(ok|unknown|warning|problem) +(\S+) +(.*)", done.stdout, re.M):
         found.setdefault((word, check), []).append(text)
     assert ("problems: " in done.stdout) != ("nothing is wrong" in done.stdout), done
     return done.returncode, found
 
 
 def complaints(found):
-    return {key for key in found if key[0] != "ok"}
+    return {key for key in found if key[0] not in ("ok", "unknown")}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -41,7 +42,8 @@ def test_a_healthy_machine(possible, kind):
         assert len(found) == 17
         told = json.loads(lab.knocktail("doctor", "-c", config, "-o", "json").stdout)
         assert told["problems"] == told["warnings"] == 0
-        assert {finding["level"] for finding in told["findings"]} == {"ok"}
+        assert {finding["level"] for finding in told["findings"]} == {"ok", "unknown"}
+        assert {check for level, check in found if level == "unknown"} == {"boot"}
         # What the limit for all sources together means for the journal.
         assert re.search(r"a flood may log 5000 lines a second, 3\.\d MB: the journal "
                          r"\((System|Runtime)MaxUse=, [\d.]+ GB\) keeps the last \d+ minutes",
@@ -177,6 +179,20 @@ def test_it_names_what_is_broken(broken, what):
             iptables-restore </run/lab/v4; ip6tables-restore </run/lab/v6""")
         if not lab.test_daemon.running():
             lab.test_daemon = lab.daemon(Iptables.doors)
+
+
+def test_who_may_not_look_is_told_nothing_made_up(possible):
+    """What could not be looked at is unknown, and so is what goes by that."""
+    with Lab("none") as lab:
+        config = lab.config(KINDS[0]().doors)
+        os.chmod(lab.server.path(config), 0o644)
+        done = lab.server.run("setpriv", "--reuid=64777", "--regid=64777", "--clear-groups",
+                              "/run/lab/knocktail", "doctor", "-c", config, check=False)
+        levels = {check: level for level, check in re.findall(r"^(\w+) +(\w+) ", done.stdout, re.M)}
+        rules = ("firewall", "log", "limit", "target", "accept", "closed", "established", "drop")
+        assert {levels[check] for check in (*rules, "journal", "records", "boot")} == {"unknown"}
+        assert levels["daemon"] == "problem" and done.returncode == 1
+        assert "problems: 1, warnings: 0, unknown: " in done.stdout, done
 
 
 def test_sets_that_cannot_do_it(possible):

@@ -271,8 +271,8 @@ static void say_lack(struct doctor *doctor, const char *lack)
 
 	snprintf(advice, sizeof advice, "knocktail rules %s --install", doctor_variant(doctor));
 	if (unknown)
-		doctor_say(doctor, FINDING_OK, NULL, "unknown: only %s, if anything, loads %s",
-			   unknown, lack);
+		doctor_say(doctor, FINDING_UNKNOWN, NULL, "only %s, if anything, loads %s", unknown,
+			   lack);
 	else
 		doctor_say(doctor, FINDING_PROBLEM, advice, "at the next boot nothing loads %s",
 			   lack);
@@ -317,7 +317,7 @@ void doctor_check_boot(struct doctor *doctor)
 		return;
 	}
 	if (geteuid() != 0 || access("/run/systemd/system", F_OK) < 0) {
-		doctor_say(doctor, FINDING_OK, NULL, "unknown: %s",
+		doctor_say(doctor, FINDING_UNKNOWN, NULL, "%s",
 			   geteuid() != 0 ? "only root can see what loads the rules"
 					  : "systemd does not run here");
 		return;

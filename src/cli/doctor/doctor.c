@@ -2,6 +2,7 @@
 #include "cli/doctor/doctor.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,24 +26,25 @@
 static const struct check {
 	const char *name;
 	void (*run)(struct doctor *doctor);
+	bool is_of_rules; /* goes by the loaded rules alone */
 } checks[] = {
-	{"journal", doctor_check_journal},
-	{"journald", doctor_check_journald},
-	{"firewall", doctor_check_ruleset},
-	{"expected", doctor_check_expected},
-	{"log", doctor_check_log},
-	{"limit", doctor_check_limit},
-	{"records", doctor_check_records},
-	{"daemon", doctor_check_daemon},
-	{"members", doctor_check_members},
-	{"target", doctor_check_target},
-	{"accept", doctor_check_accept},
-	{"closed", doctor_check_closed},
-	{"established", doctor_check_established},
-	{"drop", doctor_check_drop},
-	{"boot", doctor_check_boot},
-	{"keys", doctor_check_keys},
-	{"clock", doctor_check_clock},
+	{.name = "journal", .run = doctor_check_journal},
+	{.name = "journald", .run = doctor_check_journald},
+	{.name = "firewall", .run = doctor_check_ruleset},
+	{.name = "expected", .run = doctor_check_expected},
+	{.name = "log", .run = doctor_check_log, .is_of_rules = true},
+	{.name = "limit", .run = doctor_check_limit, .is_of_rules = true},
+	{.name = "records", .run = doctor_check_records},
+	{.name = "daemon", .run = doctor_check_daemon},
+	{.name = "members", .run = doctor_check_members},
+	{.name = "target", .run = doctor_check_target},
+	{.name = "accept", .run = doctor_check_accept, .is_of_rules = true},
+	{.name = "closed", .run = doctor_check_closed, .is_of_rules = true},
+	{.name = "established", .run = doctor_check_established, .is_of_rules = true},
+	{.name = "drop", .run = doctor_check_drop, .is_of_rules = true},
+	{.name = "boot", .run = doctor_check_boot},
+	{.name = "keys", .run = doctor_check_keys},
+	{.name = "clock", .run = doctor_check_clock},
 };
 
 static void doctor_init(struct doctor *doctor)
@@ -63,7 +65,10 @@ static void run_check(struct doctor *doctor, const struct check *check)
 {
 	doctor->check = check->name;
 	doctor->n_said = 0;
-	check->run(doctor);
+	if (check->is_of_rules && doctor->is_blind)
+		doctor_say(doctor, FINDING_UNKNOWN, NULL, "the firewall's rules could not be read");
+	else
+		check->run(doctor);
 }
 
 static void print_findings(const struct doctor *doctor)
@@ -73,6 +78,7 @@ static void print_findings(const struct doctor *doctor)
 	json_put(document, "findings", doctor->findings);
 	json_put_number(document, "problems", doctor->n_problems);
 	json_put_number(document, "warnings", doctor->n_warnings);
+	json_put_number(document, "unknown", doctor->n_unknown);
 	json_print(document);
 }
 
@@ -90,11 +96,14 @@ static enum status doctor_examine(const struct config *config, const struct door
 	doctor_done(&doctor);
 	if (json)
 		print_findings(&doctor);
-	else if (doctor.n_problems + doctor.n_warnings == 0)
+	else if (doctor.n_problems + doctor.n_warnings + doctor.n_unknown == 0)
 		puts("nothing is wrong");
+	else if (doctor.n_problems + doctor.n_warnings == 0)
+		printf("nothing is wrong as far as can be seen (unknown: %zu)\n", doctor.n_unknown);
 	else
-		printf("problems: %zu, warnings: %zu\n", doctor.n_problems, doctor.n_warnings);
-	return doctor.n_problems > 0 ? STATUS_FAILED : STATUS_OK;
+		printf("problems: %zu, warnings: %zu, unknown: %zu\n", doctor.n_problems,
+		       doctor.n_warnings, doctor.n_unknown);
+	return doctor.n_problems > 0 || doctor.is_blind ? STATUS_FAILED : STATUS_OK;
 }
 
 size_t doctor_examine_rules(const struct config *config)
@@ -110,7 +119,7 @@ size_t doctor_examine_rules(const struct config *config)
 			if (strcmp(checks[i].name, names[j]) == 0)
 				run_check(&doctor, &checks[i]);
 	doctor_done(&doctor);
-	return doctor.n_problems;
+	return doctor.n_problems + doctor.is_blind;
 }
 
 struct doctor_options {
@@ -189,8 +198,7 @@ const struct verb verb_doctor = {
 		"      --timeout SPAN   how long to wait for its end (default: 60s)\n"
 		"  -h, --help           print this\n"
 		"\n"
-		"Exit status: 0 no problem, or the knock has opened a door; 1 there is one, or it "
-		"has\n"
-		"not; 2 bad usage or configuration.\n",
+		"Exit status: 0 no problem, or the knock has opened a door; 1 there is one, or the\n"
+		"firewall could not be read, or the knock has not; 2 bad usage or configuration.\n",
 	.run = doctor_run,
 };

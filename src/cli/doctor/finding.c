@@ -25,7 +25,7 @@ static void put_finding(struct doctor *doctor, const char *level, const char *te
 void doctor_say(struct doctor *doctor, enum finding finding, const char *advice, const char *format,
 		...)
 {
-	static const char *const words[] = {"ok", "warning", "problem"};
+	static const char *const words[] = {"ok", "unknown", "warning", "problem"};
 	char *text CLEANUP(cleanup_free) = NULL;
 	va_list arguments;
 
@@ -42,6 +42,7 @@ void doctor_say(struct doctor *doctor, enum finding finding, const char *advice,
 		if (advice)
 			printf("%-21s -> %s\n", "", advice);
 	}
+	doctor->n_unknown += finding == FINDING_UNKNOWN;
 	doctor->n_warnings += finding == FINDING_WARNING;
 	doctor->n_problems += finding == FINDING_PROBLEM;
 	doctor->n_said += finding != FINDING_OK;

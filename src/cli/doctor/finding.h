@@ -14,7 +14,8 @@ struct json_object;
 
 enum { DOCTOR_LEVEL_MAX = 7 };
 
-enum finding { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM };
+/* Unknown: it could not be looked at, or what it depends on could not. */
+enum finding { FINDING_OK, FINDING_UNKNOWN, FINDING_WARNING, FINDING_PROBLEM };
 
 /* Where strangers' packets of a family are assumed to come in, and their destination. */
 struct doctor_side {
@@ -34,14 +35,15 @@ struct doctor {
 	uint64_t journal_max;	    /* bytes that journald keeps at most; 0: not known */
 	const char *journal_bound;  /* by which of its settings */
 	uint64_t lines_per_hour;    /* that may be logged of all sources together; 0: not known */
+	bool is_blind;		    /* the firewall's rules could not be read */
 	bool expects;		    /* the set of the expected ports is as it should be */
 	bool *lacks_target;	    /* by the doors' numbers; NULL: not known */
 	const char *check;	    /* the one that runs */
 	bool is_terse;		    /* leaves out what is all right */
 	struct json_object
 		*findings; /* where findings go instead of being printed; NULL: nowhere */
-	size_t n_warnings, n_problems;
-	size_t n_said; /* warnings and problems of the check that runs */
+	size_t n_unknown, n_warnings, n_problems;
+	size_t n_said; /* all but FINDING_OK, of the check that runs */
 };
 
 /* Says what has been found, with its evidence, and what to do about it (NULL: nothing). */

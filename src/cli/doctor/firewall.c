@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common/daemon-user.h"
 #include "cli/common/expected.h"
@@ -44,13 +45,22 @@ void doctor_check_ruleset(struct doctor *doctor)
 	char problem[RULESET_PROBLEM_MAX];
 	int r = ruleset_read(&doctor->ruleset, problem);
 
+	doctor->is_blind = r < 0;
 	if (r < 0)
-		doctor_say(doctor, FINDING_PROBLEM, "run this as root", "it cannot be read: %s",
-			   problem[0] ? problem : strerror(-r));
+		doctor_say(doctor, FINDING_UNKNOWN,
+			   geteuid() == 0 ? "this needs CAP_NET_ADMIN, and CAP_NET_RAW for sets"
+					  : "run this as root",
+			   "it cannot be read: %s", problem[0] ? problem : strerror(-r));
 	else
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "tables read: %zu; strangers are taken to come in by %s",
 			   doctor->ruleset.n_tables, doctor_arrival(doctor));
+}
+
+/* Nobody may ask the firewall: that says nothing of what is in it. */
+static bool is_forbidden(const struct firewall *firewall)
+{
+	return strstr(firewall_problem(firewall), strerror(EPERM)) != NULL;
 }
 
 static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
@@ -85,6 +95,9 @@ void doctor_check_expected(struct doctor *doctor)
 		doctor->expects = true;
 		doctor_say(doctor, FINDING_OK, NULL, "the set %s is there, for up to %zu ports",
 			   config->expected_ports, n);
+	} else if (is_forbidden(firewall)) {
+		doctor_say(doctor, FINDING_UNKNOWN, "run this as root", "%s",
+			   firewall_problem(firewall));
 	} else {
 		doctor_say(doctor, FINDING_WARNING,
 			   "`knocktail rules` makes it, and logs what comes to the ports in it",
@@ -294,37 +307,41 @@ void doctor_check_limit(struct doctor *doctor)
 	limits_say_cost(doctor);
 }
 
+static void check_target(struct doctor *doctor, struct firewall *firewall, size_t number)
+{
+	const struct door *door = &doctor->config->doors[number];
+	char of_user[DAEMON_USER_PROBLEM_MAX], absence[ABSENCE_TEXT_MAX];
+	int r = firewall_check(firewall, &door->opening);
+
+	if (r < 0 && doctor->lacks_target)
+		doctor->lacks_target[number] = true;
+	if (r < 0 && is_forbidden(firewall))
+		doctor_say(doctor, FINDING_UNKNOWN, "run this as root", "door %s: %s", door->name,
+			   firewall_problem(firewall));
+	else if (r < 0)
+		doctor_say(doctor, FINDING_PROBLEM,
+			   "`knocktail rules` prints what makes it as it must be", "door %s: %s",
+			   door->name, firewall_problem(firewall));
+	else if (daemon_user_check(&door->opening, of_user) == -EACCES)
+		doctor_say(doctor, FINDING_PROBLEM, "let the daemon's user execute and read it",
+			   "door %s: %s", door->name, of_user);
+	if (this_machine_lacks(door, absence))
+		doctor_say(doctor, FINDING_WARNING, NULL, "door %s: %s", door->name, absence);
+}
+
 void doctor_check_target(struct doctor *doctor)
 {
 	struct firewall *firewall;
 	int r = firewall_new(on_done, &firewall);
 
 	if (r < 0) {
-		doctor_say(doctor, FINDING_PROBLEM, "run this as root",
+		doctor_say(doctor, FINDING_UNKNOWN, "run this as root",
 			   "the firewall cannot be asked: %s", strerror(-r));
 		return;
 	}
-	for (size_t i = 0; i < doctor->config->n_doors; i++) {
-		const struct door *door = &doctor->config->doors[i];
-		char of_user[DAEMON_USER_PROBLEM_MAX], absence[ABSENCE_TEXT_MAX];
-
-		if (doctor->only && doctor->only != door)
-			continue;
-		if (firewall_check(firewall, &door->opening) < 0) {
-			if (doctor->lacks_target)
-				doctor->lacks_target[i] = true;
-			doctor_say(doctor, FINDING_PROBLEM,
-				   "`knocktail rules` prints what makes it as it must be",
-				   "door %s: %s", door->name, firewall_problem(firewall));
-		} else if (daemon_user_check(&door->opening, of_user) == -EACCES) {
-			doctor_say(doctor, FINDING_PROBLEM,
-				   "let the daemon's user execute and read it", "door %s: %s",
-				   door->name, of_user);
-		}
-		if (this_machine_lacks(door, absence))
-			doctor_say(doctor, FINDING_WARNING, NULL, "door %s: %s", door->name,
-				   absence);
-	}
+	for (size_t i = 0; i < doctor->config->n_doors; i++)
+		if (!doctor->only || doctor->only == &doctor->config->doors[i])
+			check_target(doctor, firewall, i);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "all sets, chains and programs of the doors exist");

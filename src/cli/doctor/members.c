@@ -45,8 +45,8 @@ void doctor_check_members(struct doctor *doctor)
 	int r;
 
 	if (client_reach(&bus) != STATUS_OK) {
-		doctor_say(doctor, FINDING_OK, NULL,
-			   "not looked at: there is no daemon to ask what it has opened");
+		doctor_say(doctor, FINDING_UNKNOWN, NULL,
+			   "the daemon cannot be asked what it has opened");
 		return;
 	}
 	if (stray_search_new(doctor->config, &search) < 0 ||
@@ -54,7 +54,7 @@ void doctor_check_members(struct doctor *doctor)
 		return;
 	r = stray_search_run(search, on_stray, doctor);
 	if (r != 0)
-		doctor_say(doctor, FINDING_WARNING, "run this as root",
+		doctor_say(doctor, FINDING_UNKNOWN, "run this as root",
 			   "not all sets of the doors could be listed");
 	else if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/common/daemon.h"
+#include "cli/common/process.h"
 #include "cli/doctor/finding.h"
 #include "config/config.h"
 #include "core/probe.h"
@@ -45,11 +45,14 @@ void doctor_check_journal(struct doctor *doctor)
 	if (r < 0)
 		doctor_say(doctor, FINDING_PROBLEM, "is systemd-journald running?",
 			   "the journal cannot be opened: %s", strerror(-r));
-	else if (!input_sees_files(input))
-		doctor_say(doctor, FINDING_PROBLEM,
+	else if (!input_sees_files(input) && geteuid() != 0)
+		doctor_say(doctor, FINDING_UNKNOWN,
 			   "run this as root; the daemon's user has to be in the group "
 			   "systemd-journal",
 			   "no file of the journal can be read");
+	else if (!input_sees_files(input))
+		doctor_say(doctor, FINDING_PROBLEM, "is systemd-journald running?",
+			   "the journal has no file");
 	else
 		doctor_say(doctor, FINDING_OK, NULL, "its files can be read");
 }
@@ -166,10 +169,11 @@ void doctor_check_journald(struct doctor *doctor)
 	static const char advice[] =
 		"change it in /etc/systemd/journald.conf and restart systemd-journald";
 	char *text CLEANUP(cleanup_free) = NULL, problem[PROGRAM_PROBLEM_MAX];
+	char pid[PROCESS_PID_SIZE];
 	struct journald journald;
 
 	if (program_run(argv, NULL, &text, problem) != 0) {
-		doctor_say(doctor, FINDING_WARNING, NULL, "its settings cannot be read: %s",
+		doctor_say(doctor, FINDING_UNKNOWN, NULL, "its settings cannot be read: %s",
 			   problem);
 		return;
 	}
@@ -178,6 +182,9 @@ void doctor_check_journald(struct doctor *doctor)
 	/* Where nothing comes through, that is said here and not of each rule. */
 	if (journald.max_level >= LEVEL_WARNING)
 		doctor->max_level = journald.max_level;
+	if (processes_are_seen() && !process_find("systemd-journal", pid))
+		doctor_say(doctor, FINDING_PROBLEM, "systemctl start systemd-journald",
+			   "systemd-journald is not running");
 	if (!journald.stores)
 		doctor_say(doctor, FINDING_PROBLEM, advice, "Storage=none: it stores nothing");
 	if (!journald.reads_kernel)
@@ -214,7 +221,7 @@ void doctor_check_records(struct doctor *doctor)
 		doctor_say(doctor, FINDING_PROBLEM, NULL, "the journal cannot be read: %s",
 			   strerror(-r));
 	else if (!input_sees_files(input))
-		doctor_say(doctor, FINDING_OK, NULL, "unknown: no readable journal");
+		doctor_say(doctor, FINDING_UNKNOWN, NULL, "no file of the journal can be read");
 	else if (n_probes == 0)
 		doctor_say(doctor, FINDING_WARNING,
 			   "knock from elsewhere and watch: knocktail doctor --knock ADDRESS",
@@ -228,9 +235,12 @@ void doctor_check_records(struct doctor *doctor)
 
 void doctor_check_daemon(struct doctor *doctor)
 {
-	char pid[DAEMON_PID_SIZE];
+	char pid[PROCESS_PID_SIZE];
 
-	if (daemon_find(pid))
+	if (!processes_are_seen())
+		doctor_say(doctor, FINDING_UNKNOWN, NULL,
+			   "no process can be seen: /proc is missing");
+	else if (process_find("knocktaild", pid))
 		doctor_say(doctor, FINDING_OK, NULL, "knocktaild runs as process %s", pid);
 	else
 		doctor_say(
@@ -317,6 +327,11 @@ void doctor_check_keys(struct doctor *doctor)
 
 	if (!doctor_needs_keys(doctor)) {
 		doctor_say(doctor, FINDING_OK, NULL, "no door needs any");
+		return;
+	}
+	if (access(doctor->config->keys, R_OK | X_OK) < 0 && errno == EACCES) {
+		doctor_say(doctor, FINDING_UNKNOWN, "run this as root", "%s: %s",
+			   doctor->config->keys, strerror(EACCES));
 		return;
 	}
 	r = sodium_init() < 0 ? -EIO

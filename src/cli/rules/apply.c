@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/common/daemon.h"
+#include "cli/common/process.h"
 #include "cli/doctor/doctor.h"
 #include "cli/rules/boot.h"
 #include "cli/rules/openings.h"
@@ -178,9 +178,9 @@ static char keeper_hear(int fd, char text[static MESSAGE_MAX])
 
 static void apply_prompt(const struct application *application)
 {
-	char text[DURATION_TEXT_MAX], pid[DAEMON_PID_SIZE];
+	char text[DURATION_TEXT_MAX], pid[PROCESS_PID_SIZE];
 
-	if (!daemon_find(pid))
+	if (!process_find("knocktaild", pid))
 		puts("knocktaild does not run: no knock opens a door now. In a second terminal: "
 		     "systemctl start knocktaild");
 	printf("The rules are loaded. From a second terminal, see whether you still get in.\n"

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "cli/common/config.h"
-#include "cli/common/daemon.h"
 #include "cli/common/options.h"
+#include "cli/common/process.h"
 #include "cli/doctor/moved.h"
 #include "cli/rules/apply.h"
 #include "cli/rules/boot.h"
@@ -58,13 +58,13 @@ static enum status rules_install(const struct plan *plan, enum variant variant)
 static enum status rules_remove(const struct config *config, enum variant variant)
 {
 	struct removal removal = {0};
-	char pid[DAEMON_PID_SIZE];
+	char pid[PROCESS_PID_SIZE];
 
 	boot_remove(variant, &removal);
 	unload(config, variant, &removal);
 	if (!removal.any)
 		puts("Nothing of these rules was there.");
-	else if (daemon_find(pid))
+	else if (process_find("knocktaild", pid))
 		puts("knocktaild still runs, and opens nothing any more: systemctl disable --now "
 		     "knocktaild");
 	return removal.failed ? STATUS_FAILED : STATUS_OK;
