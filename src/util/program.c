@@ -61,7 +61,8 @@ static int run_to_end(const char *const argv[], int input, int output, char *pro
 	if (r == 0)
 		r = wait_for(children, &end);
 	if (r < 0) {
-		snprintf(problem, PROGRAM_PROBLEM_MAX, "%s: %s", argv[0], strerror(-r));
+		snprintf(problem, PROGRAM_PROBLEM_MAX, "%s: %s%s", argv[0], strerror(-r),
+			 r == -ENOENT ? " (is it installed?)" : "");
 		return r;
 	}
 	return explain_exit(argv[0], &end, problem);
