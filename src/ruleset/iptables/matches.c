@@ -377,12 +377,27 @@ static bool is_known_module(const char *name)
 	return false;
 }
 
+/* IPv6 extension headers, and those of IPsec: a probe has none, whatever is asked of them, and a
+ * rule that asks for one without an option means any (net/ipv6/netfilter/ip6t_rt.c and its like).
+ */
+static bool is_extension_header(const char *name)
+{
+	static const char *const names[] = {"rt", "frag", "hbh", "dst", "mh", "srh", "ah", "esp"};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
 int matches_begin_module(struct rule_reader *reader)
 {
 	int r = limits_place(reader);
 
 	reader->module = reader_take(reader);
 	reader->negated = false;
+	if (r == 0 && is_extension_header(reader->module))
+		return reader_add_number(reader, FIELD_CONSTANT, ANSWER_NO);
 	return r < 0 || is_known_module(reader->module)
 		       ? r
 		       : reader_add_number(reader, FIELD_UNKNOWN, 0);

@@ -341,6 +341,9 @@ int nft_select(struct rule_view *rule, struct json_object *expression, const cha
 	struct json_object *option = nft_get(expression, "tcp option");
 
 	*ret = (struct selection){FIELD_UNKNOWN, read_any, 0, false};
+	/* A probe has no IPv6 extension header whose fields could be anything. */
+	if (nft_get(nft_get(expression, "exthdr"), "field"))
+		return rule_view_add_number(rule, FIELD_CONSTANT, false, ANSWER_NO);
 	if (nft_get(expression, "payload"))
 		return select_payload(rule, nft_get(expression, "payload"), op, ret);
 	if (nft_get(expression, "&"))
