@@ -24,7 +24,9 @@ def doctor(lab, config, *options):
 
 
 def complaints(found):
-    return {key for key in found if key[0] not in ("ok", "unknown")}
+    """Leaves out what a laboratory has not."""
+    return {key for key in found if key[0] != "ok" and key not in (
+        ("unknown", "boot"), ("unknown", "members"), ("unknown", "records"))}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
