@@ -1,5 +1,5 @@
-/* What the daemon and those who ask it call things on the system bus, and on the daemon's own socket
- * (org.knocktail.Manager1(5)).
+/* What the daemon and those who ask it call things on the system bus, and on the daemon's own
+ * socket (org.knocktail.Manager1(5)).
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 #define BUS_INTERFACE "org.knocktail.Manager1"
 
 /* The socket: its name in the daemon's runtime directory, and where that is as systemd makes it. */
-#define BUS_SOCKET      "control"
+#define BUS_SOCKET	"control"
 #define BUS_SOCKET_PATH "/run/knocktail/" BUS_SOCKET
 
 /* Who, beside root, may control the daemon. */

@@ -12,9 +12,9 @@ struct input;
 /* One entry of the journal, as it can be found again. */
 enum { INPUT_BOOT_MAX = 33, INPUT_CURSOR_MAX = 256 };
 struct input_position {
-	char boot[INPUT_BOOT_MAX];	/* the entry's, in hexadecimal digits */
-	uint64_t monotonic_us;		/* when it was stored, on that boot's CLOCK_MONOTONIC */
-	char cursor[INPUT_CURSOR_MAX];	/* its name, as journalctl --after-cursor= takes it */
+	char boot[INPUT_BOOT_MAX];     /* the entry's, in hexadecimal digits */
+	uint64_t monotonic_us;	       /* when it was stored, on that boot's CLOCK_MONOTONIC */
+	char cursor[INPUT_CURSOR_MAX]; /* its name, as journalctl --after-cursor= takes it */
 };
 
 struct input_live {

@@ -32,10 +32,8 @@ struct fixture {
 static void on_news(void *userdata, const struct event *event)
 {
 	static const char *const names[] = {
-		[EVENT_ADOPTED] = "adopted",
-		[EVENT_RESTORED] = "restored",
-		[EVENT_RENEWED] = "renewed",
-		[EVENT_CLOSED] = "closed",
+		[EVENT_ADOPTED] = "adopted",	       [EVENT_RESTORED] = "restored",
+		[EVENT_RENEWED] = "renewed",	       [EVENT_CLOSED] = "closed",
 		[EVENT_CLOSE_FAILED] = "close-failed",
 	};
 	struct fixture *fixture = userdata;

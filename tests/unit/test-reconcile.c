@@ -51,8 +51,8 @@ static int seconds_in_set(struct fixture *fixture, const char *address)
 	return seconds;
 }
 
-/* What stands in a set for a time and is on nobody's record is closed; what is for ever is somebody's
- * wish, and a set that is shared is somebody else's as well. */
+/* What stands in a set for a time and is on nobody's record is closed; what is for ever is
+ * somebody's wish, and a set that is shared is somebody else's as well. */
 static void test_strays(void **state)
 {
 	struct fixture *fixture = with_sets(state);
@@ -79,8 +79,8 @@ static void test_strays(void **state)
 	assert_true(grants_next_us(fixture->grants) > T0 + S);
 }
 
-/* Whoever knocks before it is their turn has opened the door for themselves. There are more than are
- * closed at once, and what is left is freed. */
+/* Whoever knocks before it is their turn has opened the door for themselves. There are more than
+ * are closed at once, and what is left is freed. */
 static void test_many_strays(void **state)
 {
 	struct fixture *fixture = with_sets(state);

@@ -91,8 +91,9 @@ int doorbell_new(sd_event *event, doorbell_fn fn, void *userdata, struct doorbel
 
 int doorbell_pass_kmsg(void)
 {
-	/* What a daemon that died has left there goes. The manager is not to poll it: it would close
-	 * a descriptor with an error, which this one has whenever the kernel's log has turned over. */
+	/* What a daemon that died has left there goes. The manager is not to poll it: it would
+	 * close a descriptor with an error, which this one has whenever the kernel's log has turned
+	 * over. */
 	static const char remove[] = "FDSTOREREMOVE=1\nFDNAME=kmsg";
 	static const char store[] = "FDSTORE=1\nFDPOLL=0\nFDNAME=kmsg";
 	CLEANUP(cleanup_close) int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);

@@ -1,4 +1,5 @@
-/* The doorbell: a descriptor of /dev/kmsg, which becomes readable whenever the kernel logs anything.
+/* The doorbell: a descriptor of /dev/kmsg, which becomes readable whenever the kernel logs
+ * anything.
  *
  * MUST: read nothing from it and believe nothing of it. It says when to look into the journal. */
 #pragma once
@@ -15,9 +16,9 @@ typedef void (*doorbell_fn)(void *userdata);
 int doorbell_new(sd_event *event, doorbell_fn fn, void *userdata, struct doorbell **ret);
 struct doorbell *doorbell_free(struct doorbell *doorbell);
 
-/* Opens /dev/kmsg and leaves it with the service manager (FDSTORE=1 of sd_notify(3)), which passes it
- * to the service's next process. Takes CAP_SYSLOG where kernel.dmesg_restrict is 1. 0; -ENOTCONN:
- * there is no service manager; another negative errno. */
+/* Opens /dev/kmsg and leaves it with the service manager (FDSTORE=1 of sd_notify(3)), which passes
+ * it to the service's next process. Takes CAP_SYSLOG where kernel.dmesg_restrict is 1. 0;
+ * -ENOTCONN: there is no service manager; another negative errno. */
 int doorbell_pass_kmsg(void);
 
 /* Calls again when it rings. */
