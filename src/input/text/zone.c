@@ -98,9 +98,22 @@ static bool shows_hour(uint64_t us, const struct tm *tm)
 	return localtime_r(&t, &shown) && shown.tm_hour == tm->tm_hour;
 }
 
+/* Whether summer time begins or ends within some hours of it: more than any clock was set by. For
+ * all other lines that spares mktime() the search for a time that is not, which takes longer than
+ * the rest of the line. */
+static bool clock_is_set_near(uint64_t us)
+{
+	const time_t hours = 4 * 3600, t = (time_t)(us / US_PER_S), before = t - hours,
+		     after = t + hours;
+	struct tm then, later;
+
+	return !localtime_r(&before, &then) || !localtime_r(&after, &later) ||
+	       then.tm_gmtoff != later.tm_gmtoff;
+}
+
 struct moment zone_to_realtime(const struct zone *zone, struct tm tm, uint64_t fraction_us)
 {
-	uint64_t summer_us, winter_us;
+	uint64_t us, summer_us, winter_us;
 	time_t t;
 
 	if (!zone->local) {
@@ -109,9 +122,12 @@ struct moment zone_to_realtime(const struct zone *zone, struct tm tm, uint64_t f
 	}
 	if (zone->dst >= 0)
 		return (struct moment){.us = local_to_realtime(tm, zone->dst, fraction_us)};
+	us = local_to_realtime(tm, -1, fraction_us);
+	if (!clock_is_set_near(us))
+		return (struct moment){.us = us};
 	summer_us = local_to_realtime(tm, 1, fraction_us);
 	winter_us = local_to_realtime(tm, 0, fraction_us);
 	if (summer_us < winter_us && shows_hour(summer_us, &tm) && shows_hour(winter_us, &tm))
 		return (struct moment){.us = summer_us, .later_us = winter_us};
-	return (struct moment){.us = local_to_realtime(tm, -1, fraction_us)};
+	return (struct moment){.us = us};
 }
