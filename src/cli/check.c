@@ -15,14 +15,6 @@
 #include "firewall/firewall.h"
 #include "match/checked-config.h"
 
-static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
-{
-	(void)owner;
-	(void)error;
-	(void)problem;
-	(void)now_us;
-}
-
 static void put_complaint(struct json_object *array, const char *path,
 			  const struct complaint *complaint)
 {
@@ -66,7 +58,7 @@ static enum status check_live(const struct config *config, const struct live_fin
 {
 	struct firewall *firewall;
 	enum status status = STATUS_OK;
-	int r = firewall_new(on_done, &firewall);
+	int r = firewall_new(NULL, &firewall);
 
 	if (r < 0) {
 		fprintf(stderr, "knocktail check: cannot reach the firewall: %s\n", strerror(-r));

@@ -16,6 +16,7 @@ struct listing;
 struct opening;
 struct passage;
 
+/* `done` (NULL: nobody waits) is told of what could not be done at once. 0 or a negative errno. */
 int firewall_new(firewall_done_fn done, struct firewall **ret);
 struct firewall *firewall_free(struct firewall *firewall);
 

@@ -27,19 +27,11 @@ struct stray_search {
 DEFINE_CLEANUP(struct stray_search *, stray_search_free)
 DEFINE_CLEANUP(struct passage *, passage_free)
 
-static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
-{
-	(void)owner;
-	(void)error;
-	(void)problem;
-	(void)now_us;
-}
-
 int stray_search_new(const struct config *config, struct stray_search **ret)
 {
 	CLEANUP(cleanup_stray_search_free) struct stray_search *search = calloc(1, sizeof *search);
 
-	if (!search || firewall_new(on_done, &search->firewall) < 0)
+	if (!search || firewall_new(NULL, &search->firewall) < 0)
 		return -ENOMEM;
 	search->config = config;
 	*ret = TAKE_PTR(search);

@@ -20,30 +20,31 @@ static bool has_interface(const struct filter *filter)
 	return found;
 }
 
-static bool is_address(const struct sockaddr *has, const struct address *address)
+bool this_machine_address(const struct sockaddr *from, struct address *ret)
 {
 	char text[INET6_ADDRSTRLEN];
 	const void *bytes;
-	struct address own;
 
-	if (!has || (has->sa_family != AF_INET && has->sa_family != AF_INET6))
+	if (!from || (from->sa_family != AF_INET && from->sa_family != AF_INET6))
 		return false;
-	bytes = has->sa_family == AF_INET6
-			? (const void *)&((const struct sockaddr_in6 *)has)->sin6_addr
-			: (const void *)&((const struct sockaddr_in *)has)->sin_addr;
-	return inet_ntop(has->sa_family, bytes, text, sizeof text) &&
-	       address_parse(text, &own) == 0 && address_equal(&own, address);
+	bytes = from->sa_family == AF_INET6
+			? (const void *)&((const struct sockaddr_in6 *)from)->sin6_addr
+			: (const void *)&((const struct sockaddr_in *)from)->sin_addr;
+	return inet_ntop(from->sa_family, bytes, text, sizeof text) &&
+	       address_parse(text, ret) == 0;
 }
 
 static bool has_address(const struct address *address)
 {
+	struct address own;
 	struct ifaddrs *list;
 	bool found = false;
 
 	if (getifaddrs(&list) < 0)
 		return true; /* not known */
 	for (const struct ifaddrs *item = list; item; item = item->ifa_next)
-		found = found || is_address(item->ifa_addr, address);
+		found = found || (this_machine_address(item->ifa_addr, &own) &&
+				  address_equal(&own, address));
 	freeifaddrs(list);
 	return found;
 }

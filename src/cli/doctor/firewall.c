@@ -63,14 +63,6 @@ static bool is_forbidden(const struct firewall *firewall)
 	return strstr(firewall_problem(firewall), strerror(EPERM)) != NULL;
 }
 
-static void on_done(void *owner, int error, const char *problem, uint64_t now_us)
-{
-	(void)owner;
-	(void)error;
-	(void)problem;
-	(void)now_us;
-}
-
 void doctor_check_expected(struct doctor *doctor)
 {
 	const struct config *config = doctor->config;
@@ -89,7 +81,7 @@ void doctor_check_expected(struct doctor *doctor)
 			   n > EXPECTED_KEPT_MAX ? "not used" : "still kept up to a fifth");
 		return;
 	}
-	if (firewall_new(on_done, &firewall) < 0)
+	if (firewall_new(NULL, &firewall) < 0)
 		return;
 	if (firewall_check_ports(firewall, config->expected_ports) == 0) {
 		doctor->expects = true;
@@ -332,7 +324,7 @@ static void check_target(struct doctor *doctor, struct firewall *firewall, size_
 void doctor_check_target(struct doctor *doctor)
 {
 	struct firewall *firewall;
-	int r = firewall_new(on_done, &firewall);
+	int r = firewall_new(NULL, &firewall);
 
 	if (r < 0) {
 		doctor_say(doctor, FINDING_UNKNOWN, "run this as root",

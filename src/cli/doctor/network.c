@@ -1,6 +1,5 @@
 #include "cli/doctor/network.h"
 
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <inttypes.h>
 #include <net/if.h>
@@ -9,19 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/common/this-machine.h"
 #include "cli/doctor/finding.h"
 #include "util/cleanup.h"
-
-static bool address_from_socket(const struct sockaddr *from, struct address *ret)
-{
-	char text[INET6_ADDRSTRLEN];
-	const void *bytes = from->sa_family == AF_INET6
-				    ? (const void *)&((const struct sockaddr_in6 *)from)->sin6_addr
-				    : (const void *)&((const struct sockaddr_in *)from)->sin_addr;
-
-	return inet_ntop(from->sa_family, bytes, text, sizeof text) &&
-	       address_parse(text, ret) == 0;
-}
 
 static bool is_link_local(const struct address *address)
 {
@@ -60,7 +49,7 @@ static void side_take(struct doctor_side *side, const struct ifaddrs *item, bool
 {
 	struct address address;
 
-	if (!address_from_socket(item->ifa_addr, &address))
+	if (!this_machine_address(item->ifa_addr, &address))
 		return;
 	if (!has_default && !side->is_there)
 		snprintf(side->interface, sizeof side->interface, "%s", item->ifa_name);
@@ -81,7 +70,7 @@ static void own_add(struct surroundings *around, const struct sockaddr *from)
 	if (!own)
 		return;
 	around->own = own;
-	around->n_own += address_from_socket(from, &own[around->n_own]);
+	around->n_own += this_machine_address(from, &own[around->n_own]);
 }
 
 static void take_all(struct doctor *doctor, const bool has_default[static N_FAMILIES])
