@@ -202,7 +202,7 @@ static bool read_interface(struct rule_reading *reading)
 
 	if (!name || strlen(name) >= sizeof reading->rule->interface)
 		return false;
-	strcpy(reading->rule->interface, name);
+	memcpy(reading->rule->interface, name, strlen(name) + 1);
 	return true;
 }
 
