@@ -22,7 +22,7 @@ struct journal_input {
 	size_t n_files;	 /* that are open */
 	bool is_matched; /* the library passes over what does not count */
 	bool has_lost;	 /* an entry that the library found could not be read */
-	uint64_t n_records, n_foreign;
+	uint64_t n_read, n_records, n_foreign;
 	struct entry_reader reader;
 };
 
@@ -78,6 +78,7 @@ static int journal_next(struct input *input, struct record *ret_record)
 			return r;
 		if (r == 0)
 			return INPUT_DRAINED;
+		self->n_read++;
 		r = entry_read(&self->reader, self->journal, ret_record, &missed);
 		if (r < 0 && !entry_is_lost(r))
 			return r;
@@ -105,10 +106,14 @@ static bool journal_sees_files(struct input *input)
 static bool journal_lost(struct input *input)
 {
 	const struct journal_input *self = (const struct journal_input *)input;
-	const struct open_files_check check = {self->since_us, self->until_us, .entries = true};
+	const struct open_files_check check = {
+		.since_us = self->since_us,
+		.until_us = self->until_us,
+		.n_read = self->n_read,
+		.entries = true,
+	};
 
-	return self->has_lost || open_files_count() < self->n_files ||
-	       !open_files_are_whole(&check);
+	return self->has_lost || open_files_count() < self->n_files || !open_files_are_whole(check);
 }
 
 static int journal_listen(struct input *input, const struct other_log *logs, size_t n)

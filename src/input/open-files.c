@@ -46,10 +46,16 @@ struct file_array {
 	uint64_t next_offset;
 };
 
+/* Entries lie close together: many of them are in what one read brings. */
+enum { WINDOW_SIZE = 16 * 1024 };
+
 struct chain {
 	int fd;
 	bool compact, with_entries;
 	uint64_t file_size, n_left, last_entry;
+	uint64_t window_offset;
+	size_t n_window; /* bytes of it */
+	uint8_t window[WINDOW_SIZE];
 };
 
 static bool read_at(int fd, uint64_t offset, void *buffer, size_t size)
@@ -57,13 +63,28 @@ static bool read_at(int fd, uint64_t offset, void *buffer, size_t size)
 	return offset <= INT64_MAX && pread(fd, buffer, size, (off_t)offset) == (ssize_t)size;
 }
 
-static bool chain_reads_entry(const struct chain *chain, uint64_t offset)
+/* What the file has there, or NULL. Offsets only grow, and are in the file. */
+static const void *chain_window(struct chain *chain, uint64_t offset, size_t size)
 {
-	struct file_entry entry;
+	if (offset - chain->window_offset + size > chain->n_window) {
+		ssize_t n = pread(chain->fd, chain->window, WINDOW_SIZE, (off_t)offset);
 
-	return read_at(chain->fd, offset, &entry, sizeof entry) &&
-	       entry.object.type == OBJECT_ENTRY && le64toh(entry.object.size) >= sizeof entry &&
-	       le64toh(entry.object.size) <= chain->file_size - offset;
+		chain->window_offset = offset;
+		chain->n_window = n > 0 ? (size_t)n : 0;
+	}
+	return size <= chain->n_window ? chain->window + (offset - chain->window_offset) : NULL;
+}
+
+static bool chain_reads_entry(struct chain *chain, uint64_t offset)
+{
+	const void *found = chain_window(chain, offset, sizeof(struct file_object));
+	struct file_object object;
+
+	if (!found)
+		return false;
+	memcpy(&object, found, sizeof object);
+	return object.type == OBJECT_ENTRY && le64toh(object.size) >= sizeof(struct file_entry) &&
+	       le64toh(object.size) <= chain->file_size - offset;
 }
 
 /* Entries come one behind the other. */
@@ -122,25 +143,37 @@ static bool chain_is_whole(struct chain *chain, uint64_t offset)
 	return true;
 }
 
-static bool file_is_whole(int fd, const struct open_files_check *check)
+static bool file_read_head(int fd, struct file_head *ret)
 {
+	return read_at(fd, 0, ret, sizeof *ret) &&
+	       memcmp(ret->signature, "LPKSHHRH", sizeof ret->signature) == 0;
+}
+
+static bool file_is_whole(int fd, void *userdata)
+{
+	const struct open_files_check *check = userdata;
+	struct chain chain = {.fd = fd, .with_entries = check->entries};
 	struct file_head head;
-	struct chain chain;
 	struct stat status;
 
-	if (fstat(fd, &status) < 0 || !read_at(fd, 0, &head, sizeof head) ||
-	    memcmp(head.signature, "LPKSHHRH", sizeof head.signature) != 0)
+	if (fstat(fd, &status) < 0 || !file_read_head(fd, &head))
 		return false;
 	if (le64toh(head.head_us) >= check->until_us || le64toh(head.tail_us) < check->since_us)
 		return true;
-	chain = (struct chain){
-		.fd = fd,
-		.compact = le32toh(head.incompatible_flags) & FLAG_COMPACT,
-		.with_entries = check->entries,
-		.file_size = (uint64_t)status.st_size,
-		.n_left = le64toh(head.n_entries),
-	};
+	chain.compact = le32toh(head.incompatible_flags) & FLAG_COMPACT;
+	chain.file_size = (uint64_t)status.st_size;
+	chain.n_left = le64toh(head.n_entries);
 	return chain_is_whole(&chain, le64toh(head.entry_array_offset));
+}
+
+static bool file_add_entries(int fd, void *userdata)
+{
+	uint64_t *n_entries = userdata;
+	struct file_head head;
+	bool is_read = file_read_head(fd, &head);
+
+	*n_entries += is_read ? le64toh(head.n_entries) : 0;
+	return is_read;
 }
 
 static bool is_read_only(int fd)
@@ -150,8 +183,8 @@ static bool is_read_only(int fd)
 	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY;
 }
 
-/* How many files are open; with a check, how many of them are whole. */
-static size_t open_files_each(const struct open_files_check *check)
+/* How many files are open, of those that pass the test. */
+static size_t open_files_each(bool (*test)(int fd, void *userdata), void *userdata)
 {
 	CLEANUP(cleanup_closedir) DIR *stream = opendir("/proc/self/fd");
 	const struct dirent *entry;
@@ -166,17 +199,22 @@ static size_t open_files_each(const struct open_files_check *check)
 			continue;
 		path[length] = '\0';
 		if (strstr(path, FILE_NAME_PART) && is_read_only((int)fd))
-			n += !check || file_is_whole((int)fd, check);
+			n += !test || test((int)fd, userdata);
 	}
 	return n;
 }
 
 size_t open_files_count(void)
 {
-	return open_files_each(NULL);
+	return open_files_each(NULL, NULL);
 }
 
-bool open_files_are_whole(const struct open_files_check *check)
+bool open_files_are_whole(struct open_files_check check)
 {
-	return open_files_each(check) == open_files_count();
+	size_t n = open_files_count();
+	uint64_t n_entries = 0;
+
+	if (open_files_each(file_add_entries, &n_entries) == n && n_entries == check.n_read)
+		return true;
+	return open_files_each(file_is_whole, &check) == n;
 }

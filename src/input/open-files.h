@@ -14,9 +14,10 @@ size_t open_files_count(void);
 
 struct open_files_check {
 	uint64_t since_us, until_us; /* files without entries in [since, until) do not count */
-	bool entries; /* look at each entry, too: that is as dear as to read all of them */
+	uint64_t n_read; /* entries: if the files say that they have as many, all is well */
+	bool entries;	 /* look at each entry, too: that is as dear as to read all of them */
 };
 
 /* Whether all that it has open lead from entry to entry up to the number that their heads state, as
  * sd-journal follows them. What is inside an entry is not looked at. */
-bool open_files_are_whole(const struct open_files_check *check);
+bool open_files_are_whole(struct open_files_check check);

@@ -402,17 +402,22 @@ static void test_no_journal(void **state)
 
 enum { N_ENTRIES = 20 };
 
-static void add_many(struct fixture *fixture)
+static void add_entries(struct fixture *fixture, uint64_t n)
 {
-	for (uint64_t i = 0; i < N_ENTRIES; i++) {
+	for (uint64_t i = 0; i < n; i++) {
 		char fields[128];
 
 		snprintf(fields, sizeof fields,
 			 KERNEL "_SOURCE_MONOTONIC_TIMESTAMP=%" PRIu64 "\nMESSAGE=m%" PRIu64 "\n",
 			 i * S, i);
-		add(fixture, i < N_ENTRIES / 2 ? BOOT_1 : BOOT_2, i, fields);
+		add(fixture, i < n / 2 ? BOOT_1 : BOOT_2, i, fields);
 	}
 	write_journal(fixture);
+}
+
+static void add_many(struct fixture *fixture)
+{
+	add_entries(fixture, N_ENTRIES);
 }
 
 /* Reads what there is and looks at every byte of it. Returns the number of records. Where the file
@@ -463,6 +468,24 @@ static void test_truncated(void **state)
 		read_damaged(fixture, T0 + 7 * S, false);
 	}
 	assert_int_equal(n_last, 0);
+}
+
+/* Read in part, a file is looked at entry by entry: more of them than one read brings. */
+static void test_whole_in_part(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct input *input = NULL;
+	struct record record;
+	size_t n = 0;
+
+	add_entries(fixture, 5000);
+	assert_int_equal(input_new_journal(NULL, fixture->journal, T0 + 7 * S, UINT64_MAX, &input),
+			 0);
+	while (input_next(input, &record) == INPUT_RECORD)
+		n++;
+	assert_int_equal(n, 5000 - 7);
+	assert_false(input_lost(input));
+	input_free(input);
 }
 
 /* One byte that is not zero turned into another, all through the file. */
@@ -542,11 +565,11 @@ static void test_led_nowhere(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_fields),	TEST(test_belief),	TEST(test_among_many_others),
-		TEST(test_other_logs),	TEST(test_kernel_time), TEST(test_messages),
-		TEST(test_boots),	TEST(test_bounds),	TEST(test_directory),
-		TEST(test_no_journal),	TEST(test_truncated),	TEST(test_corrupted),
-		TEST(test_led_nowhere),
+		TEST(test_fields),     TEST(test_belief),      TEST(test_among_many_others),
+		TEST(test_other_logs), TEST(test_kernel_time), TEST(test_messages),
+		TEST(test_boots),      TEST(test_bounds),      TEST(test_directory),
+		TEST(test_no_journal), TEST(test_truncated),   TEST(test_whole_in_part),
+		TEST(test_corrupted),  TEST(test_led_nowhere),
 	};
 
 	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)

@@ -315,7 +315,10 @@ static void keep_user(struct audit_log *log, const char *user)
 
 static int log_read_all(struct audit_log *log, sd_journal *journal, const struct audit_query *query)
 {
-	const struct open_files_check check = {query->since_us, query->until_us, .entries = false};
+	const struct open_files_check check = {
+		.since_us = query->since_us,
+		.until_us = query->until_us,
+	};
 	size_t n_files = open_files_count();
 	struct progress progress;
 	uint64_t time_us;
@@ -331,7 +334,7 @@ static int log_read_all(struct audit_log *log, sd_journal *journal, const struct
 		r = read_entry(log, journal, time_us);
 	}
 	progress_hide(&progress);
-	if (open_files_count() < n_files || !open_files_are_whole(&check))
+	if (open_files_count() < n_files || !open_files_are_whole(check))
 		log->incomplete = true;
 	return r;
 }
