@@ -164,6 +164,7 @@ int input_new_text(const char *path, const struct text_messages *messages, uint6
 	self->since_us = since_us;
 	self->until_us = until_us;
 	self->now_us = clock_us(CLOCK_REALTIME);
+	tzset(); /* for the names of local time: once, as it asks for the zone's file */
 	self->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	if (!self->file)
 		return -errno;

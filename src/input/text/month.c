@@ -94,11 +94,28 @@ static const char *parse_numbered(const char *text, int *ret_month)
 	return text + n + (is_ahead ? 0 : 3);
 }
 
+/* As nearly all logs have it, which spares them the search through all languages. */
+static const char *parse_english(const char *text, int *ret_month)
+{
+	static const char names[12][4] = {"jan", "feb", "mar", "apr", "may", "jun",
+					  "jul", "aug", "sep", "oct", "nov", "dec"};
+
+	for (int i = 0; i < 12; i++)
+		if (strncasecmp(text, names[i], 3) == 0 && text[3] == ' ') {
+			*ret_month = i;
+			return text + 3;
+		}
+	return NULL;
+}
+
 const char *month_parse(const char *text, int *ret_month)
 {
+	const char *end = parse_english(text, ret_month);
 	size_t longest = 0;
 	int month = 0;
 
+	if (end)
+		return end;
 	for (int i = 0; i < 12; i++) {
 		size_t length = match_names(text, month_names[i]);
 

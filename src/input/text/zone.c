@@ -49,7 +49,6 @@ static bool zone_is_named(const char *name, size_t length, const char *expected)
  * when an hour comes twice. */
 static bool find_named(const char *name, size_t length, struct zone *ret)
 {
-	tzset();
 	for (int i = 0; i < 2; i++)
 		if (zone_is_named(name, length, tzname[i])) {
 			*ret = (struct zone){.local = true, .dst = i};

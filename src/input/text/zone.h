@@ -12,7 +12,7 @@ struct zone {
 };
 
 /* Reads an offset, "Z", or the name of a zone, perhaps after a blank. Returns what is behind it;
- * `at` itself, and local time, if there is none of these. */
+ * `at` itself, and local time, if there is none of these. The caller has called tzset(). */
 const char *zone_parse(const char *at, struct zone *ret);
 
 /* The wall clock's time in microseconds; 0: before 1970. */
