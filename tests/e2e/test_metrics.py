@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -124,6 +125,28 @@ def test_the_file_is_replaced_at_one_stroke(counted, lab):
         assert lab.knocktail("metrics", "--textfile", PATH).returncode == 0
         assert os.stat(path).st_ino != before
         check(old.read())
+
+
+ALERTS = os.path.join(ROOT, "doc", "alerts.yml")
+
+
+def test_alerts_fire_on_what_they_are_for():
+    for command, path in (("check", ALERTS),
+                          ("test", os.path.join(ROOT, "tests", "alerts", "alerts-test.yml"))):
+        done = subprocess.run([promtool(), command, "rules", path], text=True,
+                              capture_output=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_name_what_is_counted(counted, lab):
+    """A counter by another name would keep an alert quiet for good."""
+    told = lab.knocktail("metrics", "-o", "prometheus").stdout
+    with open(ALERTS, encoding="utf-8") as file:
+        rules = file.read()
+    for name in sorted(set(re.findall(r"\bknocktail_[a-z_]+", rules))):
+        assert f"\n{name}" in told, name
+    for cause in re.findall(r'cause!?="([a-z]+)"', rules):
+        assert f'cause="{cause}"' in told, cause
 
 
 def test_json(counted, lab):

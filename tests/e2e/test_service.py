@@ -273,6 +273,23 @@ def test_the_installation_is_complete(machine):
     assert machine.run("knocktail", "check", check=False).returncode in (0, 2)
 
 
+def test_the_timer_writes_the_counters(service, client):
+    """For node_exporter: what the document has typed, on a machine that has its directory."""
+    directory = "/var/lib/prometheus/node-exporter"
+    service.run("mkdir", "-p", directory)
+    knock_until_open(client, 7000, 8000, 9000)
+    service.run("systemctl", "enable", "--now", "knocktail-metrics.timer")
+    service.run("systemctl", "start", "knocktail-metrics.service")
+    written = service.run("cat", f"{directory}/knocktail.prom").stdout
+    assert "\nknocktail_up 1\n" in written
+    assert "\nknocktail_grants_opened_total 1\n" in written
+    assert service.properties("knocktail-metrics.timer")["ActiveState"] == "active"
+    service.run("systemctl", "disable", "--now", "knocktail-metrics.timer")
+    told = service.run("systemd-analyze", "verify", "--man=no", "knocktail-metrics.service",
+                       "knocktail-metrics.timer", check=False)
+    assert "knocktail" not in told.stderr
+
+
 def users(machine):
     """An administrator and somebody else, each as the beginning of a command line of knocktail."""
     machine.run("useradd", "--groups", "knocktail-admin", "alice", check=False)
