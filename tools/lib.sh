@@ -204,7 +204,8 @@ copy_source() {
 		--exclude=__pycache__ --exclude=./configure --exclude=./aclocal.m4 \
 		--exclude=./autom4te.cache --exclude=./config.h --exclude=./config.status \
 		--exclude=./Makefile --exclude=./Makefile.in --exclude=./stamp-h1 \
-		--exclude='./systemd/*.service' -cf - . | tar -C "$1" -xf -
+		--exclude='./systemd/*.service' --exclude=./systemd/knocktail.tmpfiles \
+		--exclude=./src/util/programs.h -cf - . | tar -C "$1" -xf -
 }
 
 # Where to build from. A source directory that has been configured itself cannot be built from

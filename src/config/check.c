@@ -59,11 +59,24 @@ static void check_backend(const struct door_check *check)
 		[BACKEND_NFT] = set_keys,
 		[BACKEND_COMMAND] = start_keys,
 	};
+	static const char *const left_out[N_BACKENDS] = {
+#ifndef HAVE_IPSET
+		[BACKEND_IPSET] = "libipset",
+#endif
+#ifndef HAVE_NFTABLES
+		[BACKEND_NFT] = "libnftables",
+#endif
+		[BACKEND_COMMAND] = NULL,
+	};
 	const struct door *door = check->door;
 	const char *const *names;
 
 	if (door->opening.backend == N_BACKENDS || check->section->damaged)
 		return;
+	if (left_out[door->opening.backend])
+		complain_error(check->complaints, check_line(check, "backend"),
+			       "door %s: this knocktail was built without %s", door->name,
+			       left_out[door->opening.backend]);
 	names = needed[door->opening.backend];
 	if (names && !check_has(check, names[FAMILY_IPV4]) && !check_has(check, names[FAMILY_IPV6]))
 		complain_error(check->complaints, check->section->line,

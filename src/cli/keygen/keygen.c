@@ -238,6 +238,8 @@ static const char *keygen_fault(const struct keygen_line *line)
 		return "--realm needs --keys: the configuration names the realm";
 	if (line->realm && !realm_is_name(line->realm))
 		return "a realm has 1 to 64 characters from a-z, 0-9, '.', '_' and '-'";
+	if (line->qr && !qr_is_built_in)
+		return "--qr: this knocktail was built without libqrencode";
 	if (line->qr && line->json)
 		return "--qr and -o json cannot be combined";
 	return NULL;
