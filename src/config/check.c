@@ -108,6 +108,18 @@ static void check_commands(const struct door_check *check, enum family family)
 				 check->door->name, start, stop);
 }
 
+/* An element with a port lets in at that port alone. */
+static void check_all_ports(const struct door_check *check)
+{
+	const struct opening *opening = &check->door->opening;
+
+	if (opening->ports.is_all && opening->entry && strcmp(opening->entry, "%IP%") != 0)
+		complain_error(check->complaints, check_line(check, "ports"),
+			       "door %s: ports = all, and an entry that is more than %%IP%%: it "
+			       "opens less than all",
+			       check->door->name);
+}
+
 /* Sources that the door takes, but can do nothing for. */
 static void check_families(const struct door_check *check)
 {
@@ -304,6 +316,7 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 		if (!check.whole)
 			continue;
 		check_families(&check);
+		check_all_ports(&check);
 		check_interface(&check);
 		check_sequence(&check);
 		check_shared_set(&check, draft->config, i);

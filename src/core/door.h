@@ -4,6 +4,7 @@
 
 #include "core/address.h"
 #include "core/filter.h"
+#include "core/opening/ports.h"
 #include "core/sequence.h"
 
 #include <stdbool.h>
@@ -29,7 +30,7 @@ struct opening {
 	char *set[N_FAMILIES]; /* ipset: the set's name; nft: "FAMILY TABLE SET" */
 	unsigned set_shared;   /* 1: others put elements into the set as well */
 	char *entry;	       /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
-	struct sequence ports; /* what is open, in no order; none: not said (ipset, nft) */
+	struct port_set ports; /* what is open; nothing: not said (ipset, nft) */
 	char *chain;	       /* iptables */
 	char **start_command[N_FAMILIES];
 	char **stop_command[N_FAMILIES];

@@ -68,6 +68,11 @@ static bool passage_shares_family(const struct passage *a, const struct passage 
 	       !strchr(a->element, ':') == !strchr(b->element, ':');
 }
 
+bool passage_names_ports(const char *ports)
+{
+	return strcmp(ports, PASSAGE_ALL_PORTS) != 0;
+}
+
 bool passage_expires(const struct passage *passage)
 {
 	return passage->backend->expires;

@@ -14,7 +14,7 @@ struct passage {
 	char *element; /* ipset, nft; iptables: the address */
 	char *chain;   /* iptables */
 	char *comment; /* iptables: "knocktail:DOOR" */
-	char **ports;  /* iptables: "tcp 22,443" and the like */
+	char **ports;  /* iptables: "tcp 22,60000:61000" and the like, for a rule each */
 	char **start;  /* command: argument vectors without placeholders; NULL: nothing to run */
 	char **stop;
 };
@@ -31,6 +31,10 @@ bool passage_equal(const struct passage *a, const struct passage *b);
 
 /* Whether both belong to one set or chain, which one listing shows. */
 bool passage_shares_place(const struct passage *a, const struct passage *b);
+
+/* One of `ports` that asks for none, and whether another does. */
+#define PASSAGE_ALL_PORTS "all ports"
+bool passage_names_ports(const char *ports);
 
 /* As lines of KEY=VALUE, for people and for passage_read_line(). */
 void passage_write(const struct passage *passage, FILE *file);

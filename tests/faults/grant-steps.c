@@ -27,7 +27,7 @@ static struct door door = {
 	.timeout_us = TIMEOUT_S * S,
 	.max_open = 10,
 	.opening.entry = (char *)"%IP%",
-	.opening.ports = {1, {{22, 6}}},
+	.opening.ports = {.n_ranges = 1, .ranges = {{22, 22, 6}}},
 	.opening.chain = (char *)"KNOCKTAIL",
 };
 

@@ -156,8 +156,10 @@ static void check_door(const struct config *config, const struct door *door)
 	}
 	require(opens == (door->opening.backend != BACKEND_IPTABLES));
 	require((door->opening.backend == BACKEND_IPTABLES) == (door->opening.chain != NULL));
-	require(door->opening.backend != BACKEND_IPTABLES || door->opening.ports.n_steps > 0);
-	require(door->opening.backend != BACKEND_COMMAND || door->opening.ports.n_steps == 0);
+	require(door->opening.backend != BACKEND_IPTABLES ||
+		!port_set_is_empty(&door->opening.ports));
+	require(door->opening.backend != BACKEND_COMMAND ||
+		port_set_is_empty(&door->opening.ports));
 	require((door->opening.backend == BACKEND_IPSET || door->opening.backend == BACKEND_NFT) ==
 		(door->opening.entry != NULL));
 }

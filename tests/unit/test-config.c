@@ -63,13 +63,25 @@ static void dump_command(FILE *out, const char *door, const char *key, char *con
 	fputs("\n", out);
 }
 
-static void dump_ports(FILE *out, const struct door *door, const char *key,
-		       const struct sequence *ports)
+static void dump_sequence(FILE *out, const struct door *door)
 {
-	fprintf(out, "%s.%s=", door->name, key);
-	for (size_t i = 0; i < ports->n_steps; i++)
-		fprintf(out, "%s%u/%s", i > 0 ? " " : "", ports->steps[i].port,
-			ports->steps[i].protocol == IPPROTO_UDP ? "udp" : "tcp");
+	const struct sequence *sequence = &door->knock.sequence;
+
+	fprintf(out, "%s.sequence=", door->name);
+	for (size_t i = 0; i < sequence->n_steps; i++)
+		fprintf(out, "%s%u/%s", i > 0 ? " " : "", sequence->steps[i].port,
+			sequence->steps[i].protocol == IPPROTO_UDP ? "udp" : "tcp");
+	fputs("\n", out);
+}
+
+static void dump_ports(FILE *out, const struct door *door)
+{
+	const struct port_set *ports = &door->opening.ports;
+	char text[PORT_RANGE_TEXT_MAX];
+
+	fprintf(out, "%s.ports=%s", door->name, ports->is_all ? "all" : "");
+	for (size_t i = 0; i < ports->n_ranges; i++)
+		fprintf(out, "%s%s", i > 0 ? " " : "", port_range_format(&ports->ranges[i], text));
 	fputs("\n", out);
 }
 
@@ -109,11 +121,11 @@ static void dump_door(FILE *out, const struct door *door)
 	char text[DURATION_TEXT_MAX];
 
 	dump_auth(out, door);
-	dump_ports(out, door, "sequence", &door->knock.sequence);
+	dump_sequence(out, door);
 	fprintf(out, "%s.one_time_sequences=%s\n", door->name,
 		door->one_time_sequences ? door->one_time_sequences : "");
 	fprintf(out, "%s.log=%s\n", door->name, door->log ? door->log : "");
-	dump_ports(out, door, "ports", &door->opening.ports);
+	dump_ports(out, door);
 	fprintf(out, "%s.chain=%s\n", door->name, door->opening.chain ? door->opening.chain : "");
 	dump_filter(out, door);
 	fprintf(out, "%s.seq_timeout=%s\n", door->name,

@@ -74,7 +74,7 @@ static const struct door iptables_door = {
 	.timeout_us = 30 * S,
 	.max_open = 1000,
 	.opening.backend = BACKEND_IPTABLES,
-	.opening.ports = {1, {{22, 6}}},
+	.opening.ports = {.n_ranges = 1, .ranges = {{22, 22, 6}}},
 	.opening.chain = TEXT("KNOCKTAIL"),
 };
 

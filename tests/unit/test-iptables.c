@@ -104,14 +104,17 @@ static struct fixture *needed(void **state)
 static const struct door ssh = {
 	.name = "ssh",
 	.opening.backend = BACKEND_IPTABLES,
-	.opening.ports = {3, {{22, IPPROTO_TCP}, {53, IPPROTO_UDP}, {443, IPPROTO_TCP}}},
+	.opening.ports = {.n_ranges = 3,
+			  .ranges = {{22, 22, IPPROTO_TCP},
+				     {53, 53, IPPROTO_UDP},
+				     {443, 443, IPPROTO_TCP}}},
 	.opening.chain = TEXT("KNOCKTAIL"),
 };
 
 static const struct door web = {
 	.name = "ssh-web",
 	.opening.backend = BACKEND_IPTABLES,
-	.opening.ports = {1, {{80, IPPROTO_TCP}}},
+	.opening.ports = {.n_ranges = 1, .ranges = {{80, 80, IPPROTO_TCP}}},
 	.opening.chain = TEXT("KNOCKTAIL"),
 };
 
@@ -559,6 +562,64 @@ static enum firewall_answer look_for(struct firewall *firewall, const struct pas
 	return answer.answer;
 }
 
+/* How many rules that makes, each of which is missed when it is gone. */
+static void check_ports(struct fixture *fixture, const char *ports, const char *source,
+			unsigned n_rules)
+{
+	const char *program = strchr(source, ':') ? "/usr/sbin/ip6tables" : "/usr/sbin/iptables";
+	struct door door = {
+		.name = "many",
+		.opening.backend = BACKEND_IPTABLES,
+		.opening.chain = TEXT("KNOCKTAIL"),
+	};
+	struct port_range fault[2];
+	struct passage *passage;
+	uint64_t left_us;
+
+	assert_int_equal(port_set_parse(ports, &door.opening.ports, fault), 0);
+	passage = new_rule(&door, source);
+	for (unsigned i = 0; i < n_rules; i++) {
+		char number[16];
+
+		snprintf(number, sizeof number, "%u", i + 1);
+		open_rule(fixture, passage, 100 * S);
+		assert_int_equal(count(fixture, "knocktail:many:"), n_rules);
+		assert_int_equal(look_for(fixture->firewall, passage, &left_us), FIREWALL_PRESENT);
+		assert_in_range(left_us, 95 * S, 101 * S);
+		assert_int_equal(support_run((char *[]){(char *)program, TEXT("-D"),
+							TEXT("KNOCKTAIL"), number, NULL},
+					     NULL, NULL),
+				 0);
+		assert_int_equal(look_for(fixture->firewall, passage, &left_us), FIREWALL_ABSENT);
+	}
+	close_rule(fixture, passage);
+	assert_int_equal(count(fixture, "knocktail:many:"), 0);
+	passage_free(passage);
+}
+
+static void test_ranges(void **state)
+{
+	static const char *const sources[] = {"192.0.2.1", "2001:db8::1"};
+	static const struct {
+		const char *ports;
+		unsigned n_rules;
+	} cases[] = {
+		{"all", 1},
+		{"60000-61000/udp", 1},
+		{"1-65535, 1-65535/udp", 2},
+		{"22 1000-2000 53/udp", 2},
+		{"1 2 3 4 5 6 7 8 9 10 11 12 13 14 15", 1},
+		{"1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", 2},
+		{"1 2 3 4 5 6 7 8 9 10 11 12 13 14 20-30", 2},
+		{"1-2 4-5 7-8 10-11 13-14 16-17 19-20 22-23", 2},
+	};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		for (size_t j = 0; j < 2; j++)
+			check_ports(fixture, cases[i].ports, sources[j], cases[i].n_rules);
+}
+
 static void test_lists(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -759,7 +820,7 @@ static void test_ready_for_many(void **state)
 	struct door door = web, wrong = web;
 
 	strcpy(wrong.name, "wrong");
-	wrong.opening.ports.steps[0].protocol = IPPROTO_UDP;
+	wrong.opening.ports.ranges[0].protocol = IPPROTO_UDP;
 	wrong.opening.chain = TEXT("far-too-long-for-the-name-of-a-chain");
 	n_troubles = 0;
 	for (unsigned i = 0; i < N; i++) {
@@ -897,6 +958,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_two_wishes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hurries_one_of_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ranges, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_listing_that_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_program, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ready_that_hangs, set_up, tear_down),

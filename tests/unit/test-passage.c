@@ -201,12 +201,47 @@ static void test_nft_rule(void **state)
 	passage_free(passage);
 }
 
+static void test_iptables_rules_of_ranges(void **state)
+{
+	static const struct {
+		const char *ports, *lines;
+	} cases[] = {
+		{"all", "ports=all ports\n"},
+		{"60000-61000/udp, 22, 1-2", "ports=tcp 22,1:2\nports=udp 60000:61000\n"},
+		{"1 2 3 4 5 6 7 8 9 10 11 12 13 14 20-30 31",
+		 "ports=tcp 1,2,3,4,5,6,7,8,9,10,11,12,13,14\nports=tcp 20:30,31\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct door door = {
+			.name = "ssh",
+			.opening.backend = BACKEND_IPTABLES,
+			.opening.chain = TEXT("KNOCKTAIL"),
+		};
+		struct port_range fault[2];
+		struct passage *passage, *read = NULL;
+		char *text;
+
+		assert_int_equal(port_set_parse(cases[i].ports, &door.opening.ports, fault), 0);
+		passage = new_rule(&door, "192.0.2.1");
+		text = written(passage);
+		assert_string_equal(strstr(text, "ports="), cases[i].lines);
+		assert_int_equal(read_text(text, &read), 0);
+		assert_true(passage_equal(passage, read));
+		free(text);
+		passage_free(read);
+		passage_free(passage);
+	}
+}
+
 static void test_iptables_rule(void **state)
 {
 	const struct door door = {
 		.name = "ssh",
 		.opening.backend = BACKEND_IPTABLES,
-		.opening.ports = {3, {{22, 6}, {53, 17}, {443, 6}}},
+		.opening.ports = {.n_ranges = 3,
+				  .ranges = {{22, 22, 6}, {53, 53, 17}, {443, 443, 6}}},
 		.opening.chain = TEXT("KNOCKTAIL"),
 	};
 	struct passage *passage = new_rule(&door, "2001:db8::1"), *read = NULL;
@@ -399,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_ipset_rule),
 		cmocka_unit_test(test_nft_rule),
 		cmocka_unit_test(test_iptables_rule),
+		cmocka_unit_test(test_iptables_rules_of_ranges),
 		cmocka_unit_test(test_command_rule),
 		cmocka_unit_test(test_family_without_a_rule),
 		cmocka_unit_test(test_equal),

@@ -4,11 +4,14 @@
 #include "cli/doctor/checks.h"
 
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/doctor/finding.h"
 #include "cli/doctor/packets.h"
+#include "cli/doctor/runs.h"
 #include "config/config.h"
 #include "core/door.h"
 #include "core/probe.h"
@@ -23,8 +26,6 @@ static bool lacks_target(const struct doctor *doctor, const struct door *door)
 /* A stranger's packet to what a door guards, and what becomes of it. */
 struct entrance {
 	const struct doctor *doctor;
-	const struct door *door;
-	enum family family;
 	struct packet packet;
 	struct walk walk;
 };
@@ -32,8 +33,10 @@ struct entrance {
 static void entrance_make(struct entrance *entrance, const struct doctor *doctor,
 			  const struct door *door, enum family family, struct step port)
 {
-	*entrance = (struct entrance){.doctor = doctor, .door = door, .family = family};
-	entrance->packet = doctor_connection(doctor, door, family, port);
+	*entrance = (struct entrance){
+		.doctor = doctor,
+		.packet = doctor_connection(doctor, door, family, port),
+	};
 }
 
 static void entrance_walk(struct entrance *entrance)
@@ -53,58 +56,75 @@ static const char *entrance_way(const struct entrance *entrance, char text[stati
 	return text;
 }
 
-static void judge_accept(struct doctor *doctor, struct entrance *entrance)
+__attribute__((format(printf, 4, 5))) static void judgement_set(struct judgement *judgement,
+								enum finding finding,
+								const char *advice,
+								const char *format, ...)
+{
+	va_list arguments;
+
+	judgement->finding = finding;
+	judgement->advice = advice;
+	va_start(arguments, format);
+	vsnprintf(judgement->behind, sizeof judgement->behind, format, arguments);
+	va_end(arguments);
+}
+
+static void judgement_name_door(struct judgement *judgement, const struct door *door,
+				enum family family)
+{
+	snprintf(judgement->before, sizeof judgement->before, "door %s, %s: ", door->name,
+		 family_name(family));
+}
+
+static void judge_accept(const struct doctor *doctor, const struct door *door, enum family family,
+			 struct step port, struct judgement *ret)
 {
 	char by[BY_MAX], doubt[BY_MAX], way[BY_MAX];
-	const struct walk *walk = &entrance->walk;
-	const char *door = entrance->door->name, *family = family_name(entrance->family);
-	unsigned port = entrance->packet.port;
+	struct entrance entrance;
+	const struct walk *walk = &entrance.walk;
 	struct outcome dropped;
 
-	entrance->packet.set = entrance->door->opening.set[entrance->family];
-	entrance->packet.chain = entrance->door->opening.chain;
-	entrance_walk(entrance);
+	entrance_make(&entrance, doctor, door, family, port);
+	entrance.packet.set = door->opening.set[family];
+	entrance.packet.chain = door->opening.chain;
+	entrance_walk(&entrance);
+	judgement_name_door(ret, door, family);
+	/* All ports are this machine's. */
+	if (door->opening.ports.is_all && walk->is_away)
+		return;
 	/* Where both may be, either of them tells why. */
 	dropped = walk->dropped;
 	if (!dropped.doubt)
 		dropped.doubt = walk->accepted.doubt ? walk->accepted.doubt : walk->fallen.doubt;
 	if (walk->verdict == VERDICT_DROP)
-		doctor_say(doctor, FINDING_PROBLEM,
-			   "look it up before the drop; `knocktail rules` prints how",
-			   "door %s, %s: port %u stays closed even after a knock, because of %s%s",
-			   door, family, port, entrance_way(entrance, way),
-			   outcome_by(&walk->dropped, by));
+		judgement_set(ret, FINDING_PROBLEM,
+			      "look it up before the drop; `knocktail rules` prints how",
+			      " stays closed even after a knock, because of %s%s",
+			      entrance_way(&entrance, way), outcome_by(&walk->dropped, by));
 	else if (walk->verdict == VERDICT_UNKNOWN)
-		doctor_say(
-			doctor, FINDING_WARNING, NULL,
-			"door %s, %s: port %u may stay closed even after a knock, because of %s%s%s",
-			door, family, port, entrance_way(entrance, way), outcome_by(&dropped, by),
-			outcome_doubt(&dropped, doubt));
+		judgement_set(ret, FINDING_WARNING, NULL,
+			      " may stay closed even after a knock, because of %s%s%s",
+			      entrance_way(&entrance, way), outcome_by(&dropped, by),
+			      outcome_doubt(&dropped, doubt));
 	else if (walk->accepted.is_limited && !walk->accepted.is_for_set &&
 		 !walk->fallen.is_possible)
-		doctor_say(doctor, FINDING_WARNING, NULL,
-			   "door %s, %s: port %u is open to so many an hour, with a knock or "
-			   "without, by %s%s",
-			   door, family, port, entrance_way(entrance, way),
-			   outcome_by(&walk->accepted, by));
+		judgement_set(ret, FINDING_WARNING, NULL,
+			      " is open to so many an hour, with a knock or without, by %s%s",
+			      entrance_way(&entrance, way), outcome_by(&walk->accepted, by));
 }
 
 static void check_accept(struct doctor *doctor, const struct door *door, enum family family)
 {
-	struct step ports[SEQUENCE_STEPS_MAX];
-	size_t n = doctor_guarded(door, ports);
+	struct port_set ports;
 
 	if (door->opening.backend == BACKEND_COMMAND || lacks_target(doctor, door))
 		return;
-	if (n == 0)
+	doctor_guarded(door, &ports);
+	if (port_set_is_empty(&ports))
 		doctor_say(doctor, FINDING_WARNING, "say it: ports = 22/tcp",
 			   "door %s: it is not said which port it opens", door->name);
-	for (size_t i = 0; i < n; i++) {
-		struct entrance entrance;
-
-		entrance_make(&entrance, doctor, door, family, ports[i]);
-		judge_accept(doctor, &entrance);
-	}
+	doctor_judge(doctor, door, family, judge_accept, false);
 }
 
 void doctor_check_accept(struct doctor *doctor)
@@ -132,48 +152,42 @@ static const struct outcome *entrance_entry(const struct entrance *entrance)
 }
 
 /* First what usually becomes of strangers' packets, then what might of one of them. */
-static void judge_closed(struct doctor *doctor, struct entrance *entrance)
+static void judge_closed(const struct doctor *doctor, const struct door *door, enum family family,
+			 struct step port, struct judgement *ret)
 {
 	char by[BY_MAX], doubt[BY_MAX], way[BY_MAX];
-	const struct walk *walk = &entrance->walk;
+	struct entrance entrance;
+	const struct walk *walk = &entrance.walk;
 	const struct outcome *entry;
-	const char *door = entrance->door->name, *family = family_name(entrance->family), *advice;
+	const char *advice;
 
-	entrance_walk(entrance);
-	entry = entrance_entry(entrance);
+	judgement_name_door(ret, door, family);
+	entrance_make(&entrance, doctor, door, family, port);
+	entrance_walk(&entrance);
+	entry = entrance_entry(&entrance);
 	if (!entry) {
-		entrance->packet.is_anybodys = true;
-		entrance_walk(entrance);
-		entry = entrance_entry(entrance);
+		entrance.packet.is_anybodys = true;
+		entrance_walk(&entrance);
+		entry = entrance_entry(&entrance);
 	}
 	if (!entry)
 		return;
 	advice = walk->is_away ? "INPUT does not guard what is sent elsewhere: look the set up in "
 				 "FORWARD, with Docker in DOCKER-USER"
 			       : "take that rule out";
-	if (walk->verdict == VERDICT_ACCEPT && !entry->is_limited && !entrance->packet.is_anybodys)
-		doctor_say(doctor, FINDING_PROBLEM, advice,
-			   "door %s, %s: port %u is open to everybody, by %s%s", door, family,
-			   entrance->packet.port, entrance_way(entrance, way),
-			   outcome_by(entry, by));
+	if (walk->verdict == VERDICT_ACCEPT && !entry->is_limited && !entrance.packet.is_anybodys)
+		judgement_set(ret, FINDING_PROBLEM, advice, " is open to everybody, by %s%s",
+			      entrance_way(&entrance, way), outcome_by(entry, by));
 	else
-		doctor_say(doctor, FINDING_WARNING, advice,
-			   "door %s, %s: port %u may be open to everybody, by %s%s%s", door, family,
-			   entrance->packet.port, entrance_way(entrance, way),
-			   outcome_by(entry, by), outcome_doubt(entry, doubt));
+		judgement_set(ret, FINDING_WARNING, advice, " may be open to everybody, by %s%s%s",
+			      entrance_way(&entrance, way), outcome_by(entry, by),
+			      outcome_doubt(entry, doubt));
 }
 
+/* Where a knock opens everything, some ports may well be open to everybody. */
 static void check_closed(struct doctor *doctor, const struct door *door, enum family family)
 {
-	struct step ports[SEQUENCE_STEPS_MAX];
-	size_t n = doctor_guarded(door, ports);
-
-	for (size_t i = 0; i < n; i++) {
-		struct entrance entrance;
-
-		entrance_make(&entrance, doctor, door, family, ports[i]);
-		judge_closed(doctor, &entrance);
-	}
+	doctor_judge(doctor, door, family, judge_closed, true);
 }
 
 void doctor_check_closed(struct doctor *doctor)
@@ -197,35 +211,44 @@ static bool family_is_used(const struct doctor *doctor, enum family family)
 	return false;
 }
 
-typedef void (*port_fn)(struct doctor *doctor, const struct door *door, enum family family,
-			struct step port);
-
-/* Calls for each port that any door guards, once; without one that says so, for a port of
- * nobody's. */
-static void each_guarded(struct doctor *doctor, enum family family, port_fn fn)
+/* Whether no port of the range's first piece has been seen; they are now. What becomes of one of a
+ * piece becomes of all. */
+static bool take_unseen(const struct doctor *doctor, uint8_t *seen, const struct port_range *range)
 {
-	bool *seen CLEANUP(cleanup_free) = calloc(2 * (UINT16_MAX + 1), sizeof *seen);
-	struct step ports[SEQUENCE_STEPS_MAX];
+	struct port_range piece = {0};
+	bool is_new = false;
+
+	while (port_cuts_next(&doctor->cuts, range, &piece)) {
+		size_t place = piece.first + (piece.protocol == IPPROTO_UDP ? UINT16_MAX + 1U : 0U);
+
+		is_new = is_new || !seen[place];
+		memset(seen + place, true, piece.last - piece.first + 1U);
+	}
+	return is_new;
+}
+
+/* Judges each port that any door guards, or a range with such; without one that says so, a port of
+ * nobody's. */
+static void each_guarded(struct doctor *doctor, enum family family, judge_fn fn)
+{
+	uint8_t *seen CLEANUP(cleanup_free) = calloc(2, UINT16_MAX + 1);
+	const struct port_range nobodys = {NO_PORT, NO_PORT, IPPROTO_TCP};
 	size_t n_all = 0;
 
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
 		const struct door *door = &doctor->config->doors[i];
-		size_t n = doctor->only && doctor->only != door ? 0 : doctor_guarded(door, ports);
+		struct port_set ports;
 
-		for (size_t j = 0; j < n; j++) {
-			unsigned place =
-				ports[j].port +
-				(ports[j].protocol == IPPROTO_UDP ? 1 : 0) * (UINT16_MAX + 1);
-
-			if (!seen || !seen[place])
-				fn(doctor, door, family, ports[j]);
-			if (seen)
-				seen[place] = true;
-		}
-		n_all += n;
+		if (doctor->only && doctor->only != door)
+			continue;
+		doctor_guarded(door, &ports);
+		for (size_t j = 0; j < ports.n_ranges; j++)
+			if (!seen || take_unseen(doctor, seen, &ports.ranges[j]))
+				doctor_judge_range(doctor, door, family, &ports.ranges[j], fn);
+		n_all += ports.n_ranges;
 	}
 	if (n_all == 0)
-		fn(doctor, NULL, family, (struct step){NO_PORT, IPPROTO_TCP});
+		doctor_judge_range(doctor, NULL, family, &nobodys, fn);
 }
 
 static struct packet packet_to(const struct doctor *doctor, enum family family, struct step port,
@@ -259,44 +282,48 @@ static bool stays_closed(const struct doctor *doctor, const struct door *door, e
 	return walk.verdict == VERDICT_DROP;
 }
 
-static void check_established(struct doctor *doctor, const struct door *door, enum family family,
-			      struct step port)
+static void judge_established(const struct doctor *doctor, const struct door *door,
+			      enum family family, struct step port, struct judgement *ret)
 {
 	struct packet packet = packet_to(doctor, family, port, PACKET_ESTABLISHED);
 	char by[BY_MAX], doubt[BY_MAX];
 	struct walk walk;
 
+	ret->names_port = false;
 	ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 	if (walk.verdict == VERDICT_ACCEPT ||
 	    (walk.dropped.by && stays_closed(doctor, door, family, port)))
 		return;
-	doctor_say(doctor, walk.verdict == VERDICT_DROP ? FINDING_PROBLEM : FINDING_WARNING,
-		   walk.is_away ? "accept them first of all, in FORWARD: ct state established"
-				: "accept them first of all: -m conntrack --ctstate ESTABLISHED, "
-				  "or ct state established",
-		   "%s: established connections%s are dropped, by %s%s: what was opened ends when "
-		   "the door closes",
-		   family_name(family), walk.verdict == VERDICT_DROP ? "" : ", it may be,",
-		   outcome_by(&walk.dropped, by), outcome_doubt(&walk.dropped, doubt));
+	judgement_set(ret, walk.verdict == VERDICT_DROP ? FINDING_PROBLEM : FINDING_WARNING,
+		      walk.is_away ? "accept them first of all, in FORWARD: ct state established"
+				   : "accept them first of all: -m conntrack --ctstate "
+				     "ESTABLISHED, or ct state established",
+		      "%s: established connections%s are dropped, by %s%s: what was opened ends "
+		      "when the door closes",
+		      family_name(family), walk.verdict == VERDICT_DROP ? "" : ", it may be,",
+		      outcome_by(&walk.dropped, by), outcome_doubt(&walk.dropped, doubt));
 }
 
 void doctor_check_established(struct doctor *doctor)
 {
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		if (family_is_used(doctor, family))
-			each_guarded(doctor, family, check_established);
+			each_guarded(doctor, family, judge_established);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "established connections go on");
 }
 
 /* What is sent elsewhere has been looked at before. */
-static void check_drop(struct doctor *doctor, const struct door *door, enum family family,
-		       struct step port)
+static void judge_drop(const struct doctor *doctor, const struct door *door, enum family family,
+		       struct step port, struct judgement *ret)
 {
 	struct packet packet = packet_to(doctor, family, port, PACKET_NEW);
-	char what[64] = "packets that no rule accepts are", doubt[BY_MAX];
+	const char *what = door ? ": what no rule accepts is" : "packets that no rule accepts are";
+	char doubt[BY_MAX];
 	struct walk walk;
 
+	ret->names_port = door != NULL;
+	snprintf(ret->before, sizeof ret->before, "%s: ", family_name(family));
 	ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 	if (!walk.fallen.is_possible) {
 		packet.is_anybodys = true;
@@ -304,24 +331,22 @@ static void check_drop(struct doctor *doctor, const struct door *door, enum fami
 	}
 	if (!walk.fallen.is_possible || walk.is_away)
 		return;
-	if (door)
-		snprintf(what, sizeof what, "port %u: what no rule accepts is", port.port);
 	if (walk.verdict == VERDICT_ACCEPT && !packet.is_anybodys)
-		doctor_say(doctor, FINDING_PROBLEM,
-			   "drop by default: iptables -P INPUT DROP, or policy drop in nft",
-			   "%s: %s let in all the same", family_name(family), what);
+		judgement_set(ret, FINDING_PROBLEM,
+			      "drop by default: iptables -P INPUT DROP, or policy drop in nft",
+			      "%s let in all the same", what);
 	else
-		doctor_say(doctor, FINDING_WARNING,
-			   "drop by default: iptables -P INPUT DROP, or policy drop in nft",
-			   "%s: %s let in all the same, it may be%s", family_name(family), what,
-			   outcome_doubt(&walk.fallen, doubt));
+		judgement_set(ret, FINDING_WARNING,
+			      "drop by default: iptables -P INPUT DROP, or policy drop in nft",
+			      "%s let in all the same, it may be%s", what,
+			      outcome_doubt(&walk.fallen, doubt));
 }
 
 void doctor_check_drop(struct doctor *doctor)
 {
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		if (family_is_used(doctor, family) || doctor->sides[family].has_address)
-			each_guarded(doctor, family, check_drop);
+			each_guarded(doctor, family, judge_drop);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "packets that no rule accepts are dropped");
 }

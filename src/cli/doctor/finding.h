@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ruleset/packet.h"
+#include "ruleset/port-cuts.h"
 #include "ruleset/ruleset.h"
 
 #include <net/if.h>
@@ -29,6 +30,7 @@ struct doctor {
 	const struct config *config;
 	const struct door *only; /* NULL: all doors */
 	struct ruleset ruleset;
+	struct port_cuts cuts; /* of the ruleset */
 	struct doctor_side sides[N_FAMILIES];
 	struct surroundings around; /* what forwarded packets meet */
 	unsigned max_level;	    /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */

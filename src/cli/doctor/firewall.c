@@ -46,6 +46,7 @@ void doctor_check_ruleset(struct doctor *doctor)
 	int r = ruleset_read(&doctor->ruleset, problem);
 
 	doctor->is_blind = r < 0;
+	port_cuts_find(&doctor->ruleset, doctor->config->expected_ports, &doctor->cuts);
 	if (r < 0)
 		doctor_say(doctor, FINDING_UNKNOWN,
 			   geteuid() == 0 ? "this needs CAP_NET_ADMIN, and CAP_NET_RAW for sets"

@@ -1,6 +1,5 @@
 #include "cli/doctor/moved.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 
 #include "cli/doctor/finding.h"
@@ -12,9 +11,10 @@
 
 /* Docker's chain for rules of others; it comes before Docker's own. */
 static void say_how(const struct doctor *doctor, const struct door *door, enum family family,
-		    struct step port)
+		    const struct port_range *ports)
 {
 	const char *interface = doctor->sides[family].interface;
+	char numbers[PORT_RANGE_TEXT_MAX];
 
 	if (door->opening.backend != BACKEND_IPSET || !door->opening.set[family]) {
 		fputs("  Look its set up in FORWARD, before what accepts it.\n", stderr);
@@ -22,32 +22,45 @@ static void say_how(const struct doctor *doctor, const struct door *door, enum f
 	}
 	fprintf(stderr,
 		"  In FORWARD (with Docker: in DOCKER-USER) this does, of %s:\n"
-		"    -I DOCKER-USER %s%s%s-p %s -m conntrack --ctstate NEW --ctorigdstport %u "
+		"    -I DOCKER-USER %s%s%s-p %s -m conntrack --ctstate NEW --ctorigdstport %s "
 		"--ctdir ORIGINAL -m set ! --match-set %s src -j DROP\n",
 		family == FAMILY_IPV6 ? "ip6tables" : "iptables", interface[0] ? "-i " : "",
-		interface, interface[0] ? " " : "", port.protocol == IPPROTO_UDP ? "udp" : "tcp",
-		port.port, door->opening.set[family]);
+		interface, interface[0] ? " " : "", protocol_word(ports->protocol),
+		port_range_numbers(ports, ':', numbers), door->opening.set[family]);
+}
+
+/* Of ports that no rule tells apart. */
+static void warn_of_piece(const struct doctor *doctor, const struct door *door, enum family family,
+			  const struct port_range *ports)
+{
+	const struct step port = {ports->first, ports->protocol};
+	struct packet packet = doctor_connection(doctor, door, family, port);
+	char numbers[PORT_RANGE_TEXT_MAX];
+	struct walk walk;
+
+	ruleset_walk(&doctor->ruleset, &packet, "", &walk);
+	if (!walk.moved)
+		return;
+	fprintf(stderr,
+		"knocktail rules: door %s, %s: port %s is sent to another %s, by %s: INPUT does "
+		"not guard it\n",
+		door->name, family_name(family), port_range_numbers(ports, '-', numbers),
+		walk.is_away ? "machine" : "port", walk.moved->text);
+	if (walk.is_away)
+		say_how(doctor, door, family, ports);
 }
 
 static void warn_of_door(struct doctor *doctor, const struct door *door, enum family family)
 {
-	struct step ports[SEQUENCE_STEPS_MAX];
-	size_t n = doctor_guarded(door, ports);
+	struct port_set ports;
 
-	for (size_t i = 0; i < n; i++) {
-		struct packet packet = doctor_connection(doctor, door, family, ports[i]);
-		struct walk walk;
+	doctor_guarded(door, &ports);
+	/* All ports are this machine's. */
+	for (size_t i = 0; !ports.is_all && i < ports.n_ranges; i++) {
+		struct port_range piece = {0};
 
-		ruleset_walk(&doctor->ruleset, &packet, "", &walk);
-		if (!walk.moved)
-			continue;
-		fprintf(stderr,
-			"knocktail rules: door %s, %s: port %u is sent to another %s, by %s: INPUT "
-			"does not guard it\n",
-			door->name, family_name(family), ports[i].port,
-			walk.is_away ? "machine" : "port", walk.moved->text);
-		if (walk.is_away)
-			say_how(doctor, door, family, ports[i]);
+		while (port_cuts_next(&doctor->cuts, &ports.ranges[i], &piece))
+			warn_of_piece(doctor, door, family, &piece);
 	}
 }
 
@@ -57,6 +70,7 @@ void moved_warn(const struct config *config)
 	char problem[RULESET_PROBLEM_MAX];
 
 	if (ruleset_read(&doctor.ruleset, problem) == 0) {
+		port_cuts_find(&doctor.ruleset, config->expected_ports, &doctor.cuts);
 		doctor_look_at_network(&doctor);
 		doctor_each_door(&doctor, warn_of_door);
 		doctor_forget_network(&doctor);

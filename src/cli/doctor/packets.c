@@ -56,21 +56,29 @@ struct packet doctor_connection(const struct doctor *doctor, const struct door *
 	return packet;
 }
 
-size_t doctor_guarded(const struct door *door, struct step ports[static SEQUENCE_STEPS_MAX])
+static const struct port_set all_ports = {
+	.is_all = true,
+	.n_ranges = 2,
+	.ranges = {{1, UINT16_MAX, IPPROTO_TCP}, {1, UINT16_MAX, IPPROTO_UDP}},
+};
+
+void doctor_guarded(const struct door *door, struct port_set *ret)
 {
 	const char *text = door->opening.entry ? door->opening.entry : "";
 	uint8_t protocol = strstr(text, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
 
-	memcpy(ports, door->opening.ports.steps, sizeof door->opening.ports.steps);
-	if (door->opening.ports.n_steps > 0 || door->opening.backend == BACKEND_COMMAND)
-		return door->opening.ports.n_steps;
+	*ret = door->opening.ports.is_all ? all_ports : door->opening.ports;
+	if (ret->n_ranges > 0 || door->opening.backend == BACKEND_COMMAND)
+		return;
 	/* "%IP%,tcp:22", "%IP% . 22": the last number. */
 	for (const char *c = text; *c; c++)
 		if (strchr(",:. ", *c) && c[1] >= '1' && c[1] <= '9') {
-			ports[0] = (struct step){(uint16_t)strtoul(c + 1, NULL, 10), protocol};
-			return 1;
+			uint16_t port = (uint16_t)strtoul(c + 1, NULL, 10);
+
+			ret->ranges[0] = (struct port_range){port, port, protocol};
+			ret->n_ranges = 1;
+			return;
 		}
-	return 0;
 }
 
 const char *outcome_by(const struct outcome *outcome, char text[static BY_MAX])

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/address.h"
+#include "core/opening/ports.h"
 #include "core/sequence.h"
 #include "ruleset/packet.h"
 #include "ruleset/walk.h"
@@ -23,8 +24,8 @@ struct packet doctor_probe(const struct doctor *doctor, const struct door *door,
 struct packet doctor_connection(const struct doctor *doctor, const struct door *door,
 				enum family family, struct step port);
 
-/* What the door guards, as far as it says; the number of ports. */
-size_t doctor_guarded(const struct door *door, struct step ports[static SEQUENCE_STEPS_MAX]);
+/* What the door guards, as far as it says. All ports are in it as ranges, too. */
+void doctor_guarded(const struct door *door, struct port_set *ret);
 
 /* Room for a few rules. */
 enum { BY_MAX = 2048 };

@@ -1,7 +1,6 @@
 /* Rules for iptables and ip6tables, with sets of ipset's; and the same within ufw. */
 #include "cli/rules/plan.h"
 
-#include <netinet/in.h>
 #include <string.h>
 
 #include "cli/common/limits.h"
@@ -13,8 +12,6 @@ struct plan_place {
 	const char *input;  /* the chain for what comes in */
 	const char *log;    /* the chain that logs */
 };
-
-static const char *const protocol_names[] = {[IPPROTO_TCP] = "tcp", [IPPROTO_UDP] = "udp"};
 
 static void put_quoted(const char *text, FILE *file)
 {
@@ -32,23 +29,35 @@ static bool has_port(const struct door *door)
 	return strchr(door->opening.entry, ',') != NULL;
 }
 
+/* The rules for a set of ports, with `rest` behind what each asks for. */
+static void iptables_put_ports(const struct port_set *ports, const struct plan_place *place,
+			       const char *rest, FILE *file)
+{
+	char numbers[PORT_RANGE_TEXT_MAX];
+
+	if (ports->is_all)
+		fprintf(file, "%s-A %s %s\n", place->prefix, place->input, rest);
+	for (size_t i = 0; i < ports->n_ranges; i++)
+		fprintf(file, "%s-A %s -p %s --dport %s %s\n", place->prefix, place->input,
+			protocol_word(ports->ranges[i].protocol),
+			port_range_numbers(&ports->ranges[i], ':', numbers), rest);
+}
+
 static void iptables_put_accept(const struct plan *plan, const struct plan_place *place,
 				enum family family, FILE *file)
 {
 	for (size_t i = 0; i < plan->config->n_doors; i++) {
 		const struct door *door = &plan->config->doors[i];
+		char rest[128];
 
 		if (door->opening.backend != BACKEND_IPSET || !door->opening.set[family])
 			continue;
+		snprintf(rest, sizeof rest, "-m set --match-set %s src%s -j ACCEPT",
+			 door->opening.set[family], has_port(door) ? ",dst" : "");
 		if (has_port(door))
-			fprintf(file, "%s-A %s -m set --match-set %s src,dst -j ACCEPT\n",
-				place->prefix, place->input, door->opening.set[family]);
-		for (size_t j = 0; !has_port(door) && j < door->opening.ports.n_steps; j++)
-			fprintf(file,
-				"%s-A %s -p %s --dport %u -m set --match-set %s src -j ACCEPT\n",
-				place->prefix, place->input,
-				protocol_names[door->opening.ports.steps[j].protocol],
-				door->opening.ports.steps[j].port, door->opening.set[family]);
+			fprintf(file, "%s-A %s %s\n", place->prefix, place->input, rest);
+		else
+			iptables_put_ports(&door->opening.ports, place, rest, file);
 	}
 }
 
@@ -211,11 +220,9 @@ static const char own_noise[] =
 
 static void iptables_put_open(const struct plan *plan, FILE *file)
 {
-	if (plan->open.n_steps > 0)
+	if (plan->open.n_ranges > 0)
 		fputs("\n# What is open to everybody.\n", file);
-	for (size_t i = 0; i < plan->open.n_steps; i++)
-		fprintf(file, "-A " INPUT " -p %s --dport %u -j ACCEPT\n",
-			protocol_names[plan->open.steps[i].protocol], plan->open.steps[i].port);
+	iptables_put_ports(&plan->open, &own_place, "-j ACCEPT", file);
 }
 
 static const char *plan_log_comment(const struct plan *plan)

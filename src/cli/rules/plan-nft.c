@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "core/probe.h"
 
-static const char *const protocol_names[] = {[IPPROTO_TCP] = "tcp", [IPPROTO_UDP] = "udp"};
+static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
 static const char *const family_words[] = {[FAMILY_IPV4] = "ip", [FAMILY_IPV6] = "ip6"};
 static const char *const address_types[] = {
 	[FAMILY_IPV4] = "ipv4_addr", [FAMILY_IPV6] = "ipv6_addr"};
@@ -60,6 +60,29 @@ static void put_sets(const struct plan *plan, FILE *file)
 	}
 }
 
+/* The rules for a set of ports, with `rest` behind what each asks for. */
+static void put_port_rules(const struct port_set *ports, const char *rest, FILE *file)
+{
+	char numbers[PORT_RANGE_TEXT_MAX];
+
+	if (ports->is_all)
+		fprintf(file, "\t\t%s\n", rest);
+	for (unsigned p = 0; p < sizeof protocols; p++) {
+		size_t n = 0, n_put = 0;
+
+		for (size_t i = 0; i < ports->n_ranges; i++)
+			n += ports->ranges[i].protocol == protocols[p];
+		if (n == 0)
+			continue;
+		fprintf(file, "\t\t%s dport %s", protocol_word(protocols[p]), n > 1 ? "{ " : "");
+		for (size_t i = 0; i < ports->n_ranges; i++)
+			if (ports->ranges[i].protocol == protocols[p])
+				fprintf(file, "%s%s", n_put++ > 0 ? ", " : "",
+					port_range_numbers(&ports->ranges[i], '-', numbers));
+		fprintf(file, "%s %s\n", n > 1 ? " }" : "", rest);
+	}
+}
+
 static void nft_put_accept(const struct plan *plan, FILE *file)
 {
 	for (size_t i = 0; i < plan->config->n_doors; i++) {
@@ -68,6 +91,7 @@ static void nft_put_accept(const struct plan *plan, FILE *file)
 
 		for (enum family family = 0; family < N_FAMILIES; family++) {
 			bool has_port = door->opening.entry && strchr(door->opening.entry, '.');
+			char rest[128];
 
 			if (door->opening.backend != BACKEND_NFT || !door->opening.set[family])
 				continue;
@@ -76,12 +100,11 @@ static void nft_put_accept(const struct plan *plan, FILE *file)
 				fputs("\t\t", file);
 				put_parts(door, family, false, file);
 				fprintf(file, " @%s accept\n", name.set);
+				continue;
 			}
-			for (size_t j = 0; !has_port && j < door->opening.ports.n_steps; j++)
-				fprintf(file, "\t\t%s dport %u %s saddr @%s accept\n",
-					protocol_names[door->opening.ports.steps[j].protocol],
-					door->opening.ports.steps[j].port, family_words[family],
-					name.set);
+			snprintf(rest, sizeof rest, "%s saddr @%s accept", family_words[family],
+				 name.set);
+			put_port_rules(&door->opening.ports, rest, file);
 		}
 	}
 }
@@ -257,10 +280,7 @@ static void put_closed(const struct plan *plan, FILE *file)
 		const struct door *door = &plan->config->doors[i];
 		const char *port = door->opening.entry ? door->opening.entry : "";
 
-		for (size_t j = 0; j < door->opening.ports.n_steps; j++)
-			fprintf(file, "\t\t%s dport %u drop\n",
-				protocol_names[door->opening.ports.steps[j].protocol],
-				door->opening.ports.steps[j].port);
+		put_port_rules(&door->opening.ports, "drop", file);
 		/* The part of an entry that is a number. */
 		for (; door->opening.backend == BACKEND_NFT && *port; port += strspn(port, " ")) {
 			size_t length = strcspn(port, " ");
@@ -273,13 +293,20 @@ static void put_closed(const struct plan *plan, FILE *file)
 	}
 }
 
+/* Then nothing is left for firewalld to decide on, and the network's own needs are. */
+static bool guards_all(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->config->n_doors; i++)
+		if (plan->config->doors[i].opening.ports.is_all)
+			return true;
+	return false;
+}
+
 static void nft_put_open(const struct plan *plan, FILE *file)
 {
-	if (plan->open.n_steps > 0)
+	if (plan->open.n_ranges > 0)
 		fputs("\n\t\t# What is open to everybody.\n", file);
-	for (size_t i = 0; i < plan->open.n_steps; i++)
-		fprintf(file, "\t\t%s dport %u accept\n",
-			protocol_names[plan->open.steps[i].protocol], plan->open.steps[i].port);
+	put_port_rules(&plan->open, "accept", file);
 }
 
 static void put_tables(const struct plan *plan, bool beside, FILE *file)
@@ -300,7 +327,7 @@ static void put_tables(const struct plan *plan, bool beside, FILE *file)
 	fputs(first_rules, file);
 	nft_put_flags(plan, false, file);
 	fprintf(file, "\t\tct state invalid %s\n", noise);
-	if (!beside)
+	if (!beside || guards_all(plan))
 		fputs(network_rules, file);
 	nft_put_open(plan, file);
 	fputs("\n\t\t# What is open to those who have knocked.\n", file);

@@ -106,7 +106,7 @@ static int check_entry(const struct door *door)
 	    (strncmp(door->opening.entry, "%IP%,", 5) != 0 || strchr(door->opening.entry + 5, ',')))
 		return plan_refuse(door,
 				   "which type of set its entry belongs to is not known here");
-	if (!has_port && door->opening.ports.n_steps == 0)
+	if (!has_port && port_set_is_empty(&door->opening.ports))
 		return plan_refuse(
 			door, "it is not said which port it opens: ports = 22/tcp for example");
 	return 0;
@@ -184,7 +184,7 @@ static int plan_expect(struct plan *plan, enum variant variant)
 	return 0;
 }
 
-int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
+int plan_make(const struct config *config, const struct port_set *open, enum variant variant,
 	      struct plan *ret)
 {
 	struct plan plan = {.config = config, .open = *open};

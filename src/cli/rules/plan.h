@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/door.h"
-#include "core/sequence.h"
+#include "core/opening/ports.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ struct plan_flags {
 
 struct plan {
 	const struct config *config;
-	struct sequence open; /* what is open to everybody */
+	struct port_set open; /* what is open to everybody */
 	struct plan_flags flags[PLAN_FLAGS_MAX];
 	size_t n_flags;
 	bool log_options; /* of TCP: SPA knocks are in them */
@@ -44,7 +44,7 @@ extern const char *const variant_names[];
 
 /* Reads the keys, too. 0; -EINVAL: rules of this variant cannot open some door, which has been said
  * on standard error; another negative errno. */
-int plan_make(const struct config *config, const struct sequence *open, enum variant variant,
+int plan_make(const struct config *config, const struct port_set *open, enum variant variant,
 	      struct plan *ret);
 
 /* The iptables chain that incoming packets go to, the one that logs, and the rule that leads to the

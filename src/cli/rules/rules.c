@@ -24,7 +24,7 @@
 struct rules_options {
 	const char *config;
 	enum variant variant;
-	struct sequence open;
+	struct port_set open;
 	bool apply, install, remove;
 	uint64_t confirm_us;
 };
@@ -101,12 +101,13 @@ static enum status rules_execute(const struct rules_options *options)
 
 static int parse_open(const char *text, void *userdata)
 {
-	struct sequence *ret = userdata;
-	size_t step;
+	struct port_set *ret = userdata;
+	struct port_range fault[2];
 
-	if (sequence_parse(text, ret, &step) == 0)
+	if (port_set_parse(text, ret, fault) == 0 && !ret->is_all)
 		return 0;
-	fprintf(stderr, "knocktail rules: '%s' is not a list of ports such as 80,443,51820/udp\n",
+	fprintf(stderr,
+		"knocktail rules: '%s' is not a list of ports such as 80,443,60000-61000/udp, each once\n",
 		text);
 	return -EINVAL;
 }
@@ -166,7 +167,7 @@ const struct verb verb_rules = {
 		"Prints the rules that log knocks and let in whoever has knocked, ready to load.\n"
 		"\n"
 		"  -c, --config FILE          the configuration (default: " KNOCKTAIL_CONF ")\n"
-		"      --open PORTS           what is open to everybody: 80,443,51820/udp\n"
+		"      --open PORTS           what is open to everybody: 80,443,60000-61000/udp\n"
 		"      --apply                load them, and take them back unless you confirm\n"
 		"      --confirm-within SPAN  how long that waits (default: 60s)\n"
 		"      --install              have them loaded at each boot, before the network comes up\n"

@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,10 +9,9 @@
 #include "config/key.h"
 #include "config/parse/split.h"
 #include "config/text.h"
-#include "core/sequence.h"
+#include "core/opening/ports.h"
 
-/* As many ports as one rule of iptables takes. */
-enum { NFT_TEXT_MAX = 255, MULTIPORT_MAX = 15 };
+enum { NFT_TEXT_MAX = 255 };
 
 /* Sets and entries end up in ipset's or nft's own command language: nothing that it could read as
  * more than a word. */
@@ -187,18 +185,32 @@ int parse_nft_entry(const struct key_reading *reading, const char *text, void *f
 
 int parse_ports(const struct key_reading *reading, const char *text, void *field)
 {
-	struct sequence *ports = field;
-	size_t step, n_tcp = 0;
+	char one[PORT_RANGE_TEXT_MAX], other[PORT_RANGE_TEXT_MAX];
+	struct port_range fault[2];
 
-	if (sequence_parse(text, ports, &step) < 0)
+	switch (port_set_parse(text, field, fault)) {
+	case 0:
+		return 0;
+	case -ERANGE:
+		complain_error(reading->complaints, reading->line,
+			       "%s: %s: the range %s ends before it begins", reading->where,
+			       reading->key->name, port_range_format(&fault[0], one));
+		return -EBADMSG;
+	case -EEXIST:
+		complain_error(reading->complaints, reading->line,
+			       "%s: %s: %s and %s have ports in common: name each once",
+			       reading->where, reading->key->name,
+			       port_range_format(&fault[1], other),
+			       port_range_format(&fault[0], one));
+		return -EBADMSG;
+	case -E2BIG:
+		return parse_reject(reading, text, "a list of at most %d ports and ranges",
+				    PORT_RANGES_MAX);
+	default:
 		return parse_reject(reading, text,
-				    "a list of ports such as 22/tcp, 53/udp, from 1 to 65535");
-	for (size_t i = 0; i < ports->n_steps; i++)
-		n_tcp += ports->steps[i].protocol == IPPROTO_TCP;
-	if (n_tcp > MULTIPORT_MAX || ports->n_steps - n_tcp > MULTIPORT_MAX)
-		return parse_reject(reading, text, "a list of at most %d ports of each protocol",
-				    MULTIPORT_MAX);
-	return 0;
+				    "a list of ports such as 22/tcp, 60000-61000/udp, from 1 to "
+				    "65535, or all");
+	}
 }
 
 int parse_chain(const struct key_reading *reading, const char *text, void *field)

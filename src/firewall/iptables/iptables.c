@@ -2,7 +2,7 @@
  *
  * Every change is one child that lists the chain and one that makes, in a single transaction, what
  * is there into what there should be. So it does not matter what a predecessor, a knock before or
- * somebody else has left: there is one rule for a door, a source and a protocol, or none.
+ * somebody else has left: there are the rules of a door for a source once, or none.
  *
  * MUST: only rules that bear our comment are deleted. The chain is created and jumped to, but never
  * flushed. */
@@ -15,6 +15,7 @@
 
 #include "core/door.h"
 #include "core/placeholder.h"
+#include "core/strv.h"
 #include "firewall/backend.h"
 #include "firewall/iptables/batch.h"
 #include "firewall/iptables/restore.h"
@@ -160,46 +161,67 @@ static int iptables_list(struct firewall *firewall, const struct passage *passag
 	return r;
 }
 
-/* "tcp 22,443": the ports of one protocol; none: nothing is added. */
-static int append_ports(const struct opening *opening, int protocol, char **ports, size_t *n)
-{
-	char *text = NULL;
-	size_t size, n_ports = 0;
-	FILE *file = open_memstream(&text, &size);
+/* As many places as one rule has for ports; a range takes two. */
+enum { MULTIPORT_MAX = 15 };
 
-	if (!file)
-		return -ENOMEM;
-	fputs(protocol == IPPROTO_TCP ? "tcp " : "udp ", file);
-	for (size_t i = 0; i < opening->ports.n_steps; i++)
-		if (opening->ports.steps[i].protocol == protocol)
-			fprintf(file, "%s%u", n_ports++ > 0 ? "," : "",
-				opening->ports.steps[i].port);
-	if (fclose(file) != 0 || n_ports == 0) {
-		free(text);
-		return n_ports == 0 ? 0 : -ENOMEM;
+/* Into `text`, for one rule, as many of the protocol's ranges from *i on as it takes: "tcp
+ * 22,60000:61000". How many these are. */
+static size_t join_ranges(const struct port_set *ports, uint8_t protocol, size_t *i,
+			  char text[static MULTIPORT_MAX * PORT_RANGE_TEXT_MAX])
+{
+	size_t n_places = 0, n = 0;
+	char *end = text + sprintf(text, "%s ", protocol_word(protocol));
+
+	for (; *i < ports->n_ranges; ++*i) {
+		const struct port_range *range = &ports->ranges[*i];
+		char numbers[PORT_RANGE_TEXT_MAX];
+
+		if (range->protocol != protocol)
+			continue;
+		n_places += range->first == range->last ? 1 : 2;
+		if (n_places > MULTIPORT_MAX)
+			break;
+		end += sprintf(end, "%s%s", n > 0 ? "," : "",
+			       port_range_numbers(range, ':', numbers));
+		n++;
 	}
-	ports[(*n)++] = text;
-	return 0;
+	return n;
+}
+
+/* The ports of each rule. NULL: no memory. */
+static char **spell_ports(const struct port_set *ports)
+{
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
+	char text[MULTIPORT_MAX * PORT_RANGE_TEXT_MAX];
+	char **rules = calloc(ports->n_ranges + 2U, sizeof *rules);
+	size_t n = 0;
+
+	if (!rules)
+		return NULL;
+	if (ports->is_all && !(rules[n++] = strdup(PASSAGE_ALL_PORTS)))
+		return strv_free(rules);
+	for (unsigned p = 0; p < sizeof protocols; p++)
+		for (size_t i = 0; i < ports->n_ranges;)
+			if (join_ranges(ports, protocols[p], &i, text) > 0 &&
+			    !(rules[n++] = strdup(text)))
+				return strv_free(rules);
+	return rules;
 }
 
 static int iptables_spell(const struct opening *opening, const struct placeholder_values *values,
 			  struct passage *passage)
 {
 	char address[ADDRESS_TEXT_MAX];
-	size_t n = 0;
 
 	passage->chain = strdup(opening->chain);
 	passage->element = strdup(address_format(&values->source, address));
-	passage->ports = calloc(3, sizeof *passage->ports);
+	passage->ports = spell_ports(&opening->ports);
 	if (!passage->chain || !passage->element || !passage->ports)
 		return -ENOMEM;
 	if (asprintf(&passage->comment, "knocktail:%s", values->door) < 0) {
 		passage->comment = NULL;
 		return -ENOMEM;
 	}
-	if (append_ports(opening, IPPROTO_TCP, passage->ports, &n) < 0 ||
-	    append_ports(opening, IPPROTO_UDP, passage->ports, &n) < 0)
-		return -ENOMEM;
 	return 0;
 }
 

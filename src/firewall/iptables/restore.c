@@ -22,12 +22,15 @@ char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s)
 	if (!file)
 		return NULL;
 	timestamp_format_iso(deadline_s * US_PER_S, until);
-	for (char **ports = passage->ports; *ports; ports++)
+	for (char **ports = passage->ports; *ports; ports++) {
+		fprintf(file, "-A %s -s %s", passage->chain, passage->element);
+		if (passage_names_ports(*ports))
+			fprintf(file, " -p %.3s -m multiport --dports %s", *ports, *ports + 4);
 		fprintf(file,
-			"-A %s -s %s -p %.3s -m multiport --dports %s -m time --datestop %.19s "
-			"-m comment --comment \"%s:%" PRIu64 "\" -j ACCEPT\n",
-			passage->chain, passage->element, *ports, *ports + 4, until,
-			passage->comment, deadline_s);
+			" -m time --datestop %.19s -m comment --comment \"%s:%" PRIu64
+			"\" -j ACCEPT\n",
+			until, passage->comment, deadline_s);
+	}
 	if (fclose(file) != 0) {
 		free(text);
 		return NULL;

@@ -10,7 +10,7 @@
 #include "util/clock.h"
 #include "util/number.h"
 
-enum { KEY_MAX = 128 };
+enum { KEY_MAX = 256 };
 
 /* The next word, which ends at a blank; *text moves behind it. */
 static char *text_take_word(char **text)
@@ -30,14 +30,26 @@ static int protocol_of(const char *word)
 	return strcmp(word, "udp") == 0 || strcmp(word, "17") == 0 ? IPPROTO_UDP : 0;
 }
 
+/* "... multiport dports 22,60000:61000 TIME ...": what is between; "": it asks for no ports. It
+ * begins behind `text` and ends before `end`. */
+static int text_find_ports(const char *text, const char *end, const char **ret)
+{
+	static const char word[] = " dports ";
+	const char *at = strstr(text, word);
+
+	*ret = at && at < end ? at + strlen(word) : "";
+	return (int)strcspn(*ret, " ");
+}
+
 /* "ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 multiport dports 22 TIME until date ... UTC", and the comment.
  * The dashes are not there in every release. */
 static int listing_add_rule(struct listing *listing, char *line, uint64_t wall_us)
 {
 	char *comment = strstr(line, "/* knocktail:"), *source, *deadline, *end;
+	const char *ports;
 	uint64_t deadline_s, deadline_us;
 	char key[KEY_MAX];
-	int protocol, n;
+	int protocol, n, n_ports;
 
 	text_take_word(&line); /* its target */
 	protocol = protocol_of(text_take_word(&line));
@@ -47,6 +59,7 @@ static int listing_add_rule(struct listing *listing, char *line, uint64_t wall_u
 	source[strcspn(source, "/")] = '\0';
 	if (!comment || comment < line)
 		return 0;
+	n_ports = text_find_ports(line, comment, &ports);
 	comment += strlen("/* ");
 	end = strstr(comment, " */");
 	if (!end)
@@ -57,7 +70,7 @@ static int listing_add_rule(struct listing *listing, char *line, uint64_t wall_u
 		return 0;
 	*deadline = '\0';
 	deadline_us = deadline_s * US_PER_S;
-	n = snprintf(key, sizeof key, "%s %d %s", source, protocol, comment);
+	n = snprintf(key, sizeof key, "%s %d %.*s %s", source, protocol, n_ports, ports, comment);
 	if (n < 0 || (size_t)n >= sizeof key)
 		return 0;
 	return listing_add(listing, key, (size_t)n,
@@ -75,6 +88,13 @@ int iptables_read_table(struct listing *listing, char *text, uint64_t wall_us)
 	return r;
 }
 
+static int protocol_of_ports(const char *ports)
+{
+	if (!passage_names_ports(ports))
+		return 0;
+	return *ports == 't' ? IPPROTO_TCP : IPPROTO_UDP;
+}
+
 /* All its rules have to be there; the first of them to end counts, unless one has no end that is
  * known. */
 enum firewall_answer iptables_find_rules(const struct listing *listing,
@@ -87,8 +107,9 @@ enum firewall_answer iptables_find_rules(const struct listing *listing,
 		uint64_t left_us;
 		char key[KEY_MAX];
 
-		snprintf(key, sizeof key, "%s %d %s", passage->element,
-			 **ports == 't' ? IPPROTO_TCP : IPPROTO_UDP, passage->comment);
+		snprintf(key, sizeof key, "%s %d %s %s", passage->element,
+			 protocol_of_ports(*ports), passage_names_ports(*ports) ? *ports + 4 : "",
+			 passage->comment);
 		if (!listing_find(listing, key, &left_us))
 			return FIREWALL_ABSENT;
 		least_us = left_us < least_us ? left_us : least_us;
