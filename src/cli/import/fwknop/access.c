@@ -320,6 +320,8 @@ static void put_opening(struct stanza_import *stanza)
 		stanza->door.left_out =
 			"it has no OPEN_PORTS, so that fwknop opens what the client "
 			"asks for; here the key ports has to say it";
+	else if (strcasecmp(ports, "ANY") == 0)
+		fputs("all", stanza->door.body);
 	else if (!put_ports(stanza->door.body, ports))
 		stanza->door.left_out =
 			"OPEN_PORTS is not a list of ports such as tcp/22, udp/51820";

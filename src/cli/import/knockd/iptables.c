@@ -93,17 +93,16 @@ bool iptables_is_ipv4(const char *text)
 enum {
 	SAYS_INPUT = 1,
 	SAYS_SOURCE = 2,
-	SAYS_PORT = 4,
-	SAYS_ACCEPT = 8,
-	SAYS_ALL = SAYS_INPUT | SAYS_SOURCE | SAYS_PORT | SAYS_ACCEPT,
+	SAYS_ACCEPT = 4,
+	SAYS_ALL = SAYS_INPUT | SAYS_SOURCE | SAYS_ACCEPT,
 };
 
 struct rule_reading {
 	const struct words *words;
 	size_t next; /* the word to be read */
 	unsigned seen;
-	const char *protocol;
-	const char *ports;
+	const char *protocol; /* NULL: any */
+	const char *ports;    /* NULL: all */
 	struct iptables_rule *rule;
 };
 
@@ -137,6 +136,13 @@ static bool put_port(const char *text, size_t length, const char *protocol, char
 		return snprintf(room, size, "%u-%u/%s", (unsigned)from, (unsigned)to, protocol) <
 		       (int)size;
 	return snprintf(room, size, "%u/%s", (unsigned)from, protocol) < (int)size;
+}
+
+static bool put_all_ports(const char *protocol, struct iptables_rule *rule)
+{
+	snprintf(rule->ports, sizeof rule->ports, "%s%s", protocol ? "1-65535/" : "all",
+		 protocol ? protocol : "");
+	return true;
 }
 
 static bool put_ports(const char *text, const char *protocol, struct iptables_rule *rule)
@@ -192,8 +198,10 @@ static bool is_module(const char *name)
 
 static bool read_protocol(struct rule_reading *reading)
 {
-	reading->protocol = take_word(reading);
-	return word_is_one_of(reading->protocol, "tcp", "udp");
+	const char *word = take_word(reading);
+
+	reading->protocol = word_is(word, "all") ? NULL : word;
+	return word_is(word, "all") || word_is_one_of(word, "tcp", "udp");
 }
 
 static bool read_interface(struct rule_reading *reading)
@@ -238,7 +246,6 @@ static bool read_option(struct rule_reading *reading, const char *word)
 	}
 	if (word_is_one_of(word, "--dport", "--dports") ||
 	    word_is_one_of(word, "--destination-port", "--destination-ports")) {
-		reading->seen |= SAYS_PORT;
 		reading->ports = value;
 		return value != NULL;
 	}
@@ -249,8 +256,7 @@ bool iptables_accepts(const char *text, struct iptables_rule *ret)
 {
 	struct words words;
 	struct iptables_rule rule = {0};
-	struct rule_reading reading = {
-		.words = &words, .next = 1, .protocol = "tcp", .rule = &rule};
+	struct rule_reading reading = {.words = &words, .next = 1, .rule = &rule};
 	const char *word;
 
 	if (!words_read(&words, text) || words.n == 0 || !names_ipv4(words.words[0]))
@@ -258,7 +264,11 @@ bool iptables_accepts(const char *text, struct iptables_rule *ret)
 	while ((word = take_word(&reading)))
 		if (!read_option(&reading, word))
 			return false;
-	if (reading.seen != SAYS_ALL || !put_ports(reading.ports, reading.protocol, &rule))
+	if (reading.seen != SAYS_ALL)
+		return false;
+	if (!(reading.ports
+		      ? put_ports(reading.ports, reading.protocol ? reading.protocol : "tcp", &rule)
+		      : put_all_ports(reading.protocol, &rule)))
 		return false;
 	*ret = rule;
 	return true;

@@ -11,8 +11,8 @@ struct iptables_rule {
 	char interface[IF_NAMESIZE];	/* that packets come in at; "": any */
 };
 
-/* Whether the command adds a rule to INPUT that accepts some ports from the address of whoever
- * knocked, and nothing else. */
+/* Whether the command adds a rule to INPUT that accepts some ports, or all, from the address of
+ * whoever knocked, and nothing else. */
 bool iptables_accepts(const char *text, struct iptables_rule *ret);
 
 /* Whether the second command takes out the rule that the first one adds. */
