@@ -1,8 +1,11 @@
 """A knock with whatever is at hand opens the door to whoever knocked."""
 
+import contextlib
+import socket
+
 import pytest
 
-from doors import ipset_door, nft_door
+from doors import SENTINEL, ipset_door, nft_door
 from hosts import parse_step, wait_until
 from lab import NFT_PORT
 
@@ -125,6 +128,34 @@ def test_one_door_does_not_open_another(client, start):
 def test_a_port_may_be_knocked_at_twice(client, start):
     start(ipset_door(sequence="7000, 7000, 8000"))
     client.knock(7000, 7000, 8000)
+    client.wait_open()
+
+
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("sequence", ["7000, 8000, 9000", "7000/udp, 8000, 9000/udp, 6000"])
+def test_a_client_may_try_each_port_twice(client, start, sequence, version):
+    """As browsers do, from another socket each time; the kernel sends again from both."""
+    start(ipset_door(sequence=sequence))
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    with contextlib.ExitStack() as stack:
+        for step in sequence.split(", "):
+            port, protocol = parse_step(step)
+            kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+            for _ in range(2):
+                sock = stack.enter_context(client.socket(family, kind))
+                sock.setblocking(False)
+                if protocol == "udp":
+                    sock.sendto(b"", (client.peer(version), port))
+                else:
+                    sock.connect_ex((client.peer(version), port))
+        client.wait_open(version=version)
+
+
+def test_where_a_port_counts_twice_once_is_not_enough(client, start, nothing_opened):
+    daemon = start(ipset_door(sequence="7000, 8000, 8000, 9000") + SENTINEL)
+    client.knock(7000, 8000, 9000)
+    nothing_opened(daemon, client)
+    client.knock(7000, 7000, 8000, 8000, 9000)
     client.wait_open()
 
 

@@ -26,7 +26,8 @@ WRONG = {
     "the other protocol in between": (7000, "8000/udp", 8000, 9000),
     "a step over UDP": (7000, "8000/udp", 9000),
     "all over UDP": ("7000/udp", "8000/udp", "9000/udp"),
-    "a step twice": (7000, 8000, 8000, 9000),
+    "a step again, later": (7000, 8000, 7000, 9000),
+    "a foreign port twice": (7000, 8000, 8500, 8500, 9000),
     "the guarded port in between": (7000, 8000, 22, 9000),
 }
 

@@ -9,21 +9,26 @@
 /* More than any sequence has steps; older probes are shifted out. */
 enum { HISTORY = 64 };
 
+/* Within which packets are sent again. */
+enum { WINDOW_US = 10000000 };
+
 struct naive {
 	const struct knock *knock;
-	size_t n_remembered;
+	struct naive_limits limits;
+	bool has_repeat;
+	uint16_t repeat_port; /* the last one's source port */
 	size_t n;
 	struct probe history[HISTORY]; /* oldest first */
 };
 
-struct naive *naive_new(const struct knock *knock, size_t n_remembered)
+struct naive *naive_new(const struct knock *knock, const struct naive_limits *limits)
 {
 	struct naive *naive = calloc(1, sizeof *naive);
 
 	if (!naive)
 		abort();
 	naive->knock = knock;
-	naive->n_remembered = n_remembered;
+	naive->limits = *limits;
 	return naive;
 }
 
@@ -33,21 +38,42 @@ struct naive *naive_free(struct naive *naive)
 	return NULL;
 }
 
-static bool same_packet(const struct probe *a, const struct probe *b)
+static bool same_port(const struct probe *a, const struct probe *b)
 {
-	return a->source_port == b->source_port && a->port == b->port &&
-	       a->protocol == b->protocol && address_equal(&a->target, &b->target);
+	return a->port == b->port && a->protocol == b->protocol &&
+	       address_equal(&a->target, &b->target);
 }
 
 static bool seen(const struct naive *naive, const struct probe *probe)
 {
-	for (size_t i = 0; i < naive->n && i < naive->n_remembered; i++) {
+	bool is_repeats = naive->has_repeat && naive->repeat_port == probe->source_port;
+
+	for (size_t i = 0; i < naive->n && i < naive->limits.n_remembered; i++) {
 		const struct probe *past = &naive->history[naive->n - 1 - i];
 
-		if (same_packet(past, probe) && probe->time_us - past->time_us <= 10000000)
+		if (same_port(past, probe) &&
+		    (is_repeats || past->source_port == probe->source_port) &&
+		    probe->time_us - past->time_us <= WINDOW_US)
 			return true;
 	}
 	return false;
+}
+
+static bool repeats(struct naive *naive, const struct probe *probe)
+{
+	struct probe *last = naive->n > 0 ? &naive->history[naive->n - 1] : NULL;
+
+	if (!last || !same_port(last, probe) ||
+	    naive->limits.counts_each(naive->limits.userdata, probe))
+		return false;
+	if (probe->time_us - last->time_us > WINDOW_US) {
+		*last = *probe;
+		return true;
+	}
+	last->time_us = probe->time_us;
+	naive->has_repeat = naive->limits.remembers_repeat;
+	naive->repeat_port = probe->source_port;
+	return true;
 }
 
 static void append(struct naive *naive, const struct probe *probe)
@@ -62,7 +88,11 @@ bool naive_feed(struct naive *naive, const struct probe *probe)
 	const struct sequence *sequence = &naive->knock->sequence;
 	const struct probe *tail;
 
-	if (!filter_passes(&naive->knock->filter, probe) || seen(naive, probe))
+	if (!filter_passes(&naive->knock->filter, probe))
+		return false;
+	if (naive->n > 0 && probe->time_us - naive->history[naive->n - 1].time_us > WINDOW_US)
+		naive->has_repeat = false;
+	if (seen(naive, probe) || repeats(naive, probe))
 		return false;
 	append(naive, probe);
 	if (naive->n < sequence->n_steps)

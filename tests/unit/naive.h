@@ -3,7 +3,9 @@
  * It keeps every probe of one source that a door's filter lets through. A probe completes the
  * door's knock if the last probes are the sequence, none more and none less, within seq_timeout. A
  * probe with the ports, protocol and target of one of the last few, at most ten seconds after it,
- * was never sent. */
+ * was never sent. A probe to the port and target of the last one is that one, only later, unless
+ * each of its port counts; it completes nothing, and the last such probe's source port stands for
+ * those of the last few as well, if it is remembered. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,8 +15,16 @@ struct knock;
 struct naive;
 struct probe;
 
-/* One matcher for one door; `n_remembered` packets count for retransmissions. */
-struct naive *naive_new(const struct knock *knock, size_t n_remembered);
+/* What the doors with the same filter have in common. */
+struct naive_limits {
+	size_t n_remembered;   /* packets that count for retransmissions */
+	bool remembers_repeat; /* and a repeat's source port */
+	bool (*counts_each)(const void *userdata, const struct probe *probe);
+	const void *userdata;
+};
+
+/* One matcher for one door. */
+struct naive *naive_new(const struct knock *knock, const struct naive_limits *limits);
 struct naive *naive_free(struct naive *naive);
 
 /* Whether the probe completes the knock. */

@@ -171,8 +171,9 @@ static void test_wrong_knocks_do_not(void **state)
 		{"7000/udp", "8000/udp", "9000"},
 		{"7000", "7001", "8000/udp", "9000"},
 		{"7000", "8000/udp", "22", "9000"},
-		{"7000", "8000/udp", "8000/udp", "9000"},
+		{"7000", "8000/udp", "8000", "9000"},
 		{"7000", "8000/udp", "7000", "9000"},
+		{"7000", "8000/udp", "22", "8000/udp", "9000"},
 	};
 
 	(void)state;
@@ -332,6 +333,96 @@ static void test_repeated_port_needs_two_packets(void **state)
 	assert_int_equal(feed(&bench, &first), 0);
 	second = make_probe(&bench, "203.0.113.9", "7000");
 	assert_int_equal(feed(&bench, &second), 1);
+	engine_free(bench.engine);
+}
+
+/* Ports as in "7000 7000' 8000", where each "'" is the next packet to that port, from another
+ * socket; without, it is the first one (sent again). The matches of the last. */
+static size_t knock_again(struct bench *bench, const char *ports, uint64_t pause_us)
+{
+	char text[128], *rest = NULL;
+	size_t n_matches = 0;
+
+	snprintf(text, sizeof text, "%s", ports);
+	for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+		size_t socket = strlen(word) - strcspn(word, "'");
+		struct probe probe;
+
+		word[strlen(word) - socket] = '\0';
+		bench->now_us += pause_us;
+		probe = make_probe(bench, "203.0.113.9", word);
+		probe.source_port = (uint16_t)(probe.port + 20000 * socket);
+		n_matches = feed(bench, &probe);
+	}
+	return n_matches;
+}
+
+static void test_a_port_right_after_itself_breaks_nothing(void **state)
+{
+	static const struct {
+		const char *sequence, *ports;
+		size_t n_matches;
+	} cases[] = {
+		{"7000, 8000, 9000", "7000 7000' 8000 8000' 9000", 1},
+		{"7000, 8000, 9000", "7000 7000' 7000'' 8000 8000' 8000'' 8000 9000", 1},
+		/* Once only. */
+		{"7000, 8000, 9000", "7000 8000 9000 9000'", 0},
+		/* Both sockets send again. */
+		{"7000, 8000, 9000", "7000 7000' 8000 7000 7000' 8000' 7000 9000", 1},
+		{"7000, 8000, 9000", "7000 8000 8000' 9000 8000' 9000'", 0},
+		{"7000, 8000, 9000, 6000", "7000 8000 8000' 9000 8000 8000' 6000", 1},
+		/* Other ports in between. */
+		{"7000, 8000, 9000", "7000 8000 22 8000' 9000", 0},
+		{"7000, 8000, 9000", "7000 8000 7000' 9000", 0},
+		{"7000, 8000, 9000", "7000 8000 8000' 22 9000", 0},
+		/* A socket that stands for itself alone. */
+		{"7000, 8000, 9000", "7000 8000 8000' 7000' 9000", 0},
+		/* Where a sequence has it twice, or alone, each counts. */
+		{"7000, 7000, 8000", "7000 8000", 0},
+		{"7000, 7000, 8000", "7000 7000' 8000", 1},
+		{"7000, 7000, 8000", "7000 7000' 7000'' 8000", 1},
+		{"7000, 8000, 8000, 9000", "7000 8000 8000' 8000'' 9000", 0},
+		{"7000, 8000, 8000, 9000", "7000 7000' 8000 8000' 9000", 1},
+		{"7000", "7000 7000'", 1},
+		/* Not in a row. */
+		{"7000, 8000, 7000", "7000 7000' 8000 8000' 7000''", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct bench bench;
+
+		start(&bench, cases[i].sequence);
+		if (knock_again(&bench, cases[i].ports, 10 * MS) != cases[i].n_matches)
+			fail_msg("%s: %s", cases[i].sequence, cases[i].ports);
+		engine_free(bench.engine);
+	}
+}
+
+/* The later packet's time counts. */
+static void test_a_port_right_after_itself_takes_no_time(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	start(&bench, "7000, 8000, 9000");
+	assert_int_equal(knock_again(&bench, "7000 7000' 8000 9000", 4 * S), 1);
+	assert_int_equal(knock_again(&bench, "7000'' 8000' 8000'' 9000'", 4 * S), 0);
+	engine_free(bench.engine);
+}
+
+/* Doors with the same filter know of each other. */
+static void test_a_port_that_another_door_has_twice_counts(void **state)
+{
+	struct bench bench = {0};
+
+	(void)state;
+	add_knock(&bench, "7000, 8000, 9000");
+	add_knock(&bench, "8000, 8000, 22");
+	strcpy(add_knock(&bench, "7000, 7000")->filter.interface, "eth1");
+	assert_int_equal(compile(&bench), 0);
+	assert_int_equal(knock_again(&bench, "7000 7000' 8000 9000", 10 * MS), 1);
+	assert_int_equal(knock_again(&bench, "7000'' 8000' 8000'' 9000'", 10 * MS), 0);
 	engine_free(bench.engine);
 }
 
@@ -739,6 +830,32 @@ static size_t remembered(const struct bench *bench, const struct filter *filter)
 	return n;
 }
 
+/* The engine and one of its doors. */
+struct member {
+	const struct bench *bench;
+	const struct knock *knock;
+};
+
+static bool on_counts_each(const void *userdata, const struct probe *probe)
+{
+	const struct member *member = userdata;
+
+	for (size_t i = 0; i < member->bench->n_knocks; i++) {
+		const struct knock *knock = &member->bench->knocks[i];
+		const struct step *steps = knock->sequence.steps;
+
+		if (!filter_equal(&knock->filter, &member->knock->filter))
+			continue;
+		for (size_t j = 0; j < knock->sequence.n_steps; j++)
+			if (steps[j].port == probe->port && steps[j].protocol == probe->protocol &&
+			    (knock->sequence.n_steps == 1 ||
+			     (j > 0 && steps[j - 1].port == steps[j].port &&
+			      steps[j - 1].protocol == steps[j].protocol)))
+				return true;
+	}
+	return false;
+}
+
 /* What a source is up to: most of its probes are the next step of some door's sequence, which it
  * may take up in the middle, so that knocks overlap, break off and begin anew. */
 struct plan {
@@ -798,16 +915,26 @@ static void expect(struct bench *bench, const struct probe *probe)
 static void compare_with_oracle(uint64_t round, size_t *n_matches)
 {
 	struct naive *oracles[KNOCKS_MAX][ORACLE_SOURCES];
+	struct member members[KNOCKS_MAX];
 	struct plan plans[ORACLE_SOURCES] = {0};
 	struct bench bench;
 	size_t source;
 
 	seed = round * 0x9e3779b97f4a7c15u + 1;
 	random_doors(&bench);
-	for (size_t i = 0; i < bench.n_knocks; i++)
+	for (size_t i = 0; i < bench.n_knocks; i++) {
+		size_t n_remembered = remembered(&bench, &bench.knocks[i].filter);
+
+		members[i] = (struct member){&bench, &bench.knocks[i]};
 		for (size_t j = 0; j < ORACLE_SOURCES; j++)
 			oracles[i][j] = naive_new(&bench.knocks[i],
-						  remembered(&bench, &bench.knocks[i].filter));
+						  &(struct naive_limits){
+							  .n_remembered = n_remembered,
+							  .remembers_repeat = n_remembered != 8,
+							  .counts_each = on_counts_each,
+							  .userdata = &members[i],
+						  });
+	}
 	for (int n = 0; n < 2000; n++) {
 		struct probe probe = random_probe(&bench, plans, &source);
 
@@ -851,6 +978,9 @@ int main(void)
 		cmocka_unit_test(test_long_pause_is_not_forgotten),
 		cmocka_unit_test(test_retransmissions_are_no_probes),
 		cmocka_unit_test(test_repeated_port_needs_two_packets),
+		cmocka_unit_test(test_a_port_right_after_itself_breaks_nothing),
+		cmocka_unit_test(test_a_port_right_after_itself_takes_no_time),
+		cmocka_unit_test(test_a_port_that_another_door_has_twice_counts),
 		cmocka_unit_test(test_one_millisecond_is_enough),
 		cmocka_unit_test(test_clock_that_goes_back_begins_anew),
 		cmocka_unit_test(test_clock_that_goes_back_by_hours),

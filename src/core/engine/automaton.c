@@ -1,7 +1,6 @@
 #include "core/engine/automaton.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "core/sequence.h"
@@ -119,6 +118,24 @@ static void add_sequence(struct automaton *automaton, uint32_t number,
 		automaton->depth = sequence->n_steps;
 }
 
+static bool is_counted(const struct sequence *sequence, size_t i)
+{
+	return sequence->n_steps == 1 ||
+	       (i > 0 && symbol_of(&sequence->steps[i]) == symbol_of(&sequence->steps[i - 1]));
+}
+
+/* The symbols of which each counts are edges, too: from nowhere. */
+static void note_counted(struct automaton *automaton, const struct sequence *sequence)
+{
+	for (size_t i = 0; i < sequence->n_steps; i++) {
+		uint32_t symbol = symbol_of(&sequence->steps[i]);
+
+		if (is_counted(sequence, i))
+			*edge_slot(automaton, AUTOMATON_NONE, symbol) =
+				(struct edge){AUTOMATON_NONE, symbol, AUTOMATON_NONE};
+	}
+}
+
 /* Level by level, so that a node's fail is linked before it is needed. */
 static void link_fails(struct automaton *automaton)
 {
@@ -141,11 +158,12 @@ static void link_fails(struct automaton *automaton)
 	}
 }
 
-static int automaton_allocate(struct automaton *automaton, size_t n_sequences, size_t n_steps)
+static int automaton_allocate(struct automaton *automaton, size_t n_sequences, size_t n_steps,
+			      size_t n_counted)
 {
 	size_t n_edges = 16;
 
-	while (n_edges < 2 * n_steps)
+	while (n_edges < 2 * (n_steps + n_counted))
 		n_edges *= 2;
 	automaton->edge_mask = n_edges - 1;
 	automaton->edges = calloc(n_edges, sizeof *automaton->edges);
@@ -162,17 +180,20 @@ static int automaton_allocate(struct automaton *automaton, size_t n_sequences, s
 int automaton_new(const struct sequence *const *sequences, size_t n, struct automaton **ret)
 {
 	struct automaton *automaton = calloc(1, sizeof *automaton);
-	size_t n_steps = 0;
+	size_t n_steps = 0, n_counted = 0;
 
 	if (!automaton)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		n_steps += sequences[i]->n_steps;
+		for (size_t j = 0; j < sequences[i]->n_steps; j++)
+			n_counted += is_counted(sequences[i], j);
+	}
 	if (n_steps >= AUTOMATON_NODES_MAX) {
 		automaton_free(automaton);
 		return -E2BIG;
 	}
-	if (automaton_allocate(automaton, n, n_steps) < 0) {
+	if (automaton_allocate(automaton, n, n_steps, n_counted) < 0) {
 		automaton_free(automaton);
 		return -ENOMEM;
 	}
@@ -181,8 +202,10 @@ int automaton_new(const struct sequence *const *sequences, size_t n, struct auto
 	automaton->nodes[AUTOMATON_ROOT].whole = AUTOMATON_NONE;
 	automaton->nodes[AUTOMATON_ROOT].shorter = AUTOMATON_NONE;
 	automaton->n_nodes = 1;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		add_sequence(automaton, (uint32_t)i, sequences[i]);
+		note_counted(automaton, sequences[i]);
+	}
 	link_fails(automaton);
 	*ret = automaton;
 	return 0;
@@ -209,6 +232,16 @@ size_t automaton_depth(const struct automaton *automaton)
 uint32_t automaton_next(const struct automaton *automaton, uint32_t node, const struct step *step)
 {
 	return step_from(automaton, node, symbol_of(step));
+}
+
+bool automaton_counts_each(const struct automaton *automaton, const struct step *step)
+{
+	return edge_slot(automaton, AUTOMATON_NONE, symbol_of(step))->symbol != 0;
+}
+
+bool automaton_is_after(const struct automaton *automaton, uint32_t node, const struct step *step)
+{
+	return node != AUTOMATON_ROOT && automaton->nodes[node].symbol == symbol_of(step);
 }
 
 void automaton_expect(const struct automaton *automaton, uint32_t node, const struct step *step)

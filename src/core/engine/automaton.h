@@ -4,6 +4,7 @@
  * Communications of the ACM 18 (1975). The goto function is one hash table over (node, symbol). */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,13 @@ size_t automaton_depth(const struct automaton *automaton);
 
 /* The node after `step` was seen at `node`. */
 uint32_t automaton_next(const struct automaton *automaton, uint32_t node, const struct step *step);
+
+/* Whether each packet to this port counts, even right after another one: some sequence has it twice
+ * in a row, or has no other. */
+bool automaton_counts_each(const struct automaton *automaton, const struct step *step);
+
+/* Whether the last step on the way to the node was this one; not of the root. */
+bool automaton_is_after(const struct automaton *automaton, uint32_t node, const struct step *step);
 
 /* Prefetches into the cache what automaton_next() needs. Has no other effect. */
 void automaton_expect(const struct automaton *automaton, uint32_t node, const struct step *step);

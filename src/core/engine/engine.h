@@ -1,8 +1,9 @@
 /* The engine: probes in, matches out.
  *
  * MUST: a knock is its sequence and nothing else. Any other probe from that source in between
- * breaks it; a retransmission of a packet already seen is not another probe. The cost of a probe
- * does not grow with the doors or the sources, and no probe makes the engine allocate.
+ * breaks it; a retransmission of a packet already seen is not another probe, nor is one to the same
+ * port right after it. The cost of a probe does not grow with the doors or the sources, and no
+ * probe makes the engine allocate.
  *
  * Doors with the same filter share a lane: an automaton over their sequences and a table of
  * trackers. A probe that a filter holds back is not seen by that lane: it neither advances nor
@@ -25,6 +26,12 @@ enum { ENGINE_LANES_MAX = 32, ENGINE_SOURCES_MAX = 16000000 };
  * follows the first copy within this time. TCP sends a SYN again after 1, 3 and 7 seconds (RFC
  * 6298). */
 #define ENGINE_RETRANSMISSION_US UINT64_C(10000000)
+
+/* A packet to the port and target of the source's last one, from another port, counts as that one:
+ * at the later time, and without completing anything. Of ports that some sequence of the lane has
+ * twice in a row, or that are all of one, each packet counts. What follows from where the last such
+ * packet came, to a port of the last few, is a retransmission like those of the first copies; lanes
+ * whose longest sequence has eight steps have no room to know it. */
 
 struct engine_limits {
 	uint32_t max_sources; /* trackers in each lane: 1 to ENGINE_SOURCES_MAX */
