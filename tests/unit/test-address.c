@@ -83,14 +83,12 @@ static void test_families_and_equality(void **state)
 
 static void test_which_a_host_can_have(void **state)
 {
-	static const char *const hosts[] = {"1.0.0.0",	  "126.255.255.255", "128.0.0.1",
-					    "10.1.2.3",	  "223.255.255.255", "169.254.1.1",
-					    "2001:db8::", "fe80::1",	     "::2",
-					    "fd00::1"};
-	static const char *const others[] = {"0.0.0.0",	  "0.1.2.3",	     "127.0.0.1",
-					     "224.0.0.1", "240.0.0.1",	     "255.255.255.255",
-					     "::",	  "::1",	     "ff02::1",
-					     "ff0e::1"};
+	static const char *const hosts[] = {
+		"1.0.0.0",     "126.255.255.255", "128.0.0.1", "10.1.2.3", "223.255.255.255",
+		"169.254.1.1", "2001:db8::",	  "fe80::1",   "::2",	   "fd00::1"};
+	static const char *const others[] = {
+		"0.0.0.0",	   "0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1",
+		"255.255.255.255", "::",      "::1",	   "ff02::1",	"ff0e::1"};
 	struct address address;
 
 	(void)state;
