@@ -101,6 +101,47 @@ def finding(machine):
     return found[0]["level"], found[0]["text"] + (found[0]["advice"] or "")
 
 
+# As iptables-persistent brings it: what it starts replaces all that is loaded.
+PERSISTENT = """[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft flush ruleset
+"""
+
+
+def assert_no_flusher_opens(machine):
+    """What flushes all rules, however it is called, lets nobody in, and knocks open soon."""
+    machine.write("/lib/systemd/system/netfilter-persistent.service", PERSISTENT)
+    machine.run("systemctl", "daemon-reload")
+    for verb, flusher in (("start", "nftables"), ("restart", "nftables"), ("reload", "nftables"),
+                          ("start", "netfilter-persistent"), ("restart", "netfilter-persistent")):
+        machine.run("systemctl", verb, flusher)
+        assert_shut(machine.lab.client())
+        wait_until(lambda: not closed(machine), 5, "the rules are loaded again")
+        assert_opens(machine.lab)
+
+
+def closed(machine):
+    return "knocktail_closed" in machine.run("nft", "list", "tables").stdout
+
+
+def assert_the_doctor_compares(machine, boot):
+    """What was installed is of an older configuration, until it is installed again."""
+    doors = boot.kind.doors
+    machine.configure(doors.replace("ports = 22", "ports = 22, 2201"))
+    level, text = finding(machine)
+    assert level == "warning" and f"rules {boot.kind.variant} --apply --install" in text
+    rules(machine, boot, "--install", "--open", "80,53/udp")
+    assert finding(machine)[0] == "ok"
+    machine.configure(doors)
+    level, text = finding(machine)
+    assert level == "warning" and text.endswith("--install --open 80,53/udp")
+    rules(machine, boot, "--install")
+    assert finding(machine)[0] == "ok"
+
+
 def assert_a_broken_file_shuts(machine, path, client, flusher):
     """Nobody is let in, and that is said."""
     with open(machine.root + path, "a", encoding="utf-8") as file:
@@ -135,10 +176,11 @@ def test_a_reboot_opens_nothing(boot):
     assert "network-pre.target" in properties["Before"].split()
     assert properties["ActiveState"] == "active", machine.journal(UNIT)
     assert finding(machine)[0] == "ok"
+    assert "position" not in machine.journal("knocktaild.service")
     assert_opens(lab)
-    for verb in ("restart", "reload") if boot.flusher else ():
-        machine.run("systemctl", verb, boot.flusher)
-        assert_opens(lab)
+    if boot.flusher:
+        assert_no_flusher_opens(machine)
+    assert_the_doctor_compares(machine, boot)
     if boot.broken:
         assert_a_broken_file_shuts(machine, f"{files}/{boot.broken}", client, boot.flusher)
 

@@ -28,6 +28,8 @@ static void test_a_block_comes_and_goes(void **state)
 	assert_int_equal(managed_block_remove(path), -ENOENT);
 	assert_int_equal(managed_block_put(path, "*filter", "COMMIT", "-A one\n"), 0);
 	expect_text(path, BEFORE "# BEGIN knocktail\n-A one\n# END knocktail\n" AFTER);
+	assert_true(managed_block_is(path, "*filter", "COMMIT", "-A one\n"));
+	assert_false(managed_block_is(path, "*filter", "COMMIT", "-A two\n"));
 	assert_int_equal(managed_block_put(path, "*filter", "COMMIT", "-A two\n"), 0);
 	expect_text(path, BEFORE "# BEGIN knocktail\n-A two\n# END knocktail\n" AFTER);
 	assert_int_equal(managed_block_remove(path), 0);
@@ -47,6 +49,7 @@ static void test_files_that_are_not_as_expected(void **state)
 	(void)state;
 	assert_int_equal(managed_block_put(path, "*filter", "COMMIT", "-A one\n"), -ENOENT);
 	assert_int_equal(managed_block_remove(path), -ENOENT);
+	assert_false(managed_block_is(path, "*filter", "COMMIT", "-A one\n"));
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		support_write(path, texts[i], strlen(texts[i]));
 		assert_int_equal(managed_block_put(path, "*filter", "COMMIT", "-A one\n"), -ENOENT);

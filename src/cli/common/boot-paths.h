@@ -5,10 +5,14 @@
 #define BOOT_UNIT_DIRECTORY "/etc/systemd/system"
 #define BOOT_UNIT_PATH	    BOOT_UNIT_DIRECTORY "/" BOOT_UNIT
 
-/* Where links to the unit are, so that it is started at boot; and when nftables flushes everything,
- * what this unit has shut included. */
-#define BOOT_LINKS     BOOT_UNIT_DIRECTORY "/sysinit.target.wants"
-#define BOOT_LINKS_NFT BOOT_UNIT_DIRECTORY "/nftables.service.wants"
+/* Where the link to the unit is that has it started at boot. */
+#define BOOT_LINKS BOOT_UNIT_DIRECTORY "/sysinit.target.wants"
+
+/* What has the unit load its rules again when one of those has started that flush everything, what
+ * it has shut included: a file in a directory of each. */
+#define BOOT_DROP_IN		 "knocktail-firewall.conf"
+#define BOOT_DROP_INS_NFTABLES	 BOOT_UNIT_DIRECTORY "/nftables.service.d"
+#define BOOT_DROP_INS_PERSISTENT BOOT_UNIT_DIRECTORY "/netfilter-persistent.service.d"
 
 /* Files of KNOCKTAIL_FIREWALL, a directory: what holds until all is loaded, the ipsets, the rules.
  */

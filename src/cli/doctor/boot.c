@@ -15,6 +15,7 @@
 
 #include "cli/common/boot-paths.h"
 #include "cli/doctor/finding.h"
+#include "cli/rules/boot.h"
 #include "config/config.h"
 #include "util/cleanup.h"
 #include "util/file.h"
@@ -267,15 +268,34 @@ static char *doctor_lacks(const struct doctor *doctor)
 static void say_lack(struct doctor *doctor, const char *lack)
 {
 	char *unknown CLEANUP(cleanup_free) = find_unknown();
-	char advice[64];
+	char advice[BOOT_COMMAND_SIZE];
 
-	snprintf(advice, sizeof advice, "knocktail rules %s --install", doctor_variant(doctor));
+	if (boot_compare(doctor->config, advice) != BOOT_OTHER)
+		snprintf(advice, sizeof advice, "knocktail rules %s --install",
+			 doctor_variant(doctor));
 	if (unknown)
 		doctor_say(doctor, FINDING_UNKNOWN, NULL, "only %s, if anything, loads %s", unknown,
 			   lack);
 	else
 		doctor_say(doctor, FINDING_PROBLEM, advice, "at the next boot nothing loads %s",
 			   lack);
+}
+
+/* Whether what --install has written is not what it would write now, which is said. */
+static bool say_installed(struct doctor *doctor)
+{
+	char command[BOOT_COMMAND_SIZE];
+	enum boot_age age = boot_compare(doctor->config, command);
+
+	if (age == BOOT_OTHER)
+		doctor_say(doctor, FINDING_WARNING, command,
+			   "what is loaded at the next boot is not what this configuration needs: "
+			   "it has changed since `rules --install`");
+	else if (age == BOOT_UNKNOWN)
+		doctor_say(doctor, FINDING_UNKNOWN, NULL,
+			   "whether what `rules --install` has written is of this configuration "
+			   "cannot be seen");
+	return age == BOOT_OTHER || age == BOOT_UNKNOWN;
 }
 
 static void say_loader(struct doctor *doctor)
@@ -290,6 +310,8 @@ static void say_loader(struct doctor *doctor)
 	if (unit && strcmp(unit, BOOT_UNIT) == 0 && access(PROGRAM_NFT, X_OK) < 0)
 		doctor_say(doctor, FINDING_PROBLEM, "apt install nftables",
 			   "%s cannot load the rules without %s", BOOT_UNIT, PROGRAM_NFT);
+	else if (say_installed(doctor))
+		return;
 	else if (unit)
 		doctor_say(doctor, FINDING_OK, NULL, "%s loads the rules", unit);
 	else

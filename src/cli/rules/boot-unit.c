@@ -5,6 +5,8 @@
  * installed any more, opens no door. */
 #include "cli/rules/boot-unit.h"
 
+#include <netinet/in.h>
+
 #include "cli/common/boot-paths.h"
 #include "util/programs.h"
 
@@ -35,14 +37,21 @@ static const char *const steps[N_VARIANTS][STEPS_MAX] = {
 static const char before_others[] =
 	"Before=ufw.service netfilter-persistent.service firewalld.service\n";
 
-/* These two flush what is there. Nor may they do so later, when somebody starts them again. */
+/* These flush what is there, at boot and whenever somebody starts, restarts or reloads them. */
 static const char after_others[] =
 	"After=nftables.service netfilter-persistent.service\n"
 	"PartOf=nftables.service netfilter-persistent.service\n"
 	"ReloadPropagatedFrom=nftables.service netfilter-persistent.service\n";
 
+static const char drop_in[] =
+	"# Written by `knocktail rules --install`; --remove takes it away. The start of this unit has\n"
+	"# flushed knocktail's rules: nobody is let in until they are loaded again.\n"
+	"[Service]\n"
+	"ExecStartPost=-" PROGRAM_NFT " -f " BOOT_CLOSED "\n"
+	"ExecStartPost=-" PROGRAM_SYSTEMCTL " --no-block restart " BOOT_UNIT "\n";
+
 static const char head[] =
-	"# Written by `knocktail rules %s --install`; --remove takes it away.\n"
+	"; --remove takes it away.\n"
 	"[Unit]\n"
 	"Description=knocktail: the firewall, before the network\n"
 	"Documentation=man:knocktail(1)\n"
@@ -72,7 +81,7 @@ static const char tail[] =
 	"fi'\n"
 	"\n"
 	"[Install]\n"
-	"WantedBy=sysinit.target%s\n";
+	"WantedBy=sysinit.target\n";
 
 static void put_steps(enum variant variant, const char *key, FILE *file)
 {
@@ -87,14 +96,27 @@ bool boot_unit_has_rules(enum variant variant)
 	return steps[variant][0] != load_sets || steps[variant][1];
 }
 
-void boot_unit_print(enum variant variant, FILE *file)
+static void put_command(enum variant variant, const struct sequence *open, FILE *file)
 {
-	bool has_rules = boot_unit_has_rules(variant);
+	fprintf(file, "# Written by `knocktail rules %s --install", variant_names[variant]);
+	for (unsigned i = 0; i < open->n_steps; i++)
+		fprintf(file, "%s%u%s", i == 0 ? " --open " : ",", open->steps[i].port,
+			open->steps[i].protocol == IPPROTO_UDP ? "/udp" : "");
+	fputc('`', file);
+}
 
-	fprintf(file, head, variant_names[variant], has_rules ? after_others : before_others);
+void boot_unit_print(enum variant variant, const struct sequence *open, FILE *file)
+{
+	put_command(variant, open, file);
+	fprintf(file, head, boot_unit_has_rules(variant) ? after_others : before_others);
 	put_steps(variant, "ExecStart", file);
 	put_steps(variant, "ExecReload", file);
-	fprintf(file, tail, has_rules ? " nftables.service" : "");
+	fputs(tail, file);
+}
+
+void boot_drop_in_print(FILE *file)
+{
+	fputs(drop_in, file);
 }
 
 void boot_closed_print(FILE *file)

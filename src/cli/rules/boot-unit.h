@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Writes the unit, and the nftables table that it shuts everything with until all is loaded. */
-void boot_unit_print(enum variant variant, FILE *file);
+/* Writes the unit, whose first line has in it how it came about; what starts it again after one of
+ * those that flush everything; and the nftables table that shuts everything until all is loaded. */
+void boot_unit_print(enum variant variant, const struct sequence *open, FILE *file);
+void boot_drop_in_print(FILE *file);
 void boot_closed_print(FILE *file);
 
 /* Whether it loads rules, and not only sets for rules that others load. */

@@ -29,16 +29,18 @@ static int boot_fail(char problem[static PROGRAM_PROBLEM_MAX], const char *what,
 	return error;
 }
 
-/* What is installed: the variant that the unit says it is of. */
-static bool boot_installed(enum variant *ret)
+/* What is installed, by the first line of the unit: the variant, and what comes behind its name. */
+static bool boot_installed(enum variant *ret, char options[static BOOT_COMMAND_SIZE])
 {
 	CLEANUP(cleanup_close) int fd = open(BOOT_UNIT_PATH, O_RDONLY | O_CLOEXEC);
 	char *text CLEANUP(cleanup_free) = NULL;
 	char name[16];
 	size_t size;
 
+	_Static_assert(BOOT_COMMAND_SIZE == 512, "as below");
+	options[0] = '\0';
 	if (fd < 0 || file_read(fd, UNIT_SIZE_MAX, &text, &size) < 0 ||
-	    sscanf(text, "# Written by `knocktail rules %15s", name) != 1)
+	    sscanf(text, "# Written by `knocktail rules %15s %511[^`\n]", name, options) != 2)
 		return false;
 	for (enum variant variant = 0; variant < N_VARIANTS; variant++)
 		if (strcmp(variant_names[variant], name) == 0) {
@@ -50,6 +52,7 @@ static bool boot_installed(enum variant *ret)
 
 int boot_check(enum variant variant, char problem[static PROGRAM_PROBLEM_MAX])
 {
+	char options[BOOT_COMMAND_SIZE];
 	enum variant installed;
 
 	if (access(PROGRAM_NFT, X_OK) < 0) {
@@ -59,7 +62,7 @@ int boot_check(enum variant variant, char problem[static PROGRAM_PROBLEM_MAX])
 			 PROGRAM_NFT);
 		return -ENOENT;
 	}
-	if (boot_installed(&installed) && installed != variant) {
+	if (boot_installed(&installed, options) && installed != variant) {
 		snprintf(problem, PROGRAM_PROBLEM_MAX,
 			 "rules of %s are installed: knocktail rules %s --remove",
 			 variant_names[installed], variant_names[installed]);
@@ -78,32 +81,34 @@ static void boot_reload(void)
 			    NULL, problem);
 }
 
-static int boot_write(const char *path, const char *text, mode_t mode,
-		      char problem[static PROGRAM_PROBLEM_MAX])
-{
-	int r = text ? file_replace_path(path, text, strlen(text), mode, true) : -ENOMEM;
-
-	return r < 0 ? boot_fail(problem, path, r) : 0;
-}
-
 static int make_directory(const char *path, mode_t mode, char problem[static PROGRAM_PROBLEM_MAX])
 {
 	return mkdir(path, mode) < 0 && errno != EEXIST ? boot_fail(problem, path, -errno) : 0;
 }
 
-static char *unit_text(enum variant variant)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
+/* The files of a variant, in the order in which they are written. */
+struct boot_file {
+	const char *path;
+	mode_t mode;
+	char *text; /* NULL: no memory */
+};
 
-	if (!file)
-		return NULL;
-	boot_unit_print(variant, file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
+enum { BOOT_FILES_MAX = 6 };
+
+struct boot_files {
+	struct boot_file files[BOOT_FILES_MAX];
+	size_t n;
+};
+
+static void boot_files_done(struct boot_files *files)
+{
+	for (size_t i = 0; i < files->n; i++)
+		free(files->files[i].text);
+}
+
+static void boot_files_add(struct boot_files *files, const char *path, mode_t mode, char *text)
+{
+	files->files[files->n++] = (struct boot_file){path, mode, text};
 }
 
 static void print_closed(const struct plan *plan, FILE *file)
@@ -112,14 +117,91 @@ static void print_closed(const struct plan *plan, FILE *file)
 	boot_closed_print(file);
 }
 
-/* Puts ufw's part before the COMMIT of the table filter, in place of an earlier one. The sets are
- * made at once, for ufw may be reloaded before the next boot. */
-static int boot_write_ufw(const struct plan *plan, const char *sets,
-			  char problem[static PROGRAM_PROBLEM_MAX])
+static void print_drop_in(const struct plan *plan, FILE *file)
 {
-	if (program_run((const char *const[]){PROGRAM_IPSET, "-exist", "restore", NULL}, sets, NULL,
-			problem) != 0)
-		return -EIO;
+	(void)plan;
+	boot_drop_in_print(file);
+}
+
+static char *unit_text(const struct plan *plan, enum variant variant)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		return NULL;
+	boot_unit_print(variant, &plan->open, file);
+	if (fclose(file) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static void boot_files_make(const struct plan *plan, enum variant variant, struct boot_files *ret)
+{
+	char *rules;
+
+	*ret = (struct boot_files){0};
+	boot_files_add(ret, BOOT_CLOSED, 0600, plan_to_text(plan, print_closed));
+	if (variant == VARIANT_NFT) {
+		boot_files_add(ret, BOOT_NFT, 0600, plan_to_text(plan, plan_print_nft));
+	} else if (variant == VARIANT_FIREWALLD) {
+		boot_files_add(ret, BOOT_NFT, 0600, plan_to_text(plan, plan_print_firewalld));
+	} else {
+		boot_files_add(ret, BOOT_SETS, 0600, plan_to_text(plan, plan_print_ipset));
+	}
+	if (variant == VARIANT_IPTABLES) {
+		rules = plan_to_text(plan, plan_print_iptables);
+		if (rules)
+			plan_omit_jump(rules);
+		boot_files_add(ret, BOOT_IPTABLES, 0600, rules);
+	}
+	boot_files_add(ret, BOOT_UNIT_PATH, 0644, unit_text(plan, variant));
+	if (boot_unit_has_rules(variant)) {
+		boot_files_add(ret, BOOT_DROP_INS_NFTABLES "/" BOOT_DROP_IN, 0644,
+			       plan_to_text(plan, print_drop_in));
+		boot_files_add(ret, BOOT_DROP_INS_PERSISTENT "/" BOOT_DROP_IN, 0644,
+			       plan_to_text(plan, print_drop_in));
+	}
+}
+
+static int boot_files_write(const struct boot_files *files,
+			    char problem[static PROGRAM_PROBLEM_MAX])
+{
+	for (size_t i = 0; i < files->n; i++) {
+		const struct boot_file *file = &files->files[i];
+		int r = file->text ? file_replace_path(file->path, file->text, strlen(file->text),
+						       file->mode, true)
+				   : -ENOMEM;
+
+		if (r < 0)
+			return boot_fail(problem, file->path, r);
+	}
+	return 0;
+}
+
+/* Whether all of them are there as they would be written. */
+static bool boot_files_are(const struct boot_files *files)
+{
+	for (size_t i = 0; i < files->n; i++) {
+		CLEANUP(cleanup_close) int fd = open(files->files[i].path, O_RDONLY | O_CLOEXEC);
+		char *text CLEANUP(cleanup_free) = NULL;
+		size_t size;
+
+		if (fd < 0 || file_read(fd, SAVED_SIZE_MAX, &text, &size) < 0 ||
+		    !files->files[i].text || strcmp(text, files->files[i].text) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Calls for each of ufw's files with our part of it, to the first that returns no 0. */
+typedef int (*ufw_fn)(const char *path, const char *text, char problem[static PROGRAM_PROBLEM_MAX]);
+
+static int each_ufw_file(const struct plan *plan, ufw_fn fn,
+			 char problem[static PROGRAM_PROBLEM_MAX])
+{
 	for (unsigned part = 0; part < N_UFW_PARTS; part++)
 		for (enum family family = 0; family < N_FAMILIES; family++) {
 			char *text CLEANUP(cleanup_free) = NULL;
@@ -132,34 +214,38 @@ static int boot_write_ufw(const struct plan *plan, const char *sets,
 			plan_print_ufw_part(plan, part, family, file);
 			if (fclose(file) != 0)
 				return -ENOMEM;
-			r = managed_block_put(ufw_files[part][family], "*filter", "COMMIT", text);
-			if (r < 0)
-				return boot_fail(problem, ufw_files[part][family], r);
+			r = fn(ufw_files[part][family], text, problem);
+			if (r != 0)
+				return r;
 		}
 	return 0;
 }
 
-static int boot_write_rules(const struct plan *plan, enum variant variant,
-			    char problem[static PROGRAM_PROBLEM_MAX])
+/* Before the COMMIT of the table filter, in place of an earlier one. */
+static int ufw_file_write(const char *path, const char *text,
+			  char problem[static PROGRAM_PROBLEM_MAX])
 {
-	bool is_nft = variant == VARIANT_NFT || variant == VARIANT_FIREWALLD;
-	char *closed CLEANUP(cleanup_free) = plan_to_text(plan, print_closed);
-	char *sets CLEANUP(cleanup_free) = plan_to_text(plan, plan_print_ipset);
-	char *rules CLEANUP(cleanup_free) =
-		plan_to_text(plan, variant == VARIANT_NFT	  ? plan_print_nft
-				   : variant == VARIANT_FIREWALLD ? plan_print_firewalld
-								  : plan_print_iptables);
-	int r = boot_write(BOOT_CLOSED, closed, 0600, problem);
+	int r = managed_block_put(path, "*filter", "COMMIT", text);
 
-	if (r == 0 && !is_nft)
-		r = boot_write(BOOT_SETS, sets, 0600, problem);
-	if (rules && variant == VARIANT_IPTABLES)
-		plan_omit_jump(rules);
-	if (r == 0 && (is_nft || variant == VARIANT_IPTABLES))
-		r = boot_write(is_nft ? BOOT_NFT : BOOT_IPTABLES, rules, 0600, problem);
-	if (r == 0 && variant == VARIANT_UFW)
-		r = boot_write_ufw(plan, sets, problem);
-	return r;
+	return r < 0 ? boot_fail(problem, path, r) : 0;
+}
+
+static int ufw_file_check(const char *path, const char *text,
+			  char problem[static PROGRAM_PROBLEM_MAX])
+{
+	(void)problem;
+	return managed_block_is(path, "*filter", "COMMIT", text) ? 0 : -ENOENT;
+}
+
+/* The sets are made at once, for ufw may be reloaded before the next boot. */
+static int boot_write_ufw(const struct plan *plan, char problem[static PROGRAM_PROBLEM_MAX])
+{
+	char *sets CLEANUP(cleanup_free) = plan_to_text(plan, plan_print_ipset);
+
+	if (program_run((const char *const[]){PROGRAM_IPSET, "-exist", "restore", NULL}, sets, NULL,
+			problem) != 0)
+		return -EIO;
+	return each_ufw_file(plan, ufw_file_write, problem);
 }
 
 static int boot_link(const char *directory, char problem[static PROGRAM_PROBLEM_MAX])
@@ -177,19 +263,54 @@ static int boot_link(const char *directory, char problem[static PROGRAM_PROBLEM_
 int boot_install(const struct plan *plan, enum variant variant,
 		 char problem[static PROGRAM_PROBLEM_MAX])
 {
-	char *unit CLEANUP(cleanup_free) = unit_text(variant);
+	struct boot_files files;
 	int r = make_directory(KNOCKTAIL_FIREWALL, 0700, problem);
 
+	boot_files_make(plan, variant, &files);
+	if (r == 0 && boot_unit_has_rules(variant))
+		r = make_directory(BOOT_DROP_INS_NFTABLES, 0755, problem);
+	if (r == 0 && boot_unit_has_rules(variant))
+		r = make_directory(BOOT_DROP_INS_PERSISTENT, 0755, problem);
 	if (r == 0)
-		r = boot_write_rules(plan, variant, problem);
-	if (r == 0)
-		r = boot_write(BOOT_UNIT_PATH, unit, 0644, problem);
+		r = boot_files_write(&files, problem);
+	if (r == 0 && variant == VARIANT_UFW)
+		r = boot_write_ufw(plan, problem);
 	if (r == 0)
 		r = boot_link(BOOT_LINKS, problem);
-	if (r == 0 && boot_unit_has_rules(variant))
-		r = boot_link(BOOT_LINKS_NFT, problem);
+	boot_files_done(&files);
 	boot_reload();
 	return r;
+}
+
+enum boot_age boot_compare(const struct config *config, char command[static BOOT_COMMAND_SIZE])
+{
+	char options[BOOT_COMMAND_SIZE], problem[PROGRAM_PROBLEM_MAX];
+	struct sequence open = {0};
+	struct boot_files files;
+	enum variant variant;
+	struct plan plan;
+	const char *ports;
+	bool is_current;
+	size_t step;
+	int r;
+
+	if (access(BOOT_UNIT_PATH, F_OK) < 0)
+		return BOOT_ABSENT;
+	if (!boot_installed(&variant, options))
+		return BOOT_UNKNOWN;
+	snprintf(command, BOOT_COMMAND_SIZE, "knocktail rules %s --apply %.400s",
+		 variant_names[variant], options);
+	ports = strstr(options, "--open ");
+	if (ports && sequence_parse(ports + strlen("--open "), &open, &step) < 0)
+		return BOOT_UNKNOWN;
+	r = plan_make(config, &open, variant, &plan);
+	if (r < 0)
+		return r == -EINVAL ? BOOT_OTHER : BOOT_UNKNOWN;
+	boot_files_make(&plan, variant, &files);
+	is_current = boot_files_are(&files) && (variant != VARIANT_UFW ||
+						each_ufw_file(&plan, ufw_file_check, problem) == 0);
+	boot_files_done(&files);
+	return is_current ? BOOT_CURRENT : BOOT_OTHER;
 }
 
 static void remove_ufw(struct removal *removal)
@@ -232,13 +353,14 @@ static void find_saved(enum variant variant, struct removal *removal)
 void boot_remove(enum variant variant, struct removal *removal)
 {
 	static const char *const files[] = {BOOT_CLOSED, BOOT_SETS, BOOT_IPTABLES, BOOT_NFT};
-	char problem[PROGRAM_PROBLEM_MAX];
+	static const char *const drop_ins[] = {BOOT_DROP_INS_NFTABLES, BOOT_DROP_INS_PERSISTENT};
+	char problem[PROGRAM_PROBLEM_MAX], options[BOOT_COMMAND_SIZE];
 	enum variant installed;
 
 	find_saved(variant, removal);
 	if (variant == VARIANT_UFW)
 		remove_ufw(removal);
-	if (boot_installed(&installed) && installed != variant) {
+	if (boot_installed(&installed, options) && installed != variant) {
 		removal_left(removal, "%s: it is of `knocktail rules %s`", BOOT_UNIT_PATH,
 			     variant_names[installed]);
 		return;
@@ -248,8 +370,13 @@ void boot_remove(enum variant variant, struct removal *removal)
 		program_run((const char *const[]){PROGRAM_SYSTEMCTL, "stop", BOOT_UNIT, NULL}, NULL,
 			    NULL, problem);
 	removal_unlink(removal, BOOT_LINKS "/" BOOT_UNIT);
-	removal_unlink(removal, BOOT_LINKS_NFT "/" BOOT_UNIT);
-	rmdir(BOOT_LINKS_NFT); /* if it is empty */
+	for (size_t i = 0; i < sizeof drop_ins / sizeof drop_ins[0]; i++) {
+		char path[128];
+
+		snprintf(path, sizeof path, "%s/" BOOT_DROP_IN, drop_ins[i]);
+		removal_unlink(removal, path);
+		rmdir(drop_ins[i]); /* if it is empty */
+	}
 	removal_unlink(removal, BOOT_UNIT_PATH);
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
 		removal_unlink(removal, files[i]);

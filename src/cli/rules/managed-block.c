@@ -72,29 +72,61 @@ static bool block_merge(const char *old, const char *after, const char *before, 
 	return done && !ours;
 }
 
-static int block_put(const char *path, const char *after, const char *before, const char *text)
-{
-	char *old CLEANUP(cleanup_free) = NULL, *merged CLEANUP(cleanup_free) = NULL;
+/* The file as it is, and as it would be with our lines in it. */
+struct block_change {
+	char *old, *merged;
 	size_t size;
-	mode_t mode = 0;
+	mode_t mode;
+};
+
+static void block_change_done(struct block_change *change)
+{
+	free(change->old);
+	free(change->merged);
+}
+
+static int block_change_make(const char *path, const char *after, const char *before,
+			     const char *text, struct block_change *change)
+{
 	FILE *file;
 	bool done;
-	int r = block_file_read(path, &old, &mode);
+	int r = block_file_read(path, &change->old, &change->mode);
 
 	if (r < 0)
 		return r;
-	file = open_memstream(&merged, &size);
+	file = open_memstream(&change->merged, &change->size);
 	if (!file)
 		return -ENOMEM;
-	done = block_merge(old, after, before, text, file);
+	done = block_merge(change->old, after, before, text, file);
 	if (fclose(file) != 0)
 		return -ENOMEM;
-	return done ? block_file_replace(path, merged, size, mode) : -ENOENT;
+	return done ? 0 : -ENOENT;
+}
+
+static int block_put(const char *path, const char *after, const char *before, const char *text)
+{
+	struct block_change change = {0};
+	int r = block_change_make(path, after, before, text, &change);
+
+	if (r == 0)
+		r = block_file_replace(path, change.merged, change.size, change.mode);
+	block_change_done(&change);
+	return r;
 }
 
 int managed_block_put(const char *path, const char *after, const char *before, const char *text)
 {
 	return block_put(path, after, before, text);
+}
+
+bool managed_block_is(const char *path, const char *after, const char *before, const char *text)
+{
+	struct block_change change = {0};
+	bool is = block_change_make(path, after, before, text, &change) == 0 &&
+		  strcmp(change.old, change.merged) == 0;
+
+	block_change_done(&change);
+	return is;
 }
 
 int managed_block_remove(const char *path)
