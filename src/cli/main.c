@@ -69,10 +69,7 @@ static enum status help_with(const char *name)
 {
 	const struct verb *verb = find_verb(name);
 
-	if (!verb)
-		return refuse_verb(name);
-	fputs(verb->help, stdout);
-	return STATUS_OK;
+	return verb ? verb_help(verb) : refuse_verb(name);
 }
 
 static bool is_option(const char *argument, const char *letter, const char *name)

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cli/common/output.h"
+
 enum status verb_help(const struct verb *verb)
 {
-	fputs(verb->help, stdout);
+	output_put(verb->help);
 	return STATUS_OK;
 }
 

@@ -1,4 +1,6 @@
 /* What is shown to people and to programs: JSON of any bytes. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmocka-all.h"
@@ -46,11 +48,40 @@ static void test_what_is_missing(void **state)
 	json_put_number(NULL, "nowhere", 1);
 }
 
+static void check_wrap(const char *text, size_t columns, const char *expected)
+{
+	char *wrapped = NULL;
+	size_t size;
+	FILE *file = open_memstream(&wrapped, &size);
+
+	output_wrap(text, columns, file);
+	assert_int_equal(fclose(file), 0);
+	assert_string_equal(wrapped, expected);
+	free(wrapped);
+}
+
+/* Between words, and below what it belongs to. */
+static void test_long_lines(void **state)
+{
+	(void)state;
+	check_wrap("", 10, "");
+	check_wrap("ten chars.\n\nand more\n", 10, "ten chars.\n\nand more\n");
+	check_wrap("eleven char\n", 10, "eleven\nchar\n");
+	check_wrap("one two  three four", 10, "one two\nthree four");
+	check_wrap("ok  a b c d e f g h\nx y\n", 10, "ok  a b c\n    d e f\n    g h\nx y\n");
+	check_wrap("     -> a bc de\n", 10, "     -> a\n     bc de\n");
+	check_wrap("unbreakable-word and\n", 10, "unbreakable-word\nand\n");
+	check_wrap("  unbreakable-word", 10, "  unbreakable-word");
+	check_wrap("\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc \xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc x", 10,
+		   "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc \xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\nx");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_of_any_bytes),
 		cmocka_unit_test(test_what_is_missing),
+		cmocka_unit_test(test_long_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

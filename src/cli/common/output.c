@@ -1,8 +1,10 @@
 #include "cli/common/output.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/verb.h"
@@ -27,6 +29,80 @@ const char *output_colour(enum colour colour)
 	if ((no_color && *no_color) || !output_is_terminal(stdout))
 		return "";
 	return sequences[colour];
+}
+
+/* Where a line goes on that is too long: behind the last gap that begins in the first half. */
+static size_t line_hang(const char *line, size_t length, size_t columns)
+{
+	size_t hang = 0;
+
+	for (size_t i = 2; i < length && i <= columns / 2; i++)
+		if (line[i] != ' ' && line[i - 1] == ' ' && line[i - 2] == ' ')
+			hang = i;
+	return hang;
+}
+
+/* How much of the line is put on one of so many columns: up to a blank, or one word that is longer.
+ */
+static size_t line_fit(const char *line, size_t length, size_t columns)
+{
+	size_t i = strspn(line, " "), width = i, fit = 0;
+
+	for (; i < length; i++) {
+		if (line[i] == ' ' && line[i - 1] != ' ' && (width <= columns || fit == 0))
+			fit = i;
+		width += ((unsigned char)line[i] & 0xc0) != 0x80;
+		if (width > columns && fit > 0)
+			return fit;
+	}
+	return length;
+}
+
+void output_wrap(const char *text, size_t columns, FILE *file)
+{
+	while (*text) {
+		size_t length = strcspn(text, "\n"), hang = line_hang(text, length, columns);
+		size_t room = columns, fit = line_fit(text, length, room);
+
+		while (fit < length) {
+			fprintf(file, "%.*s\n%*s", (int)fit, text, (int)hang, "");
+			text += fit;
+			length -= fit;
+			fit = strspn(text, " ");
+			text += fit;
+			length -= fit;
+			room = columns - hang;
+			fit = line_fit(text, length, room);
+		}
+		fprintf(file, "%.*s", (int)length, text);
+		text += length;
+		if (*text == '\n')
+			fputc(*text++, file);
+	}
+}
+
+void output_put(const char *text)
+{
+	struct winsize size;
+
+	if (output_is_terminal(stdout) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+	    size.ws_col >= OUTPUT_COLUMNS_MIN)
+		output_wrap(text, size.ws_col, stdout);
+	else
+		fputs(text, stdout);
+}
+
+void output_print(const char *format, ...)
+{
+	char *text CLEANUP(cleanup_free) = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	va_end(arguments);
+	if (text)
+		output_put(text);
 }
 
 struct row {
@@ -118,17 +194,27 @@ int table_add(struct table *table, enum colour colour, const char *const cells[]
 
 static void print_row(const struct table *table, const struct row *row, bool terminal)
 {
-	if (row->colour != COLOUR_NONE)
-		fputs(output_colour(row->colour), stdout);
+	char *line CLEANUP(cleanup_free) = NULL;
+	size_t size;
+	FILE *file = open_memstream(&line, &size);
+
+	if (!file)
+		return;
 	for (size_t i = 0; i < table->n_columns; i++) {
 		bool last = i + 1 == table->n_columns;
 
-		fputs(row->cells[i], stdout);
+		fputs(row->cells[i], file);
 		if (!last && !terminal)
-			putchar('\t');
+			fputc('\t', file);
 		else if (!last)
-			printf("%*s", (int)(table->widths[i] - utf8_count(row->cells[i]) + 2), "");
+			fprintf(file, "%*s",
+				(int)(table->widths[i] - utf8_count(row->cells[i]) + 2), "");
 	}
+	if (fclose(file) != 0)
+		return;
+	if (row->colour != COLOUR_NONE)
+		fputs(output_colour(row->colour), stdout);
+	output_put(line);
 	if (row->colour != COLOUR_NONE)
 		fputs(output_colour(COLOUR_NONE), stdout);
 	putchar('\n');

@@ -17,6 +17,15 @@ enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_GOOD, COLOUR_BAD, COL
  * (no terminal, or NO_COLOR is set; see no-color.org). */
 const char *output_colour(enum colour colour);
 
+/* Writes the text with no line longer than `columns`, if that can be had by breaking between words;
+ * what goes on stands below what it belongs to. */
+void output_wrap(const char *text, size_t columns, FILE *file);
+
+/* Writes it to standard output, and so for the width of a terminal that is not too narrow. */
+enum { OUTPUT_COLUMNS_MIN = 40 };
+void output_put(const char *text);
+__attribute__((format(printf, 1, 2))) void output_print(const char *format, ...);
+
 /* Rows of cells: aligned under a headline on a terminal, divided by tabs elsewhere. */
 struct table;
 

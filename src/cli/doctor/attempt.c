@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "cli/common/json.h"
+#include "cli/common/output.h"
 #include "config/config.h"
 #include "core/engine/engine.h"
 #include "core/probe.h"
@@ -330,10 +331,10 @@ static void print_end(const struct attempt *attempt)
 	const char *whole = attempt_explain(attempt, text);
 
 	if (whole)
-		puts(whole);
+		output_print("%s\n", whole);
 	for (size_t i = 0; !whole && i < attempt->n_progress; i++) {
 		explain_door(&attempt->progress[i], text);
-		printf("door %s: %s\n", attempt->progress[i].door->name, text);
+		output_print("door %s: %s\n", attempt->progress[i].door->name, text);
 	}
 }
 

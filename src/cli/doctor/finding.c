@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cli/common/json.h"
+#include "cli/common/output.h"
 #include "config/config.h"
 #include "core/door.h"
 #include "util/cleanup.h"
@@ -38,9 +39,9 @@ void doctor_say(struct doctor *doctor, enum finding finding, const char *advice,
 	if (doctor->findings) {
 		put_finding(doctor, words[finding], text, advice);
 	} else {
-		printf("%-8s %-12s %s\n", words[finding], doctor->check, text ? text : "");
+		output_print("%-8s %-12s %s\n", words[finding], doctor->check, text ? text : "");
 		if (advice)
-			printf("%-21s -> %s\n", "", advice);
+			output_print("%-21s -> %s\n", "", advice);
 	}
 	doctor->n_unknown += finding == FINDING_UNKNOWN;
 	doctor->n_warnings += finding == FINDING_WARNING;
