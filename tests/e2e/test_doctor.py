@@ -46,6 +46,12 @@ def test_a_healthy_machine(possible, kind):
         assert told["problems"] == told["warnings"] == 0
         assert {finding["level"] for finding in told["findings"]} == {"ok", "unknown"}
         assert {check for level, check in found if level == "unknown"} == {"boot"}
+        assert "in memory" in found["ok", "journald"][0]
+        journald("Storage=auto")(lab)
+        on_disk = lab.server.run("unshare", "--mount", "sh", "-ec", f"""
+            mount -t tmpfs x /var/log; mkdir /var/log/journal
+            {lab.cli_path} doctor -c {config}""", check=False).stdout
+        assert "it stores what the kernel logs\n" in on_disk
         # What the limit for all sources together means for the journal.
         assert re.search(r"a flood may log 5000 lines a second, 3\.\d MB: the journal "
                          r"\((System|Runtime)MaxUse=, [\d.]+ GB\) keeps the last \d+ minutes",
@@ -219,6 +225,27 @@ def test_a_journal_that_is_not_there(broken):
         {lab.cli_path} doctor -c {path} || echo status $?""")
     assert "status 1" in done.stdout and "no file of the journal" in done.stdout
     assert done.stdout.count("\nproblem") + done.stdout.count("warning ") <= 1, done.stdout
+
+
+def test_a_journald_that_is_stopped(broken):
+    """Its files are there all the same."""
+    lab, path = broken
+    told = []
+    lab.restart_journald(between=lambda: told.append(doctor(lab, path)))
+    status, found = told[0]
+    assert status == 1 and complaints(found) == {("problem", "journald")}
+    assert found["problem", "journald"] == ["systemd-journald is not running"]
+
+
+def test_without_proc(broken):
+    """What is known by it alone is unknown."""
+    lab, path = broken
+    done = lab.server.run("unshare", "--mount", "sh", "-ec", f"""
+        mount -t tmpfs x /proc
+        {lab.cli_path} doctor -c {path} || echo status $?""")
+    unknown = re.findall(r"^unknown +(\w+)", done.stdout, re.M)
+    assert unknown == ["daemon", "boot"] and "status 1" in done.stdout
+    assert "nothing is wrong as far as can be seen (unknown: 2)" in done.stdout
 
 
 NFT_BROKEN = {

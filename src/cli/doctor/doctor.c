@@ -103,7 +103,8 @@ static enum status doctor_examine(const struct config *config, const struct door
 	else
 		printf("problems: %zu, warnings: %zu, unknown: %zu\n", doctor.n_problems,
 		       doctor.n_warnings, doctor.n_unknown);
-	return doctor.n_problems > 0 || doctor.is_blind ? STATUS_FAILED : STATUS_OK;
+	return doctor.n_problems > 0 || doctor.is_blind || doctor.is_daemon_unseen ? STATUS_FAILED
+										   : STATUS_OK;
 }
 
 size_t doctor_examine_rules(const struct config *config)
@@ -188,9 +189,8 @@ const struct verb verb_doctor = {
 		"       knocktail doctor [DOOR] [-c FILE] [-o text|json] --knock ADDRESS "
 		"[--timeout SPAN]\n"
 		"\n"
-		"Checks the journal, the firewall and the daemon, in the order in which a knock "
-		"travels,\n"
-		"and says what to do. Needs root. Changes nothing.\n"
+		"Checks the journal, the firewall and the daemon, in the order in which a knock\n"
+		"travels, and says what to do. Needs root. Changes nothing.\n"
 		"\n"
 		"  -c, --config FILE    the configuration (default: " KNOCKTAIL_CONF ")\n"
 		"  -o, --output FORM    text (default) or json\n"
@@ -198,7 +198,8 @@ const struct verb verb_doctor = {
 		"      --timeout SPAN   how long to wait for its end (default: 60s)\n"
 		"  -h, --help           print this\n"
 		"\n"
-		"Exit status: 0 no problem, or the knock has opened a door; 1 there is one, or the\n"
-		"firewall could not be read, or the knock has not; 2 bad usage or configuration.\n",
+		"Exit status: 0 no problem, or the knock has opened a door; 1 there is one, or\n"
+		"the firewall or the daemon could not be seen, or the knock has not; 2 bad usage\n"
+		"or configuration.\n",
 	.run = doctor_run,
 };

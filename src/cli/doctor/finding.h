@@ -38,6 +38,7 @@ struct doctor {
 	const char *journal_bound;  /* by which of its settings */
 	uint64_t lines_per_hour;    /* that may be logged of all sources together; 0: not known */
 	bool is_blind;		    /* the firewall's rules could not be read */
+	bool is_daemon_unseen;	    /* nor whether the daemon runs */
 	bool expects;		    /* the set of the expected ports is as it should be */
 	bool *lacks_target;	    /* by the doors' numbers; NULL: not known */
 	const char *check;	    /* the one that runs */

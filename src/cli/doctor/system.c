@@ -147,10 +147,15 @@ static void read_settings(char *text, struct journald *ret)
 	}
 }
 
+static bool is_in_memory(const struct journald *journald)
+{
+	return journald->is_volatile || access(system_home, F_OK) < 0;
+}
+
 /* How much it keeps at most. */
 static void note_journal_max(struct doctor *doctor, const struct journald *journald)
 {
-	bool is_volatile = journald->is_volatile || access(system_home, F_OK) < 0;
+	bool is_volatile = is_in_memory(journald);
 	uint64_t max = is_volatile ? journald->runtime_max : journald->system_max;
 	struct statvfs status;
 
@@ -195,7 +200,14 @@ void doctor_check_journald(struct doctor *doctor)
 			doctor, FINDING_PROBLEM, advice,
 			"MaxLevelStore=%u: it drops warnings, the level at which the firewall logs",
 			journald.max_level);
-	if (doctor->n_said == 0)
+	if (doctor->n_said == 0 && is_in_memory(&journald))
+		doctor_say(
+			doctor, FINDING_OK,
+			"to keep it: Storage=persistent in /etc/systemd/journald.conf, and restart "
+			"systemd-journald",
+			"it stores what the kernel logs, but in memory: `knocktail audit` knows "
+			"nothing of before the last boot");
+	else if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "it stores what the kernel logs");
 }
 
@@ -237,7 +249,8 @@ void doctor_check_daemon(struct doctor *doctor)
 {
 	char pid[PROCESS_PID_SIZE];
 
-	if (!processes_are_seen())
+	doctor->is_daemon_unseen = !processes_are_seen();
+	if (doctor->is_daemon_unseen)
 		doctor_say(doctor, FINDING_UNKNOWN, NULL,
 			   "no process can be seen: /proc is missing");
 	else if (process_find("knocktaild", pid))
