@@ -12,7 +12,20 @@ own() {
 	grep -vE -- '^--(help|output|config)$' | sort -u
 }
 
+# A terminal has 80 columns; where a file is depends on how this was configured.
+fits() {
+	long=$($1 | grep -vF '(default: /' | grep -E '.{81}')
+	n=$((n + 1))
+	[ -z "$long" ] && return
+	printf 'not ok: more than 80 columns in %s\n%s\n' "$1" "$long"
+	failures=$((failures + 1))
+}
+fits './knocktail --help'
+fits './knocktaild --help'
+fits './knocktap --help'
+
 for verb in $(./knocktail --help | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p'); do
+	fits "./knocktail $verb --help"
 	helped=$(./knocktail "$verb" --help | grep -oE -- '--[a-z][a-z-]+' | own)
 	explained=$(sed -n "/^\.Ss $verb\$/,/^\.S[sh] /p" "$page" | grep '^\.It ' |
 		grep -oE 'Fl Fl [a-z-]+' | sed 's/Fl Fl /--/' | own)

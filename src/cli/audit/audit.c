@@ -349,7 +349,7 @@ const struct verb verb_audit = {
 		"  -o, --output FORM        text (default) or json\n"
 		"  -h, --help               print this\n"
 		"\n"
-		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or "
+		"Exit status: 0 all was read, 1 something could not be, 2 bad usage or\n"
 		"configuration.\n",
 	.run = audit_run,
 };

@@ -83,9 +83,8 @@ const struct verb verb_close = {
 	.summary = "close a door for an address, or for all",
 	.help = "Usage: knocktail close DOOR [ADDRESS] [-o text|json]\n"
 		"\n"
-		"Closes the door at once, for one address or for all that it is open for, and "
-		"waits\n"
-		"until that is done. For root and the group knocktail-admin.\n"
+		"Closes the door at once, for one address or for all that it is open for, and\n"
+		"waits until that is done. For root and the group knocktail-admin.\n"
 		"\n"
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"

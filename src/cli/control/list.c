@@ -237,8 +237,7 @@ const struct verb verb_list = {
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 done, also if none is open, 1 knocktaild could not be asked or "
-		"has\n"
-		"no such door, 2 bad usage, 3 it does not run.\n",
+		"Exit status: 0 done, also if none is open, 1 knocktaild could not be asked or\n"
+		"has no such door, 2 bad usage, 3 it does not run.\n",
 	.run = list_run,
 };

@@ -46,15 +46,13 @@ const struct verb verb_reload = {
 	.help = "Usage: knocktail reload [-o text|json]\n"
 		"\n"
 		"Has knocktaild read its configuration again, and waits until it has. If anything\n"
-		"is wrong with it, the running configuration stays in force; the daemon's log "
-		"says\n"
-		"what, and so does 'knocktail check'. For root and the group knocktail-admin.\n"
+		"is wrong with it, the running configuration stays in force; the daemon's log\n"
+		"says what, and so does 'knocktail check'. For root and knocktail-admin.\n"
 		"\n"
 		"  -o, --output FORM  text (default) or json\n"
 		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 done, 1 the running configuration stays, 2 bad usage, 3 "
-		"knocktaild\n"
-		"does not run.\n",
+		"Exit status: 0 done, 1 the running configuration stays, 2 bad usage, 3\n"
+		"knocktaild does not run.\n",
 	.run = reload_run,
 };

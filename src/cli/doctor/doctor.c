@@ -186,8 +186,8 @@ const struct verb verb_doctor = {
 	.name = "doctor",
 	.summary = "find what could keep a knock from opening a door",
 	.help = "Usage: knocktail doctor [DOOR] [-c FILE] [-o text|json]\n"
-		"       knocktail doctor [DOOR] [-c FILE] [-o text|json] --knock ADDRESS "
-		"[--timeout SPAN]\n"
+		"       knocktail doctor [DOOR] [-c FILE] [-o text|json] --knock ADDRESS\n"
+		"                        [--timeout SPAN]\n"
 		"\n"
 		"Checks the journal, the firewall and the daemon, in the order in which a knock\n"
 		"travels, and says what to do. Needs root. Changes nothing.\n"

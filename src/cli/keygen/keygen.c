@@ -323,13 +323,12 @@ const struct verb verb_keygen = {
 		"      --since DATE   it opens nothing before this: 2027-01-01, which begins at\n"
 		"                     midnight in UTC, or 2027-01-01T08:00:00Z\n"
 		"      --expires DATE|SPAN  nor from then on; a span, such as 90d, begins now\n"
-		"      --rotate SPAN  replace the user's key, and keep that one for this long, such\n"
-		"                     as 7d\n"
+		"      --rotate SPAN  replace the user's key, which is good for so long: 7d\n"
 		"      --qr           also show the key as a QR code\n"
-		"  -o, --output FORM  text (default) or json: the user, the realm, the file, the times\n"
+		"  -o, --output FORM  text (default) or json: user, realm, file, times\n"
 		"  -h, --help         print this\n"
 		"\n"
-		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage or "
+		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage or\n"
 		"configuration.\n",
 	.run = keygen_run,
 };

@@ -159,7 +159,7 @@ static enum status rules_run(int argc, char *argv[])
 
 const struct verb verb_rules = {
 	.name = "rules",
-	.summary = "print, load, install or remove the rules that the configuration needs",
+	.summary = "print, load, install or remove the rules for the configuration",
 	.help = "Usage: knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] [--open PORTS]\n"
 		"                       [--apply [--confirm-within SPAN]] [--install]\n"
 		"       knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] --remove\n"
@@ -170,11 +170,11 @@ const struct verb verb_rules = {
 		"      --open PORTS           what is open to everybody: 80,443,60000-61000/udp\n"
 		"      --apply                load them, and take them back unless you confirm\n"
 		"      --confirm-within SPAN  how long that waits (default: 60s)\n"
-		"      --install              have them loaded at each boot, before the network comes up\n"
+		"      --install              have them loaded at each boot, before the network\n"
 		"      --remove               take them out again, those that are loaded too\n"
 		"  -h, --help                 print this\n"
 		"\n"
-		"Exit status: 0 printed, kept, installed or removed; 1 not, or taken back; 2 bad usage\n"
-		"or configuration.\n",
+		"Exit status: 0 printed, kept, installed or removed; 1 not, or taken back; 2 bad\n"
+		"usage or configuration.\n",
 	.run = rules_run,
 };
