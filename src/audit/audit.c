@@ -42,6 +42,16 @@ static void deadline_format(uint64_t deadline_us, char *text, size_t size)
 		snprintf(text, size, " until %s", timestamp_format_utc(deadline_us, when));
 }
 
+/* " and all of 198.51.100.0/24", or nothing. */
+static void network_describe(const struct network *network, char *text, size_t size)
+{
+	char name[NETWORK_TEXT_MAX];
+
+	text[0] = '\0';
+	if (network->prefix > 0)
+		snprintf(text, size, " and all of %s", network_format(network, name));
+}
+
 /* " by uid 1000", or nothing. */
 static void hand_format(const struct hand *hand, char *text, size_t size)
 {
@@ -94,18 +104,21 @@ static void entry_send(const struct journal_entry *entry)
 
 void audit_send(const struct event *event)
 {
-	char source[ADDRESS_TEXT_MAX], deadline[40], by[30], message[MESSAGE_MAX];
+	char source[ADDRESS_TEXT_MAX], network[NETWORK_TEXT_MAX + 16], deadline[40], by[30],
+		message[MESSAGE_MAX];
 	struct journal_entry entry = {0};
 	const char *door = event->door ? event->door : "";
 	const char *user = event->user ? event->user : "";
 	int priority = events[event->kind].priority;
 
 	address_format(&event->source, source);
+	network_describe(&event->network, network, sizeof network);
 	deadline_format(event->deadline_us, deadline, sizeof deadline);
 	hand_format(&event->hand, by, sizeof by);
-	snprintf(message, sizeof message, "%s%s %s %s%s%s%s%s%s%s%s", *door ? "door " : "a door",
-		 door, events[event->kind].what, source, *user ? " (" : "", user, *user ? ")" : "",
-		 by, deadline, event->reason ? ": " : "", event->reason ? event->reason : "");
+	snprintf(message, sizeof message, "%s%s %s %s%s%s%s%s%s%s%s%s", *door ? "door " : "a door",
+		 door, events[event->kind].what, source, network, *user ? " (" : "", user,
+		 *user ? ")" : "", by, deadline, event->reason ? ": " : "",
+		 event->reason ? event->reason : "");
 
 	entry_add(&entry, "MESSAGE=%s", message);
 	entry_add(&entry, "MESSAGE_ID=%s", events[event->kind].message_id);
@@ -118,6 +131,8 @@ void audit_send(const struct event *event)
 	if (knock_kind_name(event->knock))
 		entry_add(&entry, "KNOCKTAIL_KNOCK=%s", knock_kind_name(event->knock));
 	entry_add(&entry, "KNOCKTAIL_SOURCE=%s", source);
+	if (event->network.prefix > 0)
+		entry_add(&entry, "KNOCKTAIL_NETWORK=%s", network_format(&event->network, network));
 	if (event->deadline_us > 0)
 		entry_add(&entry, "KNOCKTAIL_DEADLINE=%" PRIu64, event->deadline_us);
 	if (event->hand.is_known)

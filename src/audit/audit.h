@@ -9,9 +9,9 @@
 #include <stddef.h>
 
 /* Sends the event (of those before N_AUDIT_EVENTS) to the journal, with MESSAGE_ID=,
- * KNOCKTAIL_DOOR=, KNOCKTAIL_USER=, KNOCKTAIL_KNOCK=, KNOCKTAIL_SOURCE=, KNOCKTAIL_DEADLINE=,
- * KNOCKTAIL_UID=, KNOCKTAIL_CAUSE= and KNOCKTAIL_REASON=. Where standard error is not the journal,
- * its message goes there too. */
+ * KNOCKTAIL_DOOR=, KNOCKTAIL_USER=, KNOCKTAIL_KNOCK=, KNOCKTAIL_SOURCE=, KNOCKTAIL_NETWORK=,
+ * KNOCKTAIL_DEADLINE=, KNOCKTAIL_UID=, KNOCKTAIL_CAUSE= and KNOCKTAIL_REASON=. Where standard error
+ * is not the journal, its message goes there too. */
 void audit_send(const struct event *event);
 
 /* The MESSAGE_ID= of a kind of event, and the kind that has this one. N_AUDIT_EVENTS: not one of

@@ -292,6 +292,63 @@ static void check_shared_set(const struct door_check *check, const struct config
 	}
 }
 
+static const char *const prefix_keys[] = {"grant_prefix", "grant_prefix_6"};
+
+/* Whoever is in the network gets in with who has knocked, wanted or not. */
+static void check_network(const struct door_check *check, enum family family)
+{
+	const struct door *door = check->door;
+	const struct opening *opening = &door->opening;
+	const char *key = prefix_keys[family];
+	char text[NETWORK_TEXT_MAX];
+
+	if (!check_has(check, key))
+		return;
+	if (!door_opens_for(door, family))
+		complain_error(check->complaints, check_line(check, key),
+			       "door %s: %s is for %s, for which nothing opens the door",
+			       door->name, key, family_name(family));
+	if (opening_opens_address(opening, family))
+		return;
+	complain_warning(
+		check->complaints, check_line(check, key),
+		"door %s: %s = %u: a knock opens it for all of the source's network, not for "
+		"the source alone",
+		door->name, key, opening->prefix[family]);
+	for (size_t i = 0; i < door->n_allow; i++)
+		if (address_family(&door->allow[i].base) == family &&
+		    network_length(&door->allow[i]) > opening->prefix[family])
+			complain_warning(check->complaints, check_line(check, key),
+					 "door %s: %s = %u is wider than %s of allow: a knock from "
+					 "there opens the door for others, too",
+					 door->name, key, opening->prefix[family],
+					 network_format(&door->allow[i], text));
+}
+
+/* In a set of networks one would be in another, and which of them ends is not known. */
+static void check_shared_prefix(const struct door_check *check, const struct config *config,
+				size_t n)
+{
+	const struct opening *opening = &check->door->opening;
+
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		for (size_t i = 0; i < n; i++) {
+			const struct opening *other = &config->doors[i].opening;
+			bool both_alone = opening_opens_address(opening, family) &&
+					  opening_opens_address(other, family);
+
+			if (!is_same_text(opening->set[family], other->set[family]) || both_alone ||
+			    opening->prefix[family] == other->prefix[family])
+				continue;
+			complain_error(check->complaints, check_line(check, set_keys[family]),
+				       "door %s: %s is also the set of door %s, with another %s: a "
+				       "set of its own is needed",
+				       check->door->name, set_keys[family], config->doors[i].name,
+				       prefix_keys[family]);
+			return;
+		}
+}
+
 static void check_interface(const struct door_check *check)
 {
 	const char *name = check->door->knock.filter.interface;
@@ -320,6 +377,9 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 		check_interface(&check);
 		check_sequence(&check);
 		check_shared_set(&check, draft->config, i);
+		check_shared_prefix(&check, draft->config, i);
+		for (enum family family = 0; family < N_FAMILIES; family++)
+			check_network(&check, family);
 	}
 }
 

@@ -19,6 +19,19 @@
 #define WHOLE_DOOR    .section = SECTION_DOOR
 #define ONLY(backend) .backends = 1U << BACKEND_##backend
 
+/* No wider than what a registry gives to one provider. */
+#define GRANT_PREFIX(backend)                                                                      \
+	{"grant_prefix",                                                                           \
+	 DOOR(opening.prefix[FAMILY_IPV4]),                                                        \
+	 .parse = parse_prefix_length,                                                             \
+	 ONLY(backend),                                                                            \
+	 .min = 8,                                                                                 \
+	 .max = 32},                                                                               \
+	{                                                                                          \
+		"grant_prefix_6", DOOR(opening.prefix[FAMILY_IPV6]),                               \
+			.parse = parse_prefix_length, ONLY(backend), .min = 19, .max = 128         \
+	}
+
 const char *const section_names[] = {"options", "door", "log", NULL};
 
 #define BACKEND_NAME(NAME, name) #name,
@@ -90,6 +103,10 @@ const struct config_key keys[] = {
 	{"ports", DOOR(opening.ports), .parse = parse_ports, ONLY(IPTABLES), .required = true},
 	{"ports", DOOR(opening.ports), .parse = parse_ports, ONLY(IPSET)},
 	{"ports", DOOR(opening.ports), .parse = parse_ports, ONLY(NFT)},
+
+	GRANT_PREFIX(IPSET),
+	GRANT_PREFIX(NFT),
+	GRANT_PREFIX(IPTABLES),
 	{"chain", DOOR(opening.chain), .parse = parse_chain, ONLY(IPTABLES),
 	 .fallback = "KNOCKTAIL", .max = 28},
 

@@ -128,6 +128,44 @@ int network_parse(const char *text, struct network *ret)
 	return 0;
 }
 
+/* An IPv4 address is the last 32 bits. */
+static unsigned family_offset(const struct address *address)
+{
+	return address_family(address) == FAMILY_IPV4 ? 96 : 0;
+}
+
+struct network network_of(const struct address *address, unsigned prefix)
+{
+	prefix += family_offset(address);
+	return (struct network){address_masked(address, prefix), (uint8_t)prefix};
+}
+
+unsigned network_length(const struct network *network)
+{
+	return network->prefix - family_offset(&network->base);
+}
+
+bool network_is_host(const struct network *network)
+{
+	return network->prefix == 128;
+}
+
+const char *network_format(const struct network *network, char text[static NETWORK_TEXT_MAX])
+{
+	unsigned length = network_length(network), n_digits = length > 99 ? 3 : length > 9 ? 2 : 1;
+	char *end;
+
+	address_format(&network->base, text);
+	if (network_is_host(network))
+		return text;
+	end = text + strlen(text);
+	*end = '/';
+	end[n_digits + 1] = '\0';
+	for (; n_digits > 0; length /= 10)
+		end[n_digits--] = (char)('0' + length % 10);
+	return text;
+}
+
 bool network_contains(const struct network *network, const struct address *address)
 {
 	struct address masked = address_masked(address, network->prefix);

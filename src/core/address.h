@@ -50,5 +50,18 @@ struct address address_source(const struct address *address, unsigned ipv6_prefi
  * bits are set beyond the prefix. */
 int network_parse(const char *text, struct network *ret);
 
+/* The network of the address's first bits: of `prefix` bits as its family counts them. */
+struct network network_of(const struct address *address, unsigned prefix);
+
+/* "198.51.100.0/24"; a single address as it is. Returns `text`. */
+enum { NETWORK_TEXT_MAX = ADDRESS_TEXT_MAX + 4 };
+const char *network_format(const struct network *network, char text[static NETWORK_TEXT_MAX]);
+
+/* How many bits its prefix has, as its family counts them. */
+unsigned network_length(const struct network *network);
+
+/* Whether it is a single address. */
+bool network_is_host(const struct network *network);
+
 /* Whether the address is of the network's family and inside it. */
 bool network_contains(const struct network *network, const struct address *address);

@@ -39,6 +39,21 @@ uint64_t door_timeout_us(const struct door *door, uint32_t seconds)
 	return asked_us < max_us ? asked_us : max_us;
 }
 
+bool opening_opens_address(const struct opening *opening, enum family family)
+{
+	return opening->prefix[family] == 0 ||
+	       opening->prefix[family] == (family == FAMILY_IPV4 ? 32 : 128);
+}
+
+struct network opening_network(const struct opening *opening, const struct address *source)
+{
+	unsigned prefix = opening->prefix[address_family(source)];
+
+	if (prefix == 0)
+		prefix = address_family(source) == FAMILY_IPV4 ? 32 : 128;
+	return network_of(source, prefix);
+}
+
 bool door_opens_for(const struct door *door, enum family family)
 {
 	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||

@@ -27,11 +27,12 @@ struct knock {
 /* What opens a door, and what closes it again. Pointers and commands as those of a door. */
 struct opening {
 	enum backend_kind backend;
-	char *set[N_FAMILIES]; /* ipset: the set's name; nft: "FAMILY TABLE SET" */
-	unsigned set_shared;   /* 1: others put elements into the set as well */
-	char *entry;	       /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
-	struct port_set ports; /* what is open; nothing: not said (ipset, nft) */
-	char *chain;	       /* iptables */
+	char *set[N_FAMILIES];	    /* ipset: the set's name; nft: "FAMILY TABLE SET" */
+	unsigned set_shared;	    /* 1: others put elements into the set as well */
+	char *entry;		    /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
+	uint8_t prefix[N_FAMILIES]; /* of the source: for what network it opens; 0: the address */
+	struct port_set ports;	    /* what is open; nothing: not said (ipset, nft) */
+	char *chain;		    /* iptables */
 	char **start_command[N_FAMILIES];
 	char **stop_command[N_FAMILIES];
 };
@@ -66,6 +67,12 @@ struct door {
 	uint32_t max_open;   /* grants at the same time */
 	struct opening opening;
 };
+
+/* Whether it opens for one address at a time, of this family. */
+bool opening_opens_address(const struct opening *opening, enum family family);
+
+/* For what an opening opens when this address has knocked. */
+struct network opening_network(const struct opening *opening, const struct address *source);
 
 /* Frees what the door owns, not the door itself. */
 void door_done(struct door *door);

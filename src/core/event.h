@@ -27,7 +27,8 @@ struct event {
 	enum event_kind kind;
 	const char *door; /* "" or NULL: none in particular */
 	struct address source;
-	const char *user; /* whose key it was; "" or NULL: nobody's */
+	struct network network; /* that the door is for; of prefix 0: the source alone */
+	const char *user;	/* whose key it was; "" or NULL: nobody's */
 	enum knock_kind knock;
 	uint64_t left_us;     /* until the deadline, of a door that is open; otherwise 0 */
 	uint64_t deadline_us; /* the same on the wall clock; 0: there is none, or not known yet */

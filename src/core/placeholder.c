@@ -11,6 +11,7 @@
 
 /* Room for any placeholder's value and its NUL. */
 enum { VALUE_MAX = 64 };
+_Static_assert((int)NETWORK_TEXT_MAX < VALUE_MAX, "there is room for networks");
 _Static_assert((int)USER_NAME_MAX < VALUE_MAX && (int)DOOR_NAME_MAX < VALUE_MAX,
 	       "there is room for names");
 
@@ -26,7 +27,10 @@ struct placeholder_values placeholder_values(const struct door *door, const stru
 
 static void put_address(const struct placeholder_values *values, char *value)
 {
-	address_format(&values->source, value);
+	if (values->network)
+		network_format(values->network, value);
+	else
+		address_format(&values->source, value);
 }
 
 static void put_door(const struct placeholder_values *values, char *value)

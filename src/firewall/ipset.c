@@ -298,6 +298,12 @@ static int ipset_check_set(struct firewall *firewall, const struct opening *open
 	if (!type || strncmp(type, "Type: hash:", 11) != 0)
 		return firewall_fail(firewall, -EMEDIUMTYPE,
 				     "ipset %s: not a hash: set; create it as hash:ip", set);
+	if (!opening_opens_address(opening, family) && strncmp(type, "Type: hash:net", 14) != 0)
+		return firewall_fail(firewall, -EMEDIUMTYPE,
+				     "ipset %s: not a set of networks, which %s needs; create it "
+				     "as hash:net",
+				     set,
+				     family == FAMILY_IPV6 ? "grant_prefix_6" : "grant_prefix");
 	if (text_count(type, ',') != text_count(opening->entry, ','))
 		return firewall_fail(
 			firewall, -EMEDIUMTYPE,

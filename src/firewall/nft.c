@@ -284,7 +284,7 @@ static int nft_rehearse(struct firewall *firewall, const struct opening *opening
 			enum family family)
 {
 	const struct placeholder_values values = backend_example("", family);
-	CLEANUP(cleanup_free) char *element = placeholder_expand(opening->entry, &values);
+	CLEANUP(cleanup_free) char *element = set_spell_element(opening, &values);
 	int r;
 
 	if (!element)
@@ -335,6 +335,20 @@ static int nft_check_type(struct firewall *firewall, const struct opening *openi
 	return 0;
 }
 
+/* A network is an interval. */
+static int nft_check_interval(struct firewall *firewall, const struct opening *opening,
+			      enum family family, const char *output)
+{
+	const char *flags = output_find(output, "\n\t\tflags ");
+
+	if (opening_opens_address(opening, family) ||
+	    (flags && memmem(flags, strcspn(flags, "\n"), "interval", strlen("interval"))))
+		return 0;
+	return firewall_fail(
+		firewall, -EMEDIUMTYPE, "nft %s: created without flags interval, which %s needs",
+		opening->set[family], family == FAMILY_IPV6 ? "grant_prefix_6" : "grant_prefix");
+}
+
 /* What single elements with timeouts of their own need, in the output of `list set`. */
 static int nft_check_flags(struct firewall *firewall, const char *set, const char *output)
 {
@@ -365,6 +379,8 @@ static int nft_check_set(struct firewall *firewall, const struct opening *openin
 	r = type ? nft_check_type(firewall, opening, family, type) : 0;
 	if (r == 0)
 		r = nft_check_flags(firewall, set, output);
+	if (r == 0)
+		r = nft_check_interval(firewall, opening, family, output);
 	return r < 0 ? r : nft_rehearse(firewall, opening, family);
 }
 

@@ -73,6 +73,25 @@ bool passage_names_ports(const char *ports)
 	return strcmp(ports, PASSAGE_ALL_PORTS) != 0;
 }
 
+/* The part of an element that is one: "22 . 192.0.2.0/24", "2001:db8::/56,tcp:22". */
+bool passage_find_network(const struct passage *passage, struct network *ret)
+{
+	const char *part = passage->element ? passage->element : "";
+
+	for (; *part; part += strcspn(part, " ,"), part += strspn(part, " ,")) {
+		size_t length = strcspn(part, " ,");
+		char text[NETWORK_TEXT_MAX];
+
+		if (length >= sizeof text || !memchr(part, '/', length))
+			continue;
+		memcpy(text, part, length);
+		text[length] = '\0';
+		if (network_parse(text, ret) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool passage_expires(const struct passage *passage)
 {
 	return passage->backend->expires;

@@ -2,6 +2,8 @@
  * spelled out, so that it can be closed without the configuration that it came from. */
 #pragma once
 
+#include "core/address.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -22,6 +24,9 @@ struct passage {
 /* One that has no more than what says its place: its set or chain. 0 or -ENOMEM. */
 int passage_new_place(const struct passage *passage, struct passage **ret);
 struct passage *passage_free(struct passage *passage);
+
+/* The network that it is open for, if it is for more than an address; else false. */
+bool passage_find_network(const struct passage *passage, struct network *ret);
 
 /* Whether the kernel itself ends it after the time given to firewall_open(). */
 bool passage_expires(const struct passage *passage);

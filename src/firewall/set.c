@@ -10,6 +10,15 @@
 #include "firewall/spelling.h"
 #include "util/clock.h"
 
+char *set_spell_element(const struct opening *opening, const struct placeholder_values *values)
+{
+	const struct network network = opening_network(opening, &values->source);
+	struct placeholder_values wide = *values;
+
+	wide.network = &network;
+	return placeholder_expand(opening->entry, &wide);
+}
+
 int set_spell(const struct opening *opening, const struct placeholder_values *values,
 	      struct passage *passage)
 {
@@ -18,7 +27,7 @@ int set_spell(const struct opening *opening, const struct placeholder_values *va
 	if (!set)
 		return -EAFNOSUPPORT;
 	passage->set = strdup(set);
-	passage->element = placeholder_expand(opening->entry, values);
+	passage->element = set_spell_element(opening, values);
 	return passage->set && passage->element ? 0 : -ENOMEM;
 }
 

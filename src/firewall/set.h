@@ -11,9 +11,14 @@ struct opening;
 struct passage;
 struct placeholder_values;
 
-/* As backend.spell and backend.is_whole. */
+/* As backend.spell. */
 int set_spell(const struct opening *opening, const struct placeholder_values *values,
 	      struct passage *passage);
+
+/* The element alone, to be freed; NULL: no memory. */
+char *set_spell_element(const struct opening *opening, const struct placeholder_values *values);
+
+/* As backend.is_whole. */
 bool set_is_whole(const struct passage *passage);
 
 /* As backend.find. */

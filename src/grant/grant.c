@@ -55,12 +55,15 @@ static void grant_report(const struct grant *grant, enum event_kind kind, const 
 			 uint64_t now_us)
 {
 	struct grants *grants = grant->grants;
+	struct network network = {.prefix = 0};
 
+	passage_find_network(grant->passage, &network);
 	grants->on_event(grants->userdata,
 			 &(struct event){
 				 .kind = kind,
 				 .door = grant->door,
 				 .source = grant->source,
+				 .network = network,
 				 .user = grant->user,
 				 .knock = grant->knock,
 				 .left_us = kind != EVENT_REFUSED && grant->deadline_us > now_us
@@ -88,19 +91,40 @@ bool grant_is_open(const struct grant *grant)
 	       grant->state == GRANT_PENDING_RENEW;
 }
 
+static bool grant_is_better_twin(const struct grant *grant, const struct grant *other,
+				 const struct grant *twin)
+{
+	return other != grant && (grant_is_open(other) || other->state == GRANT_OPENING) &&
+	       passage_equal(other->passage, grant->passage) &&
+	       (!twin || other->deadline_us > twin->deadline_us);
+}
+
+/* Of a network, which other sources may have opened, too. */
+static const struct grant *find_twin_of_network(const struct grant *asked)
+{
+	const struct grant *twin = NULL;
+
+	FOR_EACH_GRANT (asked->grants, grant)
+		if (grant_is_better_twin(asked, grant, twin))
+			twin = grant;
+	return twin;
+}
+
 /* Another open grant whose passage is the same element of the same set: the one that lasts longest.
- * Two doors may share a set, and one must not close what the other has opened. */
+ * Two doors may share a set, or two sources a network, and one must not close what the other has
+ * opened. */
 static const struct grant *grant_find_twin(const struct grant *grant)
 {
 	const struct grant *other = grants_first_of(grant->grants, &grant->source), *twin = NULL;
+	struct network network;
 
 	if (!grant->kernel_keeps)
 		return NULL;
+	if (passage_find_network(grant->passage, &network))
+		return find_twin_of_network(grant);
 	for (; other; other = other->next)
-		if (other != grant && grant_is_open(other) &&
-		    address_equal(&other->source, &grant->source) &&
-		    passage_equal(other->passage, grant->passage) &&
-		    (!twin || other->deadline_us > twin->deadline_us))
+		if (address_equal(&other->source, &grant->source) &&
+		    grant_is_better_twin(grant, other, twin))
 			twin = other;
 	return twin;
 }

@@ -193,11 +193,16 @@ void grants_suspend(struct grants *grants, uint64_t now_us)
 void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata)
 {
 	FOR_EACH_GRANT (grants, grant) {
+		struct network network;
+
 		if (!grant_is_open(grant) || grant->deadline_us <= now_us)
 			continue;
 		fn(userdata, &(struct grant_view){
 				     .door = grant->door,
 				     .source = grant->source,
+				     .prefix = passage_find_network(grant->passage, &network)
+						       ? network_length(&network)
+						       : 0,
 				     .user = grant->user,
 				     .hand = grant->hand,
 				     .left_us = grant->deadline_us - now_us,

@@ -60,6 +60,7 @@ void grants_suspend(struct grants *grants, uint64_t now_us);
 struct grant_view {
 	const char *door;
 	struct address source;
+	unsigned prefix;  /* the bits of the source that it is for; 0: all */
 	const char *user; /* whose knock came last; "": nobody's key */
 	struct hand hand; /* who opened it last, if that was by hand */
 	uint64_t left_us; /* until the deadline */

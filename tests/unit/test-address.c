@@ -206,6 +206,41 @@ static void test_refuses_what_is_no_network(void **state)
 	}
 }
 
+static void test_networks_of_addresses(void **state)
+{
+	static const struct {
+		const char *address;
+		unsigned prefix;
+		const char *network;
+		bool is_host;
+	} cases[] = {
+		{"198.51.100.7", 24, "198.51.100.0/24", false},
+		{"198.51.100.7", 32, "198.51.100.7", true},
+		{"198.51.100.7", 31, "198.51.100.6/31", false},
+		{"198.51.100.7", 8, "198.0.0.0/8", false},
+		{"2001:db8:1:2ff::7", 56, "2001:db8:1:200::/56", false},
+		{"2001:db8::7", 128, "2001:db8::7", true},
+		{"2001:db8::7", 127, "2001:db8::6/127", false},
+		{"2001:db8::7", 19, "2001::/19", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[NETWORK_TEXT_MAX];
+		struct network network, again;
+		struct address address;
+
+		assert_int_equal(address_parse(cases[i].address, &address), 0);
+		network = network_of(&address, cases[i].prefix);
+		assert_string_equal(network_format(&network, text), cases[i].network);
+		assert_int_equal(network_is_host(&network), cases[i].is_host);
+		assert_int_equal(network_length(&network), cases[i].prefix);
+		assert_true(network_contains(&network, &address));
+		assert_int_equal(network_parse(text, &again), 0);
+		assert_memory_equal(&again, &network, sizeof network);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_networks_of_addresses),
 		cmocka_unit_test(test_refuses_what_is_no_network),
 	};
 

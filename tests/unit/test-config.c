@@ -126,6 +126,8 @@ static void dump_door(FILE *out, const struct door *door)
 		door->one_time_sequences ? door->one_time_sequences : "");
 	fprintf(out, "%s.log=%s\n", door->name, door->log ? door->log : "");
 	dump_ports(out, door);
+	fprintf(out, "%s.grant_prefix=%u/%u\n", door->name, door->opening.prefix[FAMILY_IPV4],
+		door->opening.prefix[FAMILY_IPV6]);
 	fprintf(out, "%s.chain=%s\n", door->name, door->opening.chain ? door->opening.chain : "");
 	dump_filter(out, door);
 	fprintf(out, "%s.seq_timeout=%s\n", door->name,

@@ -274,6 +274,27 @@ static void test_check(void **state)
 	}
 }
 
+static void test_check_networks(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct opening opening = {
+		.backend = BACKEND_IPSET,
+		.set = {TEXT("net")},
+		.entry = TEXT("%IP%"),
+		.prefix = {24},
+	};
+
+	assert_int_equal(firewall_check(fixture->firewall, &opening), 0);
+	opening.set[FAMILY_IPV4] = TEXT("ip");
+	assert_int_equal(firewall_check(fixture->firewall, &opening), -EMEDIUMTYPE);
+	assert_string_equal(
+		firewall_problem(fixture->firewall),
+		"ipset ip: not a set of networks, which grant_prefix needs; create it as "
+		"hash:net");
+	opening.prefix[FAMILY_IPV4] = 32;
+	assert_int_equal(firewall_check(fixture->firewall, &opening), 0);
+}
+
 static void test_ports(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -307,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_check_networks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ports, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sets_of_no_ports, set_up, tear_down),
 	};

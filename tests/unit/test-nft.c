@@ -377,6 +377,22 @@ static void test_check(void **state)
 	}
 }
 
+static void test_check_networks(void **state)
+{
+	struct door door = nft_door("inet t ranges", NULL, "%IP%");
+	struct fixture *fixture = needed(state);
+
+	door.opening.prefix[FAMILY_IPV4] = 24;
+	assert_int_equal(firewall_check(fixture->firewall, &door.opening), 0);
+	door.opening.set[FAMILY_IPV4] = TEXT("inet t four");
+	assert_int_equal(firewall_check(fixture->firewall, &door.opening), -EMEDIUMTYPE);
+	assert_string_equal(
+		firewall_problem(fixture->firewall),
+		"nft inet t four: created without flags interval, which grant_prefix needs");
+	door.opening.prefix[FAMILY_IPV4] = 32;
+	assert_int_equal(firewall_check(fixture->firewall, &door.opening), 0);
+}
+
 static void test_check_full_set(void **state)
 {
 	const struct door door = nft_door("inet t one", NULL, "%IP%");
@@ -433,6 +449,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_odd_spellings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_check_networks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ports, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sets_of_no_ports, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_check_full_set, set_up, tear_down),

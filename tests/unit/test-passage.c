@@ -201,6 +201,47 @@ static void test_nft_rule(void **state)
 	passage_free(passage);
 }
 
+static void test_networks(void **state)
+{
+	static const struct {
+		enum backend_kind backend;
+		const char *entry, *source, *element;
+	} cases[] = {
+		{BACKEND_IPSET, "%IP%", "192.0.2.7", "192.0.2.0/24"},
+		{BACKEND_IPSET, "%IP%,tcp:22", "2001:db8::7", "2001:db8::/56,tcp:22"},
+		{BACKEND_NFT, "22 . %IP%", "192.0.2.7", "22 . 192.0.2.0/24"},
+		{BACKEND_NFT, "%IP%", "2001:db8::7", "2001:db8::/56"},
+		{BACKEND_IPTABLES, NULL, "192.0.2.7", "192.0.2.0/24"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct door door = {
+			.name = "ssh",
+			.opening.backend = cases[i].backend,
+			.opening.set = {TEXT("four"), TEXT("six")},
+			.opening.entry = (char *)cases[i].entry,
+			.opening.chain = TEXT("KNOCKTAIL"),
+			.opening.prefix = {24, 56},
+			.opening.ports.is_all = true,
+		};
+		struct passage *passage = new_rule(&door, cases[i].source);
+		char text[NETWORK_TEXT_MAX];
+		struct network network;
+
+		assert_string_equal(passage->element, cases[i].element);
+		assert_true(passage_find_network(passage, &network));
+		assert_non_null(strstr(cases[i].element, network_format(&network, text)));
+		passage_free(passage);
+		door.opening.prefix[FAMILY_IPV4] = 32;
+		door.opening.prefix[FAMILY_IPV6] = 0;
+		passage = new_rule(&door, cases[i].source);
+		assert_non_null(strstr(passage->element, cases[i].source));
+		assert_false(passage_find_network(passage, &network));
+		passage_free(passage);
+	}
+}
+
 static void test_iptables_rules_of_ranges(void **state)
 {
 	static const struct {
@@ -435,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_nft_rule),
 		cmocka_unit_test(test_iptables_rule),
 		cmocka_unit_test(test_iptables_rules_of_ranges),
+		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_command_rule),
 		cmocka_unit_test(test_family_without_a_rule),
 		cmocka_unit_test(test_equal),

@@ -70,6 +70,20 @@ static char *log_read_hand(struct audit_log *log, sd_journal *journal)
 	return asprintf(&text, "#%s", uid) < 0 ? NULL : text;
 }
 
+/* "198.51.100.7", or with how many of its bits the door was opened for: "198.51.100.7/24". NULL: no
+ * memory. */
+static char *log_read_source(struct audit_log *log, sd_journal *journal)
+{
+	CLEANUP(cleanup_free) char *source = log_read_field(log, journal, "KNOCKTAIL_SOURCE");
+	CLEANUP(cleanup_free) char *network = log_read_field(log, journal, "KNOCKTAIL_NETWORK");
+	const char *slash = network ? strchr(network, '/') : NULL;
+	char *text = NULL;
+
+	if (!source || !network || !slash)
+		return network ? TAKE_PTR(source) : NULL;
+	return asprintf(&text, "%s%s", source, slash) < 0 ? NULL : text;
+}
+
 static int read_texts(struct audit_log *log, sd_journal *journal, enum event_kind event,
 		      struct visit *ret)
 {
@@ -77,7 +91,7 @@ static int read_texts(struct audit_log *log, sd_journal *journal, enum event_kin
 
 	ret->host = log_read_field(log, journal, "_HOSTNAME");
 	ret->door = log_read_field(log, journal, "KNOCKTAIL_DOOR");
-	ret->source = log_read_field(log, journal, "KNOCKTAIL_SOURCE");
+	ret->source = log_read_source(log, journal);
 	ret->user = log_read_field(log, journal, "KNOCKTAIL_USER");
 	ret->closed_by = strdup("");
 	ret->knock = log_read_field(log, journal, "KNOCKTAIL_KNOCK");

@@ -1,7 +1,9 @@
 #include "cli/common/strays.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "core/address.h"
@@ -56,8 +58,11 @@ int stray_search_know(struct stray_search *search, const char *name, const char 
 	struct visitor visitor = {0};
 	struct placeholder_values values;
 	struct passage *passage, **known;
+	char address[ADDRESS_TEXT_MAX];
 
-	if (!door || address_parse(source, &visitor.source) < 0)
+	/* Behind it there may be how many of its bits the door is for. */
+	snprintf(address, sizeof address, "%.*s", (int)strcspn(source, "/"), source);
+	if (!door || address_parse(address, &visitor.source) < 0)
 		return 0;
 	values = placeholder_values(door, &visitor);
 	known = reallocarray(search->known, search->n_known + 1, sizeof *known);

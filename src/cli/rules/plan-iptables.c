@@ -145,6 +145,18 @@ static void put_jumps(const struct plan *plan, const struct plan_place *place, F
 	fprintf(file, "%s-A %s -p udp -j %s\n", place->prefix, place->input, place->log);
 }
 
+static void put_set(const struct door *door, enum family family, FILE *file)
+{
+	bool is_alone = opening_opens_address(&door->opening, family);
+
+	if (!is_alone)
+		fprintf(file, "# Who has knocked with all of their networks, of %u bits.\n",
+			door->opening.prefix[family]);
+	fprintf(file, "create %s hash:%s%s family %s timeout 0\n", door->opening.set[family],
+		is_alone ? "ip" : "net", has_port(door) ? ",port" : "",
+		family == FAMILY_IPV6 ? "inet6" : "inet");
+}
+
 void plan_print_ipset(const struct plan *plan, FILE *file)
 {
 	fputs("# The sets that knocktail's doors open by. Load them before the rules, with\n"
@@ -159,9 +171,7 @@ void plan_print_ipset(const struct plan *plan, FILE *file)
 		for (enum family family = 0; family < N_FAMILIES; family++)
 			if (door->opening.backend == BACKEND_IPSET && door->opening.set[family] &&
 			    plan_is_first(plan, i, family))
-				fprintf(file, "create %s hash:ip%s family %s timeout 0\n",
-					door->opening.set[family], has_port(door) ? ",port" : "",
-					family == FAMILY_IPV6 ? "inet6" : "inet");
+				put_set(door, family, file);
 	}
 	if (plan->expected)
 		fprintf(file,

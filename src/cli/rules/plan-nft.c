@@ -53,9 +53,15 @@ static void put_sets(const struct plan *plan, FILE *file)
 			    !plan_is_first(plan, i, family))
 				continue;
 			nft_name_split(door->opening.set[family], &name);
+			if (!opening_opens_address(&door->opening, family))
+				fprintf(file, "\t# With all of their networks, of %u bits.\n",
+					door->opening.prefix[family]);
 			fprintf(file, "\tset %s {\n\t\ttype ", name.set);
 			put_parts(door, family, true, file);
-			fputs("\n\t\tflags timeout\n\t}\n", file);
+			fputs(opening_opens_address(&door->opening, family)
+				      ? "\n\t\tflags timeout\n\t}\n"
+				      : "\n\t\tflags interval,timeout\n\t}\n",
+			      file);
 		}
 	}
 }

@@ -51,14 +51,18 @@ static const char *name_visitor(const char *user, const struct hand *hand,
 static void list_grant(void *userdata, const struct grant_view *grant)
 {
 	struct grant_list *listing = userdata;
-	char source[ADDRESS_TEXT_MAX], name[VISITOR_NAME_SIZE];
+	char source[ADDRESS_TEXT_MAX + 4], name[VISITOR_NAME_SIZE];
 
 	if (listing->error < 0)
 		return;
-	listing->error = sd_bus_message_append(
-		listing->reply, BUS_ROW, grant->door, address_format(&grant->source, source),
-		name_visitor(grant->user, &grant->hand, name), listing->now_us + grant->left_us,
-		grant->missing ? "missing" : "open");
+	address_format(&grant->source, source);
+	if (grant->prefix > 0)
+		snprintf(source + strlen(source), sizeof source - strlen(source), "/%u",
+			 grant->prefix);
+	listing->error = sd_bus_message_append(listing->reply, BUS_ROW, grant->door, source,
+					       name_visitor(grant->user, &grant->hand, name),
+					       listing->now_us + grant->left_us,
+					       grant->missing ? "missing" : "open");
 }
 
 static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -321,6 +325,7 @@ static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *e
 {
 	struct bus_object *object = end_object(userdata);
 	struct call asked = {.kind = CALL_CLOSE};
+	char address[ADDRESS_TEXT_MAX];
 	const char *name, *source;
 	int r = sd_bus_message_read(message, "ss", &name, &source);
 
@@ -329,8 +334,10 @@ static int method_close(sd_bus_message *message, void *userdata, sd_bus_error *e
 	if (r < 0)
 		return r;
 	asked.any_source = !*source;
+	/* As List has it: behind it there may be how many of its bits the door is for. */
+	snprintf(address, sizeof address, "%.*s", (int)strcspn(source, "/"), source);
 	if (*source)
-		r = call_parse_source(source, &asked, error);
+		r = call_parse_source(address, &asked, error);
 	return r < 0 ? r : end_take_call(userdata, message, &asked, error);
 }
 

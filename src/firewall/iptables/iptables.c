@@ -31,6 +31,17 @@ DEFINE_CLEANUP(struct iptables *, iptables_free)
 DEFINE_CLEANUP(struct iptables_request *, iptables_request_free)
 DEFINE_CLEANUP(struct passage *, passage_free)
 
+/* The first address of those that its rules are for. */
+static int passage_read_source(const struct passage *passage, struct address *ret)
+{
+	struct network network;
+
+	if (network_parse(passage->element, &network) < 0)
+		return -EINVAL;
+	*ret = network.base;
+	return 0;
+}
+
 static struct iptables_request *request_new(enum iptables_kind kind, const struct passage *passage,
 					    uint64_t now_us)
 {
@@ -113,7 +124,7 @@ static int iptables_change(struct firewall *firewall, const struct passage *pass
 
 	if (!request)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	if (address_parse(passage->element, &request->source) < 0)
+	if (passage_read_source(passage, &request->source) < 0)
 		return firewall_fail(firewall, -EINVAL, "%s is not an address", passage->element);
 	request->family = address_family(&request->source);
 	request->rules = TAKE_PTR(taken);
@@ -148,7 +159,7 @@ static int iptables_list(struct firewall *firewall, const struct passage *passag
 
 	if (!request)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	if (address_parse(passage->element, &request->source) < 0)
+	if (passage_read_source(passage, &request->source) < 0)
 		return firewall_fail(firewall, -EINVAL, "%s is not an address", passage->element);
 	request->family = address_family(&request->source);
 	request->shown = listing;
@@ -211,10 +222,11 @@ static char **spell_ports(const struct port_set *ports)
 static int iptables_spell(const struct opening *opening, const struct placeholder_values *values,
 			  struct passage *passage)
 {
-	char address[ADDRESS_TEXT_MAX];
+	const struct network network = opening_network(opening, &values->source);
+	char text[NETWORK_TEXT_MAX];
 
 	passage->chain = strdup(opening->chain);
-	passage->element = strdup(address_format(&values->source, address));
+	passage->element = strdup(network_format(&network, text));
 	passage->ports = spell_ports(&opening->ports);
 	if (!passage->chain || !passage->element || !passage->ports)
 		return -ENOMEM;

@@ -100,6 +100,7 @@ static int protocol_of_ports(const char *ports)
 enum firewall_answer iptables_find_rules(const struct listing *listing,
 					 const struct passage *passage, uint64_t *ret_left_us)
 {
+	int n_source = (int)strcspn(passage->element, "/");
 	uint64_t least_us = UINT64_MAX;
 	bool is_endless = false;
 
@@ -107,7 +108,7 @@ enum firewall_answer iptables_find_rules(const struct listing *listing,
 		uint64_t left_us;
 		char key[KEY_MAX];
 
-		snprintf(key, sizeof key, "%s %d %s %s", passage->element,
+		snprintf(key, sizeof key, "%.*s %d %s %s", n_source, passage->element,
 			 protocol_of_ports(*ports), passage_names_ports(*ports) ? *ports + 4 : "",
 			 passage->comment);
 		if (!listing_find(listing, key, &left_us))
