@@ -83,17 +83,16 @@ def _libraries(path):
     return packages
 
 
-def tree(*more):
-    """The tree of a minimal system with what knocktail needs, and more packages, made if it is not
-    there yet."""
+def tree(packages, then=""):
+    """The tree of a minimal system with these packages, in which a shell has then run a command,
+    made if it is not there yet."""
     cache = os.environ.get("KNOCKTAIL_CACHE", os.path.join(REPOSITORY, "build", "machine"))
     for tool in ("mmdebstrap", "systemd-nspawn", "dpkg", "apt-get"):
         if not shutil.which(tool, path=ENVIRONMENT["PATH"]):
             raise Unavailable(f"{tool} is not installed")
     suite = _os_release().get("VERSION_CODENAME", "")
-    packages = sorted({*PACKAGES, *more, *_libraries(program("knocktaild")),
-                       *_libraries(program("knocktail"))})
-    key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
+    packages = sorted(set(packages))
+    key = hashlib.sha256(f"{' '.join(packages)}{then}".encode()).hexdigest()[:12]
     done = os.path.join(cache, f"tree-{suite}-{key}")
     if os.path.isdir(done):
         return done
@@ -102,7 +101,8 @@ def tree(*more):
     try:
         os.chmod(making, 0o755)  # apt's own user goes through it
         built = subprocess.run(
-            [os.path.join(REPOSITORY, "tools", "make-root"), suite, f"{making}/root", *packages],
+            [os.path.join(REPOSITORY, "tools", "make-root"), "--then", then or ":", suite,
+             f"{making}/root", *packages],
             capture_output=True, text=True, timeout=900, check=False, stdin=subprocess.DEVNULL,
             env={**os.environ, **ENVIRONMENT})
         if built.returncode != 0:
@@ -216,11 +216,15 @@ class Machine:
         """What the machine has said since it was booted."""
         return self.lab.read(self._log)
 
+    def command(self, *argv):
+        """The argument vector that runs argv inside."""
+        return ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid",
+                "--cgroup", "--", *map(str, argv)]
+
     def run(self, *argv, check=True, timeout=30):
         """Runs a command inside and returns the CompletedProcess."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid",
-             "--cgroup", "--", "timeout", "--kill-after=1", str(timeout), *map(str, argv)],
+            self.command("timeout", "--kill-after=1", timeout, *argv),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
             timeout=timeout + 5, check=False, env=ENVIRONMENT)
         if check and done.returncode != 0:
@@ -288,7 +292,8 @@ def booted(lab, *packages):
     build = os.path.dirname(program("knocktaild"))
     if not os.path.exists(os.path.join(build, "Makefile")):
         raise Unavailable(f"{build} is no build directory")
-    made = Machine(lab, tree(*packages), _install_from(build))
+    libraries = _libraries(program("knocktaild")) | _libraries(program("knocktail"))
+    made = Machine(lab, tree([*PACKAGES, *packages, *libraries]), _install_from(build))
     made.run("systemd-sysusers")
     return made
 

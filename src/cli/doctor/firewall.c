@@ -54,7 +54,7 @@ void doctor_check_ruleset(struct doctor *doctor)
 			   "it cannot be read: %s", problem[0] ? problem : strerror(-r));
 	else
 		doctor_say(doctor, FINDING_OK, NULL,
-			   "tables read: %zu; strangers are taken to come in by %s",
+			   "tables read: %zu; packets from outside are assumed to arrive on %s",
 			   doctor->ruleset.n_tables, doctor_arrival(doctor));
 }
 

@@ -43,7 +43,12 @@ static void print_advice(const char *user, const char *path)
 	       "\n"
 	       "    knocktap --key ~/.config/knocktail/GATEWAY.key --door DOOR GATEWAY\n"
 	       "\n"
-	       "once %s is among the users of the door, and knocktaild has been reloaded.\n",
+	       "once the door has\n"
+	       "\n"
+	       "    auth  = token\n"
+	       "    users = %s\n"
+	       "\n"
+	       "and knocktaild has been reloaded.\n",
 	       path, user, user, path, user);
 }
 
