@@ -137,7 +137,7 @@ def assert_the_doctor_compares(machine, boot):
     assert finding(machine)[0] == "ok"
     machine.configure(doors)
     level, text = finding(machine)
-    assert level == "warning" and text.endswith("--install --open 80,53/udp")
+    assert level == "warning" and text.endswith("--install --open 80/tcp,53/udp")
     rules(machine, boot, "--install")
     assert finding(machine)[0] == "ok"
 

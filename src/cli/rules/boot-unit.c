@@ -5,8 +5,6 @@
  * installed any more, opens no door. */
 #include "cli/rules/boot-unit.h"
 
-#include <netinet/in.h>
-
 #include "cli/common/boot-paths.h"
 #include "util/programs.h"
 
@@ -96,16 +94,18 @@ bool boot_unit_has_rules(enum variant variant)
 	return steps[variant][0] != load_sets || steps[variant][1];
 }
 
-static void put_command(enum variant variant, const struct sequence *open, FILE *file)
+static void put_command(enum variant variant, const struct port_set *open, FILE *file)
 {
+	char text[PORT_RANGE_TEXT_MAX];
+
 	fprintf(file, "# Written by `knocktail rules %s --install", variant_names[variant]);
-	for (unsigned i = 0; i < open->n_steps; i++)
-		fprintf(file, "%s%u%s", i == 0 ? " --open " : ",", open->steps[i].port,
-			open->steps[i].protocol == IPPROTO_UDP ? "/udp" : "");
+	for (unsigned i = 0; i < open->n_ranges; i++)
+		fprintf(file, "%s%s", i == 0 ? " --open " : ",",
+			port_range_format(&open->ranges[i], text));
 	fputc('`', file);
 }
 
-void boot_unit_print(enum variant variant, const struct sequence *open, FILE *file)
+void boot_unit_print(enum variant variant, const struct port_set *open, FILE *file)
 {
 	put_command(variant, open, file);
 	fprintf(file, head, boot_unit_has_rules(variant) ? after_others : before_others);

@@ -16,7 +16,7 @@
 #include "util/programs.h"
 #include "util/replace.h"
 
-enum { UNIT_SIZE_MAX = 65536, SAVED_SIZE_MAX = 4 << 20 };
+enum { BOOT_OPTIONS_MAX = BOOT_COMMAND_SIZE - 64, UNIT_SIZE_MAX = 65536, SAVED_SIZE_MAX = 4 << 20 };
 
 static const char *const ufw_files[N_UFW_PARTS][N_FAMILIES] = {
 	{UFW_DIRECTORY "/before.rules", UFW_DIRECTORY "/before6.rules"},
@@ -35,13 +35,16 @@ static bool boot_installed(enum variant *ret, char options[static BOOT_COMMAND_S
 	CLEANUP(cleanup_close) int fd = open(BOOT_UNIT_PATH, O_RDONLY | O_CLOEXEC);
 	char *text CLEANUP(cleanup_free) = NULL;
 	char name[16];
-	size_t size;
+	size_t size, length;
+	int at = 0;
 
-	_Static_assert(BOOT_COMMAND_SIZE == 512, "as below");
-	options[0] = '\0';
 	if (fd < 0 || file_read(fd, UNIT_SIZE_MAX, &text, &size) < 0 ||
-	    sscanf(text, "# Written by `knocktail rules %15s %511[^`\n]", name, options) != 2)
+	    sscanf(text, "# Written by `knocktail rules %15s %n", name, &at) != 1)
 		return false;
+	length = strcspn(text + at, "`\n");
+	if (length > BOOT_OPTIONS_MAX)
+		return false;
+	snprintf(options, BOOT_COMMAND_SIZE, "%.*s", (int)length, text + at);
 	for (enum variant variant = 0; variant < N_VARIANTS; variant++)
 		if (strcmp(variant_names[variant], name) == 0) {
 			*ret = variant;
@@ -285,30 +288,30 @@ int boot_install(const struct plan *plan, enum variant variant,
 enum boot_age boot_compare(const struct config *config, char command[static BOOT_COMMAND_SIZE])
 {
 	char options[BOOT_COMMAND_SIZE], problem[PROGRAM_PROBLEM_MAX];
-	struct sequence open = {0};
+	struct port_range fault[2];
+	struct port_set open = {0};
 	struct boot_files files;
 	enum variant variant;
 	struct plan plan;
 	const char *ports;
 	bool is_current;
-	size_t step;
 	int r;
 
 	if (access(BOOT_UNIT_PATH, F_OK) < 0)
 		return BOOT_ABSENT;
 	if (!boot_installed(&variant, options))
 		return BOOT_UNKNOWN;
-	snprintf(command, BOOT_COMMAND_SIZE, "knocktail rules %s --apply %.400s",
-		 variant_names[variant], options);
+	snprintf(command, BOOT_COMMAND_SIZE, "knocktail rules %s --apply %.*s",
+		 variant_names[variant], BOOT_OPTIONS_MAX, options);
 	ports = strstr(options, "--open ");
-	if (ports && sequence_parse(ports + strlen("--open "), &open, &step) < 0)
+	if (ports && port_set_parse(ports + strlen("--open "), &open, fault) < 0)
 		return BOOT_UNKNOWN;
 	r = plan_make(config, &open, variant, &plan);
 	if (r < 0)
 		return r == -EINVAL ? BOOT_OTHER : BOOT_UNKNOWN;
 	boot_files_make(&plan, variant, &files);
-	is_current = boot_files_are(&files) && (variant != VARIANT_UFW ||
-						each_ufw_file(&plan, ufw_file_check, problem) == 0);
+	is_current = boot_files_are(&files) &&
+		     (variant != VARIANT_UFW || each_ufw_file(&plan, ufw_file_check, problem) == 0);
 	boot_files_done(&files);
 	return is_current ? BOOT_CURRENT : BOOT_OTHER;
 }

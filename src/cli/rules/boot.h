@@ -16,7 +16,7 @@ int boot_install(const struct plan *plan, enum variant variant,
 
 /* Whether what is installed is what would be written now. */
 enum boot_age {
-	BOOT_ABSENT,  /* nothing is installed */
+	BOOT_ABSENT, /* nothing is installed */
 	BOOT_CURRENT,
 	BOOT_OTHER,   /* it is of another configuration, or has been changed */
 	BOOT_UNKNOWN, /* it cannot be read, or not be written now */
@@ -24,7 +24,7 @@ enum boot_age {
 
 /* Asks that for the variant and the open ports with which it was installed. Unless it is absent,
  * `command` becomes what would write it again, of the verb rules. */
-enum { BOOT_COMMAND_SIZE = 512 };
+enum { BOOT_COMMAND_SIZE = 2048 };
 enum boot_age boot_compare(const struct config *config, char command[static BOOT_COMMAND_SIZE]);
 
 /* Takes it out again, as far as it is there and of this variant. */
