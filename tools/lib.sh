@@ -164,6 +164,55 @@ fetch_firewalls() {
 	rm -rf "$scratch"
 }
 
+# enter PLACE COMMAND...: runs it in the root file system PLACE/root, with PLACE/source as /src; what it
+# changes elsewhere is gone afterwards.
+enter() {
+	local place=$1 variable kept=()
+	shift
+	for variable in CI TERM NO_COLOR MAKEFLAGS {http,https,ftp,all,no}_proxy \
+		{HTTP,HTTPS,FTP,ALL,NO}_PROXY; do
+		[ -z "${!variable+set}" ] || kept+=("$variable=${!variable}")
+	done
+	env -i "${kept[@]}" HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+		unshare --mount --pid --fork --kill-child --propagation private \
+		"$ROOT/tools/inside" "$place/root" "$place" "$@"
+}
+
+# What a root file system is made of. What its making needs is in it too.
+root_recipe() {
+	apt_sources "$1"
+	printf '%s\n' "${@:2}"
+	cat "$ROOT/tools/make-root"
+}
+
+# Whether the root file system is what one made now would be. One that the archive cannot be asked
+# about is.
+root_is_fresh() {
+	local suite=$1 place=$2
+	[ -d "$place/root" ] && [ "$(root_recipe "$suite" "${@:3}")" = "$(cat "$place/recipe" 2>/dev/null)" ] ||
+		return 1
+	if ! enter "$place" apt-get update -qq >"$place/apt.log" 2>&1 </dev/null; then
+		tail -n 3 "$place/apt.log" >&2
+		say "$suite: the archive does not answer; the root file system is used as it is"
+		return 0
+	fi
+	! enter "$place" apt-get -s dist-upgrade </dev/null | grep -q ^Inst
+}
+
+# root_file_system SUITE PLACE PACKAGE...: makes it in PLACE/root, where it is used again until the
+# archive has something newer or what has to be in it has changed. PLACE/source and PLACE/mnt are there.
+root_file_system() {
+	local suite=$1 place=$2
+	mkdir -p "$place/source" "$place/mnt"
+	! root_is_fresh "$@" || return 0
+	say "making a root file system of $suite in ${place#"$ROOT/"}/root (a minute or two)"
+	rm -rf --one-file-system "$place/root" "$place/source/build" "$place/recipe"
+	"$ROOT/tools/make-root" "$suite" "$place/root" "${@:3}"
+	enter "$place" apt-get update -qq >"$place/apt.log" 2>&1 </dev/null || true
+	root_recipe "$suite" "${@:3}" >"$place/recipe"
+}
+
 # Loads what the kernel may lack so far; the laboratory tells what it misses in the end.
 load_modules() {
 	local module
@@ -243,6 +292,6 @@ build() {
 # What sudo made in the source tree belongs to whoever called sudo.
 give_back() {
 	[ -n "${SUDO_UID-}" ] && [ "$(id -u)" = 0 ] || return 0
-	find "$ROOT" -xdev -path "$BUILD/machine" -prune -o -uid 0 \
+	find "$ROOT" -xdev \( -path "$BUILD/machine" -o -path "$BUILD/package/*/root" \) -prune -o -uid 0 \
 		-exec chown -h "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" {} + 2>/dev/null || true
 }
