@@ -121,6 +121,12 @@ def assert_no_flusher_opens(machine):
         assert_shut(machine.lab.client())
         wait_until(lambda: not closed(machine), 5, "the rules are loaded again")
         assert_opens(machine.lab)
+    # Unless nobody wants the rules any more.
+    machine.run("systemctl", "disable", "--now", UNIT)
+    machine.run("systemctl", "restart", "nftables")
+    assert machine.lab.client().can_connect() and not closed(machine)
+    machine.run("systemctl", "enable", "--now", UNIT)
+    assert_opens(machine.lab)
 
 
 def closed(machine):

@@ -43,10 +43,10 @@ static const char after_others[] =
 
 static const char drop_in[] =
 	"# Written by `knocktail rules --install`; --remove takes it away. The start of this unit has\n"
-	"# flushed knocktail's rules: nobody is let in until they are loaded again.\n"
+	"# flushed knocktail's rules: nobody is let in until they are loaded again, if they are to be.\n"
 	"[Service]\n"
-	"ExecStartPost=-" PROGRAM_NFT " -f " BOOT_CLOSED "\n"
-	"ExecStartPost=-" PROGRAM_SYSTEMCTL " --no-block restart " BOOT_UNIT "\n";
+	"ExecStartPost=-/bin/sh -c '[ -e " BOOT_LINKS "/" BOOT_UNIT " ] || exit 0; " PROGRAM_NFT
+	" -f " BOOT_CLOSED "; " PROGRAM_SYSTEMCTL " --no-block restart " BOOT_UNIT "'\n";
 
 static const char head[] =
 	"; --remove takes it away.\n"
