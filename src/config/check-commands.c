@@ -42,10 +42,9 @@ static void check_sandbox(char *const *argv, const char *door, const char *key, 
 }
 
 static void check_for_whom(const struct draft_door *at, const struct door *door, enum family family,
-			   struct complaints *complaints)
+			   char *const *const commands[static 2], struct complaints *complaints)
 {
-	char *const *start = door->opening.start_command[family];
-	char *const *stop = door->opening.stop_command[family];
+	char *const *start = commands[0], *const *stop = commands[1];
 
 	if (start && !says_for_whom(start))
 		complain_warning(complaints, ini_find(at->section, keys[0][family])->line,
@@ -57,6 +56,31 @@ static void check_for_whom(const struct draft_door *at, const struct door *door,
 				 "door %s: %s does not say for whom (%%IP%%): it closes for "
 				 "everybody",
 				 door->name, keys[1][family]);
+}
+
+/* One command for both families is complained of once. */
+static bool is_same_command(char *const *a, char *const *b)
+{
+	for (; a && b && *a && *b && strcmp(*a, *b) == 0; a++, b++)
+		;
+	return a && b && !*a && !*b;
+}
+
+/* What the family's commands are, but for those that repeat the other family's. */
+static void take_commands(const struct door *door, enum family family,
+			  char *const *ret_commands[static 2])
+{
+	const struct opening *opening = &door->opening;
+	char *const *start = opening->start_command[family];
+	char *const *stop = opening->stop_command[family];
+	bool is_second = family == FAMILY_IPV6;
+
+	ret_commands[0] = is_second && is_same_command(start, opening->start_command[FAMILY_IPV4])
+				  ? NULL
+				  : start;
+	ret_commands[1] = is_second && is_same_command(stop, opening->stop_command[FAMILY_IPV4])
+				  ? NULL
+				  : stop;
 }
 
 void draft_check_commands(const struct draft *draft, struct complaints *complaints)
@@ -71,10 +95,10 @@ void draft_check_commands(const struct draft *draft, struct complaints *complain
 		if (!at->whole || door->opening.backend != BACKEND_COMMAND)
 			continue;
 		for (enum family family = 0; family < N_FAMILIES; family++) {
-			char *const *const commands[2] = {door->opening.start_command[family],
-							  door->opening.stop_command[family]};
+			char *const *commands[2];
 
-			check_for_whom(at, door, family, complaints);
+			take_commands(door, family, commands);
+			check_for_whom(at, door, family, commands, complaints);
 			for (int k = 0; k < 2; k++)
 				if (commands[k])
 					check_sandbox(commands[k], door->name, keys[k][family],
