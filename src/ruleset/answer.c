@@ -8,7 +8,7 @@
 
 /* Where strangers usually send from, and what segments they take. */
 enum { SOURCE_PORT_FIRST = 32768, SOURCE_PORT_LAST = 60999 };
-enum { SEGMENT_FIRST = 1200, SEGMENT_LAST = 1460, PORT_MAX = 65535 };
+enum { SEGMENT_FIRST = 1200, SEGMENT_LAST = 1460, PORT_MAX = 65535, HOP_LIMIT_MAX = 255 };
 
 /* What strangers have: IPv4 as the last four bytes, IPv6 as the first four. A network that is
  * larger than this belongs to nobody in particular. */
@@ -124,6 +124,8 @@ static enum answer answer_target(const struct situation *situation, const struct
 	struct accepted any;
 	enum answer answer;
 
+	if (packet->leaves && !packet->target)
+		return answer_stranger(packet->family, accepted);
 	accepted_set_all_addresses(&any);
 	answer = situation->has_target ? answer_addresses(&situation->target.low,
 							  &situation->target.high, accepted)
@@ -167,10 +169,16 @@ static enum answer answer_flags(const struct situation *situation, enum field fi
 static enum answer answer_source(const struct situation *situation, const struct rule_view *rule,
 				 const struct condition *condition, const struct accepted *accepted)
 {
-	enum answer answer = answer_stranger(situation->packet->family, accepted);
+	const struct packet *packet = situation->packet;
+	enum answer answer;
 
+	if (packet->source)
+		return answer_addresses(packet->source, packet->source, accepted);
+	if (packet->leaves)
+		return ANSWER_MAYBE;
+	answer = answer_stranger(packet->family, accepted);
 	if (answer == ANSWER_NO && !condition->negated && answer_asks_for_set(situation, rule) &&
-	    address_family(&accepted->low) == situation->packet->family)
+	    address_family(&accepted->low) == packet->family)
 		return ANSWER_MAYBE;
 	return answer;
 }
@@ -182,13 +190,45 @@ static enum answer answer_original(const struct situation *situation, enum field
 
 	if (field == FIELD_ORIGINAL_PORT)
 		return answer_between(packet->port, packet->port, accepted);
+	if (packet->leaves)
+		return ANSWER_MAYBE;
 	return packet->target ? answer_addresses(packet->target, packet->target, accepted)
 			      : ANSWER_MAYBE;
 }
 
+static bool is_for_many(const struct packet *packet)
+{
+	return packet->family == FAMILY_IPV6 && packet->target && packet->target->bytes[0] == 0xff;
+}
+
 static enum answer answer_kind(const struct situation *situation, uint32_t mask)
 {
+	if (is_for_many(situation->packet))
+		return answer_of(mask & ADDRESS_OTHER);
+	if (situation->packet->leaves)
+		return answer_of(mask & ADDRESS_UNICAST);
 	return answer_of(mask & (situation->is_away ? ADDRESS_UNICAST : ADDRESS_LOCAL));
+}
+
+/* Either port: that it is sent to, or from. */
+static enum answer answer_port(const struct situation *situation, bool is_target,
+			       const struct accepted *accepted)
+{
+	const struct packet *packet = situation->packet;
+
+	if (!has_ports(packet))
+		return ANSWER_NO;
+	if (is_target == !packet->leaves)
+		return answer_between(situation->port.first, situation->port.last, accepted);
+	return answer_usually(packet, SOURCE_PORT_FIRST, SOURCE_PORT_LAST, accepted);
+}
+
+/* What of ICMPv6 is looked at comes from a neighbour. */
+static enum answer answer_hop_limit(const struct packet *packet, const struct accepted *accepted)
+{
+	return packet->protocol == IPPROTO_ICMPV6
+		       ? answer_between(HOP_LIMIT_MAX, HOP_LIMIT_MAX, accepted)
+		       : ANSWER_MAYBE;
 }
 
 static enum answer answer_field(const struct situation *situation, const struct rule_view *rule,
@@ -209,13 +249,14 @@ static enum answer answer_field(const struct situation *situation, const struct 
 	case FIELD_PROTOCOL:
 		return answer_between(packet->protocol, packet->protocol, accepted);
 	case FIELD_PORT:
-		return has_ports(packet) ? answer_between(situation->port.first,
-							  situation->port.last, accepted)
-					 : ANSWER_NO;
 	case FIELD_SOURCE_PORT:
-		return has_ports(packet) ? answer_usually(packet, SOURCE_PORT_FIRST,
-							  SOURCE_PORT_LAST, accepted)
-					 : ANSWER_NO;
+		return answer_port(situation, field == FIELD_PORT, accepted);
+	case FIELD_ICMP_TYPE:
+		return packet->protocol == IPPROTO_ICMPV6
+			       ? answer_between(packet->icmp_type, packet->icmp_type, accepted)
+			       : ANSWER_NO;
+	case FIELD_HOP_LIMIT:
+		return answer_hop_limit(packet, accepted);
 	case FIELD_SEGMENT_SIZE:
 		return packet->protocol == IPPROTO_TCP
 			       ? answer_usually(packet, SEGMENT_FIRST, SEGMENT_LAST, accepted)
@@ -236,11 +277,17 @@ static enum answer answer_field(const struct situation *situation, const struct 
 		return answer_target(situation, accepted);
 	case FIELD_TARGET_KIND:
 		return answer_kind(situation, accepted->mask);
+	case FIELD_CAST:
+		return answer_of(accepted->mask & (is_for_many(packet) ? CAST_MANY : CAST_HOST));
+	case FIELD_DIRECTION:
+		return answer_of(accepted->first == !packet->leaves);
 	case FIELD_SOURCE:
 		return answer_source(situation, rule, condition, accepted);
 	case FIELD_INTERFACE:
-		return answer_name(accepted->text, packet->interface);
+		return packet->leaves ? ANSWER_NO : answer_name(accepted->text, packet->interface);
 	case FIELD_OUTGOING:
+		if (packet->leaves)
+			return answer_name(accepted->text, packet->interface);
 		return situation->is_forwarded ? answer_name(accepted->text, situation->out)
 					       : ANSWER_NO;
 	default:
@@ -337,7 +384,8 @@ static enum answer answer_condition(const struct situation *situation, const str
 	const struct packet *packet = situation->packet;
 	enum answer best = condition->is_partial ? ANSWER_MAYBE : ANSWER_NO;
 
-	if (condition_asks(condition, FIELD_SOURCE) && names_set(situation, condition, packet->set))
+	if (condition_asks(condition, packet->leaves ? FIELD_TARGET : FIELD_SOURCE) &&
+	    names_set(situation, condition, packet->set))
 		return ANSWER_YES;
 	if (condition_asks(condition, FIELD_PORT) && condition->n_fields == 1 &&
 	    names_set(situation, condition, packet->port_set))
@@ -351,8 +399,8 @@ static enum answer answer_condition(const struct situation *situation, const str
 		if (one > best)
 			best = one;
 	}
-	if (best == ANSWER_MAYBE && condition_asks(condition, FIELD_SOURCE) &&
-	    covers_all(situation, rule, condition))
+	if (best == ANSWER_MAYBE && !packet->source && !packet->leaves &&
+	    condition_asks(condition, FIELD_SOURCE) && covers_all(situation, rule, condition))
 		return ANSWER_YES;
 	return best;
 }
@@ -366,8 +414,8 @@ enum answer answer_conditions(const struct situation *situation, const struct ru
 
 		if (rule->conditions[i].negated)
 			one = (enum answer)(ANSWER_YES - one);
-		if (rule->conditions[i].needs_tracking && (situation->states & PACKET_UNTRACKED) &&
-		    one > ANSWER_NO)
+		if (rule->conditions[i].needs_tracking &&
+		    (situation->states & (PACKET_UNTRACKED | PACKET_INVALID)) && one > ANSWER_NO)
 			one = situation->states & PACKET_NEW ? ANSWER_MAYBE : ANSWER_NO;
 		if (one < worst)
 			worst = one;

@@ -65,6 +65,19 @@ void accepted_set_all_addresses(struct accepted *accepted)
 	set_network(accepted, &(struct network){0});
 }
 
+/* "::ffff:192.0.2.0/120": of IPv4, as IPv6 has it, which is no packet's. */
+static int mapped_parse(const char *text, struct network *ret)
+{
+	const char *slash = strchr(text, '/');
+	char *host CLEANUP(cleanup_free) = slash ? strndup(text, (size_t)(slash - text)) : NULL;
+	long prefix = slash ? strtol(slash + 1, NULL, 10) : 0;
+
+	if (!host || strncmp(host, "::ffff:", 7) != 0 || prefix < 96 || prefix > 128)
+		return -EINVAL;
+	ret->prefix = (uint8_t)prefix;
+	return address_parse(host + 7, &ret->base);
+}
+
 int accepted_set_addresses(struct accepted *accepted, const char *text)
 {
 	char *copy CLEANUP(cleanup_free) = strdup(text + (*text == '[')), *dash;
@@ -82,7 +95,7 @@ int accepted_set_addresses(struct accepted *accepted, const char *text)
 			       ? -EINVAL
 			       : 0;
 	}
-	if (network_parse(copy, &network) < 0)
+	if (network_parse(copy, &network) < 0 && mapped_parse(copy, &network) < 0)
 		return -EINVAL;
 	set_network(accepted, &network);
 	return 0;

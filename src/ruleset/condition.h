@@ -19,7 +19,9 @@ enum field {
 	FIELD_RATE,	       /* number: whether it matches what comes seldom */
 	FIELD_EARNED,	       /* a list that whoever sends gets into */
 	FIELD_FAMILY,	       /* number: enum family */
-	FIELD_PROTOCOL,	       /* number: IPPROTO_, where all but TCP and UDP are IPPROTO_RAW */
+	FIELD_PROTOCOL,	       /* number: IPPROTO_, IPPROTO_RAW for all but TCP, UDP and ICMPv6 */
+	FIELD_ICMP_TYPE,       /* number: of ICMPv6 */
+	FIELD_HOP_LIMIT,       /* number */
 	FIELD_PORT,	       /* number: that it is sent to */
 	FIELD_SOURCE_PORT,     /* number */
 	FIELD_SEGMENT_SIZE,    /* number: of TCP's option */
@@ -32,6 +34,8 @@ enum field {
 	FIELD_ORIGINAL_TARGET, /* low to high */
 	FIELD_TARGET,	       /* low to high */
 	FIELD_TARGET_KIND,     /* mask: of ADDRESS_ */
+	FIELD_CAST,	       /* mask: of CAST_ */
+	FIELD_DIRECTION,       /* number: whether it goes the way of who began */
 	FIELD_SOURCE,	       /* low to high */
 	FIELD_INTERFACE,       /* text: a name; a '*' at its end stands for anything */
 	FIELD_OUTGOING,	       /* the same */
@@ -48,6 +52,9 @@ enum packet_state {
 };
 
 enum address_kind { ADDRESS_LOCAL = 1, ADDRESS_UNICAST = 2, ADDRESS_OTHER = 4 };
+
+/* How a packet is sent on its link. */
+enum cast { CAST_HOST = 1, CAST_MANY = 2, CAST_OTHER = 4 };
 
 enum { FIELDS_MAX = 8 };
 

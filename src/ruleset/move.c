@@ -11,13 +11,18 @@ void situation_begin(struct situation *situation, const struct packet *packet)
 		.packet = packet,
 		.set_prefix = "",
 		.port = {.first = packet->port, .last = packet->port},
-		.states = packet->state,
 		.ct_mark = {.is_unknown = packet->state == PACKET_ESTABLISHED},
 		.has_target = packet->target != NULL,
 	};
 	if (packet->target)
 		situation->target.low = situation->target.high = *packet->target;
-	if (packet->state == PACKET_ESTABLISHED)
+	situation_find_connection(situation);
+}
+
+void situation_find_connection(struct situation *situation)
+{
+	situation->states = situation->packet->state;
+	if (situation->packet->state == PACKET_ESTABLISHED)
 		situation->states |= PACKET_ANSWERED;
 }
 

@@ -10,6 +10,9 @@ struct situation;
 
 void situation_begin(struct situation *situation, const struct packet *packet);
 
+/* The connection that it is of, or begins, is looked up. */
+void situation_find_connection(struct situation *situation);
+
 /* What the rule changes of a packet that goes on. */
 void situation_change(struct situation *situation, const struct rule_view *rule,
 		      enum answer certainty);

@@ -1,4 +1,4 @@
-/* A packet that comes in from a stranger, and what is around the machine that it comes to. */
+/* A packet that comes in from a stranger or leaves, and what is around the machine. */
 #pragma once
 
 #include "core/address.h"
@@ -24,14 +24,17 @@ struct surroundings {
 struct packet {
 	enum family family;
 	uint8_t protocol, flags;
-	uint16_t port;
+	uint8_t icmp_type; /* of ICMPv6: of those that only neighbours send */
+	uint16_t port;	   /* of an answer: that it is sent from */
 	enum packet_state state;
 	const char *interface;		   /* NULL: not known */
-	const struct address *target;	   /* NULL: not known */
+	const struct address *source;	   /* NULL: a stranger's, or, of an answer, not known */
+	const struct address *target;	   /* NULL: not known, or, of an answer, a stranger's */
 	const struct surroundings *around; /* NULL: not known */
 	const char *set;		   /* the set that its source is in; NULL: none */
 	const char *port_set;		   /* a set of ports; NULL: none is known... */
 	bool in_port_set;		   /* ...and whether its port is in that */
+	bool leaves;	   /* it is sent by this machine: an answer, or to a neighbour */
 	const char *chain; /* a chain that accepts it: of the backend iptables; NULL: none */
 
 	/* Whoever it is, at any time: what is asked of sources, source ports and rates may hold or

@@ -117,6 +117,9 @@ void ruleset_done(struct ruleset *ruleset)
 			for (size_t k = 0; k < table->chains[j].n_rules; k++)
 				rule_view_done(&table->chains[j].rules[k]);
 			free(table->chains[j].rules);
+			for (char **device = table->chains[j].devices; device && *device; device++)
+				free(*device);
+			free(table->chains[j].devices);
 			free(table->chains[j].name);
 		}
 		free(table->chains);

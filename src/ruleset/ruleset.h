@@ -69,13 +69,25 @@ struct rule_view {
 	char *text;			  /* where it is and what it says, for people */
 };
 
-enum hook { HOOK_NONE, HOOK_PREROUTING, HOOK_INPUT, HOOK_FORWARD, N_HOOKS };
+/* In the order in which a packet may meet them. */
+enum hook {
+	HOOK_NONE,
+	HOOK_INGRESS,
+	HOOK_PREROUTING,
+	HOOK_INPUT,
+	HOOK_FORWARD,
+	HOOK_OUTPUT,
+	HOOK_POSTROUTING,
+	HOOK_EGRESS,
+	N_HOOKS
+};
 
 struct chain_view {
 	char *name;
 	enum hook hook; /* of base chains: where all goes through it */
 	bool is_nat;	/* if it is the first of a connection */
 	int priority;	/* of base chains; lower comes first */
+	char **devices; /* of the hooks at a device: its names, ended by NULL; NULL: all */
 	enum verdict policy;
 	struct rule_view *rules;
 	size_t n_rules;

@@ -239,6 +239,18 @@ static enum answer walk_chain(struct way *way, const struct chain_view *chain,
 	return greater(place.here, place.returned);
 }
 
+/* Whether the chain is where the packet comes by. */
+static bool chain_sees(const struct chain_view *chain, const struct packet *packet)
+{
+	for (char **device = chain->devices; device && packet->interface; device++) {
+		if (!*device)
+			return false;
+		if (strcmp(*device, packet->interface) == 0)
+			break;
+	}
+	return true;
+}
+
 /* The base chain of the hook that comes after (priority, place) for the packet; NULL: none. */
 static const struct chain_view *next_base(struct way *way, enum hook hook, int *priority,
 					  size_t *place)
@@ -256,6 +268,7 @@ static const struct chain_view *next_base(struct way *way, enum hook hook, int *
 
 			n++;
 			if (!table->families[packet->family] || chain->hook != hook ||
+			    !chain_sees(chain, packet) ||
 			    (chain->is_nat && (way->situation.is_moved ||
 					       way->situation.states == PACKET_UNTRACKED)) ||
 			    chain->priority < *priority ||
@@ -302,7 +315,8 @@ static enum answer way_enter(struct way *way, const struct chain_view *chain, en
 static enum answer way_pass(struct way *way, const struct chain_view *chain, enum answer certainty)
 {
 	enum answer end = way_enter(way, chain, certainty);
-	bool decides = chain->hook != HOOK_PREROUTING || chain->policy == VERDICT_DROP;
+	bool decides = chain->hook == HOOK_INPUT || chain->hook == HOOK_FORWARD ||
+		       chain->hook == HOOK_OUTPUT || chain->policy == VERDICT_DROP;
 	bool falls = end != ANSWER_NO && chain->policy != VERDICT_DROP;
 	bool has_dropped = way->walk->dropped.is_possible;
 
@@ -324,20 +338,48 @@ static enum answer way_pass(struct way *way, const struct chain_view *chain, enu
 	return has_dropped || way->n_moves > 0 ? ANSWER_MAYBE : certainty;
 }
 
-/* Follows all ways from there: each move makes one of its own. */
-static void way_go(struct way *way, enum answer certainty, int priority, size_t place)
+/* Where the packet goes on. */
+static enum hook next_hook(const struct way *way, enum hook hook)
 {
-	enum hook hook = HOOK_PREROUTING;
+	switch (hook) {
+	case HOOK_INGRESS:
+		return HOOK_PREROUTING;
+	case HOOK_PREROUTING:
+		return way->situation.is_away ? HOOK_FORWARD : HOOK_INPUT;
+	case HOOK_FORWARD:
+	case HOOK_OUTPUT:
+		return HOOK_POSTROUTING;
+	case HOOK_POSTROUTING:
+		return HOOK_EGRESS;
+	default:
+		return HOOK_NONE;
+	}
+}
 
+/* Before connections are looked up, no packet is known to be of one. */
+static void way_come_to(struct way *way, enum hook hook)
+{
+	const struct packet *packet = way->situation.packet;
+
+	if (hook == HOOK_INGRESS)
+		way->situation.states = PACKET_INVALID;
+	else if (hook == HOOK_PREROUTING)
+		situation_find_connection(&way->situation);
+	if (hook == HOOK_FORWARD || hook == HOOK_POSTROUTING || hook == HOOK_EGRESS)
+		way->situation.is_forwarded = !packet->leaves;
+}
+
+/* Follows all ways from there: each move makes one of its own. */
+static void way_go(struct way *way, enum answer certainty, enum hook hook, int priority,
+		   size_t place)
+{
 	while (hook != HOOK_NONE) {
 		const struct chain_view *chain = next_base(way, hook, &priority, &place);
 		enum answer next;
 
 		if (!chain) {
-			hook = hook != HOOK_PREROUTING	? HOOK_NONE
-			       : way->situation.is_away ? HOOK_FORWARD
-							: HOOK_INPUT;
-			way->situation.is_forwarded = hook == HOOK_FORWARD;
+			hook = next_hook(way, hook);
+			way_come_to(way, hook);
 			priority = INT_MIN;
 			place = 0;
 			continue;
@@ -357,7 +399,7 @@ static void way_go(struct way *way, enum answer certainty, int priority, size_t 
 				way->walk->moved = way->moves[i];
 				way->walk->is_away = moved.situation.is_away;
 			}
-			way_go(&moved, is_only ? certainty : ANSWER_MAYBE, priority, place);
+			way_go(&moved, is_only ? certainty : ANSWER_MAYBE, hook, priority, place);
 		}
 		if (next == ANSWER_NO)
 			return;
@@ -378,7 +420,8 @@ void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,
 
 	*ret = (struct walk){0};
 	situation_begin(&way.situation, packet);
-	way_go(&way, ANSWER_YES, INT_MIN, 0);
+	way_come_to(&way, packet->leaves ? HOOK_OUTPUT : HOOK_INGRESS);
+	way_go(&way, ANSWER_YES, packet->leaves ? HOOK_OUTPUT : HOOK_INGRESS, INT_MIN, 0);
 	if (!ret->dropped.is_possible)
 		ret->verdict = VERDICT_ACCEPT;
 	else if (!ret->accepted.is_possible && !ret->fallen.is_possible)

@@ -776,7 +776,7 @@ static void test_what_rules_of_nft_are_called(void **state)
 			 0);
 	assert_string_equal(
 		ruleset.tables[0].chains[0].rules[0].text,
-		"nft inet t: chain i, rule with handle 9: accept comment \" # handle 3\"");
+		"nft inet t, chain i: accept comment \" # handle 3\"");
 	ruleset_done(&ruleset);
 }
 

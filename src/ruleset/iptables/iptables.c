@@ -92,16 +92,19 @@ const struct iptables_table ruleset_iptables_tables[N_IPTABLES_TABLES] = {
 	{"raw", -300}, {"mangle", -150}, {"nat", -100}, {"filter", 0}, {"security", 50},
 };
 
-/* The chain INPUT of nat changes sources. */
+/* The other chains of nat change sources, or what begins here. */
 static enum hook hook_of(const char *chain, bool is_nat)
 {
-	if (strcmp(chain, "PREROUTING") == 0)
-		return HOOK_PREROUTING;
-	if (is_nat)
-		return HOOK_NONE;
-	return strcmp(chain, "INPUT") == 0     ? HOOK_INPUT
-	       : strcmp(chain, "FORWARD") == 0 ? HOOK_FORWARD
-					       : HOOK_NONE;
+	static const char *const names[N_HOOKS] = {
+		[HOOK_PREROUTING] = "PREROUTING",   [HOOK_INPUT] = "INPUT",
+		[HOOK_FORWARD] = "FORWARD",	    [HOOK_OUTPUT] = "OUTPUT",
+		[HOOK_POSTROUTING] = "POSTROUTING",
+	};
+
+	for (enum hook hook = HOOK_NONE; hook < N_HOOKS; hook++)
+		if (names[hook] && strcmp(names[hook], chain) == 0)
+			return is_nat && hook != HOOK_PREROUTING ? HOOK_NONE : hook;
+	return HOOK_NONE;
 }
 
 /* ":INPUT DROP [0:0]" */

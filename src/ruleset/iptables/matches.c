@@ -17,11 +17,14 @@ static int read_protocol(struct rule_reader *reader)
 
 	if (strcmp(name, "all") == 0)
 		return 0;
-	/* What is neither TCP nor UDP is never a probe. */
+	/* What is something else is neither a probe nor from a neighbour. */
 	return reader_add_number(reader, FIELD_PROTOCOL,
 				 strcmp(name, "tcp") == 0 || number == IPPROTO_TCP   ? IPPROTO_TCP
 				 : strcmp(name, "udp") == 0 || number == IPPROTO_UDP ? IPPROTO_UDP
-										     : IPPROTO_RAW);
+				 : strstr(name, "icmpv6") || strcmp(name, "ipv6-icmp") == 0 ||
+						 number == IPPROTO_ICMPV6
+					 ? IPPROTO_ICMPV6
+					 : IPPROTO_RAW);
 }
 
 static int read_name(struct rule_reader *reader, enum field field)
@@ -179,9 +182,36 @@ static int read_ct_state(struct rule_reader *reader)
 
 static int read_direction(struct rule_reader *reader)
 {
-	return reader_add_number(reader, FIELD_CONSTANT,
-				 strcmp(reader_take(reader), "ORIGINAL") == 0 ? ANSWER_YES
-									      : ANSWER_NO);
+	return reader_add_number(reader, FIELD_DIRECTION,
+				 strcmp(reader_take(reader), "ORIGINAL") == 0);
+}
+
+/* "135", "135/0" */
+static int read_icmp_type(struct rule_reader *reader)
+{
+	return reader_add_number(reader, FIELD_ICMP_TYPE,
+				 (uint32_t)strtoul(reader_take(reader), NULL, 10));
+}
+
+static int read_hop_limit(struct rule_reader *reader)
+{
+	return reader_add_number(reader, FIELD_HOP_LIMIT,
+				 (uint32_t)strtoul(reader_take(reader), NULL, 10));
+}
+
+/* "--hl-lt 255", "--hl-gt 63" */
+static int read_hop_limits(struct rule_reader *reader)
+{
+	bool is_less = strcmp(reader->words[reader->i - 1], "--hl-lt") == 0;
+	uint32_t number = (uint32_t)strtoul(reader_take(reader), NULL, 10);
+	struct condition *condition = rule_view_add(reader->rule, FIELD_HOP_LIMIT, reader->negated);
+
+	if (!condition)
+		return -ENOMEM;
+	if (is_less && number == 0)
+		return 0;
+	return condition_add_range(condition, is_less ? 0 : number + 1,
+				   is_less ? number - 1 : UINT32_MAX);
 }
 
 /* What a helper expects is related to another connection. */
@@ -219,9 +249,13 @@ static int read_source_type(struct rule_reader *reader)
 
 static int read_packet_type(struct rule_reader *reader)
 {
-	return reader_add_number(reader, FIELD_CONSTANT,
-				 strcmp(reader_take(reader), "unicast") == 0 ? ANSWER_YES
-									     : ANSWER_NO);
+	const char *name = reader_take(reader);
+
+	return reader_add_mask(reader, FIELD_CAST,
+			       strcmp(name, "unicast") == 0	? CAST_HOST
+			       : strcmp(name, "multicast") == 0 ? CAST_MANY
+								: CAST_OTHER,
+			       0);
 }
 
 /* A stranger's packet comes by where answers to it leave, and not out of a tunnel; it is whole. */
@@ -287,7 +321,10 @@ static const struct match_option {
 	{NULL, "--tcp-flags", read_flags},
 	{NULL, "--syn", read_syn},
 	{"icmp", "--icmp-type", skip_one},
-	{"icmp6", "--icmpv6-type", skip_one},
+	{"icmp6", "--icmpv6-type", read_icmp_type},
+	{"hl", "--hl-eq", read_hop_limit},
+	{"hl", "--hl-lt", read_hop_limits},
+	{"hl", "--hl-gt", read_hop_limits},
 	{"conntrack", "--ctstate", read_ct_state},
 	{"conntrack", "--ctstatus", read_ct_state},
 	{"conntrack", "--ctorigdstport", read_original_port},

@@ -13,13 +13,14 @@ enum { RULE_TEXT_MAX = 400 };
 
 static const char handle_mark[] = " # handle ";
 
-static int rule_name(struct rule_view *rule, const char *text, size_t length)
+static int rule_name(struct rule_view *rule, const struct table_view *table,
+		     const struct chain_view *chain, const char *text, size_t length)
 {
 	bool is_long = length > RULE_TEXT_MAX;
 	char *named;
 
-	if (asprintf(&named, "%s: %.*s%s", rule->text, (int)(is_long ? RULE_TEXT_MAX : length),
-		     text, is_long ? "..." : "") < 0)
+	if (asprintf(&named, "%s, chain %s: %.*s%s", table->name, chain->name,
+		     (int)(is_long ? RULE_TEXT_MAX : length), text, is_long ? "..." : "") < 0)
 		return -ENOMEM;
 	free(rule->text);
 	rule->text = named;
@@ -27,13 +28,14 @@ static int rule_name(struct rule_view *rule, const char *text, size_t length)
 }
 
 /* A rule may be several here. */
-static int name_all(struct chain_view *chain, uint64_t handle, const char *text, size_t length)
+static int name_all(const struct table_view *table, struct chain_view *chain, uint64_t handle,
+		    const char *text, size_t length)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < chain->n_rules; i++)
 		if (chain->rules[i].handle == handle)
-			r = rule_name(&chain->rules[i], text, length);
+			r = rule_name(&chain->rules[i], table, chain, text, length);
 	return r;
 }
 
@@ -85,7 +87,7 @@ int ruleset_name_nft(struct ruleset *ruleset, const char *listing)
 		else if (strncmp(line, "\tchain ", 7) == 0)
 			chain = chain_of(table, line + 7);
 		else if (chain && handle && strncmp(line, "\t\t", 2) == 0)
-			r = name_all(chain, strtoull(handle + strlen(handle_mark), NULL, 10),
+			r = name_all(table, chain, strtoull(handle + strlen(handle_mark), NULL, 10),
 				     line + 2, (size_t)(handle - line - 2));
 		listing += length + (listing[length] == '\n');
 	}

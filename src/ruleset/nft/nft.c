@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ruleset/iptables/iptables.h"
@@ -86,7 +87,7 @@ static int nft_describe(struct rule_view *rule, const struct table_view *table,
 			const struct chain_view *chain, struct json_object *json)
 {
 	rule->handle = (uint64_t)json_object_get_int64(nft_get(json, "handle"));
-	if (asprintf(&rule->text, "%s: chain %s, rule with handle %" PRIu64, table->name,
+	if (asprintf(&rule->text, "%s, chain %s: rule with handle %" PRIu64, table->name,
 		     chain->name, rule->handle) >= 0)
 		return 0;
 	rule->text = NULL;
@@ -188,16 +189,37 @@ static int nft_read_rule(const struct nft_reader *reader, struct json_object *js
 	return r;
 }
 
-/* A chain of nat at the hook input changes sources. */
+/* Chains of nat change sources at the hooks input and postrouting, and at the hook output
+ * destinations of what begins here. */
 static enum hook hook_of(const char *name, bool is_nat)
 {
-	if (strcmp(name, "prerouting") == 0)
-		return HOOK_PREROUTING;
-	if (is_nat)
-		return HOOK_NONE;
-	return strcmp(name, "input") == 0     ? HOOK_INPUT
-	       : strcmp(name, "forward") == 0 ? HOOK_FORWARD
-					      : HOOK_NONE;
+	static const char *const names[N_HOOKS] = {
+		[HOOK_INGRESS] = "ingress", [HOOK_PREROUTING] = "prerouting",
+		[HOOK_INPUT] = "input",	    [HOOK_FORWARD] = "forward",
+		[HOOK_OUTPUT] = "output",   [HOOK_POSTROUTING] = "postrouting",
+		[HOOK_EGRESS] = "egress",
+	};
+
+	for (enum hook hook = HOOK_INGRESS; hook < N_HOOKS; hook++)
+		if (strcmp(names[hook], name) == 0)
+			return is_nat && hook != HOOK_PREROUTING ? HOOK_NONE : hook;
+	return HOOK_NONE;
+}
+
+/* One device, or a list. */
+static int read_devices(struct chain_view *chain, struct json_object *devices)
+{
+	size_t n = nft_count(devices);
+
+	if (n == 0)
+		return 0;
+	chain->devices = calloc(n + 1, sizeof chain->devices[0]);
+	for (size_t i = 0; chain->devices && i < n; i++) {
+		chain->devices[i] = strdup(nft_text(nft_item(devices, i)));
+		if (!chain->devices[i])
+			return -ENOMEM;
+	}
+	return chain->devices ? 0 : -ENOMEM;
 }
 
 static int nft_read_chain(struct table_view *table, struct json_object *json)
@@ -211,7 +233,7 @@ static int nft_read_chain(struct table_view *table, struct json_object *json)
 	chain->priority = json_object_get_int(nft_get(json, "prio"));
 	if (strcmp(nft_get_text(json, "policy"), "drop") == 0)
 		chain->policy = VERDICT_DROP;
-	return 0;
+	return read_devices(chain, nft_get(json, "dev"));
 }
 
 static struct table_view *find_table(struct ruleset *ruleset, const char *family, const char *name)
@@ -241,17 +263,17 @@ static int nft_add_table(struct ruleset *ruleset, struct json_object *json,
 {
 	const char *family = nft_get_text(json, "family"), *name = nft_get_text(json, "name");
 	bool is_inet = strcmp(family, "inet") == 0, is_ip = strcmp(family, "ip") == 0,
-	     is_ip6 = strcmp(family, "ip6") == 0;
+	     is_ip6 = strcmp(family, "ip6") == 0, is_netdev = strcmp(family, "netdev") == 0;
 	struct table_view *table;
 
-	if ((!is_inet && !is_ip && !is_ip6) ||
-	    (!is_inet && skip[is_ip6 ? FAMILY_IPV6 : FAMILY_IPV4] && is_of_iptables(name)))
+	if ((!is_inet && !is_ip && !is_ip6 && !is_netdev) ||
+	    ((is_ip || is_ip6) && skip[is_ip6 ? FAMILY_IPV6 : FAMILY_IPV4] && is_of_iptables(name)))
 		return 0;
 	table = ruleset_add_table(ruleset);
 	if (!table)
 		return -ENOMEM;
-	table->families[FAMILY_IPV4] = is_inet || is_ip;
-	table->families[FAMILY_IPV6] = is_inet || is_ip6;
+	table->families[FAMILY_IPV4] = is_inet || is_netdev || is_ip;
+	table->families[FAMILY_IPV6] = is_inet || is_netdev || is_ip6;
 	if (asprintf(&table->name, "nft %s %s", family, name) < 0)
 		table->name = NULL;
 	if (asprintf(&table->set_prefix, "%s %s ", family, name) < 0)

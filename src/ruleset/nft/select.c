@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,9 +66,10 @@ static bool set_number(struct accepted *ret, uint32_t number)
 
 static uint32_t protocol_number(const char *name)
 {
-	return strcmp(name, "tcp") == 0	  ? IPPROTO_TCP
-	       : strcmp(name, "udp") == 0 ? IPPROTO_UDP
-					  : IPPROTO_RAW;
+	return strcmp(name, "tcp") == 0					       ? IPPROTO_TCP
+	       : strcmp(name, "udp") == 0				       ? IPPROTO_UDP
+	       : strcmp(name, "icmpv6") == 0 || strcmp(name, "ipv6-icmp") == 0 ? IPPROTO_ICMPV6
+									       : IPPROTO_RAW;
 }
 
 static bool read_protocols(struct json_object *object, uint32_t mask, struct accepted *ret)
@@ -155,15 +157,43 @@ static bool set_answer(struct accepted *ret, bool holds)
 	return set_number(ret, holds ? ANSWER_YES : ANSWER_NO);
 }
 
-/* What strangers' packets are by themselves: to this host, from a unicast address, in the original
- * direction. */
-static bool read_usual_word(struct json_object *object, uint32_t mask, struct accepted *ret)
+/* Packets are from a unicast address. */
+static bool read_source_kind(struct json_object *object, uint32_t mask, struct accepted *ret)
+{
+	(void)mask;
+	return set_answer(ret, strcmp(nft_text(object), "unicast") == 0);
+}
+
+static bool read_cast(struct json_object *object, uint32_t mask, struct accepted *ret)
 {
 	const char *name = nft_text(object);
 
 	(void)mask;
-	return set_answer(ret, strcmp(name, "host") == 0 || strcmp(name, "unicast") == 0 ||
-				       strcmp(name, "original") == 0);
+	ret->mask = strcmp(name, "host") == 0 || strcmp(name, "unicast") == 0 ? CAST_HOST
+		    : strcmp(name, "multicast") == 0			      ? CAST_MANY
+									      : CAST_OTHER;
+	return true;
+}
+
+static bool read_direction(struct json_object *object, uint32_t mask, struct accepted *ret)
+{
+	(void)mask;
+	return set_number(ret, strcmp(nft_text(object), "original") == 0);
+}
+
+/* Those that neighbours send have names, or are numbers; others are none of them. */
+static bool read_icmp_types(struct json_object *object, uint32_t mask, struct accepted *ret)
+{
+	static const char *const names[] = {"nd-router-solicit", "nd-router-advert",
+					    "nd-neighbor-solicit", "nd-neighbor-advert",
+					    "nd-redirect"};
+
+	if (!nft_text(object)[0])
+		return nft_read_numbers(object, mask, ret);
+	for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(names[i], nft_text(object)) == 0)
+			return set_number(ret, ND_ROUTER_SOLICIT + i);
+	return set_number(ret, 0);
 }
 
 /* An answer would leave by some interface: true, or a name. */
@@ -218,7 +248,7 @@ static const struct {
 	{"meta", "oifname", FIELD_OUTGOING, read_interfaces},
 	{"meta", "nfproto", FIELD_FAMILY, read_families},
 	{"meta", "protocol", FIELD_FAMILY, read_families},
-	{"meta", "pkttype", FIELD_CONSTANT, read_usual_word},
+	{"meta", "pkttype", FIELD_CAST, read_cast},
 	{"meta", "mark", FIELD_MARK, nft_read_numbers},
 	{"meta", "ipsec", FIELD_CONSTANT, read_missing},
 	{"meta", "hour", FIELD_TIME, read_any},
@@ -227,7 +257,7 @@ static const struct {
 	{"ct", "state", FIELD_STATE, read_states},
 	{"ct", "status", FIELD_STATE, read_states},
 	{"ct", "mark", FIELD_CT_MARK, nft_read_numbers},
-	{"ct", "direction", FIELD_CONSTANT, read_usual_word},
+	{"ct", "direction", FIELD_DIRECTION, read_direction},
 	{"ct", "helper", FIELD_STATE, read_helpers},
 	{"ct", "l3proto", FIELD_FAMILY, read_families},
 	{"ct", "protocol", FIELD_PROTOCOL, read_protocols},
@@ -253,6 +283,7 @@ static const struct {
 	{"protocol", FIELD_PROTOCOL, read_protocols},
 	{"nexthdr", FIELD_PROTOCOL, read_protocols},
 	{"version", FIELD_CONSTANT, read_any},
+	{"hoplimit", FIELD_HOP_LIMIT, nft_read_numbers},
 };
 
 static bool is_transport(const char *protocol)
@@ -281,6 +312,8 @@ static int select_payload(struct rule_view *rule, struct json_object *payload, c
 		*ret = strcmp(op, "in") == 0
 			       ? (struct selection){FIELD_ANY_FLAGS, read_any_flags, 0, false}
 			       : (struct selection){FIELD_FLAGS, read_flags, 0xff, false};
+	if (strcmp(protocol, "icmpv6") == 0 && strcmp(field, "type") == 0)
+		*ret = (struct selection){FIELD_ICMP_TYPE, read_icmp_types, 0, false};
 	if (is_ip || is_ip6)
 		return rule_view_add_number(rule, FIELD_FAMILY, false,
 					    is_ip6 ? FAMILY_IPV6 : FAMILY_IPV4);
@@ -310,7 +343,7 @@ static void select_route(struct json_object *fib, struct selection *ret)
 	for (size_t i = 0; i < nft_count(flags); i++)
 		is_source = is_source || strcmp(nft_text(nft_item(flags, i)), "saddr") == 0;
 	if (is_source)
-		*ret = (struct selection){FIELD_CONSTANT, is_type ? read_usual_word : read_exists,
+		*ret = (struct selection){FIELD_CONSTANT, is_type ? read_source_kind : read_exists,
 					  0, false};
 	else if (is_type)
 		*ret = (struct selection){FIELD_TARGET_KIND, read_kinds, 0, false};

@@ -164,7 +164,7 @@ static const struct {
 	{"counter", VERDICT_NONE},   {"comment", VERDICT_NONE},	   {"last", VERDICT_NONE},
 	{"ct helper", VERDICT_NONE}, {"ct timeout", VERDICT_NONE}, {"ct expectation", VERDICT_NONE},
 	{"secmark", VERDICT_NONE},   {"dup", VERDICT_NONE},	   {"flow", VERDICT_NONE},
-	{"tproxy", VERDICT_NONE},    {"map", VERDICT_NONE},
+	{"tproxy", VERDICT_NONE},    {"map", VERDICT_NONE},	   {"fwd", VERDICT_DROP},
 };
 
 static const struct {
