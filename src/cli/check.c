@@ -7,6 +7,7 @@
 #include "cli/common/config.h"
 #include "cli/common/daemon-user.h"
 #include "cli/common/json.h"
+#include "cli/common/kernel-log.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/common/this-machine.h"
@@ -53,11 +54,38 @@ static void put_finding(struct json_object *array, const char *door, const char 
 		json_object_put(object);
 }
 
-/* Asks the firewall for what the doors name. */
+static bool has_probes(const struct config *config)
+{
+	struct kernel_log_count count;
+
+	return kernel_log_count(config, &count) == 0 && count.n_probes > 0;
+}
+
+/* Whether knocks at the door can come. Where that cannot be seen, it is the same for all doors. */
+static bool check_kernel_log(const struct config *config, const struct door *door, bool *was_unseen,
+			     const struct live_findings *found)
+{
+	char text[KERNEL_LOG_TEXT_MAX];
+	enum kernel_log_fault fault = kernel_log_judge(config, door, text);
+	bool works = fault != KERNEL_LOG_REFUSED && fault != KERNEL_LOG_NOTHING;
+	bool is_unseen = fault == KERNEL_LOG_UNSEEN && !*was_unseen && !has_probes(config);
+
+	if (!works)
+		put_finding(found->problems, door->name, "", text);
+	else if (fault == KERNEL_LOG_FORGED || is_unseen)
+		put_finding(found->warnings, door->name, "warning: ", text);
+	*was_unseen = *was_unseen || fault == KERNEL_LOG_UNSEEN;
+	if (kernel_log_tells(door, text) > 0)
+		put_finding(found->warnings, door->name, "warning: ", text);
+	return works;
+}
+
+/* Asks the firewall for what the doors name, and the kernel. */
 static enum status check_live(const struct config *config, const struct live_findings *found)
 {
 	struct firewall *firewall;
 	enum status status = STATUS_OK;
+	bool was_unseen = false;
 	int r = firewall_new(NULL, &firewall);
 
 	if (r < 0) {
@@ -79,6 +107,8 @@ static enum status check_live(const struct config *config, const struct live_fin
 		} else if (this_machine_lacks(door, absence)) {
 			put_finding(found->warnings, door->name, "warning: ", absence);
 		}
+		if (!check_kernel_log(config, door, &was_unseen, found))
+			status = STATUS_FAILED;
 	}
 	firewall_free(firewall);
 	return status;

@@ -18,12 +18,13 @@ struct config {
 	char **notify_command; /* or NULL */
 	uint8_t ipv6_prefix;
 	enum on_stop on_stop;
-	uint64_t clock_skew_us; /* tokens and SPA knocks: how far a client's clock may be off */
-	char *keys;		/* the directory of the keys */
-	char *expected_ports;	/* the set of the ports that keyed knocks are expected at: as doors
-				   name theirs of ipset or nft */
-	char *realm;		/* that they are for; NULL: the machine's own (keys/machine.h) */
-	struct door *doors;	/* in the order of the file */
+	uint64_t clock_skew_us;	  /* tokens and SPA knocks: how far a client's clock may be off */
+	unsigned trust_all_netns; /* 1: sequences open doors though any user may forge them */
+	char *keys;		  /* the directory of the keys */
+	char *expected_ports; /* the set of the ports that keyed knocks are expected at: as doors
+				 name theirs of ipset or nft */
+	char *realm;	      /* that they are for; NULL: the machine's own (keys/machine.h) */
+	struct door *doors;   /* in the order of the file */
 	size_t n_doors;
 	struct other_log *logs; /* the [log NAME] sections, in their order */
 	size_t n_logs;

@@ -57,6 +57,8 @@ const struct config_key keys[] = {
 	 .min = 1, .max = 128},
 	{"on_stop", OPTION(on_stop), .parse = parse_choice, .fallback = "close",
 	 .choices = on_stop_names},
+	{"trust_all_netns", OPTION(trust_all_netns), .parse = parse_choice, .fallback = "no",
+	 .choices = no_or_yes},
 	{"clock_skew", OPTION(clock_skew_us), .parse = parse_seconds, .fallback = "30s",
 	 .min = US_PER_S, .max = KEYED_SKEW_MAX_S * US_PER_S},
 	{"keys", OPTION(keys), .parse = parse_path, .fallback = KNOCKTAIL_KEYS},

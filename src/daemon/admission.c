@@ -13,6 +13,7 @@
 #include "daemon/burner.h"
 #include "daemon/grant-loop.h"
 #include "daemon/growth.h"
+#include "daemon/kernel/nf-log.h"
 #include "daemon/keyed/expected-set.h"
 #include "daemon/refusals.h"
 #include "daemon/running-config.h"
@@ -37,6 +38,7 @@ struct admission {
 	bool settled;		     /* it was acted on, and the position is behind it */
 	struct refusals refusals;
 	struct growth full_tables;
+	struct nf_log nf_log;
 };
 
 DEFINE_CLEANUP(struct admission *, admission_free)
@@ -153,25 +155,43 @@ static void on_burnt(void *userdata, const struct burner_result *result)
 	grant_loop_rearm(admission->grants);
 }
 
-static void on_match(void *userdata, const struct match *match)
+void admission_look_at_kernel(struct admission *admission)
+{
+	nf_log_is_for_all(&admission->nf_log,
+			  running_config_data(admission->running)->trust_all_netns);
+}
+
+/* What takes a key cannot be forged; what is not the kernel's has its own rules. */
+static bool admission_may_be_forged(struct admission *admission, const struct match *match)
+{
+	bool is_trusted = running_config_data(admission->running)->trust_all_netns;
+
+	return match->knock == KNOCK_SEQUENCE && !admission_door(admission, match->door)->log &&
+	       nf_log_is_for_all(&admission->nf_log, is_trusted) && !is_trusted;
+}
+
+static void on_match(void *userdata, const struct match *found)
 {
 	struct admission *admission = userdata;
-	const char *problem = match->problem;
-	enum refusal refusal = match->refusal;
+	struct match match = *found;
 	uint64_t age_us = tail_age_us(admission->tail, admission->record);
 
 	if (admission->record->past)
 		return;
 	admission->stats->matches++;
-	if (match->burn &&
-	    burner_add(admission->burner, match, admission_door(admission, match->door)->name,
-		       age_us, &problem, &refusal))
+	if (!match.problem && admission_may_be_forged(admission, &match)) {
+		match.problem = "net.netfilter.nf_log_all_netns is on: anybody may have forged it";
+		match.refusal = REFUSAL_OTHER;
+	}
+	if (match.burn &&
+	    burner_add(admission->burner, &match, admission_door(admission, match.door)->name,
+		       age_us, &match.problem, &match.refusal))
 		return;
 	/* Whoever sends an overheard knock again and again must not cause a write each time. */
-	if (problem)
-		admission_refuse_match(admission, match, problem, refusal);
+	if (match.problem)
+		admission_refuse_match(admission, &match, match.problem, match.refusal);
 	else
-		admission_admit(admission, match, age_us);
+		admission_admit(admission, &match, age_us);
 }
 
 /* Of the firewall's limits by source: whoever finds no place in one is not logged. */

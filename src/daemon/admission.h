@@ -4,7 +4,7 @@
  * MUST: a knock is acted on once: before its door is opened, the position in the journal is behind
  * it; what a predecessor has acted on (a record of the past) opens nothing. MUST: what is good once
  * opens its door only after it was burnt, and if neither the daemon nor its configuration has
- * ended meanwhile. */
+ * ended meanwhile. MUST: a sequence opens nothing while any user may have had the kernel log it. */
 #pragma once
 
 #include <systemd/sd-event.h>
@@ -39,6 +39,9 @@ void admission_set_tail(struct admission *admission, struct tail *tail);
 
 /* Takes one record. `userdata` is the admission (tail_record_fn). */
 void admission_on_record(void *userdata, const struct record *record);
+
+/* Says in the log if the kernel believes others' lines (daemon/kernel/nf-log.h). */
+void admission_look_at_kernel(struct admission *admission);
 
 /* Another configuration is running. */
 void admission_reloaded(struct admission *admission);

@@ -14,7 +14,6 @@
 #include "daemon/bus/object.h"
 #include "daemon/bus/service.h"
 #include "daemon/grant-loop.h"
-#include "daemon/kernel/nf-log.h"
 #include "daemon/keyed/expected-set.h"
 #include "daemon/notifier.h"
 #include "daemon/notify-command.h"
@@ -366,7 +365,7 @@ static int manager_start(struct manager *manager, const struct manager_options *
 	manager_review(manager);
 	manager_ready_doors(manager);
 	manager_close_strays(manager);
-	nf_log_check();
+	admission_look_at_kernel(manager->admission);
 	manager_serve(manager, options->runtime_directory);
 	return manager_follow(manager, options);
 }

@@ -29,7 +29,8 @@ static void cut_by(struct port_cuts *cuts, const struct condition *condition)
 	for (size_t i = 0; i < condition->n_entries * condition->n_fields; i++) {
 		enum field field = condition->fields[i % condition->n_fields];
 
-		if (field != FIELD_PORT && field != FIELD_ORIGINAL_PORT)
+		if (field != FIELD_PORT && field != FIELD_SOURCE_PORT &&
+		    field != FIELD_ORIGINAL_PORT)
 			continue;
 		cut_at(cuts, condition->accepted[i].first);
 		if (condition->accepted[i].last <= UINT16_MAX)

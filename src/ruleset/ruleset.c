@@ -51,6 +51,17 @@ struct rule_view *chain_add_rule(struct chain_view *chain)
 	return &rules[chain->n_rules++];
 }
 
+int chain_add_device(struct chain_view *chain, const char *name)
+{
+	char **devices = reallocarray(chain->devices, chain->n_devices + 1, sizeof *chain->devices);
+
+	if (!devices)
+		return -ENOMEM;
+	chain->devices = devices;
+	devices[chain->n_devices] = strdup(name);
+	return devices[chain->n_devices] ? (chain->n_devices++, 0) : -ENOMEM;
+}
+
 struct condition *rule_view_add(struct rule_view *rule, enum field field, bool negated)
 {
 	struct condition *conditions =
@@ -117,8 +128,8 @@ void ruleset_done(struct ruleset *ruleset)
 			for (size_t k = 0; k < table->chains[j].n_rules; k++)
 				rule_view_done(&table->chains[j].rules[k]);
 			free(table->chains[j].rules);
-			for (char **device = table->chains[j].devices; device && *device; device++)
-				free(*device);
+			for (size_t k = 0; k < table->chains[j].n_devices; k++)
+				free(table->chains[j].devices[k]);
 			free(table->chains[j].devices);
 			free(table->chains[j].name);
 		}

@@ -84,10 +84,11 @@ enum hook {
 
 struct chain_view {
 	char *name;
-	enum hook hook; /* of base chains: where all goes through it */
-	bool is_nat;	/* if it is the first of a connection */
-	int priority;	/* of base chains; lower comes first */
-	char **devices; /* of the hooks at a device: its names, ended by NULL; NULL: all */
+	enum hook hook;	  /* of base chains: where all goes through it */
+	bool is_nat;	  /* if it is the first of a connection */
+	int priority;	  /* of base chains; lower comes first */
+	char **devices;	  /* of the hooks at devices: their names */
+	size_t n_devices; /* 0: it is not known where */
 	enum verdict policy;
 	struct rule_view *rules;
 	size_t n_rules;
@@ -113,6 +114,9 @@ struct table_view *ruleset_add_table(struct ruleset *ruleset);
 struct chain_view *table_add_chain(struct table_view *table, const char *name);
 struct chain_view *table_find_chain(const struct table_view *table, const char *name);
 struct rule_view *chain_add_rule(struct chain_view *chain);
+
+/* 0 or -ENOMEM. */
+int chain_add_device(struct chain_view *chain, const char *name);
 
 /* Appends a condition of one field without entries. NULL: no memory. */
 struct condition *rule_view_add(struct rule_view *rule, enum field field, bool negated);

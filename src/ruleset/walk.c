@@ -240,15 +240,18 @@ static enum answer walk_chain(struct way *way, const struct chain_view *chain,
 }
 
 /* Whether the chain is where the packet comes by. */
-static bool chain_sees(const struct chain_view *chain, const struct packet *packet)
+static enum answer chain_sees(const struct chain_view *chain, const struct packet *packet)
 {
-	for (char **device = chain->devices; device && packet->interface; device++) {
-		if (!*device)
-			return false;
-		if (strcmp(*device, packet->interface) == 0)
-			break;
-	}
-	return true;
+	bool is_at_device = chain->hook == HOOK_INGRESS || chain->hook == HOOK_EGRESS;
+
+	if (!is_at_device)
+		return ANSWER_YES;
+	if (!packet->interface || chain->n_devices == 0)
+		return ANSWER_MAYBE;
+	for (size_t i = 0; i < chain->n_devices; i++)
+		if (strcmp(chain->devices[i], packet->interface) == 0)
+			return ANSWER_YES;
+	return ANSWER_NO;
 }
 
 /* The base chain of the hook that comes after (priority, place) for the packet; NULL: none. */
@@ -268,7 +271,7 @@ static const struct chain_view *next_base(struct way *way, enum hook hook, int *
 
 			n++;
 			if (!table->families[packet->family] || chain->hook != hook ||
-			    !chain_sees(chain, packet) ||
+			    chain_sees(chain, packet) == ANSWER_NO ||
 			    (chain->is_nat && (way->situation.is_moved ||
 					       way->situation.states == PACKET_UNTRACKED)) ||
 			    chain->priority < *priority ||
@@ -375,7 +378,7 @@ static void way_go(struct way *way, enum answer certainty, enum hook hook, int p
 {
 	while (hook != HOOK_NONE) {
 		const struct chain_view *chain = next_base(way, hook, &priority, &place);
-		enum answer next;
+		enum answer next, sees;
 
 		if (!chain) {
 			hook = next_hook(way, hook);
@@ -388,7 +391,10 @@ static void way_go(struct way *way, enum answer certainty, enum hook hook, int p
 		way->chain_accepted = (struct outcome){0};
 		way->n_moves = 0;
 		way->n_outcomes = 0;
-		next = way_pass(way, chain, certainty);
+		sees = chain_sees(chain, way->situation.packet);
+		next = way_pass(way, chain, smaller(certainty, sees));
+		if (sees == ANSWER_MAYBE)
+			next = ANSWER_MAYBE;
 		for (size_t i = 0; i < way->n_moves; i++) {
 			struct way moved = *way;
 			bool is_only = next == ANSWER_NO && way->n_moves == 1 &&

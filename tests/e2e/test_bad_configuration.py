@@ -187,7 +187,8 @@ def test_a_live_check_of_what_is_not_here(lab):
     done = lab.knocktail("check", "--live", "-c", path, "-o", "json")
     told = json.loads(done.stdout)
     assert (done.returncode, told["ok"], told["problems"]) == (0, True, []), told
-    assert [(item["door"], item["text"].split(":")[0]) for item in told["warnings"]] == [
+    assert [(item["door"], item["text"].split(":")[0]) for item in told["warnings"]
+            if "network namespace" not in item["text"]] == [
         ("ssh", "this machine has no interface eth7"),
         ("c", "this machine has no address 203.0.113.5")]
     assert "door ssh: warning: this machine has no" in lab.knocktail(

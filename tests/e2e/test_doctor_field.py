@@ -7,7 +7,7 @@ from doors import ipset_door, nft_door
 from lab import GUARDED_PORT, Lab
 from test_doctor import complaints, doctor
 
-RECORDS = {("warning", "records"), ("problem", "daemon")}
+RECORDS = {("warning", "records"), ("problem", "daemon"), ("unknown", "log")}
 
 NFT = """
 table inet filter {

@@ -168,6 +168,8 @@ static char *dump(const struct config *config)
 		fprintf(out, "options.ipv6_prefix=%u\n", config->ipv6_prefix);
 		fprintf(out, "options.on_stop=%s\n",
 			config->on_stop == ON_STOP_KEEP ? "keep" : "close");
+		if (config->trust_all_netns)
+			fprintf(out, "options.trust_all_netns=yes\n");
 		fprintf(out, "options.clock_skew=%s\n",
 			duration_format(config->clock_skew_us, age));
 		fprintf(out, "options.keys=%s\n", config->keys);

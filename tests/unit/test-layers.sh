@@ -114,7 +114,7 @@ done
 tags=$(find "$srcdir/src" -name '*.[ch]' -exec grep -hoE '^(struct|enum) [a-z_0-9]+ \{' {} + | sort | uniq -d)
 [ -z "$tags" ] || fail "tags that exist twice: $(echo "$tags" | tr -d '{\n')"
 
-rows="cli/doctor/access.c cli/doctor/boot.c cli/doctor/firewall.c cli/doctor/members.c cli/doctor/system.c cli/rules/plan-iptables.c cli/rules/plan-nft.c
+rows="cli/doctor/access.c cli/doctor/boot.c cli/doctor/firewall.c cli/doctor/members.c cli/doctor/neighbours.c cli/doctor/system.c cli/rules/plan-iptables.c cli/rules/plan-nft.c
 config/parse/auth.c config/parse/backend.c config/parse/knock.c config/parse/log.c"
 for file in $(files "" | grep '\.c$'); do
 	! echo "$rows" | tr ' ' '\n' | grep -qx "${file##*/src/}" || continue

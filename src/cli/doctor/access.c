@@ -114,6 +114,45 @@ static void judge_accept(const struct doctor *doctor, const struct door *door, e
 			      entrance_way(&entrance, way), outcome_by(&walk->accepted, by));
 }
 
+/* The port that answers, before it is changed back. */
+static struct step entrance_answers(const struct entrance *entrance)
+{
+	const struct rule_view *moved = entrance->walk.moved;
+	uint16_t port = moved && moved->change.has_port ? (uint16_t)moved->change.port.first
+							: entrance->packet.port;
+
+	return (struct step){port, entrance->packet.protocol};
+}
+
+/* What is answered from here, whether it is let in or not. */
+static void judge_answer(const struct doctor *doctor, const struct door *door, enum family family,
+			 struct step port, struct judgement *ret)
+{
+	char by[BY_MAX], doubt[BY_MAX];
+	struct entrance entrance;
+	struct packet packet;
+	struct walk walk;
+
+	entrance_make(&entrance, doctor, door, family, port);
+	entrance.packet.set = door->opening.set[family];
+	entrance.packet.chain = door->opening.chain;
+	entrance_walk(&entrance);
+	if (entrance.walk.is_away)
+		return;
+	packet = doctor_answer(doctor, door, family, entrance_answers(&entrance));
+	ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
+	snprintf(ret->before, sizeof ret->before, "door %s, %s: answers from ", door->name,
+		 family_name(family));
+	if (walk.verdict == VERDICT_ACCEPT)
+		return;
+	judgement_set(ret, walk.verdict == VERDICT_DROP ? FINDING_PROBLEM : FINDING_WARNING,
+		      "let established connections out: -m conntrack --ctstate ESTABLISHED, or "
+		      "ct state established",
+		      " are dropped%s, by %s%s",
+		      walk.verdict == VERDICT_DROP ? "" : ", it may be",
+		      outcome_by(&walk.dropped, by), outcome_doubt(&walk.dropped, doubt));
+}
+
 static void check_accept(struct doctor *doctor, const struct door *door, enum family family)
 {
 	struct port_set ports;
@@ -125,6 +164,7 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 		doctor_say(doctor, FINDING_WARNING, "say it: ports = 22/tcp",
 			   "door %s: it is not said which port it opens", door->name);
 	doctor_judge(doctor, door, family, judge_accept, false);
+	doctor_judge(doctor, door, family, judge_answer, false);
 }
 
 void doctor_check_accept(struct doctor *doctor)

@@ -32,9 +32,11 @@ static const struct check {
 	{.name = "journald", .run = doctor_check_journald},
 	{.name = "firewall", .run = doctor_check_ruleset},
 	{.name = "expected", .run = doctor_check_expected},
+	{.name = "neighbours", .run = doctor_check_neighbours, .is_of_rules = true},
 	{.name = "log", .run = doctor_check_log, .is_of_rules = true},
 	{.name = "limit", .run = doctor_check_limit, .is_of_rules = true},
 	{.name = "records", .run = doctor_check_records},
+	{.name = "readers", .run = doctor_check_readers},
 	{.name = "daemon", .run = doctor_check_daemon},
 	{.name = "members", .run = doctor_check_members},
 	{.name = "target", .run = doctor_check_target},
@@ -109,9 +111,9 @@ static enum status doctor_examine(const struct config *config, const struct door
 
 size_t doctor_examine_rules(const struct config *config)
 {
-	static const char *const names[] = {"firewall", "expected",    "log",
-					    "limit",	"target",      "accept",
-					    "closed",	"established", "drop"};
+	static const char *const names[] = {"firewall",	   "expected", "neighbours", "log",
+					    "limit",	   "target",   "accept",     "closed",
+					    "established", "drop"};
 	struct doctor doctor = {.config = config, .is_terse = true};
 
 	doctor_init(&doctor);

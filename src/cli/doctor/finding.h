@@ -24,6 +24,7 @@ struct doctor_side {
 	char interface[IF_NAMESIZE]; /* "": not known */
 	struct address address;	     /* of it, if has_address */
 	bool has_address;
+	bool has_neighbours; /* who have to find it by the address */
 };
 
 struct doctor {
@@ -37,6 +38,8 @@ struct doctor {
 	uint64_t journal_max;	    /* bytes that journald keeps at most; 0: not known */
 	const char *journal_bound;  /* by which of its settings */
 	uint64_t lines_per_hour;    /* that may be logged of all sources together; 0: not known */
+	bool logs_nothing;	    /* the kernel, of this network namespace */
+	size_t n_limits_judged;	    /* rules that log, of those that were looked at */
 	bool is_blind;		    /* the firewall's rules could not be read */
 	bool is_daemon_unseen;	    /* nor whether the daemon runs */
 	bool expects;		    /* the set of the expected ports is as it should be */

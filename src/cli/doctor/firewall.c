@@ -14,6 +14,7 @@
 #include "cli/common/expected.h"
 #include "cli/common/this-machine.h"
 #include "cli/doctor/finding.h"
+#include "cli/doctor/kernel.h"
 #include "cli/doctor/limits.h"
 #include "cli/doctor/packets.h"
 #include "config/config.h"
@@ -255,10 +256,26 @@ static void check_log(struct doctor *doctor, const struct door *door, enum famil
 void doctor_check_log(struct doctor *doctor)
 {
 	doctor_each_door(doctor, check_log);
+	kernel_judge_log(doctor);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "every step of every door is logged with the prefix \"%s\"",
 			   doctor->config->log_prefix);
+}
+
+/* What journald stores nothing of is as good as not logged. */
+static bool walk_is_heard(const struct doctor *doctor, const struct walk *walk)
+{
+	return walk->logged && walk->logged->log_level <= doctor->max_level;
+}
+
+static void judge_limits(struct doctor *doctor, const struct door *door, enum family family,
+			 const struct walk *walk, unsigned n_steps)
+{
+	if (!walk_is_heard(doctor, walk))
+		return;
+	doctor->n_limits_judged++;
+	limits_judge(doctor, door, family, walk, n_steps);
 }
 
 /* The first step that is logged tells for all: they come by one rule, or one is named. */
@@ -273,8 +290,7 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 
 		packet.in_port_set = doctor->expects;
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
-		if (walk.logged)
-			limits_judge(doctor, door, family, &walk, TOKEN_BURST);
+		judge_limits(doctor, door, family, &walk, TOKEN_BURST);
 	}
 	if (door->log || doctor->n_said > 0 || !one_time_find_sequence(door, &sequence))
 		return;
@@ -284,16 +300,30 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 		struct walk walk;
 
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
-		if (walk.logged)
-			limits_judge(doctor, door, family, &walk, sequence.n_steps);
+		judge_limits(doctor, door, family, &walk, sequence.n_steps);
 		if (doctor->n_said > n_said)
 			return;
 	}
 }
 
+static bool needs_kernel_log(const struct doctor *doctor)
+{
+	for (size_t i = 0; i < doctor->config->n_doors; i++)
+		if (!doctor->config->doors[i].log &&
+		    (!doctor->only || doctor->only == &doctor->config->doors[i]))
+			return true;
+	return false;
+}
+
 void doctor_check_limit(struct doctor *doctor)
 {
-	doctor_each_door(doctor, check_limit);
+	if (!doctor->logs_nothing)
+		doctor_each_door(doctor, check_limit);
+	if (doctor->n_limits_judged == 0 && needs_kernel_log(doctor)) {
+		doctor_say(doctor, FINDING_OK, NULL,
+			   "nothing is logged that a limit could keep out");
+		return;
+	}
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "a whole knock is logged at once, whoever else sends");

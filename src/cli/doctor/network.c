@@ -61,6 +61,7 @@ static void side_take(struct doctor_side *side, const struct ifaddrs *item, bool
 		return;
 	side->address = address;
 	side->has_address = true;
+	side->has_neighbours = !(item->ifa_flags & (IFF_NOARP | IFF_POINTOPOINT));
 }
 
 static void own_add(struct surroundings *around, const struct sockaddr *from)

@@ -56,6 +56,20 @@ struct packet doctor_connection(const struct doctor *doctor, const struct door *
 	return packet;
 }
 
+struct packet doctor_answer(const struct doctor *doctor, const struct door *door,
+			    enum family family, struct step port)
+{
+	struct packet packet = doctor_probe(doctor, door, family, port);
+
+	packet.leaves = true;
+	packet.source = packet.target;
+	packet.target = NULL;
+	packet.flags = port.protocol == IPPROTO_TCP ? TCP_FLAG_SYN | TCP_FLAG_ACK : 0;
+	packet.state = PACKET_ESTABLISHED;
+	packet.set = door->opening.set[family];
+	return packet;
+}
+
 static const struct port_set all_ports = {
 	.is_all = true,
 	.n_ranges = 2,

@@ -24,6 +24,10 @@ struct packet doctor_probe(const struct doctor *doctor, const struct door *door,
 struct packet doctor_connection(const struct doctor *doctor, const struct door *door,
 				enum family family, struct step port);
 
+/* The answer to it. */
+struct packet doctor_answer(const struct doctor *doctor, const struct door *door,
+			    enum family family, struct step port);
+
 /* What the door guards, as far as it says. All ports are in it as ranges, too. */
 void doctor_guarded(const struct door *door, struct port_set *ret);
 

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +17,6 @@
 #include "cli/common/process.h"
 #include "cli/doctor/finding.h"
 #include "config/config.h"
-#include "core/probe.h"
-#include "core/record.h"
-#include "format/format.h"
 #include "input/input.h"
 #include "keys/keyring.h"
 #include "util/cleanup.h"
@@ -30,12 +26,9 @@
 #include "util/programs.h"
 
 DEFINE_CLEANUP(struct input *, input_free)
-DEFINE_CLEANUP(struct format *, format_free)
 
 /* As which the firewall logs, unless it is told otherwise. */
 enum { LEVEL_WARNING = 4 };
-
-#define US_PER_DAY UINT64_C(86400000000)
 
 void doctor_check_journal(struct doctor *doctor)
 {
@@ -209,40 +202,6 @@ void doctor_check_journald(struct doctor *doctor)
 			"nothing of before the last boot");
 	else if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL, "it stores what the kernel logs");
-}
-
-void doctor_check_records(struct doctor *doctor)
-{
-	CLEANUP(cleanup_input_free) struct input *input = NULL;
-	CLEANUP(cleanup_format_free) struct format *format = NULL;
-	uint64_t n_probes = 0, n_damaged = 0;
-	struct record record;
-	struct probe probe;
-	int r = format_new_kernel(doctor->config->log_prefix, &format);
-
-	if (r == 0)
-		r = input_new_journal(NULL, NULL, clock_us(CLOCK_REALTIME) - US_PER_DAY, UINT64_MAX,
-				      &input);
-	while (r >= 0 && (r = input_next(input, &record)) == INPUT_RECORD) {
-		enum format_verdict verdict = format_parse(format, &record, &probe);
-
-		n_probes += verdict == FORMAT_PROBE;
-		n_damaged += verdict == FORMAT_DAMAGED;
-	}
-	if (r < 0)
-		doctor_say(doctor, FINDING_PROBLEM, NULL, "the journal cannot be read: %s",
-			   strerror(-r));
-	else if (!input_sees_files(input))
-		doctor_say(doctor, FINDING_UNKNOWN, NULL, "no file of the journal can be read");
-	else if (n_probes == 0)
-		doctor_say(doctor, FINDING_WARNING,
-			   "knock from elsewhere and watch: knocktail doctor --knock ADDRESS",
-			   "no probe with the prefix \"%s\" in the last 24 hours (damaged lines: "
-			   "%" PRIu64 ")",
-			   doctor->config->log_prefix, n_damaged);
-	else
-		doctor_say(doctor, FINDING_OK, NULL, "probes in the last 24 hours: %" PRIu64,
-			   n_probes);
 }
 
 void doctor_check_daemon(struct doctor *doctor)

@@ -59,6 +59,33 @@ static struct chain_view *chain_of(struct table_view *table, const char *line)
 	return table && name ? table_find_chain(table, name) : NULL;
 }
 
+/* "type filter hook ingress device "eth0" priority filter; ...", "devices = { eth0, eth1 }": what
+ * nft prints as JSON says it only in newer versions. */
+static int read_hook(struct chain_view *chain, const char *line)
+{
+	static const char around[] = " ,={}\"";
+	const char *devices = strstr(line, " device"), *end = strstr(line, " priority ");
+	size_t length;
+
+	if (!devices || !end || devices > end || chain->devices)
+		return 0;
+	devices += strcspn(devices + 1, around) + 1;
+	for (;; devices += length) {
+		char *name;
+		int r;
+
+		devices += strspn(devices, around);
+		length = strcspn(devices, around);
+		if (devices >= end || length == 0)
+			return 0;
+		name = strndup(devices, length);
+		r = name ? chain_add_device(chain, name) : -ENOMEM;
+		free(name);
+		if (r < 0)
+			return r;
+	}
+}
+
 /* The last one: a comment may look like it. */
 static const char *find_handle(const char *line)
 {
@@ -86,6 +113,8 @@ int ruleset_name_nft(struct ruleset *ruleset, const char *listing)
 			table = table_of(ruleset, line + 6), chain = NULL;
 		else if (strncmp(line, "\tchain ", 7) == 0)
 			chain = chain_of(table, line + 7);
+		else if (chain && strncmp(line, "\t\ttype ", 7) == 0)
+			r = read_hook(chain, line);
 		else if (chain && handle && strncmp(line, "\t\t", 2) == 0)
 			r = name_all(table, chain, strtoull(handle + strlen(handle_mark), NULL, 10),
 				     line + 2, (size_t)(handle - line - 2));

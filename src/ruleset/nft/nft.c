@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ruleset/iptables/iptables.h"
@@ -209,17 +208,11 @@ static enum hook hook_of(const char *name, bool is_nat)
 /* One device, or a list. */
 static int read_devices(struct chain_view *chain, struct json_object *devices)
 {
-	size_t n = nft_count(devices);
+	int r = 0;
 
-	if (n == 0)
-		return 0;
-	chain->devices = calloc(n + 1, sizeof chain->devices[0]);
-	for (size_t i = 0; chain->devices && i < n; i++) {
-		chain->devices[i] = strdup(nft_text(nft_item(devices, i)));
-		if (!chain->devices[i])
-			return -ENOMEM;
-	}
-	return chain->devices ? 0 : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < nft_count(devices); i++)
+		r = chain_add_device(chain, nft_text(nft_item(devices, i)));
+	return r;
 }
 
 static int nft_read_chain(struct table_view *table, struct json_object *json)

@@ -1,0 +1,34 @@
+/* The kernel's log, by which probes come: whether it has any of this machine's, who else writes to
+ * it, and who reads it. */
+#pragma once
+
+#include <stdint.h>
+
+struct config;
+struct door;
+
+enum { KERNEL_LOG_TEXT_MAX = 256 };
+
+enum kernel_log_fault {
+	KERNEL_LOG_WORKS,
+	KERNEL_LOG_UNSEEN,  /* it cannot be seen whether it works */
+	KERNEL_LOG_FORGED,  /* whoever makes a network namespace opens the door */
+	KERNEL_LOG_REFUSED, /* so the daemon does not open it by sequences */
+	KERNEL_LOG_NOTHING, /* nothing is logged for any door */
+};
+
+/* What is wrong with it for knocks at the door; the text says it. */
+enum kernel_log_fault kernel_log_judge(const struct config *config, const struct door *door,
+				       char text[static KERNEL_LOG_TEXT_MAX]);
+
+/* Whether every user of this machine can read how the door is opened. 1: the text says so; 0; or a
+ * negative errno: that cannot be seen. */
+int kernel_log_tells(const struct door *door, char text[static KERNEL_LOG_TEXT_MAX]);
+
+/* What the journal has of the kernel with the prefix of the configuration. */
+struct kernel_log_count {
+	uint64_t n_probes, n_damaged;
+};
+
+/* Of the last 24 hours. 0; -EACCES: no file of the journal can be read; another negative errno. */
+int kernel_log_count(const struct config *config, struct kernel_log_count *ret);
