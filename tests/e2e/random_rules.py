@@ -48,6 +48,11 @@ NFT_MAPS = (
     "{ip} saddr vmap {{ {own} : accept, {friend} : drop }}",
 )
 
+NFT_OUT = ("tcp sport 22 drop", "tcp sport {{ 23, 8080 }} drop", "ct state established accept",
+           "ct direction reply tcp sport 8080 drop", 'oifname "eth0" tcp sport 23 drop',
+           "tcp flags & (syn|ack) == (syn|ack) tcp sport 22 drop", "meta l4proto tcp accept",
+           "{ip} saddr {here} accept", "tcp dport < 1024 drop")
+
 IPTABLES_CLEAR = (
     "", "-p tcp --dport 22", "-p tcp -m multiport --dports 22,80:90", "-p tcp ! --dport 22",
     "-p tcp -m multiport ! --dports 22,8080", "-p tcp --dport 8080", "-p tcp --dport 1024:",
@@ -87,6 +92,12 @@ IPTABLES_VAGUE = (
     "-m statistic --mode nth --every 2 --packet 0", "-m dscp --dscp 1", "-s {half}",
     "-p tcp -m tcpmss --mss 1:500", "-m mac --mac-source 02:00:00:00:00:99",
 )
+
+IPTABLES_OUT = ("-p tcp --sport 22 -j DROP", "-p tcp -m multiport --sports 23,8080 -j DROP",
+                "-m conntrack --ctstate ESTABLISHED -j ACCEPT", "-m conntrack --ctdir REPLY -p tcp "
+                "--sport 8080 -j DROP", "-o eth0 -p tcp --sport 23 -j DROP",
+                "-p tcp --tcp-flags SYN,ACK SYN,ACK --sport 22 -j DROP", "-p tcp -j ACCEPT",
+                "-s {here} -j ACCEPT", "-p tcp --dport :1023 -j DROP")
 
 PLACES = {
     4: {"ip": "ip", "v": "", "knock": "knock_ssh", "all": "0.0.0.0/0", "own": "10.0.0.0/8",
@@ -230,6 +241,19 @@ class Rules:
         if random.random() < 0.7:
             text += hook("fw", "filter", "forward", 0, base + established
                          + self._chain(jumps, can_reject, 6), random.choice(("drop", "drop", "accept")))
+        if random.random() < 0.2:
+            text += hook("out", "filter", "output", 0, ['oifname != "eth0" accept', base[1]] + [
+                random.choice(NFT_OUT).format(**places) for _ in range(random.randint(1, 3))],
+                random.choice(("accept", "accept", "drop")))
+        # The laboratory's device is a bridge, where nat may come before ingress (br_netfilter).
+        if random.random() < 0.3 and "type nat" not in text:
+            text += (" chain ingress {\n  type filter hook ingress device eth0 priority 0;\n  "
+                     + "\n  ".join(random.choice((
+                         "tcp dport 22 drop", "tcp dport { 23, 7000 } drop", "udp dport 9000 drop",
+                         "tcp dport 8080 accept", f"{places['ip']} saddr {places['own']} drop",
+                         f"{places['ip']} daddr {places['here']} tcp dport 8000-8080 drop",
+                         "tcp flags & (fin|syn) == (fin|syn) drop"))
+                                  for _ in range(random.randint(1, 3))) + "\n }\n")
         return text + "}\n"
 
     def _iptables_rule(self, jumps, can_reject):
@@ -262,12 +286,16 @@ class Rules:
                        if random.random() < 0.7 else [])
         jumps = range(4)
         can_reject = bool(established)
+        leaving = [] if random.random() < 0.8 else ["! -o eth0 -j ACCEPT", base[1]] + [
+            random.choice(IPTABLES_OUT).format(**self.places) for _ in range(random.randint(1, 3))]
         filters = [(f"c{i}", "-", self._chain(range(i + 1, 4), can_reject, 4)) for i in jumps]
         text = table("filter", [
             ("INPUT", random.choice(("DROP", "DROP", "ACCEPT")),
              base + established + self._chain(jumps, can_reject, 8)),
             ("FORWARD", random.choice(("DROP", "DROP", "ACCEPT")),
-             base + established + self._chain(jumps, can_reject, 6)), *filters])
+             base + established + self._chain(jumps, can_reject, 6)),
+            ("OUTPUT", random.choice(("ACCEPT", "ACCEPT", "DROP")) if leaving else "ACCEPT",
+             leaving), *filters])
         if random.random() < 0.4:
             text += table("mangle", [("PREROUTING", "ACCEPT", base + self._chain((), False, 3)),
                                      ("INPUT", "ACCEPT", self._chain((), False, 1))])

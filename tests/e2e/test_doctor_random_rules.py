@@ -186,6 +186,7 @@ class Said:
                              lab.config_paths[rules.kind, rules.version], timeout=60)
         self.findings = json.loads(done.stdout)["findings"]
         self.family = f"IPv{rules.version}"
+        self.unreachable = self._levels("neighbours", "without them nothing comes here")
         self.is_open = {port: self._is_open(port) for port in PORTS}
         self.lets_in = {port: self._lets_in(port) for port in PORTS}
         self.logs = [self._logs(i + 1) for i in range(len(STEPS))]
@@ -196,7 +197,12 @@ class Said:
                 and re.search(words, found["text"])}
 
     def _is_open(self, port):
-        both = {**self._levels("drop", f": port {port}: "),
+        if self.unreachable:
+            return False if "problem" in self.unreachable else None
+        answers = self._levels("accept", f": answers from port {port} ")
+        if "problem" in answers:
+            return False
+        both = {**answers, **self._levels("drop", f": port {port}: "),
                 **self._levels("closed", f": port {port} ")}
         if any("problem" in self._levels(check, f": port {port}[: ]")
                for check in ("closed", "drop")):
@@ -204,12 +210,14 @@ class Said:
         return None if both else False
 
     def _lets_in(self, port):
-        levels = self._levels("accept", f": port {port} ")
+        levels = {**self.unreachable, **self._levels("accept", f": (port|answers from port) {port} ")}
         if "so many an hour, with a knock" in levels.get("warning", ""):
             return True
         return False if "problem" in levels else None if levels else True
 
     def _logs(self, step):
+        if self.unreachable:
+            return False if "problem" in self.unreachable else None
         levels = self._levels("log", f"door ssh, .*(: step {step} |: no rule logs with)")
         return False if "problem" in levels else None if levels else True
 

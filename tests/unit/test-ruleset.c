@@ -774,9 +774,35 @@ static void test_what_rules_of_nft_are_called(void **state)
 					  "\t\tdrop # handle 8\n"
 					  "\t\taccept comment \" # handle 3\" # handle 9\n"),
 			 0);
-	assert_string_equal(
-		ruleset.tables[0].chains[0].rules[0].text,
-		"nft inet t, chain i: accept comment \" # handle 3\"");
+	assert_string_equal(ruleset.tables[0].chains[0].rules[0].text,
+			    "nft inet t, chain i: accept comment \" # handle 3\"");
+	ruleset_done(&ruleset);
+}
+
+/* Older versions say in the listing alone at which devices a chain is. */
+static void test_where_chains_of_nft_are(void **state)
+{
+	static const char json[] =
+		"{\"nftables\":[{\"table\":{\"family\":\"netdev\",\"name\":\"f\"}},"
+		"{\"chain\":{\"family\":\"netdev\",\"table\":\"f\",\"name\":\"i\","
+		"\"type\":\"filter\",\"hook\":\"ingress\",\"prio\":0}}]}";
+	struct ruleset ruleset = {0};
+	const struct chain_view *chain;
+
+	(void)state;
+	assert_int_equal(ruleset_add_nft(&ruleset, json, nothing), 0);
+	assert_int_equal(
+		ruleset_name_nft(&ruleset,
+				 "table netdev f { # handle 1\n"
+				 "\tchain i { # handle 1\n"
+				 "\t\ttype filter hook ingress devices = { eth0, \"ppp1\" } "
+				 "priority filter; policy accept;\n"),
+		0);
+	chain = &ruleset.tables[0].chains[0];
+	assert_int_equal(chain->hook, HOOK_INGRESS);
+	assert_int_equal(chain->n_devices, 2);
+	assert_string_equal(chain->devices[0], "eth0");
+	assert_string_equal(chain->devices[1], "ppp1");
 	ruleset_done(&ruleset);
 }
 
@@ -872,6 +898,7 @@ int main(void)
 		cmocka_unit_test(test_marks_and_states_on_the_way),
 		cmocka_unit_test(test_which_rule_it_depends_on),
 		cmocka_unit_test(test_what_rules_of_nft_are_called),
+		cmocka_unit_test(test_where_chains_of_nft_are),
 		cmocka_unit_test(test_what_is_no_ruleset),
 	};
 
