@@ -124,7 +124,7 @@ static struct step entrance_answers(const struct entrance *entrance)
 	return (struct step){port, entrance->packet.protocol};
 }
 
-/* What is answered from here, whether it is let in or not. */
+/* What is let in is answered from here. */
 static void judge_answer(const struct doctor *doctor, const struct door *door, enum family family,
 			 struct step port, struct judgement *ret)
 {
@@ -137,7 +137,12 @@ static void judge_answer(const struct doctor *doctor, const struct door *door, e
 	entrance.packet.set = door->opening.set[family];
 	entrance.packet.chain = door->opening.chain;
 	entrance_walk(&entrance);
-	if (entrance.walk.is_away)
+	/* Others may be let in all the same. */
+	if (entrance.walk.verdict == VERDICT_DROP) {
+		entrance.packet.set = entrance.packet.chain = NULL;
+		entrance_walk(&entrance);
+	}
+	if (entrance.walk.is_away || entrance.walk.verdict == VERDICT_DROP)
 		return;
 	packet = doctor_answer(doctor, door, family, entrance_answers(&entrance));
 	ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
@@ -148,8 +153,7 @@ static void judge_answer(const struct doctor *doctor, const struct door *door, e
 	judgement_set(ret, walk.verdict == VERDICT_DROP ? FINDING_PROBLEM : FINDING_WARNING,
 		      "let established connections out: -m conntrack --ctstate ESTABLISHED, or "
 		      "ct state established",
-		      " are dropped%s, by %s%s",
-		      walk.verdict == VERDICT_DROP ? "" : ", it may be",
+		      " are dropped%s, by %s%s", walk.verdict == VERDICT_DROP ? "" : ", it may be",
 		      outcome_by(&walk.dropped, by), outcome_doubt(&walk.dropped, doubt));
 }
 

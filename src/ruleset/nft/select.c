@@ -322,6 +322,37 @@ static int select_payload(struct rule_view *rule, struct json_object *payload, c
 	return 0;
 }
 
+/* As nft prints it where a rule says the family in a way of its own: "@nh,96,32" is ip saddr. */
+static int select_raw(struct rule_view *rule, struct json_object *payload, struct selection *ret)
+{
+	static const struct {
+		const char *base;
+		int offset, length;
+		enum field field;
+		nft_value_fn read;
+		enum family family;
+	} places[] = {
+		{"nh", 96, 32, FIELD_SOURCE, nft_read_addresses, FAMILY_IPV4},
+		{"nh", 128, 32, FIELD_TARGET, nft_read_addresses, FAMILY_IPV4},
+		{"nh", 64, 128, FIELD_SOURCE, nft_read_addresses, FAMILY_IPV6},
+		{"nh", 192, 128, FIELD_TARGET, nft_read_addresses, FAMILY_IPV6},
+		{"th", 0, 16, FIELD_SOURCE_PORT, nft_read_numbers, N_FAMILIES},
+		{"th", 16, 16, FIELD_PORT, nft_read_numbers, N_FAMILIES},
+	};
+
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		if (strcmp(places[i].base, nft_get_text(payload, "base")) != 0 ||
+		    places[i].offset != json_object_get_int(nft_get(payload, "offset")) ||
+		    places[i].length != json_object_get_int(nft_get(payload, "len")))
+			continue;
+		*ret = (struct selection){places[i].field, places[i].read, 0, false};
+		return places[i].family == N_FAMILIES
+			       ? 0
+			       : rule_view_add_number(rule, FIELD_FAMILY, false, places[i].family);
+	}
+	return 0;
+}
+
 /* Only the direction of whoever began is known. */
 static void select_key(const char *kind, struct json_object *expression, struct selection *ret)
 {
@@ -377,6 +408,8 @@ int nft_select(struct rule_view *rule, struct json_object *expression, const cha
 	/* A probe has no IPv6 extension header whose fields could be anything. */
 	if (nft_get(nft_get(expression, "exthdr"), "field"))
 		return rule_view_add_number(rule, FIELD_CONSTANT, false, ANSWER_NO);
+	if (nft_get(nft_get(expression, "payload"), "base"))
+		return select_raw(rule, nft_get(expression, "payload"), ret);
 	if (nft_get(expression, "payload"))
 		return select_payload(rule, nft_get(expression, "payload"), op, ret);
 	if (nft_get(expression, "&"))
