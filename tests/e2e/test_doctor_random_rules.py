@@ -211,9 +211,11 @@ class Said:
 
     def _lets_in(self, port):
         levels = {**self.unreachable, **self._levels("accept", f": (port|answers from port) {port} ")}
+        if "problem" in levels:
+            return False
         if "so many an hour, with a knock" in levels.get("warning", ""):
             return True
-        return False if "problem" in levels else None if levels else True
+        return None if levels else True
 
     def _logs(self, step):
         if self.unreachable:
