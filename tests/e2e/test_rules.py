@@ -147,6 +147,26 @@ def test_what_it_loads_it_takes_back(possible, kind):
             apply.close()
 
 
+def test_a_knock_confirms_without_a_word(possible):
+    """As whoever has nobody at the terminal wants it: and no knock is no confirmation."""
+    kind = Nft()
+    with Lab("none") as lab:
+        daemon = lab.daemon(kind.doors)
+        client = lab.client()
+        before = kind.state(lab)
+        for knocks, span in ((False, "2s"), (True, "60s")):
+            apply = Apply(lab, "nft", lab.config(kind.doors), "--confirm-by-knock",
+                          "--confirm-within", span)
+            apply.wait("Knock, within")
+            if knocks:
+                client.wait_open(since=client.knock(7000, 8000, 9000))
+                apply.wait(f"opened for {client.address(4)}")
+            assert apply.process.wait(30) == int(not knocks)
+            assert (kind.state(lab) == before) != knocks
+            apply.close()
+        assert daemon.stop() == 0
+
+
 def keeper_of(apply):
     """The process that takes the rules back."""
     pid = apply.process.inner
@@ -268,7 +288,8 @@ def test_doors_that_rules_cannot_open(lab):
         assert done.returncode == 1, doors
         assert said in done.stderr and not done.stdout
     for arguments in ((), ("pf",), ("nft", "x"), ("nft", "--open", "http"),
-                      ("nft", "--confirm-within", "0"), ("nft", "--remove", "--install")):
+                      ("nft", "--confirm-within", "0"), ("nft", "--remove", "--install"),
+                      ("nft", "--confirm-by-knock")):
         assert lab.knocktail("rules", *arguments).returncode == 2
     command = command_door(start_command="/bin/true %IP%", stop_command="/bin/true")
     for variant in ("ipset", "iptables", "ufw", "nft", "firewalld"):

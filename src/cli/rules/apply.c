@@ -49,13 +49,6 @@ enum answered { ANSWERED_WAIT, ANSWERED_YES, ANSWERED_NO, ANSWERED_DEAF };
 
 DEFINE_CLEANUP(sd_journal *, sd_journal_close)
 
-struct application {
-	const struct plan *plan;
-	enum variant variant;
-	bool install;
-	uint64_t confirm_us;
-};
-
 /* The keeper */
 
 __attribute__((format(printf, 3, 4))) static void keeper_say(int fd, char what, const char *format,
@@ -178,17 +171,35 @@ static char keeper_hear(int fd, char text[static MESSAGE_MAX])
 
 static void apply_prompt(const struct application *application)
 {
+	const char *boots = application->install ? ", now and at each boot" : "";
 	char text[DURATION_TEXT_MAX], pid[PROCESS_PID_SIZE];
 
+	duration_format(application->confirm_us, text);
 	if (!process_find("knocktaild", pid))
 		puts("knocktaild does not run: no knock opens a door now. In a second terminal: "
 		     "systemctl start knocktaild");
-	printf("The rules are loaded. From a second terminal, see whether you still get in.\n"
-	       "Type yes within %s to keep them%s, or knock to keep them when\n"
-	       "a knock opens a door; anything else takes them back: ",
-	       duration_format(application->confirm_us, text),
-	       application->install ? ", now and at each boot" : "");
+	if (application->by_knock)
+		printf("The rules are loaded. Knock, within %s: they stay%s,\n"
+		       "when that opens a door. yes keeps them, too, anything else takes them "
+		       "back.\n",
+		       text, boots);
+	else
+		printf("The rules are loaded. From a second terminal, see whether you still get "
+		       "in.\n"
+		       "Type yes within %s to keep them%s, or knock to keep them when\n"
+		       "a knock opens a door; anything else takes them back: ",
+		       text, boots);
 	fflush(stdout);
+}
+
+/* Whether the journal is followed from now on. */
+static bool apply_follow(sd_journal **journal)
+{
+	int r = openings_follow(journal);
+
+	if (r < 0)
+		printf("The journal cannot be followed: %s.\n", strerror(-r));
+	return r == 0;
 }
 
 /* What was typed: whether the rules stay, go, or wait for a knock, from when on the journal is
@@ -197,7 +208,6 @@ static enum answered apply_read(sd_journal **journal)
 {
 	char line[16] = "";
 	ssize_t n = read(STDIN_FILENO, line, sizeof line - 1);
-	int r;
 
 	if (n > 0 && (strcmp(line, "yes\n") == 0 || strcmp(line, "yes") == 0))
 		return ANSWERED_YES;
@@ -206,13 +216,11 @@ static enum answered apply_read(sd_journal **journal)
 		return ANSWERED_DEAF;
 	if (n <= 0 || *journal || strcmp(line, "knock\n") != 0)
 		return ANSWERED_NO;
-	r = openings_follow(journal);
-	if (r < 0)
-		printf("The journal cannot be followed: %s.\n", strerror(-r));
-	else
-		puts("Knock now; yes keeps them, anything else takes them back.");
+	if (!apply_follow(journal))
+		return ANSWERED_NO;
+	puts("Knock now; yes keeps them, anything else takes them back.");
 	fflush(stdout);
-	return r < 0 ? ANSWERED_NO : ANSWERED_WAIT;
+	return ANSWERED_WAIT;
 }
 
 /* Whether a knock has opened a door by now; says which. */
@@ -234,7 +242,10 @@ static void apply_ask(const struct application *application, int fd)
 	CLEANUP(cleanup_sd_journal_close) sd_journal *journal = NULL;
 	enum answered answer = ANSWERED_WAIT;
 
-	apply_prompt(application);
+	if (application->by_knock && !apply_follow(&journal))
+		answer = ANSWERED_NO;
+	else
+		apply_prompt(application);
 	while (answer == ANSWERED_WAIT) {
 		int n = poll(fds, 2, journal ? LOOK_MS : -1);
 
@@ -356,9 +367,8 @@ static int apply_lock(void)
 	return -1;
 }
 
-enum status apply(const struct plan *plan, enum variant variant, bool install, uint64_t confirm_us)
+enum status apply(const struct application *application)
 {
-	const struct application application = {plan, variant, install, confirm_us};
 	CLEANUP(cleanup_close) int lock_fd = apply_lock();
 	char problem[PROGRAM_PROBLEM_MAX] = "";
 	enum status status;
@@ -367,15 +377,15 @@ enum status apply(const struct plan *plan, enum variant variant, bool install, u
 
 	if (lock_fd < 0)
 		return STATUS_FAILED;
-	r = install ? boot_check(variant, problem) : 0;
+	r = application->install ? boot_check(application->variant, problem) : 0;
 	if (r == 0)
-		r = transaction_new(plan, variant, &transaction, problem);
+		r = transaction_new(application->plan, application->variant, &transaction, problem);
 	if (r < 0) {
 		fprintf(stderr, "knocktail rules: nothing was changed: %s\n",
 			problem[0] ? problem : strerror(-r));
 		return STATUS_FAILED;
 	}
-	status = load_and_ask(&application, transaction);
+	status = load_and_ask(application, transaction);
 	transaction_free(transaction);
 	return status;
 }

@@ -7,7 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Loads the plan, asks on the terminal, and takes everything back unless "yes" is typed in time:
- * also if the terminal goes away or this process is killed. If `install`, they are loaded at each
- * boot, too, once confirmed. */
-enum status apply(const struct plan *plan, enum variant variant, bool install, uint64_t confirm_us);
+struct application {
+	const struct plan *plan;
+	enum variant variant;
+	bool install;  /* once they are confirmed, have them loaded at each boot, too */
+	bool by_knock; /* a knock that opens a door confirms them, without the word for it */
+	uint64_t confirm_us;
+};
+
+/* Loads the plan, asks on the terminal, and takes everything back unless "yes" is typed in time, or
+ * a knock opens a door: also if the terminal goes away or this process is killed. */
+enum status apply(const struct application *application);

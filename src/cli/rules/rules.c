@@ -25,7 +25,7 @@ struct rules_options {
 	const char *config;
 	enum variant variant;
 	struct port_set open;
-	bool apply, install, remove;
+	bool apply, by_knock, install, remove;
 	uint64_t confirm_us;
 };
 
@@ -79,7 +79,13 @@ static enum status rules_make(const struct config *config, const struct rules_op
 	if (options->variant != VARIANT_IPSET)
 		moved_warn(config);
 	if (options->apply)
-		return apply(&plan, options->variant, options->install, options->confirm_us);
+		return apply(&(const struct application){
+			.plan = &plan,
+			.variant = options->variant,
+			.install = options->install,
+			.by_knock = options->by_knock,
+			.confirm_us = options->confirm_us,
+		});
 	if (options->install)
 		return rules_install(&plan, options->variant);
 	printers[options->variant](&plan, stdout);
@@ -139,6 +145,7 @@ static enum status rules_run(int argc, char *argv[])
 		{"config", 'c', .text = &wanted.config},
 		{"open", .parse = parse_open, .userdata = &wanted.open},
 		{"apply", .given = &wanted.apply},
+		{"confirm-by-knock", .given = &wanted.by_knock},
 		{"install", .given = &wanted.install},
 		{"remove", .given = &wanted.remove},
 		{"confirm-within", .span_us = &wanted.confirm_us},
@@ -154,6 +161,10 @@ static enum status rules_run(int argc, char *argv[])
 		      stderr);
 		return verb_misused(&verb_rules);
 	}
+	if (wanted.by_knock && !wanted.apply) {
+		fputs("knocktail rules: --confirm-by-knock goes with --apply\n", stderr);
+		return verb_misused(&verb_rules);
+	}
 	return rules_execute(&wanted);
 }
 
@@ -161,7 +172,8 @@ const struct verb verb_rules = {
 	.name = "rules",
 	.summary = "print, load, install or remove the rules for the configuration",
 	.help = "Usage: knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] [--open PORTS]\n"
-		"                       [--apply [--confirm-within SPAN]] [--install]\n"
+		"                       [--apply [--confirm-within SPAN] [--confirm-by-knock]]\n"
+		"                       [--install]\n"
 		"       knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] --remove\n"
 		"\n"
 		"Prints the rules that log knocks and let in whoever has knocked, ready to load.\n"
@@ -170,6 +182,8 @@ const struct verb verb_rules = {
 		"      --open PORTS           what is open to everybody: 80,443,60000-61000/udp\n"
 		"      --apply                load them, and take them back unless you confirm\n"
 		"      --confirm-within SPAN  how long that waits (default: 60s)\n"
+		"      --confirm-by-knock     wait for a knock that opens a door, which confirms\n"
+		"                             them\n"
 		"      --install              have them loaded at each boot, before the network\n"
 		"      --remove               take them out again, those that are loaded too\n"
 		"  -h, --help                 print this\n"
