@@ -46,6 +46,7 @@ end
 complete -c knocktail -f
 complete -c knocktail -s o -l output -x -a '(__knocktail_forms)'
 complete -c knocktail -s f -l for -x -a '1min 10min 1h 8h'
+complete -c knocktail -l firewall -x -a 'nft iptables ufw firewalld'
 complete -c knocktail -s c -l config -r -F
 complete -c knocktail -n 'test -z (__knocktail_verb)' -a '(__knocktail_verbs)'
 complete -c knocktail -n 'test -n (__knocktail_verb); and string match -q -- "-*" (commandline -ct)' -a '(__knocktail_options)'

@@ -112,6 +112,7 @@ def test_options(complete):
     assert {"--config", "--live", "--help"} <= complete("knocktail check --")
     assert complete("knocktail list -o ") == {"text", "json"}
     assert complete("knocktail keygen -o ") == {"text", "json"}
+    assert complete("knocktail setup --firewall n") == {"nft"}
 
 
 def test_doors(complete, opened):
