@@ -241,12 +241,13 @@ class Rules:
         if random.random() < 0.7:
             text += hook("fw", "filter", "forward", 0, base + established
                          + self._chain(jumps, can_reject, 6), random.choice(("drop", "drop", "accept")))
-        if random.random() < 0.2:
+        # Who has knocked may be answered from another port than a stranger, where nat tells them apart.
+        if random.random() < 0.3 and "type nat" not in text:
             text += hook("out", "filter", "output", 0, ['oifname != "eth0" accept', base[1]] + [
                 random.choice(NFT_OUT).format(**places) for _ in range(random.randint(1, 3))],
                 random.choice(("accept", "accept", "drop")))
-        # The laboratory's device is a bridge, where nat may come before ingress (br_netfilter).
-        if random.random() < 0.3 and "type nat" not in text:
+        # The laboratory's device is a bridge, where these may come before ingress (br_netfilter).
+        if random.random() < 0.5 and "hook prerouting" not in text:
             text += (" chain ingress {\n  type filter hook ingress device eth0 priority 0;\n  "
                      + "\n  ".join(random.choice((
                          "tcp dport 22 drop", "tcp dport { 23, 7000 } drop", "udp dport 9000 drop",
@@ -302,7 +303,7 @@ class Rules:
         if random.random() < 0.1:
             text += table("raw", [("PREROUTING", "ACCEPT", base + [random.choice(
                 ("-p tcp --dport 22", "-p tcp --dport 7000:8000", "")) + " -j CT --notrack"])])
-        if random.random() < 0.5:
+        if random.random() < 0.5 and not leaving:
             moves = [self._move() for _ in range(random.randint(1, 3))]
             if random.random() < 0.3:
                 moves.insert(0, f"{self._condition()} -j {random.choice(('ACCEPT', 'RETURN'))}")
