@@ -1,5 +1,5 @@
 #!/bin/sh
-# The limits of the rules in etc/ and in the README are those of the rules that `knocktail rules`
+# The limits of the rules in etc/ and in the documents are those of the rules that `knocktail rules`
 # prints.
 # Usage: test-limits.sh, with the environment of `make check`: srcdir.
 set -u
@@ -67,7 +67,7 @@ limit() {
 		"$srcdir/src/cli/common/limits.h"
 }
 all=$(limit LIMIT_ALL_RATE)
-for file in README.md man/knocktaild.8; do
+for file in doc/comparison.md man/knocktaild.8; do
 	for words in "$(limit LIMIT_LINE_BYTES) bytes" "$(echo "${all%/second}" | sed 's/000$/,000/') lines a second"; do
 		tr '\n' ' ' <"$srcdir/$file" | grep -q "$words" && continue
 		printf 'not ok: %s does not say "%s"\n' "$file" "$words"

@@ -1,5 +1,5 @@
-/* How much of what comes in is logged. Every rule that is printed has these limits, etc/ and the
- * README too, and the doctor measures others by them. Whoever invents sources must not be able to
+/* How much of what comes in is logged. Every rule that is printed has these limits, etc/ and doc/
+ * too, and the doctor measures others by them. Whoever invents sources must not be able to
  * keep others out of the log (a full table, a share used up), nor to turn the journal over. */
 #pragma once
 
