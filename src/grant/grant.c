@@ -112,7 +112,7 @@ static const struct grant *find_twin_of_network(const struct grant *asked)
 
 /* Another open grant whose passage is the same element of the same set: the one that lasts longest.
  * Two doors may share a set, or two sources a network, and one must not close what the other has
- * opened. */
+ * opened, or opens at this moment. */
 static const struct grant *grant_find_twin(const struct grant *grant)
 {
 	const struct grant *other = grants_first_of(grant->grants, &grant->source), *twin = NULL;

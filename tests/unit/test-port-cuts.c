@@ -48,8 +48,9 @@ static void test_cuts(void **state)
 	add_rule(chain, FIELD_SOURCE_PORT, NULL, 400, 500);
 	add_rule(chain, FIELD_PORT, NULL, 60000, 65535);
 	port_cuts_find(&ruleset, "inet knock expected", &cuts);
-	assert_string_equal(pieces(&cuts, 1, 65535),
-			    "1-21 22 23-99 100-149 150 151-200 201-59999 60000-65535");
+	assert_string_equal(
+		pieces(&cuts, 1, 65535),
+		"1-21 22 23-99 100-149 150 151-200 201-399 400-500 501-59999 60000-65535");
 	assert_string_equal(pieces(&cuts, 22, 22), "22");
 	assert_string_equal(pieces(&cuts, 10, 30), "10-21 22 23-30");
 	assert_string_equal(pieces(&cuts, 65535, 65535), "65535");
