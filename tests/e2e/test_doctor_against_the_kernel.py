@@ -274,13 +274,14 @@ class Shape:
 
 def judge(place, shape):
     """Of a firewall that this machine can load."""
-    for host in (place.stranger, place.server):
-        host.ip("neigh flush all")
     try:
         place.load(shape)
     except AssertionError as error:
         place.unload(shape)
         pytest.skip(f"this machine does not load it: {error}")
+    # What they know of each other from before, they learn again, if they can.
+    for host in (place.stranger, place.server):
+        host.ip("neigh flush all")
     try:
         wrong, said = differences(place, shape)
     finally:

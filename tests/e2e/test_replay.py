@@ -12,10 +12,17 @@ import pytest
 
 from doors import ipset_door
 from hosts import wait_until
-from lab import ROOT
+from lab import ROOT, Lab
 from synthetic import PROBE, damage, probe, write_journal
 
 DOORS = ipset_door() + ipset_door("udp", "7001/udp, 8001/udp", seq_timeout="1s")
+
+
+@pytest.fixture(scope="module")
+def lab(possible):
+    """A laboratory of our own: in that of all, forgers have written to the log."""
+    with Lab() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
