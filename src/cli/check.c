@@ -54,13 +54,6 @@ static void put_finding(struct json_object *array, const char *door, const char 
 		json_object_put(object);
 }
 
-static bool has_probes(const struct config *config)
-{
-	struct kernel_log_count count;
-
-	return kernel_log_count(config, &count) == 0 && count.n_probes > 0;
-}
-
 /* Whether knocks at the door can come. Where that cannot be seen, it is the same for all doors. */
 static bool check_kernel_log(const struct config *config, const struct door *door, bool *was_unseen,
 			     const struct live_findings *found)
@@ -68,7 +61,8 @@ static bool check_kernel_log(const struct config *config, const struct door *doo
 	char text[KERNEL_LOG_TEXT_MAX];
 	enum kernel_log_fault fault = kernel_log_judge(config, door, text);
 	bool works = fault != KERNEL_LOG_REFUSED && fault != KERNEL_LOG_NOTHING;
-	bool is_unseen = fault == KERNEL_LOG_UNSEEN && !*was_unseen && !has_probes(config);
+	bool is_unseen =
+		fault == KERNEL_LOG_UNSEEN && !*was_unseen && !kernel_log_has_probes(config);
 
 	if (!works)
 		put_finding(found->problems, door->name, "", text);

@@ -9,6 +9,7 @@
 #include "config/draft.h"
 #include "config/ini/ini.h"
 #include "core/placeholder.h"
+#include "core/strv.h"
 #include "util/sandbox.h"
 
 static const char *const keys[2][N_FAMILIES] = {
@@ -58,15 +59,8 @@ static void check_for_whom(const struct draft_door *at, const struct door *door,
 				 door->name, keys[1][family]);
 }
 
-/* One command for both families is complained of once. */
-static bool is_same_command(char *const *a, char *const *b)
-{
-	for (; a && b && *a && *b && strcmp(*a, *b) == 0; a++, b++)
-		;
-	return a && b && !*a && !*b;
-}
-
-/* What the family's commands are, but for those that repeat the other family's. */
+/* What the family's commands are, but for those that repeat the other family's: of one for both it
+ * is complained once. */
 static void take_commands(const struct door *door, enum family family,
 			  char *const *ret_commands[static 2])
 {
@@ -75,12 +69,10 @@ static void take_commands(const struct door *door, enum family family,
 	char *const *stop = opening->stop_command[family];
 	bool is_second = family == FAMILY_IPV6;
 
-	ret_commands[0] = is_second && is_same_command(start, opening->start_command[FAMILY_IPV4])
-				  ? NULL
-				  : start;
-	ret_commands[1] = is_second && is_same_command(stop, opening->stop_command[FAMILY_IPV4])
-				  ? NULL
-				  : stop;
+	ret_commands[0] =
+		is_second && strv_equal(start, opening->start_command[FAMILY_IPV4]) ? NULL : start;
+	ret_commands[1] =
+		is_second && strv_equal(stop, opening->stop_command[FAMILY_IPV4]) ? NULL : stop;
 }
 
 void draft_check_commands(const struct draft *draft, struct complaints *complaints)

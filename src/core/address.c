@@ -38,6 +38,11 @@ enum family address_family(const struct address *address)
 									    : FAMILY_IPV6;
 }
 
+unsigned address_bits(enum family family)
+{
+	return family == FAMILY_IPV4 ? 32 : 128;
+}
+
 const char *family_name(enum family family)
 {
 	static const char *const names[N_FAMILIES] = {"IPv4", "IPv6"};
@@ -116,7 +121,7 @@ int network_parse(const char *text, struct network *ret)
 	if (address_parse(host, &network.base) < 0)
 		return -EINVAL;
 
-	bits = address_family(&network.base) == FAMILY_IPV4 ? 32 : 128;
+	bits = address_bits(address_family(&network.base));
 	prefix = bits;
 	if (slash && prefix_parse(slash + 1, bits, &prefix) < 0)
 		return -EINVAL;
@@ -131,7 +136,7 @@ int network_parse(const char *text, struct network *ret)
 /* An IPv4 address is the last 32 bits. */
 static unsigned family_offset(const struct address *address)
 {
-	return address_family(address) == FAMILY_IPV4 ? 96 : 0;
+	return 128 - address_bits(address_family(address));
 }
 
 struct network network_of(const struct address *address, unsigned prefix)

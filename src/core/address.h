@@ -34,6 +34,9 @@ enum family address_family(const struct address *address);
 /* "IPv4" or "IPv6". */
 const char *family_name(enum family family);
 
+/* How many bits its addresses have. */
+unsigned address_bits(enum family family);
+
 bool address_equal(const struct address *a, const struct address *b);
 
 /* Whether a packet from another host can have come from it: it is unicast, and neither unspecified,

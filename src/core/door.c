@@ -39,19 +39,20 @@ uint64_t door_timeout_us(const struct door *door, uint32_t seconds)
 	return asked_us < max_us ? asked_us : max_us;
 }
 
+/* Of whole addresses, unless it is said. */
+static unsigned opening_prefix(const struct opening *opening, enum family family)
+{
+	return opening->prefix[family] ? opening->prefix[family] : address_bits(family);
+}
+
 bool opening_opens_address(const struct opening *opening, enum family family)
 {
-	return opening->prefix[family] == 0 ||
-	       opening->prefix[family] == (family == FAMILY_IPV4 ? 32 : 128);
+	return opening_prefix(opening, family) == address_bits(family);
 }
 
 struct network opening_network(const struct opening *opening, const struct address *source)
 {
-	unsigned prefix = opening->prefix[address_family(source)];
-
-	if (prefix == 0)
-		prefix = address_family(source) == FAMILY_IPV4 ? 32 : 128;
-	return network_of(source, prefix);
+	return network_of(source, opening_prefix(opening, address_family(source)));
 }
 
 bool door_opens_for(const struct door *door, enum family family)

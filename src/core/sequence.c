@@ -5,6 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
+const char *protocol_word(uint8_t protocol)
+{
+	return protocol == IPPROTO_UDP ? "udp" : "tcp";
+}
+
 static int protocol_parse(const char *text, size_t length, uint8_t *ret)
 {
 	if (length != 3)

@@ -17,6 +17,9 @@ struct sequence {
 	struct step steps[SEQUENCE_STEPS_MAX];
 };
 
+/* "tcp" or "udp". */
+const char *protocol_word(uint8_t protocol);
+
 /* "7000", "8000/udp" or "8000:udp", in any case; tcp is the default. 0, or -EINVAL. */
 int step_parse(const char *text, struct step *ret);
 

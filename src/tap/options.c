@@ -211,7 +211,7 @@ static enum options_result take_ports(struct command_line *command_line, int n, 
 		if (udp && !strpbrk(ports[i], "/:"))
 			step.protocol = IPPROTO_UDP;
 		length += (size_t)snprintf(text + length, sizeof text - length, "%u/%s,", step.port,
-					   step.protocol == IPPROTO_UDP ? "udp" : "tcp");
+					   protocol_word(step.protocol));
 	}
 	command_line_give(command_line, SETTING_SEQUENCE, text);
 	if (command_line->given & UINT32_C(1) << SETTING_KNOCK) {

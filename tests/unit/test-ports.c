@@ -53,6 +53,26 @@ static void test_all(void **state)
 	assert_false(port_set_is_empty(&set));
 }
 
+static void test_which_are_among_them(void **state)
+{
+	static const struct {
+		struct step port;
+		bool has;
+	} cases[] = {
+		{{19, IPPROTO_TCP}, false}, {{20, IPPROTO_TCP}, true},	{{30, IPPROTO_TCP}, true},
+		{{31, IPPROTO_TCP}, false}, {{25, IPPROTO_UDP}, false}, {{53, IPPROTO_UDP}, true},
+	};
+	struct port_range fault[2];
+	struct port_set set;
+
+	(void)state;
+	assert_int_equal(port_set_parse("20-30, 53/udp", &set, fault), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		assert_int_equal(port_set_has(&set, &cases[i].port), cases[i].has);
+	assert_int_equal(port_set_parse("all", &set, fault), 0);
+	assert_true(port_set_has(&set, &cases[0].port));
+}
+
 static void test_what_they_are_not(void **state)
 {
 	static const struct {
@@ -131,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_they_are),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_which_are_among_them),
 		cmocka_unit_test(test_what_they_are_not),
 		cmocka_unit_test(test_faults_are_named),
 		cmocka_unit_test(test_as_many_as_there_may_be),

@@ -1,7 +1,6 @@
 #include "cli/common/kernel-log.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -114,4 +113,11 @@ int kernel_log_count(const struct config *config, struct kernel_log_count *ret)
 		return -EACCES;
 	*ret = count;
 	return 0;
+}
+
+bool kernel_log_has_probes(const struct config *config)
+{
+	struct kernel_log_count count;
+
+	return kernel_log_count(config, &count) == 0 && count.n_probes > 0;
 }

@@ -2,6 +2,7 @@
  * it, and who reads it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct config;
@@ -32,3 +33,6 @@ struct kernel_log_count {
 
 /* Of the last 24 hours. 0; -EACCES: no file of the journal can be read; another negative errno. */
 int kernel_log_count(const struct config *config, struct kernel_log_count *ret);
+
+/* Whether there are any probes in it, as far as it can be read. */
+bool kernel_log_has_probes(const struct config *config);

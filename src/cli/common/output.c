@@ -62,7 +62,7 @@ void output_wrap(const char *text, size_t columns, FILE *file)
 {
 	while (*text) {
 		size_t length = strcspn(text, "\n"), hang = line_hang(text, length, columns);
-		size_t room = columns, fit = line_fit(text, length, room);
+		size_t fit = line_fit(text, length, columns);
 
 		while (fit < length) {
 			fprintf(file, "%.*s\n%*s", (int)fit, text, (int)hang, "");
@@ -71,8 +71,7 @@ void output_wrap(const char *text, size_t columns, FILE *file)
 			fit = strspn(text, " ");
 			text += fit;
 			length -= fit;
-			room = columns - hang;
-			fit = line_fit(text, length, room);
+			fit = line_fit(text, length, columns - hang);
 		}
 		fprintf(file, "%.*s", (int)length, text);
 		text += length;

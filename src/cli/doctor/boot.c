@@ -258,8 +258,8 @@ static char *doctor_lacks(const struct doctor *doctor)
 		const struct door *door = &doctor->config->doors[i];
 
 		for (enum family family = 0; family < N_FAMILIES && !lack; family++)
-			if ((!doctor->only || doctor->only == door) &&
-			    door_opens_for(door, family) && doctor->sides[family].is_there)
+			if (doctor_looks_at(doctor, door) && door_opens_for(door, family) &&
+			    doctor->sides[family].is_there)
 				lack = door_lacks(doctor, door, family);
 	}
 	return lack;

@@ -49,12 +49,17 @@ void doctor_say(struct doctor *doctor, enum finding finding, const char *advice,
 	doctor->n_said += finding != FINDING_OK;
 }
 
+bool doctor_looks_at(const struct doctor *doctor, const struct door *door)
+{
+	return !doctor->only || doctor->only == door;
+}
+
 void doctor_each_door(struct doctor *doctor, doctor_door_fn fn)
 {
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
 		const struct door *door = &doctor->config->doors[i];
 
-		if (doctor->only && doctor->only != door)
+		if (!doctor_looks_at(doctor, door))
 			continue;
 		for (enum family family = 0; family < N_FAMILIES; family++)
 			if (door_opens_for(door, family) && doctor->sides[family].is_there)

@@ -56,6 +56,9 @@ struct doctor {
 __attribute__((format(printf, 4, 5))) void doctor_say(struct doctor *doctor, enum finding finding,
 						      const char *advice, const char *format, ...);
 
+/* Whether the door is looked at: all are, unless one was named. */
+bool doctor_looks_at(const struct doctor *doctor, const struct door *door);
+
 /* Calls `fn` for each door that is looked at, and each family that it opens for and that this
  * machine has. */
 typedef void (*doctor_door_fn)(struct doctor *doctor, const struct door *door, enum family family);

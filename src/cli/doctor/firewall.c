@@ -310,7 +310,7 @@ static bool needs_kernel_log(const struct doctor *doctor)
 {
 	for (size_t i = 0; i < doctor->config->n_doors; i++)
 		if (!doctor->config->doors[i].log &&
-		    (!doctor->only || doctor->only == &doctor->config->doors[i]))
+		    doctor_looks_at(doctor, &doctor->config->doors[i]))
 			return true;
 	return false;
 }
@@ -363,7 +363,7 @@ void doctor_check_target(struct doctor *doctor)
 		return;
 	}
 	for (size_t i = 0; i < doctor->config->n_doors; i++)
-		if (!doctor->only || doctor->only == &doctor->config->doors[i])
+		if (doctor_looks_at(doctor, &doctor->config->doors[i]))
 			check_target(doctor, firewall, i);
 	if (doctor->n_said == 0)
 		doctor_say(doctor, FINDING_OK, NULL,

@@ -15,13 +15,6 @@
 static const char all_netns_advice[] =
 	"sysctl -w net.netfilter.nf_log_all_netns=0, and take what sets it out of /etc/sysctl.d";
 
-static bool has_probes(const struct doctor *doctor)
-{
-	struct kernel_log_count count;
-
-	return kernel_log_count(doctor->config, &count) == 0 && count.n_probes > 0;
-}
-
 /* Whether it has been said of all doors. */
 static bool judge_door(struct doctor *doctor, const struct door *door)
 {
@@ -45,7 +38,7 @@ static bool judge_door(struct doctor *doctor, const struct door *door)
 		doctor->logs_nothing = true;
 		return true;
 	case KERNEL_LOG_UNSEEN:
-		if (!has_probes(doctor))
+		if (!kernel_log_has_probes(doctor->config))
 			doctor_say(doctor, FINDING_UNKNOWN, NULL, "%s", text);
 		return true;
 	}
@@ -57,7 +50,7 @@ void kernel_judge_log(struct doctor *doctor)
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
 		const struct door *door = &doctor->config->doors[i];
 
-		if ((!doctor->only || doctor->only == door) && judge_door(doctor, door))
+		if (doctor_looks_at(doctor, door) && judge_door(doctor, door))
 			return;
 	}
 }
@@ -90,7 +83,7 @@ void doctor_check_readers(struct doctor *doctor)
 		char text[KERNEL_LOG_TEXT_MAX];
 		int r;
 
-		if (doctor->only && doctor->only != door)
+		if (!doctor_looks_at(doctor, door))
 			continue;
 		r = kernel_log_tells(door, text);
 		if (r < 0) {

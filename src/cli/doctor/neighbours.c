@@ -100,7 +100,7 @@ static bool has_door(const struct doctor *doctor)
 {
 	for (size_t i = 0; i < doctor->config->n_doors; i++)
 		if (door_opens_for(&doctor->config->doors[i], FAMILY_IPV6) &&
-		    (!doctor->only || doctor->only == &doctor->config->doors[i]))
+		    doctor_looks_at(doctor, &doctor->config->doors[i]))
 			return true;
 	return false;
 }

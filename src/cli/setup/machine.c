@@ -55,17 +55,6 @@ static bool is_of_a_client(const struct step *step)
 						 step->port == 546 || step->port == 5353);
 }
 
-static bool is_guarded(const struct port_set *guarded, const struct step *step)
-{
-	bool is = guarded->is_all;
-
-	for (size_t i = 0; i < guarded->n_ranges; i++)
-		is = is || (guarded->ranges[i].protocol == step->protocol &&
-			    guarded->ranges[i].first <= step->port &&
-			    step->port <= guarded->ranges[i].last);
-	return is;
-}
-
 void machine_open_ports(const struct port_set *guarded, char ret[static ANSWER_MAX])
 {
 	CLEANUP(cleanup_listeners_free) struct listeners *listeners = find_listeners();
@@ -79,7 +68,7 @@ void machine_open_ports(const struct port_set *guarded, char ret[static ANSWER_M
 
 			if (length + sizeof ",65535/tcp" > ANSWER_MAX ||
 			    !listeners_have(listeners, &step) || is_of_a_client(&step) ||
-			    is_guarded(guarded, &step))
+			    port_set_has(guarded, &step))
 				continue;
 			length += (size_t)snprintf(ret + length, ANSWER_MAX - length, "%s%u/%s",
 						   length > 0 ? "," : "", port,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/common/output.h"
+#include "core/sequence.h"
 #include "util/clock.h"
 #include "util/duration.h"
 #include "util/timestamp.h"
@@ -182,8 +183,7 @@ static void draw_probes(struct drawing *drawing, const struct watch_model *model
 
 		if (*probe->door)
 			snprintf(steps, sizeof steps, "%u/%u", probe->n_steps, probe->n_needed);
-		snprintf(port, sizeof port, "%u/%s", probe->port,
-			 probe->protocol == IPPROTO_UDP ? "udp" : "tcp");
+		snprintf(port, sizeof port, "%u/%s", probe->port, protocol_word(probe->protocol));
 		draw_line(drawing, *probe->door ? COLOUR_NONE : COLOUR_DIM,
 			  "  %.8s %10s  %-*s %7s  %s",
 			  timestamp_format(probe->realtime_us, when) + strlen("2026-11-22 "), port,

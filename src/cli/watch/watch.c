@@ -21,6 +21,7 @@
 #include "config/config.h"
 #include "core/probe.h"
 #include "core/record.h"
+#include "core/sequence.h"
 #include "input/input.h"
 #include "match/matcher.h"
 #include "util/cleanup.h"
@@ -58,11 +59,6 @@ static void print_json_line(struct json_object *object)
 	json_object_put(object);
 }
 
-static const char *protocol_name(const struct watch_probe *probe)
-{
-	return probe->protocol == IPPROTO_UDP ? "udp" : "tcp";
-}
-
 static void print_probe(const struct watch *watch, const struct watch_probe *probe)
 {
 	char source[ADDRESS_TEXT_MAX], when[TIMESTAMP_TEXT_MAX];
@@ -71,7 +67,7 @@ static void print_probe(const struct watch *watch, const struct watch_probe *pro
 	address_format(&probe->source, source);
 	if (watch->form == FORM_LINES) {
 		printf("%s\tprobe\t%s\t%u/%s", timestamp_format(probe->realtime_us, when), source,
-		       probe->port, protocol_name(probe));
+		       probe->port, protocol_word(probe->protocol));
 		if (*probe->door)
 			printf("\t%s %u/%u", probe->door, probe->n_steps, probe->n_needed);
 		putchar('\n');
@@ -82,7 +78,7 @@ static void print_probe(const struct watch *watch, const struct watch_probe *pro
 	json_put_text(object, "event", "probe");
 	json_put_text(object, "source", source);
 	json_put_number(object, "port", probe->port);
-	json_put_text(object, "protocol", protocol_name(probe));
+	json_put_text(object, "protocol", protocol_word(probe->protocol));
 	if (*probe->door) {
 		json_put_text(object, "door", probe->door);
 		json_put_number(object, "step", probe->n_steps);

@@ -1,7 +1,6 @@
 #include "core/opening/ports.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 
@@ -78,14 +77,19 @@ int port_set_parse(const char *text, struct port_set *ret, struct port_range ret
 	return 0;
 }
 
+bool port_set_has(const struct port_set *set, const struct step *port)
+{
+	const struct port_range range = {port->port, port->port, port->protocol};
+	bool has = set->is_all;
+
+	for (size_t i = 0; i < set->n_ranges; i++)
+		has = has || have_in_common(&set->ranges[i], &range);
+	return has;
+}
+
 bool port_set_is_empty(const struct port_set *set)
 {
 	return !set->is_all && set->n_ranges == 0;
-}
-
-const char *protocol_word(uint8_t protocol)
-{
-	return protocol == IPPROTO_UDP ? "udp" : "tcp";
 }
 
 /* Returns where it ends. */
@@ -120,8 +124,9 @@ const char *port_range_numbers(const struct port_range *range, char between,
 const char *port_range_format(const struct port_range *range, char text[static PORT_RANGE_TEXT_MAX])
 {
 	char *end = put_range(range, '-', text);
+	const char *word = protocol_word(range->protocol);
 
 	*end = '/';
-	strcpy(end + 1, protocol_word(range->protocol));
+	memcpy(end + 1, word, strlen(word) + 1);
 	return text;
 }

@@ -26,6 +26,9 @@ struct port_set {
  * it begins; -EEXIST: ret_fault[0] and ret_fault[1] have ports in common. */
 int port_set_parse(const char *text, struct port_set *ret, struct port_range ret_fault[static 2]);
 
+/* Whether the port is one of them. */
+bool port_set_has(const struct port_set *set, const struct step *port);
+
 /* Whether it names nothing at all. */
 bool port_set_is_empty(const struct port_set *set);
 
@@ -37,6 +40,3 @@ const char *port_range_format(const struct port_range *range,
 /* "22", or with this character in between "60000:61000". Returns `text`. */
 const char *port_range_numbers(const struct port_range *range, char between,
 			       char text[static PORT_RANGE_TEXT_MAX]);
-
-/* "tcp" or "udp". */
-const char *protocol_word(uint8_t protocol);

@@ -180,8 +180,9 @@ enum { MULTIPORT_MAX = 15 };
 static size_t join_ranges(const struct port_set *ports, uint8_t protocol, size_t *i,
 			  char text[static MULTIPORT_MAX * PORT_RANGE_TEXT_MAX])
 {
+	const size_t size = MULTIPORT_MAX * PORT_RANGE_TEXT_MAX;
 	size_t n_places = 0, n = 0;
-	char *end = text + sprintf(text, "%s ", protocol_word(protocol));
+	size_t length = (size_t)snprintf(text, size, "%s ", protocol_word(protocol));
 
 	for (; *i < ports->n_ranges; ++*i) {
 		const struct port_range *range = &ports->ranges[*i];
@@ -192,8 +193,8 @@ static size_t join_ranges(const struct port_set *ports, uint8_t protocol, size_t
 		n_places += range->first == range->last ? 1 : 2;
 		if (n_places > MULTIPORT_MAX)
 			break;
-		end += sprintf(end, "%s%s", n > 0 ? "," : "",
-			       port_range_numbers(range, ':', numbers));
+		length += (size_t)snprintf(text + length, size - length, "%s%s", n > 0 ? "," : "",
+					   port_range_numbers(range, ':', numbers));
 		n++;
 	}
 	return n;
