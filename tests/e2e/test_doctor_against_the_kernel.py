@@ -280,7 +280,7 @@ def judge(place, shape):
         place.unload(shape)
         pytest.skip(f"this machine does not load it: {error}")
     # What they know of each other from before, they learn again, if they can.
-    for host in (place.stranger, place.server):
+    for host in (place.server, place.stranger):
         host.ip("neigh flush all")
     try:
         wrong, said = differences(place, shape)
