@@ -401,9 +401,9 @@ void draft_link_logs(struct draft *draft, struct complaints *complaints)
 		if (!door->log)
 			continue;
 		log = find_log_named(draft->config, door->log);
-		if (log)
-			door->knock.filter.log = log->id;
-		else
+		door->knock.filter.log = log ? log->id : OTHER_LOG_KERNEL;
+		door->knock.filter.by_nflog = log && log->form == LOG_FORM_KERNEL;
+		if (!log)
 			complain_error(complaints, check_line(&check, "log"),
 				       "door %s: log: there is no section [log %s]", door->name,
 				       door->log);

@@ -223,12 +223,30 @@ static int draft_read_options(struct ini_section *section, struct complaints *co
 	return draft_read_section(&part);
 }
 
+/* Asks what is given, not what it is worth: bad values have had their complaint. */
+static void check_log_form(const struct ini_section *section, const struct other_log *log,
+			   struct complaints *complaints, const char *where)
+{
+	const struct ini_entry *pattern = ini_find(section, "pattern");
+
+	if (section->damaged)
+		return;
+	if (log->form == LOG_FORM_KERNEL && pattern)
+		complain_error(complaints, pattern->line,
+			       "%s: pattern is for lines of another format than format = kernel",
+			       where);
+	if (log->form == LOG_FORM_PATTERN && !pattern)
+		complain_error(complaints, section->line,
+			       "%s: neither pattern nor format = kernel is given", where);
+}
+
 static int draft_read_log(struct ini_section *section, struct complaints *complaints,
 			  struct draft *draft)
 {
 	size_t n = draft->config->n_logs++, n_errors = complaints->n_errors;
 	struct other_log *log = &draft->config->logs[n];
-	const struct ini_entry *pattern = ini_find(section, "pattern");
+	const struct ini_entry *pattern = ini_find(section, "pattern"),
+			       *form = ini_find(section, "format");
 	char where[WHERE_MAX];
 	struct section_draft part = {SECTION_LOG, section, where, log, NULL, complaints};
 	int r;
@@ -237,8 +255,10 @@ static int draft_read_log(struct ini_section *section, struct complaints *compla
 		complain_error(complaints, section->line, "there are more than %d [log] sections",
 			       OTHER_LOGS_MAX);
 	draft_read_name(SECTION_LOG, section, complaints, log->name, where);
-	log->line = pattern ? pattern->line : section->line;
+	log->line = pattern ? pattern->line : form ? form->line : section->line;
 	r = draft_read_section(&part);
+	if (r == 0)
+		check_log_form(section, log, complaints, where);
 	if (r == 0 && complaints->n_errors == n_errors && !section->damaged)
 		other_log_seal(log);
 	return r;

@@ -38,6 +38,8 @@ const char *const section_names[] = {"options", "door", "log", NULL};
 const char *const backend_names[] = {BACKENDS(BACKEND_NAME) NULL};
 static const char *const on_stop_names[] = {"close", "keep", NULL};
 static const char *const no_or_yes[] = {"no", "yes", NULL};
+static const char *const log_forms[] = {
+	[LOG_FORM_PATTERN] = "pattern", [LOG_FORM_KERNEL] = "kernel", [N_LOG_FORMS] = NULL};
 static const char *const bind_names[] = {
 	[BIND_NO] = "no", [BIND_OPTIONAL] = "optional", [BIND_YES] = "yes", NULL};
 
@@ -122,7 +124,8 @@ const struct config_key keys[] = {
 	 ONLY(COMMAND)},
 
 	{"match", LOG(matches), .parse = parse_matches, .required = true},
-	{"pattern", LOG(pattern), .parse = parse_pattern, .required = true},
+	{"format", LOG(form), .parse = parse_choice, .fallback = "pattern", .choices = log_forms},
+	{"pattern", LOG(pattern), .parse = parse_pattern},
 	{0},
 };
 

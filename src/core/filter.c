@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/other-log.h"
 #include "core/probe.h"
 
 const struct filter filter_default = {
@@ -55,6 +56,11 @@ int filter_parse_flags(const char *text, struct filter *filter)
 	filter->flags_set = set;
 	filter->flags_clear = clear;
 	return 0;
+}
+
+bool filter_is_logged_here(const struct filter *filter)
+{
+	return filter->log == OTHER_LOG_KERNEL || filter->by_nflog;
 }
 
 bool filter_equal(const struct filter *a, const struct filter *b)

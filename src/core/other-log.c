@@ -11,7 +11,7 @@ void other_log_seal(struct other_log *log)
 
 	for (char **match = log->matches; *match; match++)
 		hash = hash_text(hash, *match);
-	hash = hash_text(hash, log->pattern);
+	hash = hash_text(hash, log->pattern ? log->pattern : "");
 	log->id = hash != OTHER_LOG_KERNEL ? hash : 1;
 }
 

@@ -1,9 +1,10 @@
 /* MUST: a probe of the kernel's comes only out of a line that begins with the prefix and then
- * matches the kernel's pattern to its last byte. Local users can have the kernel log text of theirs
- * (a process's name, a file's name in a segfault's message), even with newlines and NULs in it, but
- * never a whole line. MUST: a packet without IN= is not a probe: it was made here, maybe by a local
- * user. MUST: every number is checked before it is stored; what does not fit is damaged, never cut.
- * MUST: a line costs bounded time and no memory, whatever is in it. */
+ * matches the kernel's pattern to its last byte; one of ulogd's likewise. Local users can have the
+ * kernel log text of theirs (a process's name, a file's name in a segfault's message), even with
+ * newlines and NULs in it, but never a whole line. MUST: a packet without IN= is not a probe: it
+ * was made here, maybe by a local user. MUST: every number is checked before it is stored; what
+ * does not fit is damaged, never cut. MUST: a line costs bounded time and no memory, whatever is in
+ * it. */
 #include "format/format.h"
 
 #include <errno.h>
@@ -46,9 +47,9 @@ static const char line_start[] = "IN=";
 
 struct format {
 	struct pattern *pattern;
-	size_t n_prefix; /* what the pattern does not see */
-	size_t n_start;
-	char start[FORMAT_PREFIX_MAX + sizeof(line_start)]; /* the prefix, then line_start */
+	char prefix[FORMAT_PREFIX_MAX + 1]; /* what the pattern does not see */
+	bool may_have_blank;		    /* behind the prefix: ulogd puts one there */
+	const char *start;		    /* of what it sees */
 	int (*read)(const struct format *format, struct probe *probe);
 	enum format_verdict misfit; /* what a line is that does not match */
 };
@@ -204,7 +205,9 @@ static int read_kernel(const struct format *format, struct probe *probe)
 	return options.start ? span_to_options(options, probe) : 0;
 }
 
-int format_new_kernel(const char *prefix, struct format **ret)
+/* The kernel's fields, as the expression has them. */
+static int format_new(const char *prefix, const char *expression, bool may_have_blank,
+		      struct format **ret)
 {
 	CLEANUP(cleanup_format_free) struct format *format = NULL;
 	struct pattern_error error;
@@ -215,17 +218,27 @@ int format_new_kernel(const char *prefix, struct format **ret)
 	format = calloc(1, sizeof(*format));
 	if (!format)
 		return -ENOMEM;
-	format->n_prefix = strlen(prefix);
-	format->n_start = format->n_prefix + strlen(line_start);
-	stpcpy(stpcpy(format->start, prefix), line_start);
+	stpcpy(format->prefix, prefix);
+	format->may_have_blank = may_have_blank;
+	format->start = line_start;
 	format->read = read_kernel;
 	format->misfit = FORMAT_DAMAGED;
 
-	r = pattern_new(kernel_pattern, group_names, &error, &format->pattern);
+	r = pattern_new(expression, group_names, &error, &format->pattern);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(format);
 	return 0;
+}
+
+int format_new_kernel(const char *prefix, struct format **ret)
+{
+	return format_new(prefix, kernel_pattern, false, ret);
+}
+
+int format_new_relayed(const char *prefix, struct format **ret)
+{
+	return format_new(prefix, relayed_pattern, true, ret);
 }
 
 /* By name, in any case, or by number. -ENOENT: another protocol. */
@@ -280,6 +293,7 @@ int format_new_custom(const char *expression, struct format_error *ret_error, st
 
 	if (!format)
 		return -ENOMEM;
+	format->start = "";
 	format->read = read_custom;
 	format->misfit = FORMAT_FOREIGN;
 	r = pattern_new(expression, group_names, &error, &format->pattern);
@@ -327,28 +341,45 @@ bool format_is_full_table(const struct record *record)
 	       memcmp(record->text + n_start + n_digits, end, n_end) == 0;
 }
 
+static bool text_begins(const char *text, size_t length, const char *with)
+{
+	size_t n = strlen(with);
+
+	return length >= n && memcmp(text, with, n) == 0;
+}
+
+/* Where in a line of this format the pattern begins; SIZE_MAX: it is not one. */
+static size_t format_find_start(const struct format *format, const char *text, size_t length)
+{
+	size_t at = strlen(format->prefix);
+
+	if (!text_begins(text, length, format->prefix))
+		return SIZE_MAX;
+	if (format->may_have_blank && text_begins(text + at, length - at, " "))
+		at++;
+	return text_begins(text + at, length - at, format->start) ? at : SIZE_MAX;
+}
+
 bool format_begins(const struct format *format, const char *text, size_t length)
 {
-	if (length < format->n_start || memcmp(text, format->start, format->n_start) != 0)
+	if (format_find_start(format, text, length) == SIZE_MAX)
 		return false;
-	return format->n_start > 0 ||
-	       (length <= LINE_LENGTH_MAX &&
-		pattern_match(format->pattern, text, length) == PATTERN_MATCHES);
+	return *format->prefix || (length <= LINE_LENGTH_MAX &&
+				   pattern_match(format->pattern, text, length) == PATTERN_MATCHES);
 }
 
 enum format_verdict format_parse(const struct format *format, const struct record *record,
 				 struct probe *ret_probe)
 {
+	size_t start = format_find_start(format, record->text, record->length);
 	struct probe probe = {.time_us = record->kernel_us};
 	int r;
 
-	if (record->length < format->n_start ||
-	    memcmp(record->text, format->start, format->n_start) != 0)
+	if (start == SIZE_MAX)
 		return FORMAT_FOREIGN;
 	if (record->length > LINE_LENGTH_MAX)
 		return format->misfit;
-	switch (pattern_match(format->pattern, record->text + format->n_prefix,
-			      record->length - format->n_prefix)) {
+	switch (pattern_match(format->pattern, record->text + start, record->length - start)) {
 	case PATTERN_MATCHES:
 		break;
 	case PATTERN_DIFFERS:

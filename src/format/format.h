@@ -24,6 +24,11 @@ enum format_verdict {
 enum { FORMAT_PREFIX_MAX = 127 };
 int format_new_kernel(const char *prefix, struct format **ret);
 
+/* The same fields where another program has written them: as the kernel does, or as ulogd writes
+ * what it has been sent by NFLOG, with a blank behind the prefix. Of TCP options ulogd writes none.
+ * As above. */
+int format_new_relayed(const char *prefix, struct format **ret);
+
 /* Lines of others, by an expression of PCRE2's that has to match them from their first byte to
  * their last, and names what it finds: (?<SRC>...) and (?<DPT>...), and if it can PROTO (TCP if
  * there is none), DST, SPT, IN and FLAGS (of TCP; SYN if there is none). A line that does not match

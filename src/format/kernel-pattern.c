@@ -90,9 +90,42 @@
 
 #define NOT_IP "(?:ARP HTYPE=" ANYTHING "|TRUNCATED)?+"
 
-const char kernel_pattern[] =
-	INTERFACES LINK
-	"(?:(?|" IPV4 "|" IPV6 ")"
-	   "(?:(?(<FRAG>)(*FAIL)|(?|" TCP "|" UDP "))\\z|" PORTLESS "\\z)"
-	  "|" NOT_IP "\\z)";
+#define KERNEL                                                                                     \
+	INTERFACES LINK                                                                            \
+	"(?:(?|" IPV4 "|" IPV6 ")"                                                                 \
+	   "(?:(?(<FRAG>)(*FAIL)|(?|" TCP "|" UDP "))\\z|" PORTLESS "\\z)"                         \
+	  "|" NOT_IP "\\z)"
+
+/* What ulogd writes of the same (2.0, util/printpkt.c), with the same groups in the same order. */
+#define ULOGD_IPV4                                                                                 \
+	"SRC=(?<SRC>[0-9.]{7,15}+) DST=(?<DST>[0-9.]{7,15}+) "                                     \
+	"LEN=" U5 " TOS=" HEX2 " PREC=0x" HEX2 " TTL=[0-9]{1,3}+ ID=" U5 " "                        \
+	"(?:CE )?+(?:DF )?+(?:MF )?+"                                                              \
+	"(?:" FRAGMENT ")?+"
+
+#define ULOGD_IPV6                                                                                 \
+	"SRC=(?<SRC>[0-9A-Fa-f:]{2,39}+) DST=(?<DST>[0-9A-Fa-f:]{2,39}+) "                         \
+	"LEN=" U5 " TC=[0-9]{1,3}+ HOPLIMIT=[0-9]{1,3}+ FLOWLBL=[0-9]{1,7}+ "                       \
+	"(?:FRAG: (?:0|(?<FRAG>[1-9][0-9]{0,4}+)) ID: [0-9a-f]{8} )?+"
+
+#define ULOGD_TCP                                                                                  \
+	"PROTO=(?<PROTO>TCP) " PORTS "SEQ=" U10 " ACK=" U10 " WINDOW=" U5 " " FLAGS "URGP=" U5 END
+
+#define ULOGD_UDP "PROTO=(?<PROTO>UDP) " PORTS "(?<FLAGS>)LEN=" U5 END
+
+#define ULOGD_END "(?:UID=" U10 END ")?+(?:GID=" U10 END ")?+(?:MARK=(?:0x)?+" HEX8 END ")?+\\z"
+
+#define ULOGD_PORTLESS                                                                             \
+	"(?:(?(<FRAG>)PROTO=(?:TCP|UDP) " ANYTHING "|(*FAIL))"                                     \
+	  "|PROTO=(?:TCP|UDP) INCOMPLETE"                                                          \
+	  "|PROTO=(?:ICMP|ICMPv6|SCTP|ESP|AH|[0-9]{1,3}+) " ANYTHING ")?+"
+
+#define ULOGD                                                                                      \
+	"IN=(?<IN>" NAME "{0,15}+) OUT=" NAME "{0,15}+ MAC=(?:" HEX2 "(?::" HEX2 ")*+)?+ "         \
+	"(?|" ULOGD_IPV4 "|" ULOGD_IPV6 ")"                                                        \
+	"(?:(?(<FRAG>)(*FAIL)|(?|" ULOGD_TCP "|" ULOGD_UDP "))" ULOGD_END                          \
+	  "|" ULOGD_PORTLESS ULOGD_END ")"
+
+const char kernel_pattern[] = KERNEL;
+const char relayed_pattern[] = "(?|" KERNEL "|" ULOGD ")";
 /* clang-format on */

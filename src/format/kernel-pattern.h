@@ -6,3 +6,6 @@
  * captured together, and only from a TCP or UDP packet whose ports the line has; OPT holds its TCP
  * options. */
 extern const char kernel_pattern[];
+
+/* The same, and what ulogd makes of it. */
+extern const char relayed_pattern[];

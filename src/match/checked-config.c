@@ -44,6 +44,13 @@ static void check_groups(struct complaints *complaints, const struct config *con
 				       "log %s: pattern has no group named IN, but door %s has "
 				       "an interface",
 				       log->name, door->name);
+		if (door->auth & AUTH_SPA)
+			complain_warning(
+				complaints, log->line,
+				"log %s: %s, in which the SPA knocks of door %s are", log->name,
+				log->form == LOG_FORM_KERNEL ? "ulogd writes no TCP options"
+							     : "a pattern finds no TCP options",
+				door->name);
 		if (filter->has_target && !format_knows_target(format))
 			complain_error(complaints, log->line,
 				       "log %s: pattern has no group named DST, but door %s has "
@@ -58,7 +65,9 @@ static int check_patterns(struct complaints *complaints, const struct config *co
 		const struct other_log *log = &config->logs[i];
 		struct format_error error;
 		struct format *format;
-		int r = format_new_custom(log->pattern, &error, &format);
+		int r = log->form == LOG_FORM_KERNEL
+				? format_new_relayed(config->log_prefix, &format)
+				: format_new_custom(log->pattern, &error, &format);
 
 		if (r == -EINVAL) {
 			complain_error(complaints, log->line, "log %s: pattern: %s", log->name,

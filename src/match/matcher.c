@@ -83,7 +83,9 @@ static int make_readers(struct matcher *matcher, const struct config *config)
 		struct record_reader *reader = &matcher->readers[matcher->n_readers++];
 
 		reader->log = config->logs[i].id;
-		r = format_new_custom(config->logs[i].pattern, &error, &reader->format);
+		r = config->logs[i].form == LOG_FORM_KERNEL
+			    ? format_new_relayed(config->log_prefix, &reader->format)
+			    : format_new_custom(config->logs[i].pattern, &error, &reader->format);
 	}
 	return r == -EINVAL ? -EBADMSG : r;
 }

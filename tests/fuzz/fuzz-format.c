@@ -86,6 +86,20 @@ static void check_custom(const struct record *record)
 	require(memchr(probe.interface, '\0', sizeof(probe.interface)));
 }
 
+/* And to that of what ulogd passes on. */
+static void check_relayed(const struct record *record)
+{
+	static struct format *relayed;
+	struct probe probe;
+
+	if (!relayed && format_new_relayed(prefix, &relayed) < 0)
+		abort();
+	if (format_parse(relayed, record, &probe) == FORMAT_PROBE) {
+		check_probe(&probe, record);
+		check_text(record);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* The first byte says whether the prefix, too, is made up: few lines would have it. */
@@ -113,6 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(probe.time_us == UINT64_C(0xa5a5a5a5a5a5a5a5));
 	check_same(&record, verdict, &probe);
 	check_custom(&record);
+	check_relayed(&record);
 	free(text);
 	return 0;
 }

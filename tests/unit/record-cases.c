@@ -165,6 +165,7 @@ static int add_case(struct loader *loader, char *want)
 	cases->cases = grown;
 	c.captured = strncmp(loader->file, "kernel-", 7) == 0 && loader->file[7] >= '0' &&
 		     loader->file[7] <= '9';
+	c.relayed = strncmp(loader->file, "ulogd-", 6) == 0;
 	c.file = strdup(loader->file);
 	c.prefix = strdup(loader->prefix);
 	c.text = TAKE_PTR(loader->text);

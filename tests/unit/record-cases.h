@@ -11,6 +11,7 @@ struct record_case {
 	char *file; /* its name without directories */
 	unsigned number;
 	bool captured; /* written by a kernel itself, not by hand */
+	bool relayed;  /* written by ulogd */
 	char *prefix;
 	char *text; /* may hold NULs */
 	size_t length;

@@ -148,7 +148,9 @@ static void dump_door(FILE *out, const struct door *door)
 static void dump_log(FILE *out, const struct other_log *log)
 {
 	dump_command(out, log->name, "match", log->matches);
-	fprintf(out, "%s.pattern=%s\n", log->name, log->pattern);
+	fprintf(out, "%s.format=%s\n", log->name,
+		log->form == LOG_FORM_KERNEL ? "kernel" : "pattern");
+	fprintf(out, "%s.pattern=%s\n", log->name, log->pattern ? log->pattern : "");
 }
 
 static char *dump(const struct config *config)

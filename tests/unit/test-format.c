@@ -29,6 +29,7 @@ enum { CAPTURED_MIN = 60, KERNEL_US = 123456789, UNTOUCHED = 0xa5 };
 static struct record_cases cases;
 static struct format *format; /* that of the last prefix */
 static char *format_prefix;
+static bool format_is_relayed;
 
 static int load_cases(void **state)
 {
@@ -45,14 +46,23 @@ static int free_cases(void **state)
 	return 0;
 }
 
-static void use_prefix(const char *prefix)
+static void use_format(const char *prefix, bool is_relayed)
 {
-	if (format_prefix && strcmp(format_prefix, prefix) == 0)
+	if (format_prefix && strcmp(format_prefix, prefix) == 0 && format_is_relayed == is_relayed)
 		return;
 	format = format_free(format);
 	free(TAKE_PTR(format_prefix));
 	format_prefix = strdup(prefix);
-	assert_int_equal(format_new_kernel(prefix, &format), 0);
+	format_is_relayed = is_relayed;
+	assert_int_equal(is_relayed ? format_new_relayed(prefix, &format)
+				    : format_new_kernel(prefix, &format),
+			 0);
+}
+
+/* That of the case. */
+static void use_prefix(const struct record_case *c)
+{
+	use_format(c->prefix, c->relayed);
 }
 
 static bool is_untouched(const struct probe *probe)
@@ -107,7 +117,7 @@ static bool case_holds(const struct record_case *c)
 	struct probe probe;
 	enum format_verdict verdict;
 
-	use_prefix(c->prefix);
+	use_prefix(c);
 	verdict = parse(c->text, c->length, &probe);
 	if (verdict != c->verdict) {
 		print_error("%s:%u: %s, expected %s\n", c->file, c->number, verdict_name(verdict),
@@ -171,6 +181,23 @@ static void test_enough_captured_lines(void **state)
 	assert_true(captured >= CAPTURED_MIN);
 }
 
+/* What the kernel writes is read alike where another program passes it on; what ulogd writes is
+ * never taken for the kernel's. */
+static void test_who_has_written_it(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < cases.n; i++) {
+		const struct record_case *c = &cases.cases[i];
+		struct probe probe;
+
+		use_format(c->prefix, !c->relayed);
+		if (c->captured && parse(c->text, c->length, &probe) != c->verdict)
+			fail_msg("%s:%u: read in another way", c->file, c->number);
+		if (c->relayed && parse(c->text, c->length, &probe) == FORMAT_PROBE)
+			fail_msg("%s:%u: taken for the kernel's", c->file, c->number);
+	}
+}
+
 /* Whether the line is as a kernel writes it, so that a change must spoil it. */
 static bool is_sound(const struct record_case *c)
 {
@@ -196,7 +223,7 @@ static void test_a_cut_line_is_no_other_probe(void **state)
 		const struct record_case *c = &cases.cases[i];
 		struct probe probe;
 
-		use_prefix(c->prefix);
+		use_prefix(c);
 		for (size_t n = 0; c->verdict == FORMAT_PROBE && n < c->length; n++) {
 			if (parse(c->text, n, &probe) != FORMAT_PROBE)
 				continue;
@@ -223,7 +250,7 @@ static void test_a_garbled_line_is_no_probe(void **state)
 		CLEANUP(cleanup_free) char *text = malloc(c->length + 1);
 		size_t name = strlen(c->prefix) + 3;
 
-		use_prefix(c->prefix);
+		use_prefix(c);
 		for (size_t n = 0; is_sound(c) && n < c->length; n++) {
 			for (size_t b = 0; b < sizeof(bytes); b++) {
 				struct probe probe;
@@ -253,6 +280,12 @@ static size_t out_end(const struct record_case *c)
 	return out ? start + strcspn(out + 1, " ") + (size_t)(out + 1 - (c->text + start)) : 0;
 }
 
+/* From where on no blank may be put in: ulogd may have one behind the prefix. */
+static size_t fields_at(const struct record_case *c)
+{
+	return c->relayed ? strlen(c->prefix) + strspn(c->text + strlen(c->prefix), " ") + 1 : 0;
+}
+
 static void test_one_blank_more_or_less_is_no_other_probe(void **state)
 {
 	(void)state;
@@ -263,8 +296,8 @@ static void test_one_blank_more_or_less_is_no_other_probe(void **state)
 		size_t last =
 			c->length && c->text[c->length - 1] == ' ' ? c->length - 1 : c->length;
 
-		use_prefix(c->prefix);
-		for (size_t n = 0; is_sound(c) && n < c->length; n++) {
+		use_prefix(c);
+		for (size_t n = fields_at(c); is_sound(c) && n < c->length; n++) {
 			memcpy(text, c->text, n);
 			text[n] = ' ';
 			memcpy(text + n + 1, c->text + n, c->length - n);
@@ -298,7 +331,7 @@ static void test_a_doubled_or_swapped_field_is_no_probe(void **state)
 		struct probe probe;
 		size_t next;
 
-		use_prefix(c->prefix);
+		use_prefix(c);
 		for (size_t start = strlen(c->prefix); is_sound(c) && start < c->length;
 		     start = next) {
 			size_t after;
@@ -330,7 +363,7 @@ static void test_two_lines_in_one_are_no_probe(void **state)
 		CLEANUP(cleanup_free) char *text = malloc(length);
 		struct probe probe;
 
-		use_prefix(first->prefix);
+		use_prefix(first);
 		for (const char *glue = "\n\r] "; *glue && second->length > 0; glue++) {
 			memcpy(text, first->text, first->length);
 			text[first->length] = *glue;
@@ -364,7 +397,7 @@ static enum format_verdict parse_long(size_t length)
 static void test_a_line_has_a_longest_length(void **state)
 {
 	(void)state;
-	use_prefix("[rec] ");
+	use_format("[rec] ", false);
 	assert_int_equal(parse_long(200), FORMAT_PROBE);
 	assert_int_equal(parse_long(1024), FORMAT_PROBE);
 	assert_int_equal(parse_long(2048), FORMAT_PROBE);
@@ -550,6 +583,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_without_jit),
 		cmocka_unit_test(test_every_case),
+		cmocka_unit_test(test_who_has_written_it),
 		cmocka_unit_test(test_enough_captured_lines),
 		cmocka_unit_test(test_a_cut_line_is_no_other_probe),
 		cmocka_unit_test(test_a_garbled_line_is_no_probe),

@@ -7,7 +7,8 @@
 bool config_listens_for(const struct config *config, unsigned auth)
 {
 	for (size_t i = 0; i < config->n_doors; i++)
-		if (!config->doors[i].log && config->doors[i].auth & auth)
+		if (filter_is_logged_here(&config->doors[i].knock.filter) &&
+		    config->doors[i].auth & auth)
 			return true;
 	return false;
 }

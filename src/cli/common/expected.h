@@ -6,7 +6,7 @@
 
 struct config;
 
-/* Whether knocks of these kinds (AUTH_*) are looked for in the kernel's log. */
+/* Whether knocks of these kinds (AUTH_*) are looked for in what this machine's firewall logs. */
 bool config_listens_for(const struct config *config, unsigned auth);
 
 /* Reads the keys: how many ports may be expected at a time (expected_ports_count()). 0 or a

@@ -54,7 +54,7 @@ const char *this_machine_lacks(const struct door *door, char text[static ABSENCE
 	const struct filter *filter = &door->knock.filter;
 	char address[ADDRESS_TEXT_MAX];
 
-	if (door->log)
+	if (!filter_is_logged_here(filter))
 		return NULL;
 	if (filter->interface[0] && !has_interface(filter)) {
 		snprintf(text, ABSENCE_TEXT_MAX, "this machine has no interface %s",

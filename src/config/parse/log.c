@@ -39,10 +39,31 @@ static bool asks_kernel(char *const *matches)
 	return *matches != NULL;
 }
 
-/* Fields whose names begin with '_' are journald's own: no writer can make them up. */
+/* Fields of journald's own, whose names begin with '_', that tell who writes. The others of these
+ * anybody can have as they like, by a program that is called so, or that runs another one: ulogd
+ * takes packets from whoever has a network namespace. */
+static bool tells_writer(const char *match)
+{
+	static const char *const fields[] = {
+		"_UID=",
+		"_GID=",
+		"_SYSTEMD_UNIT=",
+		"_SYSTEMD_CGROUP=",
+		"_SYSTEMD_SLICE=",
+		"_SYSTEMD_INVOCATION_ID=",
+		"_SELINUX_CONTEXT=",
+		"_AUDIT_LOGINUID=",
+	};
+
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		if (strncmp(match, fields[i], strlen(fields[i])) == 0)
+			return true;
+	return false;
+}
+
 static bool is_trusted(char *const *matches)
 {
-	while (*matches && (*matches)[0] != '_')
+	while (*matches && !tells_writer(*matches))
 		matches++;
 	return *matches != NULL;
 }
@@ -103,8 +124,9 @@ int parse_matches(const struct key_reading *reading, const char *text, void *fie
 	}
 	if (!is_trusted(matches))
 		complain_warning(reading->complaints, reading->line,
-				 "%s: %s has no field that journald itself vouches for (they begin "
-				 "with '_'): everybody on this machine can write lines that count",
+				 "%s: %s has no field by which journald tells who writes, such as "
+				 "_SYSTEMD_UNIT or _UID: everybody on this machine can write lines "
+				 "that count",
 				 reading->where, reading->key->name);
 	*(char ***)field = TAKE_PTR(matches);
 	return 0;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "core/keyed/access.h"
-#include "core/other-log.h"
 #include "core/secret.h"
 #include "core/spa.h"
 #include "core/token.h"
@@ -26,10 +25,10 @@ struct expected_ports {
 	uint16_t new_ports[N_PORTS];
 };
 
-/* What others log is not looked for in the kernel's log. */
+/* What others log is not this firewall's to expect. */
 static bool takes(const struct access_door *door, unsigned auth)
 {
-	return door->auth & auth && door->filter.log == OTHER_LOG_KERNEL;
+	return door->auth & auth && filter_is_logged_here(&door->filter);
 }
 
 static bool has_spa(const struct access *access, size_t key)
