@@ -48,10 +48,11 @@ complete -c knocktail -s o -l output -x -a '(__knocktail_forms)'
 complete -c knocktail -s f -l for -x -a '1min 10min 1h 8h'
 complete -c knocktail -l firewall -x -a 'nft iptables ufw firewalld'
 complete -c knocktail -s c -l config -r -F
+complete -c knocktail -l page -r -F
 complete -c knocktail -n 'test -z (__knocktail_verb)' -a '(__knocktail_verbs)'
 complete -c knocktail -n 'test -n (__knocktail_verb); and string match -q -- "-*" (commandline -ct)' -a '(__knocktail_options)'
 complete -c knocktail -n '__knocktail_at 0 open close list doctor' -a '(knocktail list --doors 2>/dev/null)'
 complete -c knocktail -n '__knocktail_at 1 open close' -a '(__knocktail_sources)'
 complete -c knocktail -n '__knocktail_at 0 rules' -a 'ipset iptables ufw nft firewalld'
 complete -c knocktail -n '__knocktail_at 0 help' -a '(__knocktail_verbs)'
-complete -c knocktail -n '__knocktail_at 0 import' -F
+complete -c knocktail -n '__knocktail_at 0 import; or __knocktail_at 1 page' -F

@@ -11,11 +11,9 @@
 #include "core/spa.h"
 #include "core/token.h"
 #include "tap/destination.h"
-#include "tap/private-file.h"
+#include "tap/key-text.h"
 #include "tap/send.h"
 #include "tap/settings.h"
-
-enum { NOT_FOR_OTHERS = 0077 };
 
 /* What is wrong with a file that is not a key's. */
 static const char *explain_fault(int error, const char *fault, char text[static KNOCK_FAULT_SIZE])
@@ -45,14 +43,14 @@ const char *knock_read_key(const char *path, uint64_t now_s, struct secret *secr
 			   char fault_text[static KNOCK_FAULT_SIZE])
 {
 	char text[KEY_FILE_MAX];
-	const char *fault = NULL;
 	struct key_file file;
 	struct mac_key base;
 	size_t length;
-	int r = private_file_read(path, NOT_FOR_OTHERS, text, sizeof text, &length);
+	const char *fault = key_text_read(path, text, &length);
+	int r;
 
-	if (r < 0)
-		return private_file_problem(r);
+	if (fault)
+		return fault;
 	r = key_file_parse(text, length, &file, &fault);
 	sodium_memzero(text, sizeof text);
 	if (r < 0)

@@ -26,8 +26,8 @@ struct knock_means {
 	} nonces[N_FAMILIES]; /* SPA: for requests that name this address */
 };
 
-/* Reads a key file into both secrets. NULL, or what is wrong with it, such as that its time is over
- * at this Unix time. */
+/* Reads a key file, or the key that a page holds, into both secrets. NULL, or what is wrong with
+ * it, such as that its time is over at this Unix time. */
 enum { KNOCK_FAULT_SIZE = 200 };
 const char *knock_read_key(const char *path, uint64_t now_s, struct secret *secrets,
 			   char fault_text[static KNOCK_FAULT_SIZE]);

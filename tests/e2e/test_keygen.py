@@ -65,7 +65,8 @@ def test_json_names_the_file_and_holds_no_key(lab, keys):
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"user": "alice", "realm": machine_realm(lab),
                                        "file": f"{keys}/alice.key", "since": None,
-                                       "expires": None, "old_expires": None}
+                                       "expires": None, "old_expires": None,
+                                       "page": None}
     again = lab.knocktail("keygen", "--keys", keys, "--output=json", "alice")
     assert (again.returncode, again.stdout) == (1, "")
 

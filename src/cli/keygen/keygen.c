@@ -21,6 +21,7 @@
 #include "cli/keygen/key-create.h"
 #include "cli/keygen/key-text.h"
 #include "cli/keygen/qr.h"
+#include "cli/page/page.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "core/door.h"
@@ -63,6 +64,7 @@ struct new_key {
 	struct key_term term;
 	bool replaces;
 	uint64_t now_s, old_expires_s; /* when the one that it replaces ends */
+	struct page *page;	       /* NULL: none */
 };
 
 static void print_times(const struct new_key *key)
@@ -86,6 +88,7 @@ static void keygen_print_json(const struct new_key *key, const char *path)
 	json_put_time(document, "since", key->term.since_s * US_PER_S);
 	json_put_time(document, "expires", key->term.expires_s * US_PER_S);
 	json_put_time(document, "old_expires", key->old_expires_s * US_PER_S);
+	json_put_text(document, "page", key->page ? key->page->wish->file : NULL);
 	json_print(document);
 }
 
@@ -96,7 +99,11 @@ static enum status keygen_say(const struct new_key *key, const char *path, const
 	} else {
 		print_advice(key->user, path);
 		print_times(key);
+		if (key->page)
+			putchar('\n');
 	}
+	if (key->page && key->saying != SAY_JSON)
+		return page_say(key->page);
 	if (key->saying == SAY_ADVICE_AND_KEY && qr_print(line, strcspn(line, "\n")) < 0) {
 		fputs("knocktail keygen: no memory for a QR code\n", stderr);
 		return STATUS_FAILED;
@@ -113,6 +120,20 @@ static enum status keygen_fail(const char *path, int error)
 	return STATUS_FAILED;
 }
 
+static enum status keygen_write_page(const struct new_key *key, const char *path, const char *line)
+{
+	enum status status = STATUS_OK;
+
+	if (key->page)
+		status = page_write(key->page, line, &key->term, key->now_s);
+	if (status != STATUS_OK)
+		fprintf(stderr,
+			"knocktail keygen: %s: the key has been made; for its page: knocktail "
+			"page %s\n",
+			path, key->user);
+	return status;
+}
+
 /* Writes the file, and shows the key if that was asked for. `old` is NULL, or the one to keep. */
 static enum status keygen_write(int directory, const struct stat *st, const char *name,
 				const char *path, const struct new_key *key,
@@ -122,7 +143,9 @@ static enum status keygen_write(int directory, const struct stat *st, const char
 	enum status status;
 	int r = key_create(directory, st, name, key->realm, &key->term, old, key->now_s, line);
 
-	status = r < 0 ? keygen_fail(path, r) : keygen_say(key, path, line);
+	status = r < 0 ? keygen_fail(path, r) : keygen_write_page(key, path, line);
+	if (status == STATUS_OK)
+		status = keygen_say(key, path, line);
 	sodium_memzero(line, sizeof line);
 	return status;
 }
@@ -192,8 +215,29 @@ static enum status keygen_choose_realm(const char *given, char ret[static REALM_
 	return r < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
+/* With the page that was asked for; what there is to complain of is found before anything is
+ * written. */
+static enum status keygen_create_all(const char *keys, const struct page_wish *wish,
+				     const struct config *config, struct new_key *key)
+{
+	enum status status;
+	struct page page;
+
+	if (!wish->file)
+		return keygen_create(keys, key);
+	status = page_prepare(wish, &verb_keygen, config, key->user, &page);
+	if (status != STATUS_OK)
+		return status;
+	key->page = &page;
+	status = keygen_create(keys, key);
+	key->page = NULL;
+	page_done(&page);
+	return status;
+}
+
 /* In the directory, and for the realm, that the configuration names. */
-static enum status keygen_configured(const char *path, struct new_key *key)
+static enum status keygen_configured(const char *path, const struct page_wish *wish,
+				     struct new_key *key)
 {
 	struct config *config;
 	enum status status = verb_load_config(path, &config);
@@ -202,7 +246,7 @@ static enum status keygen_configured(const char *path, struct new_key *key)
 		return status;
 	status = keygen_choose_realm(config->realm, key->realm);
 	if (status == STATUS_OK)
-		status = keygen_create(config->keys, key);
+		status = keygen_create_all(config->keys, wish, config, key);
 	config_free(config);
 	return status;
 }
@@ -210,7 +254,8 @@ static enum status keygen_configured(const char *path, struct new_key *key)
 /* What was asked for on the command line. */
 struct keygen_line {
 	const char *path, *keys, *realm, *since, *expires, *rotate;
-	bool qr, json;
+	struct page_wish page;
+	bool json;
 };
 
 /* Reads the times. NULL, or what is wrong with them. */
@@ -243,11 +288,13 @@ static const char *keygen_fault(const struct keygen_line *line)
 		return "--realm needs --keys: the configuration names the realm";
 	if (line->realm && !realm_is_name(line->realm))
 		return "a realm has 1 to 64 characters from a-z, 0-9, '.', '_' and '-'";
-	if (line->qr && !qr_is_built_in)
+	if (line->page.qr && !qr_is_built_in)
 		return "--qr: this knocktail was built without libqrencode";
-	if (line->qr && line->json)
+	if (line->page.qr && line->json)
 		return "--qr and -o json cannot be combined";
-	return NULL;
+	if (line->page.url && line->json)
+		return "--url and -o json cannot be combined";
+	return page_wish_fault(&line->page);
 }
 
 static enum status keygen_make(const struct keygen_line *line, const char *user)
@@ -261,7 +308,7 @@ static enum status keygen_make(const struct keygen_line *line, const char *user)
 		return verb_misused(&verb_keygen);
 	}
 
-	if (line->qr || line->json)
+	if (line->page.qr || line->json)
 		key.saying = line->json ? SAY_JSON : SAY_ADVICE_AND_KEY;
 	if (!user_is_name(user)) {
 		fprintf(stderr,
@@ -273,9 +320,11 @@ static enum status keygen_make(const struct keygen_line *line, const char *user)
 	if (sodium_init() < 0)
 		return STATUS_FAILED;
 	if (!line->keys)
-		return keygen_configured(line->path ? line->path : KNOCKTAIL_CONF, &key);
+		return keygen_configured(line->path ? line->path : KNOCKTAIL_CONF, &line->page,
+					 &key);
 	status = keygen_choose_realm(line->realm, key.realm);
-	return status == STATUS_OK ? keygen_create(line->keys, &key) : status;
+	return status == STATUS_OK ? keygen_create_all(line->keys, &line->page, NULL, &key)
+				   : status;
 }
 
 static enum status keygen_run(int argc, char *argv[])
@@ -290,7 +339,12 @@ static enum status keygen_run(int argc, char *argv[])
 		{"since", .text = &line.since},
 		{"expires", .text = &line.expires},
 		{"rotate", .text = &line.rotate},
-		{"qr", .given = &line.qr},
+		{"qr", .given = &line.page.qr},
+		{"page", .text = &line.page.file},
+		{"host", .parse = page_wish_add_host, .userdata = &line.page},
+		{"door", .parse = page_wish_add_door, .userdata = &line.page},
+		{"url", .text = &line.page.url},
+		{"no-passphrase", .given = &line.page.has_no_passphrase},
 		{"output", 'o', .json = &line.json},
 		{0},
 	};
@@ -315,7 +369,8 @@ const struct verb verb_keygen = {
 	.summary = "make a key for a user",
 	.help = "Usage: knocktail keygen [-c FILE | --keys DIR [--realm REALM]] [--since DATE]\n"
 		"                        [--expires DATE|SPAN] [--rotate SPAN] [--qr]\n"
-		"                        [-o text|json] USER\n"
+		"                        [--page FILE [--host NAME]... [--door NAME]...\n"
+		"                        [--url URL] [--no-passphrase]] [-o text|json] USER\n"
 		"\n"
 		"Writes a new key to USER.key in the directory of the keys, for tokens and SPA\n"
 		"knocks at this server (its realm), and says how to bring it to the client. A key\n"
@@ -329,8 +384,14 @@ const struct verb verb_keygen = {
 		"                     midnight in UTC, or 2027-01-01T08:00:00Z\n"
 		"      --expires DATE|SPAN  nor from then on; a span, such as 90d, begins now\n"
 		"      --rotate SPAN  replace the user's key, which is good for so long: 7d\n"
-		"      --qr           also show the key as a QR code\n"
-		"  -o, --output FORM  text (default) or json: user, realm, file, times\n"
+		"      --qr           also show the key as a QR code; with --page, sealed\n"
+		"      --page FILE    also write a page that knocks with it from any browser, as\n"
+		"                     'knocktail page' does. For it:\n"
+		"      --host NAME    a host to knock at (default: this machine)\n"
+		"      --door NAME    a door (default: all that the user can open from a browser)\n"
+		"      --url URL      where it will be served: shown as a QR code as well\n"
+		"      --no-passphrase  do not seal the key in it\n"
+		"  -o, --output FORM  text (default) or json: user, realm, file, times, page\n"
 		"  -h, --help         print this\n"
 		"\n"
 		"Exit status: 0 there is a new key, 1 there is none, 2 bad usage or\n"
