@@ -32,6 +32,15 @@
 			.parse = parse_prefix_length, ONLY(backend), .min = 19, .max = 128         \
 	}
 
+#define FORWARD(backend)                                                                           \
+	{"forward", DOOR(opening.forward[FAMILY_IPV4]), .parse = parse_forward, ONLY(backend)},    \
+		{"forward_6", DOOR(opening.forward[FAMILY_IPV6]), .parse = parse_forward_6,        \
+		 ONLY(backend)},                                                                   \
+	{                                                                                          \
+		"masquerade", DOOR(opening.masquerade), .parse = parse_choice, ONLY(backend),      \
+							.fallback = "no", .choices = no_or_yes     \
+	}
+
 const char *const section_names[] = {"options", "door", "log", NULL};
 
 #define BACKEND_NAME(NAME, name) #name,
@@ -107,6 +116,13 @@ const struct config_key keys[] = {
 	{"ports", DOOR(opening.ports), .parse = parse_ports, ONLY(IPTABLES), .required = true},
 	{"ports", DOOR(opening.ports), .parse = parse_ports, ONLY(IPSET)},
 	{"ports", DOOR(opening.ports), .parse = parse_ports, ONLY(NFT)},
+
+	FORWARD(IPSET),
+	FORWARD(NFT),
+	{"docker", DOOR(opening.docker), .parse = parse_choice, ONLY(IPSET), .fallback = "no",
+	 .choices = no_or_yes},
+	{"docker", DOOR(opening.docker), .parse = parse_choice, ONLY(NFT), .fallback = "no",
+	 .choices = no_or_yes},
 
 	GRANT_PREFIX(IPSET),
 	GRANT_PREFIX(NFT),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/check-commands.h"
+#include "config/check-forward.h"
 #include "config/check-knocks.h"
 #include "config/check.h"
 #include "config/config.h"
@@ -44,6 +45,7 @@ static int build_draft(const struct config_files *files, const char *proc_net, s
 	draft_link_logs(draft, complaints);
 	draft_check_doors(draft, complaints);
 	draft_check_commands(draft, complaints);
+	draft_check_forwards(draft, proc_net != NULL, complaints);
 	r = draft_check_tags(draft, complaints);
 	if (r == 0)
 		r = draft_check_knocks(draft, complaints);

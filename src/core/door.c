@@ -50,6 +50,11 @@ bool opening_opens_address(const struct opening *opening, enum family family)
 	return opening_prefix(opening, family) == address_bits(family);
 }
 
+bool opening_forwards(const struct opening *opening)
+{
+	return opening->forward[FAMILY_IPV4].is_there || opening->forward[FAMILY_IPV6].is_there;
+}
+
 struct network opening_network(const struct opening *opening, const struct address *source)
 {
 	return network_of(source, opening_prefix(opening, address_family(source)));

@@ -4,6 +4,7 @@
 
 #include "core/address.h"
 #include "core/filter.h"
+#include "core/opening/forward.h"
 #include "core/opening/ports.h"
 #include "core/sequence.h"
 
@@ -32,7 +33,10 @@ struct opening {
 	char *entry;		    /* the element: "%IP%,tcp:22" for ipset, "%IP% . 22" for nft */
 	uint8_t prefix[N_FAMILIES]; /* of the source: for what network it opens; 0: the address */
 	struct port_set ports;	    /* what is open; nothing: not said (ipset, nft) */
-	char *chain;		    /* iptables */
+	struct forward forward[N_FAMILIES]; /* where what comes to `ports` is sent on to */
+	unsigned masquerade; /* 1: as if from this machine, so that answers come back here */
+	unsigned docker;     /* 1: ipset, nft: the ports are those that Docker publishes */
+	char *chain;	     /* iptables */
 	char **start_command[N_FAMILIES];
 	char **stop_command[N_FAMILIES];
 };
@@ -70,6 +74,9 @@ struct door {
 
 /* Whether it opens for one address at a time, of this family. */
 bool opening_opens_address(const struct opening *opening, enum family family);
+
+/* Whether it opens what is behind this machine, in any family. */
+bool opening_forwards(const struct opening *opening);
 
 /* For what an opening opens when this address has knocked. */
 struct network opening_network(const struct opening *opening, const struct address *source);

@@ -116,6 +116,21 @@ static void dump_auth(FILE *out, const struct door *door)
 		duration_format(door_timeout_us(door, UINT16_MAX), text));
 }
 
+static void dump_forward(FILE *out, const struct door *door)
+{
+	const struct opening *opening = &door->opening;
+	char text[FORWARD_TEXT_MAX];
+
+	fprintf(out, "%s.forward=", door->name);
+	for (enum family family = 0; family < N_FAMILIES; family++)
+		fprintf(out, "%s%s", family == FAMILY_IPV6 ? " " : "",
+			opening->forward[family].is_there
+				? forward_format(&opening->forward[family], text)
+				: "-");
+	fprintf(out, "%s%s\n", opening->masquerade ? " masquerade" : "",
+		opening->docker ? " docker" : "");
+}
+
 static void dump_door(FILE *out, const struct door *door)
 {
 	char text[DURATION_TEXT_MAX];
@@ -128,6 +143,7 @@ static void dump_door(FILE *out, const struct door *door)
 	dump_ports(out, door);
 	fprintf(out, "%s.grant_prefix=%u/%u\n", door->name, door->opening.prefix[FAMILY_IPV4],
 		door->opening.prefix[FAMILY_IPV6]);
+	dump_forward(out, door);
 	fprintf(out, "%s.chain=%s\n", door->name, door->opening.chain ? door->opening.chain : "");
 	dump_filter(out, door);
 	fprintf(out, "%s.seq_timeout=%s\n", door->name,

@@ -16,6 +16,9 @@ static void say_how(const struct doctor *doctor, const struct door *door, enum f
 	const char *interface = doctor->sides[family].interface;
 	char numbers[PORT_RANGE_TEXT_MAX];
 
+	fputs("  If Docker publishes it, docker = yes in the door has the rules of iptables and nft guard "
+	      "it.\n",
+	      stderr);
 	if (door->opening.backend != BACKEND_IPSET || !door->opening.set[family]) {
 		fputs("  Look its set up in FORWARD, before what accepts it.\n", stderr);
 		return;
@@ -55,6 +58,9 @@ static void warn_of_door(struct doctor *doctor, const struct door *door, enum fa
 	struct port_set ports;
 
 	doctor_guarded(door, &ports);
+	/* Rules guard what is sent on from the ports of these. */
+	if (door->opening.docker || opening_forwards(&door->opening))
+		return;
 	/* All ports are this machine's. */
 	for (size_t i = 0; !ports.is_all && i < ports.n_ranges; i++) {
 		struct port_range piece = {0};

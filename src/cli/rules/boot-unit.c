@@ -6,26 +6,31 @@
 #include "cli/rules/boot-unit.h"
 
 #include "cli/common/boot-paths.h"
+#include "cli/rules/forward.h"
 #include "util/programs.h"
 
 #define LOAD(program) program " -w 5 --noflush " BOOT_IPTABLES
 
-/* The jump to the rules' chain, once. */
-#define JUMP                                                                                       \
-	"/bin/sh -c 'for i in " PROGRAM_IPTABLES " " PROGRAM_IP6TABLES "; do "                     \
-	"$$i -w 5 -C INPUT -j " PLAN_IPTABLES_INPUT " 2>/dev/null || "                             \
-	"$$i -w 5 -A INPUT -j " PLAN_IPTABLES_INPUT " || exit; done'"
+/* A command for iptables and ip6tables, as $i. */
+#define BOTH(command)                                                                              \
+	"/bin/sh -c 'for i in " PROGRAM_IPTABLES " " PROGRAM_IP6TABLES "; do " command "done'\n"
+
+/* Docker keeps the chain if it is there, and puts the jump to it first. */
+static const char make_docker_user[] = BOTH(
+	"$$i -w 5 -n -L " DOCKER_USER " >/dev/null 2>&1 || $$i -w 5 -N " DOCKER_USER " || exit; "
+	"$$i -w 5 -C FORWARD -j " DOCKER_USER " 2>/dev/null || $$i -w 5 -I FORWARD -j " DOCKER_USER
+	" || exit; ");
 
 static const char load_sets[] = PROGRAM_IPSET " -exist -file " BOOT_SETS " restore";
 static const char load_nft[] = PROGRAM_NFT " -f " BOOT_NFT;
 
 /* What loads the rules of a variant; ufw and whoever has rules of their own load those themselves.
  */
-enum { STEPS_MAX = 5 };
+enum { STEPS_MAX = 4 };
 static const char *const steps[N_VARIANTS][STEPS_MAX] = {
 	[VARIANT_IPSET] = {load_sets},
 	[VARIANT_IPTABLES] = {load_sets, LOAD(PROGRAM_IPTABLES_RESTORE),
-			      LOAD(PROGRAM_IP6TABLES_RESTORE), JUMP},
+			      LOAD(PROGRAM_IP6TABLES_RESTORE)},
 	[VARIANT_UFW] = {load_sets},
 	[VARIANT_NFT] = {load_nft},
 	[VARIANT_FIREWALLD] = {load_nft},
@@ -81,11 +86,28 @@ static const char tail[] =
 	"[Install]\n"
 	"WantedBy=sysinit.target\n";
 
-static void put_steps(enum variant variant, const char *key, FILE *file)
+/* Each once. */
+static void put_jumps(const struct config *config, const char *key, FILE *file)
+{
+	if (forward_any_docker(config))
+		fprintf(file, "%s=%s", key, make_docker_user);
+	for (const struct forward_jump *jump = forward_jumps; jump->to; jump++)
+		if (jump->is_needed(config))
+			fprintf(file,
+				"%s=" BOTH("$$i -w 5 -t %s -C %s -j %s 2>/dev/null || "
+					   "$$i -w 5 -t %s -%c %s -j %s || exit; "),
+				key, jump->table, jump->from, jump->to, jump->table,
+				jump->is_first ? 'I' : 'A', jump->from, jump->to);
+}
+
+static void put_steps(enum variant variant, const struct config *config, const char *key,
+		      FILE *file)
 {
 	fprintf(file, "%s=" PROGRAM_NFT " -f " BOOT_CLOSED "\n", key);
 	for (unsigned i = 0; i < STEPS_MAX && steps[variant][i]; i++)
 		fprintf(file, "%s=%s\n", key, steps[variant][i]);
+	if (variant == VARIANT_IPTABLES)
+		put_jumps(config, key, file);
 	fprintf(file, "%s=" PROGRAM_NFT " delete table inet " BOOT_CLOSED_TABLE "\n", key);
 }
 
@@ -105,12 +127,12 @@ static void put_command(enum variant variant, const struct port_set *open, FILE 
 	fputc('`', file);
 }
 
-void boot_unit_print(enum variant variant, const struct port_set *open, FILE *file)
+void boot_unit_print(enum variant variant, const struct plan *plan, FILE *file)
 {
-	put_command(variant, open, file);
+	put_command(variant, &plan->open, file);
 	fprintf(file, head, boot_unit_has_rules(variant) ? after_others : before_others);
-	put_steps(variant, "ExecStart", file);
-	put_steps(variant, "ExecReload", file);
+	put_steps(variant, plan->config, "ExecStart", file);
+	put_steps(variant, plan->config, "ExecReload", file);
 	fputs(tail, file);
 }
 

@@ -8,7 +8,7 @@
 
 /* Writes the unit, whose first line has in it how it came about; what starts it again after one of
  * those that flush everything; and the nftables table that shuts everything until all is loaded. */
-void boot_unit_print(enum variant variant, const struct port_set *open, FILE *file);
+void boot_unit_print(enum variant variant, const struct plan *plan, FILE *file);
 void boot_drop_in_print(FILE *file);
 void boot_closed_print(FILE *file);
 

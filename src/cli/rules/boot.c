@@ -10,6 +10,7 @@
 
 #include "cli/common/boot-paths.h"
 #include "cli/rules/boot-unit.h"
+#include "cli/rules/forward.h"
 #include "cli/rules/managed-block.h"
 #include "util/cleanup.h"
 #include "util/file.h"
@@ -134,7 +135,7 @@ static char *unit_text(const struct plan *plan, enum variant variant)
 
 	if (!file)
 		return NULL;
-	boot_unit_print(variant, &plan->open, file);
+	boot_unit_print(variant, plan, file);
 	if (fclose(file) == 0)
 		return text;
 	free(text);
@@ -157,7 +158,7 @@ static void boot_files_make(const struct plan *plan, enum variant variant, struc
 	if (variant == VARIANT_IPTABLES) {
 		rules = plan_to_text(plan, plan_print_iptables);
 		if (rules)
-			plan_omit_jump(rules);
+			forward_omit_jumps(rules, NULL);
 		boot_files_add(ret, BOOT_IPTABLES, 0600, rules);
 	}
 	boot_files_add(ret, BOOT_UNIT_PATH, 0644, unit_text(plan, variant));

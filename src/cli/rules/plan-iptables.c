@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/common/limits.h"
+#include "cli/rules/forward.h"
 #include "config/config.h"
 
 /* Where things go: in a firewall of our own, or among ufw's chains. */
@@ -50,7 +51,8 @@ static void iptables_put_accept(const struct plan *plan, const struct plan_place
 		const struct door *door = &plan->config->doors[i];
 		char rest[128];
 
-		if (door->opening.backend != BACKEND_IPSET || !door->opening.set[family])
+		if (door->opening.backend != BACKEND_IPSET || !door->opening.set[family] ||
+		    opening_forwards(&door->opening))
 			continue;
 		snprintf(rest, sizeof rest, "-m set --match-set %s src%s -j ACCEPT",
 			 door->opening.set[family], has_port(door) ? ",dst" : "");
@@ -256,6 +258,7 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 {
 	fputs(own_head, file);
 	put_chains(plan, ":", " - [0:0]", file);
+	forward_put_chains(plan, file);
 	fputs(PLAN_IPTABLES_JUMP "\n\n"
 				 "# First of all, so that no reload cuts off who is already in.\n"
 				 "-A " INPUT
@@ -282,7 +285,9 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 	iptables_put_expected(plan, &own_place, file);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		iptables_put_log(plan, &own_places[family], family, file);
+	forward_put_filter(plan, file);
 	fputs("COMMIT\n", file);
+	forward_put_nat(plan, file);
 }
 
 #undef INPUT

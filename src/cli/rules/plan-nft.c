@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/common/limits.h"
+#include "cli/rules/forward.h"
 #include "config/config.h"
 #include "core/probe.h"
 
@@ -99,7 +100,8 @@ static void nft_put_accept(const struct plan *plan, FILE *file)
 			bool has_port = door->opening.entry && strchr(door->opening.entry, '.');
 			char rest[128];
 
-			if (door->opening.backend != BACKEND_NFT || !door->opening.set[family])
+			if (door->opening.backend != BACKEND_NFT || !door->opening.set[family] ||
+			    opening_forwards(&door->opening))
 				continue;
 			nft_name_split(door->opening.set[family], &name);
 			if (has_port) {
@@ -325,10 +327,13 @@ static void put_tables(const struct plan *plan, bool beside, FILE *file)
 	put_sets(plan, file);
 	put_expected_set(plan, file);
 	put_slots(plan, file);
+	forward_put_nft_chains(plan, file);
 	fprintf(file, chains, beside ? "filter - 1; policy accept" : "filter; policy drop");
 	fprintf(file, "\nflush chain inet %s knocktail_input\nflush chain inet %s knocktail_log\n",
 		name.table, name.table);
+	forward_put_nft_commands(plan, name.table, file);
 	fprintf(file, "\ntable inet %s {\n", name.table);
+	forward_put_nft_rules(plan, file);
 	nft_put_log(plan, file);
 	fputs(first_rules, file);
 	nft_put_flags(plan, false, file);

@@ -23,6 +23,13 @@ static const unsigned backends[N_VARIANTS] = {
 	[VARIANT_FIREWALLD] = 1U << BACKEND_NFT | 1U << BACKEND_COMMAND,
 };
 
+/* Which have rules for what is forwarded; the sets are the same. */
+static const bool looks_beyond[N_VARIANTS] = {
+	[VARIANT_IPSET] = true,
+	[VARIANT_IPTABLES] = true,
+	[VARIANT_NFT] = true,
+};
+
 __attribute__((format(printf, 2, 3))) static int plan_refuse(const struct door *door,
 							     const char *format, ...)
 {
@@ -120,6 +127,12 @@ static int plan_check_door(const struct door *door, enum variant variant)
 				   door->opening.backend == BACKEND_IPSET      ? "ipset"
 				   : door->opening.backend == BACKEND_IPTABLES ? "iptables"
 									       : "nft");
+	if (!looks_beyond[variant] && (opening_forwards(&door->opening) || door->opening.docker))
+		return plan_refuse(door,
+				   "rules of %s do not reach what is behind this machine: rules of "
+				   "%s do",
+				   variant_names[variant],
+				   variant == VARIANT_UFW ? "iptables" : "nft");
 	if (door->opening.backend == BACKEND_IPSET || door->opening.backend == BACKEND_NFT)
 		return any_set(door) ? check_entry(door) : -EINVAL;
 	return 0;
@@ -269,12 +282,4 @@ char *plan_to_text(const struct plan *plan, void (*printer)(const struct plan *p
 		return text;
 	free(text);
 	return NULL;
-}
-
-void plan_omit_jump(char *text)
-{
-	char *jump = strstr(text, "\n" PLAN_IPTABLES_JUMP "\n");
-
-	if (jump)
-		jump[1] = '#';
 }

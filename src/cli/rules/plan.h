@@ -48,13 +48,21 @@ int plan_make(const struct config *config, const struct port_set *open, enum var
 	      struct plan *ret);
 
 /* The iptables chain that incoming packets go to, the one that logs, and the rule that leads to the
- * former; the chain that logs within ufw; and the chains in nft's table. */
-#define PLAN_IPTABLES_INPUT "KNOCKTAIL_INPUT"
-#define PLAN_IPTABLES_LOG   "KNOCKTAIL_LOG"
-#define PLAN_IPTABLES_JUMP  "-A INPUT -j " PLAN_IPTABLES_INPUT
-#define PLAN_UFW_LOG	    "knocktail-log"
-#define PLAN_NFT_INPUT	    "knocktail_input"
-#define PLAN_NFT_LOG	    "knocktail_log"
+ * former; the chains of what is behind this machine (rules/forward.h); the chain that logs within
+ * ufw; and the chains in nft's table. */
+#define PLAN_IPTABLES_INPUT   "KNOCKTAIL_INPUT"
+#define PLAN_IPTABLES_LOG     "KNOCKTAIL_LOG"
+#define PLAN_IPTABLES_JUMP    "-A INPUT -j " PLAN_IPTABLES_INPUT
+#define PLAN_IPTABLES_FORWARD "KNOCKTAIL_FORWARD"
+#define PLAN_IPTABLES_DOCKER  "KNOCKTAIL_DOCKER"
+#define PLAN_IPTABLES_NAT     "KNOCKTAIL_NAT"
+#define PLAN_IPTABLES_BACK    "KNOCKTAIL_BACK"
+#define PLAN_UFW_LOG	      "knocktail-log"
+#define PLAN_NFT_INPUT	      "knocktail_input"
+#define PLAN_NFT_LOG	      "knocktail_log"
+#define PLAN_NFT_FORWARD      "knocktail_forward"
+#define PLAN_NFT_NAT	      "knocktail_nat"
+#define PLAN_NFT_BACK	      "knocktail_back"
 
 /* Writes the rules, with comments, ready to load. */
 void plan_print_ipset(const struct plan *plan, FILE *file);
@@ -65,10 +73,6 @@ void plan_print_firewalld(const struct plan *plan, FILE *file);
 
 /* What one of them writes, to be freed; NULL: no memory. */
 char *plan_to_text(const struct plan *plan, void (*printer)(const struct plan *plan, FILE *file));
-
-/* Takes the jump out of what plan_print_iptables() has written: where it is loaded already, it
- * would be there twice, and log twice. */
-void plan_omit_jump(char *text);
 
 /* Which of ufw's files a part of its rules belongs into; the chains of IPv6 have other names. */
 enum ufw_part { UFW_BEFORE, UFW_AFTER, N_UFW_PARTS };

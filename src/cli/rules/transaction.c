@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/rules/forward.h"
 #include "cli/rules/nft-age.h"
 #include "config/config.h"
 #include "ruleset/nft/owner.h"
@@ -16,8 +17,8 @@
 struct transaction {
 	const struct plan *plan;
 	enum variant variant;
-	char *tables[N_FAMILIES]; /* iptables: the table filter */
-	bool was_absent[N_FAMILIES];
+	char *tables[N_FAMILIES]; /* iptables: the table filter, and nat if it is needed */
+	bool was_absent[N_FAMILIES], was_nat_absent[N_FAMILIES];
 	char *sets; /* the names of the ipsets that were there, a line each */
 	struct nft_name nft;
 	char *nft_table;     /* NULL: it was not there */
@@ -82,11 +83,11 @@ static int save_sets(struct transaction *transaction)
 }
 
 /* Whether nft has the table, and whether it is one that iptables can put back. */
-static int look_for_table(struct transaction *transaction, enum family family)
+static int look_for_table(struct transaction *transaction, enum family family, const char *table,
+			  bool *ret_absent)
 {
 	static const char *const names[N_FAMILIES] = {"ip", "ip6"};
-	const char *const argv[] = {PROGRAM_NFT,   "-j",     "list", "table",
-				    names[family], "filter", NULL};
+	const char *const argv[] = {PROGRAM_NFT, "-j", "list", "table", names[family], table, NULL};
 	char *json CLEANUP(cleanup_free) = NULL;
 	int r;
 
@@ -96,16 +97,52 @@ static int look_for_table(struct transaction *transaction, enum family family)
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		transaction->was_absent[family] = strstr(transaction->problem, "No such file");
-		return transaction->was_absent[family] ? 0 : -EIO;
+		*ret_absent = strstr(transaction->problem, "No such file");
+		return *ret_absent ? 0 : -EIO;
 	}
-	if (!ruleset_is_foreign(json, names[family], "filter"))
+	if (!ruleset_is_foreign(json, names[family], table))
 		return 0;
 	snprintf(transaction->problem, sizeof transaction->problem,
-		 "the table %s filter is nft's, and iptables could not put it back: use doors of "
+		 "the table %s %s is nft's, and iptables could not put it back: use doors of "
 		 "the backend nft and `knocktail rules nft`",
-		 names[family]);
+		 names[family], table);
 	return -ENOTSUP;
+}
+
+/* An empty one; what is put back is nothing then, and would leave what is there. */
+static const char empty_nat[] = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n"
+				":OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n";
+
+static int save_table(struct transaction *transaction, enum family family, const char *table,
+		      char **ret)
+{
+	return transaction_run(
+		transaction, (const char *const[]){save_programs[family], "-c", "-t", table, NULL},
+		NULL, ret);
+}
+
+/* Whether there are rules of ours in it, or will be. */
+static bool needs_nat(const struct transaction *transaction, enum family family)
+{
+	return forward_any(transaction->plan->config) ||
+	       strstr(transaction->tables[family], "\n:" PLAN_IPTABLES_FORWARD " ");
+}
+
+/* Behind what is saved already. */
+static int save_nat(struct transaction *transaction, enum family family)
+{
+	char *filter CLEANUP(cleanup_free) = TAKE_PTR(transaction->tables[family]);
+	char *nat CLEANUP(cleanup_free) = NULL;
+	int r = look_for_table(transaction, family, "nat", &transaction->was_nat_absent[family]);
+
+	if (r == 0)
+		r = save_table(transaction, family, "nat", &nat);
+	if (r == 0 && asprintf(&transaction->tables[family], "%s%s", filter,
+			       strstr(nat, "*nat") ? nat : empty_nat) < 0) {
+		transaction->tables[family] = NULL;
+		return -ENOMEM;
+	}
+	return r;
 }
 
 /* What is saved is tested, for what cannot be put back must not be taken away. */
@@ -114,13 +151,11 @@ static int save_tables(struct transaction *transaction)
 	int r = save_sets(transaction);
 
 	for (enum family family = 0; r == 0 && family < N_FAMILIES; family++) {
-		r = look_for_table(transaction, family);
-		if (r < 0)
-			break;
-		r = transaction_run(
-			transaction,
-			(const char *const[]){save_programs[family], "-c", "-t", "filter", NULL},
-			NULL, &transaction->tables[family]);
+		r = look_for_table(transaction, family, "filter", &transaction->was_absent[family]);
+		if (r == 0)
+			r = save_table(transaction, family, "filter", &transaction->tables[family]);
+		if (r == 0 && needs_nat(transaction, family))
+			r = save_nat(transaction, family);
 		if (r == 0)
 			r = transaction_run(
 				transaction,
@@ -149,17 +184,56 @@ static int load_table(struct transaction *transaction, enum family family, const
 		NULL);
 }
 
-/* What has been loaded before is replaced, but for the jump that leads there, which would be there
+/* Docker takes the chain that it finds. */
+static int make_docker_user(struct transaction *transaction, enum family family)
+{
+	if (!forward_any_docker(transaction->plan->config) ||
+	    strstr(transaction->tables[family], "\n:" DOCKER_USER " "))
+		return 0;
+	return load_table(transaction, family,
+			  "*filter\n-N " DOCKER_USER "\n-I FORWARD -j " DOCKER_USER "\nCOMMIT\n");
+}
+
+/* What an earlier configuration has sent on or closed. */
+static int flush_others(struct transaction *transaction, enum family family)
+{
+	const struct config *config = transaction->plan->config;
+	int r = 0;
+
+	for (const struct forward_jump *jump = forward_jumps; r == 0 && jump->to; jump++) {
+		const char *const argv[] = {
+			family == FAMILY_IPV6 ? PROGRAM_IP6TABLES : PROGRAM_IPTABLES,
+			"-w",
+			"5",
+			"-t",
+			jump->table,
+			"-F",
+			jump->to,
+			NULL,
+		};
+		char name[64];
+
+		snprintf(name, sizeof name, "\n:%s ", jump->to);
+		if (!jump->is_needed(config) && strstr(transaction->tables[family], name))
+			r = transaction_run(transaction, argv, NULL, NULL);
+	}
+	return r;
+}
+
+/* What has been loaded before is replaced, but for the jumps that lead there, which would be there
  * twice, and log twice. */
 static int load_own_table(struct transaction *transaction, enum family family)
 {
 	char *text CLEANUP(cleanup_free) = plan_to_text(transaction->plan, plan_print_iptables);
+	int r;
 
 	if (!text)
 		return -ENOMEM;
-	if (strstr(transaction->tables[family], "] " PLAN_IPTABLES_JUMP "\n"))
-		plan_omit_jump(text);
-	return load_table(transaction, family, text);
+	forward_omit_jumps(text, transaction->tables[family]);
+	r = make_docker_user(transaction, family);
+	if (r == 0)
+		r = flush_others(transaction, family);
+	return r < 0 ? r : load_table(transaction, family, text);
 }
 
 static int load_tables(struct transaction *transaction)
@@ -217,6 +291,14 @@ static int restore_sets(struct transaction *transaction)
 	return r;
 }
 
+/* It accepts everything now, and is as good as gone if that cannot be done. */
+static void delete_table(struct transaction *transaction, enum family family, const char *table)
+{
+	program_run((const char *const[]){PROGRAM_NFT, "delete", "table",
+					  family == FAMILY_IPV6 ? "ip6" : "ip", table, NULL},
+		    NULL, NULL, transaction->problem);
+}
+
 static int restore_tables(struct transaction *transaction)
 {
 	int r = 0;
@@ -227,12 +309,10 @@ static int restore_tables(struct transaction *transaction)
 			(const char *const[]){restore_programs[family], "-w", "5", "-c", NULL},
 			transaction->tables[family], NULL);
 
-		/* It accepts everything now, and is as good as gone if that cannot be done. */
 		if (error == 0 && transaction->was_absent[family])
-			program_run((const char *const[]){PROGRAM_NFT, "delete", "table",
-							  family == FAMILY_IPV6 ? "ip6" : "ip",
-							  "filter", NULL},
-				    NULL, NULL, transaction->problem);
+			delete_table(transaction, family, "filter");
+		if (error == 0 && transaction->was_nat_absent[family])
+			delete_table(transaction, family, "nat");
 		if (r == 0)
 			r = error;
 	}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/common/boot-paths.h"
+#include "cli/rules/forward.h"
 #include "config/config.h"
 #include "util/cleanup.h"
 #include "util/program.h"
@@ -81,12 +82,51 @@ static void put_door_chains(const struct config *config, const char *table, size
 	}
 }
 
+/* Those of a table, with the jumps there that are ours. */
+static void put_jumped_chains(const char *table, const char *name, enum family family,
+			      struct removal *removal, FILE *file)
+{
+	for (const struct forward_jump *jump = forward_jumps; jump->to; jump++) {
+		char line[96];
+		size_t n_jumps;
+
+		if (strcmp(jump->table, name) != 0)
+			continue;
+		snprintf(line, sizeof line, "-A %s -j %s\n", jump->from, jump->to);
+		n_jumps = count_lines(table, line);
+		for (size_t i = 0; i < n_jumps; i++)
+			fprintf(file, "-D %s -j %s\n", jump->from, jump->to);
+		put_chain(table, jump->to, n_jumps, family, removal, file);
+	}
+}
+
+/* The same of the table nat. */
+static char *nat_removal(const char *table, enum family family, struct removal *removal)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file;
+
+	if (!has_chain(table, PLAN_IPTABLES_NAT))
+		return NULL;
+	file = open_memstream(&text, &size);
+	if (!file)
+		return NULL;
+	fputs("*nat\n", file);
+	put_jumped_chains(table, "nat", family, removal, file);
+	fputs("COMMIT\n", file);
+	if (fclose(file) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
 /* What takes our chains out of the table, to be freed; NULL: there is nothing of ours in it. */
 static char *own_removal(const struct config *config, const char *table, enum family family,
 			 struct removal *removal)
 {
-	size_t n_jumps = count_lines(table, PLAN_IPTABLES_JUMP "\n"), size;
 	char *text = NULL;
+	size_t size;
 	FILE *file;
 
 	if (!has_chain(table, PLAN_IPTABLES_INPUT))
@@ -95,9 +135,7 @@ static char *own_removal(const struct config *config, const char *table, enum fa
 	if (!file)
 		return NULL;
 	fputs("*filter\n:INPUT ACCEPT [0:0]\n", file);
-	for (size_t i = 0; i < n_jumps; i++)
-		fputs("-D INPUT -j " PLAN_IPTABLES_INPUT "\n", file);
-	put_chain(table, PLAN_IPTABLES_INPUT, n_jumps, family, removal, file);
+	put_jumped_chains(table, "filter", family, removal, file);
 	put_chain(table, PLAN_IPTABLES_LOG, SIZE_MAX, family, removal, file);
 	put_door_chains(config, table, 1, family, removal, file);
 	fputs("COMMIT\n", file);
@@ -130,26 +168,43 @@ static char *ufw_removal(const struct config *config, const char *table, enum fa
 	return NULL;
 }
 
-/* The table filter; NULL: there is none to be had. */
-static char *read_table(enum family family)
+/* NULL: there is none to be had. */
+static char *read_table(enum family family, const char *name)
 {
 	char problem[PROGRAM_PROBLEM_MAX];
 	char *table = NULL;
 
 	if (access(family_save[family], X_OK) < 0)
 		return NULL;
-	if (program_run((const char *const[]){family_save[family], "-t", "filter", NULL}, NULL,
-			&table, problem) == 0)
+	if (program_run((const char *const[]){family_save[family], "-t", name, NULL}, NULL, &table,
+			problem) == 0)
 		return table;
 	free(table);
 	return NULL;
+}
+
+/* Before what lets through what it sends on. */
+static void unload_nat(enum family family, struct removal *removal)
+{
+	char problem[PROGRAM_PROBLEM_MAX];
+	char *table CLEANUP(cleanup_free) = read_table(family, "nat");
+	char *text CLEANUP(cleanup_free) = table ? nat_removal(table, family, removal) : NULL;
+
+	if (!text)
+		return;
+	if (program_run((const char *const[]){family_restore[family], "-w", "5", "--noflush", NULL},
+			text, NULL, problem) != 0)
+		removal_failed(removal, "%s", problem);
+	else
+		removal_did(removal, "%s, the rules of the table nat", family_words[family]);
 }
 
 static void unload_table(const struct config *config, enum variant variant, enum family family,
 			 struct removal *removal)
 {
 	char problem[PROGRAM_PROBLEM_MAX];
-	char *table CLEANUP(cleanup_free) = read_table(family);
+	char *table CLEANUP(cleanup_free) = read_table(family, "filter");
+	bool sends_on = table && has_chain(table, PLAN_IPTABLES_FORWARD);
 	char *text CLEANUP(cleanup_free) = !table ? NULL
 					   : variant == VARIANT_UFW
 						   ? ufw_removal(config, table, family, removal)
@@ -157,6 +212,8 @@ static void unload_table(const struct config *config, enum variant variant, enum
 
 	if (!text)
 		return;
+	if (sends_on)
+		unload_nat(family, removal);
 	if (program_run((const char *const[]){family_restore[family], "-w", "5", "--noflush", NULL},
 			text, NULL, problem) != 0)
 		removal_failed(removal, "%s", problem);
@@ -217,7 +274,7 @@ static void unload_iptables(const struct config *config, enum variant variant,
 	char *table CLEANUP(cleanup_free) = NULL;
 
 	if (variant == VARIANT_UFW) {
-		table = read_table(FAMILY_IPV4);
+		table = read_table(FAMILY_IPV4, "filter");
 		reload_ufw(table ? table : "", removal);
 	}
 	for (enum family family = 0; variant != VARIANT_IPSET && family < N_FAMILIES; family++)
@@ -257,8 +314,9 @@ static bool nft_has(const char *listed, const char *kind, const char *name)
 
 static void unload_chains(const char *listed, const char *table, struct removal *removal)
 {
-	static const char *const chains[] = {PLAN_NFT_INPUT, PLAN_NFT_LOG};
-	char problem[PROGRAM_PROBLEM_MAX], text[512] = "";
+	static const char *const chains[] = {PLAN_NFT_INPUT, PLAN_NFT_LOG, PLAN_NFT_FORWARD,
+					     PLAN_NFT_NAT, PLAN_NFT_BACK};
+	char problem[PROGRAM_PROBLEM_MAX], text[2048] = "";
 	size_t length = 0;
 
 	/* All are flushed before one goes, for they lead to each other. */

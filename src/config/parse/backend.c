@@ -9,6 +9,7 @@
 #include "config/key.h"
 #include "config/parse/split.h"
 #include "config/text.h"
+#include "core/opening/forward.h"
 #include "core/opening/ports.h"
 
 enum { NFT_TEXT_MAX = 255 };
@@ -211,6 +212,24 @@ int parse_ports(const struct key_reading *reading, const char *text, void *field
 				    "a list of ports such as 22/tcp, 60000-61000/udp, from 1 to "
 				    "65535, or all");
 	}
+}
+
+int parse_forward(const struct key_reading *reading, const char *text, void *field)
+{
+	if (forward_parse(text, FAMILY_IPV4, field) < 0)
+		return parse_reject(reading, text,
+				    "the IPv4 address of another machine, or one with a port, such "
+				    "as 10.0.0.5:443");
+	return 0;
+}
+
+int parse_forward_6(const struct key_reading *reading, const char *text, void *field)
+{
+	if (forward_parse(text, FAMILY_IPV6, field) < 0)
+		return parse_reject(reading, text,
+				    "the IPv6 address of another machine, or one with a port, such "
+				    "as [fd00::5]:443");
+	return 0;
 }
 
 int parse_chain(const struct key_reading *reading, const char *text, void *field)

@@ -35,6 +35,8 @@ int parse_entry(const struct key_reading *reading, const char *text, void *field
 int parse_nft_set(const struct key_reading *reading, const char *text, void *field);
 int parse_nft_entry(const struct key_reading *reading, const char *text, void *field);
 int parse_ports(const struct key_reading *reading, const char *text, void *field);
+int parse_forward(const struct key_reading *reading, const char *text, void *field);
+int parse_forward_6(const struct key_reading *reading, const char *text, void *field);
 int parse_chain(const struct key_reading *reading, const char *text, void *field);
 int parse_command(const struct key_reading *reading, const char *text, void *field);
 

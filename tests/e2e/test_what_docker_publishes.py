@@ -1,0 +1,154 @@
+"""A door with docker = yes closes what Docker publishes to all but those who have knocked."""
+
+import contextlib
+import socket
+
+import pytest
+
+import docker
+from behind import Inner
+from doors import ipset_door, nft_door
+from firewalls import Iptables, Nft
+from lab import Lab
+
+KNOCK = (7000, 8000, 9000)
+PORT = 8080
+VERSIONS = pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+
+
+class DockerIptables(Iptables):
+    """A set of ipset's."""
+
+    door = staticmethod(ipset_door)
+    keys = {"set": "knock_web", "set_6": "knock_web6"}
+
+
+class DockerNft(Nft):
+    """A set of nft's, beside what Docker does with iptables."""
+
+    door = staticmethod(nft_door)
+    keys = {"set": "inet knock knock_web", "set_6": "inet knock knock_web6"}
+
+
+@pytest.fixture(params=[DockerIptables, DockerNft], ids=lambda kind: kind.__name__)
+def kind(possible, request):
+    """Each kind of firewall that can guard what Docker publishes."""
+    return request.param()
+
+
+def doors_of(kind, **keys):
+    """The door of the kind."""
+    return kind.door("web", **{**kind.keys, "ports": PORT, "docker": "yes", "timeout": "6s", **keys})
+
+
+def apply(lab, kind, config):
+    """Loads the rules."""
+    done = lab.knocktail("rules", kind.variant, "-c", config, "--apply", input="yes\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def laboratory(kind, docker_is_first=True, **keys):
+    """A container whose port Docker publishes, and a daemon with rules loaded."""
+    with Lab("none") as lab, contextlib.closing(Inner(lab)) as inner:
+        doors = doors_of(kind, **keys)
+        config = lab.config(doors)
+        if docker_is_first:
+            docker.start(lab, PORT)
+        apply(lab, kind, config)
+        if not docker_is_first:
+            docker.start(lab, PORT)
+        yield lab, inner, lab.daemon(doors), config
+
+
+def connect(client, version):
+    """A connection that the container has greeted."""
+    sock = client.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)
+    sock.settimeout(3)
+    sock.connect((client.peer(version), PORT))
+    assert sock.recv(100) == b"hello from port 443\n"
+    return sock
+
+
+@pytest.mark.parametrize("docker_is_first", [True, False], ids=["docker first", "docker later"])
+@VERSIONS
+def test_who_has_knocked_comes_there_and_nobody_else(kind, version, docker_is_first):
+    with laboratory(kind, docker_is_first) as (lab, inner, daemon, config):
+        client, other = lab.client(), lab.client()
+        assert not client.can_connect(PORT, version)
+        since = client.knock(*KNOCK, version=version)
+        client.wait_open(PORT, version, since=since)
+        with connect(client, version) as sock:
+            assert inner.sees() == {client.address(version)}
+            assert not other.can_connect(PORT, version)
+            assert client.wait_closed(PORT, version, timeout=12) - since < 9
+            sock.sendall(b"still here\n")
+            assert sock.recv(100) == b"still here\n"
+        # What Docker does when it starts again takes nothing away.
+        docker.start(lab, PORT)
+        assert not client.can_connect(PORT, version) and not other.can_connect(PORT, version)
+        client.wait_open(PORT, version, since=client.knock(*KNOCK, version=version))
+        assert daemon.stop() == 0
+
+
+def test_what_containers_ask_for_is_not_closed(kind):
+    """They may go to the same port of others."""
+    with laboratory(kind, ports="all") as (lab, inner, _, __):
+        client = lab.client()
+        with client.socket() as listener:
+            listener.bind((client.address(), PORT))
+            listener.listen()
+            done = inner.run("/usr/bin/python3", "-c", "import socket, sys; "
+                             "socket.create_connection((sys.argv[1], sys.argv[2]), 3)",
+                             client.address(), PORT, check=False)
+            assert done.returncode == 0, done.stderr
+        assert not client.can_connect(PORT)
+
+
+@VERSIONS
+def test_a_family_that_nobody_can_knock_over_is_closed(kind, version):
+    key = "set_6" if version == 6 else "set"
+    with laboratory(kind, **{key: None}) as (lab, _, __, ___):
+        assert not lab.client().can_connect(PORT, version)
+
+
+def test_others_rules_for_docker_stay(kind):
+    with Lab("none") as lab, contextlib.closing(Inner(lab)):
+        docker.start(lab, PORT)
+        mine = "-A DOCKER-USER -s 198.51.100.77/32 -j DROP"
+        lab.server.run("iptables", *mine.split())
+        config = lab.config(doors_of(kind))
+        for _ in range(2):
+            apply(lab, kind, config)
+        user = lab.server.run("iptables", "-S", "DOCKER-USER").stdout.splitlines()
+        assert mine in user and len(user) == (3 if kind.variant == "iptables" else 2)
+        assert lab.knocktail("rules", kind.variant, "-c", config, "--remove").returncode == 0
+        assert lab.server.run("iptables", "-S", "DOCKER-USER").stdout.splitlines() == [
+            "-N DOCKER-USER", mine]
+        assert lab.client().can_connect(PORT)
+
+
+def test_rules_say_what_is_published_and_not_guarded(kind):
+    with Lab("none") as lab, contextlib.closing(Inner(lab)):
+        docker.start(lab, PORT)
+        lab.client()
+        said = lab.knocktail("rules", kind.variant, "-c", lab.config(doors_of(kind, docker=None)))
+        assert f"door web, IPv4: port {PORT} is sent to another machine" in said.stderr
+        assert "docker = yes in the door" in said.stderr
+        said = lab.knocktail("rules", kind.variant, "-c", lab.config(doors_of(kind)))
+        assert "is sent to another" not in said.stderr
+
+
+def test_the_doctor_follows_it(kind):
+    with laboratory(kind) as (lab, _, __, config):
+        lab.client()
+        lab.server.ip("route add default dev eth0", "route add ::/0 dev eth0")
+        said = lab.knocktail("doctor", "-c", config).stdout
+        assert "no rule opens to everybody what a door guards" in said
+        assert "a knock lets its source in" in said
+        if kind.variant == "iptables":
+            lab.server.run("iptables", "-F", "KNOCKTAIL_DOCKER")
+        else:
+            lab.server.run("nft", "flush", "chain", "inet", "knock", "knocktail_forward")
+        said = lab.knocktail("doctor", "-c", config).stdout
+        assert f"door web, IPv4: port {PORT} is open to everybody" in said

@@ -1,0 +1,172 @@
+"""A door with forward leads to a machine behind this one, who has knocked and nobody else."""
+
+import contextlib
+import socket
+
+import pytest
+
+from behind import INNER_PORT, V4, V6, Inner
+from doors import ipset_door, nft_door
+from firewalls import Iptables, Nft
+from lab import Lab
+
+KNOCK = (7000, 8000, 9000)
+OUTER_PORT = 8443
+VERSIONS = pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+
+KEYS = {"ports": OUTER_PORT, "forward": f"{V4}:{INNER_PORT}", "forward_6": f"[{V6}]:{INNER_PORT}"}
+
+
+class ForwardIptables(Iptables):
+    """A set of ipset's."""
+
+    def door(self, name="inner", **keys):
+        """One door of the kind."""
+        return ipset_door(name, **{"set": f"knock_{name}", "set_6": f"knock_{name}6",
+                                   "timeout": "6s", **KEYS, **keys})
+
+
+class ForwardNft(Nft):
+    """A set of nft's."""
+
+    def door(self, name="inner", **keys):
+        """One door of the kind."""
+        return nft_door(name, **{"set": f"inet knock knock_{name}",
+                                 "set_6": f"inet knock knock_{name}6", "timeout": "6s",
+                                 **KEYS, **keys})
+
+
+KINDS = [ForwardIptables, ForwardNft]
+
+
+@contextlib.contextmanager
+def laboratory(kind, has_way_back=True, **keys):
+    """A loaded firewall, a daemon, and a machine behind."""
+    with Lab("none") as lab, contextlib.closing(Inner(lab, has_way_back)) as inner:
+        doors = kind.door(**keys)
+        lab.server.run("iptables", "-P", "FORWARD", "DROP")
+        lab.server.run("ip6tables", "-P", "FORWARD", "DROP")
+        if isinstance(kind, Nft):
+            lab.server.run("iptables", "-P", "FORWARD", "ACCEPT")
+            lab.server.run("ip6tables", "-P", "FORWARD", "ACCEPT")
+        config = lab.config(doors)
+        kind.load(lab, config)
+        yield lab, inner, lab.daemon(doors), config
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
+def kind(possible, request):
+    """Each kind of firewall that can forward."""
+    return request.param()
+
+
+def connect(client, version, port=OUTER_PORT):
+    """A connection that has been greeted, and what it was greeted with."""
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    sock = client.socket(family)
+    sock.settimeout(3)
+    sock.connect((client.peer(version), port))
+    return sock, sock.recv(100)
+
+
+@VERSIONS
+def test_who_has_knocked_comes_there_and_nobody_else(kind, version):
+    with laboratory(kind) as (lab, inner, daemon, config):
+        client, other = lab.client(), lab.client()
+        assert not client.can_connect(OUTER_PORT, version)
+        since = client.knock(*KNOCK, version=version)
+        client.wait_open(OUTER_PORT, version, since=since)
+        sock, greeting = connect(client, version)
+        with sock:
+            assert greeting == b"hello from port 443\n"
+            assert inner.sees() == {client.address(version)}
+            assert not other.can_connect(OUTER_PORT, version)
+            # No way by the port that it has there, nor around the door.
+            assert not client.can_connect(INNER_PORT, version)
+            assert client.wait_closed(OUTER_PORT, version, timeout=12) - since < 9
+            sock.sendall(b"still here\n")
+            assert sock.recv(100) == b"still here\n"
+        assert daemon.stop() == 0
+
+
+@VERSIONS
+def test_it_is_masqueraded_where_there_is_no_way_back(kind, version):
+    with laboratory(kind, has_way_back=False, masquerade="yes") as (lab, inner, _, __):
+        client = lab.client()
+        client.wait_open(OUTER_PORT, version, since=client.knock(*KNOCK, version=version))
+        with connect(client, version)[0]:
+            assert inner.sees() == {"10.9.9.1" if version == 4 else "fd00:9::1"}
+
+
+@VERSIONS
+def test_ports_stay_what_they_are_without_another(kind, version):
+    keys = {"ports": "8400-8500, 443/tcp", "forward": V4, "forward_6": V6}
+    with laboratory(kind, **keys) as (lab, _, __, ___):
+        client = lab.client()
+        client.wait_open(8443, version, since=client.knock(*KNOCK, version=version))
+        assert connect(client, version, 8443)[1] == b"hello from port 8443\n"
+        assert connect(client, version, 443)[1] == b"hello from port 443\n"
+
+
+def test_what_others_send_there_stays_closed(kind):
+    with laboratory(kind) as (lab, _, __, ___):
+        client = lab.client()
+        for program, to in (("iptables", V4), ("ip6tables", f"[{V6}]")):
+            lab.server.run(program, "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport",
+                           str(OUTER_PORT), "-j", "DNAT", "--to-destination", f"{to}:{INNER_PORT}")
+            lab.server.run(program, "-A", "FORWARD", "-j", "ACCEPT")
+        for version in (4, 6):
+            assert not client.can_connect(OUTER_PORT, version)
+            client.wait_open(OUTER_PORT, version, since=client.knock(*KNOCK, version=version))
+
+
+def test_who_goes_through_is_not_turned_round(kind):
+    """Who has knocked from inside may well go to the same port of others."""
+    with laboratory(kind) as (lab, inner, _, __):
+        client = lab.client()
+        lab.server.run("iptables", "-A", "FORWARD", "-j", "ACCEPT")
+        client.wait_open(OUTER_PORT, since=client.knock(*KNOCK))
+        client.ip("route add 203.0.113.0/24 via 192.0.2.1 onlink dev eth0")
+        with client.socket() as sock:
+            sock.settimeout(0.5)
+            assert sock.connect_ex(("203.0.113.9", OUTER_PORT)) != 0
+        assert inner.sees() == set()
+
+
+def apply(lab, kind, config, answer="yes"):
+    """`knocktail rules --apply`, and what is answered; its exit status."""
+    return lab.knocktail("rules", kind.variant, "-c", config, "--apply",
+                         input=f"{answer}\n").returncode
+
+
+def test_it_is_gone_when_the_door_does_not_forward_any_more(kind):
+    with laboratory(kind) as (lab, _, __, config):
+        client = lab.client()
+        client.wait_open(OUTER_PORT, since=client.knock(*KNOCK))
+        plain = lab.config(kind.door(forward=None, forward_6=None, ports=2222))
+        assert apply(lab, kind, plain) == 0
+        client.knock(*KNOCK)
+        client.wait_open(2222)
+        assert not client.can_connect(OUTER_PORT)
+        assert apply(lab, kind, config) == 0
+        client.knock(*KNOCK)
+        client.wait_open(OUTER_PORT)
+
+
+def ours(lab, kind):
+    """What there is of knocktail's in the firewall."""
+    return [line for line in kind.state(lab) if "knocktail" in line.lower()]
+
+
+def test_all_of_it_can_be_taken_back_and_out(kind):
+    with Lab("none") as lab, contextlib.closing(Inner(lab)):
+        config = lab.config(kind.door(masquerade="yes"))
+        assert apply(lab, kind, config, "no") == 1
+        assert ours(lab, kind) == []
+        assert "nat" not in lab.server.run("nft", "list", "tables").stdout
+        for _ in range(2):
+            assert apply(lab, kind, config) == 0
+        jumps = [line for line in ours(lab, kind) if "KNOCKTAIL_FORWARD" in line and " -j " in line]
+        assert len([line for line in jumps if line.startswith("-A FORWARD")]) in (0, 2)
+        assert lab.knocktail("rules", kind.variant, "-c", config, "--remove").returncode == 0
+        assert ours(lab, kind) == []
