@@ -83,14 +83,14 @@ def _libraries(path):
     return packages
 
 
-def tree(packages, then=""):
+def tree(packages, then="", suite=None):
     """The tree of a minimal system with these packages, in which a shell has then run a command,
-    made if it is not there yet."""
+    made if it is not there yet. The suite is this machine's own if none is named."""
     cache = os.environ.get("KNOCKTAIL_CACHE", os.path.join(REPOSITORY, "build", "machine"))
     for tool in ("mmdebstrap", "systemd-nspawn", "dpkg", "apt-get"):
         if not shutil.which(tool, path=ENVIRONMENT["PATH"]):
             raise Unavailable(f"{tool} is not installed")
-    suite = _os_release().get("VERSION_CODENAME", "")
+    suite = suite or _os_release().get("VERSION_CODENAME", "")
     packages = sorted(set(packages))
     key = hashlib.sha256(f"{' '.join(packages)}{then}".encode()).hexdigest()[:12]
     done = os.path.join(cache, f"tree-{suite}-{key}")

@@ -36,10 +36,14 @@ def block(language, word):
     return found[0].splitlines()
 
 
+def paragraph(word):
+    """The first one that has the word in it, in one line."""
+    return next(text for text in _readme().split("\n\n") if word in text).replace("\n", " ")
+
+
 def removal():
     """The commands of the paragraph that says how to get rid of it."""
-    paragraph = next(text for text in _readme().split("\n\n") if "make uninstall" in text)
-    return re.findall(r"`(sudo [^`]+)`", paragraph.replace("\n", " "))
+    return re.findall(r"`(sudo [^`]+)`", paragraph("make uninstall"))
 
 
 class Newcomer:
