@@ -7,14 +7,14 @@ import re
 import shutil
 import stat
 import subprocess
-import threading
 import time
 
 import pytest
 
 import oracle
 from browser import CHROMIUM, DESK, PHONE, Browser
-from doors import command_door, ipset_door
+from doors import ipset_door
+from firefox import FIREFOX, Firefox
 from lab import DAEMON_UID, ROOT, program
 from terminal import converse
 
@@ -174,3 +174,353 @@ def test_a_wrong_passphrase_sends_nothing(guarded, client):
         away_from_the_end_of_a_step()
         browser.press("Enter", 13)  # no mouse is needed
         client.wait_open(22, 4, timeout=5)
+
+
+@needs_chromium
+def test_one_packet_in_five_is_lost(guarded, client, loss):
+    door = guarded()
+    page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
+    with Browser(client) as browser:
+        browser.open(page.as_uri())
+        browser.wait("!document.getElementById('doors').hidden")
+        assert "not sealed" in browser.text("#notices")
+        away_from_the_end_of_a_step()
+        browser.click(".door")
+        client.wait_open(22, 4, timeout=8)
+    assert not door.daemon.messages("refused", SOURCE=client.v4)
+
+
+@pytest.mark.skipif(not FIREFOX, reason="firefox is not installed")
+@pytest.mark.parametrize("host, version", [("192.0.2.1", 4), ("2001:db8::1", 6)])
+def test_firefox_gets_in(host, version, guarded, client):
+    door = guarded()
+    page = door.page("--host", host)
+    with Firefox(client) as browser:
+        browser.open(page.as_uri())
+        browser.type("#passphrase", PASSPHRASE)
+        browser.click("#unlock")
+        browser.wait("!document.getElementById('doors').hidden")
+        assert not client.can_connect(22, version)
+        away_from_the_end_of_a_step()
+        browser.click(".door")
+        client.wait_open(22, version, timeout=5)
+        browser.wait("document.getElementById('state').className === 'good'")
+    assert len(door.daemon.messages("opened", SOURCE=client.address(version))) == 1
+    assert not door.daemon.messages("refused", SOURCE=client.address(version))
+
+
+SHIFT = "{const now = Date.now; Date.now = () => now() + %d * 1000;}"
+
+# Serves a page to whoever asks for anything; the server's own time goes with it.
+SERVE = """
+import http.server, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        data = open(sys.argv[1], "rb").read()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Server-Timing", f"now;desc={time.time():.3f}")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", 8000), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("shift, said", [(-7400, "2 h behind"), (7400, "2 h ahead")])
+def test_a_clock_that_is_off(shift, said, guarded, client):
+    door = guarded()
+    page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
+    server = client.popen(["/usr/bin/python3", "-c", SERVE, page], stdout=subprocess.PIPE)
+    try:
+        assert server.stdout.readline() == b"ready\n"
+        with Browser(client) as browser:
+            browser.before_each_page(SHIFT % shift)
+            # From a file the clock can be seen only if it is behind the page.
+            browser.open(page.as_uri())
+            browser.wait("!document.getElementById('doors').hidden")
+            assert ("at least 2 h behind" in browser.text("#notices")) == (shift < 0)
+            browser.click(".door")
+            browser.wait("/^Sent/.test(document.getElementById('headline').innerText)")
+            assert not client.can_connect(22, 4, timeout=1)
+            # What the server says is gone by.
+            browser.open("http://127.0.0.1:8000/")
+            browser.wait("!document.getElementById('doors').hidden")
+            assert said in browser.text("#notices")
+            away_from_the_end_of_a_step()
+            browser.click(".door")
+            client.wait_open(22, 4, timeout=5)
+            asked = {url.split("/")[2].split(":")[0] for url in requests(browser)}
+            assert asked == {"127.0.0.1", "192.0.2.1"}
+            assert not [url for url in requests(browser) if "127.0.0.1" in url][1:], "no icon"
+    finally:
+        server.kill()
+        server.wait(5)
+        server.stdout.close()
+
+
+@needs_chromium
+def test_ports_that_browsers_refuse_are_waited_out(guarded, client):
+    door = guarded()
+    page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
+    with Browser(client) as browser:
+        browser.open(page.as_uri())
+        browser.wait("!document.getElementById('doors').hidden")
+        # Those of the standard, of which this browser leaves out two.
+        browser.evaluate("Promise.all(BLOCKED_PORTS.map((port) => hit('192.0.2.1', port, 500)))")
+        asked = {one["requestId"]: one["request"]["url"]
+                 for one in browser.said("Network.requestWillBeSent")}
+        passed = {asked[one["requestId"]] for one in browser.said("Network.loadingFailed")
+                  if one["errorText"] != "net::ERR_UNSAFE_PORT"}
+        assert passed <= {f"https://192.0.2.1:{port}/" for port in (4190, 6679)}
+        # One of this step's is made one of them.
+        left = oracle.STEP_SECONDS - time.time() % oracle.STEP_SECONDS
+        if left > 12:
+            time.sleep(left - 12)
+        elif left < 6:
+            time.sleep(left + oracle.STEP_SECONDS - 12)
+        ports = oracle.token_ports(door.key, "ssh", time.time())
+        browser.evaluate(f"BLOCKED_PORTS.push({ports[3]})")
+        browser.click(".door")
+        browser.wait("/^Waiting [0-9]+ s$/.test(document.getElementById('headline').innerText)")
+        assert "browsers refuse" in browser.text("#detail")
+        assert not client.can_connect(22, 4)
+        client.wait_open(22, 4, timeout=18)
+        assert not {f"https://192.0.2.1:{port}/" for port in ports} & set(requests(browser))
+
+
+@needs_chromium
+def test_the_key_is_forgotten_when_the_page_is_not_shown(guarded, client):
+    door = guarded()
+    with Browser(client) as browser:
+        browser.open(door.page("--host", "192.0.2.1").as_uri())
+        unlock(browser)
+        # Neither the page nor anybody in it can read what it knocks with.
+        assert browser.evaluate("base.extractable") is False
+        browser.evaluate("""Object.defineProperty(document, 'hidden', {value: true});
+                            document.dispatchEvent(new Event('visibilitychange'))""")
+        assert browser.evaluate("base === null && document.getElementById('doors').hidden &&"
+                                "document.getElementById('passphrase').value === ''")
+        assert not browser.evaluate("document.getElementById('lock').hidden")
+
+
+@needs_chromium
+def test_the_policy_lets_nothing_else_out(guarded, client):
+    door = guarded()
+    with Browser(client) as browser:
+        browser.open(door.page("--host", "192.0.2.1").as_uri())
+        for attempt in ("fetch('https://198.51.100.254/')", "fetch('http://192.0.2.1:8000/')",
+                        "new WebSocket('wss://192.0.2.1:8000/')",
+                        "navigator.sendBeacon('https://198.51.100.254/')",
+                        "new Image().src = 'https://192.0.2.1:8000/'",
+                        "document.body.append(Object.assign(document.createElement('script'),"
+                        "{textContent: 'window.evil = 1'}))",
+                        "document.body.insertAdjacentHTML('beforeend',"
+                        "'<p onclick=\"window.evil = 1\">x</p>'),"
+                        "document.body.lastChild.click()"):
+            browser.evaluate(f"(async () => {{ try {{ await ({attempt}); }} catch {{}} }})()")
+        assert browser.evaluate("window.evil === undefined")
+        browser.listen(0.3)
+        went = {one["requestId"] for one in browser.said("Network.requestWillBeSent")
+                if not one["request"]["url"].startswith("file:")}
+        stopped = {one["requestId"] for one in browser.said("Network.loadingFailed")
+                   if one.get("blockedReason") == "csp"}
+        assert went == stopped
+
+
+# What it looks like
+
+def pictures():
+    """Where pictures are left that somebody wants to look at."""
+    return os.environ.get("KNOCKTAIL_PICTURES")
+
+
+@needs_chromium
+def test_it_fits_every_screen(guarded, client, tmp_path):
+    doors = (ipset_door("ssh", sequence=None, seq_timeout=None, auth="token", users="alice",
+                        timeout="30s", ports="22/tcp") +
+             ipset_door("web", sequence=None, seq_timeout=None, auth="token", users="alice",
+                        timeout="1h", ports="443/tcp, 8080/tcp"))
+    door = guarded(doors)
+    where = pictures() or tmp_path
+    with Browser(client, "--host-resolver-rules=MAP gw.example.org 192.0.2.1") as browser:
+        page = door.page("--host", "gw.example.org")
+        for name, size, scheme in (("phone", PHONE, "light"), ("phone-dark", PHONE, "dark"),
+                                   ("desk", DESK, "light"), ("small", (320, 568, 2, True), "light")):
+            browser.look_like(size, scheme)
+            browser.open(page.as_uri())
+            browser.picture(os.path.join(where, f"{name}-1.png"))
+            unlock(browser)
+            browser.picture(os.path.join(where, f"{name}-2.png"))
+            browser.click(".door")
+            browser.wait("document.getElementById('state').className === 'good'")
+            browser.picture(os.path.join(where, f"{name}-3.png"))
+            # Nothing is wider than the screen, and what is pressed is as large as a finger.
+            assert browser.evaluate("document.documentElement.scrollWidth") <= size[0]
+            assert browser.evaluate("""[...document.querySelectorAll('button, a')]
+                .filter((one) => one.offsetParent).every((one) => one.offsetHeight >= 44)""")
+            # Each control has a name for who does not see it, and the state is spoken.
+            tree = browser.call("Accessibility.getFullAXTree")["nodes"]
+            named = [(one["role"]["value"], one["name"]["value"]) for one in tree
+                     if one.get("role", {}).get("value") in ("button", "link", "textbox")]
+            assert named and all(name for _, name in named)
+            assert browser.text("#spoken").startswith("Sent: open for about")
+
+
+# Without a browser
+
+def run_in_node(script, *arguments):
+    """Runs a script behind the page's own functions; what it prints, read as JSON."""
+    done = subprocess.run([NODE, "--input-type=commonjs", "-e", part("token.js") + script, "--",
+                           *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+KNOCKS = """
+(async () => {
+    const all = [];
+    for (const one of JSON.parse(process.argv.at(-1)))
+        all.push(await tokenPorts(await keyBase(fromBase64(one.key), one.realm), one.door, Number(one.fam),
+            Math.floor(Number(one.time) / STEP_SECONDS)));
+    console.log(JSON.stringify(all));
+})();
+"""
+
+
+@needs_node
+def test_the_ports_are_those_of_the_vectors():
+    known = vectors()
+    assert len(known) > 5
+    assert run_in_node(KNOCKS, json.dumps(known)) == [
+        [int(port) for port in one["ports"].split()] for one in known]
+
+
+@needs_node
+def test_the_ports_are_those_of_the_oracle():
+    asked = [{"key": base64.b64encode(os.urandom(32)).decode(), "realm": realm, "door": door,
+              "fam": family, "time": 1770000000 + 977 * i}
+             for i, (realm, door, family) in enumerate(
+                 (realm, door, family) for realm in ("bar", "0123456789abcdef", "a.b_c-d")
+                 for door in ("ssh", "web-2") for family in (4, 6))]
+    expected = [oracle.token_ports(oracle.base_of(base64.b64decode(one["key"]), one["realm"]),
+                                   one["door"], one["time"], family=one["fam"]) for one in asked]
+    assert run_in_node(KNOCKS, json.dumps(asked)) == expected
+
+
+@needs_node
+def test_every_text_of_the_page_is_in_the_table():
+    """And another language has the same names as the first."""
+    script = part("strings.js").replace('"use strict";', "globalThis.navigator ??= {};") + """
+        console.log(JSON.stringify(Object.fromEntries(Object.entries(STRINGS).map(
+            ([tag, table]) => [tag, Object.keys(table)]))));"""
+    done = subprocess.run([NODE, "-e", "globalThis.navigator ?? Object.defineProperty(globalThis,"
+                           "'navigator', {value: {languages: ['en']}});" + script],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    tables = json.loads(done.stdout)
+    used = set(re.findall(r'\bsay\((?:\w+ [^"]*\? )?"(\w+)"', part("page.js")))
+    used |= set(re.findall(r'data-text="(\w+)"', part("page.html")))
+    assert len(used) > 30
+    for tag, names in tables.items():
+        assert used <= set(names), tag
+        assert set(names) == set(tables["en"]), tag
+
+
+# On the command line
+
+def test_the_key_is_for_its_owner_alone_and_knocktap_takes_it(guarded, client):
+    door = guarded()
+    page = door.page("--host", "192.0.2.1")
+    assert stat.S_IMODE(os.stat(page).st_mode) == 0o600
+    text = page.read_text(encoding="utf-8")
+    with open(door.lab.server.path(f"{door.directory}/alice.key"), encoding="ascii") as file:
+        assert file.read().split()[2] not in text
+    knocktap = client.command([program("knocktap"), "--door", "ssh", "--key", page, client.peer()])
+    status, said = converse(knocktap, "another one")
+    assert (status, "the passphrase is wrong" in said) == (2, True)
+    assert PASSPHRASE not in said
+    status, said = converse(knocktap, PASSPHRASE)
+    assert status == 0, said
+    client.wait_open(22, 4, timeout=3)
+
+
+def test_keygen_makes_key_and_page_or_nothing(guarded):
+    door = guarded()
+    lab = door.lab
+    status, said = door.ask("--page", "/run/lab/both.html", "--host", "gw.example.org", "--door",
+                            "ssh", "alice2", verb="keygen")
+    assert status == 2 and "the door ssh is not for this user" in said
+    os.unlink(lab.server.path(f"{door.directory}/alice.key"))
+    words = ("--page", "/run/lab/both.html", "--host", "gw.example.org", "--url",
+             "https://gw.example.org/k.html", "alice")
+    status, said = door.ask(*words, answers=("one", "another"), verb="keygen")
+    assert status == 1 and "the two passphrases differ" in said
+    assert os.listdir(lab.server.path(door.directory)) == []
+    assert not os.path.exists(lab.server.path("/run/lab/both.html"))
+    status, said = door.ask(*words, verb="keygen")
+    assert status == 0 and "Where it is served: https://gw.example.org/k.html" in said
+    assert "\u2580" in said, "a QR code"
+    assert os.listdir(lab.server.path(door.directory)) == ["alice.key"]
+    # Once more, and the page is in the way: the key stays as it is.
+    before = lab.read(f"{door.directory}/alice.key")
+    status, said = door.ask("--rotate", "7d", *words, verb="keygen")
+    assert status == 1 and "a file of that name exists, and is not overwritten" in said
+    assert lab.read(f"{door.directory}/alice.key") == before
+
+
+TOKEN = {"sequence": None, "seq_timeout": None, "auth": "token"}
+DOORS = (ipset_door("ssh", users="alice", **TOKEN) + ipset_door("old") +
+         ipset_door("bound", users="*", bind_source="yes", **TOKEN) +
+         ipset_door("spa", users="*", **{**TOKEN, "auth": "spa"}) +
+         ipset_door("bobs", users="bob", **TOKEN))
+
+
+def test_bad_input_writes_nothing(guarded):
+    door = guarded(DOORS)
+    path = door.lab.server.path("/run/lab/bad.html")
+    host = ("--host", "gw.example.org")
+    long_name = ".".join(["a" * 63] * 4)
+    for words, answers, status, complaint in (
+            ((*host, "--door", "old"), (), 2, "the door old takes no tokens"),
+            ((*host, "--door", "spa"), (), 2, "the door spa takes no tokens"),
+            ((*host, "--door", "bobs"), (), 2, "the door bobs is not for this user"),
+            ((*host, "--door", "bound"), (), 2, "the door bound takes bound knocks alone"),
+            ((*host, "--door", "shop"), (), 2, "the door shop is not in the configuration"),
+            ((*host, "--door", "s<b>"), (), 2, "'s<b>' is not the name of a door"),
+            (("--host", "gw.example.org/"), (), 2, "is not the name or address of a host"),
+            (("--host", "gw example"), (), 2, "is not the name or address of a host"),
+            (("--host", "x';script-src *"), (), 2, "is not the name or address of a host"),
+            (("--host", "-gw.example.org"), (), 2, "is not the name or address of a host"),
+            (("--host", "gw..example.org"), (), 2, "is not the name or address of a host"),
+            (("--host", "192.0.2"), (), 2, "is not the name or address of a host"),
+            (("--host", "192.0.2.256"), (), 2, "is not the name or address of a host"),
+            (("--host", "*.example.org"), (), 2, "is not the name or address of a host"),
+            (("--host", ""), (), 2, "is not the name or address of a host"),
+            (("--host", long_name), (), 2, "is not the name or address of a host"),
+            ((*host, "--url", "http://gw.example.org/"), (), 2, "--url needs an address"),
+            (host, ("", ""), 1, "the passphrase is empty"),
+            (host, (PASSPHRASE, "other"), 1, "the two passphrases differ"),
+            (host, ("a" * 1100, ""), 1, "the passphrase is too long")):
+        asked = door.ask(*words, "alice", "/run/lab/bad.html", answers=answers)
+        assert asked[0] == status and complaint in asked[1], (words, asked)
+        assert not os.path.exists(path)
+    # Nobody to ask.
+    done = door.lab.server.run("setsid", "-w", program("knocktail"), "page", "-c",
+                               door.daemon.config, *host, "alice", "/run/lab/bad.html", check=False)
+    assert done.returncode == 1 and "there is no terminal" in done.stderr
+    # No such place, no such key.
+    status, said = door.ask(*host, "--no-passphrase", "alice", "/run/nowhere/bad.html")
+    assert status == 1 and "No such file or directory" in said
+    status, said = door.ask(*host, "bob", "/run/lab/bad.html")
+    assert status == 1 and "bob.key" in said
+    assert not [name for name in os.listdir(door.lab.server.path("/run/lab")) if "bad" in name]
+    # All that she can open, and nothing else.
+    page = door.page("--no-passphrase", *host, answers=())
+    record = json.loads(re.search(r'id="record">(.*)</script>', page.read_text()).group(1))
+    assert [one["name"] for one in record["doors"]] == ["ssh"]

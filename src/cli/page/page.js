@@ -95,6 +95,7 @@ function show(kind, headline, detail) {
 
 function announce(kind, headline, detail) {
 	show(kind, headline, detail);
+	$("state").scrollIntoView({block: "nearest"});
 	speak(`${headline}. ${detail}`);
 }
 
@@ -213,7 +214,7 @@ function doorButton(host, door) {
 	const button = make("button", {type: "button", class: "door", "data-host": host, "data-door": door.name},
 		icon, make("span", {}, make("strong", {}, say("door", {door: door.name})), make("small", {}, hint)));
 	button.addEventListener("click", () => {
-		button.closest("section").append($("state"));
+		button.after($("state"));
 		knock(host, door);
 	});
 	return button;
@@ -233,6 +234,7 @@ function buildDoors() {
 
 function forget() {
 	base = null;
+	$("doors").after($("state"));	/* what was sent stays to be seen */
 	$("doors").hidden = true;
 	$("forget").hidden = true;
 	$("passphrase").value = "";

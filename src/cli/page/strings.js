@@ -74,6 +74,6 @@ function say(name, values = {}) {
 
 function saySpan(seconds) {
 	const units = [[86400, "day"], [3600, "hour"], [60, "minute"]];
-	const [size, name] = units.find(([unit]) => seconds >= 2 * unit) ?? [1, "second"];
+	const [size, name] = units.find(([unit]) => seconds >= 2 * unit || seconds === unit) ?? [1, "second"];
 	return say(name, {n: Math.round(seconds / size)});
 }
