@@ -22,14 +22,14 @@ TEST_PACKAGES=(
 	python3-pytest python3-pytest-xdist bsdutils knockd nmap hping3 socat systemd-journal-remote
 	systemd-container mmdebstrap strace openssh-server
 	openssh-client zbar-tools dbus-daemon libglib2.0-bin bash-completion zsh fish
-	python3-prometheus-client nodejs
+	python3-prometheus-client nodejs ulogd2
 )
 # For the page that knocks. Ubuntu has browsers as snaps alone, which do not enter namespaces.
 ! grep -qx ID=debian /etc/os-release || TEST_PACKAGES+=(chromium firefox-esr)
 
 # The kernel's part: what is a module here may not get loaded from inside a namespace.
 MODULES=(veth bridge nf_tables nf_conntrack nf_log_syslog ip_set_hash_ip xt_set xt_LOG nft_log
-	nft_compat nft_ct)
+	nft_compat nft_ct nfnetlink_log xt_NFLOG)
 
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
 	BOLD=$(printf '\033[1m') PLAIN=$(printf '\033[0m')

@@ -35,6 +35,7 @@ struct packet {
 	const char *port_set;		   /* a set of ports; NULL: none is known... */
 	bool in_port_set;		   /* ...and whether its port is in that */
 	bool leaves;	   /* it is sent by this machine: an answer, or to a neighbour */
+	bool by_nflog;	   /* what logs it logs by NFLOG */
 	const char *chain; /* a chain that accepts it: of the backend iptables; NULL: none */
 
 	/* Whoever it is, at any time: what is asked of sources, source ports and rates may hold or

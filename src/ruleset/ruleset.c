@@ -115,6 +115,7 @@ static void rule_view_done(struct rule_view *rule)
 	free(rule->conditions);
 	free(rule->limits.by_source.table);
 	free(rule->log_prefix);
+	free(rule->nflog_prefix);
 	free(rule->target);
 	free(rule->text);
 }
@@ -141,8 +142,15 @@ void ruleset_done(struct ruleset *ruleset)
 	*ruleset = (struct ruleset){0};
 }
 
+bool rule_view_logs(const struct rule_view *rule, const char *log_prefix, bool by_nflog)
+{
+	const char *prefix = by_nflog ? rule->nflog_prefix : rule->log_prefix;
+
+	return prefix && strcmp(prefix, log_prefix) == 0;
+}
+
 const struct rule_view *ruleset_find_log(const struct ruleset *ruleset, enum family family,
-					 const char *log_prefix)
+					 const char *log_prefix, bool by_nflog)
 {
 	for (size_t i = 0; i < ruleset->n_tables; i++) {
 		const struct table_view *table = &ruleset->tables[i];
@@ -151,7 +159,7 @@ const struct rule_view *ruleset_find_log(const struct ruleset *ruleset, enum fam
 			for (size_t k = 0; k < table->chains[j].n_rules; k++) {
 				const struct rule_view *rule = &table->chains[j].rules[k];
 
-				if (rule->log_prefix && strcmp(rule->log_prefix, log_prefix) == 0)
+				if (rule_view_logs(rule, log_prefix, by_nflog))
 					return rule;
 			}
 	}

@@ -57,7 +57,9 @@ struct rule_view {
 	struct condition *conditions;
 	size_t n_conditions;
 	struct log_limits limits;
-	char *log_prefix; /* NULL: it does not log to the kernel's log */
+	char *log_prefix;   /* NULL: it does not log to the kernel's log */
+	char *nflog_prefix; /* NULL: it does not log by NFLOG */
+	unsigned nflog_group;
 	bool log_options; /* with the options of TCP */
 	unsigned log_level;
 	struct mark_change mark, ct_mark;
@@ -130,6 +132,9 @@ int rule_view_add_text(struct rule_view *rule, enum field field, bool negated, c
 /* Puts a copy of the text there, in place of what was. 0 or -ENOMEM. */
 int ruleset_set_text(char **field, const char *text);
 
-/* Any rule that logs packets of this family with the prefix, or NULL. */
+/* Whether it logs with the prefix: to the kernel's log, or by NFLOG. */
+bool rule_view_logs(const struct rule_view *rule, const char *log_prefix, bool by_nflog);
+
+/* Any rule that logs packets of this family so, or NULL. */
 const struct rule_view *ruleset_find_log(const struct ruleset *ruleset, enum family family,
-					 const char *log_prefix);
+					 const char *log_prefix, bool by_nflog);

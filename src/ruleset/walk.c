@@ -61,7 +61,7 @@ static void note_log(struct way *way, const struct rule_view *rule, enum answer 
 	struct walk *walk = way->walk;
 	bool better = !walk->logged || (walk->maybe_logged && !is_unsure(certainty));
 
-	if (!rule->log_prefix || strcmp(rule->log_prefix, way->log_prefix) != 0 || !better)
+	if (!better || !rule_view_logs(rule, way->log_prefix, way->situation.packet->by_nflog))
 		return;
 	walk->logged = rule;
 	walk->maybe_logged = is_unsure(certainty);

@@ -251,17 +251,15 @@ def test_long_reading_is_counted_on_a_terminal(lab):
 
 
 def test_the_recipe_for_a_container(lab):
-    """What doc/beside.md has for a [log] reads what ulogd2 writes."""
-    with open(os.path.join(ROOT, "doc/beside.md"), encoding="utf-8") as file:
-        recipe, = re.findall(r"```ini\n(\[log container\].*?)```", file.read(), re.S)
-    assert recipe.endswith("[door ssh]\nlog = container\n")
-    config = lab.file("recipe.conf", '[options]\nlog_prefix = "[knock] "\n' + recipe +
-                      "sequence = 8000, 7000/udp, 9000\nbackend = ipset\nset = knock4\n", 0o600)
+    """The configuration in doc/container.md reads what ulogd2 writes."""
+    with open(os.path.join(ROOT, "doc/container.md"), encoding="utf-8") as file:
+        recipe, = re.findall(r"```ini\n( *\[options\].*?)```", file.read(), re.S)
+    config = lab.file("recipe.conf", re.sub("^ +", "", recipe, flags=re.M), 0o600)
     steps = [f"[knock]  IN=eth0 OUT= MAC= SRC=198.51.100.7 DST=192.0.2.1 LEN=60 TOS=00 PREC=0x00 "
              f"TTL=64 ID=1 DF PROTO={step} " for step in (
-                 "TCP SPT=40000 DPT=8000 SEQ=1 ACK=0 WINDOW=64240 SYN URGP=0 MARK=0",
-                 "UDP SPT=40001 DPT=7000 LEN=9 MARK=0",
-                 "TCP SPT=40002 DPT=9000 SEQ=1 ACK=0 WINDOW=64240 SYN URGP=0 MARK=0")]
+                 "TCP SPT=40000 DPT=7000 SEQ=1 ACK=0 WINDOW=64240 SYN URGP=0 MARK=0x0",
+                 "UDP SPT=40001 DPT=9000 LEN=9 MARK=0x0",
+                 "TCP SPT=40002 DPT=8000 SEQ=1 ACK=0 WINDOW=64240 SYN URGP=0 MARK=0")]
     done = lab.knocktail("replay", "-c", config, "--text", "-", "--log", "container",
                          input="\n".join(steps) + "\n")
     assert "door ssh would have opened for 198.51.100.7" in done.stdout, done

@@ -291,9 +291,9 @@ static void test_logs(void **state)
 	assert_int_equal(result.limits.by_source.per_hour, 1800);
 	packet = syn(5);
 	assert_true(walk(&ruleset, &packet).maybe_logged);
-	assert_non_null(ruleset_find_log(&ruleset, FAMILY_IPV4, PREFIX));
-	assert_null(ruleset_find_log(&ruleset, FAMILY_IPV6, PREFIX));
-	assert_null(ruleset_find_log(&ruleset, FAMILY_IPV4, "[k]"));
+	assert_non_null(ruleset_find_log(&ruleset, FAMILY_IPV4, PREFIX, false));
+	assert_null(ruleset_find_log(&ruleset, FAMILY_IPV6, PREFIX, false));
+	assert_null(ruleset_find_log(&ruleset, FAMILY_IPV4, "[k]", false));
 	ruleset_done(&ruleset);
 }
 
@@ -600,6 +600,44 @@ static void test_sets_and_limits_of_nft(void **state)
 	ruleset_done(&ruleset);
 }
 
+/* What goes to the kernel's log is not there for whoever looks at NFLOG, nor the other way. */
+static void test_who_logs_by_nflog(void **state)
+{
+	static const char *const rules[] = {
+		"*filter\n:INPUT DROP [0:0]\n-A INPUT -j NFLOG --nflog-prefix \"" PREFIX
+		"\" --nflog-group 5 --nflog-size 256\n",
+		"*filter\n:INPUT DROP [0:0]\n-A INPUT -j LOG --log-prefix \"" PREFIX "\"\n",
+		"*filter\n:INPUT DROP [0:0]\n-A INPUT -j NFLOG --nflog-group 5\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct ruleset ruleset = {0};
+		struct packet packet = syn(22);
+		bool is_nft = i == 3;
+
+		if (is_nft)
+			assert_int_equal(
+				ruleset_add_nft(&ruleset,
+						NFT_HEAD
+						"{\"log\":{\"prefix\":\"" PREFIX
+						"\",\"group\":5,\"snaplen\":256}}" NFT_TAIL,
+						nothing),
+				0);
+		else
+			ruleset = iptables(rules[i]);
+		assert_true(!walk(&ruleset, &packet).logged == (i != 1));
+		packet.by_nflog = true;
+		assert_true(!walk(&ruleset, &packet).logged == (i == 1 || i == 2));
+		if (i == 0 || is_nft)
+			assert_int_equal(walk(&ruleset, &packet).logged->nflog_group, 5);
+		assert_int_equal(walk(&ruleset, &packet).verdict, VERDICT_DROP);
+		assert_true(!ruleset_find_log(&ruleset, FAMILY_IPV4, PREFIX, true) ==
+			    (i == 1 || i == 2));
+		ruleset_done(&ruleset);
+	}
+}
+
 static void test_an_accept_does_not_save_from_a_later_drop(void **state)
 {
 	struct ruleset ruleset = iptables("*filter\n:INPUT ACCEPT [0:0]\n");
@@ -892,6 +930,7 @@ int main(void)
 		cmocka_unit_test(test_what_rules_of_nft_ask),
 		cmocka_unit_test(test_sets_and_limits_of_nft),
 		cmocka_unit_test(test_an_accept_does_not_save_from_a_later_drop),
+		cmocka_unit_test(test_who_logs_by_nflog),
 		cmocka_unit_test(test_packets_that_are_sent_elsewhere),
 		cmocka_unit_test(test_lists_of_those_who_have_come),
 		cmocka_unit_test(test_what_may_be_of_anybody),

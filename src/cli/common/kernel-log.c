@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "core/door.h"
+#include "core/other-log.h"
 #include "core/probe.h"
 #include "core/record.h"
 #include "format/format.h"
@@ -89,20 +90,51 @@ int kernel_log_tells(const struct door *door, char text[static KERNEL_LOG_TEXT_M
 	return 1;
 }
 
+int kernel_log_is_heard(unsigned nflog_group)
+{
+	CLEANUP(cleanup_fclose) FILE *file = fopen("/proc/net/netfilter/nfnetlink_log", "re");
+	char line[128];
+	unsigned group;
+
+	/* Without the module nobody can listen. */
+	if (!file)
+		return errno == ENOENT ? 0 : -errno;
+	while (fgets(line, sizeof line, file))
+		if (sscanf(line, " %u ", &group) == 1 && group == nflog_group)
+			return 1;
+	return 0;
+}
+
+static enum format_verdict read_record(const struct config *config, const struct record *record,
+				       const struct format *kernel, const struct format *relayed)
+{
+	struct probe probe;
+
+	if (record->log == 0)
+		return format_parse(kernel, record, &probe);
+	if (config->logs[record->log - 1].form == LOG_FORM_KERNEL)
+		return format_parse(relayed, record, &probe);
+	return FORMAT_FOREIGN;
+}
+
 int kernel_log_count(const struct config *config, struct kernel_log_count *ret)
 {
 	CLEANUP(cleanup_input_free) struct input *input = NULL;
-	CLEANUP(cleanup_format_free) struct format *format = NULL;
+	CLEANUP(cleanup_format_free) struct format *kernel = NULL;
+	CLEANUP(cleanup_format_free) struct format *relayed = NULL;
 	struct kernel_log_count count = {0};
 	struct record record;
-	struct probe probe;
-	int r = format_new_kernel(config->log_prefix, &format);
+	int r = format_new_kernel(config->log_prefix, &kernel);
 
+	if (r == 0)
+		r = format_new_relayed(config->log_prefix, &relayed);
 	if (r == 0)
 		r = input_new_journal(NULL, NULL, clock_us(CLOCK_REALTIME) - US_PER_DAY, UINT64_MAX,
 				      &input);
+	if (r == 0)
+		r = input_listen(input, config->logs, config->n_logs);
 	while (r >= 0 && (r = input_next(input, &record)) == INPUT_RECORD) {
-		enum format_verdict verdict = format_parse(format, &record, &probe);
+		enum format_verdict verdict = read_record(config, &record, kernel, relayed);
 
 		count.n_probes += verdict == FORMAT_PROBE;
 		count.n_damaged += verdict == FORMAT_DAMAGED;

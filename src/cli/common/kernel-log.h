@@ -26,7 +26,12 @@ enum kernel_log_fault kernel_log_judge(const struct config *config, const struct
  * negative errno: that cannot be seen. */
 int kernel_log_tells(const struct door *door, char text[static KERNEL_LOG_TEXT_MAX]);
 
-/* What the journal has of the kernel with the prefix of the configuration. */
+/* Whether a program takes what is logged to this group of NFLOG. 1; 0; or a negative errno: that
+ * cannot be seen. */
+int kernel_log_is_heard(unsigned nflog_group);
+
+/* What the journal has with the prefix of the configuration: of the kernel, and what doors' logs
+ * have of it by another way. */
 struct kernel_log_count {
 	uint64_t n_probes, n_damaged;
 };

@@ -20,6 +20,7 @@
 #include "cli/common/output.h"
 #include "config/config.h"
 #include "core/engine/engine.h"
+#include "core/other-log.h"
 #include "core/probe.h"
 #include "core/record.h"
 #include "format/format.h"
@@ -49,7 +50,7 @@ struct watched {
 struct attempt {
 	const struct config *config;
 	struct address source;
-	struct format *format;
+	struct format *format, *relayed; /* of the kernel's log, and of others that pass it on */
 	struct input *records;
 	sd_journal *events;
 	struct watched *progress;
@@ -64,6 +65,7 @@ struct attempt {
 static void attempt_done(struct attempt *attempt)
 {
 	format_free(attempt->format);
+	format_free(attempt->relayed);
 	input_free(attempt->records);
 	sd_journal_close(attempt->events);
 	for (size_t i = 0; i < attempt->n_progress; i++)
@@ -115,8 +117,11 @@ static int watched_init(struct watched *watched, const struct config *config,
 
 static int attempt_init(struct attempt *attempt, const struct door *only)
 {
-	int r = format_new_kernel(attempt->config->log_prefix, &attempt->format);
+	const struct config *config = attempt->config;
+	int r = format_new_kernel(config->log_prefix, &attempt->format);
 
+	if (r == 0)
+		r = format_new_relayed(config->log_prefix, &attempt->relayed);
 	attempt->progress = calloc(attempt->config->n_doors, sizeof attempt->progress[0]);
 	if (!attempt->progress)
 		return -ENOMEM;
@@ -128,6 +133,8 @@ static int attempt_init(struct attempt *attempt, const struct door *only)
 		r = open_events(attempt);
 	if (r == 0)
 		r = input_new_live(&(struct input_live){0}, &attempt->records);
+	if (r == 0)
+		r = input_listen(attempt->records, config->logs, config->n_logs);
 	return r;
 }
 
@@ -199,11 +206,26 @@ static void attempt_show_probe(const struct attempt *attempt, const struct probe
 	fflush(stdout);
 }
 
+/* Other logs than what this machine's firewall logs are not followed. */
+static bool attempt_read_probe(const struct attempt *attempt, const struct record *record,
+			       struct probe *ret)
+{
+	const struct other_log *log =
+		record->log > 0 ? &attempt->config->logs[record->log - 1] : NULL;
+
+	if (log && log->form != LOG_FORM_KERNEL)
+		return false;
+	if (format_parse(log ? attempt->relayed : attempt->format, record, ret) != FORMAT_PROBE)
+		return false;
+	ret->log = log ? log->id : OTHER_LOG_KERNEL;
+	return true;
+}
+
 static void take_record(struct attempt *attempt, const struct record *record)
 {
 	struct probe probe;
 
-	if (format_parse(attempt->format, record, &probe) != FORMAT_PROBE)
+	if (!attempt_read_probe(attempt, record, &probe))
 		return;
 	if (!address_equal(&probe.source, &attempt->source)) {
 		attempt->n_others++;
@@ -276,7 +298,7 @@ static void explain_door(const struct watched *watched, char text[static SENTENC
 	char span[DURATION_TEXT_MAX];
 	const char *words = NULL;
 
-	if (door->log)
+	if (!filter_is_logged_here(&door->knock.filter))
 		words = "its probes are logged elsewhere, and not followed here";
 	else if (!(door->auth & AUTH_SEQUENCE))
 		words = "it opens by tokens or SPA knocks; the daemon has seen none that was whole";

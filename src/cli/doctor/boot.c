@@ -230,7 +230,7 @@ static char *door_lacks(const struct doctor *doctor, const struct door *door, en
 	char wanted[SET_TEXT_SIZE], prefix[PREFIX_SIZE], *lack = NULL;
 
 	plain_prefix(doctor, prefix);
-	if (!door->log && *prefix && !find_loader(prefix, family)) {
+	if (filter_is_logged_here(&door->knock.filter) && *prefix && !find_loader(prefix, family)) {
 		if (asprintf(&lack, "%s rules that log with the prefix \"%s\"", family_name(family),
 			     doctor->config->log_prefix) < 0)
 			lack = NULL;

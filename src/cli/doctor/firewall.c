@@ -189,6 +189,12 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 					   door->name, name, step.port,
 					   auth == AUTH_SPA ? "tcp" : "udp", verdict_word(&walk),
 					   walk_by(&walk, text));
+			else if (auth == AUTH_SPA && packet.by_nflog)
+				doctor_say(
+					doctor, FINDING_WARNING, NULL,
+					"door %s: SPA knocks are in TCP's options, of which ulogd "
+					"writes nothing",
+					door->name);
 			else if (auth == AUTH_SPA && !walk.logged->log_options)
 				doctor_say(
 					doctor, FINDING_PROBLEM,
@@ -210,13 +216,22 @@ static void check_keyed_log(struct doctor *doctor, const struct door *door, enum
 static void check_log(struct doctor *doctor, const struct door *door, enum family family)
 {
 	const char *prefix = doctor->config->log_prefix;
+	const struct filter *filter = &door->knock.filter;
 	struct sequence sequence;
 	char text[BY_MAX];
 
 	/* What others log is not this firewall's concern. */
-	if (door->log)
+	if (!filter_is_logged_here(filter))
 		return;
-	if (!ruleset_find_log(&doctor->ruleset, family, prefix)) {
+	if (!ruleset_find_log(&doctor->ruleset, family, prefix, filter->by_nflog)) {
+		if (filter->by_nflog) {
+			doctor_say(doctor, FINDING_WARNING,
+				   "see what `knocktail rules --nflog` prints, unless another "
+				   "machine logs for this door",
+				   "door %s, %s: no rule logs by NFLOG with the prefix \"%s\"",
+				   door->name, family_name(family), prefix);
+			return;
+		}
 		doctor_say(doctor, FINDING_PROBLEM, log_advice,
 			   "door %s, %s: no rule logs with the prefix \"%s\"", door->name,
 			   family_name(family), prefix);
@@ -292,7 +307,8 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 		ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 		judge_limits(doctor, door, family, &walk, TOKEN_BURST);
 	}
-	if (door->log || doctor->n_said > 0 || !one_time_find_sequence(door, &sequence))
+	if (!filter_is_logged_here(&door->knock.filter) || doctor->n_said > 0 ||
+	    !one_time_find_sequence(door, &sequence))
 		return;
 	for (unsigned i = 0; i < sequence.n_steps; i++) {
 		struct packet packet = doctor_probe(doctor, door, family, sequence.steps[i]);
@@ -306,10 +322,11 @@ static void check_limit(struct doctor *doctor, const struct door *door, enum fam
 	}
 }
 
-static bool needs_kernel_log(const struct doctor *doctor)
+/* Whether anything is logged here that a limit could keep out. */
+static bool needs_log(const struct doctor *doctor)
 {
 	for (size_t i = 0; i < doctor->config->n_doors; i++)
-		if (!doctor->config->doors[i].log &&
+		if (filter_is_logged_here(&doctor->config->doors[i].knock.filter) &&
 		    doctor_looks_at(doctor, &doctor->config->doors[i]))
 			return true;
 	return false;
@@ -319,7 +336,7 @@ void doctor_check_limit(struct doctor *doctor)
 {
 	if (!doctor->logs_nothing)
 		doctor_each_door(doctor, check_limit);
-	if (doctor->n_limits_judged == 0 && needs_kernel_log(doctor)) {
+	if (doctor->n_limits_judged == 0 && needs_log(doctor)) {
 		doctor_say(doctor, FINDING_OK, NULL,
 			   "nothing is logged that a limit could keep out");
 		return;

@@ -15,6 +15,37 @@
 static const char all_netns_advice[] =
 	"sysctl -w net.netfilter.nf_log_all_netns=0, and take what sets it out of /etc/sysctl.d";
 
+/* What nobody takes is gone. */
+static void judge_nflog(struct doctor *doctor)
+{
+	const char *prefix = doctor->config->log_prefix;
+
+	for (size_t i = 0; i < doctor->config->n_doors; i++) {
+		const struct door *door = &doctor->config->doors[i];
+		const struct rule_view *rule = NULL;
+		int r;
+
+		if (!doctor_looks_at(doctor, door) || !door->knock.filter.by_nflog)
+			continue;
+		for (enum family family = 0; family < N_FAMILIES && !rule; family++)
+			rule = ruleset_find_log(&doctor->ruleset, family, prefix, true);
+		if (!rule)
+			return;
+		r = kernel_log_is_heard(rule->nflog_group);
+		if (r < 0)
+			doctor_say(doctor, FINDING_UNKNOWN, NULL,
+				   "/proc/net/netfilter/nfnetlink_log cannot be read: %s",
+				   strerror(-r));
+		else if (r == 0)
+			doctor_say(doctor, FINDING_PROBLEM,
+				   "systemctl status ulogd2, and see what `knocktail rules --nflog "
+				   "--ulogd` prints",
+				   "no program takes what is logged by NFLOG to the group %u: %s",
+				   rule->nflog_group, rule->text);
+		return;
+	}
+}
+
 /* Whether it has been said of all doors. */
 static bool judge_door(struct doctor *doctor, const struct door *door)
 {
@@ -33,8 +64,9 @@ static bool judge_door(struct doctor *doctor, const struct door *door)
 		return false;
 	case KERNEL_LOG_NOTHING:
 		doctor_say(doctor, FINDING_PROBLEM,
-			   "knock at the host, or log by NFLOG and ulogd (doc/beside.md)", "%s",
-			   text);
+			   "knock at the host, or log by NFLOG: knocktail rules --nflog "
+			   "(doc/container.md)",
+			   "%s", text);
 		doctor->logs_nothing = true;
 		return true;
 	case KERNEL_LOG_UNSEEN:
@@ -47,6 +79,7 @@ static bool judge_door(struct doctor *doctor, const struct door *door)
 
 void kernel_judge_log(struct doctor *doctor)
 {
+	judge_nflog(doctor);
 	for (size_t i = 0; i < doctor->config->n_doors; i++) {
 		const struct door *door = &doctor->config->doors[i];
 

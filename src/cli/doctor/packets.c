@@ -35,6 +35,7 @@ struct packet doctor_probe(const struct doctor *doctor, const struct door *door,
 		.flags = flags,
 		.port = step.port,
 		.state = !is_tcp || flags == TCP_FLAG_SYN ? PACKET_NEW : PACKET_INVALID,
+		.by_nflog = filter->by_nflog,
 	};
 
 	doctor_set_arrival(doctor, &packet);

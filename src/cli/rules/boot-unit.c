@@ -116,20 +116,23 @@ bool boot_unit_has_rules(enum variant variant)
 	return steps[variant][0] != load_sets || steps[variant][1];
 }
 
-static void put_command(enum variant variant, const struct port_set *open, FILE *file)
+static void put_command(enum variant variant, const struct plan *plan, FILE *file)
 {
+	const struct port_set *open = &plan->open;
 	char text[PORT_RANGE_TEXT_MAX];
 
 	fprintf(file, "# Written by `knocktail rules %s --install", variant_names[variant]);
 	for (unsigned i = 0; i < open->n_ranges; i++)
 		fprintf(file, "%s%s", i == 0 ? " --open " : ",",
 			port_range_format(&open->ranges[i], text));
+	if (plan->nflog_group > 0)
+		fprintf(file, " --nflog %u", plan->nflog_group);
 	fputc('`', file);
 }
 
 void boot_unit_print(enum variant variant, const struct plan *plan, FILE *file)
 {
-	put_command(variant, &plan->open, file);
+	put_command(variant, plan, file);
 	fprintf(file, head, boot_unit_has_rules(variant) ? after_others : before_others);
 	put_steps(variant, plan->config, "ExecStart", file);
 	put_steps(variant, plan->config, "ExecReload", file);

@@ -30,6 +30,24 @@ static int boot_fail(char problem[static PROGRAM_PROBLEM_MAX], const char *what,
 	return error;
 }
 
+/* What was given with it. */
+static bool boot_read_options(const char *options, struct port_set *ret_open, unsigned *ret_nflog)
+{
+	const char *open = strstr(options, "--open "), *nflog = strstr(options, "--nflog ");
+	char ports[BOOT_COMMAND_SIZE];
+	struct port_range fault[2];
+
+	*ret_open = (struct port_set){0};
+	*ret_nflog = 0;
+	if (nflog && sscanf(nflog, "--nflog %5u", ret_nflog) != 1)
+		return false;
+	if (!open)
+		return true;
+	snprintf(ports, sizeof ports, "%s", open + strlen("--open "));
+	ports[strcspn(ports, " ")] = '\0';
+	return port_set_parse(ports, ret_open, fault) == 0;
+}
+
 /* What is installed, by the first line of the unit: the variant, and what comes behind its name. */
 static bool boot_installed(enum variant *ret, char options[static BOOT_COMMAND_SIZE])
 {
@@ -289,12 +307,11 @@ int boot_install(const struct plan *plan, enum variant variant,
 enum boot_age boot_compare(const struct config *config, char command[static BOOT_COMMAND_SIZE])
 {
 	char options[BOOT_COMMAND_SIZE], problem[PROGRAM_PROBLEM_MAX];
-	struct port_range fault[2];
-	struct port_set open = {0};
+	struct port_set open;
 	struct boot_files files;
 	enum variant variant;
 	struct plan plan;
-	const char *ports;
+	unsigned nflog_group;
 	bool is_current;
 	int r;
 
@@ -304,10 +321,9 @@ enum boot_age boot_compare(const struct config *config, char command[static BOOT
 		return BOOT_UNKNOWN;
 	snprintf(command, BOOT_COMMAND_SIZE, "knocktail rules %s --apply %.*s",
 		 variant_names[variant], BOOT_OPTIONS_MAX, options);
-	ports = strstr(options, "--open ");
-	if (ports && port_set_parse(ports + strlen("--open "), &open, fault) < 0)
+	if (!boot_read_options(options, &open, &nflog_group))
 		return BOOT_UNKNOWN;
-	r = plan_make(config, &open, variant, &plan);
+	r = plan_make(config, &open, nflog_group, variant, &plan);
 	if (r < 0)
 		return r == -EINVAL ? BOOT_OTHER : BOOT_UNKNOWN;
 	boot_files_make(&plan, variant, &files);

@@ -5,6 +5,7 @@
 
 #include "cli/common/limits.h"
 #include "cli/rules/forward.h"
+#include "cli/rules/nflog.h"
 #include "config/config.h"
 
 /* Where things go: in a firewall of our own, or among ufw's chains. */
@@ -23,6 +24,18 @@ static void put_quoted(const char *text, FILE *file)
 		fputc(*text, file);
 	}
 	fputc('"', file);
+}
+
+/* What logs, with the prefix, to the end of the line. */
+static void iptables_put_target(const struct plan *plan, FILE *file)
+{
+	if (plan->nflog_group > 0)
+		fprintf(file, "-j NFLOG --nflog-group %u --nflog-size %d --nflog-prefix ",
+			plan->nflog_group, PLAN_NFLOG_BYTES);
+	else
+		fputs("-j LOG --log-prefix ", file);
+	put_quoted(plan->config->log_prefix, file);
+	fputs(plan->log_options && plan->nflog_group == 0 ? " --log-tcp-options\n" : "\n", file);
 }
 
 static bool has_port(const struct door *door)
@@ -110,12 +123,11 @@ static void iptables_put_log(const struct plan *plan, const struct plan_place *p
 		"--hashlimit-upto " LIMIT_SOURCE_RATE " --hashlimit-burst %d "
 		"--hashlimit-htable-size %d --hashlimit-htable-max %d "
 		"--hashlimit-htable-expire %d "
-		"-m limit --limit " LIMIT_ALL_RATE " --limit-burst %d -j LOG --log-prefix ",
+		"-m limit --limit " LIMIT_ALL_RATE " --limit-burst %d ",
 		place->prefix, place->log, tables[family],
 		family == FAMILY_IPV6 ? "--hashlimit-srcmask 64 " : "", LIMIT_SOURCE_BURST,
 		LIMIT_TABLE_BUCKETS, LIMIT_TABLE_MAX, LIMIT_TABLE_EXPIRE_MS, LIMIT_ALL_BURST);
-	put_quoted(plan->config->log_prefix, file);
-	fputs(plan->log_options ? " --log-tcp-options\n" : "\n", file);
+	iptables_put_target(plan, file);
 }
 
 /* Of all sources together, for what is expected is known to few. */
@@ -126,10 +138,9 @@ static void iptables_put_expected(const struct plan *plan, const struct plan_pla
 		return;
 	fprintf(file,
 		"%s-A %s -m set --match-set %s dst -m limit --limit " LIMIT_ALL_RATE
-		" --limit-burst %d -j LOG --log-prefix ",
+		" --limit-burst %d ",
 		place->prefix, place->log, plan->expected, LIMIT_ALL_BURST);
-	put_quoted(plan->config->log_prefix, file);
-	fputs(plan->log_options ? " --log-tcp-options\n" : "\n", file);
+	iptables_put_target(plan, file);
 	if (!plan->expected_alone)
 		fprintf(file, "%s-A %s -m set --match-set %s dst -j RETURN\n", place->prefix,
 			place->log, plan->expected);
@@ -209,11 +220,12 @@ static const char own_head[] =
 	"# before: `knocktail rules ipset`. The lines with -4 are for iptables alone, those with "
 	"-6 for\n"
 	"# ip6tables.\n"
-	"\n"
-	"*filter\n"
-	":INPUT DROP [0:0]\n"
-	":" INPUT " - [0:0]\n"
-	":" LOG " - [0:0]\n";
+	"\n";
+
+static const char own_chains[] = "*filter\n"
+				 ":INPUT DROP [0:0]\n"
+				 ":" INPUT " - [0:0]\n"
+				 ":" LOG " - [0:0]\n";
 
 static const char own_noise[] =
 	"-4 -A " INPUT " -p icmp --icmp-type echo-request -j ACCEPT\n"
@@ -257,6 +269,8 @@ static const char *plan_log_comment(const struct plan *plan)
 void plan_print_iptables(const struct plan *plan, FILE *file)
 {
 	fputs(own_head, file);
+	nflog_put_comment(plan, file);
+	fputs(own_chains, file);
 	put_chains(plan, ":", " - [0:0]", file);
 	forward_put_chains(plan, file);
 	fputs(PLAN_IPTABLES_JUMP "\n\n"
@@ -341,6 +355,9 @@ void plan_print_ufw(const struct plan *plan, FILE *file)
 	      "that no\n"
 	      "# honest use comes near.\n",
 	      file);
+	if (plan->nflog_group > 0)
+		fputs("\n", file);
+	nflog_put_comment(plan, file);
 	for (unsigned part = 0; part < N_UFW_PARTS; part++)
 		for (enum family family = 0; family < N_FAMILIES; family++) {
 			fprintf(file, "\n# In /etc/ufw/%s:\n", files[part][family]);

@@ -6,6 +6,7 @@
 
 #include "cli/common/limits.h"
 #include "cli/rules/forward.h"
+#include "cli/rules/nflog.h"
 #include "config/config.h"
 #include "core/probe.h"
 
@@ -159,8 +160,19 @@ static const struct {
 			 "knocktail_slots6"},
 };
 
+/* What logs, with the prefix, to the end of the line. */
+static void nft_put_target(const struct plan *plan, FILE *file)
+{
+	fprintf(file, "log prefix \"%s\"", plan->config->log_prefix);
+	if (plan->nflog_group > 0)
+		fprintf(file, " group %u snaplen %d", plan->nflog_group, PLAN_NFLOG_BYTES);
+	else if (plan->log_options)
+		fputs(" flags tcp options", file);
+	fputc('\n', file);
+}
+
 /* Of all sources together, for what is expected is known to few. */
-static void nft_put_expected(const struct plan *plan, const char *flags, FILE *file)
+static void nft_put_expected(const struct plan *plan, FILE *file)
 {
 	static const char looked_up[] = "meta l4proto { tcp, udp } th dport";
 	struct nft_name name;
@@ -168,27 +180,25 @@ static void nft_put_expected(const struct plan *plan, const char *flags, FILE *f
 	if (!plan->expected)
 		return;
 	nft_name_split(plan->expected, &name);
-	fprintf(file,
-		"\t\t%s @%s limit rate " LIMIT_ALL_RATE " burst %d packets log prefix \"%s\"%s\n",
-		looked_up, name.set, LIMIT_ALL_BURST, plan->config->log_prefix, flags);
+	fprintf(file, "\t\t%s @%s limit rate " LIMIT_ALL_RATE " burst %d packets ", looked_up,
+		name.set, LIMIT_ALL_BURST);
+	nft_put_target(plan, file);
 	if (!plan->expected_alone)
 		fprintf(file, "\t\t%s @%s return\n", looked_up, name.set);
 }
 
 static void nft_put_log(const struct plan *plan, FILE *file)
 {
-	const char *flags = plan->log_options ? " flags tcp options" : "";
-	const char *prefix = plan->config->log_prefix;
-
 	fputs("\tchain knocktail_log {\n", file);
-	nft_put_expected(plan, flags, file);
-	for (enum family family = 0; !plan->expected_alone && family < N_FAMILIES; family++)
+	nft_put_expected(plan, file);
+	for (enum family family = 0; !plan->expected_alone && family < N_FAMILIES; family++) {
 		fprintf(file,
 			"\t\t%s update @%s { jhash %s mod %d limit rate " LIMIT_SOURCE_RATE
-			" burst %d packets } limit rate " LIMIT_ALL_RATE
-			" burst %d packets log prefix \"%s\"%s\n",
+			" burst %d packets } limit rate " LIMIT_ALL_RATE " burst %d packets ",
 			sources[family].any, sources[family].slots, sources[family].one,
-			LIMIT_SLOTS, LIMIT_SOURCE_BURST, LIMIT_ALL_BURST, prefix, flags);
+			LIMIT_SLOTS, LIMIT_SOURCE_BURST, LIMIT_ALL_BURST);
+		nft_put_target(plan, file);
+	}
 	fputs("\t}\n", file);
 }
 
@@ -364,11 +374,13 @@ static void put_tables(const struct plan *plan, bool beside, FILE *file)
 void plan_print_nft(const struct plan *plan, FILE *file)
 {
 	fputs(head, file);
+	nflog_put_comment(plan, file);
 	put_tables(plan, false, file);
 }
 
 void plan_print_firewalld(const struct plan *plan, FILE *file)
 {
 	fputs(beside_head, file);
+	nflog_put_comment(plan, file);
 	put_tables(plan, true, file);
 }

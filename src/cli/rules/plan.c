@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "cli/common/expected.h"
+#include "cli/rules/nflog.h"
 #include "config/config.h"
 #include "core/keyed/expected.h"
 #include "core/probe.h"
 
-enum { IPTABLES_PREFIX_MAX = 29 };
+enum { IPTABLES_PREFIX_MAX = 29, NFLOG_PREFIX_MAX = 63 };
 
 const char *const variant_names[] = {"ipset", "iptables", "ufw", "nft", "firewalld", NULL};
 
@@ -197,17 +198,17 @@ static int plan_expect(struct plan *plan, enum variant variant)
 	return 0;
 }
 
-int plan_make(const struct config *config, const struct port_set *open, enum variant variant,
-	      struct plan *ret)
+int plan_make(const struct config *config, const struct port_set *open, unsigned nflog_group,
+	      enum variant variant, struct plan *ret)
 {
-	struct plan plan = {.config = config, .open = *open};
+	struct plan plan = {.config = config, .open = *open, .nflog_group = nflog_group};
+	size_t prefix_max = nflog_group > 0 ? NFLOG_PREFIX_MAX : IPTABLES_PREFIX_MAX;
 	int r;
 
-	if (!is_nft(variant) && variant != VARIANT_IPSET &&
-	    strlen(config->log_prefix) > IPTABLES_PREFIX_MAX)
+	if (!is_nft(variant) && variant != VARIANT_IPSET && strlen(config->log_prefix) > prefix_max)
 		return plan_refuse(
-			NULL, "log_prefix is longer than the %d characters that iptables takes",
-			IPTABLES_PREFIX_MAX);
+			NULL, "log_prefix is longer than the %zu characters that iptables takes",
+			prefix_max);
 	if (is_nft(variant) && strpbrk(config->log_prefix, "\"$"))
 		return plan_refuse(NULL, "nft takes no log_prefix that holds a '\"' or a '$'");
 	/* New connections are always logged: a SYN to a foreign port breaks a knock. */
@@ -223,6 +224,8 @@ int plan_make(const struct config *config, const struct port_set *open, enum var
 			add_flags(&plan, filter->flags_set, filter->flags_clear);
 	}
 	if (is_nft(variant) && check_tables(config, variant) < 0)
+		return -EINVAL;
+	if (variant != VARIANT_IPSET && nflog_check(&plan) < 0)
 		return -EINVAL;
 	r = plan_expect(&plan, variant);
 	if (r < 0)

@@ -23,7 +23,8 @@ struct plan {
 	struct port_set open; /* what is open to everybody */
 	struct plan_flags flags[PLAN_FLAGS_MAX];
 	size_t n_flags;
-	bool log_options; /* of TCP: SPA knocks are in them */
+	bool log_options;     /* of TCP: SPA knocks are in them */
+	unsigned nflog_group; /* to which it is logged by NFLOG; 0: to the kernel's log */
 	/* The set of the expected ports, which are logged ahead of all limits by source; NULL: no
 	 * knock is expected, or these rules cannot look it up. */
 	const char *expected;
@@ -44,8 +45,11 @@ extern const char *const variant_names[];
 
 /* Reads the keys, too. 0; -EINVAL: rules of this variant cannot open some door, which has been said
  * on standard error; another negative errno. */
-int plan_make(const struct config *config, const struct port_set *open, enum variant variant,
-	      struct plan *ret);
+int plan_make(const struct config *config, const struct port_set *open, unsigned nflog_group,
+	      enum variant variant, struct plan *ret);
+
+/* A packet's headers and some more: what a peer makes longer costs no more. */
+enum { PLAN_NFLOG_BYTES = 256 };
 
 /* The iptables chain that incoming packets go to, the one that logs, and the rule that leads to the
  * former; the chains of what is behind this machine (rules/forward.h); the chain that logs within

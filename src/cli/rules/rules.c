@@ -12,12 +12,14 @@
 #include "cli/doctor/moved.h"
 #include "cli/rules/apply.h"
 #include "cli/rules/boot.h"
+#include "cli/rules/nflog.h"
 #include "cli/rules/plan.h"
 #include "cli/rules/unload.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "util/cleanup.h"
 #include "util/duration.h"
+#include "util/number.h"
 
 #define US_PER_S UINT64_C(1000000)
 
@@ -25,6 +27,8 @@ struct rules_options {
 	const char *config;
 	enum variant variant;
 	struct port_set open;
+	unsigned nflog_group; /* 0: it is not given */
+	bool ulogd;
 	bool apply, by_knock, install, remove;
 	uint64_t confirm_us;
 };
@@ -74,8 +78,12 @@ static enum status rules_make(const struct config *config, const struct rules_op
 {
 	struct plan plan;
 
-	if (plan_make(config, &options->open, options->variant, &plan) < 0)
+	if (plan_make(config, &options->open, options->nflog_group, options->variant, &plan) < 0)
 		return STATUS_FAILED;
+	if (options->ulogd) {
+		nflog_print_ulogd(&plan, "", stdout);
+		return STATUS_OK;
+	}
 	if (options->variant != VARIANT_IPSET)
 		moved_warn(config);
 	if (options->apply)
@@ -118,6 +126,41 @@ static int parse_open(const char *text, void *userdata)
 	return -EINVAL;
 }
 
+/* 0 is where all goes that asks for no group, which others may read. */
+static int parse_group(const char *text, void *userdata)
+{
+	unsigned *ret = userdata;
+	uint64_t group;
+
+	if (number_parse(text, strlen(text), &group) == 0 && group >= 1 && group <= UINT16_MAX) {
+		*ret = (unsigned)group;
+		return 0;
+	}
+	fprintf(stderr, "knocktail rules: '%s' is not a group of NFLOG: 1 to 65535\n", text);
+	return -EINVAL;
+}
+
+/* Whether the options go together; says why not. */
+static bool rules_agree(const struct rules_options *options)
+{
+	const char *problem = NULL;
+
+	if (options->remove && (options->apply || options->install))
+		problem = "--remove goes with neither --apply nor --install";
+	else if (options->by_knock && !options->apply)
+		problem = "--confirm-by-knock goes with --apply";
+	else if (options->nflog_group > 0 && (options->remove || options->variant == VARIANT_IPSET))
+		problem =
+			"--nflog is for rules that log: it goes neither with --remove nor with sets";
+	else if (options->ulogd && options->nflog_group == 0)
+		problem = "--ulogd goes with --nflog";
+	else if (options->ulogd && (options->apply || options->install))
+		problem = "--ulogd prints: it goes with neither --apply nor --install";
+	if (problem)
+		fprintf(stderr, "knocktail rules: %s\n", problem);
+	return !problem;
+}
+
 static enum status parse_variant(int argc, char *argv[], struct rules_options *options)
 {
 	const char *name;
@@ -144,6 +187,8 @@ static enum status rules_run(int argc, char *argv[])
 	const struct verb_option options[] = {
 		{"config", 'c', .text = &wanted.config},
 		{"open", .parse = parse_open, .userdata = &wanted.open},
+		{"nflog", .parse = parse_group, .userdata = &wanted.nflog_group},
+		{"ulogd", .given = &wanted.ulogd},
 		{"apply", .given = &wanted.apply},
 		{"confirm-by-knock", .given = &wanted.by_knock},
 		{"install", .given = &wanted.install},
@@ -156,22 +201,14 @@ static enum status rules_run(int argc, char *argv[])
 		return status;
 	if (parse_variant(argc, argv, &wanted) != STATUS_OK)
 		return STATUS_USAGE;
-	if (wanted.remove && (wanted.apply || wanted.install)) {
-		fputs("knocktail rules: --remove goes with neither --apply nor --install\n",
-		      stderr);
-		return verb_misused(&verb_rules);
-	}
-	if (wanted.by_knock && !wanted.apply) {
-		fputs("knocktail rules: --confirm-by-knock goes with --apply\n", stderr);
-		return verb_misused(&verb_rules);
-	}
-	return rules_execute(&wanted);
+	return rules_agree(&wanted) ? rules_execute(&wanted) : verb_misused(&verb_rules);
 }
 
 const struct verb verb_rules = {
 	.name = "rules",
 	.summary = "print, load, install or remove the rules for the configuration",
 	.help = "Usage: knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] [--open PORTS]\n"
+		"                       [--nflog GROUP [--ulogd]]\n"
 		"                       [--apply [--confirm-within SPAN] [--confirm-by-knock]]\n"
 		"                       [--install]\n"
 		"       knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] --remove\n"
@@ -180,6 +217,8 @@ const struct verb verb_rules = {
 		"\n"
 		"  -c, --config FILE          the configuration (default: " KNOCKTAIL_CONF ")\n"
 		"      --open PORTS           what is open to everybody: 80,443,60000-61000/udp\n"
+		"      --nflog GROUP          log by NFLOG, where the kernel writes no LOG line\n"
+		"      --ulogd                print what ulogd needs for that, and no rules\n"
 		"      --apply                load them, and take them back unless you confirm\n"
 		"      --confirm-within SPAN  how long that waits (default: 60s)\n"
 		"      --confirm-by-knock     wait for a knock that opens a door, which confirms\n"

@@ -12,6 +12,17 @@ static int read_prefix(struct rule_reader *reader)
 	return ruleset_set_text(&reader->rule->log_prefix, reader_take(reader));
 }
 
+static int read_nflog_prefix(struct rule_reader *reader)
+{
+	return ruleset_set_text(&reader->rule->nflog_prefix, reader_take(reader));
+}
+
+static int read_nflog_group(struct rule_reader *reader)
+{
+	reader->rule->nflog_group = (unsigned)strtoul(reader_take(reader), NULL, 10);
+	return 0;
+}
+
 static int read_level(struct rule_reader *reader)
 {
 	reader->rule->log_level = (unsigned)strtoul(reader_take(reader), NULL, 10);
@@ -136,6 +147,8 @@ static int read_target(struct rule_reader *reader)
 			rule->verdict = targets[i].verdict;
 	if (strcmp(name, "LOG") == 0)
 		return ruleset_set_text(&rule->log_prefix, "");
+	if (strcmp(name, "NFLOG") == 0)
+		return ruleset_set_text(&rule->nflog_prefix, "");
 	return 0;
 }
 
@@ -147,6 +160,8 @@ static const struct target_option {
 	{"-g", read_target},
 	{"--log-prefix", read_prefix},
 	{"--log-level", read_level},
+	{"--nflog-prefix", read_nflog_prefix},
+	{"--nflog-group", read_nflog_group},
 	{"--log-tcp-options", read_log_options},
 	{"--to-destination", read_destination},
 	{"--to", read_destination},

@@ -14,11 +14,14 @@ static int nft_read_log(struct rule_view *rule, struct json_object *log)
 {
 	static const char *const levels[] = {"emerg", "alert",	"crit", "err",
 					     "warn",  "notice", "info", "debug"};
-	struct json_object *flags = nft_get(log, "flags");
+	struct json_object *flags = nft_get(log, "flags"), *group = nft_get(log, "group");
 
-	/* That goes to some other program, or to the audit log. */
-	if (nft_get(log, "group") || strcmp(nft_get_text(log, "level"), "audit") == 0)
+	if (strcmp(nft_get_text(log, "level"), "audit") == 0)
 		return 0;
+	if (group) {
+		rule->nflog_group = (unsigned)json_object_get_int64(group);
+		return ruleset_set_text(&rule->nflog_prefix, nft_get_text(log, "prefix"));
+	}
 	for (unsigned i = 0; i < 8; i++)
 		if (strcmp(nft_get_text(log, "level"), levels[i]) == 0)
 			rule->log_level = i;
