@@ -1,5 +1,5 @@
 /* Any bytes as a key file: either they are refused, or they are a key, perhaps the one before, and
- * their times. */
+ * their times. And as a page, which may hold one. */
 #include <errno.h>
 #include <sodium.h>
 #include <stdbool.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/key-file.h"
+#include "core/sealed/line.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -74,11 +75,40 @@ static void check_file(const char *text, size_t size, const struct key_file *fil
 	require(memcmp(&again, file, sizeof again) == 0);
 }
 
+/* What is sealed with many rounds would take too long. */
+static bool has_few_rounds(const char *line, size_t length)
+{
+	enum { BEFORE = sizeof "knocktail2-sealed", DIGITS = 3 };
+
+	return length > BEFORE &&
+	       memchr(line + BEFORE, ' ', length - BEFORE < DIGITS ? length - BEFORE : DIGITS);
+}
+
+/* A page, or a sealed key by itself. */
+static void check_line(const char *text, size_t size)
+{
+	char key_text[KEY_FILE_MAX];
+	size_t length = 0, key_size = 0;
+	const char *line = NULL;
+	int r;
+
+	if (!sealed_line_find(text, size, &line, &length))
+		return;
+	require(line >= text && length > 0 && length <= size - (size_t)(line - text));
+	if (sealed_line_is_sealed(line, length) && !has_few_rounds(line, length))
+		return;
+	r = sealed_line_read(line, length, "p", 1, key_text, &key_size);
+	require(r == 0 || r == -EINVAL || r == -EBADMSG);
+	require(key_size <= sizeof key_text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data, *fault = NULL;
 	struct key_file file;
 	int r = key_file_parse(text, size, &file, &fault);
+
+	check_line(text, size);
 
 	if (r == 0)
 		check_file(text, size, &file);

@@ -60,6 +60,17 @@ function waysOf(host, door) {
 	});
 }
 
+/* Where the browser does not let a page copy, what is shown is marked for its user to do so. */
+async function copyText(text, shown, button) {
+	try {
+		await navigator.clipboard.writeText(text);
+		button.textContent = say("copied");
+		speak(say("copied"));
+	} catch {
+		window.getSelection().selectAllChildren(shown);
+	}
+}
+
 function showWays(host, door) {
 	$("ways").replaceChildren(...waysOf(host, door).map(({link, copy}) => {
 		const what = copy ?? link;
@@ -67,11 +78,7 @@ function showWays(host, door) {
 			: make("code", {}, what);
 		const button = make("button", {type: "button", class: "quiet", "aria-label": say("copyLabel", {what})},
 			say("copy"));
-		button.addEventListener("click", async () => {
-			await navigator.clipboard.writeText(what);
-			button.textContent = say("copied");
-			speak(say("copied"));
-		});
+		button.addEventListener("click", () => copyText(what, shown, button));
 		return make("li", {}, shown, button);
 	}));
 }
@@ -284,7 +291,7 @@ async function onUnlock(event) {
 	button.disabled = false;
 	button.textContent = say("unlock");
 	$("lock-problem").textContent = problem ?? "";
-	$("passphrase").toggleAttribute("aria-invalid", problem !== null);
+	$("passphrase").setAttribute("aria-invalid", String(problem !== null));
 	if (problem !== null) {
 		$("passphrase").select();
 	} else if (document.hidden) {
