@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct rule_view;
+
 struct route {
 	struct network network;
 	char interface[IF_NAMESIZE];
@@ -37,6 +39,9 @@ struct packet {
 	bool leaves;	   /* it is sent by this machine: an answer, or to a neighbour */
 	bool by_nflog;	   /* what logs it logs by NFLOG */
 	const char *chain; /* a chain that accepts it: of the backend iptables; NULL: none */
+	const struct rule_view
+		*sent_on;	    /* what the chain of that name in nat does with it, or NULL */
+	const struct packet *first; /* that began its connection; NULL: like this one */
 
 	/* Whoever it is, at any time: what is asked of sources, source ports and rates may hold or
 	 * not. Else it is one of few packets of somebody like many. */

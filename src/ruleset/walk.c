@@ -27,6 +27,7 @@ struct way {
 	const struct rule_view *doubt; /* what decides whether it comes here; NULL: it does */
 
 	/* Of the base chain that it is in. */
+	bool is_nat;
 	struct outcome chain_accepted;
 	const struct rule_view *moves[MOVES_MAX];
 	size_t n_moves;
@@ -122,9 +123,17 @@ static void take_verdict(struct way *way, const struct step_taken *step)
 static enum answer follow_jump(struct way *way, const struct step_taken *step)
 {
 	const struct chain_view *chain = table_find_chain(way->table, step->rule->target);
-	const char *accepting = way->situation.packet->chain;
+	const struct packet *packet = way->situation.packet;
+	const char *accepting = packet->chain;
 
 	if (accepting && strcmp(step->rule->target, accepting) == 0) {
+		if (way->is_nat && !packet->sent_on)
+			return step->certainty;
+		if (way->is_nat) {
+			take_verdict(way, &(struct step_taken){.rule = packet->sent_on,
+							       .certainty = step->certainty});
+			return ANSWER_NO;
+		}
 		way->n_outcomes++;
 		note_outcome(way, &way->chain_accepted, step->rule, step->certainty, false);
 		way->chain_accepted.is_for_set = true;
@@ -303,14 +312,19 @@ static void way_end(const struct way *way)
 /* Goes through a base chain. What nat has decided of the first packet holds for all. */
 static enum answer way_enter(struct way *way, const struct chain_view *chain, enum answer certainty)
 {
+	const struct packet *packet = way->situation.packet;
 	unsigned states = way->situation.states;
 	enum answer end;
 
-	if (chain->is_nat)
+	way->is_nat = chain->is_nat;
+	if (chain->is_nat) {
 		way->situation.states = PACKET_NEW;
+		way->situation.packet = packet->first ? packet->first : packet;
+	}
 	end = walk_chain(way, chain, certainty, &(struct step_taken){0});
 	if (chain->is_nat)
 		way->situation.states = states;
+	way->situation.packet = packet;
 	return end;
 }
 

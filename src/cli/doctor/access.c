@@ -27,6 +27,7 @@ static bool lacks_target(const struct doctor *doctor, const struct door *door)
 struct entrance {
 	const struct doctor *doctor;
 	struct packet packet;
+	struct rule_view sent_on; /* by the door's own rule in nat */
 	struct walk walk;
 };
 
@@ -37,6 +38,25 @@ static void entrance_make(struct entrance *entrance, const struct doctor *doctor
 		.doctor = doctor,
 		.packet = doctor_connection(doctor, door, family, port),
 	};
+}
+
+/* Whoever sends it has knocked. */
+static void packet_knocked(struct packet *packet, const struct door *door,
+			   struct rule_view *sent_on)
+{
+	const struct forward *forward = &door->opening.forward[packet->family];
+
+	packet->set = door->opening.set[packet->family];
+	packet->chain = door->opening.chain;
+	*sent_on = (struct rule_view){
+		.verdict = VERDICT_MOVE,
+		.change = {.has_address = true,
+			   .has_port = forward->port != 0,
+			   .address = {.low = forward->address, .high = forward->address},
+			   .port = {.first = forward->port, .last = forward->port}},
+		.text = (char *)"the rule of who has knocked in nat",
+	};
+	packet->sent_on = forward->is_there ? sent_on : NULL;
 }
 
 static void entrance_walk(struct entrance *entrance)
@@ -86,8 +106,7 @@ static void judge_accept(const struct doctor *doctor, const struct door *door, e
 	struct outcome dropped;
 
 	entrance_make(&entrance, doctor, door, family, port);
-	entrance.packet.set = door->opening.set[family];
-	entrance.packet.chain = door->opening.chain;
+	packet_knocked(&entrance.packet, door, &entrance.sent_on);
 	entrance_walk(&entrance);
 	judgement_name_door(ret, door, family);
 	/* All ports are this machine's. */
@@ -107,6 +126,10 @@ static void judge_accept(const struct doctor *doctor, const struct door *door, e
 			      " may stay closed even after a knock, because of %s%s%s",
 			      entrance_way(&entrance, way), outcome_by(&dropped, by),
 			      outcome_doubt(&dropped, doubt));
+	else if (door->opening.forward[family].is_there && !walk->is_away)
+		judgement_set(ret, FINDING_PROBLEM,
+			      "have the set looked up in nat; `knocktail rules` prints how",
+			      " is not sent on even after a knock, by any rule in nat");
 	else if (walk->accepted.is_limited && !walk->accepted.is_for_set &&
 		 !walk->fallen.is_possible)
 		judgement_set(ret, FINDING_WARNING, NULL,
@@ -134,8 +157,7 @@ static void judge_answer(const struct doctor *doctor, const struct door *door, e
 	struct walk walk;
 
 	entrance_make(&entrance, doctor, door, family, port);
-	entrance.packet.set = door->opening.set[family];
-	entrance.packet.chain = door->opening.chain;
+	packet_knocked(&entrance.packet, door, &entrance.sent_on);
 	entrance_walk(&entrance);
 	/* Others may be let in all the same. */
 	if (entrance.walk.verdict == VERDICT_DROP) {
@@ -157,6 +179,30 @@ static void judge_answer(const struct doctor *doctor, const struct door *door, e
 		      outcome_by(&walk.dropped, by), outcome_doubt(&walk.dropped, doubt));
 }
 
+/* Whether the kernel sends anything on. */
+static bool kernel_forwards(enum family family)
+{
+	static const char *const paths[N_FAMILIES] = {"/proc/sys/net/ipv4/ip_forward",
+						      "/proc/sys/net/ipv6/conf/all/forwarding"};
+	CLEANUP(cleanup_fclose) FILE *file = fopen(paths[family], "re");
+	int number = file ? fgetc(file) : EOF;
+
+	return number == EOF || number != '0';
+}
+
+static void check_forwarding(struct doctor *doctor, const struct door *door, enum family family)
+{
+	if (door->opening.forward[family].is_there && !kernel_forwards(family))
+		doctor_say(
+			doctor, FINDING_PROBLEM,
+			family == FAMILY_IPV6
+				? "sysctl -w net.ipv6.conf.all.forwarding=1, and the same in "
+				  "/etc/sysctl.d"
+				: "sysctl -w net.ipv4.ip_forward=1, and the same in /etc/sysctl.d",
+			"door %s, %s: the kernel sends nothing on: forwarding is off", door->name,
+			family_name(family));
+}
+
 static void check_accept(struct doctor *doctor, const struct door *door, enum family family)
 {
 	struct port_set ports;
@@ -167,6 +213,7 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 	if (port_set_is_empty(&ports))
 		doctor_say(doctor, FINDING_WARNING, "say it: ports = 22/tcp",
 			   "door %s: it is not said which port it opens", door->name);
+	check_forwarding(doctor, door, family);
 	doctor_judge(doctor, door, family, judge_accept, false);
 	doctor_judge(doctor, door, family, judge_answer, false);
 }
@@ -316,12 +363,12 @@ static bool stays_closed(const struct doctor *doctor, const struct door *door, e
 			 struct step port)
 {
 	struct packet packet = packet_to(doctor, family, port, PACKET_NEW);
+	struct rule_view sent_on;
 	struct walk walk;
 
 	if (!door)
 		return false;
-	packet.set = door->opening.set[family];
-	packet.chain = door->opening.chain;
+	packet_knocked(&packet, door, &sent_on);
 	ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 	return walk.verdict == VERDICT_DROP;
 }
@@ -330,10 +377,16 @@ static void judge_established(const struct doctor *doctor, const struct door *do
 			      enum family family, struct step port, struct judgement *ret)
 {
 	struct packet packet = packet_to(doctor, family, port, PACKET_ESTABLISHED);
+	struct packet first = packet_to(doctor, family, port, PACKET_NEW);
 	char by[BY_MAX], doubt[BY_MAX];
+	struct rule_view sent_on;
 	struct walk walk;
 
 	ret->names_port = false;
+	if (door && opening_forwards(&door->opening)) {
+		packet_knocked(&first, door, &sent_on);
+		packet.first = &first;
+	}
 	ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 	if (walk.verdict == VERDICT_ACCEPT ||
 	    (walk.dropped.by && stays_closed(doctor, door, family, port)))
