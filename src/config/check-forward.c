@@ -58,6 +58,12 @@ static void check_port(const struct forward_check *check)
 			       "door %s: %s, and an entry that is more than %%IP%%: its port is "
 			       "another one behind this machine",
 			       check->door->name, key);
+	if (opening->chain && strlen(opening->chain) > FORWARD_CHAIN_MAX)
+		complain_error(
+			check->complaints, forward_line(check, "chain"),
+			"door %s: chain: %s is too long for a door that forwards, which adds " FORWARD_CHAIN_SUFFIX
+			": at most %d characters",
+			check->door->name, opening->chain, FORWARD_CHAIN_MAX);
 	if (opening->docker && opening_forwards(opening))
 		complain_error(check->complaints, forward_line(check, "docker"),
 			       "door %s: docker and forward: where Docker sends a port on to, it "

@@ -119,6 +119,7 @@ const struct config_key keys[] = {
 
 	FORWARD(IPSET),
 	FORWARD(NFT),
+	FORWARD(IPTABLES),
 	{"docker", DOOR(opening.docker), .parse = parse_choice, ONLY(IPSET), .fallback = "no",
 	 .choices = no_or_yes},
 	{"docker", DOOR(opening.docker), .parse = parse_choice, ONLY(NFT), .fallback = "no",

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/check-commands.h"
@@ -80,6 +81,24 @@ static int name_expected_ports(struct config *config)
 	return 0;
 }
 
+/* What opens this machine's ports must never open others': the rules of doors that forward are in
+ * chains of their own. */
+static int name_forward_chains(struct config *config)
+{
+	for (size_t i = 0; i < config->n_doors; i++) {
+		struct opening *opening = &config->doors[i].opening;
+		char *name;
+
+		if (!opening->chain || !opening_forwards(opening))
+			continue;
+		if (asprintf(&name, "%s" FORWARD_CHAIN_SUFFIX, opening->chain) < 0)
+			return -ENOMEM;
+		free(opening->chain);
+		opening->chain = name;
+	}
+	return 0;
+}
+
 static int load_files(const struct config_files *files, const char *proc_net,
 		      struct config **ret_config, struct complaints *complaints)
 {
@@ -94,6 +113,8 @@ static int load_files(const struct config_files *files, const char *proc_net,
 	if (complaints->n_errors > 0)
 		return -EBADMSG;
 	r = name_expected_ports(draft.config);
+	if (r == 0)
+		r = name_forward_chains(draft.config);
 	if (r < 0)
 		return r;
 	*ret_config = TAKE_PTR(draft.config);

@@ -60,10 +60,16 @@ struct network opening_network(const struct opening *opening, const struct addre
 	return network_of(source, opening_prefix(opening, address_family(source)));
 }
 
+bool opening_opens_for(const struct opening *opening, enum family family)
+{
+	if (opening->backend == BACKEND_IPTABLES)
+		return !opening_forwards(opening) || opening->forward[family].is_there;
+	return opening->set[family] || opening->start_command[family];
+}
+
 bool door_opens_for(const struct door *door, enum family family)
 {
-	return door->opening.backend == BACKEND_IPTABLES || door->opening.set[family] ||
-	       door->opening.start_command[family];
+	return opening_opens_for(&door->opening, family);
 }
 
 bool door_allows(const struct door *door, const struct address *source)

@@ -78,6 +78,9 @@ bool opening_opens_address(const struct opening *opening, enum family family);
 /* Whether it opens what is behind this machine, in any family. */
 bool opening_forwards(const struct opening *opening);
 
+/* Whether it opens anything for addresses of this family. */
+bool opening_opens_for(const struct opening *opening, enum family family);
+
 /* For what an opening opens when this address has knocked. */
 struct network opening_network(const struct opening *opening, const struct address *source);
 

@@ -20,6 +20,7 @@ static const struct {
 	{"element", offsetof(struct passage, element), false, 1},
 	{"chain", offsetof(struct passage, chain), false, 1},
 	{"comment", offsetof(struct passage, comment), false, 1},
+	{"forward", offsetof(struct passage, forward), false, 1},
 	{"ports", offsetof(struct passage, ports), true, sizeof "tcp 1" - 1},
 	{"stop", offsetof(struct passage, stop), true, 0},
 };
@@ -33,6 +34,7 @@ struct passage *passage_free(struct passage *passage)
 		free(passage->element);
 		free(passage->chain);
 		free(passage->comment);
+		free(passage->forward);
 		strv_free(passage->ports);
 		strv_free(passage->start);
 		strv_free(passage->stop);
@@ -54,6 +56,7 @@ int passage_new_place(const struct passage *passage, struct passage **ret)
 
 	if (!place || text_copy(passage->set, &place->set) < 0 ||
 	    text_copy(passage->chain, &place->chain) < 0 ||
+	    text_copy(passage->forward, &place->forward) < 0 ||
 	    text_copy(passage->element, &place->element) < 0)
 		return -ENOMEM;
 	place->backend = passage->backend;
@@ -106,8 +109,8 @@ bool passage_equal(const struct passage *a, const struct passage *b)
 {
 	return a->backend == b->backend && text_equal(a->set, b->set) &&
 	       text_equal(a->element, b->element) && text_equal(a->chain, b->chain) &&
-	       text_equal(a->comment, b->comment) && strv_equal(a->ports, b->ports) &&
-	       strv_equal(a->stop, b->stop);
+	       text_equal(a->comment, b->comment) && text_equal(a->forward, b->forward) &&
+	       strv_equal(a->ports, b->ports) && strv_equal(a->stop, b->stop);
 }
 
 bool passage_shares_place(const struct passage *a, const struct passage *b)

@@ -16,6 +16,7 @@ struct passage {
 	char *element; /* ipset, nft; iptables: the address */
 	char *chain;   /* iptables */
 	char *comment; /* iptables: "knocktail:DOOR" */
+	char *forward; /* iptables: where it is sent on to; NULL: it is for this machine */
 	char **ports;  /* iptables: "tcp 22,60000:61000" and the like, for a rule each */
 	char **start;  /* command: argument vectors without placeholders; NULL: nothing to run */
 	char **stop;

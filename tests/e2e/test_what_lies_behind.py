@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from behind import INNER_PORT, V4, V6, Inner
-from doors import ipset_door, nft_door
+from doors import iptables_door, ipset_door, nft_door
 from firewalls import Iptables, Nft
 from lab import Lab
 
@@ -36,7 +36,15 @@ class ForwardNft(Nft):
                                  **KEYS, **keys})
 
 
-KINDS = [ForwardIptables, ForwardNft]
+class ForwardChain(Iptables):
+    """Rules of knocktail's own in nat and FORWARD."""
+
+    def door(self, name="inner", **keys):
+        """One door of the kind."""
+        return iptables_door(name, **{"timeout": "6s", **KEYS, **keys})
+
+
+KINDS = [ForwardIptables, ForwardNft, ForwardChain]
 
 
 @contextlib.contextmanager
@@ -140,6 +148,8 @@ def apply(lab, kind, config, answer="yes"):
 
 
 def test_it_is_gone_when_the_door_does_not_forward_any_more(kind):
+    if isinstance(kind, ForwardChain):
+        pytest.skip("the daemon makes its rules itself")
     with laboratory(kind) as (lab, _, __, config):
         client = lab.client()
         client.wait_open(OUTER_PORT, since=client.knock(*KNOCK))
@@ -170,3 +180,58 @@ def test_all_of_it_can_be_taken_back_and_out(kind):
         assert len([line for line in jumps if line.startswith("-A FORWARD")]) in (0, 2)
         assert lab.knocktail("rules", kind.variant, "-c", config, "--remove").returncode == 0
         assert ours(lab, kind) == []
+
+
+def test_the_doctor_follows_it(kind):
+    with laboratory(kind) as (lab, _, __, config):
+        lab.client()
+        lab.server.ip("route add default dev eth0", "route add ::/0 dev eth0")
+
+        def said():
+            return lab.knocktail("doctor", "-c", config).stdout
+
+        assert "a knock lets its source in" in said()
+        assert "no rule opens to everybody what a door guards" in said()
+        assert "established connections go on" in said()
+        lab.server.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward")
+        assert "door inner, IPv4: the kernel sends nothing on: forwarding is off" in said()
+        if kind.variant == "nft":
+            lab.server.run("nft", "flush", "chain", "inet", "knock", "knocktail_nat")
+        else:
+            lab.server.run("ip6tables", "-t", "nat", "-F", "KNOCKTAIL_NAT")
+        assert "door inner, IPv6: port 8443" in said() and "even after a knock" in said()
+        if kind.variant == "iptables":
+            lab.server.run("iptables", "-F", "KNOCKTAIL_FORWARD")
+            assert "IPv4: established connections are dropped" in said()
+
+
+def test_the_kernel_itself_ends_it(possible):
+    """The rules in nat and FORWARD have the deadline; they are made again where they are gone."""
+    kind = ForwardChain()
+    with laboratory(kind, timeout="8s") as (lab, _, daemon, config):
+        client = lab.client()
+        since = client.knock(*KNOCK)
+        client.wait_open(OUTER_PORT, since=since)
+        lab.server.run("iptables", "-t", "nat", "-F", "KNOCKTAIL-FORWARD")
+        assert not client.can_connect(OUTER_PORT)
+        client.wait_open(OUTER_PORT, since=since, timeout=5)
+        daemon.kill()
+        assert client.can_connect(OUTER_PORT)
+        assert client.wait_closed(OUTER_PORT, timeout=14) - since < 10
+        # Who has knocked at a plain door in its own chain gets no way through.
+        assert lab.server.run("iptables", "-S", "KNOCKTAIL", check=False).returncode != 0
+
+
+def test_what_is_left_of_a_killed_daemon_is_closed(possible):
+    kind = ForwardChain()
+    with laboratory(kind, timeout="60s") as (lab, _, daemon, config):
+        client = lab.client()
+        client.wait_open(OUTER_PORT, since=client.knock(*KNOCK))
+        daemon.kill()
+        daemon = lab.daemon(kind.door(timeout="60s"))
+        assert client.can_connect(OUTER_PORT)
+        assert lab.knocktail("close", "inner", client.address()).returncode == 0
+        assert not client.can_connect(OUTER_PORT)
+        for table in ("nat", "filter"):
+            rules = lab.server.run("iptables", "-t", table, "-S", "KNOCKTAIL-FORWARD").stdout
+            assert rules.splitlines() == ["-N KNOCKTAIL-FORWARD"]

@@ -155,6 +155,7 @@ void forward_put_chains(const struct plan *plan, FILE *file)
 {
 	if (forward_any(plan->config))
 		fputs(":" PLAN_IPTABLES_FORWARD " - [0:0]\n", file);
+	plan_put_chains(plan, true, ":", " - [0:0]", file);
 	if (forward_any_docker(plan->config))
 		fputs(":" PLAN_IPTABLES_DOCKER " - [0:0]\n", file);
 }
@@ -169,6 +170,7 @@ void forward_put_filter(const struct plan *plan, FILE *file)
 		      file);
 		each_port(plan, false, put_established, file);
 		each_port(plan, false, put_accept, file);
+		plan_put_chains(plan, true, "-A " PLAN_IPTABLES_FORWARD " -j ", "", file);
 		each_port(plan, false, put_close, file);
 	}
 	if (forward_any_docker(plan->config)) {
@@ -219,10 +221,12 @@ void forward_put_nat(const struct plan *plan, FILE *file)
 	fputs("\n*nat\n:" PLAN_IPTABLES_NAT " - [0:0]\n", file);
 	if (any_masquerade(plan->config))
 		fputs(":" PLAN_IPTABLES_BACK " - [0:0]\n", file);
+	plan_put_chains(plan, true, ":", " - [0:0]", file);
 	fputs("# Where who has knocked is sent on to.\n"
 	      "-I PREROUTING -j " PLAN_IPTABLES_NAT "\n",
 	      file);
 	each_port(plan, false, put_nat, file);
+	plan_put_chains(plan, true, "-A " PLAN_IPTABLES_NAT " -j ", "", file);
 	if (any_masquerade(plan->config)) {
 		fputs("# As if from here, so that answers come back by here.\n"
 		      "-I POSTROUTING -j " PLAN_IPTABLES_BACK "\n",

@@ -76,22 +76,6 @@ static void iptables_put_accept(const struct plan *plan, const struct plan_place
 	}
 }
 
-/* Calls for each chain of the doors of the backend iptables once. */
-static void put_chains(const struct plan *plan, const char *before, const char *after, FILE *file)
-{
-	for (size_t i = 0; i < plan->config->n_doors; i++) {
-		const struct door *door = &plan->config->doors[i];
-		bool is_first = door->opening.backend == BACKEND_IPTABLES;
-
-		for (size_t j = 0; j < i && is_first; j++)
-			is_first = !plan->config->doors[j].opening.chain ||
-				   strcmp(plan->config->doors[j].opening.chain,
-					  door->opening.chain) != 0;
-		if (is_first)
-			fprintf(file, "%s%s%s\n", before, door->opening.chain, after);
-	}
-}
-
 /* Packets that have to be logged for the sake of a door's flags, and that conntrack finds invalid:
  * before those are dropped. */
 static void put_odd_flags(const struct plan *plan, const struct plan_place *place, const char *how,
@@ -271,7 +255,7 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 	fputs(own_head, file);
 	nflog_put_comment(plan, file);
 	fputs(own_chains, file);
-	put_chains(plan, ":", " - [0:0]", file);
+	plan_put_chains(plan, false, ":", " - [0:0]", file);
 	forward_put_chains(plan, file);
 	fputs(PLAN_IPTABLES_JUMP "\n\n"
 				 "# First of all, so that no reload cuts off who is already in.\n"
@@ -288,7 +272,7 @@ void plan_print_iptables(const struct plan *plan, FILE *file)
 	fputs("\n# What is open to those who have knocked.\n", file);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		iptables_put_accept(plan, &own_places[family], family, file);
-	put_chains(plan, "-A " INPUT " -j ", "", file);
+	plan_put_chains(plan, false, "-A " INPUT " -j ", "", file);
 	fputs("\n# Noise that is not worth a line in the log.\n"
 	      "-4 -A " INPUT " -m addrtype --dst-type BROADCAST -j DROP\n"
 	      "-A " INPUT " -m addrtype --dst-type MULTICAST -j DROP\n"
@@ -322,14 +306,15 @@ void plan_print_ufw_part(const struct plan *plan, enum ufw_part part, enum famil
 		return;
 	}
 	fprintf(file, ":%s - [0:0]\n", place->log);
-	put_chains(plan, ":", " - [0:0]", file);
+	plan_put_chains(plan, false, ":", " - [0:0]", file);
 	iptables_put_expected(plan, place, file);
 	iptables_put_log(plan, place, family, file);
 	put_odd_flags(plan, place, "-I", file);
 	iptables_put_accept(plan, place, family, file);
-	put_chains(plan,
-		   family == FAMILY_IPV6 ? "-A ufw6-before-input -j " : "-A ufw-before-input -j ",
-		   "", file);
+	plan_put_chains(plan, false,
+			family == FAMILY_IPV6 ? "-A ufw6-before-input -j "
+					      : "-A ufw-before-input -j ",
+			"", file);
 }
 
 void plan_print_ufw(const struct plan *plan, FILE *file)

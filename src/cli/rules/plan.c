@@ -245,6 +245,23 @@ bool plan_is_first(const struct plan *plan, size_t door, enum family family)
 	return true;
 }
 
+void plan_put_chains(const struct plan *plan, bool forward, const char *before, const char *after,
+		     FILE *file)
+{
+	for (size_t i = 0; i < plan->config->n_doors; i++) {
+		const struct opening *opening = &plan->config->doors[i].opening;
+		bool is_first = opening->backend == BACKEND_IPTABLES &&
+				opening_forwards(opening) == forward;
+
+		for (size_t j = 0; j < i && is_first; j++)
+			is_first =
+				!plan->config->doors[j].opening.chain ||
+				strcmp(plan->config->doors[j].opening.chain, opening->chain) != 0;
+		if (is_first)
+			fprintf(file, "%s%s%s\n", before, opening->chain, after);
+	}
+}
+
 void plan_put_flags(const struct plan_flags *flags, FILE *file)
 {
 	static const struct {

@@ -95,5 +95,10 @@ void plan_nft_table(const struct plan *plan, struct nft_name *ret);
 /* Whether a set of the family has been named by an earlier door; each is made once. */
 bool plan_is_first(const struct plan *plan, size_t door, enum family family);
 
+/* Writes each chain of the doors of the backend iptables once, of those that forward or of all
+ * others, with what stands before and after it. */
+void plan_put_chains(const struct plan *plan, bool forward, const char *before, const char *after,
+		     FILE *file);
+
 /* Writes "SYN,ACK SYN", as iptables takes flags. */
 void plan_put_flags(const struct plan_flags *flags, FILE *file);

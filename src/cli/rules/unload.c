@@ -101,7 +101,8 @@ static void put_jumped_chains(const char *table, const char *name, enum family f
 }
 
 /* The same of the table nat. */
-static char *nat_removal(const char *table, enum family family, struct removal *removal)
+static char *nat_removal(const struct config *config, const char *table, enum family family,
+			 struct removal *removal)
 {
 	char *text = NULL;
 	size_t size;
@@ -114,6 +115,7 @@ static char *nat_removal(const char *table, enum family family, struct removal *
 		return NULL;
 	fputs("*nat\n", file);
 	put_jumped_chains(table, "nat", family, removal, file);
+	put_door_chains(config, table, 1, family, removal, file);
 	fputs("COMMIT\n", file);
 	if (fclose(file) == 0)
 		return text;
@@ -184,11 +186,12 @@ static char *read_table(enum family family, const char *name)
 }
 
 /* Before what lets through what it sends on. */
-static void unload_nat(enum family family, struct removal *removal)
+static void unload_nat(const struct config *config, enum family family, struct removal *removal)
 {
 	char problem[PROGRAM_PROBLEM_MAX];
 	char *table CLEANUP(cleanup_free) = read_table(family, "nat");
-	char *text CLEANUP(cleanup_free) = table ? nat_removal(table, family, removal) : NULL;
+	char *text CLEANUP(cleanup_free) =
+		table ? nat_removal(config, table, family, removal) : NULL;
 
 	if (!text)
 		return;
@@ -213,7 +216,7 @@ static void unload_table(const struct config *config, enum variant variant, enum
 	if (!text)
 		return;
 	if (sends_on)
-		unload_nat(family, removal);
+		unload_nat(config, family, removal);
 	if (program_run((const char *const[]){family_restore[family], "-w", "5", "--noflush", NULL},
 			text, NULL, problem) != 0)
 		removal_failed(removal, "%s", problem);

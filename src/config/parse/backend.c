@@ -242,6 +242,11 @@ int parse_chain(const struct key_reading *reading, const char *text, void *field
 
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		is_other = is_other || strcmp(text, others[i]) == 0;
+	if (strlen(text) >= strlen(FORWARD_CHAIN_SUFFIX) &&
+	    strcmp(text + strlen(text) - strlen(FORWARD_CHAIN_SUFFIX), FORWARD_CHAIN_SUFFIX) == 0)
+		return parse_reject(reading, text,
+				    "a name for a chain: those that end in " FORWARD_CHAIN_SUFFIX
+				    " are for doors that forward, which add it themselves");
 	if (is_other || !is_set_word(text, reading->key->max, "_.-") || text[0] == '-')
 		return parse_reject(reading, text,
 				    "the name of a chain for knocktail alone: 1 to %u of the "

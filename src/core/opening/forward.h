@@ -6,6 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Of the backend iptables: what is behind the name of its chain, so that what opens this machine's
+ * ports never opens others'. */
+#define FORWARD_CHAIN_SUFFIX "-FORWARD"
+enum { CHAIN_NAME_MAX = 28, FORWARD_CHAIN_MAX = CHAIN_NAME_MAX - sizeof FORWARD_CHAIN_SUFFIX + 1 };
+
 struct forward {
 	bool is_there;
 	struct address address;

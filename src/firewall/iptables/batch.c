@@ -34,6 +34,7 @@ enum { REPORT_MAX = 256 };
 struct chain_queue {
 	struct chain_queue *next;
 	enum family family;
+	enum iptables_place place;
 	char *chain;
 	enum { QUEUE_IDLE, QUEUE_LISTING, QUEUE_CHANGING } doing;
 	bool again;		      /* the batch has failed once */
@@ -120,19 +121,20 @@ struct iptables *iptables_free(struct iptables *iptables)
 	return NULL;
 }
 
-static struct chain_queue *chain_queue_new(enum family family, const char *chain)
+static struct chain_queue *chain_queue_new(const struct iptables_request *request)
 {
 	struct chain_queue *queue = calloc(1, sizeof *queue);
 
 	if (!queue)
 		return NULL;
-	queue->family = family;
+	queue->family = request->family;
+	queue->place = request->place;
 	queue->listing_fd = -1;
 	queue->n_most = SIZE_MAX;
 	queue->limit_us = UINT64_MAX;
 	request_list_init(&queue->waiting);
 	request_list_init(&queue->underway);
-	queue->chain = strdup(chain);
+	queue->chain = strdup(request->chain);
 	if (!queue->chain) {
 		free(queue);
 		return NULL;
@@ -141,15 +143,16 @@ static struct chain_queue *chain_queue_new(enum family family, const char *chain
 }
 
 /* The last of them is the last to be served. */
-static struct chain_queue *chain_queue_find(struct iptables *iptables, enum family family,
-					    const char *chain)
+static struct chain_queue *chain_queue_find(struct iptables *iptables,
+					    const struct iptables_request *request)
 {
 	struct chain_queue **link = &iptables->chains;
 
-	while (*link && ((*link)->family != family || strcmp((*link)->chain, chain) != 0))
+	while (*link && ((*link)->family != request->family || (*link)->place != request->place ||
+			 strcmp((*link)->chain, request->chain) != 0))
 		link = &(*link)->next;
 	if (!*link)
-		*link = chain_queue_new(family, chain);
+		*link = chain_queue_new(request);
 	return *link;
 }
 
@@ -222,6 +225,7 @@ static int batch_begin(struct iptables *iptables, struct chain_queue *queue)
 		return batch_test(iptables, queue);
 	queue->doing = QUEUE_LISTING;
 	return iptables_start_list(iptables->children, queue->family,
+				   iptables_hooks[queue->place].table,
 				   kind == IPTABLES_CHANGE ? "-S" : "-nL", queue->chain, queue,
 				   iptables->problem, &queue->listing_fd);
 }
@@ -272,6 +276,7 @@ static bool batch_fill_in(const struct chain_queue *queue, const char *table)
 static int batch_look(struct iptables *iptables, struct chain_queue *queue, const char *table)
 {
 	CLEANUP(cleanup_free) char *text = NULL;
+	const struct iptables_hook *hook = &iptables_hooks[queue->place];
 	const char *chain = queue->chain;
 	bool creates_chain = batch_fill_in(queue, table);
 	int n;
@@ -279,9 +284,11 @@ static int batch_look(struct iptables *iptables, struct chain_queue *queue, cons
 	if (table ? table_has_jump(table) : !creates_chain)
 		return FIREWALL_DONE;
 	if (table)
-		n = asprintf(&text, "*filter\n-I INPUT 1 -j %s\nCOMMIT\n", chain);
+		n = asprintf(&text, "*%s\n-I %s 1 -j %s\nCOMMIT\n", hook->table, hook->chain,
+			     chain);
 	else
-		n = asprintf(&text, "*filter\n-N %s\n-I INPUT 1 -j %s\nCOMMIT\n", chain, chain);
+		n = asprintf(&text, "*%s\n-N %s\n-I %s 1 -j %s\nCOMMIT\n", hook->table, chain,
+			     hook->chain, chain);
 	if (n < 0) {
 		text = NULL;
 		return iptables_fail(iptables, -ENOMEM, "out of memory");
@@ -400,7 +407,7 @@ static int chain_queue_begin_alone(struct iptables *iptables, struct chain_queue
 
 int iptables_ask(struct iptables *iptables, struct iptables_request *request, uint64_t now_us)
 {
-	struct chain_queue *queue = chain_queue_find(iptables, request->family, request->chain);
+	struct chain_queue *queue = chain_queue_find(iptables, request);
 	bool is_first;
 
 	if (!queue)

@@ -34,13 +34,13 @@ static int child_fail(char problem[static PROBLEM_MAX], const char *program, int
 	return error == -ENOENT ? -EIO : error;
 }
 
-int iptables_start_list(struct children *children, enum family family, const char *option,
-			const char *chain, void *owner, char problem[static PROBLEM_MAX],
-			int *ret_fd)
+int iptables_start_list(struct children *children, enum family family, const char *table,
+			const char *option, const char *chain, void *owner,
+			char problem[static PROBLEM_MAX], int *ret_fd)
 {
 	const char *program = programs[family].list;
-	char *argv[] = {(char *)program, (char *)"-w",	(char *)"5",
-			(char *)option,	 (char *)chain, NULL};
+	char *argv[] = {(char *)program, (char *)"-w",	 (char *)"5",	(char *)"-t",
+			(char *)table,	 (char *)option, (char *)chain, NULL};
 	CLEANUP(cleanup_close) int output = children_file(NULL);
 	int r = output;
 

@@ -11,12 +11,13 @@ struct children;
 /* "iptables" or "ip6tables", for messages. */
 const char *iptables_name(enum family family);
 
-/* Starts `iptables OPTION CHAIN`, whose output goes to a new file. FIREWALL_PENDING, or a negative
- * errno with the problem written: -EAGAIN if too many children run, and never -ENOENT, which would
- * say that there is no such chain. The child has no time limit before children_limit(). */
-int iptables_start_list(struct children *children, enum family family, const char *option,
-			const char *chain, void *owner, char problem[static PROBLEM_MAX],
-			int *ret_fd);
+/* Starts `iptables -t TABLE OPTION CHAIN`, whose output goes to a new file. FIREWALL_PENDING, or a
+ * negative errno with the problem written: -EAGAIN if too many children run, and never -ENOENT,
+ * which would say that there is no such chain. The child has no time limit before children_limit().
+ */
+int iptables_start_list(struct children *children, enum family family, const char *table,
+			const char *option, const char *chain, void *owner,
+			char problem[static PROBLEM_MAX], int *ret_fd);
 
 /* Starts `iptables-restore --noflush [OPTION]` with that text. As above. */
 int iptables_start_restore(struct children *children, enum family family, const char *option,

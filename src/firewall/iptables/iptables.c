@@ -42,6 +42,19 @@ static int passage_read_source(const struct passage *passage, struct address *re
 	return 0;
 }
 
+/* Where the rules of a passage are, the last of which lets in. */
+struct places {
+	enum iptables_place items[2];
+	size_t n;
+};
+
+static struct places passage_places(const struct passage *passage)
+{
+	if (passage->forward)
+		return (struct places){{PLACE_FORWARD, PLACE_NAT}, 2};
+	return (struct places){{PLACE_INPUT}, 1};
+}
+
 static struct iptables_request *request_new(enum iptables_kind kind, const struct passage *passage,
 					    uint64_t now_us)
 {
@@ -67,19 +80,47 @@ static const char *request_problem(const struct iptables_request *request)
 	return request->error == 0 ? NULL : request->problem ? request->problem : "out of memory";
 }
 
+/* Asks for what comes next, if there is any: whether that is under way now, and the request gone.
+ * It has the time that the request had. */
+static bool request_go_on(struct iptables *iptables, struct iptables_request *request,
+			  uint64_t now_us)
+{
+	struct iptables_request *then = request->then;
+
+	if (request->error < 0 || !then)
+		return false;
+	then->limit_us = request->limit_us;
+	then->shown = TAKE_PTR(request->shown);
+	if (iptables_ask(iptables, then, now_us) == FIREWALL_PENDING) {
+		request->then = NULL;
+		iptables_request_free(request);
+		return true;
+	}
+	request->shown = TAKE_PTR(then->shown);
+	request->error = -EIO;
+	request->problem = strdup(iptables_problem(iptables));
+	return false;
+}
+
 static void on_changed(struct iptables *iptables, struct iptables_request *request, uint64_t now_us)
 {
 	const struct firewall *firewall = iptables_userdata(iptables);
 
+	if (request_go_on(iptables, request, now_us))
+		return;
 	firewall->done(request->owner, request->error, request_problem(request), now_us);
 	iptables_request_free(request);
 }
 
 static void on_shown(struct iptables *iptables, struct iptables_request *request, uint64_t now_us)
 {
-	struct listing *shown = TAKE_PTR(request->shown);
+	struct listing *shown;
 
-	(void)iptables;
+	if (request->error == 0)
+		request->error = request->shown->error;
+	if (request_go_on(iptables, request, now_us))
+		return;
+	shown = TAKE_PTR(request->shown);
 	if (shown->error == 0)
 		shown->error = request->error;
 	iptables_request_free(request);
@@ -114,61 +155,102 @@ static int iptables_take(struct firewall *firewall, struct iptables_request *req
 	return r;
 }
 
-/* Without `rules`, there shall be none. */
-static int iptables_change(struct firewall *firewall, const struct passage *passage, char *rules,
-			   uint64_t now_us, void *owner)
+/* A request for each place of the passage, one after the other; backwards, so that what lets in
+ * goes first. NULL: no memory. */
+static struct iptables_request *requests_new(enum iptables_kind kind, const struct passage *passage,
+					     bool backwards, uint64_t now_us)
 {
-	CLEANUP(cleanup_free) char *taken = rules;
-	CLEANUP(cleanup_iptables_request_free)
-	struct iptables_request *request = request_new(IPTABLES_CHANGE, passage, now_us);
+	CLEANUP(cleanup_iptables_request_free) struct iptables_request *first = NULL;
+	struct places places = passage_places(passage);
 
-	if (!request)
+	for (size_t i = 0; i < places.n; i++) {
+		struct iptables_request *request = request_new(kind, passage, now_us);
+
+		if (!request)
+			return NULL;
+		request->place = places.items[backwards ? i : places.n - 1 - i];
+		request->then = first;
+		first = request;
+	}
+	return TAKE_PTR(first);
+}
+
+/* Of all that come one after the other. 0 or -EINVAL. */
+static int requests_set(struct iptables_request *requests, const struct passage *passage,
+			iptables_end_fn on_end, void *owner)
+{
+	struct address source;
+
+	if (passage_read_source(passage, &source) < 0)
+		return -EINVAL;
+	for (struct iptables_request *request = requests; request; request = request->then) {
+		request->source = source;
+		request->family = address_family(&source);
+		request->on_end = on_end;
+		request->owner = owner;
+	}
+	return 0;
+}
+
+static int requests_spell(struct iptables_request *requests, const struct passage *passage,
+			  uint64_t deadline_s)
+{
+	for (struct iptables_request *request = requests; request; request = request->then) {
+		request->rules = iptables_spell_rules(passage, request->place, deadline_s);
+		if (!request->rules)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Until then; 0: there shall be none. */
+static int iptables_change(struct firewall *firewall, const struct passage *passage,
+			   uint64_t deadline_s, uint64_t now_us, void *owner)
+{
+	CLEANUP(cleanup_iptables_request_free)
+	struct iptables_request *requests =
+		requests_new(IPTABLES_CHANGE, passage, deadline_s == 0, now_us);
+
+	if (!requests)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	if (passage_read_source(passage, &request->source) < 0)
+	if (requests_set(requests, passage, on_changed, owner) < 0)
 		return firewall_fail(firewall, -EINVAL, "%s is not an address", passage->element);
-	request->family = address_family(&request->source);
-	request->rules = TAKE_PTR(taken);
-	request->on_end = on_changed;
-	request->owner = owner;
-	return iptables_take(firewall, TAKE_PTR(request), now_us);
+	if (deadline_s > 0 && requests_spell(requests, passage, deadline_s) < 0)
+		return firewall_fail(firewall, -ENOMEM, "out of memory");
+	return iptables_take(firewall, TAKE_PTR(requests), now_us);
 }
 
 static int iptables_open(struct firewall *firewall, const struct passage *passage, uint64_t left_us,
 			 uint64_t now_us, void *owner)
 {
 	uint64_t deadline_us = clock_us(CLOCK_REALTIME) + left_us;
-	char *rules = iptables_spell_rules(passage, deadline_us / US_PER_S);
 
-	if (!rules)
-		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	return iptables_change(firewall, passage, rules, now_us, owner);
+	return iptables_change(firewall, passage, deadline_us / US_PER_S, now_us, owner);
 }
 
 static int iptables_close(struct firewall *firewall, const struct passage *passage, uint64_t now_us,
 			  void *owner)
 {
-	return iptables_change(firewall, passage, NULL, now_us, owner);
+	return iptables_change(firewall, passage, 0, now_us, owner);
 }
 
 static int iptables_list(struct firewall *firewall, const struct passage *passage,
 			 struct listing *listing, uint64_t now_us)
 {
 	CLEANUP(cleanup_iptables_request_free)
-	struct iptables_request *request = request_new(IPTABLES_LOOK, passage, now_us);
+	struct iptables_request *requests = requests_new(IPTABLES_LOOK, passage, false, now_us);
 	int r;
 
-	if (!request)
+	if (!requests)
 		return firewall_fail(firewall, -ENOMEM, "out of memory");
-	if (passage_read_source(passage, &request->source) < 0)
+	if (requests_set(requests, passage, on_shown, NULL) < 0)
 		return firewall_fail(firewall, -EINVAL, "%s is not an address", passage->element);
-	request->family = address_family(&request->source);
-	request->shown = listing;
-	request->on_end = on_shown;
-	r = iptables_try(firewall, request, now_us);
+	requests->shown = listing;
+	r = iptables_try(firewall, requests, now_us);
 	if (r < 0)
-		request->shown = NULL;
+		requests->shown = NULL;
 	else
-		(void)TAKE_PTR(request);
+		(void)TAKE_PTR(requests);
 	return r;
 }
 
@@ -177,7 +259,7 @@ enum { MULTIPORT_MAX = 15 };
 
 /* Into `text`, for one rule, as many of the protocol's ranges from *i on as it takes: "tcp
  * 22,60000:61000". How many these are. */
-static size_t join_ranges(const struct port_set *ports, uint8_t protocol, size_t *i,
+static size_t join_ranges(const struct port_set *ports, uint8_t protocol, bool one_each, size_t *i,
 			  char text[static MULTIPORT_MAX * PORT_RANGE_TEXT_MAX])
 {
 	const size_t size = MULTIPORT_MAX * PORT_RANGE_TEXT_MAX;
@@ -191,7 +273,7 @@ static size_t join_ranges(const struct port_set *ports, uint8_t protocol, size_t
 		if (range->protocol != protocol)
 			continue;
 		n_places += range->first == range->last ? 1 : 2;
-		if (n_places > MULTIPORT_MAX)
+		if (n_places > MULTIPORT_MAX || (one_each && n > 0))
 			break;
 		length += (size_t)snprintf(text + length, size - length, "%s%s", n > 0 ? "," : "",
 					   port_range_numbers(range, ':', numbers));
@@ -200,8 +282,9 @@ static size_t join_ranges(const struct port_set *ports, uint8_t protocol, size_t
 	return n;
 }
 
-/* The ports of each rule. NULL: no memory. */
-static char **spell_ports(const struct port_set *ports)
+/* The ports of each rule, which has one range at the most if it is for what is sent on. NULL: no
+ * memory. */
+static char **spell_ports(const struct port_set *ports, bool one_each)
 {
 	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
 	char text[MULTIPORT_MAX * PORT_RANGE_TEXT_MAX];
@@ -214,7 +297,7 @@ static char **spell_ports(const struct port_set *ports)
 		return strv_free(rules);
 	for (unsigned p = 0; p < sizeof protocols; p++)
 		for (size_t i = 0; i < ports->n_ranges;)
-			if (join_ranges(ports, protocols[p], &i, text) > 0 &&
+			if (join_ranges(ports, protocols[p], one_each, &i, text) > 0 &&
 			    !(rules[n++] = strdup(text)))
 				return strv_free(rules);
 	return rules;
@@ -224,12 +307,17 @@ static int iptables_spell(const struct opening *opening, const struct placeholde
 			  struct passage *passage)
 {
 	const struct network network = opening_network(opening, &values->source);
-	char text[NETWORK_TEXT_MAX];
+	const struct forward *forward = &opening->forward[address_family(&values->source)];
+	char text[NETWORK_TEXT_MAX], to[FORWARD_TEXT_MAX];
 
+	if (!opening_opens_for(opening, address_family(&values->source)))
+		return -EAFNOSUPPORT;
 	passage->chain = strdup(opening->chain);
 	passage->element = strdup(network_format(&network, text));
-	passage->ports = spell_ports(&opening->ports);
-	if (!passage->chain || !passage->element || !passage->ports)
+	passage->forward = forward->is_there ? strdup(forward_format(forward, to)) : NULL;
+	passage->ports = spell_ports(&opening->ports, forward->is_there);
+	if (!passage->chain || !passage->element || !passage->ports ||
+	    (forward->is_there && !passage->forward))
 		return -ENOMEM;
 	if (asprintf(&passage->comment, "knocktail:%s", values->door) < 0) {
 		passage->comment = NULL;
@@ -238,41 +326,65 @@ static int iptables_spell(const struct opening *opening, const struct placeholde
 	return 0;
 }
 
+/* Of all that come one after the other. */
+static void requests_name(struct iptables_request *requests, const char *door, enum family family)
+{
+	for (struct iptables_request *request = requests; request; request = request->then) {
+		request->family = family;
+		snprintf(request->door, sizeof request->door, "%s", door);
+	}
+}
+
 /* All of an opening but the end, which would make it so. */
 static int rehearsal_new(const char *door, const struct opening *opening, enum family family,
 			 uint64_t now_us, struct iptables_request **ret)
 {
-	CLEANUP(cleanup_iptables_request_free) struct iptables_request *request = NULL;
+	CLEANUP(cleanup_iptables_request_free) struct iptables_request *requests = NULL;
 	CLEANUP(cleanup_passage_free) struct passage *passage = calloc(1, sizeof *passage);
 	const struct placeholder_values values = backend_example(door, family);
 
 	if (!passage || iptables_spell(opening, &values, passage) < 0)
 		return -ENOMEM;
-	request = request_new(IPTABLES_TEST, passage, now_us);
-	if (!request)
+	requests = requests_new(IPTABLES_TEST, passage, false, now_us);
+	if (!requests || requests_spell(requests, passage, 0) < 0)
 		return -ENOMEM;
-	request->family = family;
-	request->rules = iptables_spell_rules(passage, 0);
-	if (!request->rules)
-		return -ENOMEM;
-	snprintf(request->door, sizeof request->door, "%s", door);
-	*ret = TAKE_PTR(request);
+	requests_name(requests, door, family);
+	*ret = TAKE_PTR(requests);
 	return 0;
 }
 
-/* First the chain, then the door's rules in it. */
+/* First the chains, then the door's rules in them. */
+static int preparation_new(const char *door, const struct opening *opening, enum family family,
+			   uint64_t now_us, struct iptables_request **ret)
+{
+	CLEANUP(cleanup_iptables_request_free) struct iptables_request *requests = NULL;
+	CLEANUP(cleanup_iptables_request_free) struct iptables_request *rehearsal = NULL;
+	CLEANUP(cleanup_passage_free) struct passage *passage = calloc(1, sizeof *passage);
+	const struct placeholder_values values = backend_example(door, family);
+	struct iptables_request *last;
+
+	if (!passage || iptables_spell(opening, &values, passage) < 0)
+		return -ENOMEM;
+	requests = requests_new(IPTABLES_LOOK, passage, false, now_us);
+	if (!requests || rehearsal_new(door, opening, family, now_us, &rehearsal) < 0)
+		return -ENOMEM;
+	requests_name(requests, door, family);
+	for (last = requests; last; last = last->then) {
+		last->creates_chain = true;
+		if (!last->then)
+			break;
+	}
+	last->then = TAKE_PTR(rehearsal);
+	*ret = TAKE_PTR(requests);
+	return 0;
+}
+
 static void on_ready(struct iptables *iptables, struct iptables_request *request, uint64_t now_us)
 {
-	const char *problem = request_problem(request);
-
-	if (!problem && request->kind == IPTABLES_LOOK) {
-		request->kind = IPTABLES_TEST;
-		if (iptables_ask(iptables, request, now_us) == FIREWALL_PENDING)
-			return;
-		problem = iptables_problem(iptables);
-	}
-	if (problem)
-		request->report(request->owner, request->door, problem);
+	if (request_go_on(iptables, request, now_us))
+		return;
+	if (request->error < 0)
+		request->report(request->owner, request->door, request_problem(request));
 	iptables_request_free(request);
 }
 
@@ -281,17 +393,21 @@ static int iptables_ready(struct firewall *firewall, const char *door,
 			  void *userdata)
 {
 	for (enum family family = 0; family < N_FAMILIES; family++) {
-		struct iptables_request *request;
-		int r = rehearsal_new(door, opening, family, now_us, &request);
+		struct iptables_request *requests;
+		int r;
 
+		if (!opening_opens_for(opening, family))
+			continue;
+		r = preparation_new(door, opening, family, now_us, &requests);
 		if (r < 0)
 			return firewall_fail(firewall, r, "out of memory");
-		request->kind = IPTABLES_LOOK;
-		request->creates_chain = true;
-		request->on_end = on_ready;
-		request->owner = userdata;
-		request->report = fn;
-		r = iptables_take(firewall, request, now_us);
+		for (struct iptables_request *request = requests; request;
+		     request = request->then) {
+			request->on_end = on_ready;
+			request->owner = userdata;
+			request->report = fn;
+		}
+		r = iptables_take(firewall, requests, now_us);
 		if (r < 0)
 			return r;
 	}
@@ -310,8 +426,8 @@ static void on_rehearsed(struct iptables *iptables, struct iptables_request *req
 {
 	struct rehearsal_end *end = request->owner;
 
-	(void)iptables;
-	(void)now_us;
+	if (request_go_on(iptables, request, now_us))
+		return;
 	end->known = true;
 	end->error = request->error;
 	if (request->error < 0)
@@ -352,8 +468,10 @@ static int iptables_check(struct firewall *firewall, const struct opening *openi
 	if (!iptables)
 		return firewall_fail(firewall, r < 0 ? r : -ENOMEM, "cannot run iptables: %s",
 				     strerror(r < 0 ? -r : ENOMEM));
-	request->on_end = on_rehearsed;
-	request->owner = &end;
+	for (struct iptables_request *one = request; one; one = one->then) {
+		one->on_end = on_rehearsed;
+		one->owner = &end;
+	}
 	r = iptables_ask(iptables, request, now_us);
 	if (r < 0)
 		return firewall_fail(firewall, r, "%s", iptables_problem(iptables));

@@ -4,15 +4,24 @@
 
 #include "firewall/listing.h"
 
+const struct iptables_hook iptables_hooks[N_PLACES] = {
+	[PLACE_INPUT] = {"filter", "INPUT"},
+	[PLACE_FORWARD] = {"filter", "FORWARD"},
+	[PLACE_NAT] = {"nat", "PREROUTING"},
+};
+
 struct iptables_request *iptables_request_free(struct iptables_request *request)
 {
-	if (request) {
+	while (request) {
+		struct iptables_request *then = request->then;
+
 		listing_free(request->shown);
 		free(request->chain);
 		free(request->comment);
 		free(request->rules);
 		free(request->problem);
 		free(request);
+		request = then;
 	}
 	return NULL;
 }

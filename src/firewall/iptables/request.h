@@ -19,6 +19,14 @@ enum iptables_kind {
 	IPTABLES_TEST,	 /* could such rules be made? */
 };
 
+/* Where a chain is: in which table, and what leads to it. */
+enum iptables_place { PLACE_INPUT, PLACE_FORWARD, PLACE_NAT, N_PLACES };
+
+struct iptables_hook {
+	const char *table, *chain;
+};
+extern const struct iptables_hook iptables_hooks[N_PLACES];
+
 /* Called once, with `error` and `problem` filled in; it takes the request over. Not called if
  * `iptables` is freed before. */
 typedef void (*iptables_end_fn)(struct iptables *iptables, struct iptables_request *request,
@@ -26,7 +34,9 @@ typedef void (*iptables_end_fn)(struct iptables *iptables, struct iptables_reque
 
 struct iptables_request {
 	struct iptables_request *next;
+	struct iptables_request *then; /* what is to be asked when this one has ended well */
 	enum iptables_kind kind;
+	enum iptables_place place;
 	enum family family;
 	char *chain;
 	struct address source; /* changes */

@@ -7,13 +7,47 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/opening/forward.h"
 #include "firewall/iptables/request.h"
 #include "firewall/passage.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/timestamp.h"
 
-char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s)
+/* Of the packets that are there: to these ports, or sent on from them. */
+static void put_ports(enum iptables_place place, const char *ports, FILE *file)
+{
+	if (passage_names_ports(ports))
+		fprintf(file, " -p %.3s", ports);
+	if (place == PLACE_FORWARD)
+		fprintf(file, " -m conntrack --ctstate DNAT --ctdir ORIGINAL --ctorigdstport %s",
+			ports + 4);
+	else if (passage_names_ports(ports))
+		fprintf(file, " -m multiport --dports %s", ports + 4);
+	if (place == PLACE_NAT)
+		fputs(" -m addrtype --dst-type LOCAL", file);
+}
+
+static void put_target(const struct passage *passage, FILE *file)
+{
+	enum family family = strchr(passage->element, ':') ? FAMILY_IPV6 : FAMILY_IPV4;
+	char text[ADDRESS_TEXT_MAX];
+	struct forward forward;
+
+	if (forward_parse(passage->forward, family, &forward) == 0)
+		fprintf(file, " -d %s", address_format(&forward.address, text));
+}
+
+static void put_verdict(const struct passage *passage, enum iptables_place place, FILE *file)
+{
+	if (place == PLACE_NAT)
+		fprintf(file, " -j DNAT --to-destination %s\n", passage->forward);
+	else
+		fputs(" -j ACCEPT\n", file);
+}
+
+char *iptables_spell_rules(const struct passage *passage, enum iptables_place place,
+			   uint64_t deadline_s)
 {
 	char *text = NULL, until[TIMESTAMP_TEXT_MAX];
 	size_t size;
@@ -24,12 +58,12 @@ char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s)
 	timestamp_format_iso(deadline_s * US_PER_S, until);
 	for (char **ports = passage->ports; *ports; ports++) {
 		fprintf(file, "-A %s -s %s", passage->chain, passage->element);
-		if (passage_names_ports(*ports))
-			fprintf(file, " -p %.3s -m multiport --dports %s", *ports, *ports + 4);
-		fprintf(file,
-			" -m time --datestop %.19s -m comment --comment \"%s:%" PRIu64
-			"\" -j ACCEPT\n",
+		if (place == PLACE_FORWARD)
+			put_target(passage, file);
+		put_ports(place, *ports, file);
+		fprintf(file, " -m time --datestop %.19s -m comment --comment \"%s:%" PRIu64 "\"",
 			until, passage->comment, deadline_s);
+		put_verdict(passage, place, file);
 	}
 	if (fclose(file) != 0) {
 		free(text);
@@ -180,6 +214,7 @@ int iptables_compile(const char *chain, const struct iptables_request *requests,
 {
 	CLEANUP(cleanup_free) struct rule_change *entries = NULL;
 	CLEANUP(cleanup_free) char *text = NULL;
+	const struct iptables_hook *hook = &iptables_hooks[requests->place];
 	size_t size, n, n_changes = 0;
 	FILE *file;
 
@@ -187,12 +222,12 @@ int iptables_compile(const char *chain, const struct iptables_request *requests,
 	file = entries ? open_memstream(&text, &size) : NULL;
 	if (!file)
 		return -ENOMEM;
-	fputs("*filter\n", file);
+	fprintf(file, "*%s\n", hook->table);
 	/* "-N", other than ":CHAIN", fails if there is one, and flushes nothing. */
 	if (listing)
 		n_changes = write_deletions(file, chain, listing, entries, n);
 	else if (has_rules(entries, n))
-		fprintf(file, "-N %s\n-I INPUT 1 -j %s\n", chain, chain);
+		fprintf(file, "-N %s\n-I %s 1 -j %s\n", chain, hook->chain, chain);
 	else
 		fprintf(file, "-N %s\n-X %s\n", chain, chain);
 	n_changes += write_rules(file, requests, entries, n);
@@ -211,7 +246,7 @@ char *iptables_compile_test(const char *chain, const struct iptables_request *re
 
 	if (!file)
 		return NULL;
-	fprintf(file, "*filter\n:%s - [0:0]\n", chain);
+	fprintf(file, "*%s\n:%s - [0:0]\n", iptables_hooks[requests->place].table, chain);
 	for (const struct iptables_request *request = requests; request; request = request->next)
 		fputs(request->rules, file);
 	fputs("COMMIT\n", file);

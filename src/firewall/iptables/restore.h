@@ -2,13 +2,15 @@
  * NULL: out of memory. */
 #pragma once
 
+#include "firewall/iptables/request.h"
+
 #include <stdint.h>
 
-struct iptables_request;
 struct passage;
 
-/* The rules that open it, one for each protocol. They match to the end of that second. */
-char *iptables_spell_rules(const struct passage *passage, uint64_t deadline_s);
+/* The rules that open it there, one for each of its ports. They match to the end of that second. */
+char *iptables_spell_rules(const struct passage *passage, enum iptables_place place,
+			   uint64_t deadline_s);
 
 /* A transaction that makes, of what the listing shows, what the requests want; *ret is NULL if
  * there is nothing to do. Of two for the same door and source, the later one counts. Without a

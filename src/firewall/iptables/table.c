@@ -30,14 +30,19 @@ static int protocol_of(const char *word)
 	return strcmp(word, "udp") == 0 || strcmp(word, "17") == 0 ? IPPROTO_UDP : 0;
 }
 
-/* "... multiport dports 22,60000:61000 TIME ...": what is between; "": it asks for no ports. It
- * begins behind `text` and ends before `end`. */
+/* "... multiport dports 22,60000:61000 TIME ...", "... ctorigdstport 22 TIME ...": what is between;
+ * "": it asks for no ports. It begins behind `text` and ends before `end`. */
 static int text_find_ports(const char *text, const char *end, const char **ret)
 {
-	static const char word[] = " dports ";
-	const char *at = strstr(text, word);
+	static const char *const words[] = {" dports ", " ctorigdstport "};
 
-	*ret = at && at < end ? at + strlen(word) : "";
+	*ret = "";
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		const char *at = strstr(text, words[i]);
+
+		if (at && at < end)
+			*ret = at + strlen(words[i]);
+	}
 	return (int)strcspn(*ret, " ");
 }
 
@@ -45,13 +50,13 @@ static int text_find_ports(const char *text, const char *end, const char **ret)
  * The dashes are not there in every release. */
 static int listing_add_rule(struct listing *listing, char *line, uint64_t wall_us)
 {
-	char *comment = strstr(line, "/* knocktail:"), *source, *deadline, *end;
+	char *comment = strstr(line, "/* knocktail:"), *target, *source, *deadline, *end;
 	const char *ports;
 	uint64_t deadline_s, deadline_us;
 	char key[KEY_MAX];
 	int protocol, n, n_ports;
 
-	text_take_word(&line); /* its target */
+	target = text_take_word(&line);
 	protocol = protocol_of(text_take_word(&line));
 	source = text_take_word(&line);
 	if (strcmp(source, "--") == 0)
@@ -70,7 +75,8 @@ static int listing_add_rule(struct listing *listing, char *line, uint64_t wall_u
 		return 0;
 	*deadline = '\0';
 	deadline_us = deadline_s * US_PER_S;
-	n = snprintf(key, sizeof key, "%s %d %.*s %s", source, protocol, n_ports, ports, comment);
+	n = snprintf(key, sizeof key, "%s %s %d %.*s %s", target, source, protocol, n_ports, ports,
+		     comment);
 	if (n < 0 || (size_t)n >= sizeof key)
 		return 0;
 	return listing_add(listing, key, (size_t)n,
@@ -96,26 +102,28 @@ static int protocol_of_ports(const char *ports)
 }
 
 /* All its rules have to be there; the first of them to end counts, unless one has no end that is
- * known. */
+ * known. What is sent on has two for each of its ports. */
 enum firewall_answer iptables_find_rules(const struct listing *listing,
 					 const struct passage *passage, uint64_t *ret_left_us)
 {
+	static const char *const targets[] = {"ACCEPT", "DNAT"};
 	int n_source = (int)strcspn(passage->element, "/");
 	uint64_t least_us = UINT64_MAX;
 	bool is_endless = false;
 
-	for (char **ports = passage->ports; *ports; ports++) {
-		uint64_t left_us;
-		char key[KEY_MAX];
+	for (size_t i = 0; i < (passage->forward ? 2 : 1); i++)
+		for (char **ports = passage->ports; *ports; ports++) {
+			uint64_t left_us;
+			char key[KEY_MAX];
 
-		snprintf(key, sizeof key, "%.*s %d %s %s", n_source, passage->element,
-			 protocol_of_ports(*ports), passage_names_ports(*ports) ? *ports + 4 : "",
-			 passage->comment);
-		if (!listing_find(listing, key, &left_us))
-			return FIREWALL_ABSENT;
-		least_us = left_us < least_us ? left_us : least_us;
-		is_endless = is_endless || left_us == UINT64_MAX;
-	}
+			snprintf(key, sizeof key, "%s %.*s %d %s %s", targets[i], n_source,
+				 passage->element, protocol_of_ports(*ports),
+				 passage_names_ports(*ports) ? *ports + 4 : "", passage->comment);
+			if (!listing_find(listing, key, &left_us))
+				return FIREWALL_ABSENT;
+			least_us = left_us < least_us ? left_us : least_us;
+			is_endless = is_endless || left_us == UINT64_MAX;
+		}
 	*ret_left_us = is_endless ? UINT64_MAX : least_us;
 	return FIREWALL_PRESENT;
 }
