@@ -14,6 +14,7 @@
 #include "cli/import/result.h"
 #include "config/text.h"
 #include "core/key-file.h"
+#include "core/opening/forward.h"
 #include "util/cleanup.h"
 #include "util/number.h"
 
@@ -32,13 +33,9 @@ static const struct variable {
 	{"ENCRYPTION_MODE", "there is one algorithm here, knocktail-protocol(7)"},
 	{"GPG_*", "not carried over: GnuPG means nothing here, the user gets a key"},
 	{"RESTRICT_PORTS", "needs nothing here: a door opens its own ports alone"},
-	{"FORCE_NAT",
-	 "not carried over: the door opens ports of this machine; where it is to lead elsewhere, "
-	 "a rule of yours has to translate the address of who is let in"},
-	{"FORCE_SNAT", "not carried over: knocktail translates no address"},
-	{"FORCE_MASQUERADE", "not carried over: knocktail translates no address"},
-	{"DISABLE_DNAT", "not carried over: knocktail translates no address"},
-	{"FORWARD_ALL", "not carried over: a door opens INPUT alone"},
+	{"FORCE_SNAT", "not carried over: masquerade = yes has it seem that this machine asks"},
+	{"DISABLE_DNAT", "not carried over: a door with forward translates the address"},
+	{"FORWARD_ALL", "not carried over: a door with forward names the ports"},
 	{"ENABLE_CMD_EXEC", "not carried over: nobody's knock can name a command"},
 	{"ENABLE_CMD_SUDO_EXEC", "not carried over: nobody's knock can name a command"},
 	{"CMD_EXEC_*", "not carried over: nobody's knock can name a command"},
@@ -61,6 +58,8 @@ static const char *const access_keys[] = {
 	"REQUIRE_USERNAME",
 	"REQUIRE_SOURCE_ADDRESS",
 	"ACCESS_EXPIRE",
+	"FORCE_NAT",
+	"FORCE_MASQUERADE",
 	"ACCESS_EXPIRE_EPOCH",
 };
 
@@ -311,6 +310,42 @@ static bool put_ports(FILE *out, const char *text)
 	}
 }
 
+/* "10.0.0.5 443": who has knocked is sent on to there, from the one port. */
+static void put_forward(struct stanza_import *stanza, const char *ports)
+{
+	const char *to = stanza_find(stanza, "FORCE_NAT");
+	bool masquerades = fwknop_is_yes(stanza->file, stanza->number, "FORCE_MASQUERADE");
+	char address[INET_ADDRSTRLEN + 1] = "", text[INET_ADDRSTRLEN + 8];
+	struct forward forward;
+	unsigned port = 0;
+
+	if (masquerades && !to)
+		stanza_note(stanza, stanza_line(stanza, "FORCE_MASQUERADE"),
+			    "FORCE_MASQUERADE: not carried over: without FORCE_NAT the door opens "
+			    "ports of this machine");
+	if (!to)
+		return;
+	if (sscanf(to, "%16[0-9.]%*[ \t,]%5u", address, &port) == 2)
+		snprintf(text, sizeof text, "%s:%u", address, port);
+	else
+		text[0] = '\0';
+	if (forward_parse(text, FAMILY_IPV4, &forward) < 0) {
+		stanza->door.left_out =
+			"FORCE_NAT is not an address and a port such as 10.0.0.5 443";
+		return;
+	}
+	if (!ports || strpbrk(ports, ",-") || strcasecmp(ports, "ANY") == 0) {
+		stanza->door.left_out =
+			"FORCE_NAT leads to one port, and OPEN_PORTS is not a single one";
+		return;
+	}
+	fprintf(stanza->door.body, "forward = %s\n%s", text,
+		masquerades ? "masquerade = yes\n" : "");
+	stanza_note(
+		stanza, stanza_line(stanza, "FORCE_NAT"),
+		"FORCE_NAT: is forward here; `knocktail rules iptables` has to be loaded for it");
+}
+
 static void put_opening(struct stanza_import *stanza)
 {
 	const char *ports = stanza_find(stanza, "OPEN_PORTS");
@@ -326,6 +361,7 @@ static void put_opening(struct stanza_import *stanza)
 		stanza->door.left_out =
 			"OPEN_PORTS is not a list of ports such as tcp/22, udp/51820";
 	fputc('\n', stanza->door.body);
+	put_forward(stanza, ports);
 }
 
 /* "12/31/2027" or seconds since 1970: the key expires then. */
@@ -407,6 +443,9 @@ static const char *import_options(const struct fwknop_file *options, const char 
 
 		if (strcmp(line->name, "PCAP_INTF") == 0) {
 			text = "becomes the key interface of each door";
+		} else if (strncmp(line->name, "ENABLE_IPT_", strlen("ENABLE_IPT_")) == 0) {
+			text = "not carried over: a client cannot say where it is sent on to; a "
+			       "door can, by forward";
 		} else if (strcmp(line->name, "MAX_SPA_PACKET_AGE") == 0 &&
 			   number_parse(line->value, strlen(line->value), &age) == 0) {
 			age = age < 1 ? 1 : age > CLOCK_SKEW_MAX_S ? CLOCK_SKEW_MAX_S : age;

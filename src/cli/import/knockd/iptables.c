@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/opening/forward.h"
 #include "util/number.h"
 
 enum { WORDS_MAX = 48, WORDS_ROOM = 1024 };
@@ -95,6 +96,11 @@ enum {
 	SAYS_SOURCE = 2,
 	SAYS_ACCEPT = 4,
 	SAYS_ALL = SAYS_INPUT | SAYS_SOURCE | SAYS_ACCEPT,
+	SAYS_NAT = 8,
+	SAYS_PREROUTING = 16,
+	SAYS_DNAT = 32,
+	SAYS_TARGET = 64,
+	SAYS_ALL_OF_NAT = SAYS_NAT | SAYS_PREROUTING | SAYS_SOURCE | SAYS_DNAT | SAYS_TARGET,
 };
 
 struct rule_reading {
@@ -170,16 +176,17 @@ static bool put_ports(const char *text, const char *protocol, struct iptables_ru
 /* -A INPUT, -I INPUT 1 */
 static bool read_chain(struct rule_reading *reading)
 {
+	const char *chain = take_word(reading);
 	uint64_t position;
 
-	if (!word_is(take_word(reading), "INPUT"))
+	if (!word_is_one_of(chain, "INPUT", "PREROUTING"))
 		return false;
 	if (reading->next < reading->words->n) {
 		const char *word = reading->words->words[reading->next];
 
 		reading->next += number_parse(word, strlen(word), &position) == 0;
 	}
-	reading->seen |= SAYS_INPUT;
+	reading->seen |= word_is(chain, "INPUT") ? SAYS_INPUT : SAYS_PREROUTING;
 	return true;
 }
 
@@ -214,6 +221,24 @@ static bool read_interface(struct rule_reading *reading)
 	return true;
 }
 
+static bool read_table(struct rule_reading *reading, const char *name)
+{
+	if (word_is(name, "nat"))
+		reading->seen |= SAYS_NAT;
+	return word_is_one_of(name, "filter", "nat");
+}
+
+static bool read_target(struct rule_reading *reading, const char *text)
+{
+	struct forward forward;
+
+	if (!text || forward_parse(text, FAMILY_IPV4, &forward) < 0)
+		return false;
+	snprintf(reading->rule->forward, sizeof reading->rule->forward, "%s", text);
+	reading->seen |= SAYS_TARGET;
+	return true;
+}
+
 /* Takes one option with its arguments. False: it is none of those that are understood. */
 static bool read_option(struct rule_reading *reading, const char *word)
 {
@@ -235,15 +260,17 @@ static bool read_option(struct rule_reading *reading, const char *word)
 	if (word_is(word, "--comment"))
 		return value != NULL;
 	if (word_is_one_of(word, "-t", "--table"))
-		return word_is(value, "filter");
+		return read_table(reading, value);
 	if (word_is_one_of(word, "-s", "--source") || word_is(word, "--src")) {
 		reading->seen |= SAYS_SOURCE;
 		return word_is_one_of(value, "%IP%", "%IP%/32");
 	}
 	if (word_is_one_of(word, "-j", "--jump")) {
-		reading->seen |= SAYS_ACCEPT;
-		return word_is(value, "ACCEPT");
+		reading->seen |= word_is(value, "ACCEPT") ? SAYS_ACCEPT : SAYS_DNAT;
+		return word_is_one_of(value, "ACCEPT", "DNAT");
 	}
+	if (word_is_one_of(word, "--to-destination", "--to"))
+		return read_target(reading, value);
 	if (word_is_one_of(word, "--dport", "--dports") ||
 	    word_is_one_of(word, "--destination-port", "--destination-ports")) {
 		reading->ports = value;
@@ -264,7 +291,7 @@ bool iptables_accepts(const char *text, struct iptables_rule *ret)
 	while ((word = take_word(&reading)))
 		if (!read_option(&reading, word))
 			return false;
-	if (reading.seen != SAYS_ALL)
+	if (reading.seen != SAYS_ALL && (reading.seen != SAYS_ALL_OF_NAT || !reading.ports))
 		return false;
 	if (!(reading.ports
 		      ? put_ports(reading.ports, reading.protocol ? reading.protocol : "tcp", &rule)

@@ -134,15 +134,27 @@ static void offer_backend(struct section_import *section, const struct knockd_en
 {
 	struct iptables_rule rule;
 
-	if (!is_given(start) || !iptables_accepts(start->value, &rule))
+	if (!is_given(start))
 		return;
+	if (!iptables_accepts(start->value, &rule)) {
+		if (strstr(start->value, " DNAT"))
+			NOTE(section, start->line,
+			     "%s: stays a command: the key forward sends on who has knocked from "
+			     "ports that are named to one address",
+			     start->key);
+		return;
+	}
 	fprintf(section->door.notes,
-		"; Without commands, closed by the kernel itself, for both families: instead of "
-		"the backend and\n"
+		"; Without commands, closed by the kernel itself%s: instead of the backend and\n"
 		"; the commands below\n"
 		";   backend = iptables\n"
 		";   ports = %s\n",
-		rule.ports);
+		rule.forward[0] ? "" : ", for both families", rule.ports);
+	if (rule.forward[0])
+		fprintf(section->door.notes,
+			";   forward = %s\n"
+			"; (`knocktail rules iptables` writes the rules that it needs besides)\n",
+			rule.forward);
 	if (rule.interface[0])
 		fprintf(section->door.notes, "; (on every interface, not only on %s)\n",
 			rule.interface);
