@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "config/check-commands.h"
-#include "config/check-forward.h"
 #include "config/check-knocks.h"
 #include "config/check.h"
 #include "config/config.h"
 #include "config/draft.h"
 #include "config/files.h"
+#include "config/forwards.h"
 #include "config/ini/ini.h"
 #include "util/cleanup.h"
 

@@ -1,4 +1,4 @@
-#include "config/check-forward.h"
+#include "config/forwards.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
