@@ -1,7 +1,6 @@
 """Where the kernel logs nothing: rules log by NFLOG, ulogd writes it to the journal, and who has
 knocked so gets in. Local users who write such lines do not."""
 
-import contextlib
 import os
 import pwd
 import shutil
@@ -11,7 +10,6 @@ import pytest
 
 from doors import SENTINEL_KNOCK, ipset_door, nft_door
 from hosts import ENVIRONMENT, wait_until
-from kernel_log import SYSCTL
 from lab import GUARDED_PORT, Lab
 from test_keyed_knocks import Keys, send_spa, send_token, spa, token
 
@@ -151,20 +149,6 @@ def nothing_opened(clients):
     return check
 
 
-@contextlib.contextmanager
-def kernel_silent():
-    """LOG writes nothing from any namespace but the first one."""
-    def write(value):
-        with open(SYSCTL, "w", encoding="ascii") as file:
-            file.write(value)
-
-    write("0")
-    try:
-        yield
-    finally:
-        write("1")
-
-
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 def test_a_sequence_opens(version, container, daemon, client, other):
     assert not client.can_connect(version=version)
@@ -195,22 +179,6 @@ def test_an_spa_knock_is_not_in_it(container, daemon, client, nothing_opened):
     assert done.returncode == 0
     assert ("log container: ulogd writes no TCP options, in which the SPA knocks of door ssh are"
             in done.stderr)
-
-
-@pytest.mark.fills_the_kernel_log
-def test_where_the_kernel_logs_nothing(container, client, lab):
-    daemon = container.daemon()
-    try:
-        with kernel_silent():
-            lab.server.run("iptables", "-t", "mangle", "-A", "INPUT", "-j", "LOG",
-                           "--log-prefix", "[silent] ")
-            client.knock(*KNOCK)
-            client.wait_open(timeout=4)
-        assert not any("[silent] " in entry["MESSAGE"]
-                       for entry in lab.journal("_TRANSPORT=kernel") if "MESSAGE" in entry)
-    finally:
-        lab.server.run("iptables", "-t", "mangle", "-F")
-        daemon.close()
 
 
 def test_what_others_forge_opens_nothing(container, daemon, client, other, lab, nothing_opened):
