@@ -27,6 +27,10 @@ TEST_PACKAGES=(
 # For the page that knocks. Ubuntu has browsers as snaps alone, which do not enter namespaces.
 ! grep -qx ID=debian /etc/os-release || TEST_PACKAGES+=(chromium firefox-esr)
 
+# What builds and runs the container image (tools/deb --check).
+# shellcheck disable=SC2034
+PACKAGING_PACKAGES=(crun podman podman-compose)
+
 # The kernel's part: what is a module here may not get loaded from inside a namespace.
 MODULES=(veth bridge nf_tables nf_conntrack nf_log_syslog ip_set_hash_ip xt_set xt_LOG nft_log
 	nft_compat nft_ct nfnetlink_log xt_NFLOG)
