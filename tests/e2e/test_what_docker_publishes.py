@@ -152,3 +152,32 @@ def test_the_doctor_follows_it(kind):
             lab.server.run("nft", "flush", "chain", "inet", "knock", "knocktail_forward")
         said = lab.knocktail("doctor", "-c", config).stdout
         assert f"door web, IPv4: port {PORT} is open to everybody" in said
+
+
+# What an installation writes, in /etc of the laboratory alone, and the steps of its unit.
+INSTALL = """
+mkdir -p /run/lab/etc/upper /run/lab/etc/work
+mount -t overlay -o lowerdir=/etc,upperdir=/run/lab/etc/upper,workdir=/run/lab/etc/work lab /etc
+if [ -e /etc/machine-id ]; then mount --bind /run/machine-id /etc/machine-id; fi
+mkdir -p /etc/knocktail /etc/systemd/system/sysinit.target.wants
+"""
+
+
+def test_a_machine_that_boots_is_closed(kind):
+    """Whether or not the rules can be loaded, before Docker starts or after."""
+    with Lab("none") as lab, contextlib.closing(Inner(lab)):
+        lab.server.run("sh", "-ec", INSTALL)
+        done = lab.knocktail("rules", kind.variant, "-c", lab.config(doors_of(kind)), "--install")
+        assert done.returncode == 0, done.stderr
+        client = lab.client()
+        unit = lab.read("/etc/systemd/system/knocktail-firewall.service")
+        steps = [line.partition("=")[2].replace("$$", "$") for line in unit.splitlines()
+                 if line.startswith("ExecStart=")]
+        lab.server.run("sh", "-ec", steps[0])
+        docker.start(lab, PORT)
+        assert not client.can_connect(PORT) and not client.can_connect(PORT, 6)
+        for step in steps[1:]:
+            lab.server.run("sh", "-ec", step)
+        assert not client.can_connect(PORT) and not client.can_connect(PORT, 6)
+        lab.daemon(doors_of(kind))
+        client.wait_open(PORT, since=client.knock(*KNOCK))

@@ -235,3 +235,19 @@ def test_what_is_left_of_a_killed_daemon_is_closed(possible):
         for table in ("nat", "filter"):
             rules = lab.server.run("iptables", "-t", table, "-S", "KNOCKTAIL-FORWARD").stdout
             assert rules.splitlines() == ["-N KNOCKTAIL-FORWARD"]
+
+
+def test_what_leads_back_here_is_an_error(lab):
+    for keys in ({"forward": f"{lab.server.v4}:22"}, {"forward_6": f"[{lab.server.v6}]:22"}):
+        config = lab.config(ForwardIptables().door(**keys))
+        told = lab.knocktail("check", "-c", config)
+        assert told.returncode != 0
+        assert f"{config}:1" in told.stderr
+        assert "is this machine's own: a door opens its ports without" in told.stderr
+
+
+def test_rules_that_do_not_reach_behind(lab):
+    for kind, variant in ((ForwardIptables, "ufw"), (ForwardNft, "firewalld")):
+        told = lab.knocktail("rules", variant, "-c", lab.config(kind().door()))
+        assert told.returncode == 1
+        assert f"rules of {variant} do not reach what is behind this machine" in told.stderr

@@ -144,7 +144,15 @@ void boot_drop_in_print(FILE *file)
 	fputs(drop_in, file);
 }
 
-void boot_closed_print(FILE *file)
+/* Docker sends on what it publishes ahead of INPUT. */
+static const char closed_forward[] =
+	"\tchain forward {\n"
+	"\t\ttype filter hook forward priority filter - 20; policy accept;\n"
+	"\t\tct state established,related accept\n"
+	"\t\tct status dnat ct direction original drop\n"
+	"\t}\n";
+
+void boot_closed_print(const struct plan *plan, FILE *file)
 {
 	fputs("# What holds while knocktail-firewall.service loads the rest, and if it cannot.\n"
 	      "add table inet " BOOT_CLOSED_TABLE "\n"
@@ -157,7 +165,8 @@ void boot_closed_print(FILE *file)
 	      "\t\t# Without these there is no IPv6, not even from here.\n"
 	      "\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } "
 	      "accept\n"
-	      "\t}\n"
-	      "}\n",
+	      "\t}\n",
 	      file);
+	fputs(forward_any_docker(plan->config) ? closed_forward : "", file);
+	fputs("}\n", file);
 }

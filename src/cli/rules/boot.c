@@ -133,12 +133,6 @@ static void boot_files_add(struct boot_files *files, const char *path, mode_t mo
 	files->files[files->n++] = (struct boot_file){path, mode, text};
 }
 
-static void print_closed(const struct plan *plan, FILE *file)
-{
-	(void)plan;
-	boot_closed_print(file);
-}
-
 static void print_drop_in(const struct plan *plan, FILE *file)
 {
 	(void)plan;
@@ -165,7 +159,7 @@ static void boot_files_make(const struct plan *plan, enum variant variant, struc
 	char *rules;
 
 	*ret = (struct boot_files){0};
-	boot_files_add(ret, BOOT_CLOSED, 0600, plan_to_text(plan, print_closed));
+	boot_files_add(ret, BOOT_CLOSED, 0600, plan_to_text(plan, boot_closed_print));
 	if (variant == VARIANT_NFT) {
 		boot_files_add(ret, BOOT_NFT, 0600, plan_to_text(plan, plan_print_nft));
 	} else if (variant == VARIANT_FIREWALLD) {
