@@ -276,6 +276,36 @@ static void test_iptables_rules_of_ranges(void **state)
 	}
 }
 
+/* Sent on: each range has a rule of its own, and what is for this machine is another passage. */
+static void test_iptables_rules_that_send_on(void **state)
+{
+	struct door door = {.name = "web",
+			    .opening = {.backend = BACKEND_IPTABLES, .chain = TEXT("K-FORWARD")}};
+	struct passage *passage, *here, *read = NULL;
+	struct port_range fault[2];
+	char *text;
+
+	(void)state;
+	assert_int_equal(port_set_parse("80, 443, 53/udp", &door.opening.ports, fault), 0);
+	here = new_rule(&door, "192.0.2.1");
+	assert_int_equal(forward_parse("10.0.0.5", FAMILY_IPV4, &door.opening.forward[FAMILY_IPV4]),
+			 0);
+	passage = new_rule(&door, "192.0.2.1");
+	text = written(passage);
+	assert_string_equal(text, "backend=iptables\nelement=192.0.2.1\nchain=K-FORWARD\n"
+				  "comment=knocktail:web\nforward=10.0.0.5\nports=tcp 80\n"
+				  "ports=tcp 443\nports=udp 53\n");
+	assert_int_equal(read_text(text, &read), 0);
+	assert_true(passage_equal(passage, read));
+	assert_false(passage_equal(passage, here));
+	assert_true(door_opens_for(&door, FAMILY_IPV4));
+	assert_false(door_opens_for(&door, FAMILY_IPV6));
+	free(text);
+	passage_free(passage);
+	passage_free(here);
+	passage_free(read);
+}
+
 static void test_iptables_rule(void **state)
 {
 	const struct door door = {
@@ -476,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_nft_rule),
 		cmocka_unit_test(test_iptables_rule),
 		cmocka_unit_test(test_iptables_rules_of_ranges),
+		cmocka_unit_test(test_iptables_rules_that_send_on),
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_command_rule),
 		cmocka_unit_test(test_family_without_a_rule),
