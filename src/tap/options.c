@@ -64,7 +64,7 @@ static const char help[] =
 	"Knocks at a host: with a sequence of ports, a token (eight ports for one use) or\n"
 	"an encrypted request in one packet (SPA).\n"
 	"\n"
-	"  -k, --key FILE      the key to make tokens and requests with, or a page with it\n"
+	"  -k, --key FILE      the key for tokens and requests, or a page with it\n"
 	"      --door NAME     the door that they are for\n"
 	"      --spa           send a request instead of a token (needs CAP_NET_RAW)\n"
 	"      --time SPAN     ask for the door to stay open so long (with --spa)\n"
