@@ -1,6 +1,7 @@
 """What configure can leave out or put elsewhere, for those who package it."""
 
 import functools
+import glob
 import os
 import re
 import shutil
@@ -64,11 +65,23 @@ def only(tmp_path, *modules):
     return str(folder)
 
 
-def test_the_client_alone(tmp_path):
-    """With nothing there but libsodium."""
-    configured(tmp_path, "--prefix=/usr", "--disable-daemon",
+def portable():
+    """The files of the command in README.md, which make knocktap of POSIX alone (test-tap-alone.sh)."""
+    with open(os.path.join(source(), "README.md"), encoding="utf-8") as file:
+        command = re.search("^cc .* -o knocktap (.*)", file.read(), re.MULTILINE).group(1)
+    return {os.path.relpath(path, source()) for pattern in command.split() if pattern.endswith(".c")
+            for path in glob.glob(os.path.join(source(), pattern))}
+
+
+@pytest.mark.parametrize("compiler", ["cc", "clang"])
+def test_the_client_alone(compiler, tmp_path, needs):
+    """With nothing there but libsodium, and of nothing that other systems than Linux lack."""
+    needs(compiler)
+    configured(tmp_path, "--prefix=/usr", "--disable-daemon", "--enable-werror", f"CC={compiler}",
                PKG_CONFIG_LIBDIR=only(tmp_path, "libsodium"))
     make(tmp_path, "-j2")
+    compiled = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.o")}
+    assert {str(path).replace("knocktap-", "").replace(".o", ".c") for path in compiled} == portable()
     assert installed(tmp_path) == {
         "/usr/bin/knocktap", "/usr/share/man/man1/knocktap.1",
         "/usr/share/man/man7/knocktail-protocol.7",
