@@ -49,16 +49,25 @@ int forward_parse(const char *text, enum family family, struct forward *ret)
 	return 0;
 }
 
+/* Returns where it ends. */
+static char *put_text(char *end, const char *text)
+{
+	size_t length = strlen(text);
+
+	memcpy(end, text, length + 1);
+	return end + length;
+}
+
 const char *forward_format(const struct forward *forward, char text[static FORWARD_TEXT_MAX])
 {
 	const struct port_range port = {forward->port, forward->port, IPPROTO_TCP};
 	bool has_brackets = forward->port && address_family(&forward->address) == FAMILY_IPV6;
 	char address[ADDRESS_TEXT_MAX], number[PORT_RANGE_TEXT_MAX], *end = text;
 
-	end = stpcpy(end, has_brackets ? "[" : "");
-	end = stpcpy(end, address_format(&forward->address, address));
-	end = stpcpy(end, has_brackets ? "]" : "");
+	end = put_text(end, has_brackets ? "[" : "");
+	end = put_text(end, address_format(&forward->address, address));
+	end = put_text(end, has_brackets ? "]" : "");
 	if (forward->port)
-		stpcpy(stpcpy(end, ":"), port_range_numbers(&port, '-', number));
+		put_text(put_text(end, ":"), port_range_numbers(&port, '-', number));
 	return text;
 }
