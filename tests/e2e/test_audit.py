@@ -206,15 +206,17 @@ def test_files_that_are_damaged(lab, journal, tmp_path):
 
 
 def test_what_the_journal_does_not_have(lab, journal):
-    """What is older than it, and what journald has missed; what a user writes of that counts for
-    nothing."""
+    """What is older than it, and what journald has missed, but not what the kernel's log had lost when
+    journald first looked; what a user writes of that counts for nothing."""
     begin = NOW - 5000
 
     def missed(at, n, **fields):
         return at, {"_TRANSPORT": "driver", "MESSAGE_ID": JOURNAL_MISSED, "_HOSTNAME": "gateway",
                     "MESSAGE": f"Missed {n} kernel messages", **fields}
 
-    past = journal([event(begin, OPENED, "ssh", "198.51.100.1"), missed(begin + 10, 920000),
+    past = journal([event(begin, OPENED, "ssh", "198.51.100.1"), missed(begin + 1, 3000000),
+                    (begin + 2, {"_TRANSPORT": "kernel", "_HOSTNAME": "gateway", "MESSAGE": "eth0: up"}),
+                    missed(begin + 10, 920000),
                     missed(begin + 20, 545), missed(begin + 30, 7, _TRANSPORT="journal")])
     begins = time.strftime("the journal begins at %Y-%m-%d %H:%M:%S", time.localtime(begin))
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <systemd/sd-messages.h>
 
+#include "util/cleanup.h"
+
 /* Only journald writes these. */
 static int match_missed(sd_journal *journal)
 {
@@ -31,6 +33,50 @@ static uint64_t count_missed(sd_journal *journal)
 	return sscanf(text, "MESSAGE=Missed %" SCNu64, &n) == 1 ? n : 1;
 }
 
+/* Whether journald had read nothing of the kernel's in that boot yet: then what it missed was there
+ * before it, as for a container in the log of a machine that has long been running. Forgets the
+ * matches and the place. 0, 1 or a negative errno. */
+static int coverage_is_past(sd_journal *journal)
+{
+	uint64_t time_us, monotonic_us;
+	sd_id128_t boot, last_boot;
+	int r;
+
+	r = sd_journal_get_realtime_usec(journal, &time_us);
+	if (r >= 0)
+		r = sd_journal_get_monotonic_usec(journal, &monotonic_us, &boot);
+	if (r < 0)
+		return r;
+	sd_journal_flush_matches(journal);
+	r = sd_journal_add_match(journal, "_TRANSPORT=kernel", 0);
+	if (r >= 0)
+		r = sd_journal_seek_realtime_usec(journal, time_us);
+	if (r >= 0)
+		r = sd_journal_previous(journal);
+	if (r > 0)
+		r = sd_journal_get_monotonic_usec(journal, &monotonic_us, &last_boot) < 0 ||
+		    sd_id128_equal(boot, last_boot);
+	return r < 0 ? r : r == 0;
+}
+
+/* Counts what the entry says, and stays at it. */
+static int coverage_add(struct coverage *coverage, sd_journal *journal)
+{
+	char *cursor CLEANUP(cleanup_free) = NULL;
+	uint64_t n = count_missed(journal);
+	int r = sd_journal_get_cursor(journal, &cursor);
+
+	if (r >= 0)
+		r = coverage_is_past(journal);
+	if (r < 0)
+		return r;
+	coverage->missed += r ? 0 : n;
+	r = match_missed(journal);
+	if (r >= 0)
+		r = sd_journal_seek_cursor(journal, cursor);
+	return r < 0 ? r : sd_journal_next(journal);
+}
+
 int coverage_read(sd_journal *journal, uint64_t since_us, uint64_t until_us, struct coverage *ret)
 {
 	uint64_t time_us;
@@ -48,6 +94,6 @@ int coverage_read(sd_journal *journal, uint64_t since_us, uint64_t until_us, str
 	while (r >= 0 && (r = sd_journal_next(journal)) > 0)
 		if (sd_journal_get_realtime_usec(journal, &time_us) >= 0 && time_us >= since_us &&
 		    time_us < until_us)
-			ret->missed += count_missed(journal);
+			r = coverage_add(ret, journal);
 	return r < 0 ? r : 0;
 }
