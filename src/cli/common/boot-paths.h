@@ -1,6 +1,8 @@
 /* Where that is which loads the firewall at each boot: what `rules --install` writes. */
 #pragma once
 
+#include <stdbool.h>
+
 #define BOOT_UNIT	    "knocktail-firewall.service"
 #define BOOT_UNIT_DIRECTORY "/etc/systemd/system"
 #define BOOT_UNIT_PATH	    BOOT_UNIT_DIRECTORY "/" BOOT_UNIT
@@ -26,3 +28,6 @@
 
 /* Files of ufw's that rules become part of. */
 #define UFW_DIRECTORY "/etc/ufw"
+
+/* Whether ufw loads its rules at boot, if its unit is started. */
+bool boot_ufw_is_on(void);

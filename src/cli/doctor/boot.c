@@ -145,15 +145,10 @@ static bool unit_is_enabled(const char *unit)
 	return enabled;
 }
 
-static bool ufw_is_on(void)
-{
-	return file_holds(UFW_DIRECTORY "/ufw.conf", "ENABLED=yes", 0);
-}
-
 static bool source_is_read(const struct boot_source *source)
 {
 	return unit_is_enabled(source->unit) &&
-	       (strcmp(source->unit, "ufw.service") != 0 || ufw_is_on());
+	       (strcmp(source->unit, "ufw.service") != 0 || boot_ufw_is_on());
 }
 
 /* The unit that loads a file with this text in it for the family; NULL: none does. */
@@ -177,7 +172,7 @@ static const char *doctor_variant(const struct doctor *doctor)
 	for (size_t i = 0; i < doctor->config->n_doors; i++)
 		if (doctor->config->doors[i].opening.backend == BACKEND_NFT)
 			return unit_is_enabled("firewalld.service") ? "firewalld" : "nft";
-	return ufw_is_on() && unit_is_enabled("ufw.service") ? "ufw" : "iptables";
+	return boot_ufw_is_on() && unit_is_enabled("ufw.service") ? "ufw" : "iptables";
 }
 
 /* Not ours, and not another name of a unit that a package has brought. */

@@ -18,24 +18,13 @@ enum { EPHEMERAL_MIN = 32768 };
 
 DEFINE_CLEANUP(struct listeners *, listeners_free)
 
-static bool ufw_is_enabled(void)
-{
-	CLEANUP(cleanup_fclose) FILE *file = fopen(UFW_DIRECTORY "/ufw.conf", "re");
-	char line[256];
-
-	while (file && fgets(line, sizeof line, file))
-		if (strncmp(line, "ENABLED=yes", strlen("ENABLED=yes")) == 0)
-			return true;
-	return false;
-}
-
 const char *machine_firewall(void)
 {
 	char pid[PROCESS_PID_SIZE];
 
 	if (process_find("firewalld", pid))
 		return "firewalld";
-	if (ufw_is_enabled())
+	if (boot_ufw_is_on())
 		return "ufw";
 	return access(PROGRAM_NFT, X_OK) == 0 ? "nft" : "iptables";
 }
