@@ -292,14 +292,12 @@ static void check_shared_set(const struct door_check *check, const struct config
 	}
 }
 
-static const char *const prefix_keys[] = {"grant_prefix", "grant_prefix_6"};
-
 /* Whoever is in the network gets in with who has knocked, wanted or not. */
 static void check_network(const struct door_check *check, enum family family)
 {
 	const struct door *door = check->door;
 	const struct opening *opening = &door->opening;
-	const char *key = prefix_keys[family];
+	const char *key = opening_prefix_key(family);
 	char text[NETWORK_TEXT_MAX];
 
 	if (!check_has(check, key))
@@ -344,7 +342,7 @@ static void check_shared_prefix(const struct door_check *check, const struct con
 				       "door %s: %s is also the set of door %s, with another %s: a "
 				       "set of its own is needed",
 				       check->door->name, set_keys[family], config->doors[i].name,
-				       prefix_keys[family]);
+				       opening_prefix_key(family));
 			return;
 		}
 }

@@ -21,14 +21,14 @@
 
 /* No wider than what a registry gives to one provider. */
 #define GRANT_PREFIX(backend)                                                                      \
-	{"grant_prefix",                                                                           \
+	{OPENING_PREFIX_KEY,                                                                       \
 	 DOOR(opening.prefix[FAMILY_IPV4]),                                                        \
 	 .parse = parse_prefix_length,                                                             \
 	 ONLY(backend),                                                                            \
 	 .min = 8,                                                                                 \
 	 .max = 32},                                                                               \
 	{                                                                                          \
-		"grant_prefix_6", DOOR(opening.prefix[FAMILY_IPV6]),                               \
+		OPENING_PREFIX_KEY_6, DOOR(opening.prefix[FAMILY_IPV6]),                           \
 			.parse = parse_prefix_length, ONLY(backend), .min = 19, .max = 128         \
 	}
 

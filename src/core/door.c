@@ -39,6 +39,11 @@ uint64_t door_timeout_us(const struct door *door, uint32_t seconds)
 	return asked_us < max_us ? asked_us : max_us;
 }
 
+const char *opening_prefix_key(enum family family)
+{
+	return family == FAMILY_IPV6 ? OPENING_PREFIX_KEY_6 : OPENING_PREFIX_KEY;
+}
+
 /* Of whole addresses, unless it is said. */
 static unsigned opening_prefix(const struct opening *opening, enum family family)
 {

@@ -72,6 +72,13 @@ struct door {
 	struct opening opening;
 };
 
+/* The keys of the configuration that say `prefix`. */
+#define OPENING_PREFIX_KEY   "grant_prefix"
+#define OPENING_PREFIX_KEY_6 "grant_prefix_6"
+
+/* The one for this family. */
+const char *opening_prefix_key(enum family family);
+
 /* Whether it opens for one address at a time, of this family. */
 bool opening_opens_address(const struct opening *opening, enum family family);
 

@@ -302,8 +302,7 @@ static int ipset_check_set(struct firewall *firewall, const struct opening *open
 		return firewall_fail(firewall, -EMEDIUMTYPE,
 				     "ipset %s: not a set of networks, which %s needs; create it "
 				     "as hash:net",
-				     set,
-				     family == FAMILY_IPV6 ? "grant_prefix_6" : "grant_prefix");
+				     set, opening_prefix_key(family));
 	if (text_count(type, ',') != text_count(opening->entry, ','))
 		return firewall_fail(
 			firewall, -EMEDIUMTYPE,

@@ -344,9 +344,9 @@ static int nft_check_interval(struct firewall *firewall, const struct opening *o
 	if (opening_opens_address(opening, family) ||
 	    (flags && memmem(flags, strcspn(flags, "\n"), "interval", strlen("interval"))))
 		return 0;
-	return firewall_fail(
-		firewall, -EMEDIUMTYPE, "nft %s: created without flags interval, which %s needs",
-		opening->set[family], family == FAMILY_IPV6 ? "grant_prefix_6" : "grant_prefix");
+	return firewall_fail(firewall, -EMEDIUMTYPE,
+			     "nft %s: created without flags interval, which %s needs",
+			     opening->set[family], opening_prefix_key(family));
 }
 
 /* What single elements with timeouts of their own need, in the output of `list set`. */
