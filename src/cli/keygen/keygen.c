@@ -27,6 +27,7 @@
 #include "core/door.h"
 #include "core/key-file.h"
 #include "keys/machine.h"
+#include "match/checked-config.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -235,12 +236,24 @@ static enum status keygen_create_all(const char *keys, const struct page_wish *w
 	return status;
 }
 
+/* Warnings are for `check` to print: one of them is that a door's user has no key yet. */
+static enum status keygen_load_config(const char *path, struct config **ret)
+{
+	struct complaints complaints;
+	int r = checked_config_load(path, ret, &complaints);
+
+	if (r < 0)
+		verb_print_complaints(path, &complaints);
+	complaints_done(&complaints);
+	return verb_config_status(r);
+}
+
 /* In the directory, and for the realm, that the configuration names. */
 static enum status keygen_configured(const char *path, const struct page_wish *wish,
 				     struct new_key *key)
 {
 	struct config *config;
-	enum status status = verb_load_config(path, &config);
+	enum status status = keygen_load_config(path, &config);
 
 	if (status != STATUS_OK)
 		return status;
