@@ -51,6 +51,15 @@ def bus_lab(possible):
 
 
 @pytest.fixture
+def firewall(possible, firewall_kind):
+    """Of a kind that the test's file has, in a laboratory of its own, knowing nothing of knocktail
+    yet."""
+    with Lab("none") as made:
+        firewall_kind.start(made)
+        yield firewall_kind, made
+
+
+@pytest.fixture
 def clients(lab):
     """Makes clients that the daemon has never heard of."""
     with contextlib.ExitStack() as stack:

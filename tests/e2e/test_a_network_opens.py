@@ -6,7 +6,6 @@ import pytest
 
 from firewalls import Iptables, IptablesChain, IptablesPorts, Nft, NftPorts
 from hosts import wait_until
-from lab import Lab
 
 KNOCK = (7000, 8000, 9000)
 
@@ -16,12 +15,8 @@ PREFIXES = {4: 31, 6: 127}
 
 @pytest.fixture(params=[Iptables, IptablesPorts, IptablesChain, Nft, NftPorts],
                 ids=lambda kind: kind.__name__)
-def firewall(possible, request):
-    """A laboratory with such a firewall."""
-    kind = request.param()
-    with Lab("none") as lab:
-        kind.start(lab)
-        yield kind, lab
+def firewall_kind(request):
+    return request.param()
 
 
 def doors_of(kind, timeout):

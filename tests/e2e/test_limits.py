@@ -17,15 +17,19 @@ N_STRANGERS = 12
 
 
 @pytest.fixture(params=[Iptables, Nft], ids=lambda kind: kind.__name__)
-def firewall(possible, request):
-    """A laboratory with the rules that `knocktail rules` prints; yields the doors, too."""
+def firewall_kind(request):
     kind = request.param()
     kind.doors = kind.doors.replace("3s", "60s")
-    with Lab("none") as lab:
-        kind.start(lab)
-        kind.load(lab, lab.config(kind.doors))
-        lab.server.ip("route add 10.0.0.0/8 dev eth0")
-        yield lab, kind
+    return kind
+
+
+@pytest.fixture
+def firewall(firewall):
+    """With the rules that `knocktail rules` prints."""
+    kind, lab = firewall
+    kind.load(lab, lab.config(kind.doors))
+    lab.server.ip("route add 10.0.0.0/8 dev eth0")
+    return kind, lab
 
 
 def lines(lab):
@@ -43,7 +47,7 @@ def last_line(lab):
 
 def test_invented_sources_keep_nobody_out(firewall):
     """5,000 of them a second, more than a table of 65,536 places holds."""
-    lab, kind = firewall
+    kind, lab = firewall
     lab.daemon(kind.doors)
     strangers = [lab.client() for _ in range(N_STRANGERS)]
     flood = Flood(lab.client(), 5000, 18, 90000)
@@ -67,7 +71,7 @@ def test_invented_sources_keep_nobody_out(firewall):
 
 
 def test_a_flood_does_not_turn_the_journal_over(firewall):
-    lab, _ = firewall
+    _, lab = firewall
     flood, begun = Flood(lab.client(), 15000, 5, 60000), time.monotonic()
     flood.start()
     sent = flood.wait()

@@ -62,15 +62,18 @@ def reached(client, version):
 
 @pytest.fixture(params=[Iptables, IptablesChain, Nft, Ufw, Firewalld],
                 ids=lambda kind: kind.__name__)
-def firewall(possible, request):
-    """A laboratory with such a firewall, which lets in whatever knocktail does."""
-    kind = request.param()
-    with Lab("none") as lab:
-        kind.start(lab)
-        udp_listener(lab)
-        if isinstance(kind, Firewalld):
-            lab.server.run("firewall-cmd", "--set-default-zone=trusted")
-        yield kind, lab
+def firewall_kind(request):
+    return request.param()
+
+
+@pytest.fixture
+def firewall(firewall):
+    """Which lets in whatever knocktail does."""
+    kind, lab = firewall
+    udp_listener(lab)
+    if isinstance(kind, Firewalld):
+        lab.server.run("firewall-cmd", "--set-default-zone=trusted")
+    return kind, lab
 
 
 def doors_of(kind, ports):

@@ -15,12 +15,8 @@ from lab import DAEMON_UID, GUARDED_PORT, Lab
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
-def firewall(possible, request):
-    """A laboratory with a firewall that knows nothing of knocktail yet."""
-    kind = request.param()
-    with Lab("none") as lab:
-        kind.start(lab)
-        yield kind, lab
+def firewall_kind(request):
+    return request.param()
 
 
 def test_what_it_prints_lets_in_who_has_knocked(firewall):
