@@ -143,7 +143,7 @@ def check_a_token(newcomer, configure, config, tmp_path):
     machine = newcomer.machine
     newcomer.edits([*config, *block("ini", "users")])
     newcomer.types(configure)
-    for line in block("sh", "keygen"):
+    for line in block("sh", "knocktail keys"):
         client = machine.lab.client()
         if line.startswith("knocktap"):
             key = tmp_path / "alice.key"
