@@ -1,6 +1,8 @@
 """Where the kernel logs nothing: rules log by NFLOG, ulogd writes it to the journal, and who has
 knocked so gets in. Local users who write such lines do not."""
 
+import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -11,6 +13,7 @@ import pytest
 from doors import SENTINEL_KNOCK, ipset_door, nft_door
 from hosts import ENVIRONMENT, wait_until
 from lab import GUARDED_PORT, Lab
+from machine import Unavailable, booted
 from test_keyed_knocks import Keys, send_spa, send_token, spa, token
 
 ULOGD = shutil.which("ulogd", path=ENVIRONMENT["PATH"])
@@ -310,3 +313,55 @@ def test_a_prefix_that_is_too_long(container, lab):
         assert "log_prefix is longer than the 63 characters that iptables takes" in done.stderr
     else:
         assert done.returncode == 0, done.stderr
+
+
+def test_debians_service_opens_and_its_user_does_not(possible):
+    """The page's configuration, with ulogd as its package has it: its unit is believed, and nobody
+    else, not even its user."""
+    with Lab("none") as lab:
+        try:
+            machine = booted(lab, "ulogd2", "bsdutils")
+        except Unavailable as reason:
+            pytest.skip(f"no machine: {reason}")
+        try:
+            _knock_at_service(lab, machine)
+        finally:
+            machine.close()
+
+
+def _knock_at_service(lab, machine):
+    keys = {"log": "container", "timeout": "3s", "ports": GUARDED_PORT, **Nft.sets}
+    machine.configure(nft_door("ssh", ", ".join(map(str, KNOCK)), **keys) + """
+[log container]
+match = _SYSTEMD_UNIT=ulogd2.service SYSLOG_IDENTIFIER=ulogd
+format = kernel
+""")
+    machine.run("sh", "-ec", f"""
+        knocktail rules nft --nflog {GROUP} --ulogd >/etc/ulogd.conf
+        knocktail rules nft --nflog {GROUP} --install
+        nft -f /etc/knocktail/firewall/rules.nft
+        systemctl restart ulogd2 knocktaild""")
+    with contextlib.ExitStack() as stack:
+        client, forged = lab.client(), lab.client()
+        stack.callback(client.close)
+        stack.callback(forged.close)
+        assert not client.can_connect()
+        client.knock(*KNOCK)
+        client.wait_open(timeout=6)
+        lines = [line for line in machine.journal("ulogd2").splitlines()
+                 if line.startswith(lab.prefix) and f"SRC={client.v4} " in line
+                 and f" DPT={GUARDED_PORT} " not in line]
+        assert len(lines) == len(KNOCK), lines
+        for line in lines:
+            machine.run("setpriv", "--reuid=ulog", "--regid=ulog", "--clear-groups", "logger", "-t",
+                        "ulogd", line.replace(client.v4, forged.v4))
+        client.wait_closed(timeout=8)
+        client.knock(*KNOCK)
+        client.wait_open(timeout=6)
+        opened = machine.journal("knocktaild")
+        assert f"for {client.v4}" in opened and f"for {forged.v4}" not in opened, opened
+    found = json.loads(machine.run("knocktail", "doctor", "-o", "json", check=False).stdout)
+    said = {finding["check"]: finding for finding in found["findings"]}
+    assert said["log"]["level"] == "ok", said["log"]
+    assert said["records"]["level"] == "ok", said["records"]
+    assert "knocktail rules" not in (said["boot"].get("advice") or ""), said["boot"]
