@@ -250,6 +250,8 @@ def differences(lab, rules):
             wrong.append(f"{what}: {told} is said, {real} is so")
 
     wrong = []
+    # Who is still known from an earlier firewall is reached past rules that hide it.
+    lab.stranger.ip("neigh flush dev eth0")
     # One step each time.
     i = rules.random.randrange(len(STEPS))
     lab.has_logged(STEPS[i])
