@@ -22,7 +22,7 @@ TEST_PACKAGES=(
 	python3-pytest python3-pytest-xdist bsdutils knockd nmap hping3 socat systemd-journal-remote
 	systemd-container mmdebstrap strace openssh-server
 	openssh-client zbar-tools dbus-daemon libglib2.0-bin bash-completion zsh fish
-	python3-prometheus-client nodejs ulogd2
+	python3-prometheus-client python3-yaml nodejs ulogd2
 )
 # For the page that knocks. Ubuntu has browsers as snaps alone, which do not enter namespaces.
 ! grep -qx ID=debian /etc/os-release || TEST_PACKAGES+=(chromium firefox-esr)
