@@ -27,9 +27,9 @@ TEST_PACKAGES=(
 # For the page that knocks. Ubuntu has browsers as snaps alone, which do not enter namespaces.
 ! grep -qx ID=debian /etc/os-release || TEST_PACKAGES+=(chromium firefox-esr)
 
-# What builds and runs the container image (tools/deb --check).
+# What builds and runs the container image and the RPM packages (tools/deb --check).
 # shellcheck disable=SC2034
-PACKAGING_PACKAGES=(crun podman podman-compose)
+PACKAGING_PACKAGES=(crun podman podman-compose rpm)
 
 # The kernel's part: what is a module here may not get loaded from inside a namespace.
 MODULES=(veth bridge nf_tables nf_conntrack nf_log_syslog ip_set_hash_ip xt_set xt_LOG nft_log
@@ -260,6 +260,7 @@ copy_source() {
 		--exclude=./autom4te.cache --exclude=./config.h --exclude=./config.status \
 		--exclude=./Makefile --exclude=./Makefile.in --exclude=./stamp-h1 \
 		--exclude='./systemd/*.service' --exclude=./systemd/knocktail.tmpfiles \
+		--exclude=./knocktail.spec \
 		--exclude=./src/util/programs.h -cf - . | tar -C "$1" -xf -
 }
 
