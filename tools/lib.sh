@@ -8,7 +8,7 @@ BUILD=$ROOT/build
 BUILD_PACKAGES=(
 	autoconf automake make gcc libc6-dev pkg-config
 	libsystemd-dev libpcre2-dev libiniparser-dev libsodium-dev libipset-dev libnftables-dev
-	libjson-c-dev libqrencode-dev libcmocka-dev
+	libjson-c-dev libqrencode-dev libmosquitto-dev libcmocka-dev
 )
 # The laboratory: namespaces, journald, firewalls, and a line to the guarded port.
 # shellcheck disable=SC2034
@@ -22,7 +22,7 @@ TEST_PACKAGES=(
 	python3-pytest python3-pytest-xdist bsdutils knockd nmap hping3 socat systemd-journal-remote
 	systemd-container mmdebstrap strace openssh-server
 	openssh-client zbar-tools dbus-daemon libglib2.0-bin bash-completion zsh fish
-	python3-prometheus-client python3-yaml nodejs ulogd2
+	python3-prometheus-client python3-yaml nodejs ulogd2 mosquitto mosquitto-clients
 )
 # For the page that knocks. Ubuntu has browsers as snaps alone, which do not enter namespaces.
 ! grep -qx ID=debian /etc/os-release || TEST_PACKAGES+=(chromium firefox-esr)

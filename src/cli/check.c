@@ -11,6 +11,7 @@
 #include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/common/this-machine.h"
+#include "cli/fleet/look.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "firewall/firewall.h"
@@ -135,6 +136,10 @@ static enum status check_config(const char *path, bool live, bool json)
 	struct complaints complaints;
 	enum status status = verb_config_status(checked_config_load(path, &config, &complaints));
 
+	if (fleet_look(path, config, &complaints) < 0)
+		status = STATUS_FAILED;
+	else if (status == STATUS_OK && complaints.n_errors > 0)
+		status = STATUS_USAGE;
 	if (!json)
 		verb_print_complaints(path, &complaints);
 	if (status == STATUS_OK && live)
@@ -173,7 +178,8 @@ const struct verb verb_check = {
 	.summary = "validate the configuration",
 	.help = "Usage: knocktail check [-c FILE] [--live] [-o text|json]\n"
 		"\n"
-		"Says what is wrong with the configuration, with file and line.\n"
+		"Says what is wrong with the configuration, with file and line, and with the\n"
+		"fleet.conf beside it.\n"
 		"\n"
 		"  -c, --config FILE  the configuration (default: " KNOCKTAIL_CONF ")\n"
 		"      --live         also ask the firewall whether what the doors name is there\n"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/strv.h"
+#include "core/visitor.h"
 
 void door_done(struct door *door)
 {
@@ -95,4 +96,20 @@ bool user_is_name(const char *text)
 
 	return length > 0 && length <= USER_NAME_MAX && text[length] == '\0' &&
 	       strchr(first, text[0]);
+}
+
+bool visitor_is_name(const char *text)
+{
+	const char *host = visitor_host(text);
+	char user[USER_NAME_MAX + 1];
+	size_t length;
+
+	if (!host)
+		return user_is_name(text);
+	length = (size_t)(host - 1 - text);
+	if (length > USER_NAME_MAX || !visitor_host_is_name(host))
+		return false;
+	memcpy(user, text, length);
+	user[length] = '\0';
+	return length == 0 || user_is_name(user);
 }

@@ -109,3 +109,6 @@ bool door_allows(const struct door *door, const struct address *source);
 /* Whether a user may have this name: 1 to USER_NAME_MAX of a-z 0-9 _ -, the first a letter or a
  * digit. So it is not a path, not an option, and needs no quoting. */
 bool user_is_name(const char *text);
+
+/* Whether it is a visitor's name: a user's, or "USER@HOST" or "@HOST" (core/visitor.h). */
+bool visitor_is_name(const char *text);

@@ -21,6 +21,7 @@ enum event_kind {
 					door, what its name says may be open is closed */
 	EVENT_STALE,		     /* closed, but its state file cannot be removed: `reason` */
 	EVENT_UNREADABLE, /* a state file cannot be read: `reason` is its name; no door */
+	EVENT_HELD,	  /* for nobody but other hosts: what this one holds may have changed */
 };
 
 struct event {
@@ -35,6 +36,10 @@ struct event {
 	const char *reason;   /* or NULL */
 	enum refusal refusal; /* of EVENT_REFUSED */
 	struct hand hand;     /* who has opened or closed it, if that was by hand */
+	/* Of those who have knocked here, and not at another host of the fleet: the one who has it
+	 * open longest, and until when. NULL and 0: nobody. */
+	const char *own_user;
+	uint64_t own_left_us, own_deadline_us;
 };
 
 typedef void (*event_fn)(void *userdata, const struct event *event);

@@ -10,9 +10,9 @@
 #include "core/visitor.h"
 
 /* Room for any placeholder's value and its NUL. */
-enum { VALUE_MAX = 64 };
+enum { VALUE_MAX = 100 };
 _Static_assert((int)NETWORK_TEXT_MAX < VALUE_MAX, "there is room for networks");
-_Static_assert((int)USER_NAME_MAX < VALUE_MAX && (int)DOOR_NAME_MAX < VALUE_MAX,
+_Static_assert((int)VISITOR_NAME_MAX < VALUE_MAX && (int)DOOR_NAME_MAX < VALUE_MAX,
 	       "there is room for names");
 
 struct placeholder_values placeholder_values(const struct door *door, const struct visitor *visitor)

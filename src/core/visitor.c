@@ -29,6 +29,23 @@ const char *refusal_name(enum refusal refusal)
 	return names[refusal];
 }
 
+bool visitor_host_is_name(const char *text)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	static const char others[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t length = strspn(text, others);
+
+	return length > 0 && length <= VISITOR_HOST_MAX && text[length] == '\0' &&
+	       strchr(first, text[0]);
+}
+
+const char *visitor_host(const char *user)
+{
+	const char *at = user ? strchr(user, '@') : NULL;
+
+	return at ? at + 1 : NULL;
+}
+
 bool key_id_equal(const struct key_id *a, const struct key_id *b)
 {
 	return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

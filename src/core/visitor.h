@@ -8,6 +8,9 @@
 
 enum { KEY_ID_SIZE = 16 };
 
+/* The longest name of another host of the fleet, and of a visitor of its. */
+enum { VISITOR_HOST_MAX = 63, VISITOR_NAME_MAX = 32 + 1 + VISITOR_HOST_MAX };
+
 /* What a key is called where it must not be seen: two keys have one by accident only, and a key
  * does not follow from it. All zero: no key's. */
 struct key_id {
@@ -31,12 +34,20 @@ struct hand {
 
 struct visitor {
 	struct address source;
-	const char *user;  /* whose key it was; NULL or "": nobody's */
+	const char *user;  /* whose key it was; NULL or "": nobody's; "USER@HOST": another host of
+			      the fleet has it open for them ("@HOST": for nobody's key) */
 	struct key_id key; /* which of theirs; none: unknown */
 	enum knock_kind knock;
 	uint32_t seconds; /* that the door was asked to stay open; 0: as long as it says itself */
 	struct hand hand; /* of KNOCK_HAND */
 };
+
+/* Whether a host of the fleet may have this name: 1 to VISITOR_HOST_MAX of a-z 0-9 . _ -, the first a
+ * letter or a digit. */
+bool visitor_host_is_name(const char *text);
+
+/* The host that the name of a visitor is from; NULL: they have knocked here. */
+const char *visitor_host(const char *user);
 
 bool key_id_equal(const struct key_id *a, const struct key_id *b);
 bool key_id_is_none(const struct key_id *id);

@@ -39,6 +39,8 @@ struct admission {
 	struct refusals refusals;
 	struct growth full_tables;
 	struct nf_log nf_log;
+	void (*on_burnt)(void *userdata, const struct burn *burn);
+	void *userdata;
 };
 
 DEFINE_CLEANUP(struct admission *, admission_free)
@@ -139,6 +141,8 @@ static void on_burnt(void *userdata, const struct burner_result *result)
 	const char *problem = match->problem;
 	enum refusal refusal = problem ? match->refusal : REFUSAL_OTHER;
 
+	if (result->is_burnt && match->burn->kind != BURN_LINE)
+		admission->on_burnt(admission->userdata, match->burn);
 	if (!problem && result->outdated)
 		problem = "the configuration was read again before it was recorded as used; knock "
 			  "again";
@@ -245,6 +249,8 @@ int admission_new(const struct admission_options *options, struct admission **re
 	admission->grants = options->grants;
 	admission->expected = options->expected;
 	admission->stats = options->stats;
+	admission->on_burnt = options->on_burnt;
+	admission->userdata = options->userdata;
 	refusals_init(&admission->refusals);
 	if (asprintf(&directory, "%s/burnt", options->state_directory) < 0) {
 		directory = NULL;
@@ -276,6 +282,16 @@ void admission_set_tail(struct admission *admission, struct tail *tail)
 void admission_reloaded(struct admission *admission)
 {
 	burner_outdate(admission->burner);
+}
+
+int admission_burn(struct admission *admission, const struct burn *burn)
+{
+	int r;
+
+	if (!matcher_has_key(running_config_matcher(admission->running), &burn->key))
+		return -ENOENT;
+	r = burner_add_foreign(admission->burner, burn);
+	return r == -EALREADY ? 0 : r;
 }
 
 void admission_closed(struct admission *admission, const char *door, const struct address *source)

@@ -11,6 +11,7 @@
 
 struct address;
 struct admission;
+struct burn;
 struct expected_set;
 struct grant_loop;
 struct record;
@@ -26,6 +27,9 @@ struct admission_options {
 	struct grant_loop *grants;
 	struct expected_set *expected;
 	struct stats *stats; /* what is counted */
+	/* Told of what was burnt, for other hosts. */
+	void (*on_burnt)(void *userdata, const struct burn *burn);
+	void *userdata;
 };
 
 /* All of them are borrowed. 0 or a negative errno. */
@@ -45,6 +49,10 @@ void admission_look_at_kernel(struct admission *admission);
 
 /* Another configuration is running. */
 void admission_reloaded(struct admission *admission);
+
+/* A knock was used at another host, and opens nothing here. 0; -ENOENT: nobody here has its key;
+ * -EAGAIN: too many wait for the disk; another negative errno. */
+int admission_burn(struct admission *admission, const struct burn *burn);
 
 /* Somebody has closed the door for this source (NULL: all of them): knocks that came before open it
  * no more. */

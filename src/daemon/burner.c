@@ -27,7 +27,7 @@ struct burning {
 	struct burning *next;
 	struct burn burn;
 	int error;
-	bool outdated, is_closed;
+	bool outdated, is_closed, is_foreign;
 	uint64_t since_us, age_us; /* CLOCK_BOOTTIME when it was added, and its age then */
 	struct match match;
 	char door[DOOR_NAME_MAX + 1], user[USER_NAME_MAX + 1], problem[BURN_REASON_SIZE];
@@ -126,9 +126,17 @@ static void on_job_done(struct worker_job *job)
 		.door = burning->door,
 		.age_us = burning->age_us + clock_us(CLOCK_BOOTTIME) - burning->since_us,
 		.outdated = burning->outdated,
+		.is_burnt = burning->error == 0,
 	};
 
 	burner_forget(burner, burning);
+	if (burning->is_foreign) {
+		if (burn_refusal(&burning->burn, burning->error) == REFUSAL_DISK && burning->error < 0)
+			log_line(LOG_ERR, "a knock that was used at another host: %s",
+				 burn_explain(&burning->burn, burning->error, text));
+		free(burning);
+		return;
+	}
 	if (!result.match.problem) {
 		result.match.problem = burn_explain(&burning->burn, burning->error, text);
 		result.match.refusal = burn_refusal(&burning->burn, burning->error);
@@ -199,6 +207,30 @@ static struct burning *burning_new(struct burner *burner, const struct match *ma
 	return burning;
 }
 
+static void burner_queue(struct burner *burner, struct burning *burning)
+{
+	burning->next = burner->waiting;
+	burner->waiting = burning;
+	burner->n_waiting++;
+	worker_add(burner->worker, &burning->job);
+}
+
+int burner_add_foreign(struct burner *burner, const struct burn *burn)
+{
+	const struct match match = {.burn = burn};
+	struct burning *burning;
+	enum refusal refusal;
+
+	if (burner_refuse(burner, burn, &refusal))
+		return refusal == REFUSAL_REPLAYED ? -EALREADY : -EAGAIN;
+	burning = burning_new(burner, &match, "", 0);
+	if (!burning)
+		return -ENOMEM;
+	burning->is_foreign = true;
+	burner_queue(burner, burning);
+	return 0;
+}
+
 bool burner_add(struct burner *burner, const struct match *match, const char *door, uint64_t age_us,
 		const char **ret_problem, enum refusal *ret_refusal)
 {
@@ -211,10 +243,7 @@ bool burner_add(struct burner *burner, const struct match *match, const char *do
 		*ret_refusal = refusal;
 		return false;
 	}
-	burning->next = burner->waiting;
-	burner->waiting = burning;
-	burner->n_waiting++;
-	worker_add(burner->worker, &burning->job);
+	burner_queue(burner, burning);
 	return true;
 }
 

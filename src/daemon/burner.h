@@ -17,6 +17,7 @@ struct burner_result {
 	struct match match; /* its problem says why it must open nothing; NULL: it is burnt */
 	const char *door;   /* its name */
 	uint64_t age_us;    /* now */
+	bool is_burnt;	    /* it is on disk now, and was not before */
 	bool outdated;	    /* since burner_outdate(): the door's number means nothing any more */
 };
 typedef void (*burner_fn)(void *userdata, const struct burner_result *result);
@@ -33,6 +34,10 @@ struct burner *burner_free(struct burner *burner);
  * nothing is run, and *ret_problem and *ret_refusal say why. */
 bool burner_add(struct burner *burner, const struct match *match, const char *door, uint64_t age_us,
 		const char **ret_problem, enum refusal *ret_refusal);
+
+/* Has something burnt that was used at another host, and tells nobody. 0; -EALREADY: it waits
+ * already; -EAGAIN: too many do; -ENOMEM. */
+int burner_add_foreign(struct burner *burner, const struct burn *burn);
 
 /* What waits belongs to an old configuration from now on. */
 void burner_outdate(struct burner *burner);

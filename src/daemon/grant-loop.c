@@ -71,7 +71,10 @@ static void on_event(void *userdata, const struct event *event)
 		return;
 	if (event->left_us > 0)
 		dated.deadline_us = clock_us(CLOCK_REALTIME) + event->left_us;
-	audit_send(&dated);
+	if (event->own_left_us > 0)
+		dated.own_deadline_us = clock_us(CLOCK_REALTIME) + event->own_left_us;
+	if (event->kind < N_AUDIT_EVENTS)
+		audit_send(&dated);
 	if (loop->on_event)
 		loop->on_event(loop->userdata, &dated);
 }

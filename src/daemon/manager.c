@@ -243,6 +243,19 @@ static void on_bus_close(void *userdata, const char *door, const struct address 
 	admission_closed(((struct manager *)userdata)->admission, door, source);
 }
 
+static int on_bus_burn(void *userdata, const struct burn *burn)
+{
+	return admission_burn(((struct manager *)userdata)->admission, burn);
+}
+
+static void on_burnt(void *userdata, const struct burn *burn)
+{
+	const struct manager *manager = userdata;
+
+	if (manager->bus)
+		bus_on_burnt(manager->bus, burn);
+}
+
 /* The doors do not depend on who asks. */
 static void manager_serve(struct manager *manager, const char *directory)
 {
@@ -251,6 +264,7 @@ static void manager_serve(struct manager *manager, const char *directory)
 		.stats = manager_stats,
 		.reload = on_bus_reload,
 		.close = on_bus_close,
+		.burn = on_bus_burn,
 	};
 	int r = bus_new(manager->event, directory, manager->grants, &ops, manager, &manager->bus);
 
@@ -280,6 +294,8 @@ static int manager_open_files(struct manager *manager, const struct manager_opti
 			.grants = manager->grants,
 			.expected = manager->expected,
 			.stats = &manager->stats,
+			.on_burnt = on_burnt,
+			.userdata = manager,
 		},
 		&manager->admission);
 }

@@ -96,7 +96,7 @@ const struct door *running_config_find_door(void *userdata, const char *name, co
 {
 	const struct running_config *running = userdata;
 
-	if (user[0] && !matcher_knows(running->matcher, NULL, user, key, 0))
+	if (user[0] && !visitor_host(user) && !matcher_knows(running->matcher, NULL, user, key, 0))
 		return NULL;
 	return config_find_door(running->config, name);
 }

@@ -51,11 +51,22 @@ enum { BACKOFF_MAX_S = 60 };
 
 static const char unsaved[] = "cannot write its state file";
 
+/* How long this host itself has it open for somebody: never longer than it is. */
+static uint64_t grant_own_left(const struct grant *grant, const struct holder *own, uint64_t now_us)
+{
+	uint64_t until_us = own ? own->deadline_us : 0;
+
+	if (until_us > grant->deadline_us)
+		until_us = grant->deadline_us;
+	return until_us > now_us ? until_us - now_us : 0;
+}
+
 static void grant_report(const struct grant *grant, enum event_kind kind, const char *reason,
 			 uint64_t now_us)
 {
 	struct grants *grants = grant->grants;
 	struct network network = {.prefix = 0};
+	const struct holder *own = holders_latest_own(&grant->holders);
 
 	passage_find_network(grant->passage, &network);
 	grants->on_event(grants->userdata,
@@ -72,6 +83,8 @@ static void grant_report(const struct grant *grant, enum event_kind kind, const 
 				 .reason = reason,
 				 .refusal = reason == unsaved ? REFUSAL_DISK : REFUSAL_FIREWALL,
 				 .hand = kind == EVENT_CLOSED ? grant->closed_by : grant->hand,
+				 .own_user = own ? own->user : NULL,
+				 .own_left_us = grant_own_left(grant, own, now_us),
 			 });
 }
 
@@ -683,6 +696,47 @@ void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdat
 		grant_move_deadline(grant, latest->deadline_us, now_us);
 	else if (!is_closing)
 		grant_save(grant);
+	/* It may be others who hold it now. */
+	if (!is_closing)
+		grant_report(grant, EVENT_HELD, NULL, now_us);
+}
+
+struct host_holders {
+	const char *host;
+};
+
+static bool is_of_other_host(void *userdata, const struct holder *holder)
+{
+	const char *host = visitor_host(holder->user);
+
+	return !host || strcmp(host, ((const struct host_holders *)userdata)->host) != 0;
+}
+
+void grant_drop_host(struct grant *grant, const char *host, uint64_t now_us)
+{
+	struct host_holders holders = {host};
+
+	grant_keep_holders(grant, is_of_other_host, &holders, now_us);
+}
+
+void grant_view(const struct grant *grant, uint64_t now_us, struct grant_view *ret)
+{
+	const struct holder *own = holders_latest_own(&grant->holders);
+	struct network network;
+
+	*ret = (struct grant_view){
+		.door = grant->door,
+		.source = grant->source,
+		.prefix = passage_find_network(grant->passage, &network) ? network_length(&network)
+									 : 0,
+		.user = grant->user,
+		.knock = grant->knock,
+		.hand = grant->hand,
+		.left_us = grant->deadline_us - now_us,
+		.own_user = own ? own->user : NULL,
+		.own_left_us = grant_own_left(grant, own, now_us),
+		.missing = grant->missing,
+	};
 }
 
 void grant_run(struct grant *grant, uint64_t now_us)

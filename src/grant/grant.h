@@ -10,6 +10,7 @@
 
 struct door;
 struct grant;
+struct grant_view;
 struct visitor;
 
 /* Doors that cannot be closed are opened this often again, and no more. */
@@ -41,6 +42,12 @@ void grant_knock(struct grant *grant, const struct door *door, const struct visi
 /* Those holders alone hold it whom `keep` says yes to; it lasts as long as the last of them has it,
  * and ends if none is left. */
 void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdata, uint64_t now_us);
+
+/* What another host of the fleet has it open for is over. */
+void grant_drop_host(struct grant *grant, const char *host, uint64_t now_us);
+
+/* How the outside sees it, valid as long as the grant. */
+void grant_view(const struct grant *grant, uint64_t now_us, struct grant_view *ret);
 
 /* Its deadline is now; grants_run() closes it. */
 void grant_end(struct grant *grant, uint64_t now_us);

@@ -142,7 +142,7 @@ static bool grants_is_full_for(const struct grants *grants, const struct grant *
 {
 	size_t n = 0;
 
-	if (!user || !*user || (asked && grant_is_held_by(asked, user, now_us)))
+	if (!user || !*user || *user == '@' || (asked && grant_is_held_by(asked, user, now_us)))
 		return false;
 	FOR_EACH_GRANT (grants, grant)
 		n += grant_is_held_by(grant, user, now_us);
@@ -183,6 +183,22 @@ size_t grants_close(struct grants *grants, const char *door, const struct addres
 	return n;
 }
 
+void grants_close_host(struct grants *grants, const char *door, const struct address *source,
+		       const char *host, uint64_t now_us)
+{
+	if (source) {
+		struct grant *grant = grants_find(grants, door, source);
+
+		if (grant)
+			grant_drop_host(grant, host, now_us);
+	} else {
+		FOR_EACH_GRANT (grants, grant)
+			if (strcmp(grant->door, door) == 0)
+				grant_drop_host(grant, host, now_us);
+	}
+	grants_run(grants, now_us);
+}
+
 void grants_suspend(struct grants *grants, uint64_t now_us)
 {
 	FOR_EACH_GRANT (grants, grant)
@@ -193,21 +209,12 @@ void grants_suspend(struct grants *grants, uint64_t now_us)
 void grants_each(const struct grants *grants, uint64_t now_us, grants_view_fn fn, void *userdata)
 {
 	FOR_EACH_GRANT (grants, grant) {
-		struct network network;
+		struct grant_view view;
 
 		if (!grant_is_open(grant) || grant->deadline_us <= now_us)
 			continue;
-		fn(userdata, &(struct grant_view){
-				     .door = grant->door,
-				     .source = grant->source,
-				     .prefix = passage_find_network(grant->passage, &network)
-						       ? network_length(&network)
-						       : 0,
-				     .user = grant->user,
-				     .hand = grant->hand,
-				     .left_us = grant->deadline_us - now_us,
-				     .missing = grant->missing,
-			     });
+		grant_view(grant, now_us, &view);
+		fn(userdata, &view);
 	}
 }
 
@@ -249,7 +256,7 @@ static bool expulsion_keeps(void *userdata, const struct holder *holder)
 {
 	const struct expulsion *expulsion = userdata;
 
-	return !holder->user[0] || expulsion->may(expulsion->userdata, holder->user, &holder->key);
+	return !holder->user[0] || visitor_host(holder->user) || expulsion->may(expulsion->userdata, holder->user, &holder->key);
 }
 
 void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us)

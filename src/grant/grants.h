@@ -53,6 +53,11 @@ void grants_open(struct grants *grants, const struct door *door, const struct vi
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
 		    const struct hand *hand, uint64_t now_us);
 
+/* Another host of the fleet does not have the door open for the source any more (NULL: for all of
+ * them). It closes unless others do. */
+void grants_close_host(struct grants *grants, const char *door, const struct address *source,
+		       const char *host, uint64_t now_us);
+
 /* Closes them all; what is still due stays saved, for a successor to open it again. */
 void grants_suspend(struct grants *grants, uint64_t now_us);
 
@@ -63,7 +68,10 @@ struct grant_view {
 	unsigned prefix;  /* the bits of the source that it is for; 0: all */
 	const char *user; /* whose knock came last; "": nobody's key */
 	struct hand hand; /* who opened it last, if that was by hand */
+	enum knock_kind knock;
 	uint64_t left_us; /* until the deadline */
+	const char *own_user; /* as those of struct event */
+	uint64_t own_left_us;
 	bool missing;	  /* the firewall has lost it and it cannot be restored */
 };
 typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);

@@ -128,6 +128,17 @@ const struct holder *holders_latest(const struct holders *holders)
 	return latest;
 }
 
+const struct holder *holders_latest_own(const struct holders *holders)
+{
+	const struct holder *latest = NULL;
+
+	for (size_t i = 0; i < holders->n; i++)
+		if (!visitor_host(holders->list[i].user) &&
+		    (!latest || holders->list[i].deadline_us >= latest->deadline_us))
+			latest = &holders->list[i];
+	return latest;
+}
+
 bool holders_need_saving(const struct holders *holders)
 {
 	return holders->n > 1 || (holders->n == 1 && !key_id_is_none(&holders->list[0].key));
@@ -170,7 +181,7 @@ static int holder_parse(char *text, struct holders *ret)
 
 	if (key)
 		*key++ = '\0';
-	if (!text || (*user && !user_is_name(user)) ||
+	if (!text || (*user && !visitor_is_name(user)) ||
 	    (key && key_id_parse(key, &visitor.key) < 0) ||
 	    holders_find_key(ret, user, &visitor.key) || ret->n == HOLDERS_MAX ||
 	    number_parse(text, strlen(text), &deadline_us) < 0)

@@ -14,7 +14,7 @@
 enum { HOLDERS_MAX = 16 };
 
 struct holder {
-	char user[USER_NAME_MAX + 1]; /* "": nobody's key */
+	char user[VISITOR_NAME_MAX + 1]; /* "": nobody's key */
 	struct key_id key;	      /* which of the user's; none: unknown */
 	uint64_t deadline_us;	      /* CLOCK_BOOTTIME */
 	uint64_t asked_us, kept_us;   /* what the firewall was asked for, and has; 0: nothing */
@@ -52,6 +52,9 @@ size_t holders_drop(struct holders *holders, holders_keep_fn keep, void *userdat
 
 /* The one with the latest deadline, or NULL. */
 const struct holder *holders_latest(const struct holders *holders);
+
+/* The same of those who have knocked here, and not at another host of the fleet. */
+const struct holder *holders_latest_own(const struct holders *holders);
 
 /* Whether they say more than the name of the grant's user and its deadline do. */
 bool holders_need_saving(const struct holders *holders);

@@ -185,7 +185,7 @@ static int lines_read_door(const char *value, char *door)
 
 static int lines_read_user(const char *value, char *user)
 {
-	if (!user_is_name(value))
+	if (!visitor_is_name(value))
 		return -EINVAL;
 	memcpy(user, value, strlen(value) + 1);
 	return 0;

@@ -25,7 +25,7 @@ enum stored_state {
 struct stored_grant {
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
-	char user[USER_NAME_MAX + 1]; /* "": nobody's key has opened it */
+	char user[VISITOR_NAME_MAX + 1]; /* "": nobody's key has opened it */
 	uint32_t seconds;     /* that it was asked to stay open; 0: as long as the door says */
 	uint64_t deadline_us; /* CLOCK_BOOTTIME; 0: of an earlier boot */
 	enum stored_state state;

@@ -138,7 +138,7 @@ int door_passage_new(const struct door *door, const struct visitor *visitor, str
 
 bool door_is_for(const struct door *door, const char *user)
 {
-	return door && (!*user || door_has_user(door, user));
+	return door && (!*user || visitor_host(user) || door_has_user(door, user));
 }
 
 bool door_still_opens(const struct door *door, const struct visitor *visitor,

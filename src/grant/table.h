@@ -47,7 +47,7 @@ struct grant {
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
 	enum knock_kind knock;	      /* the last visitor's */
-	char user[USER_NAME_MAX + 1]; /* the last visitor's; "": nobody's */
+	char user[VISITOR_NAME_MAX + 1]; /* the last visitor's; "": nobody's */
 	uint32_t seconds;	      /* that it was asked to stay open */
 	struct hand hand;	      /* the last visitor's */
 	struct hand closed_by;	      /* since somebody has closed it by hand */

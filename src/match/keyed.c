@@ -149,6 +149,14 @@ static struct burn request_burn(const struct keyed_feeding *feeding, const struc
 	return burn;
 }
 
+bool keyed_matcher_has_key(const struct keyed_matcher *doors, const struct key_id *key)
+{
+	for (size_t i = 0; i < doors->keyring->n; i++)
+		if (key_id_equal(&doors->keyring->ids[i], key))
+			return true;
+	return false;
+}
+
 static const char *explain_verdict(const struct request *request, char text[static REASON_MAX])
 {
 	switch (request->verdict) {

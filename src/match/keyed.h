@@ -54,6 +54,9 @@ void keyed_matcher_forget(struct keyed_matcher *doors);
 bool keyed_matcher_know(const struct keyed_matcher *doors, const struct keyed_matcher *predecessor,
 			const char *user, const struct key_id *key, uint64_t unix_s);
 
+/* Whether any user has this key. */
+bool keyed_matcher_has_key(const struct keyed_matcher *doors, const struct key_id *key);
+
 /* Calls `fn` for each user whose key has expired since one Unix time and until another, or has come
  * near to that (keys/keyring.h), with what is to be said of it. */
 typedef void (*keyed_expiry_fn)(void *userdata, const char *user, const char *text);

@@ -516,6 +516,11 @@ bool matcher_knows(const struct matcher *matcher, const struct matcher *predeces
 				  key, realtime_us / US_PER_S);
 }
 
+bool matcher_has_key(const struct matcher *matcher, const struct key_id *key)
+{
+	return keyed_matcher_has_key(matcher->keyed, key);
+}
+
 void matcher_expiries(const struct matcher *matcher, uint64_t from_us, uint64_t to_us,
 		      matcher_expiry_fn fn, void *userdata)
 {

@@ -99,6 +99,9 @@ void matcher_tend(struct matcher *matcher, uint64_t realtime_us);
 bool matcher_knows(const struct matcher *matcher, const struct matcher *predecessor,
 		   const char *user, const struct key_id *key, uint64_t realtime_us);
 
+/* As keyed_matcher_has_key(). */
+bool matcher_has_key(const struct matcher *matcher, const struct key_id *key);
+
 /* As keyed_matcher_expiries(). */
 typedef void (*matcher_expiry_fn)(void *userdata, const char *user, const char *text);
 void matcher_expiries(const struct matcher *matcher, uint64_t from_us, uint64_t to_us,

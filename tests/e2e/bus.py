@@ -11,7 +11,7 @@ SOCKET = "/run/dbus/system_bus_socket"
 # Name to (user id, group id). ADMIN is in the group knocktail-admin.
 ADMIN, STRANGER = "alice", "bob"
 USERS = {"root": (0, 0), "knocktail": (DAEMON_UID, DAEMON_UID), ADMIN: (64101, 64101),
-         STRANGER: (64102, 64102)}
+         STRANGER: (64102, 64102), "knocktail-fleet": (64103, 64103)}
 
 # What /usr/share/dbus-1/system.conf says of who may do what, and ours after it.
 CONFIG = """\
@@ -41,6 +41,7 @@ CONFIG = """\
            send_interface="org.freedesktop.DBus.Properties"/>
   </policy>
   <include>/run/lab/org.knocktail.conf</include>
+  <include>/run/lab/org.knocktail-fleet.conf</include>
   <include ignore_missing="yes">/run/lab/org.knocktail-listing.conf</include>
 </busconfig>
 """ % SOCKET
@@ -53,8 +54,9 @@ class Bus:
         self._lab = lab
         self._process = None
         self._make_users()
-        with open(os.path.join(ROOT, "dbus", "org.knocktail.conf"), encoding="utf-8") as file:
-            lab.file("org.knocktail.conf", file.read())
+        for name in ("org.knocktail.conf", "org.knocktail-fleet.conf"):
+            with open(os.path.join(ROOT, "dbus", name), encoding="utf-8") as file:
+                lab.file(name, file.read())
         self._config = lab.file("bus.conf", CONFIG)
         os.makedirs(lab.server.path(os.path.dirname(SOCKET)), exist_ok=True)
 

@@ -99,12 +99,13 @@ def test_without_what_can_be_left_out(tmp_path):
     refused = configure(tmp_path, PKG_CONFIG_LIBDIR=modules)
     assert refused.returncode != 0 and "--without-ipset" in refused.stderr
     configured(tmp_path, "--without-ipset", "--without-nftables", "--without-qrencode",
+               "--without-fleet",
                "--enable-werror", PKG_CONFIG_LIBDIR=modules)
     make(tmp_path, "-j2", "knocktail", "knocktaild")
     tool = f"{tmp_path}/knocktail"
     listed = subprocess.run(["ldd", tool, f"{tmp_path}/knocktaild"], capture_output=True, text=True,
                             timeout=20, check=True).stdout
-    assert not re.search("ipset|nftables|qrencode", listed)
+    assert not re.search("ipset|nftables|qrencode|mosquitto", listed)
     config = tmp_path / "knocktail.conf"
     config.touch(0o600)
     door = "[options]\nlog_prefix = k\n[door ssh]\nsequence = 7000, 9000, 8000\nbackend = "
@@ -144,7 +145,7 @@ def test_it_goes_where_it_is_told(tmp_path):
             "/opt/k/share/doc/knocktail"} <= set(re.findall(
                 r"/opt/(?:etc/knocktail/keys|var/lib/knocktail/burnt|dbus|k/share/doc/knocktail)", pages))
     assert not re.search(r"(?<!/opt)/etc/knocktail|(?<!/opt)/var/lib/knocktail|/usr/share/d", pages)
-    assert len(re.findall(r"^\.Os knocktail [0-9.]+$", pages, re.MULTILINE)) == 7
+    assert len(re.findall(r"^\.Os knocktail [0-9.]+$", pages, re.MULTILINE)) == 10
     with open(f"{tmp_path}/knocktail", "rb") as file:
         code = file.read()
     assert b"/opt/bin/iptables-save\0" in code and b"/usr/sbin/iptables-save\0" not in code

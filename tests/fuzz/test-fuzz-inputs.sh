@@ -10,6 +10,7 @@ srcdir=${srcdir:-.}
 ./tests/fuzz/fuzz-config "$srcdir"/tests/config/*.conf
 ./tests/fuzz/fuzz-one-time "$srcdir"/tests/one-time/*
 ./tests/fuzz/fuzz-format "$srcdir"/tests/records/*.records
+./tests/fuzz/fuzz-fleet "$srcdir"/tests/fleet/*
 ./tests/fuzz/fuzz-framing "$srcdir"/tests/framing/*
 ./tests/fuzz/fuzz-profile "$srcdir"/tests/profiles/*.hosts
 ./tests/fuzz/fuzz-import "$srcdir"/tests/import/*

@@ -33,6 +33,7 @@ struct fixture {
 	char *count; /* grows by a byte each time their start command runs */
 	struct grants *grants;
 	char news[32768]; /* not yet expected */
+	char own[64];	  /* of the last event: who of this host holds the door, and how long */
 };
 
 int set_up(void **state);

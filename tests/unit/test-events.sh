@@ -1,5 +1,5 @@
 #!/bin/sh
-# The events that src/audit sends, the catalog and knocktail.events(7) are the same set, with the same
+# The events that src/audit and the agent send, the catalog and knocktail.events(7) are the same set, with the same
 # fields.
 # Usage: test-events.sh, with the environment of `make check`: srcdir.
 set -u
@@ -15,7 +15,7 @@ same() {
 	failures=$((failures + 1))
 }
 
-ids=$(cat "$srcdir"/src/audit/*.c | grep -o '"[0-9a-f]\{32\}"' | tr -d '"' | sort)
+ids=$(cat "$srcdir"/src/audit/*.c "$srcdir/src/fleet/agent/notice.c" | grep -o '"[0-9a-f]\{32\}"' | tr -d '"' | sort)
 same 'MESSAGE_IDs' "$ids" "$catalog" "$(sed -n 's/^-- \([0-9a-f]*\)$/\1/p' "$catalog" | sort)"
 same 'MESSAGE_IDs' "$ids" "$page" "$(sed -n 's/^\.It Li \([0-9a-f]\{32\}\) .*/\1/p' "$page" | sort)"
 
@@ -24,7 +24,11 @@ said=$(tr -d '\n\t' <"$srcdir/src/audit/audit.c" |
 	grep -o '{"[0-9a-f]\{32\}", LOG_[A-Z]*, *"[^"]*"}' |
 	sed 's/{"\(.*\)", LOG_\([A-Z]*\), *"\(.*\)"}/\1 \2 \3/' | tr '[:upper:]' '[:lower:]' | sort)
 same 'priorities and words' "$said" "$page" \
-	"$(sed -n 's/^\.It Li \([0-9a-f]*\) Pq \([a-z]*\) , Dq \(.*\)$/\1 \2 \3/p' "$page" | sort)"
+	"$(sed '/^\.Ss Of the fleet/,/^\.El/d' "$page" |
+		sed -n 's/^\.It Li \([0-9a-f]*\) Pq \([a-z]*\) , Dq \(.*\)$/\1 \2 \3/p' | sort)"
+said=$(sed -n 's/.*{"\([0-9a-f]*\)", LOG_\([A-Z]*\)}.*/\1 \2/p' "$srcdir/src/fleet/agent/notice.c" |
+	tr '[:upper:]' '[:lower:]' | sort)
+same 'priorities' "$said" "$page" "$(sed -n '/^\.Ss Of the fleet/,/^\.El/ s/^\.It Li \([0-9a-f]*\) Pq \([a-z]*\) , .*/\1 \2/p' "$page" | sort)"
 
 fields=$(cat "$srcdir"/src/audit/*.c | grep -o '"KNOCKTAIL_[A-Z_]*=' | tr -d '"' | sort -u)
 same 'fields' "$fields" "$page" "$(sed -n 's/^\.It Ev \(KNOCKTAIL_[A-Z_]*=\)$/\1/p' "$page" | sort -u)"

@@ -689,6 +689,81 @@ static void test_refused_knocks_leave_nothing(void **state)
 	door.users = NULL;
 }
 
+/* What other hosts of the fleet hold is theirs: it is not for users of the door, ends with their
+ * word alone, and this host never takes it for its own. */
+static void test_what_other_hosts_hold(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "alice@b", 100, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 100\n");
+	assert_string_equal(fixture->own, "- 0");
+	call(fixture, &door, "alice", 60, T0);
+	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
+	assert_string_equal(fixture->own, "alice 60");
+	grants_close_host(fixture->grants, "mark", NULL, "c", T0 + S);
+	expect_news(fixture, "");
+	grants_close_host(fixture->grants, "mark", NULL, "b", T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.1 59\n");
+	assert_string_equal(fixture->own, "alice 59");
+	call(fixture, &door, "@b", 100, T0 + S);
+	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
+	/* Hers is over, and theirs goes on. */
+	grants_expel(fixture->grants, is_not, TEXT("alice"), T0 + 2 * S);
+	expect_news(fixture, "");
+	assert_string_equal(fixture->own, "- 0");
+	door.users = NULL;
+	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 2 * S);
+	expect_news(fixture, "");
+	grants_close_host(fixture->grants, "mark", &(struct address){{0}}, "b", T0 + 2 * S);
+	expect_news(fixture, "");
+	grants_close_host(fixture->grants, "mark", NULL, "b", T0 + 3 * S);
+	await_news(fixture, 1, T0 + 3 * S);
+	expect_news(fixture, "closed mark 192.0.2.1 0\n");
+}
+
+static void test_what_other_hosts_hold_is_on_record(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "alice", 60, T0);
+	call(fixture, &door, "@web1.example.net", 90, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 60\nrenewed mark 192.0.2.1 90\n");
+	fixture->grants = grants_free(fixture->grants);
+	make_grants(fixture, boot_id);
+	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1},
+					T0 + S),
+			 0);
+	expect_news(fixture, "adopted mark 192.0.2.1 89\n");
+	assert_string_equal(fixture->own, "alice 59");
+	grants_close_host(fixture->grants, "mark", NULL, "web1.example.net", T0 + 2 * S);
+	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
+	door.users = NULL;
+}
+
+/* A user of another host is one; what nobody's key has opened there is nobody's. */
+static void test_max_open_user_of_other_hosts(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	grants_limit(fixture->grants, 100, 1);
+	call_from(fixture, &door, "bob@b", "192.0.2.1", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	call_from(fixture, &door, "bob@b", "192.0.2.2", 0, T0);
+	expect_news(fixture, "refused mark 192.0.2.2 0: the user has max_open_user doors open\n");
+	call_from(fixture, &door, "@b", "192.0.2.3", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.3 30\n");
+	call_from(fixture, &door, "@b", "192.0.2.4", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.4 30\n");
+}
+
 static void test_max_open_user(void **state)
 {
 	struct fixture *fixture = *state;
@@ -832,6 +907,9 @@ int main(void)
 		GRANT_TEST(test_who_stays_has_asked_for_as_long),
 		GRANT_TEST(test_unwritable_directory_when_a_holder_goes),
 		GRANT_TEST(test_refused_knocks_leave_nothing),
+		GRANT_TEST(test_what_other_hosts_hold),
+		GRANT_TEST(test_what_other_hosts_hold_is_on_record),
+		GRANT_TEST(test_max_open_user_of_other_hosts),
 		GRANT_TEST(test_max_open_user),
 		GRANT_TEST(test_max_open_user_of_what_is_over),
 		GRANT_TEST(test_a_user_is_on_record),

@@ -58,7 +58,8 @@ check_includes keys "core util"
 check_includes grant "core util firewall"
 check_includes match "core util format config keys"
 check_includes daemon "core util format input config firewall grant audit keys match bus-names.h"
-check_includes cli "core util format input config firewall ruleset grant audit keys match bus-names.h"
+check_includes cli "core util format input config firewall ruleset grant audit keys match fleet bus-names.h"
+check_includes fleet "core util bus-names.h"
 check_includes tap "core util"
 for directory in "$srcdir"/src/*/; do
 	case "$known" in
@@ -67,7 +68,8 @@ for directory in "$srcdir"/src/*/; do
 	esac
 done
 
-only_in "input audit daemon cli" systemd/
+only_in "input audit daemon cli fleet" systemd/
+only_in "fleet" mosquitto.h
 only_in "format" pcre2.h
 only_in "config" iniparser.h
 only_in "config" dictionary.h
@@ -80,7 +82,7 @@ only_in "cli" qrencode.h
 # uses makes an order, as the linker sees it. Automake puts the library's name before an object's.
 symbols() {
 	find src -name '*.o' ! -name 'tests_*' -exec "${NM:-nm}" -A -g "$1" {} + 2>/dev/null |
-		sed -E 's/^([^:]*)\.o:/\1 /; s/(lib[a-z]+_a|knocktaild|knocktail|knocktap)-//' |
+		sed -E 's/^([^:]*)\.o:/\1 /; s/(lib[a-z]+_a|knocktail_fleetd|knocktaild|knocktail|knocktap)-//' |
 		awk '{ print $NF, $1 }' | grep -v '^main ' | sort -u
 }
 

@@ -18,6 +18,7 @@
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
+#include "cli/keygen/fleet-key.h"
 #include "cli/keygen/key-create.h"
 #include "cli/keygen/key-text.h"
 #include "cli/keygen/qr.h"
@@ -30,6 +31,8 @@
 #include "match/checked-config.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+
+#define FLEET_KEY_PATH KNOCKTAIL_ETC "/fleet.key"
 
 enum { FILE_NAME_MAX = USER_NAME_MAX + sizeof ".key" };
 
@@ -268,7 +271,7 @@ static enum status keygen_configured(const char *path, const struct page_wish *w
 struct keygen_line {
 	const char *path, *keys, *realm, *since, *expires, *rotate;
 	struct page_wish page;
-	bool json;
+	bool json, fleet;
 };
 
 /* Reads the times. NULL, or what is wrong with them. */
@@ -340,6 +343,23 @@ static enum status keygen_make(const struct keygen_line *line, const char *user)
 				   : status;
 }
 
+/* The fleet's key is nobody's, has no realm and no time. */
+static enum status keygen_for_fleet(const struct keygen_line *line, int argc, char *argv[])
+{
+	const char *path = FLEET_KEY_PATH;
+
+	if (line->path || line->keys || line->realm || line->since || line->expires || line->rotate ||
+	    line->page.qr || line->page.file || line->json) {
+		fputs("knocktail keygen: --fleet stands alone, but for a file\n", stderr);
+		return verb_misused(&verb_keygen);
+	}
+	if (optind < argc)
+		path = argv[optind++];
+	if (verb_check_end(&verb_keygen, argc, argv) != STATUS_OK)
+		return STATUS_USAGE;
+	return fleet_key_create(path);
+}
+
 static enum status keygen_run(int argc, char *argv[])
 {
 	struct keygen_line line = {0};
@@ -358,12 +378,15 @@ static enum status keygen_run(int argc, char *argv[])
 		{"door", .parse = page_wish_add_door, .userdata = &line.page},
 		{"url", .text = &line.page.url},
 		{"no-passphrase", .given = &line.page.has_no_passphrase},
+		{"fleet", .given = &line.fleet},
 		{"output", 'o', .json = &line.json},
 		{0},
 	};
 
 	if (!options_read(&verb_keygen, argc, argv, options, &status))
 		return status;
+	if (line.fleet)
+		return keygen_for_fleet(&line, argc, argv);
 	fault = keygen_fault(&line);
 	if (!fault && optind >= argc)
 		fault = "no user";
@@ -384,6 +407,7 @@ const struct verb verb_keygen = {
 		"                        [--expires DATE|SPAN] [--rotate SPAN] [--qr]\n"
 		"                        [--page FILE [--host NAME]... [--door NAME]...\n"
 		"                        [--url URL] [--no-passphrase]] [-o text|json] USER\n"
+		"       knocktail keygen --fleet [FILE]\n"
 		"\n"
 		"Writes a new key to USER.key in the directory of the keys, for tokens and SPA\n"
 		"knocks at this server (its realm), and says how to bring it to the client. A key\n"
@@ -404,6 +428,8 @@ const struct verb verb_keygen = {
 		"      --door NAME    a door (default: all that the user can open from a browser)\n"
 		"      --url URL      where it will be served: shown as a QR code as well\n"
 		"      --no-passphrase  do not seal the key in it\n"
+		"      --fleet        a key for a fleet, in FILE (default:\n"
+		"                     " FLEET_KEY_PATH ")\n"
 		"  -o, --output FORM  text (default) or json: user, realm, file, times, page\n"
 		"  -h, --help         print this\n"
 		"\n"

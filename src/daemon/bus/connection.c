@@ -7,6 +7,7 @@
 #include <systemd/sd-bus.h>
 
 #include "bus-names.h"
+#include "daemon/bus/fleet.h"
 #include "daemon/bus/object.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -129,6 +130,8 @@ static int bus_start(struct bus_connection *bus, sd_bus *connection)
 	if (r >= 0)
 		r = bus_object_export(&bus->end, connection);
 	if (r >= 0)
+		r = bus_fleet_export(&bus->end, connection);
+	if (r >= 0)
 		r = sd_bus_request_name_async(connection, NULL, BUS_NAME, 0, on_name, bus);
 	/* Knocks come before questions. */
 	if (r >= 0)
@@ -192,11 +195,24 @@ struct bus_connection *bus_connection_free(struct bus_connection *bus)
 }
 
 /* Only while the daemon has its name, and not too much is queued already. */
-void bus_connection_signal(struct bus_connection *bus, const struct event *event)
+static bool bus_takes_signals(const struct bus_connection *bus)
 {
 	uint64_t n_queued;
 
-	if (bus->named && sd_bus_get_n_queued_write(bus->connection, &n_queued) >= 0 &&
-	    n_queued < SIGNALS_MAX)
+	return bus->named && sd_bus_get_n_queued_write(bus->connection, &n_queued) >= 0 &&
+	       n_queued < SIGNALS_MAX;
+}
+
+void bus_connection_signal(struct bus_connection *bus, const struct event *event)
+{
+	if (bus_takes_signals(bus)) {
 		bus_object_signal(bus->connection, event);
+		bus_fleet_signal(bus->connection, event);
+	}
+}
+
+void bus_connection_signal_burnt(struct bus_connection *bus, const struct burn *burn)
+{
+	if (bus_takes_signals(bus))
+		bus_fleet_signal_burnt(bus->connection, burn);
 }

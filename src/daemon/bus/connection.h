@@ -9,6 +9,7 @@
 
 struct bus_connection;
 struct bus_object;
+struct burn;
 struct event;
 
 /* 0, or a negative errno; a missing bus is not an error. `object` must outlive it. */
@@ -17,3 +18,6 @@ struct bus_connection *bus_connection_free(struct bus_connection *bus);
 
 /* Signals what has happened to a grant, or that the doors have changed (NULL). */
 void bus_connection_signal(struct bus_connection *bus, const struct event *event);
+
+/* Signals what a knock has used up. */
+void bus_connection_signal_burnt(struct bus_connection *bus, const struct burn *burn);

@@ -427,7 +427,8 @@ bool bus_object_steers(sd_bus_message *call)
 {
 	return sd_bus_message_is_method_call(call, BUS_INTERFACE, "Open") > 0 ||
 	       sd_bus_message_is_method_call(call, BUS_INTERFACE, "Close") > 0 ||
-	       sd_bus_message_is_method_call(call, BUS_INTERFACE, "Reload") > 0;
+	       sd_bus_message_is_method_call(call, BUS_INTERFACE, "Reload") > 0 ||
+	       sd_bus_message_is_method_call(call, BUS_FLEET_INTERFACE, NULL) > 0;
 }
 
 void bus_object_signal(sd_bus *connection, const struct event *event)

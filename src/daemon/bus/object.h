@@ -10,6 +10,7 @@
 #include <systemd/sd-bus.h>
 
 struct address;
+struct burn;
 struct config;
 struct event;
 struct grant_loop;
@@ -21,7 +22,10 @@ struct bus_ops {
 	void (*stats)(void *userdata, struct stats *ret);
 	/* 0, or a negative errno: the running configuration stays. */
 	int (*reload)(void *userdata);
-	/* A door is closed by hand, for this source (NULL: all of them). */
+	/* A knock was used at another host. 0; -ENOENT: nobody here has its key; -EAGAIN: too many
+	 * wait for the disk; another negative errno. */
+	int (*burn)(void *userdata, const struct burn *burn);
+	/* A door is closed by hand, or as another host says, for this source (NULL: all of them). */
 	void (*close)(void *userdata, const char *door, const struct address *source);
 };
 

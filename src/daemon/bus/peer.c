@@ -7,6 +7,7 @@
 #include <systemd/sd-bus.h>
 
 #include "bus-names.h"
+#include "daemon/bus/fleet.h"
 #include "daemon/bus/intake.h"
 #include "daemon/bus/object.h"
 #include "util/cleanup.h"
@@ -142,6 +143,8 @@ static int peer_set_up(struct peer *peer, sd_event *event)
 	if (r >= 0)
 		r = bus_object_export(&peer->end, peer->bus);
 	if (r >= 0)
+		r = bus_fleet_export(&peer->end, peer->bus);
+	if (r >= 0)
 		r = peer_add_sources(peer, event);
 	return r < 0 ? r : 0;
 }
@@ -216,13 +219,21 @@ struct peer *peer_free(struct peer *peer)
 	return NULL;
 }
 
+void peer_signal_burnt(struct peer *peer, const struct burn *burn)
+{
+	if (!peer->over && sd_bus_is_ready(peer->bus) > 0 && peer_takes(peer, SIGNALS_MAX))
+		bus_fleet_signal_burnt(peer->bus, burn);
+}
+
 void peer_signal(struct peer *peer, const struct event *event)
 {
 	if (peer->over || sd_bus_is_ready(peer->bus) <= 0)
 		return;
 	/* Who misses one must not believe that they have heard all. */
-	if (peer_takes(peer, SIGNALS_MAX))
-		bus_object_signal(peer->bus, event);
-	else
+	if (!peer_takes(peer, SIGNALS_MAX)) {
 		peer_end(peer);
+		return;
+	}
+	bus_object_signal(peer->bus, event);
+	bus_fleet_signal(peer->bus, event);
 }

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+struct burn;
 struct bus_object;
 struct event;
 struct peer;
@@ -22,3 +23,6 @@ struct peer *peer_free(struct peer *peer);
 
 /* Signals what has happened to a grant, or that the doors have changed (NULL). */
 void peer_signal(struct peer *peer, const struct event *event);
+
+/* Signals what a knock has used up. */
+void peer_signal_burnt(struct peer *peer, const struct burn *burn);

@@ -64,6 +64,13 @@ void bus_on_event(struct bus *bus, const struct event *event)
 	bus_signal(bus, event);
 }
 
+void bus_on_burnt(struct bus *bus, const struct burn *burn)
+{
+	bus_connection_signal_burnt(bus->connection, burn);
+	if (bus->socket)
+		bus_socket_signal_burnt(bus->socket, burn);
+}
+
 void bus_reloaded(struct bus *bus)
 {
 	bus_signal(bus, NULL);

@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+struct burn;
 struct bus;
 struct bus_ops;
 struct event;
@@ -20,6 +21,9 @@ struct bus *bus_free(struct bus *bus);
 
 /* To be called with each event of a grant. */
 void bus_on_event(struct bus *bus, const struct event *event);
+
+/* A knock was burnt. */
+void bus_on_burnt(struct bus *bus, const struct burn *burn);
 
 /* The configuration has changed. */
 void bus_reloaded(struct bus *bus);

@@ -163,3 +163,9 @@ void bus_socket_signal(struct bus_socket *socket, const struct event *event)
 	for (size_t i = 0; i < socket->n_peers; i++)
 		peer_signal(socket->peers[i], event);
 }
+
+void bus_socket_signal_burnt(struct bus_socket *socket, const struct burn *burn)
+{
+	for (size_t i = 0; i < socket->n_peers; i++)
+		peer_signal_burnt(socket->peers[i], burn);
+}

@@ -7,6 +7,7 @@
 
 #include <systemd/sd-event.h>
 
+struct burn;
 struct bus_object;
 struct bus_socket;
 struct event;
@@ -21,3 +22,6 @@ struct bus_socket *bus_socket_free(struct bus_socket *socket);
 
 /* Signals what has happened to a grant, or that the doors have changed (NULL). */
 void bus_socket_signal(struct bus_socket *socket, const struct event *event);
+
+/* Signals what a knock has used up. */
+void bus_socket_signal_burnt(struct bus_socket *socket, const struct burn *burn);

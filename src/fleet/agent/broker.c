@@ -1,0 +1,344 @@
+#include "fleet/agent/broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "fleet/config.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/file.h"
+
+enum { PORT_PLAIN = 1883, PORT_TLS = 8883, KEEPALIVE_S = 15, PASSWORD_MAX = 1024 };
+
+/* How long an attempt may take, and how long to wait for the next: longer each time. */
+#define ATTEMPT_US UINT64_C(10000000)
+#define TICK_US	   UINT64_C(500000)
+enum { WAIT_MAX_S = 60 };
+
+/* Messages that the broker has not confirmed: with more, what it gets is told again from the start.
+ */
+enum { UNCONFIRMED_MAX = 1 << 17 };
+
+struct broker {
+	sd_event *event;
+	const struct fleet_config *config;
+	const struct broker_ops *ops;
+	void *userdata;
+	struct mosquitto *client; /* NULL: waiting for the next attempt */
+	sd_event_source *io, *timer;
+	int watched_fd;
+	bool is_up;
+	char *failure;	     /* what to report once the library has returned */
+	unsigned n_failures; /* in a row */
+	uint64_t since_us, retry_us; /* CLOCK_MONOTONIC: of the attempt; of the next one */
+	size_t n_unconfirmed;
+	char filter[sizeof "knocktail/1//#" + FLEET_NAME_MAX];
+};
+
+DEFINE_CLEANUP(struct broker *, broker_free)
+
+static void broker_close(struct broker *broker)
+{
+	broker->io = sd_event_source_unref(broker->io);
+	broker->watched_fd = -1;
+	broker->is_up = false;
+	broker->n_unconfirmed = 0;
+	if (broker->client)
+		mosquitto_destroy(broker->client);
+	broker->client = NULL;
+}
+
+/* Half of it is chance, so that a fleet does not come back in one moment. */
+static void broker_lose(struct broker *broker, const char *why)
+{
+	unsigned doublings = broker->n_failures < 6 ? broker->n_failures : 6;
+	uint64_t wait_us = (UINT64_C(1) << doublings) * US_PER_S;
+
+	if (wait_us > WAIT_MAX_S * US_PER_S)
+		wait_us = WAIT_MAX_S * US_PER_S;
+	broker_close(broker);
+	broker->n_failures++;
+	broker->retry_us =
+		clock_us(CLOCK_MONOTONIC) + wait_us / 2 + randombytes_uniform((uint32_t)(wait_us / 2));
+	broker->ops->down(broker->userdata, why);
+}
+
+/* Within a callback the client must not go. */
+static void broker_fail(struct broker *broker, const char *why)
+{
+	if (!broker->failure)
+		broker->failure = strdup(why);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata);
+
+/* Waits for what the library waits for. */
+static void broker_watch(struct broker *broker)
+{
+	int fd = broker->client ? mosquitto_socket(broker->client) : -1;
+	uint32_t events = EPOLLIN;
+
+	if (fd != broker->watched_fd) {
+		broker->io = sd_event_source_unref(broker->io);
+		broker->watched_fd = fd;
+		if (fd >= 0 &&
+		    sd_event_add_io(broker->event, &broker->io, fd, EPOLLIN, on_io, broker) < 0)
+			broker->watched_fd = -1;
+	}
+	if (!broker->io)
+		return;
+	if (!broker->is_up || mosquitto_want_write(broker->client))
+		events |= EPOLLOUT;
+	sd_event_source_set_io_events(broker->io, events);
+}
+
+static void broker_loop(struct broker *broker)
+{
+	int r = mosquitto_loop(broker->client, 0, 1);
+
+	if (broker->failure || r != MOSQ_ERR_SUCCESS) {
+		CLEANUP(cleanup_free) char *why = TAKE_PTR(broker->failure);
+
+		broker_lose(broker, why			   ? why
+				    : r == MOSQ_ERR_ERRNO ? strerror(errno)
+							   : mosquitto_strerror(r));
+	}
+	broker_watch(broker);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	broker_loop(userdata);
+	return 0;
+}
+
+/* Callbacks of the library */
+
+static void on_connect(struct mosquitto *client, void *userdata, int reason, int flags,
+		       const mosquitto_property *properties)
+{
+	struct broker *broker = userdata;
+
+	(void)client;
+	(void)flags;
+	(void)properties;
+	if (reason != 0) {
+		broker_fail(broker, mosquitto_reason_string(reason));
+		return;
+	}
+	broker->is_up = true;
+	broker->n_failures = 0;
+	broker_subscribe(broker);
+	broker->ops->up(broker->userdata);
+}
+
+static void on_message(struct mosquitto *client, void *userdata,
+		       const struct mosquitto_message *message, const mosquitto_property *properties)
+{
+	struct broker *broker = userdata;
+
+	(void)client;
+	(void)properties;
+	if (message->payloadlen > 0)
+		broker->ops->message(broker->userdata, message->topic, message->payload,
+				     (size_t)message->payloadlen, message->retain);
+}
+
+static void on_subscribe(struct mosquitto *client, void *userdata, int id, int n_granted,
+			 const int *granted, const mosquitto_property *properties)
+{
+	(void)client;
+	(void)id;
+	(void)properties;
+	if (n_granted < 1 || granted[0] >= 0x80)
+		broker_fail(userdata, "the broker does not let us read the fleet's topics");
+}
+
+static void on_publish(struct mosquitto *client, void *userdata, int id, int reason,
+		       const mosquitto_property *properties)
+{
+	struct broker *broker = userdata;
+
+	(void)client;
+	(void)id;
+	(void)properties;
+	if (broker->n_unconfirmed > 0)
+		broker->n_unconfirmed--;
+	if (reason >= 0x80)
+		broker_fail(broker, "the broker does not let us write our topics");
+}
+
+/* Attempts */
+
+/* One line; the newline is not part of it. */
+static int password_read(const char *path, char *password, size_t size)
+{
+	CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+	int r = fd < 0 ? -errno : file_read_into(fd, password, size - 1, &length);
+
+	if (r < 0)
+		return r;
+	password[length] = '\0';
+	password[strcspn(password, "\r\n")] = '\0';
+	return 0;
+}
+
+static const char *client_log_in(struct mosquitto *client, const struct fleet_config *config)
+{
+	char password[PASSWORD_MAX] = "";
+	int r = 0;
+
+	if (!config->user[0])
+		return NULL;
+	if (config->password_file[0])
+		r = password_read(config->password_file, password, sizeof password);
+	if (r == 0 && mosquitto_username_pw_set(client, config->user, password) != MOSQ_ERR_SUCCESS)
+		r = -ENOMEM;
+	sodium_memzero(password, sizeof password);
+	return r < 0 ? "password_file cannot be read" : NULL;
+}
+
+static const char *client_set_up(struct mosquitto *client, const struct fleet_config *config)
+{
+	int r = mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
+
+	if (r == MOSQ_ERR_SUCCESS)
+		r = mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, 1000);
+	if (r == MOSQ_ERR_SUCCESS)
+		r = mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
+	if (r == MOSQ_ERR_SUCCESS && config->ca[0] &&
+	    mosquitto_tls_set(client, config->ca, NULL,
+			      config->certificate[0] ? config->certificate : NULL,
+			      config->private_key[0] ? config->private_key : NULL,
+			      NULL) != MOSQ_ERR_SUCCESS)
+		return "ca, certificate or private_key cannot be read";
+	mosquitto_connect_v5_callback_set(client, on_connect);
+	mosquitto_message_v5_callback_set(client, on_message);
+	mosquitto_subscribe_v5_callback_set(client, on_subscribe);
+	mosquitto_publish_v5_callback_set(client, on_publish);
+	return r == MOSQ_ERR_SUCCESS ? client_log_in(client, config) : mosquitto_strerror(r);
+}
+
+static int client_connect(struct mosquitto *client, const struct fleet_config *config)
+{
+	int port = config->port ? config->port : config->ca[0] ? PORT_TLS : PORT_PLAIN;
+
+	if (config->socket[0])
+		return mosquitto_connect_async(client, config->socket, 0, KEEPALIVE_S);
+	return mosquitto_connect_async(client, config->broker, port, KEEPALIVE_S);
+}
+
+static void broker_try(struct broker *broker)
+{
+	const char *problem;
+	int r;
+
+	broker->since_us = clock_us(CLOCK_MONOTONIC);
+	/* The broker gives us a name, and keeps nothing for us: what it has we are told. */
+	broker->client = mosquitto_new(NULL, true, broker);
+	if (!broker->client) {
+		broker_lose(broker, strerror(ENOMEM));
+		return;
+	}
+	problem = client_set_up(broker->client, broker->config);
+	if (problem) {
+		broker_lose(broker, problem);
+		return;
+	}
+	r = client_connect(broker->client, broker->config);
+	if (r != MOSQ_ERR_SUCCESS)
+		broker_lose(broker, r == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(r));
+	broker_watch(broker);
+}
+
+static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
+{
+	struct broker *broker = userdata;
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
+
+	(void)time_us;
+	if (!broker->client && now_us >= broker->retry_us)
+		broker_try(broker);
+	else if (broker->client && !broker->is_up && now_us > broker->since_us + ATTEMPT_US)
+		broker_lose(broker, strerror(ETIMEDOUT));
+	else if (broker->client && broker->n_unconfirmed > UNCONFIRMED_MAX)
+		broker_lose(broker, "it does not confirm what it gets");
+	else if (broker->client)
+		broker_loop(broker);
+	sd_event_source_set_time(source, now_us + TICK_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int broker_new(sd_event *event, const struct fleet_config *config, const struct broker_ops *ops,
+	       void *userdata, struct broker **ret)
+{
+	CLEANUP(cleanup_broker_free) struct broker *broker = calloc(1, sizeof *broker);
+	int r;
+
+	if (!broker)
+		return -ENOMEM;
+	mosquitto_lib_init();
+	broker->event = sd_event_ref(event);
+	broker->config = config;
+	broker->ops = ops;
+	broker->userdata = userdata;
+	broker->watched_fd = -1;
+	snprintf(broker->filter, sizeof broker->filter, "knocktail/1/%s/#", config->name);
+	r = sd_event_add_time(event, &broker->timer, CLOCK_MONOTONIC, 0, 0, on_time, broker);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(broker);
+	return 0;
+}
+
+struct broker *broker_free(struct broker *broker)
+{
+	if (broker) {
+		broker_close(broker);
+		free(broker->failure);
+		sd_event_source_unref(broker->timer);
+		sd_event_unref(broker->event);
+		free(broker);
+		mosquitto_lib_cleanup();
+	}
+	return NULL;
+}
+
+bool broker_is_up(const struct broker *broker)
+{
+	return broker->is_up;
+}
+
+void broker_subscribe(struct broker *broker)
+{
+	if (broker->is_up)
+		mosquitto_subscribe_v5(broker->client, NULL, broker->filter, 1, 0, NULL);
+	broker_watch(broker);
+}
+
+void broker_publish(struct broker *broker, const char *topic, const void *data, size_t size,
+		    uint32_t expiry_s, bool is_sure)
+{
+	mosquitto_property *properties = NULL;
+
+	if (!broker->is_up)
+		return;
+	if (mosquitto_property_add_int32(&properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, expiry_s) ==
+		    MOSQ_ERR_SUCCESS &&
+	    mosquitto_publish_v5(broker->client, NULL, topic, (int)size, data, is_sure, true,
+				 properties) == MOSQ_ERR_SUCCESS)
+		broker->n_unconfirmed++;
+	mosquitto_property_free_all(&properties);
+	broker_watch(broker);
+}

@@ -1,0 +1,13 @@
+/* The fleet's key: one line, "knocktail-fleet1 BASE64", in a file that others must not read. */
+#pragma once
+
+#include "core/secret.h"
+
+enum { FLEET_KEY_LINE_SIZE = sizeof "knocktail-fleet1 " + SECRET_TEXT_SIZE };
+
+/* 0; or a negative errno, and *ret_fault says what is wrong with the file, without showing any of
+ * it. */
+int fleet_key_read(const char *path, struct secret *ret, const char **ret_fault);
+
+/* The line, without newline; whoever asks for it wipes it. */
+void fleet_key_format(const struct secret *key, char line[static FLEET_KEY_LINE_SIZE]);

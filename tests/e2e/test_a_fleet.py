@@ -1,0 +1,454 @@
+"""A fleet: who knocks at one server is let in at all of them."""
+
+import os
+import shutil
+import signal
+import statistics
+import struct
+import subprocess
+import time
+
+import pytest
+
+from doors import ipset_door
+from fleet import FLEET_UID, Fleet, why_not
+from hosts import ENVIRONMENT, wait_until
+from lab import ROOT
+from peers import Peer, call, string
+from test_keyed_knocks import Keys, send_token, token, token_door
+
+DOOR = ipset_door(timeout="60s")
+
+
+
+def needs():
+    """Skips where there can be no fleet."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def fleet(possible):
+    """Three servers, with an agent each, and a broker."""
+    needs()
+    with Fleet() as made:
+        for name in ("a", "b", "c"):
+            made.member(name, DOOR)
+        yield made
+
+
+def address(number, net="198.51.100"):
+    """A source that nobody else uses."""
+    return f"{net}.{number}"
+
+
+def test_a_knock_at_one_opens_all(fleet):
+    a, b, c = fleet.members
+    client = a.lab.client()
+    client.knock(7000, 8000, 9000)
+    left = a.wait_open(client.v4)
+    for other in (b, c):
+        assert abs(other.wait_open(client.v4) - left) <= 2
+    assert b.listed()[client.v4] == "@a"
+    assert a.listed()[client.v4] is None
+
+
+def test_it_closes_everywhere_by_hand(fleet):
+    a, b, c = fleet.members
+    a.open(address(201))
+    for member in fleet.members:
+        member.wait_open(address(201))
+    # Where it came from, and where it did not.
+    assert b.close_door(address(201)).returncode == 0
+    for member in fleet.members:
+        member.wait_closed(address(201))
+    # And it can be opened again.
+    c.open(address(201))
+    for member in fleet.members:
+        member.wait_open(address(201))
+
+
+def test_a_renewal_is_one_everywhere(fleet):
+    a, b, _ = fleet.members
+    a.open(address(202), 10)
+    assert b.wait_open(address(202)) <= 11
+    a.open(address(202), 50)
+    wait_until(lambda: b.is_open(address(202)) > 40, 5, "the deadline moves at b as well")
+
+
+def test_all_close_at_one_deadline(fleet):
+    a = fleet.members[0]
+    a.open(address(203), 8)
+    for member in fleet.members:
+        member.wait_open(address(203))
+    # No broker is needed for that.
+    for member in fleet.members:
+        member.relay.cut()
+    ends = {}
+
+    def all_closed():
+        for member in fleet.members:
+            if member.name not in ends and member.is_open(address(203)) is None:
+                ends[member.name] = time.monotonic()
+        return len(ends) == len(fleet.members)
+
+    wait_until(all_closed, 15, "all close", 0.01)
+    for member in fleet.members:
+        member.relay.heal()
+    assert max(ends.values()) - min(ends.values()) < 2
+    for member in fleet.members:
+        wait_until(lambda m=member: m.report()["broker"], 20, "it is connected again")
+
+
+def test_nothing_is_sent_on(fleet):
+    a, b, c = fleet.members
+    a.open(address(204))
+    for member in fleet.members:
+        member.wait_open(address(204))
+    # Whatever b and c have to say about it they have said when this has gone round.
+    b.open(address(205))
+    for member in fleet.members:
+        member.wait_open(address(205))
+    assert not any(grant["host"] != "a" for member in (a, b, c)
+                   for grant in member.report()["open"] if grant["source"] == address(204))
+
+
+def test_a_host_that_was_away_is_told(fleet):
+    """Opened and closed meanwhile, whoever was away."""
+    a, b, _ = fleet.members
+    a.open(address(206))
+    b.wait_open(address(206))
+    b.relay.cut()
+    wait_until(lambda: not b.report()["broker"], 10, "b notices")
+    a.open(address(207))
+    a.close_door(address(206))
+    a.wait_closed(address(206))
+    assert b.is_open(address(206)) and not b.is_open(address(207))
+    b.open(address(208))
+    b.relay.heal()
+    wait_until(lambda: b.report()["broker"], 20, "b is connected again")
+    b.wait_open(address(207), 1)
+    b.wait_closed(address(206), 1)
+    a.wait_open(address(208), 1)
+
+
+def test_a_broker_that_has_lost_all(fleet):
+    """It is killed, and has kept nothing: the hosts tell it again."""
+    a, b, c = fleet.members
+    a.open(address(209))
+    for member in fleet.members:
+        member.wait_open(address(209))
+    c.stop_agent()
+    c.close_door(address(209))
+    c.wait_closed(address(209))
+    shutil.rmtree(c.lab.server.path("/run/fleet-state"))
+    os.mkdir(c.lab.server.path("/run/fleet-state"), 0o700)
+    os.chown(c.lab.server.path("/run/fleet-state"), FLEET_UID, FLEET_UID)
+    fleet.broker.stop(signal.SIGKILL)
+    wait_until(lambda: not a.report()["broker"], 10, "a notices")
+    assert a.is_open(address(209))      # nothing but the sharing is lost
+    fleet.broker.start()
+    wait_until(lambda: a.report()["broker"] and b.report()["broker"], 20, "they are back")
+    c.start_agent()
+    c.wait_open(address(209), 1)
+
+
+def test_an_agent_that_was_killed(fleet):
+    a, b, _ = fleet.members
+    a.open(address(210))
+    a.open(address(211))
+    b.wait_open(address(211))
+    a.stop_agent(signal.SIGKILL)
+    a.close_door(address(210))
+    a.wait_closed(address(210))
+    assert b.is_open(address(210))
+    a.open(address(212))
+    a.start_agent()
+    b.wait_closed(address(210), 1)
+    b.wait_open(address(212), 1)
+    assert b.is_open(address(211)) and a.is_open(address(211))
+
+
+def test_a_daemon_that_was_restarted(fleet):
+    """Whose a grant is outlives the daemon; what was missed is made up for."""
+    a, b, _ = fleet.members
+    a.open(address(213))
+    b.wait_open(address(213))
+    b.daemon.stop()
+    a.open(address(214))
+    b.start_daemon(DOOR)
+    b.wait_open(address(213))
+    b.wait_open(address(214))
+    assert b.listed()[address(213)] == "@a"
+    a.close_door(address(213))
+    b.wait_closed(address(213))
+
+
+def test_a_late_host(fleet):
+    a = fleet.members[0]
+    a.open(address(215))
+    a.wait_open(address(215))
+    late = fleet.member("late", DOOR)
+    try:
+        late.wait_open(address(215), 1)
+    finally:
+        late.close()
+
+
+def test_a_host_has_its_own_bounds(fleet):
+    strict = fleet.member("strict", ipset_door(timeout="5s", allow="203.0.113.0/24") +
+                          ipset_door("other", "7100, 8100, 9100", timeout="60s"),
+                          shares=(("ssh", "ssh"), ("other", "else")))
+    try:
+        has_bounds(fleet.members[0], strict)
+    finally:
+        strict.close()
+
+
+def has_bounds(a, strict):
+    """What `strict` takes from `a`, and the other way round."""
+    a.open(address(216))
+    a.open(address(7, "203.0.113"))
+    assert strict.wait_open(address(7, "203.0.113")) <= 5
+    wait_until(lambda: strict.counts()["failed"] > 0, 5, "the other was refused")
+    assert not strict.is_open(address(216))
+    # What the others do not share they do not open.
+    strict.open(address(9, "203.0.113"), door="other")
+    wait_until(lambda: a.counts()["unshared"] > 0, 5, "a has heard of it")
+    assert not a.is_open(address(9, "203.0.113"))
+
+
+def test_within_100_milliseconds(fleet):
+    a, b, c = fleet.members
+    delays = []
+    for number in range(10):
+        source = address(number + 1, "203.0.113")
+        client = a.lab.client()
+        client.knock(7000, 8000, 9000)
+        a.wait_open(client.v4)
+        opened = {}
+
+        def seen(client=client, opened=opened):
+            for member in (a, b, c):
+                for event in member.daemon.events(SOURCE=client.v4):
+                    if " opened for " in event["MESSAGE"]:
+                        opened[member.name] = int(event["__MONOTONIC_TIMESTAMP"])
+            return len(opened) == 3
+
+        wait_until(seen, 5, f"{source}: all have opened")
+        delays.append((max(opened.values()) - opened["a"]) / 1000)
+        client.close()
+    assert statistics.median(delays) < 100, delays
+
+
+def test_the_policy_lets_the_agent_do_that_and_no_more(fleet):
+    a = fleet.members[0]
+    for member, arguments in (("Open", ("ssh", address(1), "0")), ("Close", ("ssh", "")),
+                              ("Reload", ()), ("Stats", ())):
+        done = a.bus.call("knocktail-fleet", member, *arguments)
+        assert ("AccessDenied" in done.stderr) == (member != "Stats"), done
+    fleet_interface = "org.knocktail.Fleet1"
+    assert a.bus.call("knocktail-fleet", "Holds", interface=fleet_interface).returncode == 0
+    for user in ("bob",):
+        for member, arguments in (("Holds", ()), ("CloseAs", ("ssh", "", ""))):
+            done = a.bus.call(user, member, *arguments, interface=fleet_interface)
+            assert "AccessDenied" in done.stderr, done
+    # Nobody is let in as one who has knocked here.
+    for visitor in ("alice", "", "alice@", "al ice@b", "alice@b/c"):
+        done = a.bus.call("knocktail-fleet", "OpenAs", "ssh", address(190), visitor, "token",
+                          str(int(time.time() + 30) * 1000000), interface=fleet_interface)
+        assert "InvalidArgs" in done.stderr, (visitor, done)
+    done = a.bus.call("knocktail-fleet", "OpenAs", "ssh", address(190), "@b", "", "1",
+                      interface=fleet_interface)
+    assert "its time is over" in done.stderr
+    assert not a.is_open(address(190))
+
+
+class Liar:
+    """A broker that lies: what it has heard it alters, replays, moves to other topics."""
+
+    def __init__(self, fleet):
+        self._socket = fleet.broker.socket
+        self._listener = subprocess.Popen(
+            ["mosquitto_sub", "-V", "5", "--unix", self._socket, "-t", "#", "-F", "%t %x"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+        os.set_blocking(self._listener.stdout.fileno(), False)
+        self._heard, self._rest = [], ""
+
+    def heard(self):
+        """All messages so far."""
+        while True:
+            text = (self._listener.stdout.read() or b"").decode()
+            if not text:
+                return self._heard
+            *lines, self._rest = (self._rest + text).split("\n")
+            self._heard += [(line.split()[0], bytes.fromhex(line.split()[1])) for line in lines]
+
+    def say(self, topic, payload, kept=True):
+        """Says something to all."""
+        subprocess.run(["mosquitto_pub", "-V", "5", "--unix", self._socket, "-t", topic, "-s", "-q",
+                        "1", *(["-r"] if kept else [])], input=payload, env=ENVIRONMENT, check=True,
+                       timeout=10)
+
+    def close(self):
+        """The end."""
+        self._listener.kill()
+        self._listener.wait(10)
+        self._listener.stdout.close()
+
+
+@pytest.fixture
+def liar(fleet):
+    """A broker that lies."""
+    made = Liar(fleet)
+    wait_until(made.heard, 10, "it hears what is kept")
+    yield made
+    made.close()
+
+
+def test_a_broker_that_lies(fleet, liar):
+    a, b, _ = fleet.members
+    before = len(liar.heard())
+    a.open(address(220))
+    b.wait_open(address(220))
+    topic, message = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
+    assert topic.startswith("knocktail/1/prod/a/") and len(message) == 297
+    assert address(220).encode() not in message and b"ssh" not in message
+    a.close_door(address(220))
+    b.wait_closed(address(220))
+
+    def counted(reason):
+        return b.counts()[reason]
+
+    def lie(reason, *said):
+        had = counted(reason)
+        liar.say(*said)
+        wait_until(lambda: counted(reason) > had, 5, f"b has counted it as {reason}: {b.counts()}")
+        for member in fleet.members:
+            assert not member.is_open(address(220))
+
+    lie("old", topic, message)
+    lie("old", topic, message, False)
+    lie("forged", topic, message[:60] + bytes([message[60] ^ 1]) + message[61:])
+    lie("forged", topic.replace("/a/", "/c/"), message)
+    lie("forged", "knocktail/1/prod/x/" + "0" * 32, message)
+    lie("malformed", topic, message[:-1])
+    lie("version", topic, b"\2" + message[1:])
+    lie("malformed", topic, b"\1")
+    liar.say("knocktail/1/prod", b"x" * 100000)
+    # Neither does a new start make it forget.
+    b.stop_agent(signal.SIGKILL)
+    b.start_agent()
+    lie("old", topic, message)
+    b.lab.wait_logged("that count for nothing", 15)
+    # It can only have the hosts not hear of each other.
+    a.open(address(221))
+    b.wait_open(address(221))
+
+
+def test_another_fleet_is_none_of_ours(fleet):
+    a = fleet.members[0]
+    b = fleet.members[1]
+    b.stop_agent()
+    other = "knocktail-fleet1 " + "A" * 43 + "=\n"
+    key = b.lab.file("other.key", other, 0o640)
+    os.chown(b.lab.server.path(key), 0, FLEET_UID)
+    b.start_agent(key=key)
+    a.open(address(222))
+    wait_until(lambda: b.counts()["forged"] > 0, 5, "b cannot read it")
+    assert not b.is_open(address(222))
+    b.stop_agent()
+    b.start_agent()
+    b.wait_open(address(222))
+
+
+def test_a_clock_that_is_off(fleet, tmp_path):
+    a, b, _ = fleet.members
+    built = tmp_path / "set-clock.so"
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", built,
+                    os.path.join(ROOT, "tests/faults/set-clock.c"), "-ldl"], check=True)
+    preload = b.lab.install(built)
+    for offset in (5, -5):
+        b.stop_agent()
+        b.lab.file("offset", str(offset))
+        b.start_agent(clock=[f"LD_PRELOAD={preload}", "SET_CLOCK=/run/lab/offset",
+                             "ASAN_OPTIONS=verify_asan_link_order=0"])
+        source = address(230 + offset)
+        a.open(source, 30)
+        assert 20 <= b.wait_open(source) <= 36
+        a.close_door(source)
+        b.wait_closed(source)
+        b.open(source, 30)
+        a.wait_open(source)
+        b.close_door(source)
+        a.wait_closed(source)
+    b.stop_agent()
+    b.start_agent()
+
+
+@pytest.fixture
+def keyed(possible):
+    """Two servers where alice has the same key."""
+    needs()
+    with Fleet() as made:
+        for name in ("one", "two"):
+            member = made.member(name)
+            member.keys = Keys(member.lab, "alice")
+        two, one = made.members[1], made.members[0]
+        with open(one.keys.path("alice"), encoding="ascii") as file:
+            line = file.read()
+        with open(two.keys.path("alice"), "w", encoding="ascii") as file:
+            file.write(line)
+        for member in made.members:
+            member.start_daemon(token_door(timeout="60s"), member.keys.options)
+            member.start_agent()
+        yield made
+
+
+def test_a_used_token_and_a_removed_key(keyed):
+    one, two = keyed.members
+    client, thief = one.lab.client(), two.lab.client()
+    ports = token(one.keys.key["alice"])
+    send_token(client, ports)
+    one.wait_open(client.v4)
+    two.wait_open(client.v4)
+    assert two.listed()[client.v4] == "alice@one"
+    wait_until(lambda: two.counts()["accepted"] >= 2, 5, "two has heard that it was used")
+    # Who has seen it on its way to one has no use for it at two.
+    if thief.v4 == client.v4:
+        thief = two.lab.client()
+    send_token(thief, ports)
+    two.daemon.wait_message("refused", SOURCE=thief.v4)
+    assert two.daemon.events(SOURCE=thief.v4)[-1]["KNOCKTAIL_REASON"].startswith("replayed")
+    assert not two.is_open(thief.v4)
+    # Her key goes at one, and not at two.
+    one.keys.remove("alice")
+    one.lab.knocktail("reload")
+    one.wait_closed(client.v4)
+    two.wait_closed(client.v4)
+
+
+def test_a_thousand_opens_a_second(possible):
+    """For ten seconds; none is lost, whatever the machine can do of it in time."""
+    needs()
+    with Fleet() as made:
+        a, b = (made.member(name) for name in ("a", "b"))
+        for member in (a, b):
+            member.start_daemon(ipset_door(timeout="10min", max_open="20000"), "max_open = 20000")
+            member.start_agent()
+        began = time.monotonic()
+        with Peer(a.lab) as peer:
+            for number in range(10000):
+                wait = began + number / 1000 - time.monotonic()
+                if wait > 0:
+                    time.sleep(wait)
+                source = f"203.0.{number // 250}.{number % 250 + 1}"
+                peer.send(call("Open", "ssu", string("ssh") + string(source) +
+                               struct.pack("<I", 600)))
+                assert peer.answer()
+        opened = time.monotonic() - began
+        wait_until(lambda: len(b.lab.members()) >= 10000, 120, "b has them all", 0.5)
+        print(f"10000 opened in {opened:.1f} s, known everywhere {time.monotonic() - began:.1f} s "
+              "after the first")
+        assert not b.counts()["failed"] and not a.counts()["full"]

@@ -1,0 +1,124 @@
+"""What `knocktail` has for a fleet: its key, its configuration, and what its agent reports."""
+
+import base64
+import json
+import os
+import stat
+import subprocess
+import time
+
+import pytest
+
+from hosts import ENVIRONMENT
+from lab import program
+
+DOOR = ("[options]\nlog_prefix = k\n[door ssh]\nsequence = 7000, 9000, 8000\nbackend = iptables\n"
+        "ports = 22/tcp\n")
+FLEET = """\
+[fleet]
+name = prod
+host = web1
+key = {key}
+[broker]
+socket = /run/broker
+[doors]
+{shares}
+"""
+
+
+def knocktail(*arguments):
+    """Runs the administrator's program; never raises for its exit status."""
+    return subprocess.run([program("knocktail"), *map(str, arguments)], capture_output=True,
+                          text=True, env=ENVIRONMENT, timeout=20, check=False)
+
+
+def test_keygen_makes_a_key_for_a_fleet(tmp_path):
+    path = tmp_path / "fleet.key"
+    done = knocktail("keygen", "--fleet", path)
+    assert done.returncode == 0, done
+    word, key = path.read_text("ascii").split()
+    assert word == "knocktail-fleet1" and len(base64.b64decode(key)) == 32
+    assert key not in done.stdout
+    assert stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
+    # One that is there stays.
+    again = knocktail("keygen", "--fleet", path)
+    assert again.returncode == 1 and "not overwritten" in again.stderr
+    assert path.read_text("ascii").split()[1] == key
+    assert knocktail("keygen", "--fleet", "--qr", path).returncode == 2
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration with a door, and a key for a fleet beside it."""
+    path = tmp_path / "knocktail.conf"
+    path.write_text(DOOR, "ascii")
+    path.chmod(0o600)
+    assert knocktail("keygen", "--fleet", tmp_path / "fleet.key").returncode == 0
+    return path
+
+
+def write_fleet(config, text=FLEET, shares="ssh = ssh"):
+    """Writes the fleet.conf."""
+    path = config.parent / "fleet.conf"
+    path.write_text(text.format(key=config.parent / "fleet.key", shares=shares), "ascii")
+    return path
+
+
+def test_check_reads_the_fleet_as_well(config):
+    assert knocktail("check", "-c", config).returncode == 0
+    fleet = write_fleet(config)
+    assert knocktail("check", "-c", config).returncode == 0
+    write_fleet(config, shares="web = web")
+    done = knocktail("check", "-c", config)
+    assert done.returncode == 2
+    assert f"{fleet}: error: [doors]: there is no door web in the configuration" in done.stderr
+    write_fleet(config, FLEET.replace("web1", "web/1"))
+    done = knocktail("check", "-c", config, "-o", "json")
+    assert done.returncode == 2
+    told = json.loads(done.stdout)
+    assert not told["ok"] and told["complaints"][0]["file"] == str(fleet)
+    assert told["complaints"][0]["line"] == 3
+    if os.geteuid() == 0:
+        write_fleet(config)
+        (config.parent / "fleet.key").chmod(0o644)
+        done = knocktail("check", "-c", config)
+        assert done.returncode == 2 and "may read it" in done.stderr
+
+
+def test_the_agent_refuses_what_check_does(config):
+    if not os.access(os.path.join(os.path.dirname(program("knocktail")), "knocktail-fleetd"), os.X_OK):
+        pytest.skip("built without libmosquitto")
+    fleet = write_fleet(config, FLEET.replace("[doors]", "[broken]"))
+    done = subprocess.run([program("knocktail-fleetd"), "-c", fleet], capture_output=True, text=True,
+                          env=ENVIRONMENT, timeout=20, check=False)
+    assert done.returncode == 2 and f"{fleet}:7: there is no section [broken]" in done.stderr
+    write_fleet(config)
+    (config.parent / "fleet.key").write_text("knocktail-fleet1 short\n", "ascii")
+    done = subprocess.run([program("knocktail-fleetd"), "-c", fleet], capture_output=True, text=True,
+                          env=ENVIRONMENT, timeout=20, check=False)
+    assert done.returncode == 2 and "not a fleet's key" in done.stderr
+
+
+def test_fleet_shows_the_report(tmp_path):
+    path = tmp_path / "report.json"
+    assert knocktail("fleet", "--report", path).returncode == 3
+    now = int(time.time() * 1e6)
+    report = {"fleet": "prod", "host": "web1", "written_us": now, "since_us": now, "broker": False,
+              "broker_since_us": 0, "daemon": True, "problem": "Connection refused",
+              "counts": {"sent": 2, "forged": 1, "old": 0},
+              "shares": [{"host": "web2", "door": "ssh", "open": 1, "said_us": now - 5000000}],
+              "open": [{"door": "ssh", "source": "198.51.100.7", "host": "web2", "user": "alice",
+                        "deadline_us": now + 60000000}]}
+    path.write_text(json.dumps(report), "ascii")
+    done = knocktail("fleet", "--report", path)
+    assert done.returncode == 0, done
+    for text in ("fleet prod, host web1", "not connected (Connection refused)", "sent 2, forged 1",
+                 "web2\tssh\t1\t5s", "ssh\t198.51.100.7\talice\tweb2\t"):
+        assert text in done.stdout, done.stdout
+    assert json.loads(knocktail("fleet", "--report", path, "-o", "json").stdout) == report
+    # It is of an agent that is gone.
+    report["written_us"] = now - 120 * 1000000
+    path.write_text(json.dumps(report), "ascii")
+    assert knocktail("fleet", "--report", path).returncode == 3
+    path.write_text("{}", "ascii")
+    assert knocktail("fleet", "--report", path).returncode == 1
