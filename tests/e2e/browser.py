@@ -41,9 +41,9 @@ class Browser:
             os.dup2(ends[1], 4)
 
         self._log = open(os.path.join(self._profile, "log"), "w+b")
-        self._process = subprocess.Popen(
-            host.command(argv) if host else argv, stdin=subprocess.DEVNULL, stdout=self._log,
-            stderr=self._log, preexec_fn=hand_over, pass_fds=(3, 4),
+        self._process = (host.popen if host else subprocess.Popen)(
+            argv, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            preexec_fn=hand_over, pass_fds=(3, 4),
             env={**ENVIRONMENT, "HOME": self._profile, "LANG": "en_US.UTF-8"})
         os.close(to_browser)
         os.close(from_browser)

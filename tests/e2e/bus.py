@@ -82,14 +82,14 @@ class Bus:
 
     def stop(self):
         """Ends the bus and whatever it leaves behind."""
-        os.kill(self._process.inner, signal.SIGTERM)
+        os.kill(self._process.pid, signal.SIGTERM)
         self._process.wait(5)
         if os.path.exists(self._lab.server.path(SOCKET)):
             os.unlink(self._lab.server.path(SOCKET))
 
     def signal(self, number):
         """Sends the bus a signal."""
-        os.kill(self._process.inner, number)
+        os.kill(self._process.pid, number)
         if number == signal.SIGCONT:
             self._process.send_signal(number)
 

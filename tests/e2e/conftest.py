@@ -153,13 +153,7 @@ def _start(lab):
     yield make
     for daemon in started:
         daemon.close()
-    for name in ("knock4", "knock6"):
-        lab.server.run("ipset", "flush", name, check=False)
-    for name in ("open4", "open6"):
-        lab.server.run("nft", "flush", "set", "inet", "lab", name, check=False)
-    for program in ("iptables", "ip6tables"):
-        for chain in ("DOORS", "KNOCKTAIL"):
-            lab.server.run(program, "-F", chain, check=False)
+    lab.close_doors()
     for daemon in started:
         text = daemon.stderr()
         assert "Sanitizer" not in text and "runtime error" not in text, text

@@ -12,11 +12,15 @@ import ctypes
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import time
 
-CLONE_NEWNET = 0x40000000
+# linux/sched.h
+CLONE_FS = 0x200
+NAMESPACES = {"cgroup": 0x02000000, "mnt": 0x00020000, "uts": 0x04000000, "ipc": 0x08000000,
+              "net": 0x40000000, "pid": 0x20000000}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -74,8 +78,66 @@ def _children(pid):
         return [int(child) for child in file.read().split()]
 
 
+class Inside:
+    """A thread of this process that has entered namespaces of another.
+
+    What it starts runs there: nothing stands between it and us, and nothing is executed but it.
+    The sockets that it makes stay there, wherever they are used.
+    """
+
+    def __init__(self, pid, *kinds):
+        self._namespaces = [(os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC),
+                             NAMESPACES[kind]) for kind in kinds]
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, initializer=self._enter)
+
+    def _enter(self):
+        # A thread that shares its root directory with others may not change it for them.
+        calls = [(_libc.unshare, CLONE_FS)] + [(_libc.setns, *namespace)
+                                               for namespace in self._namespaces]
+        for call, *arguments in calls:
+            if call(*arguments) != 0:
+                raise OSError(ctypes.get_errno(), "a thread cannot enter a namespace")
+
+    def __call__(self, function, *arguments, **kwargs):
+        """What the function returns, called inside."""
+        return self._thread.submit(function, *arguments, **kwargs).result()
+
+    def popen(self, argv, **kwargs):
+        """Starts argv inside."""
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
+        kwargs["env"] = {**ENVIRONMENT, **(kwargs.get("env") or {})}
+        return self(subprocess.Popen, list(map(str, argv)), **kwargs)
+
+    def run(self, argv, timeout, input=None, env=None):
+        """Runs argv inside to its end and returns the CompletedProcess, its output as text. What
+        takes longer is ended, with all that it has started, and has exited 124, as of timeout(1)."""
+        with self.popen(argv, env=env, text=True, errors="replace", start_new_session=True,
+                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE) as process:
+            status = None
+            for seconds, number in (timeout, signal.SIGTERM), (1, signal.SIGKILL):
+                try:
+                    stdout, stderr = process.communicate(input, seconds)
+                    break
+                except subprocess.TimeoutExpired:
+                    status, input = 124, None
+                    os.killpg(process.pid, number)
+            else:
+                stdout, stderr = process.communicate(timeout=20)
+        return subprocess.CompletedProcess(process.args, status or process.returncode, stdout,
+                                           stderr)
+
+    def close(self):
+        """Leaves."""
+        self._thread.shutdown()
+        for descriptor, _ in self._namespaces:
+            os.close(descriptor)
+
+
 class Host:
     """One network namespace, and whatever else its holder has unshared."""
+
+    NAMESPACES = ("net",)
 
     def __init__(self, unshare, setup):
         self._holder = subprocess.Popen(
@@ -86,21 +148,18 @@ class Host:
             reason = self._holder.stderr.read().decode().strip()
             self._holder.wait(10)
             raise LabError(f"no namespace: {reason}")
-        self.pid = self._holder.pid
-        self._network = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        # setns() moves one thread only: sockets made there stay there, wherever they are used.
-        self._inside = concurrent.futures.ThreadPoolExecutor(1, initializer=self._enter_network)
+        self.pid = self._process_1()
+        # ip(8) must see the process ids of our own PID namespace.
+        self._network = Inside(self.pid, "net")
+        self._inside = Inside(self.pid, *self.NAMESPACES)
 
-    def _enter_network(self):
-        if _libc.setns(self._network, CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
+    def _process_1(self):
+        return self._holder.pid
 
     def close(self):
         """Ends everything that runs inside."""
         if self._holder.returncode is not None:
             return
-        self._inside.shutdown()
-        os.close(self._network)
         self._holder.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._holder.wait(5)
@@ -109,41 +168,30 @@ class Host:
             self._holder.wait(5)
         self._holder.stdout.close()
         self._holder.stderr.close()
-
-    def command(self, argv):
-        """The argument vector that runs argv inside."""
-        return ["nsenter", f"--target={self.pid}", "--net", "--", *map(str, argv)]
+        self._inside.close()
+        self._network.close()
 
     def popen(self, argv, **kwargs):
         """Starts argv inside."""
-        kwargs.setdefault("stdin", subprocess.DEVNULL)
-        kwargs["env"] = {**ENVIRONMENT, **kwargs.get("env", {})}
-        return subprocess.Popen(self.command(argv), **kwargs)
+        return self._inside.popen(argv, **kwargs)
 
     def run(self, *argv, check=True, timeout=20, input=None, env=None):
         """Runs argv inside to its end and returns the CompletedProcess, its output as text."""
-        argv = ["timeout", "--kill-after=1", str(timeout), *map(str, argv)]
-        done = subprocess.run(
-            self.command(argv), input=input or "", text=True, errors="replace",
-            capture_output=True, env={**ENVIRONMENT, **(env or {})}, timeout=timeout + 5,
-            check=False)
+        done = self._inside.run(argv, timeout, input, env)
         if check and done.returncode != 0:
-            raise AssertionError(f"{' '.join(argv)} exited {done.returncode}:\n"
+            raise AssertionError(f"{' '.join(done.args)} exited {done.returncode}:\n"
                                  f"{done.stdout[-5000:]}{done.stderr[-5000:]}")
         return done
 
     def ip(self, *lines):
         """Runs lines of ip(8) in one go."""
-        # Not through command(): ip must see the process ids of our own PID namespace.
-        argv = ["nsenter", f"--target={self.pid}", "--net", "--", "ip", "-batch", "-"]
-        done = subprocess.run(argv, input="\n".join(lines), text=True, capture_output=True,
-                              env=ENVIRONMENT, timeout=20, check=False)
+        done = self._network.run(["ip", "-batch", "-"], 20, "\n".join(lines))
         if done.returncode != 0:
             raise LabError(f"ip: {done.stderr.strip()}")
 
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):
         """A socket inside the namespace, to be used from here."""
-        return self._inside.submit(socket.socket, family, kind, protocol).result(10)
+        return self._network(socket.socket, family, kind, protocol)
 
 
 # The clients' addresses: for documentation (RFC 5737), and when they are used up those of services
@@ -175,10 +223,8 @@ class Client(Host):
         wait_until(lambda: self._is_plugged_in(port), 5, "the bridge forwards", 0.005)
 
     def _is_plugged_in(self, port):
-        argv = ["nsenter", f"--target={self.server.pid}", "--net", "--",
-                "ip", "-json", "-details", "link", "show", "dev", port]
-        link = json.loads(subprocess.run(argv, capture_output=True, env=ENVIRONMENT, timeout=20,
-                                         check=True).stdout)[0]
+        link = json.loads(self.server.run("ip", "-json", "-details", "link", "show", "dev", port)
+                          .stdout)[0]
         return link["linkinfo"]["info_slave_data"]["state"] == "forwarding"
 
     def address(self, version=4):
@@ -216,7 +262,7 @@ class Client(Host):
         It tries every half millisecond, without waiting for earlier tries. All in one go, so that
         nothing of ours gets in between.
         """
-        return self._inside.submit(self._time_knock, steps, port, gap, timeout).result()
+        return self._network(self._time_knock, steps, port, gap, timeout)
 
     def _time_knock(self, steps, port, gap, timeout):
         for i, step in enumerate(steps):
@@ -236,7 +282,7 @@ class Client(Host):
         def both():
             begun = begin()
             return self._time_open(port, begun + timeout) - begun
-        return self._inside.submit(both).result()
+        return self._network(both)
 
     def _time_open(self, port, end):
         with contextlib.ExitStack() as stack:
@@ -288,13 +334,12 @@ class Server(Host):
     v4 = "192.0.2.1"
     v6 = "2001:db8::1"
     mac = "02:00:00:00:00:01"
+    NAMESPACES = ("mnt", "net", "pid")
 
     def __init__(self):
         self._spawned = []
         super().__init__(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"],
                          SERVER_SETUP)
-        # unshare --fork stays outside of the PID namespace; its child is process 1 there.
-        self.pid = _children(self._holder.pid)[0]
         # Without an address of its own a bridge changes it as clients come and go.
         self.ip(
             "link set lo up",
@@ -309,23 +354,16 @@ class Server(Host):
         for process in self._spawned:
             process.wait(5)
 
-    def command(self, argv):
-        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--",
-                *map(str, argv)]
+    def _process_1(self):
+        # unshare --fork stays outside of the PID namespace.
+        return _children(self._holder.pid)[0]
 
     def path(self, inside):
         """Where a file of the server is to be found from here."""
         return f"/proc/{self.pid}/root{inside}"
 
     def spawn(self, argv, **kwargs):
-        """Starts argv inside; the process's own id (nsenter is only its parent) as `.inner`."""
+        """Starts argv inside, to be waited for when the server is gone."""
         process = self.popen(argv, **kwargs)
         self._spawned.append(process)
-
-        def child():
-            if process.poll() is not None:
-                raise LabError(f"{argv[0]} exited {process.returncode} at once")
-            return _children(process.pid)
-
-        process.inner = wait_until(child, 5, f"{argv[0]} starts", 0.002)[0]
         return process

@@ -244,7 +244,7 @@ class Daemon:
         with open(lab.server.path(self.errors), "wb") as errors, \
                 open("/dev/kmsg" if doorbell else os.devnull, "rb") as bell:
             self._process = lab.server.spawn(argv, stdin=bell, stdout=errors, stderr=errors)
-        self.pid = self._process.inner
+        self.pid = self._process.pid
         with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
             ids = [line.split() for line in file if line.startswith("NSpid:")][0]
         self._inner_pid = ids[-1]
@@ -283,9 +283,6 @@ class Daemon:
     def signal(self, number):
         """Sends a signal."""
         os.kill(self.pid, number)
-        if number == signal.SIGCONT:
-            # nsenter stops itself when its child is stopped, but nobody wakes it.
-            self._process.send_signal(number)
 
     def reload(self, timeout=5):
         """Has the configuration read again, and waits until the daemon is ready again."""
@@ -467,11 +464,11 @@ class Lab:
     @property
     def journald_pid(self):
         """journald's process, seen from here."""
-        return self._journald.inner
+        return self._journald.pid
 
     def signal_journald(self, number):
         """Sends journald a signal."""
-        os.kill(self._journald.inner, number)
+        os.kill(self._journald.pid, number)
 
     @property
     def journal_directory(self):
@@ -507,13 +504,13 @@ class Lab:
     def rotate_journal(self):
         """Has journald begin a new file."""
         before = set(os.listdir(self.server.path(self.journal_directory)))
-        os.kill(self._journald.inner, signal.SIGUSR2)
+        os.kill(self._journald.pid, signal.SIGUSR2)
         wait_until(lambda: set(os.listdir(self.server.path(self.journal_directory))) - before, 5,
                    "journald rotates")
 
     def restart_journald(self, number=signal.SIGTERM, between=None):
         """Ends journald and starts it again; `between` is called in between."""
-        os.kill(self._journald.inner, number)
+        os.kill(self._journald.pid, number)
         self._journald.wait(10)
         if between:
             between()
@@ -527,15 +524,13 @@ class Lab:
     @contextlib.contextmanager
     def hung_journald(self):
         """journald hangs, and its queue is full: whoever wants to be heard would have to wait."""
-        os.kill(self._journald.inner, signal.SIGSTOP)
+        os.kill(self._journald.pid, signal.SIGSTOP)
         try:
             fill_queue(self.server.path("/run/systemd/journal/socket"),
                        b"MESSAGE=filling the queue\n")
             yield
         finally:
-            os.kill(self._journald.inner, signal.SIGCONT)
-            # nsenter stops itself when its child is stopped, but nobody wakes it.
-            self._journald.send_signal(signal.SIGCONT)
+            os.kill(self._journald.pid, signal.SIGCONT)
 
     # The firewall
 
@@ -547,6 +542,17 @@ class Lab:
                                           ("ip6tables-restore", NEIGHBOURS, "knock6")):
             self.server.run(restore, input=IPTABLES.format(
                 neighbours=neighbours, guarded=GUARDED_PORT, set=name, prefix=self.prefix))
+
+    def close_doors(self):
+        """Whatever still is open."""
+        if self._firewall == "nft":
+            self.server.run("nft", "-f", "-", input="flush set inet lab open4\n"
+                            "flush set inet lab open6\n", check=False)
+            return
+        self.server.run("ipset", "restore", input="flush knock4\nflush knock6\n", check=False)
+        for program_name in ("iptables", "ip6tables"):
+            for chain in ("DOORS", "KNOCKTAIL"):
+                self.server.run(program_name, "-F", chain, check=False)
 
     def members(self, name="knock4"):
         """What is in an ipset: address to the seconds left."""

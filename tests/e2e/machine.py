@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 
-from hosts import ENVIRONMENT, wait_until
+from hosts import ENVIRONMENT, Inside, wait_until
 from lab import ROOT as REPOSITORY
 from lab import LabError, program
 
@@ -170,7 +170,7 @@ class Machine:
         self._groups = ControlGroups(f"knocktail-lab-{lab.server.pid}")
         self._log = lab.file("machine.log")
         with open(lab.server.path(self._log), "wb") as log:
-            # Not through lab.server.command(): the network is joined by the container alone.
+            # Not through lab.server.popen(): the network is joined by the container alone.
             self._nspawn = subprocess.Popen(
                 ["sh", "-c", IN_GROUPS, "sh", *self._groups.paths, "--",
                  "nsenter", f"--target={lab.server.pid}", "--mount", "--pid", "--",
@@ -179,9 +179,10 @@ class Machine:
                  "--link-journal=no", "--network-namespace-path=/proc/1/ns/net",
                  "--capability=CAP_SYSLOG,CAP_NET_ADMIN", "--bind=/dev/kmsg"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
-        self._leader = 0
+        self.leader, self._inside = 0, None
         try:
-            self._leader = wait_until(self._find_leader, 20, "systemd starts")
+            self.leader = wait_until(self._find_leader, 20, "systemd starts")
+            self._inside = Inside(self.leader, "uts", "ipc", "net", "pid", "cgroup", "mnt")
             wait_until(self._is_up, 60, "systemd has booted", 0.2)
         except AssertionError as error:
             self.close()
@@ -216,19 +217,15 @@ class Machine:
         """What the machine has said since it was booted."""
         return self.lab.read(self._log)
 
-    def command(self, *argv):
-        """The argument vector that runs argv inside."""
-        return ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid",
-                "--cgroup", "--", *map(str, argv)]
+    def popen(self, *argv, **kwargs):
+        """Starts a command inside."""
+        return self._inside.popen(argv, **kwargs)
 
     def run(self, *argv, check=True, timeout=30):
         """Runs a command inside and returns the CompletedProcess."""
-        done = subprocess.run(
-            self.command("timeout", "--kill-after=1", timeout, *argv),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=timeout + 5, check=False, env=ENVIRONMENT)
+        done = self._inside.run(argv, timeout)
         if check and done.returncode != 0:
-            raise AssertionError(f"{' '.join(map(str, argv))} exited {done.returncode}:\n"
+            raise AssertionError(f"{' '.join(done.args)} exited {done.returncode}:\n"
                                  f"{done.stdout}{done.stderr}")
         return done
 
@@ -254,7 +251,7 @@ class Machine:
         if not os.path.exists("/dev/fuse"):
             raise Unavailable("there is no /dev/fuse")
         with subprocess.Popen(
-                ["/usr/bin/python3", "-c", UNANSWERED, str(self._leader), directory],
+                ["/usr/bin/python3", "-c", UNANSWERED, str(self.leader), directory],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             if process.stdout.readline() != "ready\n":
                 raise LabError(f"nothing can be mounted over {directory}")
@@ -276,14 +273,16 @@ class Machine:
 
     def close(self):
         """Ends the container: with its process 1, all of it goes, and nspawn too."""
-        if self._leader:
+        if self.leader:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._leader, signal.SIGKILL)
+                os.kill(self.leader, signal.SIGKILL)
         try:
             self._nspawn.wait(10)
         except subprocess.TimeoutExpired:
             self._nspawn.kill()
             self._nspawn.wait(10)
+        if self._inside:
+            self._inside.close()
         self._groups.close()
 
 

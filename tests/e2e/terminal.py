@@ -4,31 +4,32 @@ import contextlib
 import os
 import pty
 import select
+import subprocess
 import time
 
 
-def converse(argv, *answers, timeout=60, env=None):
-    """Runs argv on a terminal of its own, answers each of its questions, which end in ": ", and
-    returns its exit status and what was seen."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execvpe(argv[0], argv, {**os.environ, **(env or {})})
+def converse(host, argv, *answers, timeout=60):
+    """Runs argv of a host on a terminal of its own, answers each of its questions, which end in ": ",
+    and returns its exit status and what was seen."""
+    terminal, other = pty.openpty()
+    process = host.popen(["setsid", "--ctty", *argv], stdin=other, stdout=other, stderr=other)
+    os.close(other)
     answers, seen, asked, end = list(answers), b"", 0, time.monotonic() + timeout
     try:
         with contextlib.suppress(OSError):  # nobody holds the other side any more
-            while select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
-                data = os.read(fd, 4096)
+            while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+                data = os.read(terminal, 4096)
                 if not data:
                     break
                 seen += data
                 if answers and seen[asked:].endswith(b": "):
                     asked = len(seen)
-                    os.write(fd, answers.pop(0).encode() + b"\n")
-        assert time.monotonic() < end, f"{argv} waits for ever, after {seen!r}"
-    except BaseException:
-        os.kill(pid, 9)
-        raise
+                    os.write(terminal, answers.pop(0).encode() + b"\n")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(1, end - time.monotonic()))
+        assert process.poll() is not None, f"{argv} waits for ever, after {seen!r}"
     finally:
-        os.close(fd)
-        status = os.waitpid(pid, 0)[1]
-    return os.waitstatus_to_exitcode(status), seen.decode(errors="replace")
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    return process.returncode, seen.decode(errors="replace")

@@ -8,12 +8,11 @@ import contextlib
 import os
 import re
 import shutil
-import subprocess
 import threading
 
 import pytest
 
-from hosts import ENVIRONMENT
+from hosts import ENVIRONMENT, Inside
 from lab import Lab
 from machine import Machine, Unavailable, tree
 from test_the_readme import SYSTEM, Newcomer, block, knocks, paragraph
@@ -54,9 +53,9 @@ class Watch:
 def online(machine, command, timeout=300):
     """Runs it inside, but with this machine's network, which the laboratory has not."""
     shutil.copyfile("/etc/resolv.conf", f"{machine.root}/etc/resolv.conf")
-    argv = [word for word in machine.command("sh", "-ec", command) if word != "--net"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False,
-                          stdin=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT})
+    inside = Inside(machine.leader, "uts", "ipc", "pid", "cgroup", "mnt")
+    done = inside.run(["sh", "-ec", command], timeout, env={**os.environ, **ENVIRONMENT})
+    inside.close()
     if done.returncode != 0:
         pytest.skip(f"the archive does not answer: {done.stderr.strip()[-500:]}")
 

@@ -693,7 +693,7 @@ def sshd(lab, needs):
     yield ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
            "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
            "-i", lab.server.path(f"{directory}/user_key"), "-p", str(SSHD_PORT)]
-    os.kill(process.inner, signal.SIGTERM)
+    os.kill(process.pid, signal.SIGTERM)
     process.wait(5)
     with open(errors, encoding="utf-8", errors="replace") as file:
         print(f"sshd said:\n{file.read()}")
@@ -730,7 +730,6 @@ def test_a_relay_that_waits_does_not_spin(client, start):
             fields = file.read().rpartition(") ")[2].split()
         return int(fields[11]) + int(fields[12])
 
-    # nsenter has become knocktap: no process in between.
     before = cpu_ticks()
     for i in range(20):
         process.stdin.write(b"%d\n" % i)

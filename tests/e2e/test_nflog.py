@@ -102,7 +102,7 @@ class Container:
 
     def end_ulogd(self):
         """Ends it."""
-        os.kill(self.ulogd.inner, signal.SIGTERM)
+        os.kill(self.ulogd.pid, signal.SIGTERM)
         self.ulogd.wait(10)
 
     def _is_bound(self):

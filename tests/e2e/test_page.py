@@ -63,8 +63,8 @@ class Guarded:
 
     def ask(self, *words, answers=(PASSPHRASE, PASSPHRASE), verb="page"):
         """Asks for a page; the exit status, and what was said on the terminal."""
-        argv = self.lab.server.command([program("knocktail"), verb, "-c", self.daemon.config, *words])
-        return converse(argv, *answers)
+        return converse(self.lab.server, [program("knocktail"), verb, "-c", self.daemon.config, *words],
+                        *answers)
 
     def page(self, *words, **kwargs):
         """A new page, as a file outside of the lab."""
@@ -442,14 +442,14 @@ def test_the_key_is_for_its_owner_alone_and_knocktap_takes_it(guarded, client):
     text = page.read_text(encoding="utf-8")
     with open(door.lab.server.path(f"{door.directory}/alice.key"), encoding="ascii") as file:
         assert file.read().split()[2] not in text
-    knocktap = client.command([program("knocktap"), "--door", "ssh", "--key", page, client.peer()])
-    status, said = converse(knocktap, "another one")
+    knocktap = [program("knocktap"), "--door", "ssh", "--key", page, client.peer()]
+    status, said = converse(client, knocktap, "another one")
     assert (status, "the passphrase is wrong" in said) == (2, True)
     assert PASSPHRASE not in said
     # The sealed line alone will do, which is what --qr shows.
     line = re.search(r'content="(knocktail2-sealed [^"]*)"', text).group(1)
     page.write_text(f"{line}\n", encoding="ascii")
-    status, said = converse(knocktap, PASSPHRASE)
+    status, said = converse(client, knocktap, PASSPHRASE)
     assert status == 0, said
     client.wait_open(22, 4, timeout=3)
 

@@ -94,7 +94,7 @@ def terminal_lost(apply, kind, lab):
 
 
 def killed(apply, kind, lab):
-    os.kill(apply.process.inner, signal.SIGKILL)
+    os.kill(apply.process.pid, signal.SIGKILL)
 
 
 def knocked(apply, kind, lab):
@@ -165,7 +165,7 @@ def test_a_knock_confirms_without_a_word(possible):
 
 def keeper_of(apply):
     """The process that takes the rules back."""
-    pid = apply.process.inner
+    pid = apply.process.pid
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return int(file.read().split()[0])
 

@@ -78,9 +78,8 @@ class Newcomer:
 
     def loads(self, line, client, knock):
         """Types a line that loads rules, says "knock" to its question, and knocks."""
-        with subprocess.Popen(self.machine.command("timeout", "60", *self._command(line)),
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                              env=ENVIRONMENT) as process:
+        with self.machine.popen(*self._command(line), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                text=True) as process:
             said = _read_until(process.stdout, "takes them back: ")
             assert not client.can_connect()
             print("knock", file=process.stdin, flush=True)

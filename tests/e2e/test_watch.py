@@ -42,7 +42,7 @@ def lines_of(lab, daemon, *options):
                                    stdout=file, stderr=file)
     wait_until(lambda: "daemon up" in lab.read(output), 5, "it has found the daemon")
     yield lambda text: [line for line in lab.read(output).splitlines() if text in line]
-    os.kill(process.inner, signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
     assert process.wait(5) == 0
 
 
@@ -110,7 +110,7 @@ def test_probes_without_a_bus(daemon, client, lab):
                                        stdout=file, stderr=file)
         wait_until(lambda: client.knock(7000) and "ssh 1/3" in lab.read(output), 5,
                    "the probe is told", 0.1)
-        os.kill(process.inner, signal.SIGTERM)
+        os.kill(process.pid, signal.SIGTERM)
         assert process.wait(5) == 0
     finally:
         lab.bus.start()
@@ -176,7 +176,7 @@ def terminal(daemon, lab):
     terminal = Terminal(lab, daemon)
     yield terminal
     if terminal.process.poll() is None:
-        os.kill(terminal.process.inner, signal.SIGKILL)
+        os.kill(terminal.process.pid, signal.SIGKILL)
     terminal.close()
 
 
@@ -239,7 +239,7 @@ def test_more_doors_than_it_holds(terminal, lab):
 def test_the_terminal_is_given_back(how, terminal):
     terminal.wait(r"Open doors: 0")
     if how.startswith("SIG"):
-        os.killpg(os.getpgid(terminal.process.inner), getattr(signal, how))
+        os.killpg(os.getpgid(terminal.process.pid), getattr(signal, how))
     else:
         terminal.type(how)
     wait_until(lambda: terminal.read() and terminal.process.poll() is not None, 5, "it ends")

@@ -111,7 +111,7 @@ def lines_of(lab, config):
     try:
         yield lambda text: [line for line in lab.read(output).splitlines() if text in line]
     finally:
-        os.kill(process.inner, signal.SIGINT)
+        os.kill(process.pid, signal.SIGINT)
     assert process.wait(5) == 0
 
 
