@@ -168,7 +168,8 @@ static void check_log_section(const struct other_log *log)
 {
 	require(log->name[0] != '\0' && memchr(log->name, '\0', sizeof(log->name)));
 	require(log->id != OTHER_LOG_KERNEL);
-	require(log->matches[0] && log->pattern[0]);
+	require(log->matches[0]);
+	require(log->form == LOG_FORM_KERNEL ? !log->pattern : log->pattern && log->pattern[0]);
 	for (char **match = log->matches; *match; match++)
 		require(strchr(*match, '=') && strcmp(*match, "_TRANSPORT=kernel") != 0);
 }
