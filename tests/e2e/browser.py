@@ -84,7 +84,10 @@ class Browser:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
+        if error:
+            with contextlib.suppress(Exception):
+                print("the page:", self.text("body"))
         self.close()
 
     def _receive(self, end):

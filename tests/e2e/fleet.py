@@ -198,7 +198,7 @@ class Member:
     def stop_agent(self, number=signal.SIGTERM):
         """Ends its agent, and returns its exit status."""
         if self.agent and self.agent.poll() is None:
-            os.kill(self.agent.inner, number)
+            os.kill(self.agent.pid, number)
             return self.agent.wait(10)
         return None
 
