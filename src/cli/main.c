@@ -9,7 +9,7 @@
 static const struct verb *const verbs[] = {
 	&verb_setup, &verb_check,  &verb_status, &verb_list,  &verb_watch,   &verb_open,
 	&verb_close, &verb_reload, &verb_replay, &verb_audit, &verb_metrics, &verb_doctor,
-	&verb_rules, &verb_import, &verb_keygen, &verb_keys,  &verb_page,   &verb_fleet,
+	&verb_rules, &verb_import, &verb_keygen, &verb_keys,  &verb_page,    &verb_fleet,
 };
 
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };

@@ -17,8 +17,8 @@ struct verb {
 };
 
 extern const struct verb verb_audit, verb_check, verb_close, verb_doctor, verb_fleet, verb_import,
-	verb_keygen, verb_keys, verb_list, verb_metrics, verb_open, verb_page, verb_reload, verb_replay,
-	verb_rules, verb_setup, verb_status, verb_watch;
+	verb_keygen, verb_keys, verb_list, verb_metrics, verb_open, verb_page, verb_reload,
+	verb_replay, verb_rules, verb_setup, verb_status, verb_watch;
 
 /* What a verb's run() returns for --help (the help has been printed) and for a wrong option. */
 enum status verb_help(const struct verb *verb);

@@ -42,8 +42,8 @@ struct visitor {
 	struct hand hand; /* of KNOCK_HAND */
 };
 
-/* Whether a host of the fleet may have this name: 1 to VISITOR_HOST_MAX of a-z 0-9 . _ -, the first a
- * letter or a digit. */
+/* Whether a host of the fleet may have this name: 1 to VISITOR_HOST_MAX of a-z 0-9 . _ -, the first
+ * a letter or a digit. */
 bool visitor_host_is_name(const char *text);
 
 /* The host that the name of a visitor is from; NULL: they have knocked here. */

@@ -131,7 +131,8 @@ static void on_job_done(struct worker_job *job)
 
 	burner_forget(burner, burning);
 	if (burning->is_foreign) {
-		if (burn_refusal(&burning->burn, burning->error) == REFUSAL_DISK && burning->error < 0)
+		if (burn_refusal(&burning->burn, burning->error) == REFUSAL_DISK &&
+		    burning->error < 0)
 			log_line(LOG_ERR, "a knock that was used at another host: %s",
 				 burn_explain(&burning->burn, burning->error, text));
 		free(burning);

@@ -62,12 +62,10 @@ static const struct {
 	const char *expected;
 } fleet_keys[] = {
 #define FLEET_KEY(section, key, member, check, expected)                                           \
-	{section,                                                                                  \
-	 key,                                                                                      \
-	 offsetof(struct fleet_config, member),                                                    \
-	 sizeof((struct fleet_config *)0)->member,                                                 \
-	 check,                                                                                    \
-	 expected}
+	{                                                                                          \
+		section, key, offsetof(struct fleet_config, member),                               \
+			sizeof((struct fleet_config *)0)->member, check, expected                  \
+	}
 	FLEET_KEY(SECTION_FLEET, "name", name, user_is_name,
 		  "1 to 32 of a-z 0-9 _ -, the first a letter or a digit"),
 	FLEET_KEY(SECTION_FLEET, "host", host, visitor_host_is_name,
@@ -99,7 +97,8 @@ static void reading_set_port(struct fleet_reading *reading, const char *value)
 static void reading_set(struct fleet_reading *reading, const char *key, const char *value)
 {
 	for (size_t i = 0; i < N_FLEET_KEYS; i++) {
-		if ((int)fleet_keys[i].section != reading->section || strcmp(fleet_keys[i].key, key) != 0)
+		if ((int)fleet_keys[i].section != reading->section ||
+		    strcmp(fleet_keys[i].key, key) != 0)
 			continue;
 		if (reading->seen & UINT64_C(1) << i)
 			reading_complain(reading, "%s stood before", key);
@@ -107,7 +106,8 @@ static void reading_set(struct fleet_reading *reading, const char *key, const ch
 			reading_complain(reading, "%s is '%s': expected %s", key, value,
 					 fleet_keys[i].expected);
 		else
-			memcpy((char *)reading->config + fleet_keys[i].at, value, strlen(value) + 1);
+			memcpy((char *)reading->config + fleet_keys[i].at, value,
+			       strlen(value) + 1);
 		reading->seen |= UINT64_C(1) << i;
 		return;
 	}
@@ -161,8 +161,10 @@ static void reading_section(struct fleet_reading *reading, char *line)
 		if (strcmp(line + 1, section_names[i]) == 0)
 			reading->section = i;
 	if (reading->section < 0)
-		reading_complain(reading, "there is no section [%s]: expected fleet, broker or "
-					  "doors", line + 1);
+		reading_complain(reading,
+				 "there is no section [%s]: expected fleet, broker or "
+				 "doors",
+				 line + 1);
 	else if (reading->seen_sections & 1u << reading->section)
 		reading_complain(reading, "[%s] stood before", line + 1);
 	else
@@ -238,9 +240,11 @@ static void reading_check(struct fleet_reading *reading)
 	if (config->socket[0] && (config->ca[0] || config->port))
 		reading_complain(reading, "[broker]: a socket has neither port nor ca");
 	if (config->broker[0] && !config->ca[0] && !fleet_config_is_local(config))
-		reading_complain(reading, "[broker]: %s needs TLS, and so a ca: without it there is "
-					  "only an address of loopback, such as 127.0.0.1, or a "
-					  "socket", config->broker);
+		reading_complain(reading,
+				 "[broker]: %s needs TLS, and so a ca: without it there is "
+				 "only an address of loopback, such as 127.0.0.1, or a "
+				 "socket",
+				 config->broker);
 	if (!config->certificate[0] != !config->private_key[0])
 		reading_complain(reading, "[broker]: certificate and private_key need each other");
 	if (config->certificate[0] && !config->ca[0])

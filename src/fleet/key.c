@@ -42,6 +42,5 @@ int fleet_key_read(const char *path, struct secret *ret, const char **ret_fault)
 
 void fleet_key_format(const struct secret *key, char line[static FLEET_KEY_LINE_SIZE])
 {
-	memcpy(line, prefix, strlen(prefix));
-	secret_format(key, line + strlen(prefix));
+	secret_format(key, stpcpy(line, prefix));
 }

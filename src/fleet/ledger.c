@@ -24,11 +24,11 @@ DEFINE_CLEANUP(struct ledger *, ledger_free)
 const char *fleet_verdict_name(enum fleet_verdict verdict)
 {
 	static const char *const names[N_FLEET_VERDICTS] = {
-		[FLEET_ACCEPTED] = "accepted", [FLEET_REPEATED] = "repeated",
-		[FLEET_FORGED] = "forged",     [FLEET_VERSION] = "version",
+		[FLEET_ACCEPTED] = "accepted",	 [FLEET_REPEATED] = "repeated",
+		[FLEET_FORGED] = "forged",	 [FLEET_VERSION] = "version",
 		[FLEET_MALFORMED] = "malformed", [FLEET_STALE] = "stale",
-		[FLEET_FUTURE] = "future",     [FLEET_OLD] = "old",
-		[FLEET_VOID] = "closed",       [FLEET_UNSHARED] = "unshared",
+		[FLEET_FUTURE] = "future",	 [FLEET_OLD] = "old",
+		[FLEET_VOID] = "closed",	 [FLEET_UNSHARED] = "unshared",
 		[FLEET_FULL] = "full",
 	};
 
@@ -183,8 +183,7 @@ enum fleet_verdict ledger_take(struct ledger *ledger, const struct fleet_message
 
 uint64_t ledger_stamp(struct ledger *ledger, uint64_t now_us)
 {
-	ledger->last_stamp_us =
-		now_us > ledger->last_stamp_us ? now_us : ledger->last_stamp_us + 1;
+	ledger->last_stamp_us = now_us > ledger->last_stamp_us ? now_us : ledger->last_stamp_us + 1;
 	return ledger->last_stamp_us;
 }
 

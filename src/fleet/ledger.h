@@ -40,7 +40,8 @@ struct ledger_entry {
 	struct fleet_message message; /* the last word */
 	uint64_t heard_us;
 	uint64_t forget_us;
-	/* The agent's: it is to be carried out, and in the queue for that, or a call is under way. */
+	/* The agent's: it is to be carried out, and in the queue for that, or a call is under way.
+	 */
 	bool is_due, is_queued, is_asked;
 	bool is_shorter;     /* it ends earlier than what the host had said before */
 	uint64_t generation; /* of the holds that it was last among */

@@ -74,7 +74,8 @@ static bool is_burnt_door(const char *text)
 	size_t length = strlen(text);
 	char name[FLEET_BURNT_DOOR_MAX + 1];
 
-	if (length < 3 || (strcmp(text + length - 2, "/4") != 0 && strcmp(text + length - 2, "/6") != 0))
+	if (length < 3 ||
+	    (strcmp(text + length - 2, "/4") != 0 && strcmp(text + length - 2, "/6") != 0))
 		return false;
 	memcpy(name, text, length - 2);
 	name[length - 2] = '\0';

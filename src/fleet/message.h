@@ -1,5 +1,5 @@
-/* A message of the fleet, knocktail-fleet(7): what one host says of one door and one source, and its
- * form in bytes, before it is sealed. */
+/* A message of the fleet, knocktail-fleet(7): what one host says of one door and one source, and
+ * its form in bytes, before it is sealed. */
 #pragma once
 
 #include "core/address.h"
@@ -17,7 +17,7 @@ enum {
 };
 
 enum fleet_kind {
-	FLEET_OPEN = 1,	/* the host holds the door open for the source until `until_us` */
+	FLEET_OPEN = 1, /* the host holds the door open for the source until `until_us` */
 	FLEET_CLOSED,	/* it does not any more */
 	FLEET_SHUT,	/* somebody there has closed it by hand, for all hosts */
 	FLEET_BURNT,	/* a token or an SPA knock was used there */
@@ -36,9 +36,9 @@ struct fleet_message {
 	char user[USER_NAME_MAX + 1];	     /* of OPEN: whose key it was; or "" */
 	struct key_id key;		     /* of BURNT */
 	uint64_t step;			     /* of BURNT: a token's; of STATUS: how many are open */
-	uint32_t time_s;		     /* of BURNT: an SPA knock's; 0: it is a token. Of STATUS:
-						what the host's clock says */
-	uint8_t nonce[FLEET_NONCE_SIZE];     /* of BURNT: an SPA knock's */
+	uint32_t time_s;		 /* of BURNT: an SPA knock's; 0: it is a token. Of STATUS:
+					    what the host's clock says */
+	uint8_t nonce[FLEET_NONCE_SIZE]; /* of BURNT: an SPA knock's */
 };
 
 /* The name of a host: 1 to FLEET_HOST_MAX of a-z 0-9 . _ -, the first a letter or a digit. So it is

@@ -107,9 +107,9 @@ void fleet_seal_close(const struct fleet_seal *seal, const struct fleet_message 
 	fleet_encode(message, plain);
 	ret[0] = SEAL_VERSION;
 	randombytes_buf(nonce, SEAL_NONCE_SIZE);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(
-		sealed, NULL, plain, sizeof plain, (const uint8_t *)topic, strlen(topic), NULL, nonce,
-		seal->secrets[OF_MESSAGES].bytes);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, NULL, plain, sizeof plain,
+						   (const uint8_t *)topic, strlen(topic), NULL,
+						   nonce, seal->secrets[OF_MESSAGES].bytes);
 	sodium_memzero(plain, sizeof plain);
 }
 
@@ -125,10 +125,10 @@ int fleet_seal_open(const struct fleet_seal *seal, const char *topic, const void
 		return size < 1 ? -EINVAL : -EPROTONOSUPPORT;
 	if (size != SEALED_SIZE)
 		return -EINVAL;
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-		    plain, NULL, NULL, nonce + SEAL_NONCE_SIZE, FLEET_PLAIN_SIZE + SEAL_TAG_SIZE,
-		    (const uint8_t *)topic, strlen(topic), nonce,
-		    seal->secrets[OF_MESSAGES].bytes) != 0)
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, nonce + SEAL_NONCE_SIZE,
+						       FLEET_PLAIN_SIZE + SEAL_TAG_SIZE,
+						       (const uint8_t *)topic, strlen(topic), nonce,
+						       seal->secrets[OF_MESSAGES].bytes) != 0)
 		return -EBADMSG;
 	if (fleet_decode(plain, &message) < 0)
 		return -EINVAL;

@@ -1,8 +1,8 @@
 /* The seal: what the broker carries, and cannot read, make or move to another topic.
  *
  * MUST: each message is sealed with a random nonce of 192 bits, and its topic is part of what the
- * seal is about. MUST: the key for it depends on the fleet's name, so that what one fleet has sealed
- * is nothing to another with the same key. */
+ * seal is about. MUST: the key for it depends on the fleet's name, so that what one fleet has
+ * sealed is nothing to another with the same key. */
 #pragma once
 
 #include "core/secret.h"
@@ -17,7 +17,10 @@ enum { SEALED_SIZE = 1 + SEAL_NONCE_SIZE + FLEET_PLAIN_SIZE + SEAL_TAG_SIZE };
 
 /* "knocktail/1/FLEET/HOST/ID" */
 enum { FLEET_ID_SIZE = 16 };
-enum { FLEET_TOPIC_SIZE = sizeof "knocktail/1" + 1 + FLEET_NAME_MAX + 1 + FLEET_HOST_MAX + 1 + 2 * FLEET_ID_SIZE };
+enum {
+	FLEET_TOPIC_SIZE = sizeof "knocktail/1" + 1 + FLEET_NAME_MAX + 1 + FLEET_HOST_MAX + 1 +
+			   2 * FLEET_ID_SIZE
+};
 
 struct fleet_seal;
 

@@ -256,7 +256,8 @@ static bool expulsion_keeps(void *userdata, const struct holder *holder)
 {
 	const struct expulsion *expulsion = userdata;
 
-	return !holder->user[0] || visitor_host(holder->user) || expulsion->may(expulsion->userdata, holder->user, &holder->key);
+	return !holder->user[0] || visitor_host(holder->user) ||
+	       expulsion->may(expulsion->userdata, holder->user, &holder->key);
 }
 
 void grants_expel(struct grants *grants, grants_may_fn may, void *userdata, uint64_t now_us)

@@ -69,10 +69,10 @@ struct grant_view {
 	const char *user; /* whose knock came last; "": nobody's key */
 	struct hand hand; /* who opened it last, if that was by hand */
 	enum knock_kind knock;
-	uint64_t left_us; /* until the deadline */
+	uint64_t left_us;     /* until the deadline */
 	const char *own_user; /* as those of struct event */
 	uint64_t own_left_us;
-	bool missing;	  /* the firewall has lost it and it cannot be restored */
+	bool missing; /* the firewall has lost it and it cannot be restored */
 };
 typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);
 

@@ -15,9 +15,9 @@ enum { HOLDERS_MAX = 16 };
 
 struct holder {
 	char user[VISITOR_NAME_MAX + 1]; /* "": nobody's key */
-	struct key_id key;	      /* which of the user's; none: unknown */
-	uint64_t deadline_us;	      /* CLOCK_BOOTTIME */
-	uint64_t asked_us, kept_us;   /* what the firewall was asked for, and has; 0: nothing */
+	struct key_id key;		 /* which of the user's; none: unknown */
+	uint64_t deadline_us;		 /* CLOCK_BOOTTIME */
+	uint64_t asked_us, kept_us;	 /* what the firewall was asked for, and has; 0: nothing */
 };
 
 /* All zero at first. */

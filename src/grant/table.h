@@ -46,11 +46,11 @@ struct grant {
 	enum grant_state state;
 	char door[DOOR_NAME_MAX + 1];
 	struct address source;
-	enum knock_kind knock;	      /* the last visitor's */
+	enum knock_kind knock;		 /* the last visitor's */
 	char user[VISITOR_NAME_MAX + 1]; /* the last visitor's; "": nobody's */
-	uint32_t seconds;	      /* that it was asked to stay open */
-	struct hand hand;	      /* the last visitor's */
-	struct hand closed_by;	      /* since somebody has closed it by hand */
+	uint32_t seconds;		 /* that it was asked to stay open */
+	struct hand hand;		 /* the last visitor's */
+	struct hand closed_by;		 /* since somebody has closed it by hand */
 	struct holders holders;
 	struct passage *passage;
 	bool kernel_keeps; /* the kernel itself ends the passage at the deadline it was given */

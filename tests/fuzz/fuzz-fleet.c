@@ -1,5 +1,5 @@
-/* Any bytes as a message of the fleet, sealed by somebody who has the key, and as a fleet.conf: what
- * is a message has one form, and what is not sealed is nothing. */
+/* Any bytes as a message of the fleet, sealed by somebody who has the key, and as a fleet.conf:
+ * what is a message has one form, and what is not sealed is nothing. */
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -61,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(fleet_seal_open(seal, "knocktail/1/f/a/0", data, size, &message) < 0);
 	if (size == FLEET_PLAIN_SIZE)
 		fuzz_message(data, seal);
-	if (fleet_config_parse((const char *)data, size, on_complaint, &n_complaints, &config) == 0) {
+	if (fleet_config_parse((const char *)data, size, on_complaint, &n_complaints, &config) ==
+	    0) {
 		require(n_complaints == 0);
 		fleet_config_free(config);
 	} else {

@@ -30,11 +30,11 @@ static void test_a_right_one(void **state)
 	struct fleet_config *config;
 
 	(void)state;
-	assert_int_equal(parse("# a fleet\n" FLEET
-			       "\n[broker]\nhost = mq.example.net\nport = 8883\n"
-			       "ca = /etc/ssl/mq.pem\n  user=knock \r\npassword_file = /etc/p\n" DOORS,
-			       &config),
-			 0);
+	assert_int_equal(
+		parse("# a fleet\n" FLEET "\n[broker]\nhost = mq.example.net\nport = 8883\n"
+		      "ca = /etc/ssl/mq.pem\n  user=knock \r\npassword_file = /etc/p\n" DOORS,
+		      &config),
+		0);
 	assert_string_equal(complaints, "");
 	assert_string_equal(config->name, "prod");
 	assert_string_equal(config->broker, "mq.example.net");
@@ -64,9 +64,11 @@ static void test_wrong_ones(void **state)
 		{FLEET "[broker]\nhost = 127.0.0.1\nport = 0\n" DOORS, "7: port is '0'"},
 		{FLEET "[broker]\nhost = 127.0.0.1\nhost = ::1\n" DOORS, "7: host stood before"},
 		{FLEET "[broker]\nhost = 127.0.0.1\nhast = 1\n" DOORS, "7: there is no key hast"},
-		{FLEET "[broker]\nhost = 127.0.0.1 # here\n" DOORS, "6: host is '127.0.0.1 # here'"},
+		{FLEET "[broker]\nhost = 127.0.0.1 # here\n" DOORS,
+		 "6: host is '127.0.0.1 # here'"},
 		{FLEET "[broker]\nhost = 127.0.0.1\n", "0: [doors] shares none"},
-		{FLEET "[broker]\nhost = 127.0.0.1\n[doors]\nssh = a\nweb = a\n", "9: the door web"},
+		{FLEET "[broker]\nhost = 127.0.0.1\n[doors]\nssh = a\nweb = a\n",
+		 "9: the door web"},
 		{FLEET "[broker]\nhost = 127.0.0.1\n[doors]\nssh = A\n", "8: expected DOOR = NAME"},
 		{FLEET "[broker]\nhost = 127.0.0.1\ncertificate = /x\n" DOORS, "need each other"},
 		{FLEET "[broker]\nhost = 127.0.0.1\npassword_file = /x\n" DOORS, "needs user"},

@@ -737,9 +737,9 @@ static void test_what_other_hosts_hold_is_on_record(void **state)
 	expect_news(fixture, "opened mark 192.0.2.1 60\nrenewed mark 192.0.2.1 90\n");
 	fixture->grants = grants_free(fixture->grants);
 	make_grants(fixture, boot_id);
-	assert_int_equal(grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1},
-					T0 + S),
-			 0);
+	assert_int_equal(
+		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + S),
+		0);
 	expect_news(fixture, "adopted mark 192.0.2.1 89\n");
 	assert_string_equal(fixture->own, "alice 59");
 	grants_close_host(fixture->grants, "mark", NULL, "web1.example.net", T0 + 2 * S);

@@ -124,8 +124,7 @@ static void test_stamps_go_on(void **state)
 	assert_int_equal(ledger_stamp(*state, NOW - 5), NOW + 1);
 	assert_int_equal(SAY(FLEET_OPEN, "a", NOW + 5 * S, NOW + 60 * S), FLEET_ACCEPTED);
 	assert_int_equal(ledger_stamp(*state, NOW), NOW + 5 * S + 1);
-	assert_int_equal(ledger_latest_us(*state, "ssh", &message.source),
-			 NOW + 60 * S);
+	assert_int_equal(ledger_latest_us(*state, "ssh", &message.source), NOW + 60 * S);
 }
 
 static void test_there_is_an_end(void **state)

@@ -1,4 +1,5 @@
-/* knocktail fleet: the hosts of the fleet, and what is open where, as this host's agent knows it. */
+/* knocktail fleet: the hosts of the fleet, and what is open where, as this host's agent knows it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -64,7 +65,8 @@ static int print_shares(const struct json_object *report, uint64_t now_us)
 		char n_open[24], age[DURATION_TEXT_MAX];
 
 		snprintf(n_open, sizeof n_open, "%" PRIu64, fleet_report_number(share, "open"));
-		duration_format(now_us > said_us ? (now_us - said_us) / US_PER_S * US_PER_S : 0, age);
+		duration_format(now_us > said_us ? (now_us - said_us) / US_PER_S * US_PER_S : 0,
+				age);
 		if (table_add(table, COLOUR_NONE,
 			      (const char *[]){fleet_report_text(share, "host"),
 					       fleet_report_text(share, "door"), n_open, age}) < 0)
@@ -131,7 +133,8 @@ static enum status fleet_run(int argc, char *argv[])
 	r = fleet_report_read(path, clock_us(CLOCK_REALTIME), &report);
 	if (r == -ENOENT || r == -ESTALE) {
 		fputs("knocktail fleet: knocktail-fleetd does not run (systemctl status "
-		      "knocktail-fleetd)\n", stderr);
+		      "knocktail-fleetd)\n",
+		      stderr);
 		return STATUS_ABSENT;
 	}
 	if (r < 0) {

@@ -37,7 +37,8 @@ static void look_at_doors(const struct look *look, const struct fleet_config *fl
 
 		if (config_find_door(config, door))
 			continue;
-		snprintf(text, sizeof text, "[doors]: there is no door %s in the configuration", door);
+		snprintf(text, sizeof text, "[doors]: there is no door %s in the configuration",
+			 door);
 		complain_about(look->complaints, look->path, 0, false, text);
 	}
 }

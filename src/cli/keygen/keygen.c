@@ -348,8 +348,8 @@ static enum status keygen_for_fleet(const struct keygen_line *line, int argc, ch
 {
 	const char *path = FLEET_KEY_PATH;
 
-	if (line->path || line->keys || line->realm || line->since || line->expires || line->rotate ||
-	    line->page.qr || line->page.file || line->json) {
+	if (line->path || line->keys || line->realm || line->since || line->expires ||
+	    line->rotate || line->page.qr || line->page.file || line->json) {
 		fputs("knocktail keygen: --fleet stands alone, but for a file\n", stderr);
 		return verb_misused(&verb_keygen);
 	}

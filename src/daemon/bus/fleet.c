@@ -70,12 +70,13 @@ static void list_hold(void *userdata, const struct grant_view *grant)
 	char source[ADDRESS_TEXT_MAX];
 
 	if (list->error >= 0 && grant->own_left_us > 0)
-		list->error = sd_bus_message_append(
-			list->reply, BUS_HOLD_ROW, grant->door,
-			address_format(&grant->source, source), grant->own_user,
-			strcmp(grant->own_user, grant->user) == 0 ? knock_name_or_empty(grant->knock)
-								  : "",
-			list->now_us + grant->own_left_us);
+		list->error = sd_bus_message_append(list->reply, BUS_HOLD_ROW, grant->door,
+						    address_format(&grant->source, source),
+						    grant->own_user,
+						    strcmp(grant->own_user, grant->user) == 0
+							    ? knock_name_or_empty(grant->knock)
+							    : "",
+						    list->now_us + grant->own_left_us);
 }
 
 static int method_holds(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -116,7 +117,8 @@ static int fleet_open(const struct bus_object *object, const struct visitor *vis
 					 name);
 	if (!door_allows(configured, &visitor->source))
 		return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
-					 "door %s was not opened: the source is not in allow", name);
+					 "door %s was not opened: the source is not in allow",
+					 name);
 	/* A door that opens by commands has whole seconds. */
 	left_us = deadline_us > now_us ? deadline_us - now_us : 0;
 	if (left_us < US_PER_S)
@@ -195,7 +197,8 @@ static int method_burn(sd_bus_message *message, void *userdata, sd_bus_error *er
 		.now_s = clock_us(CLOCK_REALTIME) / US_PER_S,
 		.skew_s = (uint32_t)(config->clock_skew_us / US_PER_S),
 	};
-	int r = sd_bus_message_read(message, "sstsu", &key, &door, &burn.step, &nonce, &burn.time_s);
+	int r = sd_bus_message_read(message, "sstsu", &key, &door, &burn.step, &nonce,
+				    &burn.time_s);
 
 	if (r < 0)
 		return r;
@@ -206,13 +209,13 @@ static int method_burn(sd_bus_message *message, void *userdata, sd_bus_error *er
 					 "neither a token nor an SPA knock");
 	memcpy(burn.door, door, strlen(door) + 1);
 	/* One that is ahead of its time must not use up those before it. */
-	burn.kind = burn.time_s > 0 ? BURN_SPA
+	burn.kind = burn.time_s > 0				       ? BURN_SPA
 		    : burn.step > token_step(burn.now_s + burn.skew_s) ? BURN_TOKEN_AHEAD
 								       : BURN_TOKEN;
 	r = object->ops->burn(object->userdata, &burn);
 	if (r < 0 && r != -ENOENT)
-		return sd_bus_error_setf(error, BUS_ERROR_FAILED, "it cannot be recorded as used: %s",
-					 strerror(-r));
+		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
+					 "it cannot be recorded as used: %s", strerror(-r));
 	return sd_bus_reply_method_return(message, "");
 }
 
@@ -221,10 +224,10 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS("Holds", SD_BUS_NO_ARGS, SD_BUS_RESULT("a" BUS_HOLD_ROW, holds),
 				method_holds, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS("OpenAs",
-				SD_BUS_ARGS("s", door, "s", source, "s", visitor, "s", knock, "t",
-					    deadline),
-				SD_BUS_NO_RESULT, method_open_as, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS(
+		"OpenAs",
+		SD_BUS_ARGS("s", door, "s", source, "s", visitor, "s", knock, "t", deadline),
+		SD_BUS_NO_RESULT, method_open_as, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("CloseAs", SD_BUS_ARGS("s", door, "s", source, "s", host),
 				SD_BUS_NO_RESULT, method_close_as, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Burn",
@@ -234,10 +237,9 @@ static const sd_bus_vtable vtable[] = {
 				SD_BUS_ARGS("s", door, "s", source, "s", user, "s", knock, "t",
 					    deadline, "b", hand),
 				0),
-	SD_BUS_SIGNAL_WITH_ARGS("Burnt",
-				SD_BUS_ARGS("s", key, "s", door, "t", step, "s", nonce, "u", time,
-					    "t", until),
-				0),
+	SD_BUS_SIGNAL_WITH_ARGS(
+		"Burnt",
+		SD_BUS_ARGS("s", key, "s", door, "t", step, "s", nonce, "u", time, "t", until), 0),
 	SD_BUS_VTABLE_END,
 };
 
@@ -282,8 +284,7 @@ void bus_fleet_signal(sd_bus *connection, const struct event *event)
 
 void bus_fleet_signal_burnt(sd_bus *connection, const struct burn *burn)
 {
-	uint64_t until_us =
-		(burn->now_s + 2 * (uint64_t)burn->skew_s + BURNT_FOR_S) * US_PER_S;
+	uint64_t until_us = (burn->now_s + 2 * (uint64_t)burn->skew_s + BURNT_FOR_S) * US_PER_S;
 	char key[HEX_MAX], nonce[HEX_MAX];
 	bool is_spa = burn->kind == BURN_SPA;
 

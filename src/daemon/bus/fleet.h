@@ -1,7 +1,8 @@
-/* What the object has for the fleet, org.knocktail.Fleet1: knocktail-fleetd hears by it what this host
- * holds open, and opens and closes what others do.
+/* What the object has for the fleet, org.knocktail.Fleet1: knocktail-fleetd hears by it what this
+ * host holds open, and opens and closes what others do.
  *
- * MUST: what other hosts say has no more power than the door's own configuration gives to a knock. */
+ * MUST: what other hosts say has no more power than the door's own configuration gives to a knock.
+ */
 #pragma once
 
 #include <systemd/sd-bus.h>

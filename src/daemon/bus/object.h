@@ -25,7 +25,8 @@ struct bus_ops {
 	/* A knock was used at another host. 0; -ENOENT: nobody here has its key; -EAGAIN: too many
 	 * wait for the disk; another negative errno. */
 	int (*burn)(void *userdata, const struct burn *burn);
-	/* A door is closed by hand, or as another host says, for this source (NULL: all of them). */
+	/* A door is closed by hand, or as another host says, for this source (NULL: all of them).
+	 */
 	void (*close)(void *userdata, const char *door, const struct address *source);
 };
 

@@ -48,9 +48,9 @@ struct agent {
 	struct ledger_entry *first_due, *last_due;
 	size_t n_asked;
 	uint64_t generation;
-	uint64_t n_refused, refused_us; /* since the last word on it */
-	uint64_t clock_us, twice_us;			/* when that was last said */
-	uint64_t status_us, reread_us, report_us;	/* when it is due; CLOCK_MONOTONIC */
+	uint64_t n_refused, refused_us;		  /* since the last word on it */
+	uint64_t clock_us, twice_us;		  /* when that was last said */
+	uint64_t status_us, reread_us, report_us; /* when it is due; CLOCK_MONOTONIC */
 	bool is_changed, was_down_said;
 };
 
@@ -133,8 +133,7 @@ static void agent_say_open(struct agent *agent, const struct fleet_message *mess
 
 	if (said && said->kind == FLEET_OPEN && strcmp(said->user, message->user) == 0 &&
 	    said->until_us < message->until_us + JITTER_US &&
-	    message->until_us < said->until_us + JITTER_US &&
-	    !ledger_is_void(agent->ledger, said))
+	    message->until_us < said->until_us + JITTER_US && !ledger_is_void(agent->ledger, said))
 		entry->generation = agent->generation;
 	else
 		agent_say(agent, *message);
@@ -398,8 +397,8 @@ static void agent_refuse(struct agent *agent, enum fleet_verdict verdict)
 		agent->n_refused++;
 }
 
-/* What the broker has kept of ours from before, and is not so any more. `was_open_us`: until when we
- * hold it, if we do. */
+/* What the broker has kept of ours from before, and is not so any more. `was_open_us`: until when
+ * we hold it, if we do. */
 static void agent_correct(struct agent *agent, const struct fleet_message *message,
 			  const struct fleet_message *ours)
 {
@@ -420,8 +419,8 @@ static void agent_take_own(struct agent *agent, const struct fleet_message *mess
 	struct fleet_message ours;
 	struct ledger_entry *entry;
 	uint64_t now_us = clock_us(CLOCK_REALTIME), old_us;
-	bool is_ours = known && known->message.kind == FLEET_OPEN &&
-		       known->message.until_us > now_us;
+	bool is_ours =
+		known && known->message.kind == FLEET_OPEN && known->message.until_us > now_us;
 
 	if (is_ours)
 		ours = known->message;
@@ -433,9 +432,11 @@ static void agent_take_own(struct agent *agent, const struct fleet_message *mess
 		agent_correct(agent, message, is_ours ? &ours : NULL);
 	} else if (now_us > agent->twice_us + QUIET_US) {
 		agent->twice_us = now_us;
-		notice_send(NOTICE_TWICE,
-			    "another host of the fleet %s calls itself %s: each needs a name of its "
-			    "own in fleet.conf", agent_config(agent)->name, message->host);
+		notice_send(
+			NOTICE_TWICE,
+			"another host of the fleet %s calls itself %s: each needs a name of its "
+			"own in fleet.conf",
+			agent_config(agent)->name, message->host);
 	}
 }
 
@@ -525,7 +526,8 @@ static void agent_say_status(struct agent *agent)
 	uint64_t now_us = clock_us(CLOCK_REALTIME), period_s = STATUS_S;
 
 	for (size_t i = 0; i < config->n_shares; i++) {
-		struct share_count count = {.agent = agent, .name = config->shares[i].name, .now_us = now_us};
+		struct share_count count = {
+			.agent = agent, .name = config->shares[i].name, .now_us = now_us};
 		struct fleet_message message = {.kind = FLEET_STATUS};
 
 		ledger_each(agent->ledger, count_share, &count);
@@ -606,7 +608,8 @@ static void agent_say_refused(struct agent *agent, uint64_t now_us)
 	notice_send(NOTICE_REFUSED,
 		    "messages of the fleet %s that count for nothing: %" PRIu64
 		    " (forged, replayed, or of a clock that is off; knocktail fleet has them by "
-		    "reason)", agent_config(agent)->name, agent->n_refused);
+		    "reason)",
+		    agent_config(agent)->name, agent->n_refused);
 	agent->n_refused = 0;
 	agent->refused_us = now_us + QUIET_US / 10;
 }
@@ -636,9 +639,9 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	if (now_us >= agent->reread_us) {
 		ledger_sweep(agent->ledger, clock_us(CLOCK_REALTIME));
 		broker_subscribe(agent->broker);
-		agent->reread_us = now_us + (n / REREAD_A_SECOND > REREAD_S ? n / REREAD_A_SECOND
-									    : REREAD_S) *
-						    US_PER_S;
+		agent->reread_us =
+			now_us + (n / REREAD_A_SECOND > REREAD_S ? n / REREAD_A_SECOND : REREAD_S) *
+					 US_PER_S;
 	}
 	agent_say_refused(agent, now_us);
 	if ((agent->is_changed && n < BIG_REPORT) || now_us >= agent->report_us)
@@ -681,7 +684,8 @@ static int agent_set_up(struct agent *agent)
 	agent->state.ledger = agent->ledger;
 	agent->state.since_us = clock_us(CLOCK_REALTIME);
 	agent->reread_us = now_us + REREAD_S * US_PER_S;
-	r = sd_event_add_time(agent->event, &agent->timer, CLOCK_MONOTONIC, now_us, 0, on_time, agent);
+	r = sd_event_add_time(agent->event, &agent->timer, CLOCK_MONOTONIC, now_us, 0, on_time,
+			      agent);
 	if (r >= 0)
 		r = sd_event_add_time(agent->event, &agent->saving, CLOCK_MONOTONIC, UINT64_MAX, 0,
 				      on_saving, agent);

@@ -35,8 +35,8 @@ struct broker {
 	sd_event_source *io, *timer;
 	int watched_fd;
 	bool is_up;
-	char *failure;	     /* what to report once the library has returned */
-	unsigned n_failures; /* in a row */
+	char *failure;		     /* what to report once the library has returned */
+	unsigned n_failures;	     /* in a row */
 	uint64_t since_us, retry_us; /* CLOCK_MONOTONIC: of the attempt; of the next one */
 	size_t n_unconfirmed;
 	char filter[sizeof "knocktail/1//#" + FLEET_NAME_MAX];
@@ -65,8 +65,8 @@ static void broker_lose(struct broker *broker, const char *why)
 		wait_us = WAIT_MAX_S * US_PER_S;
 	broker_close(broker);
 	broker->n_failures++;
-	broker->retry_us =
-		clock_us(CLOCK_MONOTONIC) + wait_us / 2 + randombytes_uniform((uint32_t)(wait_us / 2));
+	broker->retry_us = clock_us(CLOCK_MONOTONIC) + wait_us / 2 +
+			   randombytes_uniform((uint32_t)(wait_us / 2));
 	broker->ops->down(broker->userdata, why);
 }
 
@@ -106,9 +106,9 @@ static void broker_loop(struct broker *broker)
 	if (broker->failure || r != MOSQ_ERR_SUCCESS) {
 		CLEANUP(cleanup_free) char *why = TAKE_PTR(broker->failure);
 
-		broker_lose(broker, why			   ? why
+		broker_lose(broker, why			  ? why
 				    : r == MOSQ_ERR_ERRNO ? strerror(errno)
-							   : mosquitto_strerror(r));
+							  : mosquitto_strerror(r));
 	}
 	broker_watch(broker);
 }
@@ -143,7 +143,8 @@ static void on_connect(struct mosquitto *client, void *userdata, int reason, int
 }
 
 static void on_message(struct mosquitto *client, void *userdata,
-		       const struct mosquitto_message *message, const mosquitto_property *properties)
+		       const struct mosquitto_message *message,
+		       const mosquitto_property *properties)
 {
 	struct broker *broker = userdata;
 
@@ -218,10 +219,9 @@ static const char *client_set_up(struct mosquitto *client, const struct fleet_co
 	if (r == MOSQ_ERR_SUCCESS)
 		r = mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
 	if (r == MOSQ_ERR_SUCCESS && config->ca[0] &&
-	    mosquitto_tls_set(client, config->ca, NULL,
-			      config->certificate[0] ? config->certificate : NULL,
-			      config->private_key[0] ? config->private_key : NULL,
-			      NULL) != MOSQ_ERR_SUCCESS)
+	    mosquitto_tls_set(
+		    client, config->ca, NULL, config->certificate[0] ? config->certificate : NULL,
+		    config->private_key[0] ? config->private_key : NULL, NULL) != MOSQ_ERR_SUCCESS)
 		return "ca, certificate or private_key cannot be read";
 	mosquitto_connect_v5_callback_set(client, on_connect);
 	mosquitto_message_v5_callback_set(client, on_message);
@@ -334,8 +334,8 @@ void broker_publish(struct broker *broker, const char *topic, const void *data, 
 
 	if (!broker->is_up)
 		return;
-	if (mosquitto_property_add_int32(&properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, expiry_s) ==
-		    MOSQ_ERR_SUCCESS &&
+	if (mosquitto_property_add_int32(&properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
+					 expiry_s) == MOSQ_ERR_SUCCESS &&
 	    mosquitto_publish_v5(broker->client, NULL, topic, (int)size, data, is_sure, true,
 				 properties) == MOSQ_ERR_SUCCESS)
 		broker->n_unconfirmed++;

@@ -59,7 +59,8 @@ static void closed_write(void *userdata, struct ledger_entry *entry)
 
 int closed_file_save(const char *directory, const struct ledger *ledger)
 {
-	struct closed_writing writing = {.data = malloc(ledger_count(ledger) * FLEET_PLAIN_SIZE + 1)};
+	struct closed_writing writing = {
+		.data = malloc(ledger_count(ledger) * FLEET_PLAIN_SIZE + 1)};
 	char path[PATH_MAX];
 	int r;
 

@@ -104,7 +104,8 @@ static int on_list(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_is_method_error(reply, NULL) ||
 	    sd_bus_message_enter_container(reply, 'a', BUS_ROW) < 0)
 		return 0;
-	while (sd_bus_message_read(reply, BUS_ROW, &door, &source, &user, &deadline_us, &state) > 0) {
+	while (sd_bus_message_read(reply, BUS_ROW, &door, &source, &user, &deadline_us, &state) >
+	       0) {
 		const char *host = visitor_host(user);
 		char address[ADDRESS_TEXT_MAX + 4];
 		size_t length = strcspn(source, "/");
@@ -140,8 +141,8 @@ static int on_holds(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 				   &hold.knock, &hold.deadline_us) > 0)
 		local->ops->hold(local->userdata, &hold);
 	local->ops->end(local->userdata);
-	sd_bus_call_method_async(local->bus, NULL, BUS_NAME, BUS_PATH, BUS_INTERFACE, "List", on_list,
-				 local, "");
+	sd_bus_call_method_async(local->bus, NULL, BUS_NAME, BUS_PATH, BUS_INTERFACE, "List",
+				 on_list, local, "");
 	return 0;
 }
 
@@ -158,7 +159,8 @@ static int on_owner(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 	const char *name, *old, *new;
 
 	(void)error;
-	if (sd_bus_message_read(signal, "sss", &name, &old, &new) < 0 || strcmp(name, BUS_NAME) != 0)
+	if (sd_bus_message_read(signal, "sss", &name, &old, &new) < 0 ||
+	    strcmp(name, BUS_NAME) != 0)
 		return 0;
 	local_lose(local);
 	if (*new)
@@ -317,7 +319,8 @@ static void on_call_gone(void *userdata)
 	struct local_call *call = userdata;
 
 	if (!call->is_answered)
-		call->local->ops->answer(call->local->userdata, call->entry, LOCAL_AWAY, "no answer");
+		call->local->ops->answer(call->local->userdata, call->entry, LOCAL_AWAY,
+					 "no answer");
 	free(call);
 }
 

@@ -10,7 +10,8 @@
 struct fleet_message;
 struct local;
 
-/* What this host itself holds open; `deadline_us` 0: nothing any more, and whether that was by hand.
+/* What this host itself holds open; `deadline_us` 0: nothing any more, and whether that was by
+ * hand.
  */
 struct local_hold {
 	const char *door, *source, *user, *knock;

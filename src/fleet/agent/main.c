@@ -41,10 +41,12 @@ static const char *directory_from(const char *variable, const char *usual)
 
 static void on_complaint(void *userdata, unsigned line, const char *text)
 {
+	const char *const *path = userdata;
+
 	if (line > 0)
-		log_line(LOG_ERR, "%s:%u: %s", (const char *)userdata, line, text);
+		log_line(LOG_ERR, "%s:%u: %s", *path, line, text);
 	else
-		log_line(LOG_ERR, "%s: %s", (const char *)userdata, text);
+		log_line(LOG_ERR, "%s: %s", *path, text);
 }
 
 static int read_seal(const struct fleet_config *config, struct fleet_seal **ret)
@@ -108,7 +110,7 @@ static int run_configured(const char *path)
 	struct fleet_config *config = NULL;
 	struct fleet_seal *seal = NULL;
 	int status = STATUS_USAGE;
-	int r = fleet_config_load(path, on_complaint, (void *)(uintptr_t)path, &config);
+	int r = fleet_config_load(path, on_complaint, &path, &config);
 
 	if (r < 0 && r != -EBADMSG)
 		log_line(LOG_ERR, "%s: %s", path, strerror(-r));

@@ -75,7 +75,8 @@ static void report_put(struct report *report)
 		state->daemon_is_there ? "true" : "false");
 	report_text(report, state->broker_problem);
 	fprintf(report->file,
-		"\",\n\"counts\":{\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"connections\":%" PRIu64,
+		"\",\n\"counts\":{\"sent\":%" PRIu64 ",\"failed\":%" PRIu64
+		",\"connections\":%" PRIu64,
 		state->counts.sent, state->counts.failed, state->counts.connections);
 	for (unsigned i = 0; i < N_FLEET_VERDICTS; i++)
 		fprintf(report->file, ",\"%s\":%" PRIu64, fleet_verdict_name((enum fleet_verdict)i),
