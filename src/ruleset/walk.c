@@ -307,6 +307,10 @@ static void way_end(const struct way *way)
 		walk->accepted = way->accepted;
 	if (way->has_fallen && !walk->fallen.is_possible)
 		walk->fallen = (struct outcome){.is_possible = true, .doubt = way->doubt};
+	if (way->situation.states & PACKET_UNTRACKED)
+		walk->may_be_untracked = true;
+	if (way->situation.states & ~(unsigned)PACKET_UNTRACKED)
+		walk->may_be_tracked = true;
 }
 
 /* Goes through a base chain. What nat has decided of the first packet holds for all. */

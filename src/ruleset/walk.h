@@ -24,8 +24,9 @@ struct walk {
 	struct outcome accepted; /* by a rule */
 	struct outcome fallen;	 /* let in where no rule decided */
 	struct outcome dropped;
-	const struct rule_view *moved;	/* has sent it elsewhere, or may have; NULL: none */
-	bool is_away;			/* to another machine */
+	const struct rule_view *moved;	       /* has sent it elsewhere, or may have; NULL: none */
+	bool is_away;			       /* to another machine */
+	bool may_be_tracked, may_be_untracked; /* where it is let in */
 	const struct rule_view *logged; /* the first that logged it with the prefix; NULL: none */
 	bool maybe_logged;
 	const struct rule_view *unsure; /* why: that one, or one that decides before it */

@@ -4,6 +4,8 @@ A part that leaves open whether it matches (a rate, a time, a source port, what 
 is vague; a firewall has vague parts or none, and says so.
 """
 
+import re
+
 # Parts of rules of nft, by the version of IP (0: any); {ip} is ip or ip6.
 NFT_CLEAR = (
     "", "tcp dport 22", "tcp dport {{ 22, 80 }}", "tcp dport 20-30", "tcp dport != 22",
@@ -159,11 +161,18 @@ class Rules:
         rule = self._nft_rule if self.kind == "nft" else self._iptables_rule
         return [rule(jumps, can_reject) for _ in range(self.random.randint(0, n_max))]
 
+    def _can_be_together(self, *conditions):
+        """Whoever has knocked may be of a network that others are not of: that is never clear."""
+        knocked = "@knockers" if self.kind == "nft" else self.places["knock"]
+        return (self.is_vague or not any(knocked in condition for condition in conditions)
+                or not all(re.search(r"saddr|src|-s ", condition) for condition in conditions))
+
     def _nft_rule(self, jumps, can_reject):
         random = self.random
         condition, chance = self._condition(), random.random()
         if random.random() < 0.2:
-            condition += " " + self._condition()
+            more = self._condition()
+            condition += " " + more if self._can_be_together(condition, more) else ""
         if chance < 0.1:
             verdicts = {name: self._verdict(jumps, can_reject, True) for name in "abc"}
             return random.choice(NFT_MAPS).format(**verdicts, **self.places)
@@ -264,7 +273,8 @@ class Rules:
         if random.random() < 0.2 and "-p" not in condition:
             more = self._condition()
             words = set(condition.split()) & set(more.split()) - {"-m", "!", "0x1"}
-            condition += " " + more if not words else ""
+            condition += (" " + more if not words and self._can_be_together(condition, more)
+                          else "")
         if chance < 0.1:
             return condition + " -j MARK --set-xmark " + random.choice(
                 ("0x1/0xffffffff", "0x2/0x2", "0x0/0x1"))

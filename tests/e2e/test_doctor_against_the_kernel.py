@@ -82,6 +82,15 @@ NFT_SHAPES = {
                           "mangle; oifname eth0 tcp sport 8080 drop; }"}),
     "postrouting of nat": (SURE, {"TOP": "chain post { type nat hook postrouting priority srcnat; "
                            "oifname eth0 masquerade; }"}),
+    "untracked, and answers let out by their state": (SURE, {
+        "TOP": "chain raw { type filter hook prerouting priority raw; tcp dport { 22, 7000 } notrack; "
+               "}\nchain out { type filter hook output priority 0; policy drop; ct state established "
+               f"accept; {ALL}; }}", "RULES": "tcp dport 22 accept"}),
+    "untracked both ways": (SURE, {
+        "TOP": "chain raw { type filter hook prerouting priority raw; tcp dport 22 notrack; }\nchain "
+               "rawout { type filter hook output priority raw; tcp sport 22 notrack; }\nchain out { type "
+               "filter hook output priority 0; policy drop; ct state established,untracked accept; "
+               f"{ALL}; }}", "RULES": "tcp dport { 22, 23 } accept"}),
     "egress drops": (SURE, {"MORE": "table netdev f { chain e { type filter hook egress device eth0 "
                      "priority 0; tcp sport 22 drop; } }"}),
     # Neighbours.
@@ -141,6 +150,16 @@ NFT_SHAPES = {
     "too many connections": (VAGUE, {"FIRST": "tcp dport 22 ct count over 90 reject"}),
     "a meter": (VAGUE, {"FIRST": "tcp dport 22 ct state new update @seen { IP saddr limit rate over "
                         "1000/minute burst 500 packets } drop"}),
+    "too many connections of one": (VAGUE, {"FIRST": "tcp dport 22 ct state new add @seen { IP saddr ct "
+                                    "count over 90 } reject", "RULES": "tcp dport { 22, 23 } accept"}),
+    "a set that limits": (VAGUE, {"TOP": "set busy { type TYPE; size 100; flags dynamic; limit rate over "
+                          "1000/minute burst 500 packets; }",
+                          "FIRST": "tcp dport 22 ct state new add @busy { IP saddr } drop",
+                          "RULES": "tcp dport 22 accept"}),
+    "a set with limits and without": (VAGUE, {
+        "TOP": "chain pre { type filter hook prerouting priority 0; tcp dport 23 update @seen { IP saddr "
+               "limit rate over 1000/second burst 200 packets } accept; }",
+        "FIRST": "add @seen { IP saddr } drop", "RULES": "tcp dport { 22, 23 } accept"}),
     "a counter of a name": (SURE, {"TOP": "counter ssh { }", "RULES": 'tcp dport 22 counter name '
                             '"ssh" accept'}),
     "twice": (SURE, {"MORE": "table inet second { chain i { type filter hook input priority 10; "
@@ -209,6 +228,10 @@ IPTABLES_SHAPES = {
                                 "--hl-eq 255 -j ACCEPT\n-A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type "
                                 "143 -s fe80::/10 -j ACCEPT"}),
     "all of ICMPv6": (SURE, {"ND": "-A INPUT -p ipv6-icmp -j ACCEPT"}),
+    "untracked, and answers let out by their state": (SURE, {
+        "POLICY": "DROP", "RULES": "-A INPUT -p tcp --dport 22 -j ACCEPT\n-A OUTPUT -m conntrack --ctstate "
+        "ESTABLISHED -j ACCEPT\n-A OUTPUT -p ipv6-icmp -j ACCEPT",
+        "MORE": "*raw\n-A PREROUTING -p tcp --dport 22 -j CT --notrack\nCOMMIT"}),
     "OUTPUT without neighbours": (SURE, {"POLICY": "DROP", "RULES": "-A OUTPUT -m conntrack --ctstate "
                                          "ESTABLISHED -j ACCEPT"}),
     "a limit of neighbours": (VAGUE, {"ND": "-A INPUT -p ipv6-icmp -m limit --limit 900/s "

@@ -147,6 +147,18 @@ static struct step entrance_answers(const struct entrance *entrance)
 	return (struct step){port, entrance->packet.protocol};
 }
 
+/* Where the first packet is not tracked, the answer is the first that is: of TCP it begins nothing
+ * (nf_conntrack_proto_tcp.c, tcp_new()). */
+static enum packet_state state_of_answer(const struct entrance *entrance)
+{
+	const struct walk *walk = &entrance->walk;
+	unsigned state = walk->may_be_tracked ? PACKET_ESTABLISHED : 0;
+
+	if (walk->may_be_untracked)
+		state |= entrance->packet.protocol == IPPROTO_TCP ? PACKET_INVALID : PACKET_NEW;
+	return (enum packet_state)state;
+}
+
 /* What is let in is answered from here. */
 static void judge_answer(const struct doctor *doctor, const struct door *door, enum family family,
 			 struct step port, struct judgement *ret)
@@ -167,6 +179,7 @@ static void judge_answer(const struct doctor *doctor, const struct door *door, e
 	if (entrance.walk.is_away || entrance.walk.verdict == VERDICT_DROP)
 		return;
 	packet = doctor_answer(doctor, door, family, entrance_answers(&entrance));
+	packet.state = state_of_answer(&entrance);
 	ruleset_walk(&doctor->ruleset, &packet, doctor->config->log_prefix, &walk);
 	snprintf(ret->before, sizeof ret->before, "door %s, %s: answers from ", door->name,
 		 family_name(family));

@@ -83,6 +83,27 @@ static void read_places(struct log_limit *limit, struct json_object *set, uint64
 	limit->is_full = size > 0 && nft_count(nft_get(set, "elem")) >= size;
 }
 
+/* What is asked for each element, and kept with it (nft_dynset.c: an element that is there already
+ * is asked what it has, not what the rule would give it). */
+static int read_statements(const struct nft_reader *reader, struct rule_view *rule,
+			   struct json_object *statements, struct log_limit *limit)
+{
+	static const char *const counts[] = {"ct count", "quota"};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < nft_count(statements); i++) {
+		struct json_object *statement = nft_item(statements, i);
+
+		if (nft_get(statement, "limit"))
+			*limit = limit_of(nft_get(statement, "limit"));
+		for (size_t j = 0; r == 0 && j < sizeof counts / sizeof counts[0]; j++)
+			if (nft_get(statement, counts[j]))
+				r = nft_read_count(reader, rule, counts[j],
+						   nft_get(statement, counts[j]));
+	}
+	return r;
+}
+
 /* An update of a dynamic set by the source's address, or a hash of it, with a limit for each; a
  * meter is the same by an older name. */
 int nft_read_update(const struct nft_reader *reader, struct rule_view *rule,
@@ -90,9 +111,10 @@ int nft_read_update(const struct nft_reader *reader, struct rule_view *rule,
 {
 	struct json_object *statements = nft_get(update, "stmt"), *key = nft_get(update, "elem");
 	const char *name = nft_get_text(update, "set");
-	struct json_object *hash, *masked, *payload;
+	struct json_object *hash, *masked, *payload, *set = NULL;
 	struct log_limit limit = {0};
 	uint64_t place_ms = 0;
+	int r;
 
 	if (!key)
 		key = nft_get(update, "key");
@@ -107,17 +129,26 @@ int nft_read_update(const struct nft_reader *reader, struct rule_view *rule,
 	masked = nft_get(key, "&");
 	payload = nft_get(masked ? nft_item(masked, 0) : key, "payload");
 
-	for (size_t i = 0; i < nft_count(statements); i++)
-		if (nft_get(nft_item(statements, i), "limit"))
-			limit = limit_of(nft_get(nft_item(statements, i), "limit"));
+	if (name[0] == '@') {
+		set = nft_find(reader, "set", name + 1);
+		if (!statements)
+			statements = nft_get(set, "stmt");
+		if (nft_how_fed(reader, name + 1) == (FED_ALONE | FED_WITH_STATEMENTS)) {
+			r = rule_view_add_number(rule, FIELD_UNKNOWN, false, 0);
+			if (r < 0)
+				return r;
+		}
+	}
+	r = read_statements(reader, rule, statements, &limit);
+	if (r < 0)
+		return r;
 	if (strcmp(nft_get_text(payload, "field"), "saddr") != 0) {
 		if (limit.is_there)
 			rule->limits.for_all = limit;
 	} else if (limit.is_there) {
 		limit.place_ms = place_ms;
-		if (name[0] == '@')
-			read_places(&limit, nft_find(reader, "set", name + 1),
-				    nft_get_number(hash, "mod"));
+		if (set)
+			read_places(&limit, set, nft_get_number(hash, "mod"));
 		rule->limits.by_source = limit;
 	}
 	return add_family_of(rule, nft_get_text(payload, "protocol"));

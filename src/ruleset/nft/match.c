@@ -79,7 +79,7 @@ static int add_named_set(const struct nft_reader *reader, struct condition *cond
 {
 	struct json_object *set = nft_find(reader, "set", name);
 
-	condition->is_earned = nft_is_fed(reader, name);
+	condition->is_earned = nft_how_fed(reader, name) != 0;
 	condition->is_partial = (nft_count(nft_get(set, "elem")) == 0 || comes_and_goes(set)) &&
 				!condition_asks(condition, FIELD_SOURCE);
 	if (ruleset_set_text(&condition->set, name) < 0)

@@ -27,26 +27,30 @@ struct json_object *nft_find(const struct nft_reader *reader, const char *kind, 
 	return NULL;
 }
 
-static bool feeds(struct json_object *expressions, const char *set)
+static unsigned how_fed(struct json_object *expressions, const char *set)
 {
+	unsigned how = 0;
+
 	for (size_t i = 0; i < nft_count(expressions); i++) {
 		struct json_object *update = nft_get(nft_item(expressions, i), "set");
 		const char *name = nft_get_text(update, "set");
 
 		if (name[0] == '@' && strcmp(name + 1, set) == 0 &&
 		    strcmp(nft_get_text(update, "op"), "delete") != 0)
-			return true;
+			how |= nft_get(update, "stmt") ? FED_WITH_STATEMENTS : FED_ALONE;
 	}
-	return false;
+	return how;
 }
 
-bool nft_is_fed(const struct nft_reader *reader, const char *set)
+unsigned nft_how_fed(const struct nft_reader *reader, const char *set)
 {
+	unsigned how = 0;
+
 	for (size_t i = 0; i < nft_count(reader->items); i++) {
 		struct json_object *rule = nft_get(nft_item(reader->items, i), "rule");
 
-		if (is_of_table(rule, reader->table) && feeds(nft_get(rule, "expr"), set))
-			return true;
+		if (is_of_table(rule, reader->table))
+			how |= how_fed(nft_get(rule, "expr"), set);
 	}
-	return false;
+	return how;
 }

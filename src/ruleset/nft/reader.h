@@ -1,8 +1,6 @@
 /* What a rule of nft is read from: all that nft has printed. */
 #pragma once
 
-#include <stdbool.h>
-
 struct json_object;
 struct rule_view;
 struct table_view;
@@ -15,5 +13,7 @@ struct nft_reader {
 /* The set, map, limit, ... (`kind`) of that name in the rule's table; NULL: there is none. */
 struct json_object *nft_find(const struct nft_reader *reader, const char *kind, const char *name);
 
-/* Whether rules put the sources of packets into the set. */
-bool nft_is_fed(const struct nft_reader *reader, const char *set);
+/* How rules put the sources of packets into the set: alone, or each with statements of its own,
+ * which decide whether the rule matches. 0: no rule does. */
+enum { FED_ALONE = 1, FED_WITH_STATEMENTS = 2 };
+unsigned nft_how_fed(const struct nft_reader *reader, const char *set);
