@@ -1,6 +1,7 @@
 """A door with forward leads to a machine behind this one, who has knocked and nobody else."""
 
 import contextlib
+import json
 import socket
 
 import pytest
@@ -251,3 +252,14 @@ def test_rules_that_do_not_reach_behind(lab):
         told = lab.knocktail("rules", variant, "-c", lab.config(kind().door()))
         assert told.returncode == 1
         assert f"rules of {variant} do not reach what is behind this machine" in told.stderr
+
+
+@VERSIONS
+def test_one_family_alone_is_sent_on(version, lab):
+    other = "forward" if version == 6 else "forward_6"
+    config = lab.config(ForwardChain().door(**{other: None}))
+    findings = json.loads(lab.knocktail("doctor", "-o", "json", "-c", config).stdout)["findings"]
+    targets = [found for found in findings if found["check"] == "target"]
+    assert [found["level"] for found in targets] == ["ok"], targets
+    told = lab.knocktail("check", "--live", "-c", config)
+    assert "cannot run iptables" not in told.stderr

@@ -460,8 +460,11 @@ static int iptables_check(struct firewall *firewall, const struct opening *openi
 	CLEANUP(cleanup_iptables_request_free) struct iptables_request *request = NULL;
 	struct rehearsal_end end = {.known = false};
 	uint64_t now_us = clock_us(CLOCK_BOOTTIME);
-	int r = children_new(1, &children);
+	int r;
 
+	if (!opening_opens_for(opening, family))
+		return 0;
+	r = children_new(1, &children);
 	if (r == 0)
 		r = rehearsal_new("", opening, family, now_us, &request);
 	iptables = r == 0 ? iptables_new(children, NULL) : NULL;

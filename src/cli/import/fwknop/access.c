@@ -315,9 +315,10 @@ static void put_forward(struct stanza_import *stanza, const char *ports)
 {
 	const char *to = stanza_find(stanza, "FORCE_NAT");
 	bool masquerades = fwknop_is_yes(stanza->file, stanza->number, "FORCE_MASQUERADE");
-	char address[INET_ADDRSTRLEN + 1] = "", text[INET_ADDRSTRLEN + 8];
+	char address[INET_ADDRSTRLEN + 1] = "", port[8] = "";
+	char text[sizeof address + sizeof port] = "";
 	struct forward forward;
-	unsigned port = 0;
+	int end = 0;
 
 	if (masquerades && !to)
 		stanza_note(stanza, stanza_line(stanza, "FORCE_MASQUERADE"),
@@ -325,10 +326,8 @@ static void put_forward(struct stanza_import *stanza, const char *ports)
 			    "ports of this machine");
 	if (!to)
 		return;
-	if (sscanf(to, "%16[0-9.]%*[ \t,]%5u", address, &port) == 2)
-		snprintf(text, sizeof text, "%s:%u", address, port);
-	else
-		text[0] = '\0';
+	if (sscanf(to, "%16[0-9.]%*[ \t,]%7[0-9]%n", address, port, &end) == 2 && !to[end])
+		snprintf(text, sizeof text, "%s:%s", address, port);
 	if (forward_parse(text, FAMILY_IPV4, &forward) < 0) {
 		stanza->door.left_out =
 			"FORCE_NAT is not an address and a port such as 10.0.0.5 443";
