@@ -474,6 +474,10 @@ def test_keygen_makes_key_and_page_or_nothing(guarded):
              "https://gw.example.org/k.html", "alice")
     status, said = door.ask(*words, answers=("one", "another"), verb="keygen")
     assert status == 1 and "the two passphrases differ" in said
+    for path, fault in (("/run/lab/none/a.html", "No such file"), ("/run/lab/" + "a" * 256, "too long"),
+                        (f"{door.directory}/alice.key", "exists")):
+        status, said = door.ask("--page", path, "--host", "gw.example.org", "alice", verb="keygen")
+        assert status == 1 and fault in said
     assert os.listdir(lab.server.path(door.directory)) == []
     assert not os.path.exists(lab.server.path("/run/lab/both.html"))
     status, said = door.ask(*words, verb="keygen")
@@ -510,6 +514,7 @@ def test_bad_input_writes_nothing(guarded):
             (("--host", "gw example"), (), 2, "is not the name or address of a host"),
             (("--host", "x';script-src *"), (), 2, "is not the name or address of a host"),
             (("--host", "-gw.example.org"), (), 2, "is not the name or address of a host"),
+            (("--host", "my_gw.example.org"), (), 2, "is not the name or address of a host"),
             (("--host", "gw..example.org"), (), 2, "is not the name or address of a host"),
             (("--host", "192.0.2"), (), 2, "is not the name or address of a host"),
             (("--host", "192.0.2.256"), (), 2, "is not the name or address of a host"),

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +76,24 @@ static enum status page_ask(struct page *page)
 	return STATUS_OK;
 }
 
+/* So that nothing else gets it, a key for this page above all; and what cannot be written is known
+ * before there is a key. */
+static int page_reserve(struct page *page)
+{
+	const char *path = page->wish->file, *slash = strrchr(path, '/');
+	int n_before = slash ? (int)(slash + 1 - path) : 0;
+	CLEANUP(cleanup_close) int fd = -1;
+
+	if ((size_t)snprintf(page->temporary, sizeof page->temporary, "%.*s.knocktail-%08x",
+			     n_before, path, randombytes_random()) >= sizeof page->temporary)
+		return -ENAMETOOLONG;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	page->is_reserved = true;
+	return 0;
+}
+
 enum status page_prepare(const struct page_wish *wish, const struct verb *verb,
 			 const struct config *config, const char *user, struct page *ret)
 {
@@ -91,6 +108,12 @@ enum status page_prepare(const struct page_wish *wish, const struct verb *verb,
 		status = page_fail(ret, -errno);
 	if (status == STATUS_OK)
 		status = page_ask(ret);
+	if (status == STATUS_OK) {
+		int r = page_reserve(ret);
+
+		if (r < 0)
+			status = page_fail(ret, r);
+	}
 	if (status != STATUS_OK)
 		page_done(ret);
 	return status;
@@ -112,22 +135,21 @@ static void page_seal(struct page *page, const char *line, const struct key_term
 }
 
 /* Under another name first, beside it. */
-static int page_put(const char *path, const char *text, size_t size)
+static int page_put(struct page *page, const char *text, size_t size)
 {
-	char temporary[PATH_MAX];
-	CLEANUP(cleanup_close) int fd = -1;
+	CLEANUP(cleanup_close)
+	int fd = open(page->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r;
 
-	if ((size_t)snprintf(temporary, sizeof temporary, "%s.%08x", path, randombytes_random()) >=
-	    sizeof temporary)
-		return -ENAMETOOLONG;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	r = file_write(fd, text, size);
-	if (r == 0 && (fsync(fd) < 0 || link(temporary, path) < 0))
+	if (r == 0 && (fsync(fd) < 0 || rename(page->temporary, page->wish->file) < 0))
 		r = -errno;
-	unlink(temporary);
+	if (r < 0)
+		unlink(page->temporary);
+	else
+		page->is_reserved = false;
 	return r;
 }
 
@@ -141,7 +163,7 @@ enum status page_write(struct page *page, const char *line, const struct key_ter
 	page_seal(page, line, term);
 	r = page_compose(&page->content, page->key_line, now_s, &text, &size);
 	if (r == 0) {
-		r = page_put(page->wish->file, text, size);
+		r = page_put(page, text, size);
 		sodium_memzero(text, size);
 		free(text);
 	}
@@ -182,6 +204,9 @@ enum status page_say(const struct page *page)
 
 void page_done(struct page *page)
 {
+	if (page->is_reserved)
+		unlink(page->wish->file);
+	page->is_reserved = false;
 	sodium_memzero(page->passphrase, sizeof page->passphrase);
 	sodium_memzero(page->key_line, sizeof page->key_line);
 }

@@ -128,23 +128,21 @@ async function portsOf(key, host, door, step) {
 	return [...new Set(all.flat())];
 }
 
-/* The ports for now, or for the first step that has none that browsers refuse. null: another knock
- * has begun. */
+/* The ports for now, or for the first step that has none that browsers refuse, once it has come. All
+ * are known before it is waited for: no key is needed meanwhile. null: another knock has begun. */
 async function choosePorts(key, host, door, mine) {
-	for (;;) {
-		const step = Math.floor(now() / STEP_SECONDS);
-		const ports = await portsOf(key, host, door, step);
-		if (!ports.some((port) => BLOCKED_PORTS.includes(port)))
-			return {step, ports};
-		let left = 0;
-		for (let first = true; (left = (step + 1) * STEP_SECONDS - now()) > 0; first = false) {
-			if (running !== mine)
-				return null;
-			(first ? announce : show)("wait", say("waiting", {seconds: Math.ceil(left)}),
-				say("waitingDetail"));
-			await sleep(Math.min(1000, left * 1000 + 50));
-		}
+	const first = Math.floor(now() / STEP_SECONDS);
+	const steps = await Promise.all([0, 1, 2].map(async (more) =>
+		({step: first + more, ports: await portsOf(key, host, door, first + more)})));
+	const chosen = steps.find(({ports}) => !ports.some((port) => BLOCKED_PORTS.includes(port))) ?? steps[0];
+	let left = 0;
+	for (let tell = announce; (left = chosen.step * STEP_SECONDS - now()) > 0; tell = show) {
+		if (running !== mine)
+			return null;
+		tell("wait", say("waiting", {seconds: Math.ceil(left)}), say("waitingDetail"));
+		await sleep(Math.min(1000, left * 1000 + 50));
 	}
+	return chosen;
 }
 
 /* Counts down for as long as the door stays open. */

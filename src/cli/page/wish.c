@@ -11,7 +11,7 @@
 #include "config/config.h"
 #include "util/clock.h"
 
-static const char name_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+static const char name_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 
 static bool host_is_address(const char *text)
 {
@@ -20,8 +20,8 @@ static bool host_is_address(const char *text)
 	return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
 }
 
-/* A name of DNS (RFC 1123, and the underscore that some have), in lower case. The last label of one
- * is not a number: it would be taken for an address. */
+/* A name of DNS (RFC 1123), in lower case: one with an underscore has no place in a policy. The
+ * last label is not a number: it would be taken for an address. */
 static bool host_is_name(const char *text)
 {
 	const char *label = text;
