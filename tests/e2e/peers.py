@@ -17,10 +17,10 @@ def string(text):
     return padded(struct.pack("<I", len(text)) + text.encode() + b"\0", 4)
 
 
-def call(member, signature="", body=b"", size=None):
+def call(member, signature="", body=b"", size=None, interface="org.knocktail.Manager1"):
     """A call of one of the daemon's methods; of another size if it says so."""
     fields = b""
-    for code, kind, text in ((1, b"o", "/org/knocktail"), (2, b"s", "org.knocktail.Manager1"),
+    for code, kind, text in ((1, b"o", "/org/knocktail"), (2, b"s", interface),
                              (3, b"s", member)):
         fields = padded(fields, 8) + struct.pack("<BB2sI", code, 1, kind, len(text))
         fields += text.encode() + b"\0"

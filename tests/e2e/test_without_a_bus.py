@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import stat
+import struct
 import subprocess
 import threading
 import time
@@ -18,7 +19,7 @@ from bus import ADMIN, STRANGER, Bus
 from doors import command_door, ipset_door
 from hosts import wait_until
 from lab import ADMIN_GROUP, DAEMON_UID, Lab
-from peers import SOCKET, Peer, call, string
+from peers import SOCKET, Peer, call, padded, string
 
 DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100, 8100", timeout="60s")
 RUNTIME = "/run/knocktail"
@@ -254,6 +255,20 @@ def test_a_peer_that_says_nothing(daemon, lab):
         assert 3 < time.monotonic() - begun < 9
         quiet.send(call("List"))
         assert quiet.answer()
+
+
+@pytest.mark.parametrize("ahead, is_refused", [(0, False), (300, False), (500, True), (10**15, True)])
+def test_knocks_of_a_time_to_come_are_not_used_up(ahead, is_refused, daemon, lab):
+    """Whoever says that one far ahead was used elsewhere would have used up all until then."""
+    then = int(time.time()) + ahead
+    for door, step, nonce, when in (("ssh", then // 30, "", 0),
+                                    ("", 0, "12" * 12, min(then, 2**32 - 1))):
+        body = padded(string("ab" * 16) + string(door), 8) + struct.pack("<Q", step)
+        body += string(nonce) + struct.pack("<I", when)
+        with Peer(lab) as peer:
+            peer.send(call("Burn", "sstsu", body, interface="org.knocktail.Fleet1"))
+            said = peer.answer()
+        assert (b"nobody can have used it yet" in said) == is_refused, said
 
 
 def test_a_peer_that_asks_at_once(daemon, lab):

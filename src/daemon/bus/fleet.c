@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "core/door.h"
 #include "core/event.h"
+#include "core/keyed/keyed.h"
 #include "core/token.h"
 #include "daemon/bus/object.h"
 #include "daemon/grant-loop.h"
@@ -188,6 +189,9 @@ static int method_close_as(sd_bus_message *message, void *userdata, sd_bus_error
 
 /* What was burnt elsewhere */
 
+/* By how much others' clocks are ahead at most, and their clients' clocks again. */
+enum { LATEST_S = 60 + KEYED_SKEW_MAX_S };
+
 static int method_burn(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	const struct bus_object *object = ((struct bus_end *)userdata)->object;
@@ -207,6 +211,10 @@ static int method_burn(sd_bus_message *message, void *userdata, sd_bus_error *er
 	    (burn.time_s > 0 ? !hex_parse(nonce, burn.nonce, sizeof burn.nonce) : !*door))
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "neither a token nor an SPA knock");
+	/* Far ahead of its time it would use up all until then. */
+	if (burn.step > token_step(burn.now_s + LATEST_S) || burn.time_s > burn.now_s + LATEST_S)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "nobody can have used it yet, whatever their clock");
 	memcpy(burn.door, door, strlen(door) + 1);
 	/* One that is ahead of its time must not use up those before it. */
 	burn.kind = burn.time_s > 0				       ? BURN_SPA
