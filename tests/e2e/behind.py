@@ -1,8 +1,9 @@
 """A machine behind the server: what doors forward to, and what containers are."""
 
+import socket
 import subprocess
 
-from hosts import Host
+from hosts import Host, wait_until
 from lab import LISTENER
 
 V4, V6 = "10.9.9.2", "fd00:9::2"
@@ -31,6 +32,15 @@ class Inner(Host):
         self._listener = self.popen(["/usr/bin/python3", "-c", LISTENER, *map(str, ports)],
                                     stdout=subprocess.PIPE)
         assert self._listener.stdout.readline() == b"ready\n"
+        for family, address in ((socket.AF_INET, V4), (socket.AF_INET6, V6)):
+            wait_until(lambda where=(family, address): self._answers(lab.server, *where, ports[0]), 10,
+                       "the wire to the machine behind carries both families")
+
+    @staticmethod
+    def _answers(server, family, address, port):
+        with server.socket(family) as sock:
+            sock.settimeout(0.3)
+            return sock.connect_ex((address, port)) == 0
 
     def close(self):
         self._listener.terminate()

@@ -24,7 +24,7 @@ def firewall_kind(request):
 
 
 @pytest.fixture
-def firewall(firewall):
+def firewall(firewall, firewall_kind):
     """With the rules that `knocktail rules` prints."""
     kind, lab = firewall
     kind.load(lab, lab.config(kind.doors))

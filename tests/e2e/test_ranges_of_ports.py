@@ -67,7 +67,7 @@ def firewall_kind(request):
 
 
 @pytest.fixture
-def firewall(firewall):
+def firewall(firewall, firewall_kind):
     """Which lets in whatever knocktail does."""
     kind, lab = firewall
     udp_listener(lab)

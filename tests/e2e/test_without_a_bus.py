@@ -378,7 +378,8 @@ def test_a_peer_that_takes_no_signals(daemon, client, lab):
                 break
         assert deaf.ended() and not asking.ended()
         assert own_memory(daemon) - before < 2000
-    assert ask(lab, "status")["stats"]["renewed"] > 500
+    # Of each renewal it is sent two.
+    assert ask(lab, "status")["stats"]["renewed"] > 250
 
 
 def test_who_hangs_up_takes_their_questions_along(start, client, lab):
