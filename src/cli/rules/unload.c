@@ -100,69 +100,44 @@ static void put_jumped_chains(const char *table, const char *name, enum family f
 	}
 }
 
-/* The same of the table nat. */
-static char *nat_removal(const struct config *config, const char *table, enum family family,
-			 struct removal *removal)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *file;
+/* What is taken out of a table, and by what it is known that something of ours is in it. */
+struct own_part {
+	const char *sign; /* a chain */
+	const char *head;
+	const char *jumped;	  /* the table whose jumps are ours; NULL: none is left */
+	const char *log;	  /* a chain that logs, or NULL */
+	size_t n_log, n_to_doors; /* how many rules of ours lead there, and to a door's chain */
+};
 
-	if (!has_chain(table, PLAN_IPTABLES_NAT))
-		return NULL;
-	file = open_memstream(&text, &size);
-	if (!file)
-		return NULL;
-	fputs("*nat\n", file);
-	put_jumped_chains(table, "nat", family, removal, file);
-	put_door_chains(config, table, 1, family, removal, file);
-	fputs("COMMIT\n", file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
+static const struct own_part own_nat = {PLAN_IPTABLES_NAT, "*nat\n", "nat", NULL, 0, 1};
+static const struct own_part own_filter = {PLAN_IPTABLES_INPUT,
+					   "*filter\n:INPUT ACCEPT [0:0]\n",
+					   "filter",
+					   PLAN_IPTABLES_LOG,
+					   SIZE_MAX,
+					   1};
+/* ufw has flushed what leads there. */
+static const struct own_part own_ufw = {PLAN_UFW_LOG, "*filter\n", NULL, PLAN_UFW_LOG, 0, 0};
 
 /* What takes our chains out of the table, to be freed; NULL: there is nothing of ours in it. */
-static char *own_removal(const struct config *config, const char *table, enum family family,
-			 struct removal *removal)
+static char *part_removal(const struct own_part *own, const struct config *config,
+			  const char *table, enum family family, struct removal *removal)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *file;
 
-	if (!has_chain(table, PLAN_IPTABLES_INPUT))
+	if (!has_chain(table, own->sign))
 		return NULL;
 	file = open_memstream(&text, &size);
 	if (!file)
 		return NULL;
-	fputs("*filter\n:INPUT ACCEPT [0:0]\n", file);
-	put_jumped_chains(table, "filter", family, removal, file);
-	put_chain(table, PLAN_IPTABLES_LOG, SIZE_MAX, family, removal, file);
-	put_door_chains(config, table, 1, family, removal, file);
-	fputs("COMMIT\n", file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
-/* ufw has flushed what leads there. */
-static char *ufw_removal(const struct config *config, const char *table, enum family family,
-			 struct removal *removal)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *file;
-
-	if (!has_chain(table, PLAN_UFW_LOG))
-		return NULL;
-	file = open_memstream(&text, &size);
-	if (!file)
-		return NULL;
-	fputs("*filter\n", file);
-	put_chain(table, PLAN_UFW_LOG, 0, family, removal, file);
-	put_door_chains(config, table, 0, family, removal, file);
+	fputs(own->head, file);
+	if (own->jumped)
+		put_jumped_chains(table, own->jumped, family, removal, file);
+	if (own->log)
+		put_chain(table, own->log, own->n_log, family, removal, file);
+	put_door_chains(config, table, own->n_to_doors, family, removal, file);
 	fputs("COMMIT\n", file);
 	if (fclose(file) == 0)
 		return text;
@@ -191,7 +166,7 @@ static void unload_nat(const struct config *config, enum family family, struct r
 	char problem[PROGRAM_PROBLEM_MAX];
 	char *table CLEANUP(cleanup_free) = read_table(family, "nat");
 	char *text CLEANUP(cleanup_free) =
-		table ? nat_removal(config, table, family, removal) : NULL;
+		table ? part_removal(&own_nat, config, table, family, removal) : NULL;
 
 	if (!text)
 		return;
@@ -208,10 +183,10 @@ static void unload_table(const struct config *config, enum variant variant, enum
 	char problem[PROGRAM_PROBLEM_MAX];
 	char *table CLEANUP(cleanup_free) = read_table(family, "filter");
 	bool sends_on = table && has_chain(table, PLAN_IPTABLES_FORWARD);
-	char *text CLEANUP(cleanup_free) = !table ? NULL
-					   : variant == VARIANT_UFW
-						   ? ufw_removal(config, table, family, removal)
-						   : own_removal(config, table, family, removal);
+	char *text CLEANUP(cleanup_free) =
+		table ? part_removal(variant == VARIANT_UFW ? &own_ufw : &own_filter, config, table,
+				     family, removal)
+		      : NULL;
 
 	if (!text)
 		return;
