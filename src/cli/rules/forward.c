@@ -120,10 +120,9 @@ static void put_accept(const struct opening *opening, enum family family,
 static void put_close(const struct opening *opening, enum family family,
 		      const struct port_range *range, FILE *file)
 {
-	(void)opening;
 	if (family != FAMILY_IPV4)
 		return;
-	fputs("-A " PLAN_IPTABLES_FORWARD, file);
+	fprintf(file, "-A %s", opening->docker ? PLAN_IPTABLES_DOCKER : PLAN_IPTABLES_FORWARD);
 	put_original(range, file);
 	fputs(" -j DROP\n", file);
 }
@@ -138,17 +137,6 @@ static void put_docker_open(const struct opening *opening, enum family family,
 	put_original(range, file);
 	put_set_lookup(opening, family, file);
 	fputs(" -j RETURN\n", file);
-}
-
-static void put_docker_close(const struct opening *opening, enum family family,
-			     const struct port_range *range, FILE *file)
-{
-	(void)opening;
-	if (family != FAMILY_IPV4)
-		return;
-	fputs("-A " PLAN_IPTABLES_DOCKER, file);
-	put_original(range, file);
-	fputs(" -j DROP\n", file);
 }
 
 void forward_put_chains(const struct plan *plan, FILE *file)
@@ -182,7 +170,7 @@ void forward_put_filter(const struct plan *plan, FILE *file)
 		      " -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN\n",
 		      file);
 		each_port(plan, true, put_docker_open, file);
-		each_port(plan, true, put_docker_close, file);
+		each_port(plan, true, put_close, file);
 	}
 }
 
