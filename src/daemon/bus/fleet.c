@@ -11,6 +11,7 @@
 #include "core/event.h"
 #include "core/keyed/keyed.h"
 #include "core/token.h"
+#include "daemon/bus/grant-list.h"
 #include "daemon/bus/object.h"
 #include "daemon/grant-loop.h"
 #include "keys/burn.h"
@@ -59,15 +60,9 @@ static const char *knock_name_or_empty(enum knock_kind kind)
 
 /* What this host holds open by itself */
 
-struct hold_list {
-	sd_bus_message *reply;
-	uint64_t now_us; /* wall clock */
-	int error;
-};
-
 static void list_hold(void *userdata, const struct grant_view *grant)
 {
-	struct hold_list *list = userdata;
+	struct grant_list *list = userdata;
 	char source[ADDRESS_TEXT_MAX];
 
 	if (list->error >= 0 && grant->own_left_us > 0)
@@ -83,23 +78,9 @@ static void list_hold(void *userdata, const struct grant_view *grant)
 static int method_holds(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	const struct bus_object *object = ((struct bus_end *)userdata)->object;
-	struct hold_list list = {.now_us = clock_us(CLOCK_REALTIME)};
-	int r = sd_bus_message_new_method_return(message, &list.reply);
 
 	(void)error;
-	if (r >= 0)
-		r = sd_bus_message_open_container(list.reply, 'a', BUS_HOLD_ROW);
-	if (r >= 0) {
-		grants_each(grant_loop_grants(object->doors), clock_us(CLOCK_BOOTTIME), list_hold,
-			    &list);
-		r = list.error;
-	}
-	if (r >= 0)
-		r = sd_bus_message_close_container(list.reply);
-	if (r >= 0)
-		r = sd_bus_send(NULL, list.reply, NULL);
-	sd_bus_message_unref(list.reply);
-	return r;
+	return grant_list_answer(object->doors, message, BUS_HOLD_ROW, list_hold);
 }
 
 /* What others hold open */

@@ -14,10 +14,12 @@
 #include "core/door.h"
 #include "core/event.h"
 #include "core/visitor.h"
+#include "daemon/bus/grant-list.h"
 #include "daemon/grant-loop.h"
 #include "daemon/stats.h"
 #include "util/clock.h"
 #include "util/log.h"
+
 enum { VISITOR_NAME_SIZE = sizeof "#4294967295" };
 
 static struct bus_object *end_object(void *userdata)
@@ -31,12 +33,6 @@ static const struct config *object_config(const struct bus_object *object)
 }
 
 /* Inspection */
-
-struct grant_list {
-	sd_bus_message *reply;
-	uint64_t now_us; /* wall clock */
-	int error;
-};
 
 /* Whose key it was; who opened it by hand, as "#UID"; or "". */
 static const char *name_visitor(const char *user, const struct hand *hand,
@@ -67,24 +63,8 @@ static void list_grant(void *userdata, const struct grant_view *grant)
 
 static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	struct bus_object *object = end_object(userdata);
-	struct grant_list listing = {.now_us = clock_us(CLOCK_REALTIME)};
-	int r = sd_bus_message_new_method_return(message, &listing.reply);
-
 	(void)error;
-	if (r >= 0)
-		r = sd_bus_message_open_container(listing.reply, 'a', BUS_ROW);
-	if (r >= 0) {
-		grants_each(grant_loop_grants(object->doors), clock_us(CLOCK_BOOTTIME), list_grant,
-			    &listing);
-		r = listing.error;
-	}
-	if (r >= 0)
-		r = sd_bus_message_close_container(listing.reply);
-	if (r >= 0)
-		r = sd_bus_send(NULL, listing.reply, NULL);
-	sd_bus_message_unref(listing.reply);
-	return r;
+	return grant_list_answer(end_object(userdata)->doors, message, BUS_ROW, list_grant);
 }
 
 static int append_stat(void *userdata, const char *name, uint64_t value)
