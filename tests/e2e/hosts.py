@@ -206,6 +206,7 @@ class Client(Host):
     def __init__(self, server, number):
         super().__init__(["--net"], "ip link set lo up; echo ready; exec cat")
         self.server = server
+        self._last_open = {}  # by port and version: when it was last seen open
         self.v4 = f"{NETWORKS[(number - 1) // 254]}.{(number - 1) % 254 + 1}"
         self.v6 = f"2001:db8:c::{number:x}"
         port = f"client{number}"
@@ -302,9 +303,13 @@ class Client(Host):
 
     def can_connect(self, port=22, version=4, timeout=0.3):
         """Whether a TCP connection to the port comes about."""
+        tried = time.monotonic()
         with self._socket_to(version, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout)
-            return sock.connect_ex((self.peer(version), port)) == 0
+            if sock.connect_ex((self.peer(version), port)) != 0:
+                return False
+        self._last_open[port, version] = tried
+        return True
 
     def wait_open(self, port=22, version=4, timeout=1.5, since=None):
         """Waits for the door to open, counting from `since`, and returns how long it took."""
@@ -314,18 +319,14 @@ class Client(Host):
         return time.monotonic() - start
 
     def wait_closed(self, port=22, version=4, timeout=5):
-        """Waits for the door to close and returns the last time at which it was open."""
+        """Waits for the door to close and returns the last time at which it was seen open, if ever."""
         end = time.monotonic() + timeout
-        last_open = None
-        while True:
-            tried = time.monotonic()
-            # On a busy machine a single packet may come late.
-            if not self.can_connect(port, version, 0.2) and not self.can_connect(port, version, 0.2):
-                return last_open
-            last_open = tried
-            if tried > end:
+        # On a busy machine a single packet may come late.
+        while self.can_connect(port, version, 0.2) or self.can_connect(port, version, 0.2):
+            if time.monotonic() > end:
                 raise AssertionError(f"port {port} still open after {timeout} s")
             time.sleep(0.02)
+        return self._last_open.get((port, version))
 
 
 class Server(Host):
