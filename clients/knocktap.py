@@ -32,9 +32,12 @@ def read_base(path):
     found = re.match(r"knocktail2 ([a-z0-9._-]{1,64}) ([A-Za-z0-9+/]{43}=)(?:\n(?!knocktail2).*)*", text)
     if not found:
         sys.exit(f"{path}: it does not hold a key of knocktail's")
-    expires = re.search(r"^expires (\S+)", found[0], re.MULTILINE)
-    if expires and time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) >= expires[1]:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    since, expires = (re.search(rf"^{word} (\S+)", found[0], re.MULTILINE) for word in ("since", "expires"))
+    if expires and now >= expires[1]:
         sys.exit(f"{path}: the key expired on {expires[1]}: ask for a new one")
+    if since and now < since[1]:
+        sys.exit(f"{path}: the key is good from {since[1]} on")
     return mac(base64.b64decode(found[2]), b"knocktail/2\0", found[1].encode())
 
 
@@ -77,6 +80,12 @@ def an_address(text):
     return text if text == "auto" else None if text == "none" else ipaddress.ip_address(text)
 
 
+def a_door(text):
+    if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,31}", text.lower()):
+        raise ValueError
+    return text.lower()
+
+
 def main():
     parser = argparse.ArgumentParser(description="sends a token to a host that knocktail guards")
     family = parser.add_mutually_exclusive_group()
@@ -86,16 +95,23 @@ def main():
     parser.add_argument("--source", type=an_address, default="auto", metavar="ADDRESS",
                         help="the address that the host sees; none: any; auto (the default): ours, if it can be")
     parser.add_argument("keyfile")
-    parser.add_argument("door")
+    parser.add_argument("door", type=a_door)
     parser.add_argument("host")
     args = parser.parse_args()
+    if isinstance(args.source, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
+        family = socket.AF_INET if args.source.version == 4 else socket.AF_INET6
+        if args.family not in (0, family):
+            parser.error(f"--source {args.source} is an address of the other family")
+        args.family = family
     try:
         base = read_base(args.keyfile)
         found = socket.getaddrinfo(args.host, None, args.family, socket.SOCK_DGRAM)
         for to in {info[4]: (info[0], info[4]) for info in found if info[0] == found[0][0]}.values():
-            knock(to, base, args.door.lower(), args.source)
+            knock(to, base, args.door, args.source)
     except OSError as error:
         sys.exit(f"{parser.prog}: {error}")
+    except UnicodeError:    # what getaddrinfo says of a part of a name that is empty, or too long
+        sys.exit(f"{parser.prog}: {args.host!r} is not the name or address of a host")
 
 
 if __name__ == "__main__":

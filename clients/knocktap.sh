@@ -48,28 +48,40 @@ block() {
 # HMAC-SHA256 (RFC 2104), all in hexadecimal digits: KEY MESSAGE.
 hmac() { sha256 "$(block "$1" 0x5c)$(sha256 "$(block "$1" 0x36)$2")"; }
 
-# An address in 16 bytes.
+# An address in 16 bytes; nothing: it is none.
 addr16() {
 	case $1 in
+	*[!0-9A-Fa-f:.]*) ;;
 	*:*) awk -v a="$1" 'BEGIN {
-			for (i = split(a, f, ":"); i > 0; i--) m += f[i] != ""
+			n = split(a, f, ":")
+			for (i = n; i > 0; i--) {
+				if (f[i] !~ /^[0-9A-Fa-f]?[0-9A-Fa-f]?[0-9A-Fa-f]?[0-9A-Fa-f]?$/) exit
+				m += f[i] != ""
+			}
+			c = a
+			if (c ~ /:::/ || gsub(/::/, "", c) != (m < 8) || a ~ /^:[^:]|[^:]:$/) exit
 			for (z = ":"; m < 8; m++) z = z "0:"
 			sub(/::/, z, a)
 			n = split(a, f, ":")
 			for (i = 1; i <= n; i++) if (f[i] != "") printf "%s", substr("000" f[i], length(f[i]))
 		}' | tr '[:upper:]' '[:lower:]' ;;
-	*) printf %s "$1" | awk -F . '{ printf "00000000000000000000ffff%02x%02x%02x%02x", $1, $2, $3, $4 }' ;;
+	*) awk -v a="$1" 'BEGIN {
+			n = split(a, f, ".")
+			for (i = 1; i <= n; i++) if (f[i] !~ /^[0-9][0-9]?[0-9]?$/ || f[i] > 255) n = 0
+			if (n == 4) printf "00000000000000000000ffff%02x%02x%02x%02x", f[1], f[2], f[3], f[4]
+		}' ;;
 	esac
 }
 
-family='' only_show='' address=$(printf %032d 0)
+family='' bound='' only_show='' address=$(printf %032d 0)
 while getopts 46ns: option; do
 	case $option in
 	4 | 6) family=$option ;;
 	n) only_show=yes ;;
 	s)
 		address=$(addr16 "$OPTARG")
-		expr "$address" : '[0-9a-f]\{32\}$' >/dev/null || die "$OPTARG is not an address"
+		[ ${#address} = 32 ] || die "'$OPTARG' is not an address"
+		case $OPTARG in *:*) bound=6 ;; *) bound=4 ;; esac
 		;;
 	*) usage ;;
 	esac
@@ -80,23 +92,29 @@ file=$1 door=$(printf %s "$2" | tr '[:upper:]' '[:lower:]') host=$3
 case $host in
 *:*) family=6 host="[$host]" ;;
 esac
-: "${family:=4}"
+: "${family:=${bound:-4}}"
+[ "${bound:-$family}" = "$family" ] || die "-s: an address of the other family than $host's, IPv$family"
+expr "$door" : '[a-z0-9][a-z0-9_-]\{0,31\}$' >/dev/null || die "'$door' is not the name of a door"
 
 [ -r "$file" ] || die "$file: it is not there, or cannot be read"
 case $(ls -ldL "$file") in
 -r[w-]-------*) ;;
 *) die "$file: others may read or write this key: chmod 600 $file" ;;
 esac
-expires=''
+since='' expires=''
 {
 	read -r version realm key || :
 	while { read -r word value || [ -n "$word" ]; } && [ "$word" != knocktail2 ]; do
+		[ "$word" != since ] || since=$value
 		[ "$word" != expires ] || expires=$value
 	done
 } <"$file"
-[ "$version ${#key}" = "knocktail2 44" ] || die "$file: it does not hold a key of knocktail's"
-[ -z "$expires" ] || expr "$(date -u +%Y-%m-%dT%H:%M:%SZ)" '<' "$expires" >/dev/null ||
+[ "$version ${#key}" = "knocktail2 44" ] && expr "$realm" : '[a-z0-9._-]\{1,64\}$' >/dev/null &&
+	expr "$key" : '[A-Za-z0-9+/]*=$' >/dev/null || die "$file: it does not hold a key of knocktail's"
+now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+[ -z "$expires" ] || expr "$now" '<' "$expires" >/dev/null ||
 	die "$file: the key expired on $expires: ask for a new one"
+[ -z "$since" ] || expr "$now" '>=' "$since" >/dev/null || die "$file: the key is good from $since on"
 
 text() { printf %s "$1" | to_hex; }
 key=$(printf '%s\n' "$key" | openssl base64 -d | to_hex)

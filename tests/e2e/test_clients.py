@@ -112,7 +112,11 @@ LINE = oracle.key_line(SECRET)
     (LINE.replace("2 ", "1 ", 1), 0o600, "does not hold a key"),
     (LINE[:-3], 0o600, "does not hold a key"),
     (f"{LINE}expires 2024-02-29\n", 0o600, "expired on 2024-02-29"),
-    (f"{LINE}since 2024-01-01\nexpires 2024-02-29T10:00:00Z", 0o600, "expired on 2024-02-29T10")])
+    (f"{LINE}since 2024-01-01\nexpires 2024-02-29T10:00:00Z", 0o600, "expired on 2024-02-29T10"),
+    (f"{LINE}since 2999-01-01\n", 0o600, "good from 2999-01-01 on"),
+    (LINE.replace(oracle.REALM, "Bar"), 0o600, "does not hold a key"),
+    (LINE.replace(oracle.REALM, "b" * 65), 0o600, "does not hold a key"),
+    (LINE.replace(oracle.REALM, "b$c"), 0o600, "does not hold a key")])
 @pytest.mark.parametrize("client", [PYTHON, SHELL], ids=["Python", "shell"])
 def test_a_key_that_is_none_is_told(client, lines, mode, complaint, tmp_path):
     done = subprocess.run([client, key_file(tmp_path, lines, mode), "ssh", "127.0.0.1"], timeout=60,
@@ -133,6 +137,40 @@ def test_misuse_is_told(client, tmp_path):
         assert done.returncode == status and done.stderr and "Traceback" not in done.stderr, words
     # Only what stands before the second key is the first one's.
     assert shell("-n", path, "ssh", "::1").returncode == 0
+
+
+@pytest.mark.parametrize("source", ["1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.", "1.2.3.4x", "0x1.2.3.4", "",
+                                    "1.2.3.0004", "::1::", "1::2::3", ":::", "1:2:3:4:5:6:7", "12345::",
+                                    "1:2:3:4:5:6:7:8:9", ":1:2:3:4:5:6:7", "1:2:3:4:5:6:7:", "::g", "a.b.c.d",
+                                    "1::3:4:5:6:7:8:9", "::1.2.3.4"])
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_takes_no_other_addresses(source, name, tmp_path, needs):
+    needs("openssl")
+    done = shell("-n", "-s", source, key_file(tmp_path, LINE), "ssh", "host", name=name)
+    assert (done.returncode, done.stdout) == (1, "") and "is not an address" in done.stderr
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (("ssh", "a" * 70 + ".example"), "not the name or address of a host"),
+    (("ssh", "a..b"), "not the name or address of a host"),
+    (("ssh", "-4", "--source", "::1", "127.0.0.1"), "the other family"),
+    (("ssh", "--source", "::1", "127.0.0.1"), "family"), (("ssh", "--source", "1.2.3", "127.0.0.1"), "invalid"),
+    (("", "127.0.0.1"), "door"), (("-ssh", "127.0.0.1"), "usage"), (("s h", "127.0.0.1"), "door"),
+    ((b"ss\xff", "127.0.0.1"), "door"), (("a" * 33, "127.0.0.1"), "door")])
+def test_python_is_clear_about_what_it_does_not_take(words, complaint, tmp_path):
+    done = subprocess.run([sys.executable, "-I", "-S", PYTHON, key_file(tmp_path, LINE), *words], timeout=60,
+                          capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert done.returncode in (1, 2) and complaint in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (("-4", "-s", "::1", "ssh", "host"), "the other family"), (("-s", "::1", "ssh", "host", "-4"), "usage"),
+    (("-s", "1.2.3.4", "ssh", "::1"), "the other family"), (("", "host"), "door"), (("s h", "host"), "door"),
+    (("a" * 33, "host"), "door")])
+def test_a_shell_is_clear_about_what_it_does_not_take(words, complaint, tmp_path):
+    at = 2 * ("-s" in words) + ("-4" in words[:1])
+    done = shell("-n", *words[:at], key_file(tmp_path, LINE), *words[at:])
+    assert done.returncode in (1, 2) and complaint in done.stderr and not done.stdout
 
 
 @pytest.fixture
