@@ -1,6 +1,7 @@
 #include "core/sealed/line.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -78,6 +79,66 @@ static void test_gcm_is_that_of_the_specification(void **state)
 		assert_memory_equal(box, expected, box_size);
 		assert_int_equal(gcm_open(&key, nonce, box, box_size, again), 0);
 		assert_memory_equal(again, text, size);
+	}
+}
+
+/* A stack of our own, to be looked at afterwards. */
+static uint8_t stack[1 << 18] __attribute__((aligned(4096)));
+static uint8_t stack_box[80];
+
+static void *seal_and_open(void *argument)
+{
+	uint8_t nonce[GCM_NONCE_SIZE], text[64];
+	struct secret key;
+	size_t size, n;
+
+	(void)argument;
+	from_hex(gcm_cases[2].key, key.bytes, sizeof key.bytes, &n);
+	from_hex(gcm_cases[2].nonce, nonce, sizeof nonce, &n);
+	from_hex(gcm_cases[2].text, text, sizeof text, &size);
+	gcm_seal(&key, nonce, text, size, stack_box);
+	sodium_memzero(text, sizeof text);
+	assert_int_equal(gcm_open(&key, nonce, stack_box, size + GCM_TAG_SIZE, text), 0);
+	sodium_memzero(text, sizeof text);
+	secret_wipe(&key);
+	return NULL;
+}
+
+static void assert_not_on_stack(const uint8_t *bytes, size_t size)
+{
+	for (size_t at = 0; at + size <= sizeof stack; at++)
+		assert_false(memcmp(stack + at, bytes, size) == 0);
+}
+
+/* Neither the key nor what the text and the tag were combined with, with which whoever has the box
+ * has the text. */
+static void test_gcm_leaves_no_secret_on_the_stack(void **state)
+{
+	/* The key's block of zeros, and the specification's mask of the tag. */
+	static const char *const secrets[] = {"acbef20579b4b8ebce889bac8732dad7",
+					      "fd2caa16a5832e76aa132c1453eeda7e"};
+	uint8_t text[64], key[32], secret[16];
+	pthread_attr_t attributes;
+	pthread_t thread;
+	size_t size, n;
+
+	(void)state;
+	assert_int_equal(pthread_attr_init(&attributes), 0);
+	assert_int_equal(pthread_attr_setstack(&attributes, stack, sizeof stack), 0);
+	assert_int_equal(pthread_create(&thread, &attributes, seal_and_open, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attributes);
+	for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+		from_hex(secrets[i], secret, sizeof secret, &n);
+		assert_not_on_stack(secret, sizeof secret);
+	}
+	from_hex(gcm_cases[2].key, key, sizeof key, &n);
+	assert_not_on_stack(key, sizeof key / 2);
+	from_hex(gcm_cases[2].text, text, sizeof text, &size);
+	for (size_t at = 0; at < size; at += 16) {
+		for (size_t i = 0; i < sizeof secret; i++)
+			secret[i] = text[at + i] ^ stack_box[at + i];
+		assert_not_on_stack(secret, sizeof secret);
 	}
 }
 
@@ -221,6 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pbkdf2_is_that_of_the_rfc),
 		cmocka_unit_test(test_gcm_is_that_of_the_specification),
+		cmocka_unit_test(test_gcm_leaves_no_secret_on_the_stack),
 		cmocka_unit_test(test_gcm_takes_nothing_that_was_changed),
 		cmocka_unit_test(test_a_line_is_what_webcrypto_makes_of_it),
 		cmocka_unit_test(test_the_longest_text_has_room),

@@ -1,4 +1,5 @@
-/* MUST: the policy lets the page run what is in it and knock at its hosts, and nothing else. */
+/* MUST: the policy lets the page run what is in it and knock at its hosts, and nothing else. A key
+ * that is not sealed is copied once, to where it is handed over. */
 #include "cli/page/compose.h"
 
 #include <errno.h>
@@ -6,11 +7,13 @@
 #include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/common/json.h"
 #include "cli/page/parts.h"
 #include "cli/page/wish.h"
+#include "util/cleanup.h"
 
 /* What stands between the tags, newline included, is what a browser hashes. */
 static void put_hash(FILE *file, const char *text)
@@ -80,9 +83,9 @@ static void put_data(FILE *file, const struct page_content *content, uint64_t no
 	json_object_put(object);
 }
 
-/* Fills in what stands between two @ signs. */
-static void put_page(FILE *file, const struct page_content *content, const char *key_line,
-		     uint64_t now_s)
+/* Fills in what stands between two @ signs. The key is left out, and its place reported: a file in
+ * memory is copied wherever it grows. */
+static void put_page(FILE *file, const struct page_content *content, uint64_t now_s, long *ret_key)
 {
 	for (const char *text = page_html; *text;) {
 		if (strncmp(text, "@POLICY@", 8) == 0)
@@ -92,7 +95,7 @@ static void put_page(FILE *file, const struct page_content *content, const char 
 		else if (strncmp(text, "@SCRIPT@", 8) == 0)
 			fputs(page_js, file);
 		else if (strncmp(text, "@SEALED@", 8) == 0)
-			fputs(key_line, file);
+			*ret_key = ftell(file);
 		else if (strncmp(text, "@RECORD@", 8) == 0)
 			put_data(file, content, now_s);
 		else {
@@ -106,18 +109,25 @@ static void put_page(FILE *file, const struct page_content *content, const char 
 int page_compose(const struct page_content *content, const char *key_line, uint64_t now_s,
 		 char **ret_text, size_t *ret_size)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *file = open_memstream(&text, &size);
+	CLEANUP(cleanup_free) char *rest = NULL;
+	size_t size = 0, length = strlen(key_line), key = 0;
+	FILE *file = open_memstream(&rest, &size);
+	long place = 0;
+	char *text;
 
 	if (!file)
 		return -ENOMEM;
-	put_page(file, content, key_line, now_s);
-	if (fclose(file) != 0) {
-		free(text);
+	put_page(file, content, now_s, &place);
+	if (fclose(file) != 0 || place < 0)
 		return -ENOMEM;
-	}
+	text = malloc(size + length);
+	if (!text)
+		return -ENOMEM;
+	key = (size_t)place;
+	memcpy(text, rest, key);
+	memcpy(text + key, key_line, length);
+	memcpy(text + key + length, rest + key, size - key);
 	*ret_text = text;
-	*ret_size = size;
+	*ret_size = size + length;
 	return 0;
 }

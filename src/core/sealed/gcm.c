@@ -86,10 +86,10 @@ static void block_add(uint8_t block[static BLOCK_SIZE], const uint8_t *other, si
 
 static void block_encrypt(const struct aes_key *key, uint8_t block[static BLOCK_SIZE])
 {
+	uint8_t shifted[BLOCK_SIZE];
+
 	block_add(block, key->rounds[0], BLOCK_SIZE);
 	for (size_t round = 1; round <= N_ROUNDS; round++) {
-		uint8_t shifted[BLOCK_SIZE];
-
 		/* Row i is shifted by i columns. */
 		for (size_t i = 0; i < BLOCK_SIZE; i++)
 			shifted[i] = byte_substitute(block[5 * i % BLOCK_SIZE]);
@@ -98,6 +98,7 @@ static void block_encrypt(const struct aes_key *key, uint8_t block[static BLOCK_
 		block_add(shifted, key->rounds[round], BLOCK_SIZE);
 		memcpy(block, shifted, BLOCK_SIZE);
 	}
+	sodium_memzero(shifted, sizeof shifted);
 }
 
 static uint64_t be64_get(const uint8_t *bytes)
