@@ -1,6 +1,7 @@
 """A page that knocks: a real browser in a client's network, the real page, the real firewall."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -25,6 +26,7 @@ NODE = shutil.which("node") or shutil.which("nodejs")
 VECTORS = os.path.join(ROOT, "tests", "vectors", "knocks")
 
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+needs_firefox = pytest.mark.skipif(not FIREFOX, reason="firefox is not installed")
 needs_node = pytest.mark.skipif(not NODE, reason="nodejs is not installed")
 
 
@@ -199,7 +201,7 @@ def test_one_packet_in_five_is_lost(guarded, client, loss):
     assert not door.daemon.messages("refused", SOURCE=client.v4)
 
 
-@pytest.mark.skipif(not FIREFOX, reason="firefox is not installed")
+@needs_firefox
 @pytest.mark.parametrize("host, version", [("192.0.2.1", 4), ("2001:db8::1", 6)])
 def test_firefox_gets_in(host, version, guarded, client):
     door = guarded()
@@ -220,15 +222,23 @@ def test_firefox_gets_in(host, version, guarded, client):
 
 SHIFT = "{const now = Date.now; Date.now = () => now() + %d * 1000;}"
 
-# Serves a page to whoever asks for anything; the server's own time goes with it.
+# Serves a page to whoever asks for anything; the server's own time goes with it. Who has it already is
+# told so, and nothing else.
 SERVE = """
 import http.server, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     def do_GET(self):
+        self.close_connection = True
+        if self.headers["If-None-Match"]:
+            self.send_response(304)
+            self.end_headers()
+            return
         data = open(sys.argv[1], "rb").read()
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Server-Timing", f"now;desc={time.time():.3f}")
+        self.send_header("ETag", '"page"')
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -240,14 +250,25 @@ server.serve_forever()
 """
 
 
+@contextlib.contextmanager
+def served(client, page):
+    """A web server with the page, which is the client's own."""
+    server = client.popen(["/usr/bin/python3", "-c", SERVE, page], stdout=subprocess.PIPE)
+    try:
+        assert server.stdout.readline() == b"ready\n"
+        yield "http://127.0.0.1:8000/"
+    finally:
+        server.kill()
+        server.wait(5)
+        server.stdout.close()
+
+
 @needs_chromium
 @pytest.mark.parametrize("shift, said", [(-7400, "2 h behind"), (7400, "2 h ahead")])
 def test_a_clock_that_is_off(shift, said, guarded, client):
     door = guarded()
     page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
-    server = client.popen(["/usr/bin/python3", "-c", SERVE, page], stdout=subprocess.PIPE)
-    try:
-        assert server.stdout.readline() == b"ready\n"
+    with served(client, page) as url:
         with Browser(client) as browser:
             browser.before_each_page(SHIFT % shift)
             # From a file the clock can be seen only if it is behind the page.
@@ -259,7 +280,7 @@ def test_a_clock_that_is_off(shift, said, guarded, client):
             browser.wait("/^Sent/.test(document.getElementById('headline').innerText)")
             assert not client.can_connect(22, 4, timeout=1)
             # What the server says is gone by.
-            browser.open("http://127.0.0.1:8000/")
+            browser.open(url)
             browser.wait("!document.getElementById('doors').hidden")
             assert said in browser.text("#notices")
             await_a_step(door)
@@ -268,10 +289,62 @@ def test_a_clock_that_is_off(shift, said, guarded, client):
             asked = {url.split("/")[2].split(":")[0] for url in requests(browser)}
             assert asked == {"127.0.0.1", "192.0.2.1"}
             assert not [url for url in requests(browser) if "127.0.0.1" in url][1:], "no icon"
-    finally:
-        server.kill()
-        server.wait(5)
-        server.stdout.close()
+
+
+@needs_chromium
+def test_a_page_from_a_cache_knows_no_time(guarded, client):
+    """What the server said with it is long ago."""
+    door = guarded()
+    page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
+    with served(client, page) as url, Browser(client) as browser:
+        browser.open(url)
+        browser.wait("!document.getElementById('doors').hidden")
+        browser.before_each_page(SHIFT % 7400)
+        browser.open(url)
+        browser.wait("!document.getElementById('doors').hidden")
+        said = browser.evaluate("performance.getEntriesByType('navigation')[0].serverTiming[0].name")
+        assert said == "now" and "ahead" not in browser.text("#notices")
+        assert browser.evaluate("clockOffset") == 0
+
+
+# A device that has slept: its clock is ahead of the time that the page has run.
+SLEEPER = "{const now = Date.now; window.slept = 0; Date.now = () => now() + window.slept * 1000;}"
+
+
+@needs_chromium
+def test_the_door_is_shut_after_a_sleep(guarded, client):
+    door = guarded(ipset_door("ssh", sequence=None, seq_timeout=None, auth="token", users="alice",
+                              timeout="10min"))
+    with Browser(client) as browser:
+        browser.before_each_page(SLEEPER)
+        browser.open(door.page("--host", "192.0.2.1", "--no-passphrase", answers=()).as_uri())
+        browser.wait("!document.getElementById('doors').hidden")
+        await_a_step(door)
+        browser.click(".door")
+        browser.wait("/^Sent: open for about (600|59.) s/.test(document.getElementById('headline').innerText)")
+        browser.evaluate("slept = 300")
+        browser.wait("/^Sent: open for about (300|29.) s/.test(document.getElementById('headline').innerText)")
+        browser.evaluate("slept = 601")
+        browser.wait("document.getElementById('headline').innerText === 'The door is shut again'")
+        # A clock that is set back keeps no door open, either.
+        browser.evaluate("gone = startWatch(); slept = -600")
+        assert browser.evaluate("gone()") >= 0
+
+
+@needs_chromium
+def test_a_knock_that_was_slept_through_is_not_sent(guarded, client):
+    door = guarded()
+    with Browser(client) as browser:
+        browser.before_each_page(SLEEPER)
+        browser.open(door.page("--host", "192.0.2.1", "--no-passphrase", answers=()).as_uri())
+        browser.wait("!document.getElementById('doors').hidden")
+        await_a_step(door)
+        browser.evaluate(f"BLOCKED_PORTS.push({oracle.token_ports(door.key, 'ssh', time.time())[3]})")
+        browser.click(".door")
+        browser.wait("/^Waiting [0-9]+ s$/.test(document.getElementById('headline').innerText)")
+        browser.evaluate("slept = 120")
+        browser.wait("document.getElementById('headline').innerText === 'Too late'")
+        assert requests(browser) == []
 
 
 @needs_chromium
@@ -317,6 +390,78 @@ def test_the_key_is_forgotten_when_the_page_is_not_shown(guarded, client):
         assert browser.evaluate("base === null && document.getElementById('doors').hidden &&"
                                 "document.getElementById('passphrase').value === ''")
         assert not browser.evaluate("document.getElementById('lock').hidden")
+
+
+KEY_LINE = re.compile(r'(?<=content=")knocktail2-[^"]*')
+
+
+@needs_chromium
+def test_an_expired_key_is_told_once(guarded, client):
+    door = guarded()
+    page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
+    text = base64.b64encode(f"{oracle.key_line(bytes(32))}expires 2024-02-29\n".encode()).decode()
+    page.write_text(KEY_LINE.sub(f"knocktail2-open {text}", page.read_text("utf-8")), "utf-8")
+    with Browser(client) as browser:
+        browser.open(page.as_uri())
+        browser.wait("document.getElementById('notices').innerText.includes('expired on 2024-02-29')")
+        for _ in range(3):
+            browser.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            browser.evaluate("sleep(50)")
+        assert browser.text("#notices").count("expired") == 1
+        assert browser.evaluate("document.getElementById('doors').hidden")
+
+
+# A line as core/sealed/line.h has it, from what a browser has.
+SEAL = """
+(async () => {
+    const salt = crypto.getRandomValues(new Uint8Array(16)), iv = crypto.getRandomValues(new Uint8Array(12));
+    const secret = await crypto.subtle.importKey("raw", utf8.encode(%s), "PBKDF2", false, ["deriveKey"]);
+    const key = await crypto.subtle.deriveKey({name: "PBKDF2", hash: "SHA-256", salt, iterations: 1000}, secret,
+        {name: "AES-GCM", length: 256}, false, ["encrypt"]);
+    const box = new Uint8Array(await crypto.subtle.encrypt({name: "AES-GCM", iv}, key, utf8.encode(%s)));
+    return "knocktail2-sealed 1000 " + [salt, iv, box].map((bytes) => btoa(String.fromCharCode(...bytes))).join(" ");
+})()
+"""
+
+
+@needs_chromium
+def test_what_is_damaged_is_not_taken_for_a_wrong_passphrase(guarded, client):
+    door = guarded()
+    page = door.page("--host", "192.0.2.1")
+    good = oracle.key_line(bytes(32))
+    with Browser(client) as browser:
+        browser.open(page.as_uri())
+        sealed = browser.evaluate(SEAL % (json.dumps(PASSPHRASE), json.dumps(good)))
+        words = sealed.split()
+        for line, problem in (
+                (sealed, ""),
+                (browser.evaluate(SEAL % ('"another"', json.dumps(good))), "not the passphrase"),
+                (browser.evaluate(SEAL % (json.dumps(PASSPHRASE), json.dumps(good[1:]))), "damaged"),
+                (browser.evaluate(SEAL % (json.dumps(PASSPHRASE), json.dumps(f"{good}expires ever\n"))),
+                 "damaged"),
+                (" ".join([words[0], "1e3", *words[2:]]), "damaged"),
+                (" ".join([*words[:2], words[2][4:], *words[3:]]), "damaged"),
+                (" ".join([*words[:3], words[3][4:], words[4]]), "damaged")):
+            page.write_text(KEY_LINE.sub(line, page.read_text("utf-8")), "utf-8")
+            browser.open(page.as_uri())
+            unlock(browser)
+            said = browser.text("#lock-problem")
+            assert problem in said and bool(problem) == bool(said), (line, said)
+
+
+@needs_chromium
+def test_a_browser_of_2021_is_enough(guarded, client):
+    """Safari's of that year has none of these."""
+    door = guarded()
+    with Browser(client) as browser:
+        browser.before_each_page("delete Object.hasOwn; delete DataView.prototype.setBigUint64;"
+                                 "delete Array.prototype.at;")
+        browser.open(door.page("--host", "192.0.2.1").as_uri())
+        unlock(browser)
+        await_a_step(door)
+        browser.click(".door")
+        client.wait_open(22, 4, timeout=5)
+        assert not browser.said("Runtime.exceptionThrown")
 
 
 @needs_chromium
@@ -382,45 +527,95 @@ def test_it_fits_every_screen(guarded, client, tmp_path):
             assert browser.text("#spoken").startswith("Sent: open for about")
 
 
-# Without a browser
+# What the page computes, and each browser's cryptography
 
-def run_in_node(script, *arguments):
-    """Runs a script behind the page's own functions; what it prints, read as JSON."""
-    done = subprocess.run([NODE, "--input-type=commonjs", "-e", part("token.js") + script, "--",
-                           *arguments], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-KNOCKS = """
-(async () => {
-    const all = [];
-    for (const one of JSON.parse(process.argv.at(-1)))
-        all.push(await tokenPorts(await keyBase(fromBase64(one.key), one.realm), one.door, Number(one.fam),
-            Math.floor(Number(one.time) / STEP_SECONDS)));
-    console.log(JSON.stringify(all));
-})();
+COMPUTE = """
+async function knockPorts(one) {
+    return tokenPorts(await keyBase(fromBase64(one.key), one.realm), one.door, Number(one.fam),
+        Math.floor(Number(one.time) / STEP_SECONDS));
+}
+const bytesOf = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (digits) => parseInt(digits, 16));
+const hexOf = (bytes) => [...new Uint8Array(bytes)].map((one) => one.toString(16).padStart(2, "0")).join("");
+const aesKey = (hex, use) => crypto.subtle.importKey("raw", bytesOf(hex), "AES-GCM", false, [use]);
+/* A key that is not shown: whether it opens what the known one has sealed. */
+async function isDerived([passphrase, salt, rounds, hex]) {
+    const box = await crypto.subtle.encrypt({name: "AES-GCM", iv: bytesOf("00".repeat(12))},
+        await aesKey(hex, "encrypt"), bytesOf("2a"));
+    const key = await sealingKey(passphrase, utf8.encode(salt), rounds);
+    return hexOf(await crypto.subtle.decrypt({name: "AES-GCM", iv: bytesOf("00".repeat(12))}, key, box)) === "2a";
+}
+async function gcmOpen([key, iv, box]) {
+    return hexOf(await crypto.subtle.decrypt({name: "AES-GCM", iv: bytesOf(iv)}, await aesKey(key, "decrypt"),
+        bytesOf(box)));
+}
+async function compute(given) {
+    const all = (list, work) => Promise.all(list.map(work));
+    const {realm, bytes, expires} = await unseal(...given.line);
+    return JSON.stringify({knocks: await all(given.knocks, knockPorts),
+        derived: await all(given.derived, isDerived), gcm: await all(given.gcm, gcmOpen),
+        line: [realm, hexOf(bytes), expires]});
+}
 """
 
+# RFC 7914, 11.
+PBKDF2 = [["passwd", "salt", 1, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"],
+          ["Password", "NaCl", 80000, "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"]]
+# Test cases 13 to 15 of McGrew and Viega's specification of GCM: key, nonce, box, text.
+GCM = [["00" * 32, "00" * 12, "530f8afbc74536b9a963b4f1c4cb738b", ""],
+       ["00" * 32, "00" * 12, "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919", "00" * 16],
+       ["feffe9928665731c6d6a8f9467308308" * 2, "cafebabefacedbaddecaf888",
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad"
+        "b094dac5d93471bdec1a502270e3cc6c",
+        "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+        "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255"]]
+# tests/unit/test-sealed.c has it, too: the bytes 0 to 31, until 2027.
+LINE = ("knocktail2-sealed 600000 AAECAwQFBgcICQoLDA0ODw== EBESExQVFhcYGRob DGURbX1xrhOou6cPOvFwDfnK5mcvNbk"
+        "ChsL14Lap9DdFIf3uUTVvlHkBqmo1jHxWo3B5LZ4kcCwgU5oTtysunHhXvUotfD2S11UbSjMTha9hZBFwthwlwmnYFG9lg1E=")
 
-@needs_node
-def test_the_ports_are_those_of_the_vectors():
+
+def in_node(argument, _tmp_path, _client):
+    """What comes of it in Node."""
+    script = f"{part('token.js')}{COMPUTE}compute(JSON.parse(process.argv.at(-1))).then(console.log);"
+    done = subprocess.run([NODE, "--input-type=commonjs", "-e", script, "--", json.dumps(argument)],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def in_browser(browser_of):
+    """What comes of it in a page of a browser's."""
+    def run(argument, tmp_path, client):
+        page = tmp_path / "compute.html"
+        page.write_text(f"<!DOCTYPE html><meta charset=utf-8><script>{part('token.js')}{COMPUTE}</script>",
+                        encoding="utf-8")
+        with browser_of(client) as browser:
+            browser.open(page.as_uri())
+            return browser.evaluate(f"compute({json.dumps(argument)})")
+    return run
+
+
+@pytest.mark.parametrize("run", [
+    pytest.param(in_node, marks=needs_node, id="node"),
+    pytest.param(in_browser(Browser), marks=needs_chromium, id="chromium"),
+    pytest.param(in_browser(Firefox), marks=needs_firefox, id="firefox")])
+def test_it_computes_what_is_known(run, tmp_path, client):
+    """The vectors' knocks and the oracle's, and what the page wants of the browser."""
     known = vectors()
     assert len(known) > 5
-    assert run_in_node(KNOCKS, json.dumps(known)) == [
-        [int(port) for port in one["ports"].split()] for one in known]
-
-
-@needs_node
-def test_the_ports_are_those_of_the_oracle():
     asked = [{"key": base64.b64encode(os.urandom(32)).decode(), "realm": realm, "door": door,
               "fam": family, "time": 1770000000 + 977 * i}
              for i, (realm, door, family) in enumerate(
                  (realm, door, family) for realm in ("bar", "0123456789abcdef", "a.b_c-d")
                  for door in ("ssh", "web-2") for family in (4, 6))]
-    expected = [oracle.token_ports(oracle.base_of(base64.b64decode(one["key"]), one["realm"]),
-                                   one["door"], one["time"], family=one["fam"]) for one in asked]
-    assert run_in_node(KNOCKS, json.dumps(asked)) == expected
+    done = json.loads(run({"knocks": known + asked, "derived": PBKDF2, "gcm": [one[:3] for one in GCM],
+                           "line": [LINE, PASSPHRASE]}, tmp_path, client))
+    assert done == {
+        "knocks": [[int(port) for port in one["ports"].split()] for one in known] +
+                  [oracle.token_ports(oracle.base_of(base64.b64decode(one["key"]), one["realm"]),
+                                      one["door"], one["time"], family=one["fam"]) for one in asked],
+        "derived": [True, True], "gcm": [one[3] for one in GCM],
+        "line": ["bar", bytes(range(32)).hex(), 1798761600]}
 
 
 @needs_node

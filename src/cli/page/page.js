@@ -19,6 +19,7 @@ let base = null;	/* of the key, while it is open */
 let running = 0;	/* the number of the knock that the state is about */
 let clockOffset = 0;	/* what to add to this device's clock, in s */
 let sentSteps = {};	/* the last one for each host and door */
+let keyNotice = null;	/* what is wrong with a key that is not sealed */
 
 const now = () => Date.now() / 1000 + clockOffset;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -32,7 +33,16 @@ function make(name, attributes = {}, ...children) {
 }
 
 function notice(kind, text) {
-	$("notices").append(make("p", {class: `notice ${kind}`}, text));
+	const shown = make("p", {class: `notice ${kind}`}, text);
+	$("notices").append(shown);
+	return shown;
+}
+
+/* Counts the seconds from now on: of the time that the page has run, which stands still while the
+ * device sleeps, and of its clock, which may be set, the longer one. */
+function startWatch() {
+	const ran = performance.now(), clock = Date.now();
+	return () => Math.max(performance.now() - ran, Date.now() - clock) / 1000;
 }
 
 /* Where it goes */
@@ -129,7 +139,8 @@ async function portsOf(key, host, door, step) {
 }
 
 /* The ports for now, or for the first step that has none that browsers refuse, once it has come. All
- * are known before it is waited for: no key is needed meanwhile. null: another knock has begun. */
+ * are known before it is waited for: no key is needed meanwhile. null: another knock has begun, or the
+ * device has slept until that step was over. */
 async function choosePorts(key, host, door, mine) {
 	const first = Math.floor(now() / STEP_SECONDS);
 	const steps = await Promise.all([0, 1, 2].map(async (more) =>
@@ -142,12 +153,18 @@ async function choosePorts(key, host, door, mine) {
 		tell("wait", say("waiting", {seconds: Math.ceil(left)}), say("waitingDetail"));
 		await sleep(Math.min(1000, left * 1000 + 50));
 	}
+	if (running !== mine)
+		return null;
+	if (now() >= (chosen.step + 1) * STEP_SECONDS) {
+		announce("over", say("missed"), say("missedDetail"));
+		return null;
+	}
 	return chosen;
 }
 
 /* Counts down for as long as the door stays open. */
-async function countDown(door, from, mine) {
-	for (let left; (left = door.seconds - (performance.now() - from) / 1000) > 0;) {
+async function countDown(door, gone, mine) {
+	for (let left; (left = door.seconds - gone()) > 0;) {
 		if (running !== mine)
 			return;
 		show("good", say("sent", {seconds: Math.ceil(left)}), say("sentDetail"));
@@ -170,7 +187,7 @@ async function sendCopies(host, ports, onFirst) {
 	}
 }
 
-function showSent(host, door, mine, step, from, turnedDown) {
+function showSent(host, door, mine, step, gone, turnedDown) {
 	const id = `${host} ${door.name}`;
 	const isAgain = sentSteps[id] === step;
 	const left = Math.max(1, Math.ceil((step + 1) * STEP_SECONDS - now()));
@@ -184,7 +201,7 @@ function showSent(host, door, mine, step, from, turnedDown) {
 		announce("good", say("sentPlain"), say("sentDetail"));
 	} else {
 		announce("good", say("sent", {seconds: door.seconds}), say("sentDetail"));
-		countDown(door, from, mine);
+		countDown(door, gone, mine);
 	}
 }
 
@@ -195,13 +212,13 @@ async function knock(host, door) {
 		return announce("bad", say("offline"), say("offlineDetail"));
 	announce("busy", say("knocking"), say("knockingDetail"));
 	const chosen = await choosePorts(base, host, door, mine);
-	if (!chosen || running !== mine)
+	if (!chosen)
 		return;
 	announce("busy", say("knocking"), say("knockingDetail"));
-	const from = performance.now();
+	const gone = startWatch();
 	await sendCopies(host, chosen.ports, (turnedDown) => {
 		if (running === mine)
-			showSent(host, door, mine, chosen.step, from, turnedDown);
+			showSent(host, door, mine, chosen.step, gone, turnedDown);
 	});
 }
 
@@ -261,7 +278,7 @@ async function open(passphrase) {
 	try {
 		key = await unseal(keyLine, passphrase);
 		if (!key)
-			return say(isSealed ? "wrongPassphrase" : "damaged");
+			return say("wrongPassphrase");
 	} catch {
 		return say("damaged");
 	}
@@ -316,18 +333,20 @@ async function onShownOrHidden() {
 
 async function openUnsealed() {
 	const problem = await open("");
-	if (problem)
-		notice("bad", problem);
+	keyNotice?.remove();
+	keyNotice = problem && notice("bad", problem);
 }
 
 /* The clock */
 
-/* The time at the server that sent this page, if it said so: Server-Timing: now;desc=UNIXTIME. */
+/* The time at the server that sent this page, if it said so: Server-Timing: now;desc=UNIXTIME. What
+ * comes out of a cache, asked about or not, says when it was put there: then the headers alone, or
+ * nothing, went over the network. */
 function askClock() {
 	const entry = performance.getEntriesByType("navigation")[0];
 	const said = entry?.serverTiming?.find((one) => one.name === "now");
 	const theirs = Number(said?.description);
-	if (!said || !(theirs > record.made) || entry.transferSize === 0)
+	if (!said || !(theirs > record.made) || !(entry.transferSize > entry.encodedBodySize))
 		return;
 	const ours = Date.now() / 1000 - (performance.now() - entry.responseStart) / 1000;
 	if (Math.abs(theirs - ours) < 3)

@@ -24,6 +24,8 @@ const STRINGS = {
 		knockingDetail: "Eight packets, sent again and again, for some may be lost.",
 		waiting: "Waiting {seconds} s",
 		waitingDetail: "A port of this half minute's knock is one that browsers refuse to use. The next half minute's is sent by itself.",
+		missed: "Too late",
+		missedDetail: "The half minute of this knock went by while this device was asleep. Nothing was sent: press the button again.",
 		sent: "Sent: open for about {seconds} s",
 		sentPlain: "Sent",
 		sentDetail: "Connect now. What is connected stays connected.",
@@ -66,7 +68,7 @@ const STRINGS = {
 
 /* The first of the languages that the browser's user wants and that there is. */
 const language = navigator.languages.map((tag) => tag.split("-")[0].toLowerCase())
-	.find((tag) => Object.hasOwn(STRINGS, tag)) ?? "en";
+	.find((tag) => Object.keys(STRINGS).includes(tag)) ?? "en";
 
 function say(name, values = {}) {
 	return STRINGS[language][name].replace(/\{(\w+)\}/g, (_, key) => String(values[key]));

@@ -5,6 +5,9 @@ const STEP_SECONDS = 30;
 const N_PORTS = 8;
 const FIRST_PORT = 1024;
 const ROUNDS_MAX = 10000000;
+const SALT_SIZE = 16;
+const NONCE_SIZE = 12;
+const TAG_SIZE = 16;
 
 /* Those above 1023 that browsers refuse to connect to (the Fetch Standard, "port blocking"). */
 const BLOCKED_PORTS = [1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667,
@@ -25,7 +28,8 @@ function join(...parts) {
 
 function be64(number) {
 	const bytes = new DataView(new ArrayBuffer(8));
-	bytes.setBigUint64(0, BigInt(number));
+	bytes.setUint32(0, Math.floor(number / 2 ** 32));
+	bytes.setUint32(4, number % 2 ** 32);
 	return new Uint8Array(bytes.buffer);
 }
 
@@ -65,15 +69,18 @@ async function tokenPorts(base, door, family, step) {
 	return ports;
 }
 
-/* The text of a key file: its first line with a key, and when that is good. null: it is none. */
+/* The text of a key file: its first line with a key, and when that is good. An error: it is none. */
 function readKeyText(text) {
 	const [first, ...lines] = text.split("\n");
 	const found = /^knocktail2 ([a-z0-9._-]{1,64}) ([A-Za-z0-9+/]{43}=)$/.exec(first);
 	if (!found)
-		return null;
+		throw new Error("not a key file");
 	const date = (word) => {
 		const line = lines.find((one) => one.startsWith(`${word} `));
-		return line ? Date.parse(line.slice(word.length + 1)) / 1000 : null;
+		const seconds = line ? Date.parse(line.slice(word.length + 1)) / 1000 : null;
+		if (Number.isNaN(seconds))
+			throw new Error("not a date");
+		return seconds;
 	};
 	return {realm: found[1], bytes: fromBase64(found[2]), since: date("since"), expires: date("expires")};
 }
@@ -95,10 +102,12 @@ async function unseal(line, passphrase) {
 	const [form, ...words] = line.split(" ");
 	if (form === "knocktail2-open")
 		return readKeyText(new TextDecoder().decode(fromBase64(words[0])));
-	const rounds = Number(words[0]);
-	if (form !== "knocktail2-sealed" || words.length !== 4 || !(rounds >= 1 && rounds <= ROUNDS_MAX))
+	const rounds = /^[0-9]{1,8}$/.test(words[0]) ? Number(words[0]) : 0;
+	if (form !== "knocktail2-sealed" || words.length !== 4 || rounds < 1 || rounds > ROUNDS_MAX)
 		throw new Error("not a sealed key");
 	const [salt, iv, box] = words.slice(1).map(fromBase64);
+	if (salt.length !== SALT_SIZE || iv.length !== NONCE_SIZE || box.length < TAG_SIZE)
+		throw new Error("not a sealed key");
 	for (const spelling of spellings(passphrase)) {
 		try {
 			const key = await sealingKey(spelling, salt, rounds);
