@@ -109,8 +109,9 @@ since='' expires=''
 		[ "$word" != expires ] || expires=$value
 	done
 } <"$file"
-[ "$version ${#key}" = "knocktail2 44" ] && expr "$realm" : '[a-z0-9._-]\{1,64\}$' >/dev/null &&
-	expr "$key" : '[A-Za-z0-9+/]*=$' >/dev/null || die "$file: it does not hold a key of knocktail's"
+case $key in *[!A-Za-z0-9+/=]*) key='' ;; esac
+expr "$version $realm ${#key}" : 'knocktail2 [a-z0-9._-]\{1,64\} 44$' >/dev/null ||
+	die "$file: it does not hold a key of knocktail's"
 now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 [ -z "$expires" ] || expr "$now" '<' "$expires" >/dev/null ||
 	die "$file: the key expired on $expires: ask for a new one"
