@@ -18,6 +18,9 @@
 /* Of each key, or file of one-time sequences: who has it must not have the others wait. */
 enum { WAITING_MAX = 256, OF_ONE_MAX = 8 };
 
+/* Of what was used at other hosts: those who knock here wait for as few of them. */
+enum { FOREIGN_MAX = 16 };
+
 /* How long an ending daemon waits for the disk. */
 #define END_LIMIT_US UINT64_C(5000000)
 
@@ -38,7 +41,7 @@ struct burner {
 	struct worker *worker;
 	struct burnt *burnt; /* the worker's */
 	struct burning *waiting;
-	size_t n_waiting;
+	size_t n_waiting, n_foreign; /* those of this host, and the others */
 	burner_fn fn;
 	void *userdata;
 };
@@ -113,7 +116,10 @@ static void burner_forget(struct burner *burner, const struct burning *burning)
 	while (*at != burning)
 		at = &(*at)->next;
 	*at = burning->next;
-	burner->n_waiting--;
+	if (burning->is_foreign)
+		burner->n_foreign--;
+	else
+		burner->n_waiting--;
 }
 
 static void on_job_done(struct worker_job *job)
@@ -160,6 +166,14 @@ static bool is_of_same(const struct burn *a, const struct burn *b)
 	return memcmp(&a->key, &b->key, sizeof a->key) == 0;
 }
 
+static bool burner_has(const struct burner *burner, const struct burn *burn)
+{
+	for (const struct burning *other = burner->waiting; other; other = other->next)
+		if (burn_equal(&other->burn, burn))
+			return true;
+	return false;
+}
+
 /* Why it may not wait with the others; NULL: it may. */
 static const char *burner_refuse(const struct burner *burner, const struct burn *burn,
 				 enum refusal *ret)
@@ -167,12 +181,10 @@ static const char *burner_refuse(const struct burner *burner, const struct burn 
 	size_t n_of_one = 0;
 
 	*ret = REFUSAL_REPLAYED;
-
-	for (const struct burning *other = burner->waiting; other; other = other->next) {
-		if (burn_equal(&other->burn, burn))
-			return "replayed: it was used before";
-		n_of_one += is_of_same(&other->burn, burn);
-	}
+	if (burner_has(burner, burn))
+		return "replayed: it was used before";
+	for (const struct burning *other = burner->waiting; other; other = other->next)
+		n_of_one += !other->is_foreign && is_of_same(&other->burn, burn);
 	*ret = REFUSAL_DISK;
 	if (n_of_one >= OF_ONE_MAX || burner->n_waiting >= WAITING_MAX)
 		return "the disk is too slow: too many knocks wait to be recorded as used";
@@ -212,7 +224,10 @@ static void burner_queue(struct burner *burner, struct burning *burning)
 {
 	burning->next = burner->waiting;
 	burner->waiting = burning;
-	burner->n_waiting++;
+	if (burning->is_foreign)
+		burner->n_foreign++;
+	else
+		burner->n_waiting++;
 	worker_add(burner->worker, &burning->job);
 }
 
@@ -220,10 +235,11 @@ int burner_add_foreign(struct burner *burner, const struct burn *burn)
 {
 	const struct match match = {.burn = burn};
 	struct burning *burning;
-	enum refusal refusal;
 
-	if (burner_refuse(burner, burn, &refusal))
-		return refusal == REFUSAL_REPLAYED ? -EALREADY : -EAGAIN;
+	if (burner_has(burner, burn))
+		return -EALREADY;
+	if (burner->n_foreign >= FOREIGN_MAX)
+		return -EAGAIN;
 	burning = burning_new(burner, &match, "", 0);
 	if (!burning)
 		return -ENOMEM;

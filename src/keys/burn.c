@@ -30,6 +30,9 @@ int burn_run(struct burnt *burnt, const struct burn *burn)
 		return burnt_nonce(burnt, &burn->key, burn->nonce, burn->time_s, burn->now_s);
 	if (burn->kind == BURN_TOKEN_AHEAD)
 		return burnt_token_ahead(burnt, &burn->key, burn->door, burn->step, burn->now_s);
+	if (burn->kind == BURN_TOKEN_ELSEWHERE)
+		return burnt_token_elsewhere(burnt, &burn->key, burn->door, burn->step,
+					     burn->now_s);
 	return burnt_token(burnt, &burn->key, burn->door, burn->step, burn->now_s);
 }
 

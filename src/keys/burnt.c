@@ -279,8 +279,11 @@ static void door_advance(struct burnt_door *door, uint64_t step)
 	door->n_ahead = n;
 }
 
+/* What becomes of those before it: they are used, or not, if there is room to tell them apart. */
+enum burning_way { USES_EARLIER, USES_EARLIER_IF_FULL, USES_ITSELF };
+
 static int burn_token(struct burnt *burnt, const struct key_id *id, const char *name, uint64_t step,
-		      uint64_t now_s, bool ahead)
+		      uint64_t now_s, enum burning_way way)
 {
 	struct burnt_door *door;
 	struct burnt_key *key;
@@ -294,7 +297,9 @@ static int burn_token(struct burnt *burnt, const struct key_id *id, const char *
 	r = check_step(key, door, step);
 	if (r < 0)
 		return r;
-	if (ahead && door->n_ahead < BURNT_AHEAD_MAX)
+	if (way == USES_ITSELF && door->n_ahead == BURNT_AHEAD_MAX)
+		return -ENOBUFS;
+	if (way != USES_EARLIER && door->n_ahead < BURNT_AHEAD_MAX)
 		door->ahead[door->n_ahead++] = step;
 	else
 		door_advance(door, step);
@@ -304,13 +309,19 @@ static int burn_token(struct burnt *burnt, const struct key_id *id, const char *
 int burnt_token(struct burnt *burnt, const struct key_id *id, const char *door, uint64_t step,
 		uint64_t now_s)
 {
-	return burn_token(burnt, id, door, step, now_s, false);
+	return burn_token(burnt, id, door, step, now_s, USES_EARLIER);
 }
 
 int burnt_token_ahead(struct burnt *burnt, const struct key_id *id, const char *door, uint64_t step,
 		      uint64_t now_s)
 {
-	return burn_token(burnt, id, door, step, now_s, true);
+	return burn_token(burnt, id, door, step, now_s, USES_EARLIER_IF_FULL);
+}
+
+int burnt_token_elsewhere(struct burnt *burnt, const struct key_id *id, const char *door,
+			  uint64_t step, uint64_t now_s)
+{
+	return burn_token(burnt, id, door, step, now_s, USES_ITSELF);
 }
 
 /* Forgets nonces whose time has passed for good: all up to theirs are used. */
