@@ -130,6 +130,12 @@ static int peer_start(struct peer *peer)
 	return r;
 }
 
+/* As the bus's policy has it: what the fleet says is not for the administrators to say. */
+static bool peer_is_root(const struct peer *peer)
+{
+	return peer->end.peer.uid == 0;
+}
+
 static int peer_set_up(struct peer *peer, sd_event *event)
 {
 	int r = peer_start(peer);
@@ -142,7 +148,7 @@ static int peer_set_up(struct peer *peer, sd_event *event)
 		r = sd_bus_add_filter(peer->bus, NULL, on_message, peer);
 	if (r >= 0)
 		r = bus_object_export(&peer->end, peer->bus);
-	if (r >= 0)
+	if (r >= 0 && peer_is_root(peer))
 		r = bus_fleet_export(&peer->end, peer->bus);
 	if (r >= 0)
 		r = peer_add_sources(peer, event);
@@ -221,7 +227,8 @@ struct peer *peer_free(struct peer *peer)
 
 void peer_signal_burnt(struct peer *peer, const struct burn *burn)
 {
-	if (!peer->over && sd_bus_is_ready(peer->bus) > 0 && peer_takes(peer, SIGNALS_MAX))
+	if (!peer->over && peer_is_root(peer) && sd_bus_is_ready(peer->bus) > 0 &&
+	    peer_takes(peer, SIGNALS_MAX))
 		bus_fleet_signal_burnt(peer->bus, burn);
 }
 
@@ -235,5 +242,6 @@ void peer_signal(struct peer *peer, const struct event *event)
 		return;
 	}
 	bus_object_signal(peer->bus, event);
-	bus_fleet_signal(peer->bus, event);
+	if (peer_is_root(peer))
+		bus_fleet_signal(peer->bus, event);
 }
