@@ -21,8 +21,9 @@
 #define BUS_ERROR_REFUSED      "org.knocktail.Error.Refused" /* not opened, and why */
 #define BUS_ERROR_FAILED       "org.knocktail.Error.Failed"
 
-/* A row of Fleet1's Holds(): door, source, user, knock, deadline in microseconds. */
-#define BUS_HOLD_ROW "(sssst)"
+/* A row of Fleet1's Holds(): door, source, user, knock, deadline and time of the knock in
+ * microseconds. */
+#define BUS_HOLD_ROW "(sssstt)"
 
 /* A row of List(): door, source, user, deadline in microseconds, state. */
 #define BUS_ROW "(sssts)"

@@ -40,6 +40,7 @@ struct event {
 	 * open longest, and until when. NULL and 0: nobody. */
 	const char *own_user;
 	uint64_t own_left_us, own_deadline_us;
+	uint64_t own_stamp_us; /* when they have knocked, by the wall clock; 0: unknown */
 };
 
 typedef void (*event_fn)(void *userdata, const struct event *event);

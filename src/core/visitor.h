@@ -30,6 +30,7 @@ enum knock_kind {
 struct hand {
 	bool is_known;
 	uint32_t uid;
+	uint64_t stamp_us; /* when, by the wall clock */
 };
 
 struct visitor {
@@ -40,6 +41,8 @@ struct visitor {
 	enum knock_kind knock;
 	uint32_t seconds; /* that the door was asked to stay open; 0: as long as it says itself */
 	struct hand hand; /* of KNOCK_HAND */
+	uint64_t stamp_us; /* when that was, by the wall clock of the host where it was; 0: unknown
+			    */
 };
 
 /* Whether a host of the fleet may have this name: 1 to VISITOR_HOST_MAX of a-z 0-9 . _ -, the first

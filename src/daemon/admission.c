@@ -128,7 +128,8 @@ static void admission_admit(struct admission *admission, const struct match *mat
 					      .user = match->user,
 					      .key = match->key,
 					      .knock = match->knock,
-					      .seconds = match->seconds},
+					      .seconds = match->seconds,
+					      .stamp_us = clock_us(CLOCK_REALTIME)},
 			    clock_us(CLOCK_BOOTTIME));
 	admission_warn_if_last(admission, match->door);
 }

@@ -85,6 +85,7 @@ static void grant_report(const struct grant *grant, enum event_kind kind, const 
 				 .hand = kind == EVENT_CLOSED ? grant->closed_by : grant->hand,
 				 .own_user = own ? own->user : NULL,
 				 .own_left_us = grant_own_left(grant, own, now_us),
+				 .own_stamp_us = own ? own->stamp_us : 0,
 			 });
 }
 
@@ -379,6 +380,7 @@ static void grant_reopen(struct grant *grant, uint64_t now_us)
 	grant_set_passage(grant, TAKE_PTR(grant->wanted));
 	grant->undone = false;
 	grant->failures = 0;
+	grant->closed_by = (struct hand){0};
 	if (grant->deadline_us > now_us)
 		grant_start(grant, now_us);
 	else
@@ -661,14 +663,16 @@ void grant_knock(struct grant *grant, const struct door *door, const struct visi
 		 uint64_t now_us)
 {
 	uint64_t deadline_us = now_us + door_timeout_us(door, visitor->seconds);
+	int r;
 
 	if (grant->state == GRANT_CLOSING || grant->state == GRANT_PENDING_CLOSE ||
 	    grant->deadline_us <= now_us) {
 		grant_knock_again(grant, door, visitor, now_us);
 		return;
 	}
-	if (holders_put(&grant->holders, visitor, deadline_us) < 0) {
-		grant_report(grant, EVENT_REFUSED, strerror(ENOMEM), now_us);
+	r = holders_put(&grant->holders, visitor, deadline_us);
+	if (r < 0) {
+		grant_report(grant, EVENT_REFUSED, strerror(-r), now_us);
 		return;
 	}
 	grant_change_visitor(grant, door, visitor);
@@ -701,24 +705,6 @@ void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdat
 		grant_report(grant, EVENT_HELD, NULL, now_us);
 }
 
-struct host_holders {
-	const char *host;
-};
-
-static bool is_of_other_host(void *userdata, const struct holder *holder)
-{
-	const char *host = visitor_host(holder->user);
-
-	return !host || strcmp(host, ((const struct host_holders *)userdata)->host) != 0;
-}
-
-void grant_drop_host(struct grant *grant, const char *host, uint64_t now_us)
-{
-	struct host_holders holders = {host};
-
-	grant_keep_holders(grant, is_of_other_host, &holders, now_us);
-}
-
 void grant_view(const struct grant *grant, uint64_t now_us, struct grant_view *ret)
 {
 	const struct holder *own = holders_latest_own(&grant->holders);
@@ -735,6 +721,7 @@ void grant_view(const struct grant *grant, uint64_t now_us, struct grant_view *r
 		.left_us = grant->deadline_us - now_us,
 		.own_user = own ? own->user : NULL,
 		.own_left_us = grant_own_left(grant, own, now_us),
+		.own_stamp_us = own ? own->stamp_us : 0,
 		.missing = grant->missing,
 	};
 }

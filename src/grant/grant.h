@@ -43,9 +43,6 @@ void grant_knock(struct grant *grant, const struct door *door, const struct visi
  * and ends if none is left. */
 void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdata, uint64_t now_us);
 
-/* What another host of the fleet has it open for is over. */
-void grant_drop_host(struct grant *grant, const char *host, uint64_t now_us);
-
 /* How the outside sees it, valid as long as the grant. */
 void grant_view(const struct grant *grant, uint64_t now_us, struct grant_view *ret);
 

@@ -78,7 +78,8 @@ struct firewall *grants_firewall(struct grants *grants)
 	return grants->firewall;
 }
 
-static void grants_refuse(struct grants *grants, const struct door *door,
+/* False. */
+static bool grants_refuse(struct grants *grants, const struct door *door,
 			  const struct visitor *visitor, const char *reason, enum refusal refusal)
 {
 	grants->on_event(grants->userdata, &(struct event){
@@ -91,9 +92,16 @@ static void grants_refuse(struct grants *grants, const struct door *door,
 						   .refusal = refusal,
 						   .hand = visitor->hand,
 					   });
+	return false;
 }
 
-static void grants_open_new(struct grants *grants, const struct door *door,
+/* Those who knock here find room whatever other hosts have open. */
+static uint32_t limit_for(uint32_t limit, const struct visitor *visitor)
+{
+	return visitor_host(visitor->user) ? limit - limit / 4 : limit;
+}
+
+static bool grants_open_new(struct grants *grants, const struct door *door,
 			    const struct visitor *visitor, uint64_t now_us)
 {
 	uint64_t deadline_us = now_us + door_timeout_us(door, visitor->seconds);
@@ -101,36 +109,34 @@ static void grants_open_new(struct grants *grants, const struct door *door,
 	struct grant *grant;
 	int r;
 
-	if (grants->n_grants >= grants->max_open) {
-		grants_refuse(grants, door, visitor, "max_open doors are open", REFUSAL_FULL);
-		return;
-	}
-	if (door_count_size(&grants->door_counts, door->name) >= door->max_open) {
-		grants_refuse(grants, door, visitor, "the door is open for max_open sources",
-			      REFUSAL_FULL);
-		return;
-	}
+	if (grants->n_grants >= limit_for(grants->max_open, visitor))
+		return grants_refuse(grants, door, visitor, "max_open doors are open",
+				     REFUSAL_FULL);
+	if (door_count_size(&grants->door_counts, door->name) >=
+	    limit_for(door->max_open, visitor))
+		return grants_refuse(grants, door, visitor,
+				     "the door is open for max_open sources", REFUSAL_FULL);
 	r = door_passage_new(door, visitor, &passage);
 	if (r == 0)
 		r = grant_new(grants, door->name, visitor, passage, deadline_us, &grant);
-	if (r == -EAFNOSUPPORT) {
-		grants_refuse(grants, door, visitor,
-			      address_family(&visitor->source) == FAMILY_IPV6
-				      ? "the door has no set_6 or start_command_6"
-				      : "the door has no set or start_command",
-			      REFUSAL_FIREWALL);
-	} else if (r < 0) {
+	if (r == -EAFNOSUPPORT)
+		return grants_refuse(grants, door, visitor,
+				     address_family(&visitor->source) == FAMILY_IPV6
+					     ? "the door has no set_6 or start_command_6"
+					     : "the door has no set or start_command",
+				     REFUSAL_FIREWALL);
+	if (r < 0) {
 		passage_free(passage);
-		grants_refuse(grants, door, visitor, strerror(-r), REFUSAL_OTHER);
-	} else {
-		grant_start(grant, now_us);
+		return grants_refuse(grants, door, visitor, strerror(-r), REFUSAL_OTHER);
 	}
+	grant_start(grant, now_us);
+	return true;
 }
 
-/* Not if others alone still do. */
+/* Wherever they have knocked: alice@one is alice. Not if others alone still do. */
 static bool grant_is_held_by(const struct grant *grant, const char *user, uint64_t now_us)
 {
-	const struct holder *holder = holders_find(&grant->holders, user);
+	const struct holder *holder = holders_find_person(&grant->holders, user);
 
 	return holder && (holder->deadline_us > now_us || grant->deadline_us <= now_us);
 }
@@ -149,21 +155,21 @@ static bool grants_is_full_for(const struct grants *grants, const struct grant *
 	return n >= grants->max_open_user;
 }
 
-void grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
+bool grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us)
 {
 	struct grant *grant = grants_find(grants, door->name, &visitor->source);
 
 	if (!address_is_host(&visitor->source))
-		grants_refuse(grants, door, visitor, "no other host has this address",
-			      REFUSAL_SOURCE);
-	else if (grants_is_full_for(grants, grant, visitor->user, now_us))
-		grants_refuse(grants, door, visitor, "the user has max_open_user doors open",
-			      REFUSAL_FULL);
-	else if (grant)
-		grant_knock(grant, door, visitor, now_us);
-	else
-		grants_open_new(grants, door, visitor, now_us);
+		return grants_refuse(grants, door, visitor, "no other host has this address",
+				     REFUSAL_SOURCE);
+	if (grants_is_full_for(grants, grant, visitor->user, now_us))
+		return grants_refuse(grants, door, visitor,
+				     "the user has max_open_user doors open", REFUSAL_FULL);
+	if (!grant)
+		return grants_open_new(grants, door, visitor, now_us);
+	grant_knock(grant, door, visitor, now_us);
+	return true;
 }
 
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
@@ -183,18 +189,34 @@ size_t grants_close(struct grants *grants, const char *door, const struct addres
 	return n;
 }
 
-void grants_close_host(struct grants *grants, const char *door, const struct address *source,
-		       const char *host, uint64_t now_us)
+struct release {
+	const char *host;
+	uint64_t until_us;
+};
+
+static bool release_keeps(void *userdata, const struct holder *holder)
 {
+	const struct release *release = userdata;
+	const char *host = visitor_host(holder->user);
+
+	return holder->stamp_us > release->until_us ||
+	       (release->host && (!host || strcmp(host, release->host) != 0));
+}
+
+void grants_release(struct grants *grants, const char *door, const struct address *source,
+		    const char *host, uint64_t until_us, uint64_t now_us)
+{
+	struct release release = {host, until_us};
+
 	if (source) {
 		struct grant *grant = grants_find(grants, door, source);
 
 		if (grant)
-			grant_drop_host(grant, host, now_us);
+			grant_keep_holders(grant, release_keeps, &release, now_us);
 	} else {
 		FOR_EACH_GRANT (grants, grant)
 			if (strcmp(grant->door, door) == 0)
-				grant_drop_host(grant, host, now_us);
+				grant_keep_holders(grant, release_keeps, &release, now_us);
 	}
 	grants_run(grants, now_us);
 }

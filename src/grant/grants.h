@@ -43,9 +43,9 @@ size_t grants_count(const struct grants *grants);
 struct firewall *grants_firewall(struct grants *grants);
 
 /* Opens the door for the visitor's source, or moves the deadline, but never to an earlier time. The
- * outcome is reported by the callback, before or after this
- * returns. */
-void grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
+ * outcome is reported by the callback, before or after this returns. False: it was refused at once.
+ * Visitors of other hosts leave a quarter of what may be open to those who knock here. */
+bool grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us);
 
 /* Closes the door for the source, or for all of them (`source` is NULL), as somebody has asked for
@@ -53,10 +53,11 @@ void grants_open(struct grants *grants, const struct door *door, const struct vi
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
 		    const struct hand *hand, uint64_t now_us);
 
-/* Another host of the fleet does not have the door open for the source any more (NULL: for all of
- * them). It closes unless others do. */
-void grants_close_host(struct grants *grants, const char *door, const struct address *source,
-		       const char *host, uint64_t now_us);
+/* Those who have knocked by `until_us` of the wall clock, at this host of the fleet (NULL: anywhere),
+ * do not hold the door open for the source (NULL: for all of them) any more. It closes unless others
+ * do. */
+void grants_release(struct grants *grants, const char *door, const struct address *source,
+		    const char *host, uint64_t until_us, uint64_t now_us);
 
 /* Closes them all; what is still due stays saved, for a successor to open it again. */
 void grants_suspend(struct grants *grants, uint64_t now_us);
@@ -71,7 +72,7 @@ struct grant_view {
 	enum knock_kind knock;
 	uint64_t left_us;     /* until the deadline */
 	const char *own_user; /* as those of struct event */
-	uint64_t own_left_us;
+	uint64_t own_left_us, own_stamp_us;
 	bool missing; /* the firewall has lost it and it cannot be restored */
 };
 typedef void (*grants_view_fn)(void *userdata, const struct grant_view *view);

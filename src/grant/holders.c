@@ -28,6 +28,22 @@ const struct holder *holders_find(const struct holders *holders, const char *use
 	return found;
 }
 
+const struct holder *holders_find_person(const struct holders *holders, const char *user)
+{
+	const struct holder *found = NULL;
+	size_t length = strcspn(user, "@");
+
+	for (size_t i = 0; i < holders->n; i++) {
+		const struct holder *holder = &holders->list[i];
+
+		if (strcspn(holder->user, "@") == length &&
+		    strncmp(holder->user, user, length) == 0 &&
+		    (!found || holder->deadline_us > found->deadline_us))
+			found = holder;
+	}
+	return found;
+}
+
 static const struct holder *holders_find_key(const struct holders *holders, const char *user,
 					     const struct key_id *key)
 {
@@ -46,6 +62,18 @@ static void holders_remove(struct holders *holders, const struct holder *holder)
 	memmove(&holders->list[i], &holders->list[i + 1], (holders->n - i) * sizeof *holder);
 }
 
+/* NULL: they are all of this host. */
+static const struct holder *holders_first_foreign(const struct holders *holders)
+{
+	const struct holder *first = NULL;
+
+	for (size_t i = 0; i < holders->n; i++)
+		if (visitor_host(holders->list[i].user) &&
+		    (!first || holders->list[i].deadline_us < first->deadline_us))
+			first = &holders->list[i];
+	return first;
+}
+
 static const struct holder *holders_first_due(const struct holders *holders)
 {
 	const struct holder *first = holders->list;
@@ -60,17 +88,25 @@ int holders_put(struct holders *holders, const struct visitor *visitor, uint64_t
 {
 	const char *user = visitor->user ? visitor->user : "";
 	const struct holder *old = holders_find_key(holders, user, &visitor->key);
-	struct holder holder = {.key = visitor->key, .deadline_us = deadline_us}, *list;
+	struct holder holder = {.key = visitor->key,
+				.deadline_us = deadline_us,
+				.stamp_us = visitor->stamp_us},
+		      *list;
+	const struct holder *foreign = holders_first_foreign(holders);
 
 	memcpy(holder.user, user, strlen(user) + 1);
 	if (old) {
 		if (old->deadline_us > deadline_us)
 			holder.deadline_us = old->deadline_us;
+		if (old->stamp_us > holder.stamp_us)
+			holder.stamp_us = old->stamp_us;
 		holder.asked_us = old->asked_us;
 		holder.kept_us = old->kept_us;
 		holders_remove(holders, old);
+	} else if (holders->n == HOLDERS_MAX && !foreign && visitor_host(user)) {
+		return -ENOBUFS;
 	} else if (holders->n == HOLDERS_MAX) {
-		holders_remove(holders, holders_first_due(holders));
+		holders_remove(holders, foreign ? foreign : holders_first_due(holders));
 	} else {
 		list = reallocarray(holders->list, holders->n + 1, sizeof *list);
 		if (!list)
@@ -141,7 +177,8 @@ const struct holder *holders_latest_own(const struct holders *holders)
 
 bool holders_need_saving(const struct holders *holders)
 {
-	return holders->n > 1 || (holders->n == 1 && !key_id_is_none(&holders->list[0].key));
+	return holders->n > 1 || (holders->n == 1 && (!key_id_is_none(&holders->list[0].key) ||
+						      holders->list[0].stamp_us > 0));
 }
 
 void holders_write(const struct holders *holders, FILE *file)
@@ -155,6 +192,8 @@ void holders_write(const struct holders *holders, FILE *file)
 		for (size_t j = 0; j < KEY_ID_SIZE && !key_id_is_none(&holder->key); j++)
 			fprintf(file, "%02x", holder->key.bytes[j]);
 		fprintf(file, ":%" PRIu64, holder->deadline_us);
+		if (holder->stamp_us > 0)
+			fprintf(file, ":%" PRIu64, holder->stamp_us);
 	}
 }
 
@@ -171,20 +210,21 @@ static int key_id_parse(const char *text, struct key_id *ret)
 	return 0;
 }
 
-/* One "USER[/KEY]:DEADLINE_US". */
+/* One "USER[/KEY]:DEADLINE_US[:STAMP_US]". */
 static int holder_parse(char *text, struct holders *ret)
 {
-	const char *user = strsep(&text, ":");
+	const char *user = strsep(&text, ":"), *deadline = strsep(&text, ":");
 	struct visitor visitor = {.user = user};
 	char *key = strchr(user, '/');
 	uint64_t deadline_us;
 
 	if (key)
 		*key++ = '\0';
-	if (!text || (*user && !visitor_is_name(user)) ||
+	if (!deadline || (*user && !visitor_is_name(user)) ||
 	    (key && key_id_parse(key, &visitor.key) < 0) ||
 	    holders_find_key(ret, user, &visitor.key) || ret->n == HOLDERS_MAX ||
-	    number_parse(text, strlen(text), &deadline_us) < 0)
+	    number_parse(deadline, strlen(deadline), &deadline_us) < 0 ||
+	    (text && number_parse(text, strlen(text), &visitor.stamp_us) < 0))
 		return -EINVAL;
 	return holders_put(ret, &visitor, deadline_us);
 }

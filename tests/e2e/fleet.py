@@ -202,6 +202,13 @@ class Member:
             return self.agent.wait(10)
         return None
 
+    def forget(self):
+        """Its agent, which does not run, will know nothing of before."""
+        path = self.lab.server.path("/run/fleet-state")
+        shutil.rmtree(path)
+        os.mkdir(path, 0o700)
+        os.chown(path, FLEET_UID, FLEET_UID)
+
     def errors(self):
         """What the agent says on standard error."""
         return self.lab.read("/run/lab/agent.stderr")

@@ -1,7 +1,6 @@
 """A fleet: who knocks at one server is let in at all of them."""
 
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -9,6 +8,7 @@ import time
 
 import pytest
 
+from bus import ADMIN
 from doors import ipset_door
 from fleet import FLEET_UID, Fleet, why_not
 from hosts import ENVIRONMENT, wait_until
@@ -131,6 +131,48 @@ def test_a_host_that_was_away_is_told(fleet):
     a.wait_open(address(208), 1)
 
 
+def test_a_late_close_closes_no_later_knock(fleet):
+    """Closed at a while b is cut off, where it is opened after that."""
+    a, b, c = fleet.members
+    a.open(address(192))
+    for member in fleet.members:
+        member.wait_open(address(192))
+    b.relay.cut()
+    wait_until(lambda: not b.report()["broker"], 10, "b notices")
+    a.close_door(address(192))
+    c.wait_closed(address(192))
+    b.open(address(192))
+    b.relay.heal()
+    wait_until(lambda: b.report()["broker"], 20, "b is connected again")
+    for member in (a, c):
+        member.wait_open(address(192))
+    a.open(address(193))
+    b.wait_open(address(193))      # it has heard all that was said
+    assert b.is_open(address(192)) and "@" not in b.listed()[address(192)]
+    assert not any(" closed for " in event["MESSAGE"]
+                   for event in b.daemon.events(SOURCE=address(192)))
+
+
+def test_an_agent_that_comes_back_reopens_nothing(fleet):
+    """What was closed by hand meanwhile, though this host still has it open, and its agent knows
+    nothing of before."""
+    a, b, c = fleet.members
+    a.open(address(194))
+    for member in fleet.members:
+        member.wait_open(address(194))
+    a.stop_agent(signal.SIGKILL)
+    b.close_door(address(194))
+    c.wait_closed(address(194))
+    a.forget()
+    a.start_agent()
+    a.wait_closed(address(194))
+    a.open(address(195))
+    for member in (b, c):
+        member.wait_open(address(195))
+        assert len([event for event in member.daemon.events(SOURCE=address(194))
+                    if " opened for " in event["MESSAGE"]]) == 1
+
+
 def test_a_broker_that_has_lost_all(fleet):
     """It is killed, and has kept nothing: the hosts tell it again."""
     a, b, c = fleet.members
@@ -140,9 +182,7 @@ def test_a_broker_that_has_lost_all(fleet):
     c.stop_agent()
     c.close_door(address(209))
     c.wait_closed(address(209))
-    shutil.rmtree(c.lab.server.path("/run/fleet-state"))
-    os.mkdir(c.lab.server.path("/run/fleet-state"), 0o700)
-    os.chown(c.lab.server.path("/run/fleet-state"), FLEET_UID, FLEET_UID)
+    c.forget()
     fleet.broker.stop(signal.SIGKILL)
     wait_until(lambda: not a.report()["broker"], 10, "a notices")
     assert a.is_open(address(209))      # nothing but the sharing is lost
@@ -248,16 +288,16 @@ def test_the_policy_lets_the_agent_do_that_and_no_more(fleet):
         assert ("AccessDenied" in done.stderr) == (member != "Stats"), done
     fleet_interface = "org.knocktail.Fleet1"
     assert a.bus.call("knocktail-fleet", "Holds", interface=fleet_interface).returncode == 0
-    for user in ("bob",):
-        for member, arguments in (("Holds", ()), ("CloseAs", ("ssh", "", ""))):
+    for user in ("bob", ADMIN):
+        for member, arguments in (("Holds", ()), ("CloseAs", ("ssh", "", "", "1"))):
             done = a.bus.call(user, member, *arguments, interface=fleet_interface)
             assert "AccessDenied" in done.stderr, done
     # Nobody is let in as one who has knocked here.
     for visitor in ("alice", "", "alice@", "al ice@b", "alice@b/c"):
         done = a.bus.call("knocktail-fleet", "OpenAs", "ssh", address(190), visitor, "token",
-                          str(int(time.time() + 30) * 1000000), interface=fleet_interface)
+                          str(int(time.time() + 30) * 1000000), "1", interface=fleet_interface)
         assert "InvalidArgs" in done.stderr, (visitor, done)
-    done = a.bus.call("knocktail-fleet", "OpenAs", "ssh", address(190), "@b", "", "1",
+    done = a.bus.call("knocktail-fleet", "OpenAs", "ssh", address(190), "@b", "", "1", "1",
                       interface=fleet_interface)
     assert "its time is over" in done.stderr
     assert not a.is_open(address(190))

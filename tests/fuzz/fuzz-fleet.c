@@ -35,7 +35,7 @@ static void fuzz_message(const uint8_t plain[static FLEET_PLAIN_SIZE],
 	require(!strpbrk(topic + strlen("knocktail/1/f/"), "+#\n"));
 	fleet_seal_close(seal, &message, sealed);
 	require(fleet_seal_open(seal, topic, sealed, sizeof sealed, &opened) == 0);
-	require(ledger_new(&ledger) == 0);
+	require(ledger_new("me", &ledger) == 0);
 	if (ledger_take(ledger, &opened, message.stamp_us, &entry, &old_us) == FLEET_ACCEPTED)
 		require(ledger_find(ledger, &message) == entry);
 	ledger_free(ledger);

@@ -704,9 +704,9 @@ static void test_what_other_hosts_hold(void **state)
 	call(fixture, &door, "alice", 60, T0);
 	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
 	assert_string_equal(fixture->own, "alice 60");
-	grants_close_host(fixture->grants, "mark", NULL, "c", T0 + S);
+	grants_release(fixture->grants, "mark", NULL, "c", 0, T0 + S);
 	expect_news(fixture, "");
-	grants_close_host(fixture->grants, "mark", NULL, "b", T0 + S);
+	grants_release(fixture->grants, "mark", NULL, "b", 0, T0 + S);
 	expect_news(fixture, "renewed mark 192.0.2.1 59\n");
 	assert_string_equal(fixture->own, "alice 59");
 	call(fixture, &door, "@b", 100, T0 + S);
@@ -718,9 +718,9 @@ static void test_what_other_hosts_hold(void **state)
 	door.users = NULL;
 	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 2 * S);
 	expect_news(fixture, "");
-	grants_close_host(fixture->grants, "mark", &(struct address){{0}}, "b", T0 + 2 * S);
+	grants_release(fixture->grants, "mark", &(struct address){{0}}, "b", 0, T0 + 2 * S);
 	expect_news(fixture, "");
-	grants_close_host(fixture->grants, "mark", NULL, "b", T0 + 3 * S);
+	grants_release(fixture->grants, "mark", NULL, "b", 0, T0 + 3 * S);
 	await_news(fixture, 1, T0 + 3 * S);
 	expect_news(fixture, "closed mark 192.0.2.1 0\n");
 }
@@ -742,7 +742,8 @@ static void test_what_other_hosts_hold_is_on_record(void **state)
 		0);
 	expect_news(fixture, "adopted mark 192.0.2.1 89\n");
 	assert_string_equal(fixture->own, "alice 59");
-	grants_close_host(fixture->grants, "mark", NULL, "web1.example.net", T0 + 2 * S);
+	grants_release(fixture->grants, "mark", NULL, "web1.example.net", 0,
+		       T0 + 2 * S);
 	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
 	door.users = NULL;
 }
@@ -762,6 +763,66 @@ static void test_max_open_user_of_other_hosts(void **state)
 	expect_news(fixture, "opened mark 192.0.2.3 30\n");
 	call_from(fixture, &door, "@b", "192.0.2.4", 0, T0);
 	expect_news(fixture, "opened mark 192.0.2.4 30\n");
+	/* It is the same bob. */
+	call_from(fixture, &door, "bob@c", "192.0.2.5", 0, T0);
+	expect_news(fixture, "refused mark 192.0.2.5 0: the user has max_open_user doors open\n");
+	call_from(fixture, &door, "bob@c", "192.0.2.1", 0, T0);
+	expect_news(fixture, "renewed mark 192.0.2.1 30\n");
+	call_from(fixture, &door, "bobby@c", "192.0.2.6", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.6 30\n");
+}
+
+/* Whatever other hosts have open, those who knock here find room. */
+static void test_room_for_those_of_this_host(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	door.max_open = 4;
+	call_from(fixture, &door, "@b", "192.0.2.1", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	call_from(fixture, &door, "@c", "192.0.2.2", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.2 30\n");
+	call_from(fixture, &door, "@d", "192.0.2.3", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.3 30\n");
+	call_from(fixture, &door, "@e", "192.0.2.4", 0, T0);
+	expect_news(fixture,
+		    "refused mark 192.0.2.4 0: the door is open for max_open sources\n");
+	call_from(fixture, &door, NULL, "192.0.2.4", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.4 30\n");
+	grants_limit(fixture->grants, 4, 100);
+	door.max_open = 100;
+	call_from(fixture, &door, "@e", "192.0.2.5", 0, T0);
+	expect_news(fixture, "refused mark 192.0.2.5 0: max_open doors are open\n");
+}
+
+static void knock_at(struct fixture *fixture, const struct door *door, const char *user,
+		     uint64_t stamp_us)
+{
+	grants_open(fixture->grants, door,
+		    &(struct visitor){.source = address(A), .user = user, .stamp_us = stamp_us}, T0);
+	while (fixture->news[0] == '\0')
+		await_news(fixture, 1, T0);
+	fixture->news[0] = '\0';
+}
+
+/* What is said late closes what was there then, and no later knock. */
+static void test_late_closing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	knock_at(fixture, &door, "@b", 1000);
+	knock_at(fixture, &door, "", 2000);
+	knock_at(fixture, &door, "@c", 1500);
+	grants_release(fixture->grants, "mark", NULL, NULL, 1999, T0 + S);
+	assert_string_equal(fixture->own, " 29");
+	assert_true(support_exists(fixture->mark));
+	grants_release(fixture->grants, "mark", NULL, "c", 1999, T0 + S);
+	assert_true(support_exists(fixture->mark));
+	grants_release(fixture->grants, "mark", NULL, NULL, 2000, T0 + S);
+	await_news(fixture, 1, T0 + S);
+	assert_false(support_exists(fixture->mark));
 }
 
 static void test_max_open_user(void **state)
@@ -910,6 +971,8 @@ int main(void)
 		GRANT_TEST(test_what_other_hosts_hold),
 		GRANT_TEST(test_what_other_hosts_hold_is_on_record),
 		GRANT_TEST(test_max_open_user_of_other_hosts),
+		GRANT_TEST(test_room_for_those_of_this_host),
+		GRANT_TEST(test_late_closing),
 		GRANT_TEST(test_max_open_user),
 		GRANT_TEST(test_max_open_user_of_what_is_over),
 		GRANT_TEST(test_a_user_is_on_record),

@@ -10,7 +10,7 @@
 
 static int set_up(void **state)
 {
-	return ledger_new((struct ledger **)state);
+	return ledger_new("me", (struct ledger **)state);
 }
 
 static int tear_down(void **state)
@@ -74,16 +74,19 @@ static void test_time_has_bounds(void **state)
 static void test_shut_is_for_all(void **state)
 {
 	struct fleet_message old = word(FLEET_OPEN, "a", NOW, NOW + 60 * S);
+	const struct ledger_entry *entry;
 
 	assert_int_equal(say_at(state, NOW, old), FLEET_ACCEPTED);
-	assert_false(ledger_is_void(*state, &old));
+	entry = ledger_find(*state, &old);
+	assert_false(entry->is_void);
 	assert_int_equal(SAY(FLEET_SHUT, "b", NOW + 5, NOW + 60 * S), FLEET_ACCEPTED);
-	assert_true(ledger_is_void(*state, &old));
+	assert_true(entry->is_void);
 	assert_int_equal(SAY(FLEET_OPEN, "c", NOW + 5, NOW + 60 * S), FLEET_VOID);
 	assert_int_equal(SAY(FLEET_OPEN, "c", NOW + 6, NOW + 60 * S), FLEET_ACCEPTED);
 	/* What was shut was this source's. */
 	old.source.bytes[15] ^= 1;
-	assert_false(ledger_is_void(*state, &old));
+	old.stamp_us++;
+	assert_int_equal(say_at(state, NOW, old), FLEET_ACCEPTED);
 }
 
 /* Until an older word would be stale by any clock. */
@@ -114,33 +117,181 @@ static void test_a_shorter_word(void **state)
 	assert_int_equal(say_at(state, NOW + 300 * S, longer), FLEET_OLD);
 }
 
-/* A word that answers another is later than it, whatever our clock says. */
-static void test_stamps_go_on(void **state)
+static enum fleet_verdict tell_at(void **state, uint64_t now_us, struct fleet_message *message)
 {
-	const struct fleet_message message = word(FLEET_OPEN, "a", 1, 1);
-	uint64_t first_us = ledger_stamp(*state, NOW);
+	struct ledger_entry *entry;
 
-	assert_int_equal(first_us, NOW);
-	assert_int_equal(ledger_stamp(*state, NOW - 5), NOW + 1);
-	assert_int_equal(SAY(FLEET_OPEN, "a", NOW + 5 * S, NOW + 60 * S), FLEET_ACCEPTED);
-	assert_int_equal(ledger_stamp(*state, NOW), NOW + 5 * S + 1);
-	assert_int_equal(ledger_latest_us(*state, "ssh", &message.source), NOW + 60 * S);
+	return ledger_say(*state, message, now_us, &entry);
 }
 
+/* What was closed stays so over a restart, for as long as the longest word to open it, whatever the
+ * clock says at the start. */
+static void test_a_restart_forgets_nothing(void **state)
+{
+	struct fleet_message longer = word(FLEET_OPEN, "a", NOW, NOW + 600 * S);
+	struct fleet_message closed = word(FLEET_CLOSED, "a", NOW + 2, NOW + 60 * S);
+	const struct ledger_entry *entry;
+	struct ledger *next;
+
+	assert_int_equal(say_at(state, NOW, longer), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_OPEN, "a", NOW + 1, NOW + 60 * S), FLEET_ACCEPTED);
+	assert_int_equal(say_at(state, NOW, closed), FLEET_ACCEPTED);
+	entry = ledger_find(*state, &closed);
+	assert_int_equal(ledger_new("me", &next), 0);
+	assert_non_null(ledger_restore(next, entry));
+	ledger_sweep(next, NOW + 300 * S);
+	assert_int_equal(say_at((void **)&next, NOW + 300 * S, longer), FLEET_OLD);
+	ledger_free(next);
+}
+
+/* What is shown to be older than what was closed may last longer than all that we knew of. */
+static void test_a_longer_word_that_was_late(void **state)
+{
+	struct fleet_message longer = word(FLEET_OPEN, "a", NOW, NOW + 600 * S);
+	struct fleet_message other = word(FLEET_OPEN, "c", NOW, NOW + 900 * S);
+
+	assert_int_equal(SAY(FLEET_CLOSED, "a", NOW + 1, NOW + 60 * S), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_SHUT, "b", NOW + 1, NOW + 60 * S), FLEET_ACCEPTED);
+	assert_int_equal(say_at(state, NOW, longer), FLEET_OLD);
+	assert_int_equal(say_at(state, NOW, other), FLEET_VOID);
+	ledger_sweep(*state, NOW + 300 * S);
+	assert_int_equal(say_at(state, NOW + 300 * S, longer), FLEET_OLD);
+	assert_int_equal(say_at(state, NOW + 300 * S, other), FLEET_VOID);
+}
+
+/* It is known for as long as what it has shut could be believed. */
+static void test_shut_is_known_for_long(void **state)
+{
+	struct fleet_message longer = word(FLEET_OPEN, "a", NOW, NOW + 600 * S);
+
+	assert_int_equal(say_at(state, NOW, longer), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_SHUT, "b", NOW + 1, NOW + 60 * S), FLEET_ACCEPTED);
+	ledger_sweep(*state, NOW + 300 * S);
+	strcpy(longer.host, "c");
+	assert_int_equal(say_at(state, NOW + 300 * S, longer), FLEET_VOID);
+}
+
+/* Our word is as old as the knock that it is about: what was shut since stays so. */
+static void test_an_old_hold_opens_nothing(void **state)
+{
+	struct fleet_message hold = word(FLEET_OPEN, "x", NOW, NOW + 600 * S);
+
+	assert_int_equal(say_at(state, NOW + 30 * S,
+				word(FLEET_SHUT, "b", NOW + 5 * S, NOW + 900 * S)),
+			 FLEET_ACCEPTED);
+	assert_int_equal(tell_at(state, NOW + 30 * S, &hold), FLEET_VOID);
+	hold.stamp_us = NOW + 6 * S;
+	assert_int_equal(tell_at(state, NOW + 30 * S, &hold), FLEET_ACCEPTED);
+	assert_string_equal(hold.host, "me");
+	assert_int_equal(hold.stamp_us, NOW + 6 * S);
+}
+
+/* Who knocks after we had heard of it is let in, though the clock of who shut it is ahead. */
+static void test_a_knock_after_it_was_shut(void **state)
+{
+	struct fleet_message hold = word(FLEET_OPEN, "x", NOW + 1, NOW + 600 * S);
+
+	assert_int_equal(SAY(FLEET_SHUT, "b", NOW + 30 * S, NOW + 900 * S), FLEET_ACCEPTED);
+	assert_int_equal(tell_at(state, NOW + S, &hold), FLEET_ACCEPTED);
+	assert_int_equal(hold.stamp_us, NOW + 30 * S + 1);
+	/* And whoever has it shut then shuts that, too. */
+	hold = word(FLEET_SHUT, "x", NOW + 2 * S, NOW + 900 * S);
+	assert_int_equal(tell_at(state, NOW + 2 * S, &hold), FLEET_ACCEPTED);
+	assert_int_equal(hold.stamp_us, NOW + 30 * S + 1);
+	/* But not what was opened between that and our hearing of it. */
+	assert_int_equal(say_at(state, NOW + 3 * S,
+				word(FLEET_OPEN, "c", NOW + 31 * S, NOW + 900 * S)),
+			 FLEET_ACCEPTED);
+	hold.stamp_us = NOW + 3 * S - 1;
+	assert_int_equal(tell_at(state, NOW + 4 * S, &hold), FLEET_ACCEPTED);
+	assert_int_equal(hold.stamp_us, NOW + 30 * S + 2);
+}
+
+/* A clock that was set back silences nobody; one that was wrong before is forgotten. */
+static void test_a_clock_that_was_set_back(void **state)
+{
+	struct fleet_message hold = word(FLEET_OPEN, "x", NOW, NOW + 600 * S);
+	struct fleet_message closed = word(FLEET_CLOSED, "x", 0, NOW + 600 * S);
+	struct fleet_message other = word(FLEET_OPEN, "x", 0, NOW + 600 * S);
+
+	assert_int_equal(tell_at(state, NOW, &hold), FLEET_ACCEPTED);
+	assert_int_equal(tell_at(state, NOW - 600 * S, &closed), FLEET_ACCEPTED);
+	assert_int_equal(closed.stamp_us, NOW + 1);
+	other.source.bytes[15] ^= 1;
+	assert_int_equal(tell_at(state, NOW - 600 * S, &other), FLEET_ACCEPTED);
+	assert_int_equal(other.stamp_us, NOW - 600 * S);
+	closed.stamp_us = 0;
+	assert_int_equal(tell_at(state, NOW - 7200 * S, &closed), FLEET_ACCEPTED);
+	assert_int_equal(closed.stamp_us, NOW - 7200 * S);
+}
+
+/* However long it is asked for. */
+static void test_shut_has_an_end(void **state)
+{
+	struct fleet_message shut = word(FLEET_SHUT, "x", 0, UINT64_MAX / 2);
+
+	assert_int_equal(tell_at(state, NOW, &shut), FLEET_ACCEPTED);
+	strcpy(shut.host, "b");
+	assert_int_equal(say_at(state, NOW, shut), FLEET_ACCEPTED);
+}
+
+/* What is said to be used must not be of a time that its host cannot have known. */
+static void test_used_up_front(void **state)
+{
+	struct fleet_message burnt = {
+		.kind = FLEET_BURNT, .host = "a", .stamp_us = NOW, .until_us = NOW + 600 * S};
+
+	burnt.time_s = (uint32_t)(NOW / S + 400);
+	assert_int_equal(say_at(state, NOW, burnt), FLEET_ACCEPTED);
+	burnt.time_s += 100;
+	assert_int_equal(say_at(state, NOW, burnt), FLEET_MALFORMED);
+	burnt.time_s = 0;
+	burnt.step = (NOW / S + 500) / 30;
+	assert_int_equal(say_at(state, NOW, burnt), FLEET_MALFORMED);
+}
+
+static struct fleet_message numbered(struct fleet_message message, uint32_t number)
+{
+	memcpy(message.source.bytes + 12, &number, sizeof number);
+	return message;
+}
+
+/* One host has a share of the room; what is over makes room; what closes and what we say has its
+ * own. */
 static void test_there_is_an_end(void **state)
 {
-	struct fleet_message message = word(FLEET_OPEN, "a", NOW, NOW + 60 * S);
+	struct fleet_message open = word(FLEET_OPEN, "a", NOW, NOW + 60 * S);
+	struct fleet_message closed = word(FLEET_CLOSED, "a", NOW + 1, NOW + 60 * S);
+	struct fleet_message own = word(FLEET_OPEN, "me", 0, NOW + 60 * S);
+	uint32_t n = LEDGER_OPEN_MAX / LEDGER_OF_ONE;
 
-	for (uint32_t i = 0; i < LEDGER_MAX; i++) {
-		memcpy(message.source.bytes + 12, &i, sizeof i);
-		assert_int_equal(say_at(state, NOW, message), FLEET_ACCEPTED);
+	for (uint32_t i = 0; i < LEDGER_OPEN_MAX; i++) {
+		open.host[0] = (char)('a' + i / n);
+		assert_int_equal(say_at(state, NOW, numbered(open, i)), FLEET_ACCEPTED);
 	}
-	strcpy(message.host, "b");
-	assert_int_equal(say_at(state, NOW, message), FLEET_FULL);
+	open.host[0] = 'x';
+	assert_int_equal(say_at(state, NOW, numbered(open, 1)), FLEET_FULL);
 	/* Those that are known go on. */
-	message = word(FLEET_CLOSED, "a", NOW + 1, NOW + 60 * S);
-	memset(message.source.bytes + 12, 0, 4);
-	assert_int_equal(say_at(state, NOW, message), FLEET_ACCEPTED);
+	assert_int_equal(say_at(state, NOW, numbered(closed, 0)), FLEET_ACCEPTED);
+	assert_int_equal(say_at(state, NOW, numbered(closed, n + 1)), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_SHUT, "x", NOW, NOW + 60 * S), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_STATUS, "x", NOW, NOW + 60 * S), FLEET_ACCEPTED);
+	assert_int_equal(tell_at(state, NOW + 2, &own), FLEET_ACCEPTED);
+	/* It is looked through when it is needed. */
+	open.stamp_us = NOW + 130 * S;
+	open.until_us = NOW + 160 * S;
+	assert_int_equal(say_at(state, NOW + 130 * S, numbered(open, 1)), FLEET_ACCEPTED);
+	assert_int_equal(ledger_count(*state), 1);
+}
+
+static void test_nobody_takes_it_all(void **state)
+{
+	struct fleet_message open = word(FLEET_OPEN, "a", NOW, NOW + 60 * S);
+
+	for (uint32_t i = 0; i < LEDGER_OPEN_MAX / LEDGER_OF_ONE; i++)
+		assert_int_equal(say_at(state, NOW, numbered(open, i)), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_OPEN, "a", NOW, NOW + 60 * S), FLEET_FULL);
+	assert_int_equal(SAY(FLEET_OPEN, "b", NOW, NOW + 60 * S), FLEET_ACCEPTED);
 }
 
 int main(void)
@@ -152,7 +303,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shut_is_for_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_closes_are_remembered, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_shorter_word, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_stamps_go_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_restart_forgets_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_longer_word_that_was_late, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_shut_is_known_for_long, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_old_hold_opens_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_knock_after_it_was_shut, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_clock_that_was_set_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_shut_has_an_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_used_up_front, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nobody_takes_it_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_there_is_an_end, set_up, tear_down),
 	};
 

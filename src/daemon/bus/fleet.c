@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bus-names.h"
 #include "config/config.h"
@@ -16,6 +17,7 @@
 #include "daemon/grant-loop.h"
 #include "keys/burn.h"
 #include "util/clock.h"
+#include "util/log.h"
 
 /* How long others have to remember what was burnt, beyond what clocks may be off. */
 enum { BURNT_FOR_S = 300 };
@@ -72,7 +74,8 @@ static void list_hold(void *userdata, const struct grant_view *grant)
 						    strcmp(grant->own_user, grant->user) == 0
 							    ? knock_name_or_empty(grant->knock)
 							    : "",
-						    list->now_us + grant->own_left_us);
+						    list->now_us + grant->own_left_us,
+						    grant->own_stamp_us);
 }
 
 static int method_holds(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -93,6 +96,7 @@ static int fleet_open(const struct bus_object *object, const struct visitor *vis
 	const struct door *configured = config_find_door(config, name);
 	uint64_t now_us = clock_us(CLOCK_REALTIME), left_us, max_us;
 	struct door door;
+	bool is_open;
 
 	if (!configured)
 		return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_DOOR, "there is no door %s",
@@ -110,9 +114,12 @@ static int fleet_open(const struct bus_object *object, const struct visitor *vis
 								     : configured->timeout_us;
 	door = *configured;
 	door.timeout_us = left_us < max_us ? left_us : max_us;
-	grants_open(grant_loop_grants(object->doors), &door, visitor, clock_us(CLOCK_BOOTTIME));
+	is_open = grants_open(grant_loop_grants(object->doors), &door, visitor,
+			      clock_us(CLOCK_BOOTTIME));
 	grant_loop_rearm(object->doors);
-	return 0;
+	return is_open ? 0
+		       : sd_bus_error_setf(error, BUS_ERROR_REFUSED,
+					   "door %s was not opened; the journal says why", name);
 }
 
 static int source_parse(const char *text, struct address *ret, sd_bus_error *error)
@@ -125,11 +132,13 @@ static int source_parse(const char *text, struct address *ret, sd_bus_error *err
 
 static int method_open_as(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	const struct bus_object *object = ((struct bus_end *)userdata)->object;
+	const struct bus_end *end = userdata;
+	const struct bus_object *object = end->object;
 	const char *door, *source, *name, *knock;
 	struct visitor visitor = {.seconds = 0};
 	uint64_t deadline_us;
-	int r = sd_bus_message_read(message, "sssst", &door, &source, &name, &knock, &deadline_us);
+	int r = sd_bus_message_read(message, "sssstt", &door, &source, &name, &knock, &deadline_us,
+				    &visitor.stamp_us);
 
 	if (r >= 0)
 		r = source_parse(source, &visitor.source, error);
@@ -138,13 +147,16 @@ static int method_open_as(sd_bus_message *message, void *userdata, sd_bus_error 
 	if (!visitor_host(name) || !visitor_is_name(name))
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "'%s' is not USER@HOST or @HOST", name);
+	if (end->peer.is_known)
+		log_line(LOG_NOTICE, "user %" PRIu32 " opens door %s for %s at %s",
+			 end->peer.uid, door, source, name);
 	visitor.user = name;
 	visitor.knock = knock_kind_of(knock);
 	r = fleet_open(object, &visitor, door, deadline_us, error);
 	return r < 0 ? r : sd_bus_reply_method_return(message, "");
 }
 
-/* A host's, or (no host) everybody's. */
+/* A host's, or (no host) everybody's, as far as they have knocked by then. */
 static int method_close_as(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	const struct bus_object *object = ((struct bus_end *)userdata)->object;
@@ -152,18 +164,16 @@ static int method_close_as(sd_bus_message *message, void *userdata, sd_bus_error
 	const uint64_t now_us = clock_us(CLOCK_BOOTTIME);
 	const char *door, *text, *host;
 	struct address source;
-	int r = sd_bus_message_read(message, "sss", &door, &text, &host);
+	uint64_t until_us;
+	int r = sd_bus_message_read(message, "ssst", &door, &text, &host, &until_us);
 
 	if (r >= 0 && *text)
 		r = source_parse(text, &source, error);
 	if (r < 0)
 		return r;
-	if (*host) {
-		grants_close_host(grants, door, *text ? &source : NULL, host, now_us);
-	} else {
+	if (!*host)
 		object->ops->close(object->userdata, door, *text ? &source : NULL);
-		grants_close(grants, door, *text ? &source : NULL, &(struct hand){0}, now_us);
-	}
+	grants_release(grants, door, *text ? &source : NULL, *host ? host : NULL, until_us, now_us);
 	grant_loop_rearm(object->doors);
 	return sd_bus_reply_method_return(message, "");
 }
@@ -172,6 +182,21 @@ static int method_close_as(sd_bus_message *message, void *userdata, sd_bus_error
 
 /* By how much others' clocks are ahead at most, and their clients' clocks again. */
 enum { LATEST_S = 60 + KEYED_SKEW_MAX_S };
+
+/* Whether it is "NAME/4" or "NAME/6" of a door that tokens open. */
+static bool config_has_burnt_door(const struct config *config, const char *text)
+{
+	size_t length = strcspn(text, "/");
+
+	if (strcmp(text + length, "/4") != 0 && strcmp(text + length, "/6") != 0)
+		return false;
+	for (size_t i = 0; i < config->n_doors; i++)
+		if ((config->doors[i].auth & AUTH_TOKEN) &&
+		    strlen(config->doors[i].name) == length &&
+		    strncasecmp(config->doors[i].name, text, length) == 0)
+			return true;
+	return false;
+}
 
 static int method_burn(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
@@ -196,10 +221,13 @@ static int method_burn(sd_bus_message *message, void *userdata, sd_bus_error *er
 	if (burn.step > token_step(burn.now_s + LATEST_S) || burn.time_s > burn.now_s + LATEST_S)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "nobody can have used it yet, whatever their clock");
+	/* What could open nothing here needs no record, and there is room for so many only. */
+	if (burn.time_s == 0 && !config_has_burnt_door(config, door))
+		return sd_bus_reply_method_return(message, "");
 	memcpy(burn.door, door, strlen(door) + 1);
 	/* One that is ahead of its time must not use up those before it. */
 	burn.kind = burn.time_s > 0				       ? BURN_SPA
-		    : burn.step > token_step(burn.now_s + burn.skew_s) ? BURN_TOKEN_AHEAD
+		    : burn.step > token_step(burn.now_s + burn.skew_s) ? BURN_TOKEN_ELSEWHERE
 								       : BURN_TOKEN;
 	r = object->ops->burn(object->userdata, &burn);
 	if (r < 0 && r != -ENOENT)
@@ -215,16 +243,18 @@ static const sd_bus_vtable vtable[] = {
 				method_holds, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
 		"OpenAs",
-		SD_BUS_ARGS("s", door, "s", source, "s", visitor, "s", knock, "t", deadline),
+		SD_BUS_ARGS("s", door, "s", source, "s", visitor, "s", knock, "t", deadline, "t",
+			    since),
 		SD_BUS_NO_RESULT, method_open_as, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS("CloseAs", SD_BUS_ARGS("s", door, "s", source, "s", host),
+	SD_BUS_METHOD_WITH_ARGS("CloseAs",
+				SD_BUS_ARGS("s", door, "s", source, "s", host, "t", until),
 				SD_BUS_NO_RESULT, method_close_as, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Burn",
 				SD_BUS_ARGS("s", key, "s", door, "t", step, "s", nonce, "u", time),
 				SD_BUS_NO_RESULT, method_burn, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_ARGS("Held",
 				SD_BUS_ARGS("s", door, "s", source, "s", user, "s", knock, "t",
-					    deadline, "b", hand),
+					    deadline, "t", since, "b", hand),
 				0),
 	SD_BUS_SIGNAL_WITH_ARGS(
 		"Burnt",
@@ -256,15 +286,15 @@ void bus_fleet_signal(sd_bus *connection, const struct event *event)
 	case EVENT_ADOPTED:
 	case EVENT_RESTORED:
 	case EVENT_HELD:
-		sd_bus_emit_signal(connection, BUS_PATH, BUS_FLEET_INTERFACE, "Held", "sssstb",
+		sd_bus_emit_signal(connection, BUS_PATH, BUS_FLEET_INTERFACE, "Held", "ssssttb",
 				   event->door, address_format(&event->source, source), user,
 				   is_by_own ? knock_name_or_empty(event->knock) : "",
-				   event->own_deadline_us, false);
+				   event->own_deadline_us, event->own_stamp_us, false);
 		break;
 	case EVENT_CLOSED:
-		sd_bus_emit_signal(connection, BUS_PATH, BUS_FLEET_INTERFACE, "Held", "sssstb",
+		sd_bus_emit_signal(connection, BUS_PATH, BUS_FLEET_INTERFACE, "Held", "ssssttb",
 				   event->door, address_format(&event->source, source), "", "",
-				   (uint64_t)0, event->hand.is_known);
+				   (uint64_t)0, event->hand.stamp_us, event->hand.is_known);
 		break;
 	default:
 		break;

@@ -99,7 +99,10 @@ static int method_stats(sd_bus_message *message, void *userdata, sd_bus_error *e
 static void object_open(struct bus_object *object, struct call *call, const struct hand *hand)
 {
 	const struct door *configured = config_find_door(object_config(object), call->door);
-	struct visitor visitor = {.source = call->source, .knock = KNOCK_HAND, .hand = *hand};
+	struct visitor visitor = {.source = call->source,
+				  .knock = KNOCK_HAND,
+				  .hand = *hand,
+				  .stamp_us = clock_us(CLOCK_REALTIME)};
 	struct door door;
 
 	/* There may have been a reload since the call came. */
@@ -125,13 +128,15 @@ static void object_open(struct bus_object *object, struct call *call, const stru
 static void object_close(struct bus_object *object, struct call *call, const struct hand *hand)
 {
 	const struct address *source = call->any_source ? NULL : &call->source;
+	struct hand dated = *hand;
 	size_t n;
 
+	dated.stamp_us = clock_us(CLOCK_REALTIME);
 	object->ops->close(object->userdata, call->door, source);
 	/* Events count what is closed at once; only then is it known how many to wait for. A
 	 * failure has answered the call already. */
 	call->n_wanted = UINT32_MAX;
-	n = grants_close(grant_loop_grants(object->doors), call->door, source, hand,
+	n = grants_close(grant_loop_grants(object->doors), call->door, source, &dated,
 			 clock_us(CLOCK_BOOTTIME));
 	grant_loop_rearm(object->doors);
 	if (call->kind == CALL_CLOSE)

@@ -8,6 +8,7 @@
 
 #include "fleet/agent/broker.h"
 #include "fleet/agent/closed-file.h"
+#include "fleet/agent/errands.h"
 #include "fleet/agent/local.h"
 #include "fleet/agent/notice.h"
 #include "fleet/agent/report.h"
@@ -17,9 +18,6 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
-
-/* Calls under way: the system bus lets a peer have 128. */
-enum { ASKED_MAX = 32 };
 
 /* How much two reports of one deadline may differ, and how late a door may close. */
 #define JITTER_US UINT64_C(100000)
@@ -45,8 +43,7 @@ struct agent {
 	struct local *local;
 	struct broker *broker;
 	struct fleet_state state;
-	struct ledger_entry *first_due, *last_due;
-	size_t n_asked;
+	struct errands errands;
 	uint64_t generation;
 	uint64_t n_refused, refused_us;		  /* since the last word on it */
 	uint64_t clock_us, twice_us;		  /* when that was last said */
@@ -89,6 +86,11 @@ static void agent_publish(struct agent *agent, const struct fleet_message *messa
 
 static void agent_save_soon(struct agent *agent)
 {
+	int is_enabled;
+
+	/* Whatever comes meanwhile, it is not put off. */
+	if (sd_event_source_get_enabled(agent->saving, &is_enabled) > 0)
+		return;
 	sd_event_source_set_time(agent->saving, clock_us(CLOCK_MONOTONIC) + TICK_US / 10);
 	sd_event_source_set_enabled(agent->saving, SD_EVENT_ONESHOT);
 }
@@ -96,17 +98,14 @@ static void agent_save_soon(struct agent *agent)
 /* Says it, now. */
 static void agent_say(struct agent *agent, struct fleet_message message)
 {
-	uint64_t now_us = clock_us(CLOCK_REALTIME), old_us;
+	uint64_t now_us = clock_us(CLOCK_REALTIME);
 	struct ledger_entry *entry;
-	enum fleet_verdict verdict;
+	enum fleet_verdict verdict = ledger_say(agent->ledger, &message, now_us, &entry);
 
-	memcpy(message.host, agent_config(agent)->host, sizeof message.host);
-	message.stamp_us = ledger_stamp(agent->ledger, now_us);
-	verdict = ledger_take(agent->ledger, &message, now_us, &entry, &old_us);
 	agent->is_changed = true;
 	/* What could not be taken back is not said. */
 	if (verdict != FLEET_ACCEPTED) {
-		agent->state.counts.failed++;
+		agent->state.counts.failed += verdict == FLEET_FULL;
 		return;
 	}
 	entry->generation = agent->generation;
@@ -131,9 +130,9 @@ static void agent_say_open(struct agent *agent, const struct fleet_message *mess
 	struct ledger_entry *entry = agent_find_own(agent, message);
 	const struct fleet_message *said = entry ? &entry->message : NULL;
 
-	if (said && said->kind == FLEET_OPEN && strcmp(said->user, message->user) == 0 &&
+	if (said && said->kind == FLEET_OPEN && message->stamp_us <= said->stamp_us && strcmp(said->user, message->user) == 0 &&
 	    said->until_us < message->until_us + JITTER_US &&
-	    message->until_us < said->until_us + JITTER_US && !ledger_is_void(agent->ledger, said))
+	    message->until_us < said->until_us + JITTER_US && !entry->is_void)
 		entry->generation = agent->generation;
 	else
 		agent_say(agent, *message);
@@ -143,22 +142,27 @@ static void agent_say_open(struct agent *agent, const struct fleet_message *mess
 static void agent_say_closed(struct agent *agent, const struct fleet_message *message,
 			     bool is_by_hand)
 {
-	const struct ledger_entry *entry = agent_find_own(agent, message);
+	const struct ledger_entry *entry;
 	uint64_t now_us = clock_us(CLOCK_REALTIME), latest_us;
 	struct fleet_message word = *message;
 
+	word.user[0] = '\0';
+	word.knock = KNOCK_UNKNOWN;
 	if (is_by_hand) {
 		latest_us = ledger_latest_us(agent->ledger, message->door, &message->source);
 		word.kind = FLEET_SHUT;
 		word.until_us = (latest_us > now_us ? latest_us : now_us) + UNKNOWN_US;
 		agent_say(agent, word);
 	}
-	if (!entry || entry->message.kind != FLEET_OPEN ||
-	    entry->message.until_us <= now_us + (is_by_hand ? 0 : JITTER_US))
+	entry = agent_find_own(agent, message);
+	if (!entry || entry->message.kind != FLEET_OPEN)
 		return;
+	/* An older word may have lasted longer. */
 	word.kind = FLEET_CLOSED;
-	word.until_us = entry->message.until_us;
-	agent_say(agent, word);
+	word.until_us = entry->forget_us - LEDGER_SKEW_US;
+	word.stamp_us = 0;
+	if (word.until_us > now_us + (is_by_hand ? 0 : JITTER_US))
+		agent_say(agent, word);
 }
 
 /* False: it is not shared, or cannot be read. */
@@ -167,7 +171,8 @@ static bool agent_read_hold(const struct agent *agent, const struct local_hold *
 {
 	const char *name = fleet_config_name(agent_config(agent), hold->door);
 
-	*ret = (struct fleet_message){.kind = FLEET_OPEN, .until_us = hold->deadline_us};
+	*ret = (struct fleet_message){
+		.kind = FLEET_OPEN, .until_us = hold->deadline_us, .stamp_us = hold->stamp_us};
 	if (!name || address_parse(hold->source, &ret->source) < 0 ||
 	    strlen(hold->user) > USER_NAME_MAX || visitor_host(hold->user))
 		return false;
@@ -241,117 +246,21 @@ static void agent_close_unheld(struct agent *agent)
 	if (!unheld.list)
 		return;
 	ledger_each(agent->ledger, find_unheld, &unheld);
-	for (size_t i = 0; i < unheld.n; i++) {
-		unheld.list[i].user[0] = '\0';
-		unheld.list[i].knock = KNOCK_UNKNOWN;
+	for (size_t i = 0; i < unheld.n; i++)
 		agent_say_closed(agent, &unheld.list[i], false);
-	}
 	free(unheld.list);
 }
 
 /* Others' word */
-
-static void agent_run_due(struct agent *agent);
-
-static void agent_queue(struct agent *agent, struct ledger_entry *entry)
-{
-	entry->is_due = true;
-	if (entry->is_queued)
-		return;
-	entry->is_queued = true;
-	entry->next_due = NULL;
-	if (agent->last_due)
-		agent->last_due->next_due = entry;
-	else
-		agent->first_due = entry;
-	agent->last_due = entry;
-}
-
-static int agent_ask_to_open(struct agent *agent, struct ledger_entry *entry, const char *door,
-			     const char *source)
-{
-	const struct fleet_message *message = &entry->message;
-	uint64_t now_us = clock_us(CLOCK_REALTIME), until_us = message->until_us;
-	char visitor[VISITOR_NAME_MAX + 1];
-	const char *knock = knock_kind_name(message->knock);
-
-	if (ledger_is_void(agent->ledger, message) || until_us <= now_us + US_PER_S)
-		return -ESTALE;
-	/* By a clock that is behind the host's it must not last longer than there. */
-	if (until_us - now_us > message->until_us - message->stamp_us)
-		until_us = now_us + (message->until_us - message->stamp_us);
-	if (entry->is_shorter)
-		local_close(agent->local, door, source, message->host, NULL);
-	entry->is_shorter = false;
-	snprintf(visitor, sizeof visitor, "%s@%s", message->user, message->host);
-	return local_open(agent->local, door, source, visitor, knock ? knock : "", until_us, entry);
-}
-
-/* 0: there will be an answer. */
-static int agent_ask(struct agent *agent, struct ledger_entry *entry)
-{
-	const struct fleet_message *message = &entry->message;
-	const char *door = fleet_config_door(agent_config(agent), message->door);
-	char source[ADDRESS_TEXT_MAX];
-
-	address_format(&message->source, source);
-	switch (message->kind) {
-	case FLEET_OPEN:
-		return agent_ask_to_open(agent, entry, door, source);
-	case FLEET_CLOSED:
-		return local_close(agent->local, door, source, message->host, entry);
-	case FLEET_SHUT:
-		return local_close(agent->local, door, source, "", entry);
-	case FLEET_BURNT:
-		return local_burn(agent->local, message, entry);
-	default:
-		return -ESTALE;
-	}
-}
-
-/* As many as may be under way. Without a daemon they wait for it. */
-static void agent_run_due(struct agent *agent)
-{
-	while (agent->first_due && agent->n_asked < ASKED_MAX && local_is_there(agent->local)) {
-		struct ledger_entry *entry = agent->first_due;
-		int r;
-
-		/* In order: its last word is still on its way. */
-		if (entry->is_asked)
-			return;
-		agent->first_due = entry->next_due;
-		if (!agent->first_due)
-			agent->last_due = NULL;
-		entry->is_queued = entry->is_due = false;
-		r = agent_ask(agent, entry);
-		if (r == 0) {
-			entry->is_asked = true;
-			agent->n_asked++;
-		} else if (r != -ESTALE) {
-			agent->state.counts.failed++;
-		}
-	}
-}
 
 static void on_answer(void *userdata, void *asked, enum local_answer answer, const char *why)
 {
 	struct agent *agent = userdata;
 	struct ledger_entry *entry = asked;
 
-	entry->is_asked = false;
-	agent->n_asked--;
-	if (answer == LOCAL_AWAY || answer == LOCAL_BUSY) {
-		agent_queue(agent, entry);
-		return; /* the next tick, or the daemon's return */
-	}
-	if (answer == LOCAL_REFUSED) {
-		agent->state.counts.failed++;
-		log_line(LOG_DEBUG, "the daemon has refused what %s has open: %s",
-			 entry->message.host, why);
-	}
+	errands_answer(&agent->errands, entry, answer, why);
 	if (entry->message.kind == FLEET_CLOSED || entry->message.kind == FLEET_SHUT)
 		agent_save_soon(agent);
-	agent_run_due(agent);
 }
 
 /* A daemon that has come (back) is given all that is open. What was shut was so once: somebody may
@@ -360,10 +269,11 @@ static void requeue(void *userdata, struct ledger_entry *entry)
 {
 	struct agent *agent = userdata;
 
-	if (!message_is_own(agent, &entry->message) && entry->message.kind != FLEET_SHUT &&
+	if (!message_is_own(agent, &entry->message) &&
+	    (entry->is_due || entry->message.kind != FLEET_SHUT) &&
 	    entry->message.kind != FLEET_STATUS &&
 	    entry->message.until_us > clock_us(CLOCK_REALTIME))
-		agent_queue(agent, entry);
+		errands_add(&agent->errands, entry);
 }
 
 static void on_end(void *userdata)
@@ -372,7 +282,7 @@ static void on_end(void *userdata)
 
 	agent_close_unheld(agent);
 	ledger_each(agent->ledger, requeue, agent);
-	agent_run_due(agent);
+	errands_retry(&agent->errands);
 	agent->is_changed = true;
 }
 
@@ -382,7 +292,7 @@ static void on_foreign(void *userdata, const char *door, const char *source, con
 	const struct agent *agent = userdata;
 
 	if (!fleet_config_name(agent_config(agent), door))
-		local_close(agent->local, door, source, host, NULL);
+		local_close(agent->local, door, source, host, UINT64_MAX, NULL);
 }
 
 /* Messages */
@@ -391,6 +301,8 @@ static void agent_refuse(struct agent *agent, enum fleet_verdict verdict)
 {
 	agent->state.counts.verdicts[verdict]++;
 	agent->is_changed = true;
+	if (verdict == FLEET_OLD || verdict == FLEET_VOID)
+		agent_save_soon(agent);
 	if (verdict == FLEET_FORGED || verdict == FLEET_VERSION || verdict == FLEET_MALFORMED ||
 	    verdict == FLEET_FUTURE || verdict == FLEET_OLD || verdict == FLEET_VOID ||
 	    verdict == FLEET_FULL)
@@ -402,15 +314,10 @@ static void agent_refuse(struct agent *agent, enum fleet_verdict verdict)
 static void agent_correct(struct agent *agent, const struct fleet_message *message,
 			  const struct fleet_message *ours)
 {
-	struct fleet_message word = *message;
-
-	if (ours) {
+	if (ours)
 		agent_say(agent, *ours);
-	} else if (message->kind == FLEET_OPEN && local_is_there(agent->local)) {
-		word.user[0] = '\0';
-		word.knock = KNOCK_UNKNOWN;
-		agent_say_closed(agent, &word, false);
-	}
+	else if (message->kind == FLEET_OPEN && local_is_there(agent->local))
+		agent_say_closed(agent, message, false);
 }
 
 static void agent_take_own(struct agent *agent, const struct fleet_message *message, bool is_kept)
@@ -422,6 +329,7 @@ static void agent_take_own(struct agent *agent, const struct fleet_message *mess
 	bool is_ours =
 		known && known->message.kind == FLEET_OPEN && known->message.until_us > now_us;
 
+	is_ours = is_ours && !known->is_void;
 	if (is_ours)
 		ours = known->message;
 	if (ledger_take(agent->ledger, message, now_us, &entry, &old_us) != FLEET_ACCEPTED)
@@ -480,8 +388,10 @@ static void agent_take(struct agent *agent, const struct fleet_message *message,
 		return;
 	}
 	entry->is_shorter = old_us > message->until_us && message->kind == FLEET_OPEN;
-	agent_queue(agent, entry);
-	agent_run_due(agent);
+	if (message->kind == FLEET_CLOSED || message->kind == FLEET_SHUT || entry->is_shorter)
+		agent_save_soon(agent);
+	errands_add(&agent->errands, entry);
+	errands_run(&agent->errands);
 }
 
 static void on_message(void *userdata, const char *topic, const void *data, size_t size,
@@ -546,7 +456,8 @@ static void publish_own(void *userdata, struct ledger_entry *entry)
 {
 	struct agent *agent = userdata;
 
-	if (message_is_own(agent, &entry->message) && entry->message.kind != FLEET_STATUS)
+	if (message_is_own(agent, &entry->message) && entry->message.kind != FLEET_STATUS &&
+	    !entry->is_void)
 		agent_publish(agent, &entry->message);
 }
 
@@ -607,8 +518,8 @@ static void agent_say_refused(struct agent *agent, uint64_t now_us)
 		return;
 	notice_send(NOTICE_REFUSED,
 		    "messages of the fleet %s that count for nothing: %" PRIu64
-		    " (forged, replayed, or of a clock that is off; knocktail fleet has them by "
-		    "reason)",
+		    " (forged, replayed, of a clock that is off, or too many; knocktail fleet has "
+		    "them by reason)",
 		    agent_config(agent)->name, agent->n_refused);
 	agent->n_refused = 0;
 	agent->refused_us = now_us + QUIET_US / 10;
@@ -616,7 +527,11 @@ static void agent_say_refused(struct agent *agent, uint64_t now_us)
 
 static void agent_report(struct agent *agent, uint64_t now_us)
 {
-	int r = fleet_report_write(agent->options.runtime_directory, &agent->state,
+	int r;
+
+	agent->state.counts.failed += agent->errands.n_failed;
+	agent->errands.n_failed = 0;
+	r = fleet_report_write(agent->options.runtime_directory, &agent->state,
 				   clock_us(CLOCK_REALTIME));
 
 	if (r < 0)
@@ -633,7 +548,7 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	size_t n = ledger_count(agent->ledger);
 
 	(void)time_us;
-	agent_run_due(agent);
+	errands_retry(&agent->errands);
 	if (broker_is_up(agent->broker) && now_us >= agent->status_us)
 		agent_say_status(agent);
 	if (now_us >= agent->reread_us) {
@@ -666,13 +581,16 @@ static int agent_connect(struct agent *agent)
 		.up = on_up, .down = on_down, .message = on_message};
 	int r = broker_new(agent->event, agent_config(agent), &broker_ops, agent, &agent->broker);
 
-	return r < 0 ? r : local_new(agent->event, &local_ops, agent, &agent->local);
+	if (r >= 0)
+		r = local_new(agent->event, &local_ops, agent, &agent->local);
+	agent->errands = (struct errands){.config = agent_config(agent), .local = agent->local};
+	return r;
 }
 
 static int agent_set_up(struct agent *agent)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
-	int r = ledger_new(&agent->ledger);
+	int r = ledger_new(agent_config(agent)->host, &agent->ledger);
 
 	if (r < 0)
 		return r;

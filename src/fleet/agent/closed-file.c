@@ -5,15 +5,36 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "fleet/ledger.h"
 #include "util/cleanup.h"
-#include "util/clock.h"
 #include "util/file.h"
 #include "util/replace.h"
 
 static const char name[] = "closed";
+
+/* An entry: until when to know it, when it was heard, whether it is still to be carried out, and the
+ * word. */
+enum { AT_FORGET = 0, AT_HEARD = 8, AT_DUE = 16, AT_MESSAGE = 17 };
+enum { RECORD_SIZE = AT_MESSAGE + FLEET_PLAIN_SIZE };
+
+static void record_write(uint8_t *record, const struct ledger_entry *entry)
+{
+	memcpy(record + AT_FORGET, &entry->forget_us, sizeof entry->forget_us);
+	memcpy(record + AT_HEARD, &entry->heard_us, sizeof entry->heard_us);
+	record[AT_DUE] = entry->is_due || entry->is_asked;
+	fleet_encode(&entry->message, record + AT_MESSAGE);
+}
+
+static int record_read(const uint8_t *record, struct ledger_entry *ret)
+{
+	memcpy(&ret->forget_us, record + AT_FORGET, sizeof ret->forget_us);
+	memcpy(&ret->heard_us, record + AT_HEARD, sizeof ret->heard_us);
+	ret->is_due = record[AT_DUE];
+	return fleet_decode(record + AT_MESSAGE, &ret->message);
+}
 
 int closed_file_load(const char *directory, struct ledger *ledger)
 {
@@ -27,15 +48,15 @@ int closed_file_load(const char *directory, struct ledger *ledger)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	r = file_read(fd, (size_t)LEDGER_MAX * FLEET_PLAIN_SIZE, &data, &size);
-	for (size_t i = 0; r == 0 && i + FLEET_PLAIN_SIZE <= size; i += FLEET_PLAIN_SIZE) {
-		struct fleet_message message;
-		struct ledger_entry *entry;
-		uint64_t old_us;
+	r = file_read(fd, (size_t)LEDGER_MAX * RECORD_SIZE, &data, &size);
+	for (size_t i = 0; r == 0 && i + RECORD_SIZE <= size; i += RECORD_SIZE) {
+		struct ledger_entry saved = {.generation = 0}, *entry;
 
-		if (fleet_decode((const uint8_t *)data + i, &message) == 0 &&
-		    (message.kind == FLEET_CLOSED || message.kind == FLEET_SHUT))
-			ledger_take(ledger, &message, clock_us(CLOCK_REALTIME), &entry, &old_us);
+		if (record_read((const uint8_t *)data + i, &saved) < 0)
+			continue;
+		entry = ledger_restore(ledger, &saved);
+		if (entry)
+			entry->is_due = saved.is_due;
 	}
 	return r;
 }
@@ -45,30 +66,33 @@ struct closed_writing {
 	size_t size;
 };
 
-/* What is still to be carried out is not known to be closed. */
+/* What is over, or lasts for less than was said before: an older word could open it. */
 static void closed_write(void *userdata, struct ledger_entry *entry)
 {
 	struct closed_writing *writing = userdata;
+	const struct fleet_message *message = &entry->message;
 
-	if ((entry->message.kind != FLEET_CLOSED && entry->message.kind != FLEET_SHUT) ||
-	    entry->is_due)
+	if (message->kind != FLEET_CLOSED && message->kind != FLEET_SHUT &&
+	    (message->kind != FLEET_OPEN ||
+	     entry->forget_us <= message->until_us + LEDGER_SKEW_US))
 		return;
-	fleet_encode(&entry->message, writing->data + writing->size);
-	writing->size += FLEET_PLAIN_SIZE;
+	record_write(writing->data + writing->size, entry);
+	writing->size += RECORD_SIZE;
 }
 
 int closed_file_save(const char *directory, const struct ledger *ledger)
 {
-	struct closed_writing writing = {
-		.data = malloc(ledger_count(ledger) * FLEET_PLAIN_SIZE + 1)};
-	char path[PATH_MAX];
+	CLEANUP(cleanup_close) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct closed_writing writing = {.size = 0};
 	int r;
 
+	if (fd < 0)
+		return -errno;
+	writing.data = malloc(ledger_count(ledger) * RECORD_SIZE + 1);
 	if (!writing.data)
 		return -ENOMEM;
 	ledger_each(ledger, closed_write, &writing);
-	snprintf(path, sizeof path, "%s/%s", directory, name);
-	r = file_replace_path(path, writing.data, writing.size, 0600, false);
+	r = file_replace(fd, name, writing.data, writing.size, 0600);
 	free(writing.data);
 	return r;
 }

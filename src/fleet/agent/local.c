@@ -59,8 +59,9 @@ static int on_held(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 	int is_by_hand;
 
 	(void)error;
-	if (sd_bus_message_read(signal, "sssstb", &hold.door, &hold.source, &hold.user, &hold.knock,
-				&hold.deadline_us, &is_by_hand) >= 0) {
+	if (sd_bus_message_read(signal, "ssssttb", &hold.door, &hold.source, &hold.user,
+				&hold.knock, &hold.deadline_us, &hold.stamp_us,
+				&is_by_hand) >= 0) {
 		hold.is_by_hand = is_by_hand;
 		local->ops->held(local->userdata, &hold);
 	}
@@ -138,7 +139,7 @@ static int on_holds(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	local->is_there = true;
 	local->ops->begin(local->userdata);
 	while (sd_bus_message_read(reply, BUS_HOLD_ROW, &hold.door, &hold.source, &hold.user,
-				   &hold.knock, &hold.deadline_us) > 0)
+				   &hold.knock, &hold.deadline_us, &hold.stamp_us) > 0)
 		local->ops->hold(local->userdata, &hold);
 	local->ops->end(local->userdata);
 	sd_bus_call_method_async(local->bus, NULL, BUS_NAME, BUS_PATH, BUS_INTERFACE, "List",
@@ -367,25 +368,25 @@ static int local_finish(struct local *local, int r, sd_bus_message *message, voi
 }
 
 int local_open(struct local *local, const char *door, const char *source, const char *visitor,
-	       const char *knock, uint64_t deadline_us, void *entry)
+	       const char *knock, uint64_t deadline_us, uint64_t stamp_us, void *entry)
 {
 	sd_bus_message *message = NULL;
 	int r = local_begin(local, "OpenAs", &message);
 
 	if (r >= 0)
-		r = sd_bus_message_append(message, "sssst", door, source, visitor, knock,
-					  deadline_us);
+		r = sd_bus_message_append(message, "sssstt", door, source, visitor, knock,
+					  deadline_us, stamp_us);
 	return local_finish(local, r, message, entry);
 }
 
 int local_close(struct local *local, const char *door, const char *source, const char *host,
-		void *entry)
+		uint64_t stamp_us, void *entry)
 {
 	sd_bus_message *message = NULL;
 	int r = local_begin(local, "CloseAs", &message);
 
 	if (r >= 0)
-		r = sd_bus_message_append(message, "sss", door, source, host);
+		r = sd_bus_message_append(message, "ssst", door, source, host, stamp_us);
 	return local_finish(local, r, message, entry);
 }
 

@@ -16,6 +16,7 @@ struct local;
 struct local_hold {
 	const char *door, *source, *user, *knock;
 	uint64_t deadline_us; /* wall clock */
+	uint64_t stamp_us;    /* the same: when they have knocked, or who closed it did; 0: unknown */
 	bool is_by_hand;
 };
 
@@ -44,7 +45,7 @@ bool local_is_there(const struct local *local);
 /* Ask the daemon; the answer comes with `entry`, unless that is NULL. 0 or a negative errno: there
  * will be none. */
 int local_open(struct local *local, const char *door, const char *source, const char *visitor,
-	       const char *knock, uint64_t deadline_us, void *entry);
+	       const char *knock, uint64_t deadline_us, uint64_t stamp_us, void *entry);
 int local_close(struct local *local, const char *door, const char *source, const char *host,
-		void *entry);
+		uint64_t stamp_us, void *entry);
 int local_burn(struct local *local, const struct fleet_message *message, void *entry);

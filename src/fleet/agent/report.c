@@ -31,8 +31,7 @@ static void report_open(void *userdata, struct ledger_entry *entry)
 	const struct fleet_message *message = &entry->message;
 	char source[ADDRESS_TEXT_MAX];
 
-	if (message->kind != FLEET_OPEN || message->until_us <= report->now_us ||
-	    ledger_is_void(report->state->ledger, message))
+	if (message->kind != FLEET_OPEN || message->until_us <= report->now_us || entry->is_void)
 		return;
 	report_separate(report);
 	fprintf(report->file,
