@@ -15,8 +15,8 @@ enum { WINDOW_US = 10000000 };
 struct naive {
 	const struct knock *knock;
 	struct naive_limits limits;
-	bool has_repeat;
-	uint16_t repeat_port; /* the last one's source port */
+	size_t n_repeats;
+	struct probe repeats[NAIVE_REPEATS]; /* oldest first */
 	size_t n;
 	struct probe history[HISTORY]; /* oldest first */
 };
@@ -44,19 +44,37 @@ static bool same_port(const struct probe *a, const struct probe *b)
 	       address_equal(&a->target, &b->target);
 }
 
+static bool same_packet(const struct probe *a, const struct probe *b)
+{
+	return same_port(a, b) && a->source_port == b->source_port;
+}
+
+static bool is_repeat_again(const struct naive *naive, const struct probe *probe)
+{
+	for (size_t i = 0; i < naive->n_repeats; i++)
+		if (same_packet(&naive->repeats[i], probe))
+			return true;
+	return false;
+}
+
 static bool seen(const struct naive *naive, const struct probe *probe)
 {
-	bool is_repeats = naive->has_repeat && naive->repeat_port == probe->source_port;
-
 	for (size_t i = 0; i < naive->n && i < naive->limits.n_remembered; i++) {
 		const struct probe *past = &naive->history[naive->n - 1 - i];
 
-		if (same_port(past, probe) &&
-		    (is_repeats || past->source_port == probe->source_port) &&
-		    probe->time_us - past->time_us <= WINDOW_US)
+		if (probe->time_us - past->time_us <= WINDOW_US && same_port(past, probe) &&
+		    (same_packet(past, probe) || is_repeat_again(naive, probe)))
 			return true;
 	}
 	return false;
+}
+
+static void remember_repeat(struct naive *naive, const struct probe *probe)
+{
+	if (naive->n_repeats == NAIVE_REPEATS)
+		memmove(naive->repeats, naive->repeats + 1,
+			--naive->n_repeats * sizeof *naive->repeats);
+	naive->repeats[naive->n_repeats++] = *probe;
 }
 
 static bool repeats(struct naive *naive, const struct probe *probe)
@@ -71,8 +89,7 @@ static bool repeats(struct naive *naive, const struct probe *probe)
 		return true;
 	}
 	last->time_us = probe->time_us;
-	naive->has_repeat = naive->limits.remembers_repeat;
-	naive->repeat_port = probe->source_port;
+	remember_repeat(naive, probe);
 	return true;
 }
 
@@ -91,7 +108,7 @@ bool naive_feed(struct naive *naive, const struct probe *probe)
 	if (!filter_passes(&naive->knock->filter, probe))
 		return false;
 	if (naive->n > 0 && probe->time_us - naive->history[naive->n - 1].time_us > WINDOW_US)
-		naive->has_repeat = false;
+		naive->n_repeats = 0;
 	if (seen(naive, probe) || repeats(naive, probe))
 		return false;
 	append(naive, probe);

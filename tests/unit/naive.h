@@ -4,8 +4,8 @@
  * door's knock if the last probes are the sequence, none more and none less, within seq_timeout. A
  * probe with the ports, protocol and target of one of the last few, at most ten seconds after it,
  * was never sent. A probe to the port and target of the last one is that one, only later, unless
- * each of its port counts; it completes nothing, and the last such probe's source port stands for
- * those of the last few as well, if it is remembered. */
+ * each of its port counts; it completes nothing, and when one of the last few such probes comes
+ * again, it is as if that one did. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,10 +15,12 @@ struct knock;
 struct naive;
 struct probe;
 
+/* Repeats of a source that are remembered. */
+enum { NAIVE_REPEATS = 8 };
+
 /* What the doors with the same filter have in common. */
 struct naive_limits {
-	size_t n_remembered;   /* packets that count for retransmissions */
-	bool remembers_repeat; /* and a repeat's source port */
+	size_t n_remembered; /* packets that count for retransmissions */
 	bool (*counts_each)(const void *userdata, const struct probe *probe);
 	const void *userdata;
 };

@@ -371,6 +371,12 @@ static void test_a_port_right_after_itself_breaks_nothing(void **state)
 		{"7000, 8000, 9000", "7000 7000' 8000 7000 7000' 8000' 7000 9000", 1},
 		{"7000, 8000, 9000", "7000 8000 8000' 9000 8000' 9000'", 0},
 		{"7000, 8000, 9000, 6000", "7000 8000 8000' 9000 8000 8000' 6000", 1},
+		/* After the next port's, too. */
+		{"7000, 8000, 9000", "7000 7000' 8000 8000' 7000 7000' 9000", 1},
+		{"7000, 8000, 9000", "7000 7000' 7000'' 8000 8000' 8000'' 7000' 8000' 7000'' 9000",
+		 1},
+		{"1, 2, 3, 4, 5, 6, 7, 8", "1 1' 2 2' 3 3' 4 4' 5 5' 6 6' 7 7' 1 1' 2' 6' 7' 8", 1},
+		{"7000, 8000, 9000", "7000 7000' 8000 8000' 7000'' 9000", 0},
 		/* Other ports in between. */
 		{"7000, 8000, 9000", "7000 8000 22 8000' 9000", 0},
 		{"7000, 8000, 9000", "7000 8000 7000' 9000", 0},
@@ -927,13 +933,12 @@ static void compare_with_oracle(uint64_t round, size_t *n_matches)
 
 		members[i] = (struct member){&bench, &bench.knocks[i]};
 		for (size_t j = 0; j < ORACLE_SOURCES; j++)
-			oracles[i][j] = naive_new(&bench.knocks[i],
-						  &(struct naive_limits){
-							  .n_remembered = n_remembered,
-							  .remembers_repeat = n_remembered != 8,
-							  .counts_each = on_counts_each,
-							  .userdata = &members[i],
-						  });
+			oracles[i][j] =
+				naive_new(&bench.knocks[i], &(struct naive_limits){
+								    .n_remembered = n_remembered,
+								    .counts_each = on_counts_each,
+								    .userdata = &members[i],
+							    });
 	}
 	for (int n = 0; n < 2000; n++) {
 		struct probe probe = random_probe(&bench, plans, &source);

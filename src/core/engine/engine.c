@@ -177,11 +177,11 @@ static void report_matches(const struct engine_lane *lane, const struct tracker 
 
 /* Browsers, telephones and Windows try each port twice. */
 static bool lane_is_repeat(const struct engine_lane *lane, const struct tracker *tracker,
-			   const struct step *step, const struct packet_mark *mark)
+			   const struct step *step, uint32_t tag)
 {
 	uint32_t node = tracker_node(tracker);
 
-	if (!tracker_is_to_last_port(tracker, mark) || automaton_counts_each(lane->automaton, step))
+	if (!tracker_is_to_last_port(tracker, tag) || automaton_counts_each(lane->automaton, step))
 		return false;
 	/* Tags of other protocols may look alike. */
 	return node == AUTOMATON_ROOT
@@ -194,7 +194,7 @@ static enum engine_state lane_feed(struct engine_lane *lane, const struct probe 
 				   void *userdata)
 {
 	const struct step step = {.port = probe->port, .protocol = probe->protocol};
-	const struct packet_mark mark = {tag_of(probe), probe->source_port};
+	const uint32_t tag = tag_of(probe);
 	struct tracker *tracker;
 	uint64_t delta_us;
 	uint32_t node;
@@ -204,14 +204,14 @@ static enum engine_state lane_feed(struct engine_lane *lane, const struct probe 
 	delta_us = tracker_elapsed_us(lane->trackers, tracker, probe->time_us, DISORDER_US);
 	node = tracker_node(tracker);
 	if (delta_us > ENGINE_RETRANSMISSION_US)
-		tracker_forget_repeat(tracker);
-	if (tracker_has(lane->trackers, tracker, &mark, delta_us, ENGINE_RETRANSMISSION_US)) {
+		tracker_forget_repeats(tracker);
+	if (tracker_has(lane->trackers, tracker, tag, delta_us, ENGINE_RETRANSMISSION_US)) {
 		/* It has been seen. */
-	} else if (lane_is_repeat(lane, tracker, &step, &mark)) {
-		tracker_repeat(lane->trackers, tracker, &mark, delta_us, probe->time_us,
+	} else if (lane_is_repeat(lane, tracker, &step, tag)) {
+		tracker_repeat(lane->trackers, tracker, tag, delta_us, probe->time_us,
 			       ENGINE_RETRANSMISSION_US);
 	} else {
-		tracker_push(lane->trackers, tracker, &mark, delta_us, probe->time_us);
+		tracker_push(lane->trackers, tracker, tag, delta_us, probe->time_us);
 		node = automaton_next(lane->automaton, node, &step);
 		tracker_move(tracker, node);
 		report_matches(lane, tracker, probe, fn, userdata);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/engine/repeats.h"
+
 enum { NONE = 0xffffff, CACHE_LINE = 64, HUGE_PAGE = 1 << 21, SOURCE_BYTES = 96 };
 enum { REPEAT_BIT = 1 << 23 };
 
@@ -15,13 +17,12 @@ struct number24 {
 };
 
 /* The packets of the past follow it, newest first: n_past tags, then n_past - 1 times between a
- * packet and the one before it (UINT32_MAX: longer, or there is none), 32 bits each; then, if there
- * is room, the source port of a repeat. Nothing here needs to be aligned, so that nothing is
- * lost between. */
+ * packet and the one before it (UINT32_MAX: longer, or there is none), 32 bits each. Nothing here
+ * needs to be aligned, so that nothing is lost between. */
 struct tracker {
 	struct address source;
 	uint16_t last[3]; /* the last packet's time on the table's clock, 48 bits; 0: none yet */
-	struct number24 node; /* and REPEAT_BIT: a repeat is remembered */
+	struct number24 node; /* and REPEAT_BIT: repeats are remembered */
 	struct number24 hash_next, older, newer;
 	uint8_t past[];
 };
@@ -31,7 +32,6 @@ struct tracker_table {
 	uint8_t *trackers; /* n_max of them, `stride` bytes apart */
 	size_t stride;
 	size_t n_past;
-	bool has_repeat;
 	struct number24 *buckets;
 	uint32_t n_buckets;
 	uint32_t n_max;
@@ -40,6 +40,7 @@ struct tracker_table {
 	uint32_t oldest, newest; /* the least and the most recently seen */
 	uint32_t vacant;	 /* places given back, chained by hash_next */
 	uint64_t epoch_us;	 /* when the table's clock stood at 0 */
+	struct repeats repeats;
 };
 
 /* How far the table's clock starts before the first packet, so that older ones have a place on it:
@@ -116,25 +117,10 @@ static struct number24 *tracker_bucket(const struct tracker_table *table, uint32
 	return &table->buckets[(uint64_t)hash * table->n_buckets >> 32];
 }
 
-static size_t repeat_offset(size_t n_past)
-{
-	return 4 * n_past + 4 * (n_past - 1);
-}
-
-/* Whether a repeat can be remembered, too, without a source costing more than it may. */
-static bool has_room_for_repeat(size_t n_past)
-{
-	size_t stride = sizeof(struct tracker) + repeat_offset(n_past);
-
-	return stride > SOURCE_BYTES ||
-	       stride + sizeof(uint16_t) + sizeof(struct number24) <= SOURCE_BYTES;
-}
-
 /* One cache line where it fits in one. */
 static size_t stride_of(size_t n_past)
 {
-	size_t stride = sizeof(struct tracker) + repeat_offset(n_past) +
-			(has_room_for_repeat(n_past) ? sizeof(uint16_t) : 0);
+	size_t stride = sizeof(struct tracker) + 4 * n_past + 4 * (n_past - 1);
 
 	return stride <= CACHE_LINE ? CACHE_LINE : stride;
 }
@@ -168,7 +154,6 @@ int tracker_table_new(size_t n_max, size_t n_past, const uint8_t key[static TRAC
 	memcpy(table->key, key, sizeof table->key);
 	table->stride = stride_of(n_past);
 	table->n_past = n_past;
-	table->has_repeat = has_room_for_repeat(n_past);
 	table->n_max = (uint32_t)n_max;
 	table->n_buckets = count_buckets(n_max, table->stride);
 	size = (n_max * table->stride + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
@@ -412,23 +397,19 @@ void tracker_move(struct tracker *tracker, uint32_t node)
 	number24_set(&tracker->node, node | (number24_get(&tracker->node) & REPEAT_BIT));
 }
 
-void tracker_forget_repeat(struct tracker *tracker)
+void tracker_forget_repeats(struct tracker *tracker)
 {
 	number24_set(&tracker->node, tracker_node(tracker));
 }
 
-static uint16_t repeat_get(const struct tracker_table *table, const struct tracker *tracker)
+static uint32_t tracker_number(const struct tracker_table *table, const struct tracker *tracker)
 {
-	uint16_t source_port;
-
-	memcpy(&source_port, tracker->past + repeat_offset(table->n_past), sizeof source_port);
-	return source_port;
+	return (uint32_t)((size_t)((const uint8_t *)tracker - table->trackers) / table->stride);
 }
 
-static void repeat_set(const struct tracker_table *table, struct tracker *tracker,
-		       uint16_t source_port)
+static void tracker_add_repeat(struct tracker_table *table, struct tracker *tracker, uint32_t tag)
 {
-	memcpy(tracker->past + repeat_offset(table->n_past), &source_port, sizeof source_port);
+	repeats_add(&table->repeats, tracker_number(table, tracker), !has_repeat(tracker), tag);
 	number24_set(&tracker->node, number24_get(&tracker->node) | REPEAT_BIT);
 }
 
@@ -448,14 +429,14 @@ uint64_t tracker_elapsed_us(const struct tracker_table *table, struct tracker *t
 	return UINT64_MAX;
 }
 
-void tracker_push(const struct tracker_table *table, struct tracker *tracker,
-		  const struct packet_mark *mark, uint64_t delta_us, uint64_t now_us)
+void tracker_push(const struct tracker_table *table, struct tracker *tracker, uint32_t tag,
+		  uint64_t delta_us, uint64_t now_us)
 {
 	uint8_t *tags = tracker->past, *deltas = tracker->past + 4 * table->n_past;
 	uint64_t clock_us = now_us - table->epoch_us + 1;
 
 	memmove(tags + 4, tags, 4 * (table->n_past - 1));
-	bytes_set32(tags, mark->tag);
+	bytes_set32(tags, tag);
 	if (table->n_past > 1) {
 		memmove(deltas + 4, deltas, 4 * (table->n_past - 2));
 		bytes_set32(deltas, delta_us < UINT32_MAX ? (uint32_t)delta_us : UINT32_MAX);
@@ -464,17 +445,16 @@ void tracker_push(const struct tracker_table *table, struct tracker *tracker,
 		set_last(tracker, clock_us);
 }
 
-void tracker_repeat(const struct tracker_table *table, struct tracker *tracker,
-		    const struct packet_mark *mark, uint64_t delta_us, uint64_t now_us,
-		    uint64_t window_us)
+void tracker_repeat(struct tracker_table *table, struct tracker *tracker, uint32_t tag,
+		    uint64_t delta_us, uint64_t now_us, uint64_t window_us)
 {
 	uint8_t *deltas = tracker->past + 4 * table->n_past;
 	uint64_t clock_us = now_us - table->epoch_us + 1;
 
 	if (delta_us > window_us)
-		bytes_set32(tracker->past, mark->tag);
-	else if (table->has_repeat)
-		repeat_set(table, tracker, mark->source_port);
+		bytes_set32(tracker->past, tag);
+	else
+		tracker_add_repeat(table, tracker, tag);
 	if (table->n_past > 1) {
 		delta_us += bytes_get32(deltas);
 		bytes_set32(deltas, delta_us < UINT32_MAX ? (uint32_t)delta_us : UINT32_MAX);
@@ -483,26 +463,28 @@ void tracker_repeat(const struct tracker_table *table, struct tracker *tracker,
 		set_last(tracker, clock_us);
 }
 
-static bool is_to_port_of(const struct packet_mark *mark, uint32_t tag)
+/* Ports differ in the lower half. */
+static bool is_to_port_of(uint32_t tag, uint32_t past)
 {
-	return (uint16_t)tag == (uint16_t)mark->tag;
+	return (uint16_t)tag == (uint16_t)past;
 }
 
-bool tracker_is_to_last_port(const struct tracker *tracker, const struct packet_mark *mark)
+bool tracker_is_to_last_port(const struct tracker *tracker, uint32_t tag)
 {
-	return last_of(tracker) > 0 && is_to_port_of(mark, bytes_get32(tag_at(tracker, 0)));
+	return last_of(tracker) > 0 && is_to_port_of(tag, bytes_get32(tag_at(tracker, 0)));
 }
 
-bool tracker_has(const struct tracker_table *table, const struct tracker *tracker,
-		 const struct packet_mark *mark, uint64_t delta_us, uint64_t window_us)
+bool tracker_has(const struct tracker_table *table, const struct tracker *tracker, uint32_t tag,
+		 uint64_t delta_us, uint64_t window_us)
 {
-	bool is_repeats = has_repeat(tracker) && repeat_get(table, tracker) == mark->source_port;
+	bool is_repeats = has_repeat(tracker) &&
+			  repeats_have(&table->repeats, tracker_number(table, tracker), tag);
 	uint64_t age_us = delta_us;
 
 	for (size_t i = 0; age_us <= window_us; i++) {
 		uint32_t past = bytes_get32(tag_at(tracker, i));
 
-		if (past == mark->tag || (is_repeats && is_to_port_of(mark, past)))
+		if (past == tag || (is_repeats && is_to_port_of(tag, past)))
 			return true;
 		if (i + 1 == table->n_past)
 			return false;
@@ -524,6 +506,7 @@ void tracker_inherit(struct tracker_table *table, struct tracker *tracker,
 		     const struct tracker_table *other_table, const struct tracker *other)
 {
 	uint64_t last_us = tracker_last_us(other_table, other);
+	const struct repeater *repeater;
 	size_t n = 1;
 
 	if (last_of(other) == 0)
@@ -536,10 +519,13 @@ void tracker_inherit(struct tracker_table *table, struct tracker *tracker,
 					    ? bytes_get32(delta_at(other_table, other, i - 1))
 					    : UINT64_MAX;
 
-		const struct packet_mark mark = {.tag = bytes_get32(tag_at(other, i - 1))};
-
-		tracker_push(table, tracker, &mark, delta_us, last_us);
+		tracker_push(table, tracker, bytes_get32(tag_at(other, i - 1)), delta_us, last_us);
 	}
-	if (has_repeat(other) && table->has_repeat)
-		repeat_set(table, tracker, repeat_get(other_table, other));
+	repeater = has_repeat(other)
+			   ? repeats_find(&other_table->repeats, tracker_number(other_table, other))
+			   : NULL;
+	if (repeater) {
+		repeats_copy(&table->repeats, tracker_number(table, tracker), repeater);
+		number24_set(&tracker->node, number24_get(&tracker->node) | REPEAT_BIT);
+	}
 }

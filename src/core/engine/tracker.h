@@ -72,33 +72,26 @@ void tracker_move(struct tracker *tracker, uint32_t node);
 uint64_t tracker_elapsed_us(const struct tracker_table *table, struct tracker *tracker,
 			    uint64_t now_us, uint64_t disorder_us);
 
-/* What a packet is known by. */
-struct packet_mark {
-	uint32_t tag; /* what a retransmission has in common with it; ports differ in the lower half
-		       */
-	uint16_t source_port;
-};
+/* A packet's tag is what a retransmission has in common with it; ports differ in the lower half. */
 
 /* Adds a packet, over the oldest if all places are taken; `delta_us` is what tracker_elapsed_us()
  * says. */
-void tracker_push(const struct tracker_table *table, struct tracker *tracker,
-		  const struct packet_mark *mark, uint64_t delta_us, uint64_t now_us);
+void tracker_push(const struct tracker_table *table, struct tracker *tracker, uint32_t tag,
+		  uint64_t delta_us, uint64_t now_us);
 
-/* The last packet has come again, as another one from another port: the later time counts. Where
- * there is room for it, the last of such ports is remembered; or the packet instead of the first
- * one, if that is older than `window_us`. */
-void tracker_repeat(const struct tracker_table *table, struct tracker *tracker,
-		    const struct packet_mark *mark, uint64_t delta_us, uint64_t now_us,
-		    uint64_t window_us);
-void tracker_forget_repeat(struct tracker *tracker);
+/* The last packet has come again, as another one from another port: the later time counts. It is
+ * remembered, too (repeats.h); or instead of the first one, if that is older than `window_us`. */
+void tracker_repeat(struct tracker_table *table, struct tracker *tracker, uint32_t tag,
+		    uint64_t delta_us, uint64_t now_us, uint64_t window_us);
+void tracker_forget_repeats(struct tracker *tracker);
 
 /* Whether the last packet went to the same port, over the same protocol to the same target. */
-bool tracker_is_to_last_port(const struct tracker *tracker, const struct packet_mark *mark);
+bool tracker_is_to_last_port(const struct tracker *tracker, uint32_t tag);
 
-/* Whether one of its packets within `window_us` has this tag, or went to the same port as this one,
- * which is from where the repeat that is remembered came; `delta_us` is the last one's age. */
-bool tracker_has(const struct tracker_table *table, const struct tracker *tracker,
-		 const struct packet_mark *mark, uint64_t delta_us, uint64_t window_us);
+/* Whether one of its packets within `window_us` has this tag, or went to the same port as the
+ * repeat that has it; `delta_us` is the last one's age. */
+bool tracker_has(const struct tracker_table *table, const struct tracker *tracker, uint32_t tag,
+		 uint64_t delta_us, uint64_t window_us);
 
 /* From the first of the last n packets (at most n_past) to the last; at least an hour and ten
  * minutes if it is longer or there were fewer. */
