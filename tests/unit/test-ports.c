@@ -73,6 +73,36 @@ static void test_which_are_among_them(void **state)
 	assert_true(port_set_has(&set, &cases[0].port));
 }
 
+static void test_what_two_have_in_common(void **state)
+{
+	static const struct {
+		const char *a, *b, *common;
+	} cases[] = {
+		{"22", "22", "22/tcp"},
+		{"22", "22/udp", NULL},
+		{"20-30", "25-40", "25-30/tcp"},
+		{"25-40", "20-30", "25-30/tcp"},
+		{"1-9, 53/udp", "20, 50-60/udp", "53/udp"},
+		{"1-9", "10-19", NULL},
+		{"all", "53/udp 22", "53/udp"},
+		{"22", "all", "22/tcp"},
+		{"all", "all", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct port_range fault[2], common;
+		char text[PORT_RANGE_TEXT_MAX];
+		struct port_set a, b;
+
+		assert_int_equal(port_set_parse(cases[i].a, &a, fault), 0);
+		assert_int_equal(port_set_parse(cases[i].b, &b, fault), 0);
+		assert_int_equal(port_set_common(&a, &b, &common), cases[i].common != NULL);
+		if (cases[i].common)
+			assert_string_equal(port_range_format(&common, text), cases[i].common);
+	}
+}
+
 static void test_what_they_are_not(void **state)
 {
 	static const struct {
@@ -152,6 +182,7 @@ int main(void)
 		cmocka_unit_test(test_what_they_are),
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_which_are_among_them),
+		cmocka_unit_test(test_what_two_have_in_common),
 		cmocka_unit_test(test_what_they_are_not),
 		cmocka_unit_test(test_faults_are_named),
 		cmocka_unit_test(test_as_many_as_there_may_be),

@@ -204,9 +204,6 @@ int parse_ports(const struct key_reading *reading, const char *text, void *field
 			       port_range_format(&fault[1], other),
 			       port_range_format(&fault[0], one));
 		return -EBADMSG;
-	case -E2BIG:
-		return parse_reject(reading, text, "a list of at most %d ports and ranges",
-				    PORT_RANGES_MAX);
 	default:
 		return parse_reject(reading, text,
 				    "a list of ports such as 22/tcp, 60000-61000/udp, from 1 to "

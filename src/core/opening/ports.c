@@ -87,6 +87,28 @@ bool port_set_has(const struct port_set *set, const struct step *port)
 	return has;
 }
 
+bool port_set_common(const struct port_set *a, const struct port_set *b, struct port_range *ret)
+{
+	if (a->is_all || b->is_all) {
+		const struct port_set *other = a->is_all ? b : a;
+
+		if (other->n_ranges > 0)
+			*ret = other->ranges[0];
+		return other->n_ranges > 0;
+	}
+	for (size_t i = 0; i < a->n_ranges; i++)
+		for (size_t j = 0; j < b->n_ranges; j++) {
+			const struct port_range *one = &a->ranges[i], *other = &b->ranges[j];
+
+			if (!have_in_common(one, other))
+				continue;
+			*ret = one->first > other->first ? *one : *other;
+			ret->last = one->last < other->last ? one->last : other->last;
+			return true;
+		}
+	return false;
+}
+
 bool port_set_is_empty(const struct port_set *set)
 {
 	return !set->is_all && set->n_ranges == 0;

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PORT_RANGES_MAX = 64 };
+/* More than a line of the configuration holds. */
+enum { PORT_RANGES_MAX = 512 };
 
 struct port_range {
 	uint16_t first, last; /* 1 to 65535 */
@@ -17,7 +18,7 @@ struct port_range {
 /* In no order; no two of them have a port in common. */
 struct port_set {
 	bool is_all; /* whatever is sent, of any protocol; there are no ranges then */
-	uint8_t n_ranges;
+	uint16_t n_ranges;
 	struct port_range ranges[PORT_RANGES_MAX];
 };
 
@@ -28,6 +29,9 @@ int port_set_parse(const char *text, struct port_set *ret, struct port_range ret
 
 /* Whether the port is one of them. */
 bool port_set_has(const struct port_set *set, const struct step *port);
+
+/* The first that both name; the first that the other names, if one is all. False: there is none. */
+bool port_set_common(const struct port_set *a, const struct port_set *b, struct port_range *ret);
 
 /* Whether it names nothing at all. */
 bool port_set_is_empty(const struct port_set *set);
