@@ -5,20 +5,6 @@
 #include "ruleset/packet.h"
 #include "ruleset/ruleset.h"
 
-void situation_begin(struct situation *situation, const struct packet *packet)
-{
-	*situation = (struct situation){
-		.packet = packet,
-		.set_prefix = "",
-		.port = {.first = packet->port, .last = packet->port},
-		.ct_mark = {.is_unknown = packet->state == PACKET_ESTABLISHED},
-		.has_target = packet->target != NULL,
-	};
-	if (packet->target)
-		situation->target.low = situation->target.high = *packet->target;
-	situation_find_connection(situation);
-}
-
 void situation_find_connection(struct situation *situation)
 {
 	situation->states = situation->packet->state;
@@ -113,12 +99,31 @@ static const char *find_outgoing(const struct situation *situation, const struct
 	return told ? told : best ? best->interface : NULL;
 }
 
+void situation_begin(struct situation *situation, const struct packet *packet,
+		     const struct ruleset *ruleset)
+{
+	*situation = (struct situation){
+		.packet = packet,
+		.set_prefix = "",
+		.port = {.first = packet->port, .last = packet->port},
+		.ct_mark = {.is_unknown = packet->state == PACKET_ESTABLISHED},
+		.has_target = packet->target != NULL,
+		.is_away = packet->passes,
+	};
+	if (packet->target)
+		situation->target.low = situation->target.high = *packet->target;
+	if (packet->passes)
+		situation->out = find_outgoing(situation, ruleset);
+	situation_find_connection(situation);
+}
+
 static bool is_here(const struct situation *situation)
 {
 	const struct surroundings *around = situation->packet->around;
 	const struct packet *packet = situation->packet;
 
-	if (packet->target && address_equal(packet->target, &situation->target.low))
+	if (!packet->passes && packet->target &&
+	    address_equal(packet->target, &situation->target.low))
 		return true;
 	for (size_t i = 0; around && i < around->n_own; i++)
 		if (address_equal(&around->own[i], &situation->target.low))

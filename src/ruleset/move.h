@@ -8,7 +8,8 @@ struct rule_view;
 struct ruleset;
 struct situation;
 
-void situation_begin(struct situation *situation, const struct packet *packet);
+void situation_begin(struct situation *situation, const struct packet *packet,
+		     const struct ruleset *ruleset);
 
 /* The connection that it is of, or begins, is looked up. */
 void situation_find_connection(struct situation *situation);

@@ -37,6 +37,7 @@ struct packet {
 	const char *port_set;		   /* a set of ports; NULL: none is known... */
 	bool in_port_set;		   /* ...and whether its port is in that */
 	bool leaves;	   /* it is sent by this machine: an answer, or to a neighbour */
+	bool passes;	   /* its target is another machine, by itself */
 	bool by_nflog;	   /* what logs it logs by NFLOG */
 	const char *chain; /* a chain that accepts it: of the backend iptables; NULL: none */
 	const struct rule_view

@@ -443,7 +443,7 @@ void ruleset_walk(const struct ruleset *ruleset, const struct packet *packet,
 			  .has_fallen = true};
 
 	*ret = (struct walk){0};
-	situation_begin(&way.situation, packet);
+	situation_begin(&way.situation, packet, ruleset);
 	way_come_to(&way, packet->leaves ? HOOK_OUTPUT : HOOK_INGRESS);
 	way_go(&way, ANSWER_YES, packet->leaves ? HOOK_OUTPUT : HOOK_INGRESS, INT_MIN, 0);
 	if (!ret->dropped.is_possible)

@@ -115,7 +115,7 @@ RULES = {
     Iptables: {
         "one port is open": (
             "iptables -I INPUT -p udp --dport 60500 -j ACCEPT",
-            "door ssh, IPv4: port 60500 is open to everybody, by"),
+            "door ssh, IPv4: port 60500/udp is open to everybody, by"),
         "a part is open": (
             "ip6tables -I INPUT -p udp --dport 60900:65000 -j ACCEPT",
             "door ssh, IPv6: range 60900-61000/udp is open to everybody, by"),
@@ -152,6 +152,22 @@ def test_the_doctor_looks_at_all_of_a_range(possible, kind):
             assert len(findings(lab, config)) < 12
 
 
+def test_tcp_and_udp_of_one_number_are_two_ports(possible):
+    kind = Iptables()
+    with Lab("none") as lab:
+        config = lab.config(doors_of(kind, "53/tcp, 53/udp"))
+        kind.load(lab, config)
+        for port in ("53", "53/udp"):
+            wanted = f"port {port} is open to everybody"
+            lab.server.run("iptables", "-I", "INPUT", "-p", port[3:] or "tcp", "--dport", "53",
+                           "-j", "ACCEPT")
+            assert sum(wanted in line for line in findings(lab, config)) == 1
+        lab.server.run("iptables", "-I", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED",
+                       "-j", "DROP")
+        said = lab.knocktail("doctor", "-c", config).stdout
+        assert said.count("IPv4: established connections are dropped") == 1
+
+
 def test_where_all_ports_are_guarded_some_may_be_open(possible):
     kind = Iptables()
     with Lab("none") as lab:
@@ -165,4 +181,4 @@ def test_where_all_ports_are_guarded_some_may_be_open(possible):
                 if "door ssh, IPv4: range 1-65535/tcp is open to everybody" in line]
         lab.server.run("iptables", "-I", "INPUT", "-p", "udp", "--dport", "123", "-j", "DROP")
         assert [line for line in findings(lab, config)
-                if "door ssh, IPv4: port 123 stays closed even after a knock" in line]
+                if "door ssh, IPv4: port 123/udp stays closed even after a knock" in line]

@@ -294,6 +294,16 @@ def test_doors_that_rules_cannot_open(lab):
         assert first and first == second
 
 
+def test_what_is_guarded_is_not_open_to_everybody(lab):
+    for doors, ports, said in (
+            (ipset_door(ports="20-30, 53/udp"), "800,25-99", "25-30/tcp is what door ssh guards"),
+            (ipset_door(entry="%IP%,tcp:22"), "22", "22/tcp is what door ssh guards"),
+            (ipset_door(ports="all"), "22", None), (ipset_door(ports="53/udp"), "53", None)):
+        done = lab.knocktail("rules", "iptables", "-c", lab.config(doors), "--open", ports)
+        assert done.returncode == (2 if said else 0), done.stderr
+        assert not said or said in done.stderr and not done.stdout
+
+
 @pytest.mark.parametrize("kind", [Iptables, Nft], ids=lambda kind: kind.__name__)
 def test_other_flags_and_open_ports(possible, kind, needs):
     """A door for packets that conntrack finds invalid, and a port for everybody."""

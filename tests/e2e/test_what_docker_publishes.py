@@ -139,6 +139,31 @@ def test_rules_say_what_is_published_and_not_guarded(kind):
         assert "is sent to another" not in said.stderr
 
 
+def test_a_door_to_all_ports_does_not_guard_what_is_published(kind):
+    with Lab("none") as lab, contextlib.closing(Inner(lab)):
+        docker.start(lab, PORT)
+        client = lab.client()
+        lab.server.ip("route add default dev eth0", "route add ::/0 dev eth0")
+        keys = {"ports": "all", "docker": None}
+        config = lab.config(doors_of(kind, **keys))
+        done = lab.knocktail("rules", kind.variant, "-c", config, "--apply", input="yes\n")
+        assert done.returncode == 0
+        sent_on = [line for line in done.stderr.splitlines() if "is sent to another" in line]
+        assert len(sent_on) == 2
+        assert f"door web, IPv4: port {PORT} is sent to another machine" in sent_on[0]
+        assert client.can_connect(PORT)
+        said = lab.knocktail("doctor", "-c", config).stdout
+        assert f"warning  closed       door web, IPv4: port {PORT} is open to everybody" in said
+        # Another door may guard it.
+        guard = kind.door("guard", **{**kind.keys, "ports": PORT, "docker": "yes",
+                                      "sequence": "7001, 8001, 9001"})
+        config = lab.config(doors_of(kind, **keys) + guard)
+        done = lab.knocktail("rules", kind.variant, "-c", config, "--apply", input="yes\n")
+        assert "is sent to another" not in done.stderr
+        assert not client.can_connect(PORT)
+        assert "open to everybody" not in lab.knocktail("doctor", "-c", config).stdout
+
+
 def test_the_doctor_follows_it(kind):
     with laboratory(kind) as (lab, _, __, config):
         lab.client()

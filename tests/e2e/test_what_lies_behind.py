@@ -206,6 +206,33 @@ def test_the_doctor_follows_it(kind):
             assert "IPv4: established connections are dropped" in said()
 
 
+OUTSIDE_V4, OUTSIDE_V6 = "203.0.113.5", "2001:db8:9::5"
+
+
+def test_who_comes_past_the_door(kind):
+    """Where the machine behind has an address that others can reach it by."""
+    keys = {"forward": f"{OUTSIDE_V4}:{INNER_PORT}", "forward_6": f"[{OUTSIDE_V6}]:{INNER_PORT}"}
+    with laboratory(kind, **keys) as (lab, inner, _, config):
+        client = lab.client()
+        inner.ip(f"address add {OUTSIDE_V4}/32 dev eth0", f"address add {OUTSIDE_V6}/128 dev eth0 nodad")
+        lab.server.ip(f"route add {OUTSIDE_V4} dev inner", f"route add {OUTSIDE_V6} dev inner",
+                      "route add default dev eth0", "route add ::/0 dev eth0")
+        client.ip(f"route add {OUTSIDE_V4} via {lab.server.v4}",
+                  f"route add {OUTSIDE_V6} via {lab.server.v6}")
+        for policy in ("DROP", "ACCEPT"):
+            for program in ("iptables", "ip6tables"):
+                lab.server.run(program, "-P", "FORWARD", policy)
+            said = lab.knocktail("doctor", "-c", config).stdout
+            for family, address, name in ((socket.AF_INET, OUTSIDE_V4, "IPv4"),
+                                          (socket.AF_INET6, OUTSIDE_V6, "IPv6")):
+                with client.socket(family) as sock:
+                    sock.settimeout(0.5)
+                    is_open = sock.connect_ex((address, INNER_PORT)) == 0
+                assert is_open == (policy == "ACCEPT")
+                warning = f"door inner, {name}: past it, port 443 of {address} is open to everybody"
+                assert (warning in said) == is_open, said
+
+
 def test_the_kernel_itself_ends_it(possible):
     """The rules in nat and FORWARD have the deadline; they are made again where they are gone."""
     kind = ForwardChain()

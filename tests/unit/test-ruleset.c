@@ -691,6 +691,40 @@ static void test_packets_that_are_sent_elsewhere(void **state)
 	ruleset_done(&ruleset);
 }
 
+/* What is for another machine anyway goes by FORWARD, as nothing that was sent on from here. */
+static void test_packets_that_pass(void **state)
+{
+	struct ruleset ruleset =
+		iptables("*nat\n:PREROUTING ACCEPT [0:0]\n"
+			 "-A PREROUTING -p tcp --dport 4 -j DNAT --to-destination 192.0.2.1:22\n"
+			 "-A PREROUTING -m addrtype --dst-type LOCAL -p tcp --dport 2 -j REDIRECT\n"
+			 "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n"
+			 "-A INPUT -p tcp --dport 22 -j ACCEPT\n"
+			 "-A INPUT -p tcp --dport 1 -j ACCEPT\n"
+			 "-A FORWARD -d 203.0.113.5/32 -o br0 -p tcp --dport 2 -j ACCEPT\n"
+			 "-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT\n");
+	static const enum answer expected[] = {ANSWER_NO, ANSWER_NO, ANSWER_YES, ANSWER_NO,
+					       ANSWER_YES};
+	struct address own, other;
+	struct route route = {.interface = "br0"};
+	struct surroundings around = {&own, 1, &route, 1};
+
+	(void)state;
+	assert_int_equal(address_parse("192.0.2.1", &own), 0);
+	assert_int_equal(address_parse("203.0.113.5", &other), 0);
+	assert_int_equal(network_parse("203.0.113.0/24", &route.network), 0);
+	for (uint16_t port = 0; port < 5; port++) {
+		struct packet packet = syn(port);
+
+		packet.target = &other;
+		packet.passes = true;
+		packet.interface = "eth0";
+		packet.around = &around;
+		assert_int_equal(admits(&ruleset, &packet), expected[port]);
+	}
+	ruleset_done(&ruleset);
+}
+
 /* Of a set that rules put sources into, anybody may be. */
 static void test_lists_of_those_who_have_come(void **state)
 {
@@ -932,6 +966,7 @@ int main(void)
 		cmocka_unit_test(test_an_accept_does_not_save_from_a_later_drop),
 		cmocka_unit_test(test_who_logs_by_nflog),
 		cmocka_unit_test(test_packets_that_are_sent_elsewhere),
+		cmocka_unit_test(test_packets_that_pass),
 		cmocka_unit_test(test_lists_of_those_who_have_come),
 		cmocka_unit_test(test_what_may_be_of_anybody),
 		cmocka_unit_test(test_marks_and_states_on_the_way),

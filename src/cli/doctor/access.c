@@ -203,17 +203,19 @@ static bool kernel_forwards(enum family family)
 	return number == EOF || number != '0';
 }
 
-static void check_forwarding(struct doctor *doctor, const struct door *door, enum family family)
+/* Whether the kernel does what the door needs of it beside the rules. */
+static bool check_forwarding(struct doctor *doctor, const struct door *door, enum family family)
 {
-	if (door->opening.forward[family].is_there && !kernel_forwards(family))
-		doctor_say(
-			doctor, FINDING_PROBLEM,
-			family == FAMILY_IPV6
-				? "sysctl -w net.ipv6.conf.all.forwarding=1, and the same in "
-				  "/etc/sysctl.d"
-				: "sysctl -w net.ipv4.ip_forward=1, and the same in /etc/sysctl.d",
-			"door %s, %s: the kernel sends nothing on: forwarding is off", door->name,
-			family_name(family));
+	if (!door->opening.forward[family].is_there || kernel_forwards(family))
+		return true;
+	doctor_say(doctor, FINDING_PROBLEM,
+		   family == FAMILY_IPV6
+			   ? "sysctl -w net.ipv6.conf.all.forwarding=1, and the same in "
+			     "/etc/sysctl.d"
+			   : "sysctl -w net.ipv4.ip_forward=1, and the same in /etc/sysctl.d",
+		   "door %s, %s: the kernel sends nothing on: forwarding is off", door->name,
+		   family_name(family));
+	return false;
 }
 
 static void check_accept(struct doctor *doctor, const struct door *door, enum family family)
@@ -226,7 +228,8 @@ static void check_accept(struct doctor *doctor, const struct door *door, enum fa
 	if (port_set_is_empty(&ports))
 		doctor_say(doctor, FINDING_WARNING, "say it: ports = 22/tcp",
 			   "door %s: it is not said which port it opens", door->name);
-	check_forwarding(doctor, door, family);
+	if (!check_forwarding(doctor, door, family))
+		return;
 	doctor_judge(doctor, door, family, judge_accept, false);
 	doctor_judge(doctor, door, family, judge_answer, false);
 }
@@ -252,46 +255,141 @@ static const struct outcome *entrance_entry(const struct entrance *entrance)
 
 	if (walk->accepted.is_possible)
 		return &walk->accepted;
-	return walk->fallen.is_possible && walk->is_away ? &walk->fallen : NULL;
+	return walk->fallen.is_possible && (walk->is_away || entrance->packet.passes)
+		       ? &walk->fallen
+		       : NULL;
 }
 
-/* First what usually becomes of strangers' packets, then what might of one of them. */
-static void judge_closed(const struct doctor *doctor, const struct door *door, enum family family,
-			 struct step port, struct judgement *ret)
+/* First what usually becomes of strangers' packets, then what might of one of them. NULL: none of
+ * them is let in. */
+static const struct outcome *entrance_try(struct entrance *entrance)
+{
+	const struct outcome *entry;
+
+	entrance_walk(entrance);
+	entry = entrance_entry(entrance);
+	if (entry)
+		return entry;
+	entrance->packet.is_anybodys = true;
+	entrance_walk(entrance);
+	return entrance_entry(entrance);
+}
+
+static bool entrance_is_open(const struct entrance *entrance, const struct outcome *entry)
+{
+	return entrance->walk.verdict == VERDICT_ACCEPT && !entry->is_limited &&
+	       !entrance->packet.is_anybodys;
+}
+
+/* Whether it has been sent to another machine. */
+static bool judge_entry(const struct doctor *doctor, const struct door *door, enum family family,
+			struct step port, struct judgement *ret)
 {
 	char by[BY_MAX], doubt[BY_MAX], way[BY_MAX];
 	struct entrance entrance;
-	const struct walk *walk = &entrance.walk;
 	const struct outcome *entry;
 	const char *advice;
 
 	judgement_name_door(ret, door, family);
 	entrance_make(&entrance, doctor, door, family, port);
-	entrance_walk(&entrance);
-	entry = entrance_entry(&entrance);
-	if (!entry) {
-		entrance.packet.is_anybodys = true;
-		entrance_walk(&entrance);
-		entry = entrance_entry(&entrance);
-	}
+	entry = entrance_try(&entrance);
 	if (!entry)
-		return;
-	advice = walk->is_away ? "INPUT does not guard what is sent elsewhere: look the set up in "
-				 "FORWARD, with Docker in DOCKER-USER"
-			       : "take that rule out";
-	if (walk->verdict == VERDICT_ACCEPT && !entry->is_limited && !entrance.packet.is_anybodys)
+		return false;
+	advice = entrance.walk.is_away
+			 ? "INPUT does not guard what is sent elsewhere: look the set up in "
+			   "FORWARD, with Docker in DOCKER-USER"
+			 : "take that rule out";
+	if (entrance_is_open(&entrance, entry))
 		judgement_set(ret, FINDING_PROBLEM, advice, " is open to everybody, by %s%s",
 			      entrance_way(&entrance, way), outcome_by(entry, by));
 	else
 		judgement_set(ret, FINDING_WARNING, advice, " may be open to everybody, by %s%s%s",
 			      entrance_way(&entrance, way), outcome_by(entry, by),
 			      outcome_doubt(entry, doubt));
+	return entrance.walk.is_away;
+}
+
+static void judge_closed(const struct doctor *doctor, const struct door *door, enum family family,
+			 struct step port, struct judgement *ret)
+{
+	(void)judge_entry(doctor, door, family, port, ret);
+}
+
+/* Where a knock opens everything, what is sent to others may be open on purpose, or because nobody
+ * knew that INPUT does not guard it. */
+static void judge_sent_away(const struct doctor *doctor, const struct door *door,
+			    enum family family, struct step port, struct judgement *ret)
+{
+	if (!judge_entry(doctor, door, family, port, ret))
+		*ret = (struct judgement){.names_port = true};
+	else if (ret->finding == FINDING_PROBLEM)
+		ret->finding = FINDING_WARNING;
+}
+
+/* Whether others than its neighbours have no route there (RFC 1918, 4193, 6598, 3927). */
+static bool is_private(const struct address *address)
+{
+	static const char *const networks[] = {"10.0.0.0/8",	"172.16.0.0/12",  "192.168.0.0/16",
+					       "100.64.0.0/10", "169.254.0.0/16", "fc00::/7"};
+	bool is_in_one = false;
+
+	for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
+		struct network network;
+
+		is_in_one = is_in_one || (network_parse(networks[i], &network) == 0 &&
+					  network_contains(&network, address));
+	}
+	return is_in_one;
+}
+
+/* A stranger's packet to where the door leads, by its own address. */
+static void judge_past(const struct doctor *doctor, const struct door *door, enum family family,
+		       struct step port, struct judgement *ret)
+{
+	const struct address *address = &door->opening.forward[family].address;
+	char by[BY_MAX], doubt[BY_MAX], text[ADDRESS_TEXT_MAX];
+	struct entrance entrance;
+	const struct outcome *entry;
+
+	entrance_make(&entrance, doctor, door, family, port);
+	entrance.packet.target = address;
+	entrance.packet.passes = true;
+	entry = entrance_try(&entrance);
+	snprintf(ret->before, sizeof ret->before, "door %s, %s: past it, ", door->name,
+		 family_name(family));
+	if (entry)
+		judgement_set(ret, FINDING_WARNING,
+			      "drop in FORWARD what has not been sent on from here: -m conntrack ! "
+			      "--ctstate DNAT, or ct status & dnat == 0",
+			      " of %s %s open to everybody, by %s%s", address_format(address, text),
+			      entrance_is_open(&entrance, entry) ? "is" : "may be",
+			      outcome_by(entry, by), outcome_doubt(entry, doubt));
+}
+
+static void check_past(struct doctor *doctor, const struct door *door, enum family family)
+{
+	const struct forward *forward = &door->opening.forward[family];
+
+	if (!forward->is_there || is_private(&forward->address) || !kernel_forwards(family))
+		return;
+	for (size_t i = 0; i < door->opening.ports.n_ranges; i++) {
+		struct port_range range = door->opening.ports.ranges[i];
+
+		if (forward->port)
+			range.first = range.last = forward->port;
+		doctor_judge_range(doctor, door, family, &range, judge_past);
+	}
 }
 
 /* Where a knock opens everything, some ports may well be open to everybody. */
 static void check_closed(struct doctor *doctor, const struct door *door, enum family family)
 {
+	size_t n_said = doctor->n_said;
+
 	doctor_judge(doctor, door, family, judge_closed, true);
+	if (door->opening.ports.is_all && doctor->n_said == n_said)
+		doctor_judge(doctor, door, family, judge_sent_away, false);
+	check_past(doctor, door, family);
 }
 
 void doctor_check_closed(struct doctor *doctor)

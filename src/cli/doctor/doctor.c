@@ -61,12 +61,15 @@ static void doctor_done(struct doctor *doctor)
 	ruleset_done(&doctor->ruleset);
 	doctor_forget_network(doctor);
 	free(doctor->lacks_target);
+	free(doctor->said);
 }
 
 static void run_check(struct doctor *doctor, const struct check *check)
 {
 	doctor->check = check->name;
 	doctor->n_said = 0;
+	free(doctor->said);
+	doctor->said = NULL;
 	if (check->is_of_rules && doctor->is_blind)
 		doctor_say(doctor, FINDING_UNKNOWN, NULL, "the firewall's rules could not be read");
 	else

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/common/json.h"
 #include "cli/common/output.h"
@@ -36,6 +37,8 @@ void doctor_say(struct doctor *doctor, enum finding finding, const char *advice,
 	if (vasprintf(&text, format, arguments) < 0)
 		text = NULL;
 	va_end(arguments);
+	if (text && doctor->said && strcmp(text, doctor->said) == 0)
+		return;
 	if (doctor->findings) {
 		put_finding(doctor, words[finding], text, advice);
 	} else {
@@ -47,6 +50,8 @@ void doctor_say(struct doctor *doctor, enum finding finding, const char *advice,
 	doctor->n_warnings += finding == FINDING_WARNING;
 	doctor->n_problems += finding == FINDING_PROBLEM;
 	doctor->n_said += finding != FINDING_OK;
+	free(doctor->said);
+	doctor->said = TAKE_PTR(text);
 }
 
 bool doctor_looks_at(const struct doctor *doctor, const struct door *door)

@@ -45,6 +45,7 @@ struct doctor {
 	bool expects;		    /* the set of the expected ports is as it should be */
 	bool *lacks_target;	    /* by the doors' numbers; NULL: not known */
 	const char *check;	    /* the one that runs */
+	char *said;		    /* what it has said last; NULL: nothing */
 	bool is_terse;		    /* leaves out what is all right */
 	struct json_object
 		*findings; /* where findings go instead of being printed; NULL: nowhere */
@@ -52,7 +53,8 @@ struct doctor {
 	size_t n_said; /* all but FINDING_OK, of the check that runs */
 };
 
-/* Says what has been found, with its evidence, and what to do about it (NULL: nothing). */
+/* Says what has been found, with its evidence, and what to do about it (NULL: nothing). What was
+ * said just before is not said again, as of tcp and udp. */
 __attribute__((format(printf, 4, 5))) void doctor_say(struct doctor *doctor, enum finding finding,
 						      const char *advice, const char *format, ...);
 

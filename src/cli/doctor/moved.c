@@ -1,5 +1,6 @@
 #include "cli/doctor/moved.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "cli/doctor/finding.h"
@@ -32,6 +33,20 @@ static void say_how(const struct doctor *doctor, const struct door *door, enum f
 		port_range_numbers(ports, ':', numbers), door->opening.set[family]);
 }
 
+/* Whether rules guard it that look at what is sent on: those of some door. */
+static bool is_guarded_beyond(const struct config *config, const struct step *port)
+{
+	bool is_guarded = false;
+
+	for (size_t i = 0; i < config->n_doors; i++) {
+		const struct opening *opening = &config->doors[i].opening;
+
+		is_guarded = is_guarded || ((opening->docker || opening_forwards(opening)) &&
+					    port_set_has(&opening->ports, port));
+	}
+	return is_guarded;
+}
+
 /* Of ports that no rule tells apart. */
 static void warn_of_piece(const struct doctor *doctor, const struct door *door, enum family family,
 			  const struct port_range *ports)
@@ -41,14 +56,19 @@ static void warn_of_piece(const struct doctor *doctor, const struct door *door, 
 	char numbers[PORT_RANGE_TEXT_MAX];
 	struct walk walk;
 
+	if (is_guarded_beyond(doctor->config, &port))
+		return;
 	ruleset_walk(&doctor->ruleset, &packet, "", &walk);
-	if (!walk.moved)
+	/* All ports are this machine's. */
+	if (!walk.moved ||
+	    (door->opening.ports.is_all && (!walk.is_away || walk.verdict == VERDICT_DROP)))
 		return;
 	fprintf(stderr,
-		"knocktail rules: door %s, %s: port %s is sent to another %s, by %s: INPUT does "
+		"knocktail rules: door %s, %s: port %s%s is sent to another %s, by %s: INPUT does "
 		"not guard it\n",
 		door->name, family_name(family), port_range_numbers(ports, '-', numbers),
-		walk.is_away ? "machine" : "port", walk.moved->text);
+		ports->protocol == IPPROTO_UDP ? "/udp" : "", walk.is_away ? "machine" : "port",
+		walk.moved->text);
 	if (walk.is_away)
 		say_how(doctor, door, family, ports);
 }
@@ -58,11 +78,7 @@ static void warn_of_door(struct doctor *doctor, const struct door *door, enum fa
 	struct port_set ports;
 
 	doctor_guarded(door, &ports);
-	/* Rules guard what is sent on from the ports of these. */
-	if (door->opening.docker || opening_forwards(&door->opening))
-		return;
-	/* All ports are this machine's. */
-	for (size_t i = 0; !ports.is_all && i < ports.n_ranges; i++) {
+	for (size_t i = 0; i < ports.n_ranges; i++) {
 		struct port_range piece = {0};
 
 		while (port_cuts_next(&doctor->cuts, &ports.ranges[i], &piece))

@@ -30,7 +30,8 @@ static void run_say(struct doctor *doctor, const struct run *run)
 	if (judgement->finding == FINDING_OK)
 		return;
 	if (judgement->names_port && run->range.first == run->range.last)
-		snprintf(name, sizeof name, "port %u", run->range.first);
+		snprintf(name, sizeof name, "port %u%s", run->range.first,
+			 run->range.protocol == IPPROTO_UDP ? "/udp" : "");
 	else if (judgement->names_port)
 		snprintf(name, sizeof name, "range %s", port_range_format(&run->range, ports));
 	doctor_say(doctor, judgement->finding, judgement->advice, "%s%s%s", judgement->before, name,

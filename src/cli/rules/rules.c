@@ -10,6 +10,7 @@
 #include "cli/common/options.h"
 #include "cli/common/process.h"
 #include "cli/doctor/moved.h"
+#include "cli/doctor/packets.h"
 #include "cli/rules/apply.h"
 #include "cli/rules/boot.h"
 #include "cli/rules/nflog.h"
@@ -74,10 +75,33 @@ static enum status rules_remove(const struct config *config, enum variant varian
 	return removal.failed ? STATUS_FAILED : STATUS_OK;
 }
 
+/* What is open to everybody needs no door; one that guards all ports may well leave some of them.
+ */
+static bool open_is_guarded(const struct config *config, const struct port_set *open)
+{
+	for (size_t i = 0; i < config->n_doors; i++) {
+		char text[PORT_RANGE_TEXT_MAX];
+		struct port_range common;
+		struct port_set guarded;
+
+		doctor_guarded(&config->doors[i], &guarded);
+		if (guarded.is_all || !port_set_common(&guarded, open, &common))
+			continue;
+		fprintf(stderr,
+			"knocktail rules: --open: %s is what door %s guards, and would be open to "
+			"everybody\n",
+			port_range_format(&common, text), config->doors[i].name);
+		return true;
+	}
+	return false;
+}
+
 static enum status rules_make(const struct config *config, const struct rules_options *options)
 {
 	struct plan plan;
 
+	if (open_is_guarded(config, &options->open))
+		return STATUS_USAGE;
 	if (plan_make(config, &options->open, options->nflog_group, options->variant, &plan) < 0)
 		return STATUS_FAILED;
 	if (options->ulogd) {
