@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/complaint.h"
 #include "config/config.h"
@@ -54,9 +55,9 @@ static size_t number_lane(const struct filter *filter, const struct filter **lan
 
 /* The runs of all doors that can be judged. */
 static size_t collect_runs(const struct draft *draft, struct complaints *complaints,
+			   const struct filter *lanes[static ENGINE_LANES_MAX], size_t *ret_n_lanes,
 			   struct step_run *runs)
 {
-	const struct filter *lanes[ENGINE_LANES_MAX];
 	size_t n_lanes = 0, n_runs = 0;
 
 	for (size_t i = 0; i < draft->config->n_doors; i++) {
@@ -77,18 +78,18 @@ static size_t collect_runs(const struct draft *draft, struct complaints *complai
 				(struct step_run){door, section, lane, door->knock.sequence.steps,
 						  door->knock.sequence.n_steps};
 	}
+	*ret_n_lanes = n_lanes;
 	return n_runs;
 }
 
-/* A door whose sequence is a proper part of this one, the longest; NULL: none. */
-static const struct door *find_part(const struct step_run *whole, const struct step_run *runs,
-				    size_t n_runs)
+/* A door of the lane whose sequence is a proper part of this one, the longest; NULL: none. */
+static const struct door *find_part(const struct step_run *whole, size_t lane,
+				    const struct step_run *runs, size_t n_runs)
 {
 	for (size_t n_steps = whole->n_steps - 1; n_steps > 0; n_steps--) {
 		for (size_t from = 0; from + n_steps <= whole->n_steps; from++) {
-			const struct step_run part = {.lane = whole->lane,
-						      .steps = whole->steps + from,
-						      .n_steps = n_steps};
+			const struct step_run part = {
+				.lane = lane, .steps = whole->steps + from, .n_steps = n_steps};
 			const struct step_run *found =
 				bsearch(&part, runs, n_runs, sizeof(*runs), compare_runs);
 
@@ -99,25 +100,44 @@ static const struct door *find_part(const struct step_run *whole, const struct s
 	return NULL;
 }
 
+/* Whether they ask the same of a packet, but for interfaces, of which some are both's. */
+static bool filters_overlap(const struct filter *a, const struct filter *b)
+{
+	struct filter other = *b;
+
+	memcpy(other.interface, a->interface, sizeof other.interface);
+	return filter_equal(a, &other) &&
+	       (filter_takes_interface(a, b->interface) || filter_takes_interface(b, a->interface));
+}
+
+static void check_run(const struct step_run *run, const struct filter *const *lanes, size_t n_lanes,
+		      const struct step_run *runs, size_t n_runs, struct complaints *complaints)
+{
+	const struct door *part = find_part(run, run->lane, runs, n_runs);
+
+	for (size_t i = 0; i < n_lanes && !part; i++)
+		if (filters_overlap(lanes[i], lanes[run->lane]))
+			part = find_part(run, i, runs, n_runs);
+	if (part)
+		complain_warning(complaints, ini_find(run->section, "sequence")->line,
+				 "door %s: sequence holds all of the sequence of door %s, "
+				 "which opens on the way",
+				 run->door->name, part->name);
+}
+
 int draft_check_knocks(const struct draft *draft, struct complaints *complaints)
 {
 	struct step_run *runs CLEANUP(cleanup_free) =
 		calloc(draft->config->n_doors + 1, sizeof(*runs));
-	size_t n_runs;
+	const struct filter *lanes[ENGINE_LANES_MAX];
+	size_t n_runs, n_lanes;
 
 	if (!runs)
 		return -ENOMEM;
-	n_runs = collect_runs(draft, complaints, runs);
+	n_runs = collect_runs(draft, complaints, lanes, &n_lanes, runs);
 	qsort(runs, n_runs, sizeof(*runs), compare_runs);
-	for (size_t i = 0; i < n_runs; i++) {
-		const struct door *part = find_part(&runs[i], runs, n_runs);
-
-		if (part)
-			complain_warning(complaints, ini_find(runs[i].section, "sequence")->line,
-					 "door %s: sequence holds all of the sequence of door %s, "
-					 "which opens on the way",
-					 runs[i].door->name, part->name);
-	}
+	for (size_t i = 0; i < n_runs; i++)
+		check_run(&runs[i], lanes, n_lanes, runs, n_runs, complaints);
 	return 0;
 }
 

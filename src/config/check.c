@@ -248,6 +248,22 @@ static void check_sequence(const struct door_check *check)
 				 check->door->name);
 }
 
+/* What is let in is not logged. With all ports that is so of each step. */
+static void check_own_ports(const struct door_check *check)
+{
+	const struct sequence *sequence = &check->door->knock.sequence;
+	const struct port_set *ports = &check->door->opening.ports;
+
+	for (size_t i = 0; i < sequence->n_steps && !ports->is_all; i++)
+		if (port_set_has(ports, &sequence->steps[i])) {
+			complain_warning(check->complaints, check_line(check, "sequence"),
+					 "door %s: step %zu of sequence is among its ports: while "
+					 "it is open, no knock renews it",
+					 check->door->name, i + 1);
+			return;
+		}
+}
+
 static bool is_same_text(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b) == 0;
@@ -302,10 +318,12 @@ static void check_network(const struct door_check *check, enum family family)
 
 	if (!check_has(check, key))
 		return;
-	if (!door_opens_for(door, family))
+	if (!door_opens_for(door, family)) {
 		complain_error(check->complaints, check_line(check, key),
 			       "door %s: %s is for %s, for which nothing opens the door",
 			       door->name, key, family_name(family));
+		return;
+	}
 	if (opening_opens_address(opening, family))
 		return;
 	complain_warning(
@@ -352,6 +370,16 @@ static void check_interface(const struct door_check *check)
 	const char *name = check->door->knock.filter.interface;
 	size_t length = strlen(name);
 
+	if (strcmp(name, "+") == 0)
+		complain_warning(check->complaints, check_line(check, "interface"),
+				 "door %s: interface = +: that is any interface, as without it",
+				 check->door->name);
+	if (name[0] == '!')
+		complain_warning(
+			check->complaints, check_line(check, "interface"),
+			"door %s: interface = %s: an exclamation mark is one here: all but "
+			"one cannot be said",
+			check->door->name, name);
 	if (length > 0 && name[length - 1] == '*')
 		complain_warning(check->complaints, check_line(check, "interface"),
 				 "door %s: interface = %s: a star is a star here; all whose names "
@@ -374,6 +402,7 @@ void draft_check_doors(const struct draft *draft, struct complaints *complaints)
 		check_all_ports(&check);
 		check_interface(&check);
 		check_sequence(&check);
+		check_own_ports(&check);
 		check_shared_set(&check, draft->config, i);
 		check_shared_prefix(&check, draft->config, i);
 		for (enum family family = 0; family < N_FAMILIES; family++)
@@ -387,6 +416,25 @@ static struct other_log *find_log_named(const struct config *config, const char 
 		if (strcmp(config->logs[i].name, name) == 0)
 			return &config->logs[i];
 	return NULL;
+}
+
+/* What iptables cuts a longer one to, by LOG and by NFLOG; nft takes 127. */
+enum { IPTABLES_PREFIX_MAX = 29, NFLOG_PREFIX_MAX = 63 };
+
+static void check_log_prefix(const struct draft *draft, struct complaints *complaints)
+{
+	const struct config *config = draft->config;
+	bool by_nflog = config->n_doors > 0;
+	size_t length = config->log_prefix ? strlen(config->log_prefix) : 0, max;
+
+	for (size_t i = 0; i < config->n_doors; i++)
+		by_nflog = by_nflog && config->doors[i].knock.filter.by_nflog;
+	max = by_nflog ? NFLOG_PREFIX_MAX : IPTABLES_PREFIX_MAX;
+	if (length > max)
+		complain_warning(complaints, draft->prefix_line,
+				 "options: log_prefix has %zu characters: nft logs that many, "
+				 "iptables at most %zu",
+				 length, max);
 }
 
 void draft_link_logs(struct draft *draft, struct complaints *complaints)
@@ -406,6 +454,7 @@ void draft_link_logs(struct draft *draft, struct complaints *complaints)
 				       "door %s: log: there is no section [log %s]", door->name,
 				       door->log);
 	}
+	check_log_prefix(draft, complaints);
 }
 
 static void check_ports(const struct door_check *check, const struct listeners *listeners)

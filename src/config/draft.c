@@ -215,11 +215,14 @@ static int draft_read_door(struct ini_section *section, struct complaints *compl
 static int draft_read_options(struct ini_section *section, struct complaints *complaints,
 			      struct draft *draft)
 {
+	const struct ini_entry *prefix = ini_find(section, "log_prefix");
+
 	struct section_draft part = {
 		SECTION_OPTIONS, section, section_names[SECTION_OPTIONS],
 		draft->config,	 NULL,	  complaints,
 	};
 
+	draft->prefix_line = prefix ? prefix->line : section->line;
 	return draft_read_section(&part);
 }
 
@@ -255,6 +258,7 @@ static int draft_read_log(struct ini_section *section, struct complaints *compla
 		complain_error(complaints, section->line, "there are more than %d [log] sections",
 			       OTHER_LOGS_MAX);
 	draft_read_name(SECTION_LOG, section, complaints, log->name, where);
+	log->form = N_LOG_FORMS;
 	log->line = pattern ? pattern->line : form ? form->line : section->line;
 	r = draft_read_section(&part);
 	if (r == 0)

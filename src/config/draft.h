@@ -12,6 +12,7 @@ struct ini_section;
 struct draft {
 	struct config *config;
 	struct draft_door *doors; /* as config->doors, and as many */
+	unsigned prefix_line;	  /* where log_prefix stands */
 };
 
 struct draft_door {

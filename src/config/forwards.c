@@ -141,21 +141,17 @@ static void check_own(const struct forward_check *check, enum family family,
 	}
 }
 
-/* The first that both have. */
-static bool find_common(const struct port_set *a, const struct port_set *b, struct port_range *ret)
+/* All ports cannot be sent on, which has been said. */
+static bool sends_all_on(const struct opening *opening)
 {
-	for (size_t i = 0; i < a->n_ranges; i++)
-		for (size_t j = 0; j < b->n_ranges; j++) {
-			const struct port_range *one = &a->ranges[i], *other = &b->ranges[j];
+	return opening_forwards(opening) && opening->ports.is_all;
+}
 
-			if (one->protocol != other->protocol || one->first > other->last ||
-			    other->first > one->last)
-				continue;
-			*ret = one->first > other->first ? *one : *other;
-			ret->last = one->last < other->last ? one->last : other->last;
-			return true;
-		}
-	return false;
+/* Whether one sends ports of its own on, and the other guards where Docker sends the same. */
+static bool are_rivals(const struct opening *a, const struct opening *b)
+{
+	return !a->ports.is_all && !b->ports.is_all &&
+	       ((opening_forwards(a) && b->docker) || (a->docker && opening_forwards(b)));
 }
 
 /* Who has opened both comes to one of them. */
@@ -170,16 +166,49 @@ static void check_shared_ports(const struct forward_check *check, const struct c
 		struct port_range common;
 
 		if ((!opening_forwards(opening) && !opening_forwards(other)) ||
-		    !find_common(&opening->ports, &other->ports, &common))
+		    sends_all_on(opening) || sends_all_on(other) ||
+		    !port_set_common(&opening->ports, &other->ports, &common))
 			continue;
-		complain_warning(
-			check->complaints, forward_line(check, "ports"),
-			"door %s: door %s guards %s, too: who has opened both is sent to "
-			"where door %s leads",
-			check->door->name, config->doors[i].name, port_range_format(&common, text),
-			opening_forwards(other) ? config->doors[i].name : check->door->name);
+		port_range_format(&common, text);
+		if (are_rivals(opening, other))
+			complain_error(
+				check->complaints, forward_line(check, "ports"),
+				"door %s: door %s guards %s, too: a port is either forwarded or "
+				"published by Docker",
+				check->door->name, config->doors[i].name, text);
+		else
+			complain_warning(check->complaints, forward_line(check, "ports"),
+					 "door %s: door %s guards %s, too: who has opened both is "
+					 "sent to where door %s leads",
+					 check->door->name, config->doors[i].name, text,
+					 opening_forwards(other) ? config->doors[i].name
+								 : check->door->name);
 		return;
 	}
+}
+
+/* "fd00::5:443" is an address of its own. */
+static void check_without_brackets(const struct forward_check *check)
+{
+	const struct forward *forward = &check->door->opening.forward[FAMILY_IPV6];
+	const struct ini_entry *entry = ini_find(check->section, forward_keys[FAMILY_IPV6]);
+	char whole[ADDRESS_TEXT_MAX], start[ADDRESS_TEXT_MAX], *colon;
+	struct address address;
+
+	if (!forward->is_there || forward->port || !entry ||
+	    memchr(entry->value, '[', entry->length))
+		return;
+	address_format(&forward->address, whole);
+	memcpy(start, whole, sizeof start);
+	colon = strrchr(start, ':');
+	*colon = '\0';
+	if (colon[1 + strspn(colon + 1, "0123456789")] || address_parse(start, &address) < 0)
+		return;
+	complain_warning(
+		check->complaints, entry->line,
+		"door %s: forward_6 = %s is an address without a port: with one it would be "
+		"[%s]:%s",
+		check->door->name, whole, start, colon + 1);
 }
 
 static void forward_check_door(const struct forward_check *check, const struct ifaddrs *own)
@@ -198,6 +227,7 @@ static void forward_check_door(const struct forward_check *check, const struct i
 		check_family(check, family);
 		check_own(check, family, own);
 	}
+	check_without_brackets(check);
 }
 
 void draft_check_forwards(const struct draft *draft, bool on_this_machine,

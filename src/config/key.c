@@ -172,7 +172,11 @@ const struct config_key *key_guess(enum section_kind section, const char *name)
 	for (const struct config_key *key = keys; key->name; key++) {
 		unsigned distance = text_distance(key->name, name);
 
-		if (key->section == section && distance < least) {
+		/* A letter is more often left out than added. */
+		bool is_longer = best && strlen(key->name) > strlen(best->name);
+
+		if (key->section == section &&
+		    (distance < least || (distance == least && is_longer))) {
 			least = distance;
 			best = key;
 		}

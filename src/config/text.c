@@ -66,6 +66,10 @@ const char *text_quote_name(const char *name, char buffer[static TEXT_QUOTED_MAX
 	char shown[40];
 	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz_");
 
+	/* A figure at the end alone tells nothing. */
+	if (length > 0 && name[length] >= '0' && name[length] <= '9' && name[length + 1] == '\0')
+		length++;
+
 	if (length > 32)
 		length = 32;
 	snprintf(shown, sizeof shown, "%.*s%s", (int)length, name, name[length] ? "..." : "");

@@ -15,8 +15,8 @@ const char *text_find_fault(const char *text, size_t length);
  * \xNN, and returns `buffer`. */
 const char *text_quote(const char *text, char buffer[static TEXT_QUOTED_MAX]);
 
-/* The same for a name made of small letters and '_'; whatever else it holds is not shown, for a
- * slip may have put a secret there. */
+/* The same for a name made of small letters and '_', and a figure at its end; whatever else it
+ * holds is not shown, for a slip may have put a secret there. */
 const char *text_quote_name(const char *name, char buffer[static TEXT_QUOTED_MAX]);
 
 /* Whether every byte is printable ASCII, the blank included. */

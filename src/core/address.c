@@ -69,6 +69,11 @@ bool address_is_host(const struct address *address)
 	       !address_equal(address, &loopback);
 }
 
+bool address_is_link_local(const struct address *address)
+{
+	return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
+}
+
 struct address address_masked(const struct address *address, unsigned prefix)
 {
 	struct address masked = *address;

@@ -43,6 +43,9 @@ bool address_equal(const struct address *a, const struct address *b);
  * loopback nor reserved (RFC 6890). */
 bool address_is_host(const struct address *address);
 
+/* Whether it is one of the link alone (fe80::/10), which every machine there has. */
+bool address_is_link_local(const struct address *address);
+
 /* The address with all but its first `prefix` bits cleared; `prefix` is 0 to 128. */
 struct address address_masked(const struct address *address, unsigned prefix);
 

@@ -63,7 +63,11 @@ bool opening_forwards(const struct opening *opening)
 
 struct network opening_network(const struct opening *opening, const struct address *source)
 {
-	return network_of(source, opening_prefix(opening, address_family(source)));
+	enum family family = address_family(source);
+
+	/* All of a link have one network, whoever they are. */
+	return network_of(source, address_is_link_local(source) ? address_bits(family)
+								: opening_prefix(opening, family));
 }
 
 bool opening_opens_for(const struct opening *opening, enum family family)

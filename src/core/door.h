@@ -88,7 +88,7 @@ bool opening_forwards(const struct opening *opening);
 /* Whether it opens anything for addresses of this family. */
 bool opening_opens_for(const struct opening *opening, enum family family);
 
-/* For what an opening opens when this address has knocked. */
+/* For what an opening opens when this address has knocked; a link-local one for itself alone. */
 struct network opening_network(const struct opening *opening, const struct address *source);
 
 /* Frees what the door owns, not the door itself. */

@@ -242,6 +242,25 @@ static void test_networks(void **state)
 	}
 }
 
+/* All neighbours have the same network, of whatever length it is. */
+static void test_link_local_sources_are_no_network(void **state)
+{
+	struct door door = {
+		.name = "ssh",
+		.opening.backend = BACKEND_IPTABLES,
+		.opening.chain = TEXT("KNOCKTAIL"),
+		.opening.prefix = {24, 56},
+		.opening.ports.is_all = true,
+	};
+	struct passage *passage = new_rule(&door, "fe80::1:2");
+	struct network network;
+
+	(void)state;
+	assert_string_equal(passage->element, "fe80::1:2");
+	assert_false(passage_find_network(passage, &network));
+	passage_free(passage);
+}
+
 static void test_iptables_rules_of_ranges(void **state)
 {
 	static const struct {
@@ -505,6 +524,7 @@ int main(void)
 		cmocka_unit_test(test_ipset_rule),
 		cmocka_unit_test(test_nft_rule),
 		cmocka_unit_test(test_iptables_rule),
+		cmocka_unit_test(test_link_local_sources_are_no_network),
 		cmocka_unit_test(test_iptables_rules_of_ranges),
 		cmocka_unit_test(test_iptables_rules_that_send_on),
 		cmocka_unit_test(test_networks),

@@ -12,11 +12,6 @@
 #include "cli/doctor/finding.h"
 #include "util/cleanup.h"
 
-static bool is_link_local(const struct address *address)
-{
-	return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
-}
-
 /* The interface of the default route of the lowest metric; "": there is none. */
 static void find_default(enum family family, char interface[static IF_NAMESIZE])
 {
@@ -56,7 +51,7 @@ static void side_take(struct doctor_side *side, const struct ifaddrs *item, bool
 	else if (!has_default && strcmp(side->interface, item->ifa_name) != 0)
 		side->interface[0] = '\0';
 	side->is_there = true;
-	if (side->has_address || is_link_local(&address) ||
+	if (side->has_address || address_is_link_local(&address) ||
 	    strcmp(side->interface, item->ifa_name) != 0)
 		return;
 	side->address = address;

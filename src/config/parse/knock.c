@@ -10,9 +10,6 @@
 #include "config/text.h"
 #include "util/cleanup.h"
 
-/* iptables cuts a longer one; nft takes 127. */
-enum { IPTABLES_PREFIX_MAX = 29 };
-
 int parse_prefix(const struct key_reading *reading, const char *text, void *field)
 {
 	size_t length = strlen(text);
@@ -21,11 +18,6 @@ int parse_prefix(const struct key_reading *reading, const char *text, void *fiel
 	if (length == 0 || length > reading->key->max || !text_is_printable(text))
 		return parse_reject(reading, text, "a text of 1 to %u printable ASCII characters",
 				    (unsigned)reading->key->max);
-	if (length > IPTABLES_PREFIX_MAX)
-		complain_warning(
-			reading->complaints, reading->line,
-			"%s: %s has %zu characters: nft logs that many, iptables at most %d",
-			reading->where, reading->key->name, length, IPTABLES_PREFIX_MAX);
 	copy = strdup(text);
 	if (!copy)
 		return -ENOMEM;

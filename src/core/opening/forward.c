@@ -6,12 +6,6 @@
 #include "core/opening/ports.h"
 #include "core/sequence.h"
 
-/* An address without a zone leads nowhere there. */
-static bool is_link_local(const struct address *address)
-{
-	return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
-}
-
 /* What stands behind the address: nothing, or ":PORT". */
 static int port_parse(const char *text, uint16_t *ret)
 {
@@ -40,9 +34,10 @@ int forward_parse(const char *text, enum family family, struct forward *ret)
 		return -EINVAL;
 	memcpy(address, text, length);
 	address[length] = '\0';
+	/* A link-local address without a zone leads nowhere. */
 	if (address_parse(address, &forward.address) < 0 ||
 	    address_family(&forward.address) != family || !address_is_host(&forward.address) ||
-	    is_link_local(&forward.address) ||
+	    address_is_link_local(&forward.address) ||
 	    port_parse(text + length + has_brackets, &forward.port) < 0)
 		return -EINVAL;
 	*ret = forward;
