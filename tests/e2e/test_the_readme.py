@@ -13,8 +13,10 @@ from hosts import ENVIRONMENT
 from lab import ROOT, Lab, program
 from machine import Machine, Unavailable, tree
 
-# Without a system bus: not every image has one.
 SYSTEM = ("systemd", "systemd-sysv", "passwd", "sudo")
+
+# Not every image has a system bus.
+BUS = {"without a bus": (), "with a bus": ("dbus",)}
 
 HOME = "/home/newcomer"
 SOURCE = f"{HOME}/knocktail"
@@ -49,8 +51,8 @@ def removal():
 class Newcomer:
     """Who types what the README says, into a machine on which they may use sudo."""
 
-    def __init__(self, machine):
-        self.machine = machine
+    def __init__(self, machine, has_bus=False):
+        self.machine, self.has_bus = machine, has_bus
         machine.run("useradd", "--create-home", "--shell", "/bin/bash", "newcomer")
         machine.write("/etc/sudoers.d/newcomer", "newcomer ALL=(ALL) NOPASSWD: ALL\n", 0o440)
         name = machine.run("uname", "-n").stdout.strip()
@@ -122,19 +124,19 @@ def files(machine):
     return set(found.splitlines())
 
 
-@pytest.fixture(scope="module")
-def newcomer(possible, log_everywhere):
+@pytest.fixture(scope="module", params=BUS)
+def newcomer(possible, log_everywhere, request):
     """On a system with what the first line installs."""
     packages = block("sh", "make install")[0]
     assert packages.startswith("sudo apt update && sudo apt install ")
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(Lab("none"))
         try:
-            machine = Machine(lab, tree(SYSTEM, then=packages), lambda root: None)
+            machine = Machine(lab, tree((*SYSTEM, *BUS[request.param]), then=packages), lambda root: None)
         except Unavailable as reason:
             pytest.skip(f"no newcomer: {reason}")
         stack.callback(machine.close)
-        yield Newcomer(machine)
+        yield Newcomer(machine, has_bus=bool(BUS[request.param]))
 
 
 def check_a_token(newcomer, configure, config, tmp_path):
@@ -183,7 +185,7 @@ def test_the_walk(newcomer, tmp_path):
     for line in block("sh", "knocktail replay"):
         if re.match("(sudo )?knocktail (?!watch)", line):
             # Without a bus nobody but root and the group may look.
-            newcomer.types(line if line.startswith("sudo") else f"sudo {line}")
+            newcomer.types(line if newcomer.has_bus or line.startswith("sudo") else f"sudo {line}")
     check_a_token(newcomer, configure, config, tmp_path)
 
     for line in removal():
