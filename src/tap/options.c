@@ -270,8 +270,8 @@ enum options_result options_parse(int argc, char *argv[], struct command_line *r
 	return result;
 }
 
-/* What an option is good for. */
-static bool has_use(const struct command_line *command_line, enum setting setting)
+/* What an option is for, if that is not what is done here; or NULL. */
+static const char *missed_use(const struct command_line *command_line, enum setting setting)
 {
 	const struct settings *settings = &command_line->settings;
 
@@ -279,17 +279,19 @@ static bool has_use(const struct command_line *command_line, enum setting settin
 	case SETTING_KEY:
 	case SETTING_DOOR:
 	case SETTING_SOURCE:
-		return settings->knock != KNOCK_SEQUENCE;
+		return settings->knock != KNOCK_SEQUENCE ? NULL : "knocks without ports";
 	case SETTING_TIME:
-		return settings->knock == KNOCK_SPA;
+		return settings->knock == KNOCK_SPA ? NULL : "--spa";
 	case SETTING_DELAY:
-		return settings->knock != KNOCK_SPA;
+		return settings->knock != KNOCK_SPA ? NULL : "several packets";
 	case SETTING_WAIT:
-		return !command_line->relays;
+		return !command_line->relays ? NULL : "use without -W";
 	case SETTING_TIMEOUT:
-		return command_line->relays || settings_has(settings, SETTING_WAIT);
+		return command_line->relays || settings_has(settings, SETTING_WAIT)
+			       ? NULL
+			       : "--wait and -W";
 	default:
-		return true;
+		return NULL;
 	}
 }
 
@@ -297,10 +299,11 @@ bool options_have_use(const struct command_line *command_line)
 {
 	for (size_t i = 0; i < N_SETTING_OPTIONS; i++) {
 		enum setting setting = setting_options[i].setting;
+		const char *use = missed_use(command_line, setting);
 
-		if (command_line->given & UINT32_C(1) << setting &&
-		    !has_use(command_line, setting)) {
-			complain("%s does nothing here", setting_options[i].name);
+		if (command_line->given & UINT32_C(1) << setting && use) {
+			complain("%s does nothing here: it is for %s", setting_options[i].name,
+				 use);
 			return false;
 		}
 	}
