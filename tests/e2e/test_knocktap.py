@@ -108,7 +108,8 @@ def test_wait_gives_up_after_its_timeout(lab, client, start, tap):
     start(ipset_door())
     done = tap("--wait", 22, "--timeout", "900ms", client.peer(), 7000, 8000, 9001, check=False)
     assert done.returncode == 1
-    assert "cannot connect to port 22: Connection timed out" in done.stderr
+    # glibc's words and musl's.
+    assert re.search("cannot connect to port 22: (Connection|Operation) timed out$", done.stderr, re.MULTILINE)
     # The kernel alone would have tried once; and nobody wants to be flooded either.
     client.hit(7999)
     wait_until(lambda: sent(lab, client)[-1:] == [("tcp", 7999, client.peer())], 3, "it is logged")
@@ -165,7 +166,7 @@ def test_no_way_to_the_host(client, tap):
     client.ip("route del 192.0.2.0/24")
     done = tap(client.peer(), 7000, check=False)
     assert done.returncode == 1
-    assert done.stderr == f"knocktap: cannot knock at {client.peer()}: Network is unreachable\n"
+    assert re.fullmatch(f"knocktap: cannot knock at {client.peer()}: Network (is )?unreachable\n", done.stderr)
 
 
 # Tokens and requests: what is sent, held against the independent implementation
