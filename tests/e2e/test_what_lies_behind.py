@@ -3,13 +3,14 @@
 import contextlib
 import json
 import socket
+import subprocess
 
 import pytest
 
 from behind import INNER_PORT, V4, V6, Inner
 from doors import iptables_door, ipset_door, nft_door
 from firewalls import Iptables, Nft
-from lab import Lab
+from lab import Lab, wait_until
 
 KNOCK = (7000, 8000, 9000)
 OUTER_PORT = 8443
@@ -115,6 +116,49 @@ def test_ports_stay_what_they_are_without_another(kind, version):
         client.wait_open(8443, version, since=client.knock(*KNOCK, version=version))
         assert connect(client, version, 8443)[1] == b"hello from port 8443\n"
         assert connect(client, version, 443)[1] == b"hello from port 443\n"
+
+
+# Answers with the address that a datagram has come from.
+UDP_LISTENER = """
+import socket
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.bind(("::", 53))
+print("ready", flush=True)
+while True:
+    peer = sock.recvfrom(100)[1]
+    sock.sendto(peer[0].removeprefix("::ffff:").encode(), peer)
+"""
+
+
+def answer(client, port, version):
+    """What comes back for a datagram to the port, or None."""
+    with client.socket(socket.AF_INET6 if version == 6 else socket.AF_INET,
+                       socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.2)
+        sock.sendto(b"?", (client.peer(version), port))
+        try:
+            return sock.recv(100).decode()
+        except OSError:
+            return None
+
+
+def test_datagrams_are_sent_on(kind):
+    keys = {"ports": f"{OUTER_PORT}/udp", "forward": f"{V4}:53", "forward_6": f"[{V6}]:53"}
+    with laboratory(kind, **keys) as (lab, inner, _, __):
+        listener = inner.popen(["/usr/bin/python3", "-c", UDP_LISTENER], stdout=subprocess.PIPE)
+        assert listener.stdout.readline() == b"ready\n"
+        client, other = lab.client(), lab.client()
+        for version in (4, 6):
+            assert answer(client, OUTER_PORT, version) is None
+            client.knock(*KNOCK, version=version)
+            wait_until(lambda v=version: answer(client, OUTER_PORT, v) == client.address(v), 3,
+                       "the machine behind answers")
+            assert answer(other, OUTER_PORT, version) is None
+            assert answer(client, 53, version) is None
+        wait_until(lambda: answer(client, OUTER_PORT, 6) is None, 12, "the door closes")
+        listener.terminate()
+        listener.wait(5)
+        listener.stdout.close()
 
 
 def test_what_others_send_there_stays_closed(kind):
