@@ -6,8 +6,8 @@ import socket
 import pytest
 
 import docker
-from behind import Inner
-from doors import ipset_door, nft_door
+from behind import V4, V6, Inner
+from doors import ipset_door, iptables_door, nft_door
 from firewalls import Iptables, Nft
 from lab import Lab
 
@@ -162,6 +162,55 @@ def test_a_door_to_all_ports_does_not_guard_what_is_published(kind):
         assert "is sent to another" not in done.stderr
         assert not client.can_connect(PORT)
         assert "open to everybody" not in lab.knocktail("doctor", "-c", config).stdout
+
+
+@VERSIONS
+def test_a_door_beside_it_forwards(kind, version):
+    """Whoever has knocked there comes to where it leads, whatever all other ports are closed by."""
+    keys = {"ports": 8443, "forward": f"{V4}:443", "forward_6": f"[{V6}]:443", "timeout": "6s",
+            "set": "knock_in", "set_6": "knock_in6", "sequence": "7001, 8001, 9001"}
+    if kind.variant == "nft":
+        keys |= {"set": "inet knock knock_in", "set_6": "inet knock knock_in6"}
+    with Lab("none") as lab, contextlib.closing(Inner(lab)):
+        doors = doors_of(kind, ports="all") + kind.door("inner", **keys)
+        if kind.variant == "iptables":
+            doors += iptables_door("chain", "7002, 8002, 9002", ports=8444, forward=f"{V4}:443",
+                                   forward_6=f"[{V6}]:443", timeout="6s")
+        config = lab.config(doors)
+        docker.start(lab, PORT)
+        apply(lab, kind, config)
+        docker.start(lab, PORT)
+        daemon = lab.daemon(doors)
+        client = lab.client()
+        assert not client.can_connect(8443, version)
+        client.wait_open(8443, version, since=client.knock(7001, 8001, 9001, version=version))
+        assert not client.can_connect(PORT, version)
+        if kind.variant == "iptables":
+            assert not client.can_connect(8444, version)
+            client.wait_open(8444, version, since=client.knock(7002, 8002, 9002, version=version))
+            assert daemon.stop() == 0
+            assert lab.knocktail("rules", "iptables", "-c", config, "--remove").returncode == 0
+            assert "knocktail" not in lab.server.run("iptables-save").stdout.lower()
+
+
+def test_rules_beside_no_docker(possible):
+    """They can be loaded by hand, and nothing of them stays."""
+    kind = DockerIptables()
+    with Lab("none") as lab, contextlib.closing(Inner(lab)):
+        config = lab.config(doors_of(kind))
+        apply(lab, kind, config)
+        assert lab.knocktail("rules", kind.variant, "-c", config, "--remove").returncode == 0
+        for program in ("iptables", "ip6tables"):
+            assert "DOCKER-USER" not in lab.server.run(f"{program}-save").stdout
+        text = kind.rules(lab, config)
+        command, = [line.lstrip("#\t") for line in text.splitlines() if "-N DOCKER-USER" in line]
+        lab.server.run("sh", "-ec", command)
+        kind.load(lab, config)
+        docker.start(lab, PORT)
+        assert not lab.client().can_connect(PORT)
+        # It is Docker's now.
+        assert lab.knocktail("rules", kind.variant, "-c", config, "--remove").returncode == 0
+        assert "-A FORWARD -j DOCKER-USER" in lab.server.run("iptables", "-S", "FORWARD").stdout
 
 
 def test_the_doctor_follows_it(kind):

@@ -102,18 +102,32 @@ static void put_established(const struct opening *opening, enum family family,
 			port_range_numbers(range, ':', numbers));
 }
 
-static void put_accept(const struct opening *opening, enum family family,
-		       const struct port_range *range, FILE *file)
+/* Who has knocked is on the way that the door has sent them on. */
+static void put_sent_on(const char *chain, const char *target, const struct opening *opening,
+			enum family family, const struct port_range *range, FILE *file)
 {
 	char address[ADDRESS_TEXT_MAX];
 
 	if (!opening->forward[family].is_there || !opening->set[family])
 		return;
-	fprintf(file, "%s-A " PLAN_IPTABLES_FORWARD " -d %s", lines[family],
+	fprintf(file, "%s-A %s -d %s", lines[family], chain,
 		address_format(&opening->forward[family].address, address));
 	put_original(range, file);
 	put_set_lookup(opening, family, file);
-	fputs(" -j ACCEPT\n", file);
+	fprintf(file, " -j %s\n", target);
+}
+
+static void put_accept(const struct opening *opening, enum family family,
+		       const struct port_range *range, FILE *file)
+{
+	put_sent_on(PLAN_IPTABLES_FORWARD, "ACCEPT", opening, family, range, file);
+}
+
+/* That is another chain's, which may come later. */
+static void put_docker_pass(const struct opening *opening, enum family family,
+			    const struct port_range *range, FILE *file)
+{
+	put_sent_on(PLAN_IPTABLES_DOCKER, "RETURN", opening, family, range, file);
 }
 
 /* In both families alike. */
@@ -164,12 +178,19 @@ void forward_put_filter(const struct plan *plan, FILE *file)
 	if (forward_any_docker(plan->config)) {
 		fputs("\n# What Docker publishes, by the ports here. " DOCKER_USER
 		      " has to be there, which Docker makes when it\n"
-		      "# starts, and then leaves alone; --apply makes it, too.\n"
+		      "# starts, and then leaves alone; --apply makes it, too. Before Docker has, by "
+		      "hand:\n"
+		      "#\n"
+		      "#\tfor i in iptables ip6tables; do $i -N " DOCKER_USER
+		      " && $i -I FORWARD -j " DOCKER_USER "; done\n"
+		      "#\n"
 		      "-I " DOCKER_USER " -j " PLAN_IPTABLES_DOCKER "\n"
 		      "-A " PLAN_IPTABLES_DOCKER
 		      " -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN\n",
 		      file);
 		each_port(plan, true, put_docker_open, file);
+		each_port(plan, false, put_docker_pass, file);
+		plan_put_chains(plan, true, "-A " PLAN_IPTABLES_DOCKER " -j ", "", file);
 		each_port(plan, true, put_close, file);
 	}
 }

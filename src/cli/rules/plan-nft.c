@@ -210,7 +210,7 @@ static const char head[] =
 	"#\n"
 	"# which takes it back if you have locked yourself out, or with `nft -f FILE`, as often as "
 	"you\n"
-	"# like: it replaces its own two chains, and sets keep what is in them.\n"
+	"# like: it replaces its own chains, and sets keep what is in them.\n"
 	"#\n"
 	"# Everything is dropped that is not accepted here, even if a chain of yours accepts it: "
 	"in nft an\n"

@@ -129,11 +129,11 @@ static int plan_check_door(const struct door *door, enum variant variant)
 				   : door->opening.backend == BACKEND_IPTABLES ? "iptables"
 									       : "nft");
 	if (!looks_beyond[variant] && (opening_forwards(&door->opening) || door->opening.docker))
-		return plan_refuse(door,
-				   "rules of %s do not reach what is behind this machine: rules of "
-				   "%s do",
-				   variant_names[variant],
-				   variant == VARIANT_UFW ? "iptables" : "nft");
+		return plan_refuse(
+			door,
+			"rules of %s do not reach what is behind this machine, which they "
+			"would leave open: use rules of %s in their place",
+			variant_names[variant], variant == VARIANT_UFW ? "iptables" : "nft");
 	if (door->opening.backend == BACKEND_IPSET || door->opening.backend == BACKEND_NFT)
 		return any_set(door) ? check_entry(door) : -EINVAL;
 	return 0;

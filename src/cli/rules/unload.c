@@ -71,14 +71,19 @@ static void put_door_chains(const struct config *config, const char *table, size
 {
 	for (size_t i = 0; i < config->n_doors; i++) {
 		bool is_first = config->doors[i].opening.backend == BACKEND_IPTABLES;
+		char jump[96];
 
 		for (size_t j = 0; j < i && is_first; j++)
 			is_first = !config->doors[j].opening.chain ||
 				   strcmp(config->doors[j].opening.chain,
 					  config->doors[i].opening.chain) != 0;
-		if (is_first)
-			put_chain(table, config->doors[i].opening.chain, n_own, family, removal,
-				  file);
+		if (!is_first)
+			continue;
+		/* What is sent on passes by Docker's chain, too. */
+		snprintf(jump, sizeof jump, "-A " PLAN_IPTABLES_DOCKER " -j %s\n",
+			 config->doors[i].opening.chain);
+		put_chain(table, config->doors[i].opening.chain, n_own + count_lines(table, jump),
+			  family, removal, file);
 	}
 }
 
@@ -98,6 +103,21 @@ static void put_jumped_chains(const char *table, const char *name, enum family f
 			fprintf(file, "-D %s -j %s\n", jump->from, jump->to);
 		put_chain(table, jump->to, n_jumps, family, removal, file);
 	}
+}
+
+/* Where there is no Docker, its chain is the one that --apply has made, unless others use it. */
+static void put_docker_user(const char *table, FILE *file)
+{
+	size_t n_jumps = count_lines(table, "-A FORWARD -j " DOCKER_USER "\n");
+
+	if (!has_chain(table, PLAN_IPTABLES_DOCKER) || has_chain(table, "DOCKER") ||
+	    count_jumps(table, DOCKER_USER) > n_jumps ||
+	    count_lines(table, "-A " DOCKER_USER " ") >
+		    count_lines(table, "-A " DOCKER_USER " -j " PLAN_IPTABLES_DOCKER "\n"))
+		return;
+	for (size_t i = 0; i < n_jumps; i++)
+		fputs("-D FORWARD -j " DOCKER_USER "\n", file);
+	fputs("-X " DOCKER_USER "\n", file);
 }
 
 /* What is taken out of a table, and by what it is known that something of ours is in it. */
@@ -135,6 +155,7 @@ static char *part_removal(const struct own_part *own, const struct config *confi
 	fputs(own->head, file);
 	if (own->jumped)
 		put_jumped_chains(table, own->jumped, family, removal, file);
+	put_docker_user(table, file);
 	if (own->log)
 		put_chain(table, own->log, own->n_log, family, removal, file);
 	put_door_chains(config, table, own->n_to_doors, family, removal, file);
