@@ -100,11 +100,14 @@ def tree(packages, then="", suite=None):
     making = tempfile.mkdtemp(prefix="making-", dir=cache)
     try:
         os.chmod(making, 0o755)  # apt's own user goes through it
-        built = subprocess.run(
-            [os.path.join(REPOSITORY, "tools", "make-root"), "--then", then or ":", suite,
-             f"{making}/root", *packages],
-            capture_output=True, text=True, timeout=900, check=False, stdin=subprocess.DEVNULL,
-            env={**os.environ, **ENVIRONMENT})
+        try:
+            built = subprocess.run(
+                [os.path.join(REPOSITORY, "tools", "make-root"), "--then", then or ":", suite,
+                 f"{making}/root", *packages],
+                capture_output=True, text=True, timeout=900, check=False, stdin=subprocess.DEVNULL,
+                env={**os.environ, **ENVIRONMENT})
+        except subprocess.TimeoutExpired as slow:
+            raise Unavailable(f"no root file system can be made: not in {slow.timeout:.0f} s") from slow
         if built.returncode != 0:
             lines = (built.stdout + built.stderr).strip().splitlines()[-3:]
             raise Unavailable(f"no root file system can be made: {' | '.join(lines) or 'silently'}")

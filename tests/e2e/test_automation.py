@@ -9,6 +9,9 @@ from hosts import wait_until
 from lab import ROOT, Lab
 from machine import Unavailable, booted
 
+PLAY = ("ansible-playbook", "--inventory", "localhost,", "--connection", "local", "--skip-tags",
+        "package", "/root/play.yml")
+
 
 def block(word):
     """The one block of the page that has the word in it."""
@@ -27,15 +30,22 @@ def lab(possible, log_everywhere):
 
 
 @pytest.fixture
-def machine(lab):
+def machine(lab, request):
     """A machine, on which knocktail is new."""
     try:
-        made = booted(lab)
+        made = booted(lab, *getattr(request, "param", ()))
     except Unavailable as reason:
         pytest.skip(f"no machine: {reason}")
     yield made
     made.close()
     lab.server.run("nft", "flush", "ruleset")
+
+
+def play(machine, check=True):
+    """Runs the play, and returns what has changed."""
+    done = machine.run("env", "LC_ALL=C.UTF-8", "HOME=/root", *PLAY, check=check, timeout=180)
+    print(done.stdout, done.stderr)
+    return dict(re.findall(r"(\w+)=(\d+)", done.stdout.splitlines()[-2] if done.stdout else ""))
 
 
 def wait_opens(client, *knock):
@@ -44,6 +54,31 @@ def wait_opens(client, *knock):
         client.knock(*knock)
         return client.can_connect()
     wait_until(opens, 10, "the door opens", 0.5)
+
+
+@pytest.mark.parametrize("machine", [("ansible-core",)], indirect=True, ids=["with-ansible"])
+def test_ansible(machine, lab):
+    inside, other = lab.client(), lab.client()
+    assert inside.can_connect()
+    machine.write("/root/play.yml", block("conf.d/web.conf"))
+    assert int(play(machine)["changed"]) > 0
+    assert not other.can_connect()
+    wait_opens(inside, 8000, "7000/udp", 9000)
+    doors = machine.run("knocktail", "check").stdout
+    machine.run("systemctl", "is-enabled", "knocktail-firewall", "knocktaild")
+
+    # The same again: nothing.
+    again = play(machine)
+    assert (again["changed"], again["failed"]) == ("0", "0"), again
+    assert inside.can_connect()
+
+    # What is wrong gets nowhere.
+    before = machine.run("cat", "/etc/knocktail/conf.d/web.conf").stdout
+    machine.write("/root/play.yml", block("conf.d/web.conf").replace("timeout  = 1h", "timeout = ever"))
+    assert play(machine, check=False)["failed"] == "1"
+    assert machine.run("cat", "/etc/knocktail/conf.d/web.conf").stdout == before
+    assert machine.run("knocktail", "check").stdout == doors
+    assert inside.can_connect() and not other.can_connect()
 
 
 def cloud_init(machine, data):
