@@ -11,12 +11,12 @@ import subprocess
 import pytest
 
 from hosts import ENVIRONMENT, wait_until
-from lab import program
+from lab import ROOT, program
 
 CONFIG = """\
 [fleet]
 name = prod
-host = web1
+host = {name}
 key = {directory}/fleet.key
 [broker]
 host = {host}
@@ -35,6 +35,8 @@ certfile {directory}/broker.pem
 keyfile {directory}/broker.key
 allow_anonymous false
 password_file {directory}/users
+acl_file {root}/etc/mosquitto.acl
+max_packet_size 4096
 """
 
 
@@ -73,7 +75,7 @@ def place(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (tmp_path / "broker.conf").write_text(BROKER.format(directory=tmp_path, port=port), "ascii")
+    (tmp_path / "broker.conf").write_text(BROKER.format(directory=tmp_path, port=port, root=ROOT), "ascii")
     with open(tmp_path / "broker.log", "wb") as log:
         broker = subprocess.Popen(["mosquitto", "-c", tmp_path / "broker.conf"], stdout=log,
                                   stderr=log, stdin=subprocess.DEVNULL, env=ENVIRONMENT)
@@ -91,13 +93,15 @@ def place(tmp_path):
 
 @pytest.mark.parametrize("wrong, problem", [
     ({}, None), ({"host": "127.0.0.1"}, "TLS"), ({"ca": "other"}, "TLS"),
-    ({"user": "web2"}, "Not authorized")], ids=["right", "name", "ca", "user"])
+    ({"user": "web2"}, "Not authorized"), ({"name": "web2"}, "does not let us write")],
+    ids=["right", "name", "ca", "user", "topic"])
 def test_tls_and_a_password(wrong, problem, place):
     directory, port = place
     fleetd = os.path.join(os.path.dirname(program("knocktail")), "knocktail-fleetd")
     if not os.access(fleetd, os.X_OK):
         pytest.skip("built without libmosquitto")
-    values = {"directory": directory, "host": "localhost", "port": port, "ca": "ca", "user": "web1"}
+    values = {"directory": directory, "host": "localhost", "port": port, "ca": "ca", "user": "web1",
+              "name": "web1"}
     (directory / "fleet.conf").write_text(CONFIG.format(**{**values, **wrong}), "ascii")
     agent = subprocess.Popen(
         [fleetd, "-c", directory / "fleet.conf"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -110,11 +114,13 @@ def test_tls_and_a_password(wrong, problem, place):
         return found if found.get("broker") or found.get("problem") else None
 
     try:
-        told = wait_until(report, 10, "the agent has tried")
+        told = wait_until(lambda: (found := report()) and
+                          (problem is None or found["problem"]) and found, 10, "it has tried")
         assert told["broker"] == (problem is None), told
         assert problem is None or problem in told["problem"], told
     finally:
         agent.terminate()
         _, errors = agent.communicate(timeout=10)
     assert agent.returncode == 0
-    assert ("connected to the broker" in errors.decode()) == (problem is None)
+    if "name" not in wrong:
+        assert ("connected to the broker" in errors.decode()) == (problem is None)

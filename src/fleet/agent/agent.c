@@ -79,8 +79,7 @@ static void agent_publish(struct agent *agent, const struct fleet_message *messa
 	fleet_seal_topic(agent->options.seal, message, topic);
 	fleet_seal_close(agent->options.seal, message, sealed);
 	broker_publish(agent->broker, topic, sealed, sizeof sealed,
-		       (uint32_t)((until_us - now_us) / US_PER_S + 1),
-		       message->kind != FLEET_STATUS);
+		       (uint32_t)((until_us - now_us) / US_PER_S + 1));
 	agent->state.counts.sent++;
 }
 
@@ -357,7 +356,8 @@ static void agent_look_at_clock(struct agent *agent, const struct fleet_message 
 		return;
 	agent->clock_us = now_us;
 	notice_send(NOTICE_CLOCK,
-		    "the clock of %s is %" PRId64 " s %s ours: doors close early or late by that",
+		    "the clock of %s is %" PRId64 " s %s ours, or its word was late: doors close early or "
+		    "late by that",
 		    message->host, off_s < 0 ? -off_s : off_s, off_s < 0 ? "behind" : "ahead of");
 }
 

@@ -14,27 +14,44 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/file.h"
+#include "util/worker.h"
 
 enum { PORT_PLAIN = 1883, PORT_TLS = 8883, KEEPALIVE_S = 15, PASSWORD_MAX = 1024 };
+
+/* Of what the broker may send: a message has some hundred bytes, and others may have it keep
+ * anything. */
+enum { PACKET_MAX = 4096 };
 
 /* How long an attempt may take, and how long to wait for the next: longer each time. */
 #define ATTEMPT_US UINT64_C(10000000)
 #define TICK_US	   UINT64_C(500000)
+#define END_US	   UINT64_C(1000000)
 enum { WAIT_MAX_S = 60 };
 
 /* Messages that the broker has not confirmed: with more, what it gets is told again from the start.
  */
 enum { UNCONFIRMED_MAX = 1 << 17 };
 
+/* An attempt, in the worker's hands: to look up a name and to connect may take long. */
+struct attempt {
+	struct worker_job job; /* first, so that jobs are attempts */
+	struct broker *broker;
+	struct mosquitto *client;
+	int r, error;
+};
+
 struct broker {
 	sd_event *event;
+	struct worker *worker;
+	sd_event_source *work;
+	struct attempt *attempt; /* NULL: none is under way */
 	const struct fleet_config *config;
 	const struct broker_ops *ops;
 	void *userdata;
 	struct mosquitto *client; /* NULL: waiting for the next attempt */
 	sd_event_source *io, *timer;
 	int watched_fd;
-	bool is_up;
+	bool is_up, is_late_said;
 	char *failure;		     /* what to report once the library has returned */
 	unsigned n_failures;	     /* in a row */
 	uint64_t since_us, retry_us; /* CLOCK_MONOTONIC: of the attempt; of the next one */
@@ -99,6 +116,11 @@ static void broker_watch(struct broker *broker)
 	sd_event_source_set_io_events(broker->io, events);
 }
 
+static const char *loss_reason(int r, int error)
+{
+	return r == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(r);
+}
+
 static void broker_loop(struct broker *broker)
 {
 	int r = mosquitto_loop(broker->client, 0, 1);
@@ -106,9 +128,7 @@ static void broker_loop(struct broker *broker)
 	if (broker->failure || r != MOSQ_ERR_SUCCESS) {
 		CLEANUP(cleanup_free) char *why = TAKE_PTR(broker->failure);
 
-		broker_lose(broker, why			  ? why
-				    : r == MOSQ_ERR_ERRNO ? strerror(errno)
-							  : mosquitto_strerror(r));
+		broker_lose(broker, why ? why : loss_reason(r, errno));
 	}
 	broker_watch(broker);
 }
@@ -233,33 +253,83 @@ static const char *client_set_up(struct mosquitto *client, const struct fleet_co
 static int client_connect(struct mosquitto *client, const struct fleet_config *config)
 {
 	int port = config->port ? config->port : config->ca[0] ? PORT_TLS : PORT_PLAIN;
+	bool is_socket = config->socket[0];
+	mosquitto_property *properties = NULL;
+	int r = mosquitto_property_add_int32(&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE,
+					     PACKET_MAX);
 
-	if (config->socket[0])
-		return mosquitto_connect_async(client, config->socket, 0, KEEPALIVE_S);
-	return mosquitto_connect_async(client, config->broker, port, KEEPALIVE_S);
+	if (r == MOSQ_ERR_SUCCESS)
+		r = mosquitto_connect_bind_v5(client, is_socket ? config->socket : config->broker,
+					      is_socket ? 0 : port, KEEPALIVE_S, NULL, properties);
+	mosquitto_property_free_all(&properties);
+	return r;
+}
+
+/* In the worker's thread. */
+static void attempt_run(struct worker_job *job)
+{
+	struct attempt *attempt = (struct attempt *)job;
+
+	attempt->r = client_connect(attempt->client, attempt->broker->config);
+	attempt->error = errno;
+}
+
+static void on_attempted(struct worker_job *job)
+{
+	struct attempt *attempt = (struct attempt *)job;
+	struct broker *broker = attempt->broker;
+
+	broker->attempt = NULL;
+	broker->client = attempt->client;
+	broker->since_us = clock_us(CLOCK_MONOTONIC);
+	if (attempt->r != MOSQ_ERR_SUCCESS)
+		broker_lose(broker, loss_reason(attempt->r, attempt->error));
+	broker_watch(broker);
+	free(attempt);
+}
+
+static int on_work(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	worker_collect(broker->worker);
+	return 0;
 }
 
 static void broker_try(struct broker *broker)
 {
+	struct attempt *attempt = calloc(1, sizeof *attempt);
 	const char *problem;
-	int r;
 
 	broker->since_us = clock_us(CLOCK_MONOTONIC);
+	broker->is_late_said = false;
 	/* The broker gives us a name, and keeps nothing for us: what it has we are told. */
 	broker->client = mosquitto_new(NULL, true, broker);
-	if (!broker->client) {
-		broker_lose(broker, strerror(ENOMEM));
-		return;
-	}
-	problem = client_set_up(broker->client, broker->config);
+	problem = broker->client && attempt ? client_set_up(broker->client, broker->config)
+					    : strerror(ENOMEM);
 	if (problem) {
+		free(attempt);
 		broker_lose(broker, problem);
 		return;
 	}
-	r = client_connect(broker->client, broker->config);
-	if (r != MOSQ_ERR_SUCCESS)
-		broker_lose(broker, r == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(r));
-	broker_watch(broker);
+	*attempt = (struct attempt){
+		.job = {.run = attempt_run, .done = on_attempted},
+		.broker = broker,
+		.client = TAKE_PTR(broker->client),
+	};
+	broker->attempt = attempt;
+	worker_add(broker->worker, &attempt->job);
+}
+
+/* It cannot be ended. */
+static void broker_say_late(struct broker *broker)
+{
+	if (!broker->is_late_said)
+		broker->ops->down(broker->userdata, strerror(ETIMEDOUT));
+	broker->is_late_said = true;
 }
 
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
@@ -268,7 +338,9 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 
 	(void)time_us;
-	if (!broker->client && now_us >= broker->retry_us)
+	if (broker->attempt && now_us > broker->since_us + ATTEMPT_US)
+		broker_say_late(broker);
+	else if (!broker->attempt && !broker->client && now_us >= broker->retry_us)
 		broker_try(broker);
 	else if (broker->client && !broker->is_up && now_us > broker->since_us + ATTEMPT_US)
 		broker_lose(broker, strerror(ETIMEDOUT));
@@ -295,7 +367,13 @@ int broker_new(sd_event *event, const struct fleet_config *config, const struct 
 	broker->userdata = userdata;
 	broker->watched_fd = -1;
 	snprintf(broker->filter, sizeof broker->filter, "knocktail/1/%s/#", config->name);
-	r = sd_event_add_time(event, &broker->timer, CLOCK_MONOTONIC, 0, 0, on_time, broker);
+	r = worker_new(&broker->worker);
+	if (r >= 0)
+		r = sd_event_add_io(event, &broker->work, worker_fd(broker->worker), EPOLLIN,
+				    on_work, broker);
+	if (r >= 0)
+		r = sd_event_add_time(event, &broker->timer, CLOCK_MONOTONIC, 0, 0, on_time,
+				      broker);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(broker);
@@ -304,14 +382,18 @@ int broker_new(sd_event *event, const struct fleet_config *config, const struct 
 
 struct broker *broker_free(struct broker *broker)
 {
-	if (broker) {
-		broker_close(broker);
-		free(broker->failure);
-		sd_event_source_unref(broker->timer);
-		sd_event_unref(broker->event);
-		free(broker);
-		mosquitto_lib_cleanup();
-	}
+	if (!broker)
+		return NULL;
+	sd_event_source_unref(broker->work);
+	sd_event_source_unref(broker->timer);
+	/* An attempt that does not end has what it needs until the process ends. */
+	if (broker->worker && worker_free(broker->worker, END_US) > 0)
+		return NULL;
+	broker_close(broker);
+	free(broker->failure);
+	sd_event_unref(broker->event);
+	free(broker);
+	mosquitto_lib_cleanup();
 	return NULL;
 }
 
@@ -328,7 +410,7 @@ void broker_subscribe(struct broker *broker)
 }
 
 void broker_publish(struct broker *broker, const char *topic, const void *data, size_t size,
-		    uint32_t expiry_s, bool is_sure)
+		    uint32_t expiry_s)
 {
 	mosquitto_property *properties = NULL;
 
@@ -336,7 +418,7 @@ void broker_publish(struct broker *broker, const char *topic, const void *data, 
 		return;
 	if (mosquitto_property_add_int32(&properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
 					 expiry_s) == MOSQ_ERR_SUCCESS &&
-	    mosquitto_publish_v5(broker->client, NULL, topic, (int)size, data, is_sure, true,
+	    mosquitto_publish_v5(broker->client, NULL, topic, (int)size, data, 1, true,
 				 properties) == MOSQ_ERR_SUCCESS)
 		broker->n_unconfirmed++;
 	mosquitto_property_free_all(&properties);

@@ -31,7 +31,7 @@ bool broker_is_up(const struct broker *broker);
 /* Has the broker send all that it keeps, again. */
 void broker_subscribe(struct broker *broker);
 
-/* Has it keep the message under this topic for so many seconds, and pass it on; once it has come if
- * `is_sure`. Nothing is done while it is away. */
+/* Has it keep the message under this topic for so many seconds, and pass it on. Nothing is done
+ * while it is away. */
 void broker_publish(struct broker *broker, const char *topic, const void *data, size_t size,
-		    uint32_t expiry_s, bool is_sure);
+		    uint32_t expiry_s);
