@@ -44,7 +44,11 @@ def test_keygen_makes_a_key_for_a_fleet(tmp_path):
     again = knocktail("keygen", "--fleet", path)
     assert again.returncode == 1 and "not overwritten" in again.stderr
     assert path.read_text("ascii").split()[1] == key
-    assert knocktail("keygen", "--fleet", "--qr", path).returncode == 2
+    # Nothing is left behind.
+    assert os.listdir(tmp_path) == ["fleet.key"]
+    for more in (("--qr",), ("--host", "a"), ("--door", "ssh"), ("--url", "https://a/"),
+                 ("--no-passphrase",)):
+        assert knocktail("keygen", "--fleet", *more, tmp_path / "other").returncode == 2, more
 
 
 @pytest.fixture
@@ -120,5 +124,33 @@ def test_fleet_shows_the_report(tmp_path):
     report["written_us"] = now - 120 * 1000000
     path.write_text(json.dumps(report), "ascii")
     assert knocktail("fleet", "--report", path).returncode == 3
+    # Or of one that does not know what time it is.
+    report["written_us"] = 2**63
+    path.write_text(json.dumps(report), "ascii")
+    assert knocktail("fleet", "--report", path).returncode == 3
     path.write_text("{}", "ascii")
     assert knocktail("fleet", "--report", path).returncode == 1
+
+
+@pytest.mark.parametrize("where", ["problem", "host", "name"])
+def test_a_report_does_nothing_to_a_terminal(where, tmp_path):
+    path = tmp_path / "report.json"
+    report = {"fleet": "prod", "written_us": int(time.time() * 1e6), "problem": "", "counts": {},
+              "shares": [{"host": "b", "door": "ssh", "open": 1, "said_us": 1}], "open": []}
+    if where == "host":
+        report["shares"][0]["host"] = "b\x1b]0;title\x07"
+    else:
+        report["problem" if where == "problem" else "counts"] = (
+            "\x1b[2J" if where == "problem" else {"\x1b[2J": 1})
+    path.write_text(json.dumps(report), "ascii")
+    for form in ("text", "json"):
+        done = knocktail("fleet", "--report", path, "-o", form)
+        assert done.returncode == 1 and "\x1b" not in done.stdout + done.stderr, done
+
+
+def test_what_is_not_a_report_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("/etc/passwd", tmp_path / "link")
+    for name in ("pipe", "link"):
+        done = knocktail("fleet", "--report", tmp_path / name)
+        assert done.returncode == 1, done

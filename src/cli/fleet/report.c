@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -11,6 +12,45 @@
 enum { REPORT_MAX = 64 << 20 };
 #define OLD_US (60 * US_PER_S)
 
+/* The agent is not believed: what it has from others goes to a terminal. */
+static bool text_is_harmless(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			return false;
+	return true;
+}
+
+/* An object or an array, and all that is in it. */
+static bool json_is_harmless(struct json_object *value);
+
+static bool object_is_harmless(const struct json_object *object)
+{
+	json_object_object_foreach(object, name, value)
+	{
+		if (!text_is_harmless(name) || !json_is_harmless(value))
+			return false;
+	}
+	return true;
+}
+
+static bool json_is_harmless(struct json_object *value)
+{
+	switch (json_object_get_type(value)) {
+	case json_type_string:
+		return text_is_harmless(json_object_get_string(value));
+	case json_type_object:
+		return object_is_harmless(value);
+	case json_type_array:
+		for (size_t i = 0; i < json_object_array_length(value); i++)
+			if (!json_is_harmless(json_object_array_get_idx(value, i)))
+				return false;
+		return true;
+	default:
+		return true;
+	}
+}
+
 static bool report_is_whole(const struct json_object *report)
 {
 	return json_object_is_type(report, json_type_object) &&
@@ -19,22 +59,40 @@ static bool report_is_whole(const struct json_object *report)
 	       json_object_is_type(json_object_object_get(report, "open"), json_type_array);
 }
 
+/* Neither what is not a file nor what is behind a name of the agent's. */
+static int report_open(const char *path)
+{
+	CLEANUP(cleanup_close)
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat status;
+	int opened = fd;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return errno == ELOOP ? -EBADMSG : -errno;
+	if (!S_ISREG(status.st_mode))
+		return -EBADMSG;
+	fd = -1;
+	return opened;
+}
+
 int fleet_report_read(const char *path, uint64_t now_us, struct json_object **ret)
 {
-	CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP(cleanup_close) int fd = report_open(path);
 	CLEANUP(cleanup_free) char *text = NULL;
 	struct json_object *report;
+	uint64_t written_us;
 	size_t size;
-	int r = fd < 0 ? -errno : file_read(fd, REPORT_MAX, &text, &size);
+	int r = fd < 0 ? fd : file_read(fd, REPORT_MAX, &text, &size);
 
 	if (r < 0)
 		return r;
 	report = json_tokener_parse(text);
-	if (!report_is_whole(report)) {
+	if (!report_is_whole(report) || !json_is_harmless(report)) {
 		json_object_put(report);
 		return -EBADMSG;
 	}
-	if (fleet_report_number(report, "written_us") + OLD_US < now_us) {
+	written_us = fleet_report_number(report, "written_us");
+	if (written_us > now_us + OLD_US || now_us > written_us + OLD_US) {
 		json_object_put(report);
 		return -ESTALE;
 	}

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,15 +14,21 @@
 #include "util/cleanup.h"
 #include "util/file.h"
 
+/* Whole or not at all: it gets its name when it is on the disk. */
 static int key_write(const char *path)
 {
-	CLEANUP(cleanup_close)
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	CLEANUP(cleanup_free) char *temporary = NULL;
+	CLEANUP(cleanup_close) int fd = -1;
 	const struct group *group;
 	char line[FLEET_KEY_LINE_SIZE];
 	struct secret key;
 	int r;
 
+	if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+		temporary = NULL;
+		return -ENOMEM;
+	}
+	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	group = getgrnam("knocktail-fleet");
@@ -36,8 +43,9 @@ static int key_write(const char *path)
 		r = -errno;
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
-	if (r < 0)
-		unlink(path);
+	if (r == 0 && link(temporary, path) < 0)
+		r = -errno;
+	unlink(temporary);
 	return r;
 }
 
@@ -47,7 +55,7 @@ enum status fleet_key_create(const char *path)
 
 	if (r < 0) {
 		fprintf(stderr, "knocktail keygen: %s: %s\n", path,
-			r == -EEXIST ? "key already exists; not overwritten" : strerror(-r));
+			r == -EEXIST ? "it is there already; not overwritten" : strerror(-r));
 		return STATUS_FAILED;
 	}
 	printf("%s: a new key for a fleet. Copy it to the same place on each of its hosts, by a way\n"

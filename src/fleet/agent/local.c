@@ -22,7 +22,7 @@ struct local {
 	sd_event *event;
 	sd_event_source *timer;
 	sd_bus *bus;
-	bool is_there;
+	bool is_there, is_complained;
 	const struct local_ops *ops;
 	void *userdata;
 };
@@ -130,13 +130,18 @@ static int on_holds(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (failure || sd_bus_message_enter_container(reply, 'a', BUS_HOLD_ROW) < 0) {
 		/* No daemon: its coming is signalled. */
 		if (!failure || !sd_bus_error_has_name(failure, SD_BUS_ERROR_SERVICE_UNKNOWN)) {
-			log_line(LOG_WARNING, "cannot ask knocktaild what is open: %s",
-				 failure && failure->message ? failure->message : "no answer");
+			if (!local->is_complained)
+				log_line(LOG_WARNING,
+					 "cannot ask knocktaild what is open, will try again: %s",
+					 failure && failure->message ? failure->message
+								     : "no answer");
+			local->is_complained = true;
 			local_retry(local);
 		}
 		return 0;
 	}
 	local->is_there = true;
+	local->is_complained = false;
 	local->ops->begin(local->userdata);
 	while (sd_bus_message_read(reply, BUS_HOLD_ROW, &hold.door, &hold.source, &hold.user,
 				   &hold.knock, &hold.deadline_us, &hold.stamp_us) > 0)

@@ -1,13 +1,14 @@
 #include "fleet/agent/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fleet/config.h"
+#include "util/cleanup.h"
 #include "util/replace.h"
 
 /* Names need no quoting: they hold nothing that JSON would take for its own. */
@@ -91,11 +92,12 @@ static void report_put(struct report *report)
 
 int fleet_report_write(const char *directory, const struct fleet_state *state, uint64_t now_us)
 {
-	char path[PATH_MAX], *text = NULL;
+	CLEANUP(cleanup_close) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char *text = NULL;
 	size_t size = 0;
 	struct report report = {
 		.file = open_memstream(&text, &size), .state = state, .now_us = now_us};
-	int r;
+	int r = fd < 0 ? -errno : 0;
 
 	if (!report.file)
 		return -ENOMEM;
@@ -104,8 +106,8 @@ int fleet_report_write(const char *directory, const struct fleet_state *state, u
 		free(text);
 		return -ENOMEM;
 	}
-	snprintf(path, sizeof path, "%s/report.json", directory);
-	r = file_replace_path(path, text, size, 0640, false);
+	if (r == 0)
+		r = file_replace_unsynced(fd, "report.json", text, size, 0640);
 	free(text);
 	return r;
 }
