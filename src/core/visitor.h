@@ -39,8 +39,8 @@ struct visitor {
 			      the fleet has it open for them ("@HOST": for nobody's key) */
 	struct key_id key; /* which of theirs; none: unknown */
 	enum knock_kind knock;
-	uint32_t seconds; /* that the door was asked to stay open; 0: as long as it says itself */
-	struct hand hand; /* of KNOCK_HAND */
+	uint32_t seconds;  /* that the door was asked to stay open; 0: as long as it says itself */
+	struct hand hand;  /* of KNOCK_HAND */
 	uint64_t stamp_us; /* when that was, by the wall clock of the host where it was; 0: unknown
 			    */
 };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "util/cleanup.h"
 #include "util/file.h"
@@ -54,6 +55,14 @@ static bool is_word(const char *value)
 	return value[0] != '\0' && !strpbrk(value, " \t");
 }
 
+/* What has a colon is an IPv6 address: a port is a key of its own. */
+static bool is_broker(const char *value)
+{
+	struct address address;
+
+	return is_word(value) && (!strchr(value, ':') || address_parse(value, &address) == 0);
+}
+
 static const struct {
 	enum section section;
 	const char *key;
@@ -71,7 +80,8 @@ static const struct {
 	FLEET_KEY(SECTION_FLEET, "host", host, visitor_host_is_name,
 		  "1 to 63 of a-z 0-9 . _ -, the first a letter or a digit"),
 	FLEET_KEY(SECTION_FLEET, "key", key, is_path, "the path of the fleet's key"),
-	FLEET_KEY(SECTION_BROKER, "host", broker, is_word, "a name or an address"),
+	FLEET_KEY(SECTION_BROKER, "host", broker, is_broker,
+		  "a name or an address, without a port"),
 	FLEET_KEY(SECTION_BROKER, "socket", socket, is_path, "the path of a socket"),
 	FLEET_KEY(SECTION_BROKER, "ca", ca, is_path, "the path of a file of certificates"),
 	FLEET_KEY(SECTION_BROKER, "certificate", certificate, is_path, "the path of a certificate"),
@@ -81,6 +91,7 @@ static const struct {
 #undef FLEET_KEY
 };
 enum { N_FLEET_KEYS = sizeof fleet_keys / sizeof fleet_keys[0] };
+_Static_assert((int)N_FLEET_KEYS <= (int)FLEET_KEYS_MAX, "each key has a line");
 
 static void reading_set_port(struct fleet_reading *reading, const char *value)
 {
@@ -109,6 +120,7 @@ static void reading_set(struct fleet_reading *reading, const char *key, const ch
 			memcpy((char *)reading->config + fleet_keys[i].at, value,
 			       strlen(value) + 1);
 		reading->seen |= UINT64_C(1) << i;
+		reading->config->lines[i] = reading->line;
 		return;
 	}
 	if (reading->section == SECTION_BROKER && strcmp(key, "port") == 0)
@@ -144,6 +156,7 @@ static void reading_share(struct fleet_reading *reading, const char *door, const
 	config->shares = shares;
 	memcpy(shares[config->n_shares].door, door, strlen(door) + 1);
 	memcpy(shares[config->n_shares].name, name, strlen(name) + 1);
+	shares[config->n_shares].line = reading->line;
 	config->n_shares++;
 }
 
@@ -294,10 +307,16 @@ int fleet_config_parse(const char *text, size_t size, fleet_complain_fn complain
 int fleet_config_load(const char *path, fleet_complain_fn complain, void *userdata,
 		      struct fleet_config **ret)
 {
-	CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP(cleanup_close)
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	CLEANUP(cleanup_free) char *text = NULL;
+	struct stat status;
 	size_t size;
-	int r = fd < 0 ? -errno : file_read(fd, FLEET_CONFIG_MAX, &text, &size);
+	int r = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
+
+	if (r == 0)
+		r = S_ISREG(status.st_mode) ? file_read(fd, FLEET_CONFIG_MAX, &text, &size)
+					    : -EBADF;
 
 	return r < 0 ? r : fleet_config_parse(text, size, complain, userdata, ret);
 }
@@ -324,4 +343,12 @@ const char *fleet_config_door(const struct fleet_config *config, const char *nam
 		if (strcmp(config->shares[i].name, name) == 0)
 			return config->shares[i].door;
 	return NULL;
+}
+
+unsigned fleet_config_line(const struct fleet_config *config, const char *value)
+{
+	for (size_t i = 0; i < N_FLEET_KEYS; i++)
+		if (value == (const char *)config + fleet_keys[i].at)
+			return config->lines[i];
+	return 0;
 }

@@ -13,7 +13,10 @@ enum { FLEET_CONFIG_MAX = 1 << 20, FLEET_PATH_MAX = 255, FLEET_SHARES_MAX = 1024
 /* A door of this host, and what the fleet calls it. */
 struct fleet_share {
 	char door[DOOR_NAME_MAX + 1], name[DOOR_NAME_MAX + 1];
+	unsigned line;
 };
+
+enum { FLEET_KEYS_MAX = 16 };
 
 struct fleet_config {
 	char name[FLEET_NAME_MAX + 1], host[FLEET_HOST_MAX + 1], key[FLEET_PATH_MAX + 1];
@@ -25,6 +28,7 @@ struct fleet_config {
 	char user[FLEET_PATH_MAX + 1], password_file[FLEET_PATH_MAX + 1];
 	struct fleet_share *shares;
 	size_t n_shares;
+	unsigned lines[FLEET_KEYS_MAX];
 };
 
 /* Called for each mistake; line 0: of the whole file. */
@@ -35,7 +39,7 @@ int fleet_config_parse(const char *text, size_t size, fleet_complain_fn complain
 		       struct fleet_config **ret);
 struct fleet_config *fleet_config_free(struct fleet_config *config);
 
-/* The same of a file; another negative errno: it cannot be read. */
+/* The same of a file; -EBADF: it is not one; another negative errno: it cannot be read. */
 int fleet_config_load(const char *path, fleet_complain_fn complain, void *userdata,
 		      struct fleet_config **ret);
 
@@ -43,6 +47,9 @@ int fleet_config_load(const char *path, fleet_complain_fn complain, void *userda
  */
 const char *fleet_config_name(const struct fleet_config *config, const char *door);
 const char *fleet_config_door(const struct fleet_config *config, const char *name);
+
+/* In which line this value of the configuration stands; 0: nowhere. */
+unsigned fleet_config_line(const struct fleet_config *config, const char *value);
 
 /* Whether the broker is on this machine: a socket, or loopback as an address. */
 bool fleet_config_is_local(const struct fleet_config *config);

@@ -180,18 +180,18 @@ static struct ledger_entry *ledger_find_shut(const struct ledger *ledger,
 {
 	struct ledger_entry *found = NULL;
 
-	FOR_EACH_ABOUT (ledger, entry, message)
-		if (entry->message.kind == FLEET_SHUT &&
-		    message->stamp_us <= entry->message.stamp_us &&
-		    (!found || entry->forget_us > found->forget_us))
-			found = entry;
+	FOR_EACH_ABOUT(ledger, entry, message)
+	if (entry->message.kind == FLEET_SHUT && message->stamp_us <= entry->message.stamp_us &&
+	    (!found || entry->forget_us > found->forget_us))
+		found = entry;
 	return found;
 }
 
 /* From now on nothing that was said before opens it; and it is remembered for as long as that. */
 static void ledger_shut(const struct ledger *ledger, struct ledger_entry *shut)
 {
-	FOR_EACH_ABOUT (ledger, entry, &shut->message) {
+	FOR_EACH_ABOUT(ledger, entry, &shut->message)
+	{
 		if (entry->message.stamp_us > shut->message.stamp_us)
 			continue;
 		entry->is_void |= entry->message.kind == FLEET_OPEN;
@@ -207,9 +207,9 @@ uint64_t ledger_latest_us(const struct ledger *ledger, const char *door,
 	uint64_t latest_us = 0;
 
 	memcpy(subject.door, door, strlen(door) + 1);
-	FOR_EACH_ABOUT (ledger, entry, &subject)
-		if (entry->message.kind != FLEET_SHUT && entry->forget_us > latest_us)
-			latest_us = entry->forget_us;
+	FOR_EACH_ABOUT(ledger, entry, &subject)
+	if (entry->message.kind != FLEET_SHUT && entry->forget_us > latest_us)
+		latest_us = entry->forget_us;
 	return latest_us > 0 ? latest_us - LEDGER_SKEW_US : 0;
 }
 
@@ -224,9 +224,8 @@ static bool ledger_has_room(const struct ledger *ledger, const struct ledger_hos
 static enum room message_room(const struct ledger *ledger, const struct fleet_message *message)
 {
 	static const enum room rooms[N_FLEET_KINDS] = {
-		[FLEET_OPEN] = ROOM_OPEN,     [FLEET_CLOSED] = ROOM_OPEN,
-		[FLEET_SHUT] = ROOM_SHUT,     [FLEET_BURNT] = ROOM_BURNT,
-		[FLEET_STATUS] = ROOM_STATUS,
+		[FLEET_OPEN] = ROOM_OPEN,   [FLEET_CLOSED] = ROOM_OPEN,	  [FLEET_SHUT] = ROOM_SHUT,
+		[FLEET_BURNT] = ROOM_BURNT, [FLEET_STATUS] = ROOM_STATUS,
 	};
 
 	return strcmp(message->host, ledger->host) == 0 ? ROOM_OWN : rooms[message->kind];
@@ -275,8 +274,7 @@ static struct ledger_entry *ledger_add(struct ledger *ledger, const struct fleet
 /* What nobody can have used at the time of its stamp, whatever their clocks. */
 static bool burnt_is_early(const struct fleet_message *message)
 {
-	uint64_t latest_s =
-		(message->stamp_us + 2 * LEDGER_SKEW_US) / US_PER_S + KEYED_SKEW_MAX_S;
+	uint64_t latest_s = (message->stamp_us + 2 * LEDGER_SKEW_US) / US_PER_S + KEYED_SKEW_MAX_S;
 
 	return message->kind == FLEET_BURNT &&
 	       (message->step > token_step(latest_s) || message->time_s > latest_s);
@@ -354,10 +352,10 @@ static uint64_t ledger_latest_open(const struct ledger *ledger, const struct fle
 {
 	uint64_t latest_us = 0;
 
-	FOR_EACH_ABOUT (ledger, entry, shut)
-		if (entry->message.kind == FLEET_OPEN && entry->heard_us <= shut->stamp_us &&
-		    entry->message.stamp_us > latest_us)
-			latest_us = entry->message.stamp_us;
+	FOR_EACH_ABOUT(ledger, entry, shut)
+	if (entry->message.kind == FLEET_OPEN && entry->heard_us <= shut->stamp_us &&
+	    entry->message.stamp_us > latest_us)
+		latest_us = entry->message.stamp_us;
 	return latest_us;
 }
 
@@ -366,10 +364,10 @@ static uint64_t ledger_pass_shut(const struct ledger *ledger, const struct fleet
 {
 	uint64_t stamp_us = open->stamp_us;
 
-	FOR_EACH_ABOUT (ledger, entry, open)
-		if (entry->message.kind == FLEET_SHUT && open->stamp_us > entry->heard_us &&
-		    stamp_us <= entry->message.stamp_us)
-			stamp_us = entry->message.stamp_us + 1;
+	FOR_EACH_ABOUT(ledger, entry, open)
+	if (entry->message.kind == FLEET_SHUT && open->stamp_us > entry->heard_us &&
+	    stamp_us <= entry->message.stamp_us)
+		stamp_us = entry->message.stamp_us + 1;
 	return stamp_us;
 }
 

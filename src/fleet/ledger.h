@@ -2,8 +2,9 @@
  *
  * MUST: what is older than a host's last word counts for nothing, and no word to open counts that
  * somebody has shut the door after. MUST: what closes a door is remembered for as long as any older
- * word that was heard could open it. MUST: no host can take all the room, and what closes a door and
- * what this host itself says have room of their own. Times are microseconds of the wall clock. */
+ * word that was heard could open it. MUST: no host can take all the room, and what closes a door
+ * and what this host itself says have room of their own. Times are microseconds of the wall clock.
+ */
 #pragma once
 
 #include "fleet/message.h"

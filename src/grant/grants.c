@@ -112,10 +112,9 @@ static bool grants_open_new(struct grants *grants, const struct door *door,
 	if (grants->n_grants >= limit_for(grants->max_open, visitor))
 		return grants_refuse(grants, door, visitor, "max_open doors are open",
 				     REFUSAL_FULL);
-	if (door_count_size(&grants->door_counts, door->name) >=
-	    limit_for(door->max_open, visitor))
-		return grants_refuse(grants, door, visitor,
-				     "the door is open for max_open sources", REFUSAL_FULL);
+	if (door_count_size(&grants->door_counts, door->name) >= limit_for(door->max_open, visitor))
+		return grants_refuse(grants, door, visitor, "the door is open for max_open sources",
+				     REFUSAL_FULL);
 	r = door_passage_new(door, visitor, &passage);
 	if (r == 0)
 		r = grant_new(grants, door->name, visitor, passage, deadline_us, &grant);
@@ -164,8 +163,8 @@ bool grants_open(struct grants *grants, const struct door *door, const struct vi
 		return grants_refuse(grants, door, visitor, "no other host has this address",
 				     REFUSAL_SOURCE);
 	if (grants_is_full_for(grants, grant, visitor->user, now_us))
-		return grants_refuse(grants, door, visitor,
-				     "the user has max_open_user doors open", REFUSAL_FULL);
+		return grants_refuse(grants, door, visitor, "the user has max_open_user doors open",
+				     REFUSAL_FULL);
 	if (!grant)
 		return grants_open_new(grants, door, visitor, now_us);
 	grant_knock(grant, door, visitor, now_us);

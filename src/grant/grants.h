@@ -53,9 +53,9 @@ bool grants_open(struct grants *grants, const struct door *door, const struct vi
 size_t grants_close(struct grants *grants, const char *door, const struct address *source,
 		    const struct hand *hand, uint64_t now_us);
 
-/* Those who have knocked by `until_us` of the wall clock, at this host of the fleet (NULL: anywhere),
- * do not hold the door open for the source (NULL: for all of them) any more. It closes unless others
- * do. */
+/* Those who have knocked by `until_us` of the wall clock, at this host of the fleet (NULL:
+ * anywhere), do not hold the door open for the source (NULL: for all of them) any more. It closes
+ * unless others do. */
 void grants_release(struct grants *grants, const char *door, const struct address *source,
 		    const char *host, uint64_t until_us, uint64_t now_us);
 

@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Of more, the one whose deadline is first goes: the door then closes too early, not too late. Those
- * of other hosts go before those who have knocked here. */
+/* Of more, the one whose deadline is first goes: the door then closes too early, not too late.
+ * Those of other hosts go before those who have knocked here. */
 enum { HOLDERS_MAX = 16 };
 
 struct holder {

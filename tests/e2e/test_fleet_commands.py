@@ -75,7 +75,7 @@ def test_check_reads_the_fleet_as_well(config):
     write_fleet(config, shares="web = web")
     done = knocktail("check", "-c", config)
     assert done.returncode == 2
-    assert f"{fleet}: error: [doors]: there is no door web in the configuration" in done.stderr
+    assert f"{fleet}:8: error: [doors]: there is no door web in the configuration" in done.stderr
     write_fleet(config, FLEET.replace("web1", "web/1"))
     done = knocktail("check", "-c", config, "-o", "json")
     assert done.returncode == 2
@@ -87,6 +87,31 @@ def test_check_reads_the_fleet_as_well(config):
         (config.parent / "fleet.key").chmod(0o644)
         done = knocktail("check", "-c", config)
         assert done.returncode == 2 and "may read it" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for root")
+def test_check_looks_into_the_files(config, tmp_path):
+    broker = ("host = mq.example.net\nca = {ca}\nuser = web1\npassword_file = {password}")
+    text = FLEET.replace("socket = /run/broker", broker)
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n", "ascii")
+    (tmp_path / "other.pem").write_text("-----BEGIN RUBBISH-----\n", "ascii")
+    for name, mode in (("password", 0o640), ("open", 0o644)):
+        (tmp_path / name).write_text("secret\n", "ascii")
+        (tmp_path / name).chmod(mode)
+    os.mkfifo(tmp_path / "pipe")
+    for ca, password, line, said in (
+            ("ca.pem", "password", 0, None), ("other.pem", "password", 7, "no certificate"),
+            ("pipe", "password", 7, "not a file"), ("ca.pem", ".", 9, "not a file"),
+            ("ca.pem", "open", 9, "may read it"), ("gone", "password", 7, "No such file")):
+        fleet = write_fleet(config, text.replace("{ca}", str(tmp_path / ca))
+                            .replace("{password}", str(tmp_path / password)))
+        done = knocktail("check", "-c", config)
+        assert done.returncode == (2 if said else 0), (ca, password, done)
+        assert not said or (f"{fleet}:{line}: error: " in done.stderr and said in done.stderr)
+    fleet.unlink()
+    os.mkfifo(fleet)
+    done = knocktail("check", "-c", config)
+    assert done.returncode == 2 and f"{fleet}: error: it is not a file" in done.stderr
 
 
 def test_the_agent_refuses_what_check_does(config):

@@ -40,6 +40,10 @@ static void test_a_right_one(void **state)
 	assert_string_equal(config->broker, "mq.example.net");
 	assert_string_equal(config->user, "knock");
 	assert_int_equal(config->port, 8883);
+	assert_int_equal(fleet_config_line(config, config->key), 5);
+	assert_int_equal(fleet_config_line(config, config->password_file), 12);
+	assert_int_equal(fleet_config_line(config, config->socket), 0);
+	assert_int_equal(config->shares[1].line, 15);
 	assert_string_equal(fleet_config_name(config, "web"), "www");
 	assert_string_equal(fleet_config_door(config, "www"), "web");
 	assert_null(fleet_config_name(config, "www"));
@@ -66,6 +70,8 @@ static void test_wrong_ones(void **state)
 		{FLEET "[broker]\nhost = 127.0.0.1\nhast = 1\n" DOORS, "7: there is no key hast"},
 		{FLEET "[broker]\nhost = 127.0.0.1 # here\n" DOORS,
 		 "6: host is '127.0.0.1 # here'"},
+		{FLEET "[broker]\nhost = mq.example.net:8883\n" DOORS,
+		 "6: host is 'mq.example.net:8883'"},
 		{FLEET "[broker]\nhost = 127.0.0.1\n", "0: [doors] shares none"},
 		{FLEET "[broker]\nhost = 127.0.0.1\n[doors]\nssh = a\nweb = a\n",
 		 "9: the door web"},

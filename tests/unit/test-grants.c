@@ -742,8 +742,7 @@ static void test_what_other_hosts_hold_is_on_record(void **state)
 		0);
 	expect_news(fixture, "adopted mark 192.0.2.1 89\n");
 	assert_string_equal(fixture->own, "alice 59");
-	grants_release(fixture->grants, "mark", NULL, "web1.example.net", 0,
-		       T0 + 2 * S);
+	grants_release(fixture->grants, "mark", NULL, "web1.example.net", 0, T0 + 2 * S);
 	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
 	door.users = NULL;
 }
@@ -786,8 +785,7 @@ static void test_room_for_those_of_this_host(void **state)
 	call_from(fixture, &door, "@d", "192.0.2.3", 0, T0);
 	expect_news(fixture, "opened mark 192.0.2.3 30\n");
 	call_from(fixture, &door, "@e", "192.0.2.4", 0, T0);
-	expect_news(fixture,
-		    "refused mark 192.0.2.4 0: the door is open for max_open sources\n");
+	expect_news(fixture, "refused mark 192.0.2.4 0: the door is open for max_open sources\n");
 	call_from(fixture, &door, NULL, "192.0.2.4", 0, T0);
 	expect_news(fixture, "opened mark 192.0.2.4 30\n");
 	grants_limit(fixture->grants, 4, 100);
@@ -800,7 +798,8 @@ static void knock_at(struct fixture *fixture, const struct door *door, const cha
 		     uint64_t stamp_us)
 {
 	grants_open(fixture->grants, door,
-		    &(struct visitor){.source = address(A), .user = user, .stamp_us = stamp_us}, T0);
+		    &(struct visitor){.source = address(A), .user = user, .stamp_us = stamp_us},
+		    T0);
 	while (fixture->news[0] == '\0')
 		await_news(fixture, 1, T0);
 	fixture->news[0] = '\0';

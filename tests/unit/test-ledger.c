@@ -176,9 +176,9 @@ static void test_an_old_hold_opens_nothing(void **state)
 {
 	struct fleet_message hold = word(FLEET_OPEN, "x", NOW, NOW + 600 * S);
 
-	assert_int_equal(say_at(state, NOW + 30 * S,
-				word(FLEET_SHUT, "b", NOW + 5 * S, NOW + 900 * S)),
-			 FLEET_ACCEPTED);
+	assert_int_equal(
+		say_at(state, NOW + 30 * S, word(FLEET_SHUT, "b", NOW + 5 * S, NOW + 900 * S)),
+		FLEET_ACCEPTED);
 	assert_int_equal(tell_at(state, NOW + 30 * S, &hold), FLEET_VOID);
 	hold.stamp_us = NOW + 6 * S;
 	assert_int_equal(tell_at(state, NOW + 30 * S, &hold), FLEET_ACCEPTED);
@@ -199,9 +199,9 @@ static void test_a_knock_after_it_was_shut(void **state)
 	assert_int_equal(tell_at(state, NOW + 2 * S, &hold), FLEET_ACCEPTED);
 	assert_int_equal(hold.stamp_us, NOW + 30 * S + 1);
 	/* But not what was opened between that and our hearing of it. */
-	assert_int_equal(say_at(state, NOW + 3 * S,
-				word(FLEET_OPEN, "c", NOW + 31 * S, NOW + 900 * S)),
-			 FLEET_ACCEPTED);
+	assert_int_equal(
+		say_at(state, NOW + 3 * S, word(FLEET_OPEN, "c", NOW + 31 * S, NOW + 900 * S)),
+		FLEET_ACCEPTED);
 	hold.stamp_us = NOW + 3 * S - 1;
 	assert_int_equal(tell_at(state, NOW + 4 * S, &hold), FLEET_ACCEPTED);
 	assert_int_equal(hold.stamp_us, NOW + 30 * S + 2);
@@ -304,7 +304,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_closes_are_remembered, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_shorter_word, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_restart_forgets_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_longer_word_that_was_late, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_longer_word_that_was_late, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_shut_is_known_for_long, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_an_old_hold_opens_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_knock_after_it_was_shut, set_up, tear_down),

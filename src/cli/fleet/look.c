@@ -1,10 +1,12 @@
 #include "cli/fleet/look.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/complaint.h"
@@ -12,6 +14,9 @@
 #include "fleet/config.h"
 #include "fleet/key.h"
 #include "util/cleanup.h"
+#include "util/file.h"
+
+enum { CONTENT_MAX = 1 << 20 };
 
 DEFINE_CLEANUP(struct fleet_config *, fleet_config_free)
 
@@ -39,33 +44,76 @@ static void look_at_doors(const struct look *look, const struct fleet_config *fl
 			continue;
 		snprintf(text, sizeof text, "[doors]: there is no door %s in the configuration",
 			 door);
-		complain_about(look->complaints, look->path, 0, false, text);
+		complain_about(look->complaints, look->path, fleet->shares[i].line, false, text);
 	}
+}
+
+/* What is in a file that the configuration names. */
+struct content {
+	const char *mark, *expected;
+	bool is_secret;
+};
+
+/* What is wrong with it; NULL: nothing. */
+static const char *content_fault(const struct content *content, const char *path)
+{
+	CLEANUP(cleanup_close)
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	CLEANUP(cleanup_free) char *text = NULL;
+	struct stat status;
+	size_t size;
+	int r;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return strerror(errno);
+	if (!S_ISREG(status.st_mode))
+		return "it is not a file";
+	if (content->is_secret && (status.st_mode & (S_IWGRP | S_IRWXO)))
+		return "others than its owner and its group may read it, or others than its owner "
+		       "may write it (chmod 640)";
+	r = file_read(fd, CONTENT_MAX, &text, &size);
+	if (r < 0)
+		return strerror(-r);
+	r = strstr(text, content->mark) != NULL;
+	if (content->is_secret)
+		sodium_memzero(text, size);
+	return r ? NULL : content->expected;
+}
+
+static void look_complain(const struct look *look, const struct fleet_config *fleet,
+			  const char *path, const char *fault)
+{
+	char text[FLEET_PATH_MAX + 200];
+
+	snprintf(text, sizeof text, "%s: %s", path, fault);
+	complain_about(look->complaints, look->path, fleet_config_line(fleet, path), false, text);
 }
 
 /* Whoever may not read them has nothing to say about them. */
 static void look_at_files(const struct look *look, const struct fleet_config *fleet)
 {
-	const char *const paths[] = {fleet->ca, fleet->certificate, fleet->private_key,
-				     fleet->password_file};
-	char text[FLEET_PATH_MAX + 200];
+	static const char certificate[] = "it holds no certificate (PEM)";
+	const struct {
+		const char *path;
+		struct content content;
+	} files[] = {
+		{fleet->ca, {"-----BEGIN CERTIFICATE-----", certificate, false}},
+		{fleet->certificate, {"-----BEGIN CERTIFICATE-----", certificate, false}},
+		{fleet->private_key, {"PRIVATE KEY-----", "it holds no private key (PEM)", true}},
+		{fleet->password_file, {"", "", true}},
+	};
 	const char *fault;
 	struct secret key;
-	int r;
 
 	if (geteuid() != 0)
 		return;
-	r = fleet_key_read(fleet->key, &key, &fault);
+	if (fleet_key_read(fleet->key, &key, &fault) < 0)
+		look_complain(look, fleet, fleet->key, fault);
 	secret_wipe(&key);
-	if (r < 0) {
-		snprintf(text, sizeof text, "key: %s: %s", fleet->key, fault);
-		complain_about(look->complaints, look->path, 0, false, text);
-	}
-	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-		if (!*paths[i] || access(paths[i], R_OK) == 0)
-			continue;
-		snprintf(text, sizeof text, "%s: %s", paths[i], strerror(errno));
-		complain_about(look->complaints, look->path, 0, false, text);
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		fault = *files[i].path ? content_fault(&files[i].content, files[i].path) : NULL;
+		if (fault)
+			look_complain(look, fleet, files[i].path, fault);
 	}
 }
 
@@ -86,7 +134,8 @@ int fleet_look(const char *config_path, const struct config *config, struct comp
 	if (r == -EACCES && geteuid() != 0)
 		return 0;
 	if (r < 0) {
-		complain_about(complaints, path, 0, false, strerror(-r));
+		complain_about(complaints, path, 0, false,
+			       r == -EBADF ? "it is not a file" : strerror(-r));
 		return r == -ENOMEM ? r : 0;
 	}
 	if (config)

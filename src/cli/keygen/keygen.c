@@ -350,7 +350,8 @@ static enum status keygen_for_fleet(const struct keygen_line *line, int argc, ch
 
 	if (line->path || line->keys || line->realm || line->since || line->expires ||
 	    line->rotate || line->page.qr || line->page.file || line->page.n_hosts > 0 ||
-	    line->page.n_doors > 0 || line->page.url || line->page.has_no_passphrase || line->json) {
+	    line->page.n_doors > 0 || line->page.url || line->page.has_no_passphrase ||
+	    line->json) {
 		fputs("knocktail keygen: --fleet stands alone, but for a file\n", stderr);
 		return verb_misused(&verb_keygen);
 	}

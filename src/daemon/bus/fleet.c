@@ -68,14 +68,13 @@ static void list_hold(void *userdata, const struct grant_view *grant)
 	char source[ADDRESS_TEXT_MAX];
 
 	if (list->error >= 0 && grant->own_left_us > 0)
-		list->error = sd_bus_message_append(list->reply, BUS_HOLD_ROW, grant->door,
-						    address_format(&grant->source, source),
-						    grant->own_user,
-						    strcmp(grant->own_user, grant->user) == 0
-							    ? knock_name_or_empty(grant->knock)
-							    : "",
-						    list->now_us + grant->own_left_us,
-						    grant->own_stamp_us);
+		list->error = sd_bus_message_append(
+			list->reply, BUS_HOLD_ROW, grant->door,
+			address_format(&grant->source, source), grant->own_user,
+			strcmp(grant->own_user, grant->user) == 0
+				? knock_name_or_empty(grant->knock)
+				: "",
+			list->now_us + grant->own_left_us, grant->own_stamp_us);
 }
 
 static int method_holds(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -148,8 +147,8 @@ static int method_open_as(sd_bus_message *message, void *userdata, sd_bus_error 
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "'%s' is not USER@HOST or @HOST", name);
 	if (end->peer.is_known)
-		log_line(LOG_NOTICE, "user %" PRIu32 " opens door %s for %s at %s",
-			 end->peer.uid, door, source, name);
+		log_line(LOG_NOTICE, "user %" PRIu32 " opens door %s for %s at %s", end->peer.uid,
+			 door, source, name);
 	visitor.user = name;
 	visitor.knock = knock_kind_of(knock);
 	r = fleet_open(object, &visitor, door, deadline_us, error);
@@ -241,11 +240,10 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS("Holds", SD_BUS_NO_ARGS, SD_BUS_RESULT("a" BUS_HOLD_ROW, holds),
 				method_holds, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS(
-		"OpenAs",
-		SD_BUS_ARGS("s", door, "s", source, "s", visitor, "s", knock, "t", deadline, "t",
-			    since),
-		SD_BUS_NO_RESULT, method_open_as, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("OpenAs",
+				SD_BUS_ARGS("s", door, "s", source, "s", visitor, "s", knock, "t",
+					    deadline, "t", since),
+				SD_BUS_NO_RESULT, method_open_as, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("CloseAs",
 				SD_BUS_ARGS("s", door, "s", source, "s", host, "t", until),
 				SD_BUS_NO_RESULT, method_close_as, SD_BUS_VTABLE_UNPRIVILEGED),

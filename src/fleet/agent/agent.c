@@ -129,7 +129,8 @@ static void agent_say_open(struct agent *agent, const struct fleet_message *mess
 	struct ledger_entry *entry = agent_find_own(agent, message);
 	const struct fleet_message *said = entry ? &entry->message : NULL;
 
-	if (said && said->kind == FLEET_OPEN && message->stamp_us <= said->stamp_us && strcmp(said->user, message->user) == 0 &&
+	if (said && said->kind == FLEET_OPEN && message->stamp_us <= said->stamp_us &&
+	    strcmp(said->user, message->user) == 0 &&
 	    said->until_us < message->until_us + JITTER_US &&
 	    message->until_us < said->until_us + JITTER_US && !entry->is_void)
 		entry->generation = agent->generation;
@@ -356,7 +357,8 @@ static void agent_look_at_clock(struct agent *agent, const struct fleet_message 
 		return;
 	agent->clock_us = now_us;
 	notice_send(NOTICE_CLOCK,
-		    "the clock of %s is %" PRId64 " s %s ours, or its word was late: doors close early or "
+		    "the clock of %s is %" PRId64
+		    " s %s ours, or its word was late: doors close early or "
 		    "late by that",
 		    message->host, off_s < 0 ? -off_s : off_s, off_s < 0 ? "behind" : "ahead of");
 }
@@ -532,7 +534,7 @@ static void agent_report(struct agent *agent, uint64_t now_us)
 	agent->state.counts.failed += agent->errands.n_failed;
 	agent->errands.n_failed = 0;
 	r = fleet_report_write(agent->options.runtime_directory, &agent->state,
-				   clock_us(CLOCK_REALTIME));
+			       clock_us(CLOCK_REALTIME));
 
 	if (r < 0)
 		log_line(LOG_ERR, "cannot write %s/report.json: %s",

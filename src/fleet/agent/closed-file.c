@@ -15,8 +15,8 @@
 
 static const char name[] = "closed";
 
-/* An entry: until when to know it, when it was heard, whether it is still to be carried out, and the
- * word. */
+/* An entry: until when to know it, when it was heard, whether it is still to be carried out, and
+ * the word. */
 enum { AT_FORGET = 0, AT_HEARD = 8, AT_DUE = 16, AT_MESSAGE = 17 };
 enum { RECORD_SIZE = AT_MESSAGE + FLEET_PLAIN_SIZE };
 
@@ -73,8 +73,7 @@ static void closed_write(void *userdata, struct ledger_entry *entry)
 	const struct fleet_message *message = &entry->message;
 
 	if (message->kind != FLEET_CLOSED && message->kind != FLEET_SHUT &&
-	    (message->kind != FLEET_OPEN ||
-	     entry->forget_us <= message->until_us + LEDGER_SKEW_US))
+	    (message->kind != FLEET_OPEN || entry->forget_us <= message->until_us + LEDGER_SKEW_US))
 		return;
 	record_write(writing->data + writing->size, entry);
 	writing->size += RECORD_SIZE;

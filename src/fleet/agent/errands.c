@@ -8,7 +8,8 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* Calls under way: the system bus lets a peer have 128. A daemon writes what was used one by one. */
+/* Calls under way: the system bus lets a peer have 128. A daemon writes what was used one by one.
+ */
 static const size_t asked_max[N_ERRANDS] = {
 	[ERRAND_CLOSE] = 32, [ERRAND_BURN] = 4, [ERRAND_OPEN] = 32};
 

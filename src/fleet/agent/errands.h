@@ -1,7 +1,7 @@
 /* Errands: what the daemon is asked to do because other hosts have said so.
  *
- * MUST: what closes a door is not held up by what opens one, and neither by what was used and has to
- * be written to a disk. */
+ * MUST: what closes a door is not held up by what opens one, and neither by what was used and has
+ * to be written to a disk. */
 #pragma once
 
 #include "fleet/agent/local.h"

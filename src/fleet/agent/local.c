@@ -60,8 +60,7 @@ static int on_held(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 
 	(void)error;
 	if (sd_bus_message_read(signal, "ssssttb", &hold.door, &hold.source, &hold.user,
-				&hold.knock, &hold.deadline_us, &hold.stamp_us,
-				&is_by_hand) >= 0) {
+				&hold.knock, &hold.deadline_us, &hold.stamp_us, &is_by_hand) >= 0) {
 		hold.is_by_hand = is_by_hand;
 		local->ops->held(local->userdata, &hold);
 	}

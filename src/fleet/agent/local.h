@@ -16,7 +16,7 @@ struct local;
 struct local_hold {
 	const char *door, *source, *user, *knock;
 	uint64_t deadline_us; /* wall clock */
-	uint64_t stamp_us;    /* the same: when they have knocked, or who closed it did; 0: unknown */
+	uint64_t stamp_us; /* the same: when they have knocked, or who closed it did; 0: unknown */
 	bool is_by_hand;
 };
 

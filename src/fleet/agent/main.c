@@ -113,7 +113,7 @@ static int run_configured(const char *path)
 	int r = fleet_config_load(path, on_complaint, &path, &config);
 
 	if (r < 0 && r != -EBADMSG)
-		log_line(LOG_ERR, "%s: %s", path, strerror(-r));
+		log_line(LOG_ERR, "%s: %s", path, r == -EBADF ? "it is not a file" : strerror(-r));
 	if (r == 0 && read_seal(config, &seal) == 0)
 		status = run(&(struct agent_options){
 			.config = config,
