@@ -1,8 +1,11 @@
 """A fleet: who knocks at one server is let in at all of them."""
 
+import json
 import os
+import shutil
 import signal
 import statistics
+import struct
 import subprocess
 import time
 
@@ -13,6 +16,7 @@ from doors import ipset_door
 from fleet import FLEET_UID, Fleet, why_not
 from hosts import ENVIRONMENT, wait_until
 from lab import ROOT
+from peers import Peer, call, string
 from test_keyed_knocks import Keys, send_token, token, token_door
 
 DOOR = ipset_door(timeout="60s")
@@ -234,6 +238,46 @@ def test_a_late_host(fleet):
         late.close()
 
 
+def test_metrics_and_the_doctor_know_of_it(fleet):
+    a = fleet.members[0]
+    os.makedirs(a.lab.server.path("/run/knocktail-fleet"), exist_ok=True)
+    report = a.lab.server.path("/run/knocktail-fleet/report.json")
+    config = a.lab.config(DOOR)
+
+    def metrics():
+        return a.lab.knocktail("metrics").stdout
+
+    def doctor():
+        done = a.lab.knocktail("doctor", "-c", config, "-o", "json")
+        return [(found["level"], found["text"]) for found in json.loads(done.stdout)["findings"]
+                if found["check"] == "fleet"]
+
+    try:
+        assert "knocktail_fleet" not in metrics()
+        assert doctor() == [("problem", "knocktail-fleetd does not run")]
+        told = a.report()
+        for broker, ahead in ((True, 0), (True, 5), (False, 0)):
+            told.update(broker=broker, problem="" if broker else "Connection refused")
+            told["written_us"] = int(time.time() * 1e6)
+            told["shares"] = [{"host": "b", "door": "ssh", "open": 1,
+                               "said_us": told["written_us"] + ahead * 1000000}]
+            with open(report, "w", encoding="ascii") as file:
+                json.dump(told, file)
+            assert f"knocktail_fleet_connected {int(broker)}\n" in metrics()
+            assert 'knocktail_fleet_messages_total{cause="accepted"} ' in metrics()
+            assert doctor() == [
+                ("ok", "connected to the broker of prod as a") if broker and not ahead else
+                ("warning", "the clock of b is 5 s ahead of ours: doors close late or early by that")
+                if ahead else ("problem", "the broker cannot be reached: Connection refused")]
+        told["written_us"] -= 100000000
+        with open(report, "w", encoding="ascii") as file:
+            json.dump(told, file)
+        assert "knocktail_fleet_up 0\n" in metrics() and "knocktail_fleet_conn" not in metrics()
+    finally:
+        shutil.rmtree(os.path.dirname(report))
+    assert doctor() == [("problem", "knocktail-fleetd does not run")]
+
+
 def test_a_host_has_its_own_bounds(fleet):
     strict = fleet.member("strict", ipset_door(timeout="5s", allow="203.0.113.0/24") +
                           ipset_door("other", "7100, 8100, 9100", timeout="60s"),
@@ -278,6 +322,41 @@ def test_within_100_milliseconds(fleet):
         delays.append((max(opened.values()) - opened["a"]) / 1000)
         client.close()
     assert statistics.median(delays) < 100, delays
+
+
+@pytest.fixture
+def busy(possible):
+    """Two servers with doors for many."""
+    needs()
+    with Fleet() as made:
+        for name in ("one", "two"):
+            member = made.member(name)
+            member.start_daemon(ipset_door(timeout="10min", max_open="10000"), "max_open = 10000")
+            member.start_agent()
+        yield made.members
+
+
+def open_many(member, numbers):
+    """Opens for so many sources, as fast as the daemon answers, up to a thousand a second."""
+    began = time.monotonic()
+    with Peer(member.lab) as peer:
+        for count, number in enumerate(numbers):
+            time.sleep(max(0, began + count / 1000 - time.monotonic()))
+            body = string("ssh") + string(f"203.0.{number // 250}.{number % 250 + 1}")
+            peer.send(call("Open", "ssu", body + struct.pack("<I", 600)))
+            assert peer.answer()
+
+
+def test_a_thousand_a_second(busy):
+    """And what the bus does not take while it hangs is made up for."""
+    one, two = busy
+    open_many(one, range(1000))
+    wait_until(lambda: len(two.lab.members()) == 1000, 10, "two has them all", 0.1)
+    one.bus.signal(signal.SIGSTOP)
+    open_many(one, range(1000, 6500))
+    one.bus.signal(signal.SIGCONT)
+    wait_until(lambda: len(two.lab.members()) == 6500, 60, "two has them all", 0.5)
+    assert not two.counts()["failed"] and not two.counts()["full"]
 
 
 def test_the_policy_lets_the_agent_do_that_and_no_more(fleet):

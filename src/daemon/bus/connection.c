@@ -42,7 +42,7 @@ static void bus_disconnect(struct bus_connection *bus)
 		sd_bus_detach_event(bus->connection);
 	}
 	bus->connection = sd_bus_close_unref(bus->connection);
-	bus->named = false;
+	bus->named = bus->end.has_lost = false;
 }
 
 static void bus_retry(struct bus_connection *bus, uint64_t wait_us)
@@ -208,6 +208,9 @@ void bus_connection_signal(struct bus_connection *bus, const struct event *event
 	if (bus_takes_signals(bus)) {
 		bus_object_signal(bus->connection, event);
 		bus_fleet_signal(bus->connection, event);
+	} else if (bus->named) {
+		/* The fleet must not believe that it has heard all. */
+		bus_fleet_signal_lost(&bus->end, bus->connection);
 	}
 }
 

@@ -79,9 +79,11 @@ static void list_hold(void *userdata, const struct grant_view *grant)
 
 static int method_holds(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	const struct bus_object *object = ((struct bus_end *)userdata)->object;
+	struct bus_end *end = userdata;
+	const struct bus_object *object = end->object;
 
 	(void)error;
+	end->has_lost = false;
 	return grant_list_answer(object->doors, message, BUS_HOLD_ROW, list_hold);
 }
 
@@ -254,6 +256,7 @@ static const sd_bus_vtable vtable[] = {
 				SD_BUS_ARGS("s", door, "s", source, "s", user, "s", knock, "t",
 					    deadline, "t", since, "b", hand),
 				0),
+	SD_BUS_SIGNAL("Lost", "", 0),
 	SD_BUS_SIGNAL_WITH_ARGS(
 		"Burnt",
 		SD_BUS_ARGS("s", key, "s", door, "t", step, "s", nonce, "u", time, "t", until), 0),
@@ -297,6 +300,13 @@ void bus_fleet_signal(sd_bus *connection, const struct event *event)
 	default:
 		break;
 	}
+}
+
+void bus_fleet_signal_lost(struct bus_end *end, sd_bus *connection)
+{
+	if (!end->has_lost)
+		sd_bus_emit_signal(connection, BUS_PATH, BUS_FLEET_INTERFACE, "Lost", "");
+	end->has_lost = true;
 }
 
 void bus_fleet_signal_burnt(sd_bus *connection, const struct burn *burn)

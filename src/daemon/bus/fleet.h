@@ -15,5 +15,8 @@ struct event;
 int bus_fleet_export(struct bus_end *end, sd_bus *connection);
 void bus_fleet_signal(sd_bus *connection, const struct event *event);
 
+/* Emits, once until Holds is called, that signals have been left out. */
+void bus_fleet_signal_lost(struct bus_end *end, sd_bus *connection);
+
 /* Emits what has been burnt here. */
 void bus_fleet_signal_burnt(sd_bus *connection, const struct burn *burn);

@@ -42,6 +42,7 @@ struct bus_end {
 	struct bus_object *object;
 	struct hand peer; /* who is at the other end; unknown: the bus has to be asked about each
 			     call */
+	bool has_lost;	  /* signals for the fleet, which was told so */
 };
 
 /* Puts the object on a connection, which `end` must outlive. 0 or a negative errno. */

@@ -158,6 +158,15 @@ static void local_ask(struct local *local)
 		local_retry(local);
 }
 
+/* It had more to say than the bus takes. */
+static int on_lost(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	(void)signal;
+	(void)error;
+	local_ask(userdata);
+	return 0;
+}
+
 static int on_owner(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
 	struct local *local = userdata;
@@ -221,6 +230,9 @@ static int local_start(struct local *local)
 	if (r >= 0)
 		r = sd_bus_match_signal_async(local->bus, NULL, BUS_NAME, BUS_PATH,
 					      BUS_FLEET_INTERFACE, "Burnt", on_burnt, NULL, local);
+	if (r >= 0)
+		r = sd_bus_match_signal_async(local->bus, NULL, BUS_NAME, BUS_PATH,
+					      BUS_FLEET_INTERFACE, "Lost", on_lost, NULL, local);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(local->bus, NULL, "org.freedesktop.DBus",
 					      "/org/freedesktop/DBus", "org.freedesktop.DBus",
