@@ -5,15 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/control/client.h"
+#include "cli/fleet/report.h"
 #include "cli/verb.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/replace.h"
 
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
+DEFINE_CLEANUP(struct json_object *, json_object_put)
 DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
 
 /* OpenMetrics names a family, and its counters' samples get a "_total"; Prometheus' older text,
@@ -75,6 +79,13 @@ static const struct metric_family families[] = {
 
 static const struct metric_family refusals = {NULL, "knocktail_refusals", COUNTER,
 					      "Doors that were refused, by cause."};
+
+static const struct metric_family fleet_up = {NULL, "knocktail_fleet_up", GAUGE,
+					      "Whether knocktail-fleetd runs."};
+static const struct metric_family fleet_connected = {NULL, "knocktail_fleet_connected", GAUGE,
+						     "Whether the fleet's broker is there."};
+static const struct metric_family fleet_messages = {
+	NULL, "knocktail_fleet_messages", COUNTER, "The fleet's messages, by what became of them."};
 
 enum { N_FAMILIES_SHOWN = sizeof families / sizeof families[0] };
 
@@ -226,6 +237,25 @@ static enum status add_version(struct metrics *metrics, sd_bus *bus)
 	return STATUS_OK;
 }
 
+/* Of a host that is in no fleet, or where nobody may read the report: nothing. */
+static void add_fleet(const struct metrics *metrics)
+{
+	CLEANUP(cleanup_json_object_put) struct json_object *report = NULL;
+	int r = fleet_report_read(FLEET_REPORT_PATH, clock_us(CLOCK_REALTIME), &report);
+
+	if (r < 0 && r != -ESTALE && (r != -ENOENT || access(KNOCKTAIL_FLEET_CONF, F_OK) < 0))
+		return;
+	print_head(metrics, &fleet_up);
+	print_sample(metrics, &fleet_up, NULL, NULL, r == 0);
+	if (r < 0)
+		return;
+	print_head(metrics, &fleet_connected);
+	print_sample(metrics, &fleet_connected, NULL, NULL, fleet_report_flag(report, "broker"));
+	print_head(metrics, &fleet_messages);
+	json_object_object_foreach(json_object_object_get(report, "counts"), name, n)
+		print_sample(metrics, &fleet_messages, "cause", name, json_object_get_uint64(n));
+}
+
 /* That the daemon does not run is an answer, too. */
 static enum status metrics_collect(struct metrics *metrics)
 {
@@ -243,6 +273,7 @@ static enum status metrics_collect(struct metrics *metrics)
 		print_sample(metrics, &up, NULL, NULL, status == STATUS_OK);
 		status = STATUS_OK;
 	}
+	add_fleet(metrics);
 	if (metrics->form == FORM_OPENMETRICS)
 		fputs("# EOF\n", metrics->file);
 	return status;

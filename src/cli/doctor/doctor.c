@@ -16,6 +16,7 @@
 #include "cli/doctor/checks.h"
 #include "cli/doctor/finding.h"
 #include "cli/doctor/network.h"
+#include "cli/fleet/examine.h"
 #include "cli/verb.h"
 #include "config/config.h"
 #include "util/duration.h"
@@ -47,6 +48,7 @@ static const struct check {
 	{.name = "boot", .run = doctor_check_boot},
 	{.name = "keys", .run = doctor_check_keys},
 	{.name = "clock", .run = doctor_check_clock},
+	{.name = "fleet", .run = doctor_check_fleet},
 };
 
 static void doctor_init(struct doctor *doctor)
@@ -87,9 +89,10 @@ static void print_findings(const struct doctor *doctor)
 	json_print(document);
 }
 
-static enum status doctor_examine(const struct config *config, const struct door *only, bool json)
+static enum status doctor_examine(const struct config *config, const char *path,
+				  const struct door *only, bool json)
 {
-	struct doctor doctor = {.config = config, .only = only};
+	struct doctor doctor = {.config = config, .config_path = path, .only = only};
 
 	if (json)
 		doctor.findings = json_object_new_array();
@@ -160,7 +163,7 @@ static enum status doctor_execute(const struct doctor_options *options)
 			fprintf(stderr, "knocktail doctor: %s\n", strerror(-r));
 		status = r == ATTEMPT_OPENED ? STATUS_OK : STATUS_FAILED;
 	} else {
-		status = doctor_examine(config, only, options->json);
+		status = doctor_examine(config, options->config, only, options->json);
 	}
 	config_free(config);
 	return status;

@@ -29,6 +29,7 @@ struct doctor_side {
 
 struct doctor {
 	const struct config *config;
+	const char *config_path;
 	const struct door *only; /* NULL: all doors */
 	struct ruleset ruleset;
 	struct port_cuts cuts; /* of the ruleset */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,16 +116,22 @@ static void look_at_files(const struct look *look, const struct fleet_config *fl
 	}
 }
 
+void fleet_look_for(const char *config_path, char ret_path[static PATH_MAX])
+{
+	const char *slash = strrchr(config_path, '/');
+
+	snprintf(ret_path, PATH_MAX, "%.*sfleet.conf", slash ? (int)(slash + 1 - config_path) : 0,
+		 config_path);
+}
+
 int fleet_look(const char *config_path, const struct config *config, struct complaints *complaints)
 {
 	CLEANUP(cleanup_fleet_config_free) struct fleet_config *fleet = NULL;
-	const char *slash = strrchr(config_path, '/');
 	char path[PATH_MAX];
 	struct look look = {path, complaints};
 	int r;
 
-	snprintf(path, sizeof path, "%.*sfleet.conf", slash ? (int)(slash + 1 - config_path) : 0,
-		 config_path);
+	fleet_look_for(config_path, path);
 	r = fleet_config_load(path, on_complaint, &look, &fleet);
 	if (r == -ENOENT || r == -EBADMSG)
 		return 0;

@@ -33,7 +33,7 @@ enum { WAIT_MAX_S = 60 };
 enum { UNCONFIRMED_MAX = 1 << 17 };
 
 /* An attempt, in the worker's hands: to look up a name and to connect may take long. */
-struct attempt {
+struct dial {
 	struct worker_job job; /* first, so that jobs are attempts */
 	struct broker *broker;
 	struct mosquitto *client;
@@ -44,7 +44,7 @@ struct broker {
 	sd_event *event;
 	struct worker *worker;
 	sd_event_source *work;
-	struct attempt *attempt; /* NULL: none is under way */
+	struct dial *dial; /* NULL: none is under way */
 	const struct fleet_config *config;
 	const struct broker_ops *ops;
 	void *userdata;
@@ -266,26 +266,26 @@ static int client_connect(struct mosquitto *client, const struct fleet_config *c
 }
 
 /* In the worker's thread. */
-static void attempt_run(struct worker_job *job)
+static void dial_run(struct worker_job *job)
 {
-	struct attempt *attempt = (struct attempt *)job;
+	struct dial *dial = (struct dial *)job;
 
-	attempt->r = client_connect(attempt->client, attempt->broker->config);
-	attempt->error = errno;
+	dial->r = client_connect(dial->client, dial->broker->config);
+	dial->error = errno;
 }
 
-static void on_attempted(struct worker_job *job)
+static void on_dialed(struct worker_job *job)
 {
-	struct attempt *attempt = (struct attempt *)job;
-	struct broker *broker = attempt->broker;
+	struct dial *dial = (struct dial *)job;
+	struct broker *broker = dial->broker;
 
-	broker->attempt = NULL;
-	broker->client = attempt->client;
+	broker->dial = NULL;
+	broker->client = dial->client;
 	broker->since_us = clock_us(CLOCK_MONOTONIC);
-	if (attempt->r != MOSQ_ERR_SUCCESS)
-		broker_lose(broker, loss_reason(attempt->r, attempt->error));
+	if (dial->r != MOSQ_ERR_SUCCESS)
+		broker_lose(broker, loss_reason(dial->r, dial->error));
 	broker_watch(broker);
-	free(attempt);
+	free(dial);
 }
 
 static int on_work(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -301,27 +301,27 @@ static int on_work(sd_event_source *source, int fd, uint32_t events, void *userd
 
 static void broker_try(struct broker *broker)
 {
-	struct attempt *attempt = calloc(1, sizeof *attempt);
+	struct dial *dial = calloc(1, sizeof *dial);
 	const char *problem;
 
 	broker->since_us = clock_us(CLOCK_MONOTONIC);
 	broker->is_late_said = false;
 	/* The broker gives us a name, and keeps nothing for us: what it has we are told. */
 	broker->client = mosquitto_new(NULL, true, broker);
-	problem = broker->client && attempt ? client_set_up(broker->client, broker->config)
+	problem = broker->client && dial ? client_set_up(broker->client, broker->config)
 					    : strerror(ENOMEM);
 	if (problem) {
-		free(attempt);
+		free(dial);
 		broker_lose(broker, problem);
 		return;
 	}
-	*attempt = (struct attempt){
-		.job = {.run = attempt_run, .done = on_attempted},
+	*dial = (struct dial){
+		.job = {.run = dial_run, .done = on_dialed},
 		.broker = broker,
 		.client = TAKE_PTR(broker->client),
 	};
-	broker->attempt = attempt;
-	worker_add(broker->worker, &attempt->job);
+	broker->dial = dial;
+	worker_add(broker->worker, &dial->job);
 }
 
 /* It cannot be ended. */
@@ -338,9 +338,9 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 
 	(void)time_us;
-	if (broker->attempt && now_us > broker->since_us + ATTEMPT_US)
+	if (broker->dial && now_us > broker->since_us + ATTEMPT_US)
 		broker_say_late(broker);
-	else if (!broker->attempt && !broker->client && now_us >= broker->retry_us)
+	else if (!broker->dial && !broker->client && now_us >= broker->retry_us)
 		broker_try(broker);
 	else if (broker->client && !broker->is_up && now_us > broker->since_us + ATTEMPT_US)
 		broker_lose(broker, strerror(ETIMEDOUT));
