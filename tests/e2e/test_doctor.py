@@ -41,7 +41,7 @@ def test_a_healthy_machine(possible, kind):
         wait_until(lambda: len(lab.records()) == 2, 3, "probes are logged")
         status, found = doctor(lab, config)
         assert not complaints(found) and status == 0
-        assert len(found) == 19
+        assert len(found) == 20
         told = json.loads(lab.knocktail("doctor", "-c", config, "-o", "json").stdout)
         assert told["problems"] == told["warnings"] == 0
         assert {finding["level"] for finding in told["findings"]} == {"ok", "unknown"}
