@@ -110,7 +110,7 @@ int page_compose(const struct page_content *content, const char *key_line, uint6
 		 char **ret_text, size_t *ret_size)
 {
 	CLEANUP(cleanup_free) char *rest = NULL;
-	size_t size = 0, length = strlen(key_line), key = 0;
+	size_t size = 0, length = strlen(key_line);
 	FILE *file = open_memstream(&rest, &size);
 	long place = 0;
 	char *text;
@@ -120,13 +120,10 @@ int page_compose(const struct page_content *content, const char *key_line, uint6
 	put_page(file, content, now_s, &place);
 	if (fclose(file) != 0 || place < 0)
 		return -ENOMEM;
-	text = malloc(size + length);
+	text = malloc(size + length + 1);
 	if (!text)
 		return -ENOMEM;
-	key = (size_t)place;
-	memcpy(text, rest, key);
-	memcpy(text + key, key_line, length);
-	memcpy(text + key + length, rest + key, size - key);
+	snprintf(text, size + length + 1, "%.*s%s%s", (int)place, rest, key_line, rest + place);
 	*ret_text = text;
 	*ret_size = size + length;
 	return 0;
