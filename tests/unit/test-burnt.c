@@ -121,6 +121,23 @@ static void test_a_token_that_came_too_early(void **state)
 	end(&trial);
 }
 
+/* Whatever other hosts say: it uses up nothing before it. */
+static void test_what_was_used_elsewhere(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	for (uint64_t i = 0; i < BURNT_AHEAD_MAX; i++)
+		assert_int_equal(
+			burnt_token_elsewhere(trial.burnt, &alice, "ssh", STEP + 10 + 2 * i, NOW),
+			0);
+	assert_int_equal(burnt_token_elsewhere(trial.burnt, &alice, "ssh", STEP + 90, NOW),
+			 -ENOBUFS);
+	assert_int_equal(token(&trial, &alice, "ssh", STEP), 0);
+	assert_int_equal(token(&trial, &alice, "ssh", STEP + 12), -EALREADY);
+	end(&trial);
+}
+
 /* However many keys there are, and in whatever order they come: each has a record of its own. */
 static void test_keys_are_kept_apart(void **state)
 {
@@ -473,6 +490,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_token_is_good_once),
 		cmocka_unit_test(test_a_token_that_came_too_early),
+		cmocka_unit_test(test_what_was_used_elsewhere),
 		cmocka_unit_test(test_keys_are_kept_apart),
 		cmocka_unit_test(test_another_skew),
 		cmocka_unit_test(test_a_nonce_is_good_once),

@@ -794,6 +794,25 @@ static void test_room_for_those_of_this_host(void **state)
 	expect_news(fixture, "refused mark 192.0.2.5 0: max_open doors are open\n");
 }
 
+/* However many other hosts have it open for the source, who has knocked here still does. */
+static void test_other_hosts_push_nobody_out(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	char user[8];
+
+	door.users = any_user;
+	door.max_timeout_us = 100 * S;
+	call(fixture, &door, "alice", 60, T0);
+	for (int i = 0; i < 20; i++) {
+		fixture->news[0] = '\0';
+		snprintf(user, sizeof user, "@h%d", i);
+		call(fixture, &door, user, 100, T0);
+		assert_string_equal(fixture->own, "alice 60");
+	}
+	door.users = NULL;
+}
+
 static void knock_at(struct fixture *fixture, const struct door *door, const char *user,
 		     uint64_t stamp_us)
 {
@@ -971,6 +990,7 @@ int main(void)
 		GRANT_TEST(test_what_other_hosts_hold_is_on_record),
 		GRANT_TEST(test_max_open_user_of_other_hosts),
 		GRANT_TEST(test_room_for_those_of_this_host),
+		GRANT_TEST(test_other_hosts_push_nobody_out),
 		GRANT_TEST(test_late_closing),
 		GRANT_TEST(test_max_open_user),
 		GRANT_TEST(test_max_open_user_of_what_is_over),
