@@ -131,13 +131,29 @@ static bool is_here(const struct situation *situation)
 	return packet->family == FAMILY_IPV4 && situation->target.low.bytes[12] == 127;
 }
 
+/* It goes where it was going, so that its connection does not have the status of one that was sent
+ * on. Source: nf_nat_setup_info() in the kernel's nf_nat_core.c. */
+static bool moves_nothing(const struct situation *situation,
+			  const struct destination_change *change)
+{
+	const struct accepted *target = &situation->target, *port = &situation->port;
+
+	if (change->has_port &&
+	    (change->port.first != port->first || change->port.last != port->last))
+		return false;
+	return !change->has_address ||
+	       (situation->has_target && address_equal(&change->address.low, &target->low) &&
+		address_equal(&change->address.high, &target->high));
+}
+
 void situation_move(struct situation *situation, const struct rule_view *rule,
 		    const struct ruleset *ruleset)
 {
 	const struct destination_change *change = &rule->change;
 
 	situation->is_moved = true;
-	situation->states |= PACKET_MOVED;
+	if (!moves_nothing(situation, change))
+		situation->states |= PACKET_MOVED;
 	if (change->has_port)
 		situation->port = change->port;
 	if (!change->has_address)

@@ -362,6 +362,38 @@ static void test_what_is_too_much(void **state)
 	ruleset_done(&ruleset);
 }
 
+/* To the port where it was going: the kernel finds nothing to change, and no later rule does. */
+static void test_what_is_sent_on_to_itself(void **state)
+{
+	struct ruleset ruleset =
+		iptables("*nat\n:PREROUTING ACCEPT [0:0]\n"
+			 "-A PREROUTING -p tcp --dport 1 -j REDIRECT --to-ports 1\n"
+			 "-A PREROUTING -p tcp --dport 2 -j REDIRECT --to-ports 1\n"
+			 "-A PREROUTING -p tcp --dport 3 -j DNAT --to-destination 192.0.2.1\n"
+			 "-A PREROUTING -p tcp --dport 4 -j DNAT --to-destination 192.0.2.1:4\n"
+			 "-A PREROUTING -p tcp --dport 5 -j REDIRECT\n"
+			 "-A PREROUTING -p tcp --dport 6 -j DNAT --to-destination 192.0.2.2\n"
+			 "-A PREROUTING -p tcp --dport 1 -j REDIRECT --to-ports 2\n"
+			 "*filter\n:INPUT DROP [0:0]\n"
+			 "-A INPUT -m conntrack --ctstatus DNAT -j ACCEPT\n");
+	static const enum verdict expected[] = {VERDICT_DROP, VERDICT_ACCEPT, VERDICT_DROP,
+						VERDICT_DROP, VERDICT_DROP,   VERDICT_ACCEPT};
+	struct address own[2];
+	struct surroundings around = {own, 2, NULL, 0};
+
+	(void)state;
+	assert_int_equal(address_parse("192.0.2.1", &own[0]), 0);
+	assert_int_equal(address_parse("192.0.2.2", &own[1]), 0);
+	for (uint16_t port = 1; port <= 6; port++) {
+		struct packet packet = syn(port);
+
+		packet.target = &own[0];
+		packet.around = &around;
+		assert_int_equal(walk(&ruleset, &packet).verdict, expected[port - 1]);
+	}
+	ruleset_done(&ruleset);
+}
+
 #define RULE(expression)                                                                           \
 	"{\"nftables\":[{\"rule\":{\"family\":\"ip\",\"table\":\"filter\",\"expr\":[" expression   \
 	"{\"accept\":null}]}}]}"
@@ -959,6 +991,7 @@ int main(void)
 		cmocka_unit_test(test_limits_by_source_and_for_all),
 		cmocka_unit_test(test_places_of_nft),
 		cmocka_unit_test(test_what_is_too_much),
+		cmocka_unit_test(test_what_is_sent_on_to_itself),
 		cmocka_unit_test(test_whose_a_table_is),
 		cmocka_unit_test(test_who_has_knocked),
 		cmocka_unit_test(test_what_rules_of_nft_ask),
