@@ -397,6 +397,16 @@ static void test_nft_thousands(void **state)
 	assert_false(has_record(fixture, "ip@10.0.11.183"));
 }
 
+/* Runs at the time of the kernel's clock and this offset. Whether that took so long that a listing
+ * is not true any more by the time it is looked at: then all are put in anew, without a word. */
+static bool run_slowly(struct fixture *fixture, uint64_t offset_us)
+{
+	uint64_t begun_us = clock_us(CLOCK_BOOTTIME);
+
+	grants_run(fixture->grants, offset_us + begun_us);
+	return clock_us(CLOCK_BOOTTIME) > begun_us + S;
+}
+
 /* A thousand that somebody has flushed are put back in bounded steps, whatever their spelling, and
  * so are some of them. The clock goes on with the kernel's from there: however long the steps take,
  * both have the same time left. */
@@ -407,6 +417,7 @@ static void test_nft_put_back(void **state)
 		state, "add set inet kt kt { type ipv4_addr . inet_service; flags timeout; }");
 	uint64_t offset_us;
 	unsigned n_steps = 0;
+	bool is_slow = false;
 
 	put_many(fixture, "nft", "inet kt kt", N, " . ssh");
 	assert_int_equal(inherit(fixture->grants, T0), 0);
@@ -416,20 +427,19 @@ static void test_nft_put_back(void **state)
 	offset_us = T0 + 5 * S - clock_us(CLOCK_BOOTTIME);
 	do {
 		fixture->news[0] = '\0';
-		grants_run(fixture->grants, offset_us + clock_us(CLOCK_BOOTTIME));
+		is_slow |= run_slowly(fixture, offset_us);
 		assert_in_range(++n_steps, 1, 20);
 	} while (count_elements(fixture) < N);
 	assert_in_range(n_steps, 4, 20);
 	fixture->news[0] = '\0';
 	assert_int_equal(run_nft(fixture, "delete element inet kt kt { 10.0.0.7 . 22 }"), 0);
-	while (!fixture->news[0]) {
-		uint64_t now_us = offset_us + clock_us(CLOCK_BOOTTIME);
-
-		assert_true(now_us < MANY_END - S);
-		grants_run(fixture->grants, now_us);
+	while (!fixture->news[0] && !(is_slow && count_elements(fixture) == N)) {
+		assert_true(offset_us + clock_us(CLOCK_BOOTTIME) < MANY_END - S);
+		is_slow |= run_slowly(fixture, offset_us);
 		poll(NULL, 0, 10);
 	}
-	expect_news(fixture, "restored ip 10.0.0.7 ...\n");
+	if (!is_slow)
+		expect_news(fixture, "restored ip 10.0.0.7 ...\n");
 	assert_int_equal(count_elements(fixture), N);
 }
 
