@@ -1,6 +1,6 @@
 """An upgrade from Debian 12 to 13, as README has it, lets nobody in, and knocks go on opening.
 
-Takes some minutes and the archive: tools/release runs it (KNOCKTAIL_NEW_DEBIAN=yes), continuous
+Takes some minutes and the archive: tools/release runs it (KNOCKTAIL_LONG_TESTS=yes), continuous
 integration does not.
 """
 
@@ -20,7 +20,7 @@ from test_the_readme import SYSTEM, Newcomer, block, knocks, paragraph
 OLD, NEW = "bookworm", "trixie"
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("KNOCKTAIL_NEW_DEBIAN") != "yes", reason="takes minutes: for tools/release")
+    os.environ.get("KNOCKTAIL_LONG_TESTS") != "yes", reason="takes minutes: for tools/release")
 
 
 class Watch:
