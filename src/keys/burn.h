@@ -17,7 +17,7 @@ struct one_time;
 
 enum burn_kind {
 	BURN_TOKEN,
-	BURN_TOKEN_AHEAD, /* one whose time has yet to come */
+	BURN_TOKEN_AHEAD,     /* one whose time has yet to come */
 	BURN_TOKEN_ELSEWHERE, /* such a one, used at another host */
 	BURN_SPA,
 	BURN_LINE, /* of a file of one-time sequences */

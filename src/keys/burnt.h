@@ -47,8 +47,8 @@ int burnt_nonce(struct burnt *burnt, const struct key_id *id,
 int burnt_token_ahead(struct burnt *burnt, const struct key_id *id, const char *door, uint64_t step,
 		      uint64_t now_s);
 
-/* The same, of one that was used at another host, which may say what it likes: more than can be told
- * apart use up nothing before them, but are -ENOBUFS. */
+/* The same, of one that was used at another host, which may say what it likes: more than can be
+ * told apart use up nothing before them, but are -ENOBUFS. */
 int burnt_token_elsewhere(struct burnt *burnt, const struct key_id *id, const char *door,
 			  uint64_t step, uint64_t now_s);
 

@@ -309,7 +309,7 @@ static void broker_try(struct broker *broker)
 	/* The broker gives us a name, and keeps nothing for us: what it has we are told. */
 	broker->client = mosquitto_new(NULL, true, broker);
 	problem = broker->client && dial ? client_set_up(broker->client, broker->config)
-					    : strerror(ENOMEM);
+					 : strerror(ENOMEM);
 	if (problem) {
 		free(dial);
 		broker_lose(broker, problem);
