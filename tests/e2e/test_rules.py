@@ -163,6 +163,18 @@ def test_a_knock_confirms_without_a_word(possible):
         assert daemon.stop() == 0
 
 
+def test_a_yes_that_was_given_before_asks_nobody(possible):
+    """As Ansible and cloud-init want it."""
+    kind = Nft()
+    with Lab("none") as lab:
+        client = lab.client()
+        before = kind.state(lab)
+        done = lab.knocktail("rules", "nft", "--apply", "--yes", "-c", lab.config(kind.doors))
+        assert done.returncode == 0, done
+        assert "The rules stay" in done.stdout and "Type yes" not in done.stdout
+        assert kind.state(lab) != before and not client.can_connect()
+
+
 def keeper_of(apply):
     """The process that takes the rules back."""
     pid = apply.process.pid
@@ -285,7 +297,8 @@ def test_doors_that_rules_cannot_open(lab):
         assert said in done.stderr and not done.stdout
     for arguments in ((), ("pf",), ("nft", "x"), ("nft", "--open", "http"),
                       ("nft", "--confirm-within", "0"), ("nft", "--remove", "--install"),
-                      ("nft", "--confirm-by-knock")):
+                      ("nft", "--confirm-by-knock"), ("nft", "--yes"),
+                      ("nft", "--apply", "--yes", "--confirm-by-knock")):
         assert lab.knocktail("rules", *arguments).returncode == 2
     command = command_door(start_command="/bin/true %IP%", stop_command="/bin/true")
     for variant in ("ipset", "iptables", "ufw", "nft", "firewalld"):

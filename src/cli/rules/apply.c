@@ -299,7 +299,10 @@ static enum status apply_talk(const struct application *application,
 	if (what == KEEPER_LOADED) {
 		if (doctor_examine_rules(application->plan->config) > 0)
 			puts("These problems remain with the new rules loaded.");
-		apply_ask(application, fd);
+		if (application->agreed)
+			keeper_say(fd, KEEPER_KEPT, "%s", "");
+		else
+			apply_ask(application, fd);
 		what = keeper_hear(fd, text);
 	}
 	switch (what) {

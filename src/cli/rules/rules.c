@@ -30,7 +30,7 @@ struct rules_options {
 	struct port_set open;
 	unsigned nflog_group; /* 0: it is not given */
 	bool ulogd;
-	bool apply, by_knock, install, remove;
+	bool apply, by_knock, agreed, install, remove;
 	uint64_t confirm_us;
 };
 
@@ -116,6 +116,7 @@ static enum status rules_make(const struct config *config, const struct rules_op
 			.variant = options->variant,
 			.install = options->install,
 			.by_knock = options->by_knock,
+			.agreed = options->agreed,
 			.confirm_us = options->confirm_us,
 		});
 	if (options->install)
@@ -173,6 +174,8 @@ static bool rules_agree(const struct rules_options *options)
 		problem = "--remove goes with neither --apply nor --install";
 	else if (options->by_knock && !options->apply)
 		problem = "--confirm-by-knock goes with --apply";
+	else if (options->agreed && (!options->apply || options->by_knock))
+		problem = "--yes goes with --apply, without --confirm-by-knock";
 	else if (options->nflog_group > 0 && (options->remove || options->variant == VARIANT_IPSET))
 		problem =
 			"--nflog is for rules that log: it goes neither with --remove nor with sets";
@@ -215,6 +218,7 @@ static enum status rules_run(int argc, char *argv[])
 		{"ulogd", .given = &wanted.ulogd},
 		{"apply", .given = &wanted.apply},
 		{"confirm-by-knock", .given = &wanted.by_knock},
+		{"yes", .given = &wanted.agreed},
 		{"install", .given = &wanted.install},
 		{"remove", .given = &wanted.remove},
 		{"confirm-within", .span_us = &wanted.confirm_us},
@@ -234,7 +238,7 @@ const struct verb verb_rules = {
 	.help = "Usage: knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] [--open PORTS]\n"
 		"                       [--nflog GROUP [--ulogd]]\n"
 		"                       [--apply [--confirm-within SPAN] [--confirm-by-knock]]\n"
-		"                       [--install]\n"
+		"                       [--apply --yes] [--install]\n"
 		"       knocktail rules ipset|iptables|ufw|nft|firewalld [-c FILE] --remove\n"
 		"\n"
 		"Prints the rules that log knocks and let in whoever has knocked, ready to load.\n"
@@ -247,6 +251,7 @@ const struct verb verb_rules = {
 		"      --confirm-within SPAN  how long that waits (default: 60s)\n"
 		"      --confirm-by-knock     wait for a knock that opens a door, which confirms\n"
 		"                             them\n"
+		"      --yes                  keep them at once: nobody is asked\n"
 		"      --install              have them loaded at each boot, before the network\n"
 		"      --remove               take them out again, those that are loaded too\n"
 		"  -h, --help                 print this\n"

@@ -188,8 +188,9 @@ static void setup_plan(struct setup *setup)
 	ADD(command_knocktail, "check");
 	ADD(PROGRAM_SYSTEMCTL, "enable", "--now", "knocktaild");
 	ADD(command_knocktail, "rules", setup->kind, opens ? "--open" : "",
-	    opens ? setup->opened : "", "--apply", "--install", "--confirm-within", "10min",
-	    setup->yes ? "" : "--confirm-by-knock");
+	    opens ? setup->opened : "", "--apply", "--install",
+	    setup->yes ? "--yes" : "--confirm-by-knock", setup->yes ? "" : "--confirm-within",
+	    setup->yes ? "" : "10min");
 	ADD(command_knocktail, "doctor");
 }
 
@@ -283,7 +284,7 @@ static enum status setup_execute(const struct setup *setup)
 		if (loads)
 			setup_say_knock(setup);
 		command_print(setup->steps[i]);
-		r = command_run(setup->steps[i], loads && setup->yes ? "yes\n" : NULL);
+		r = command_run(setup->steps[i]);
 		if (r != 0)
 			return setup_stop(setup, i, r);
 	}
