@@ -31,6 +31,17 @@ log_type error
 {more}
 """
 
+# Whatever is sent while the way is cut is kept for when it is there again.
+BRIDGE = """\
+connection first
+address 127.0.0.1:{port}
+bridge_protocol_version mqttv50
+topic knocktail/# both 1
+cleansession false
+notifications false
+restart_timeout 1
+"""
+
 
 def why_not():
     """Why there can be no fleet here, or None."""
@@ -40,7 +51,10 @@ def why_not():
 
 
 class Relay:
-    """A way to the broker that can be cut: a socket, and what is passed on between it and another."""
+    """A way to the broker that can be cut: a socket, and what is passed on between it and another.
+
+    Without a path it is a port of the loopback's.
+    """
 
     def __init__(self, path, target):
         self.path = path
@@ -48,9 +62,10 @@ class Relay:
         self._lock = threading.Lock()
         self._pairs = []
         self.is_cut = False
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
-        os.chmod(path, 0o666)
+        self._listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self._listener.bind(path or ("127.0.0.1", 0))
+        if path:
+            os.chmod(path, 0o666)
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -82,6 +97,11 @@ class Relay:
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def port(self):
+        """That of the loopback's."""
+        return self._listener.getsockname()[1]
 
     def cut(self):
         """Ends all connections, and takes no more."""
@@ -151,14 +171,14 @@ class Broker:
 class Member:
     """One server of the fleet."""
 
-    def __init__(self, fleet, name, shares=(("ssh", "ssh"),)):
+    def __init__(self, fleet, name, broker=None, shares=(("ssh", "ssh"),)):
         self.fleet, self.name, self.shares = fleet, name, dict(shares)
         self.stack = contextlib.ExitStack()
         self.lab = self.stack.enter_context(Lab())
         self.bus = Bus(self.lab)
         self.bus.start()
         self.daemon = self.agent = None
-        self.relay = fleet.relay(name)
+        self.relay = fleet.relay(name, broker)
         self.agent_path = self.lab.install(program("knocktail-fleetd"))
         for directory in ("/run/fleet", "/run/fleet-state"):
             os.mkdir(self.lab.server.path(directory), 0o700)
@@ -271,15 +291,26 @@ class Fleet:
         self._stack.callback(self.broker.stop)
         self.members = []
 
-    def relay(self, name):
-        """A way to the broker."""
-        relay = Relay(f"{self.directory}/{name}", self.broker.socket)
+    def relay(self, name, broker=None):
+        """A way to the broker, or to another one."""
+        relay = Relay(f"{self.directory}/{name}", (broker or self.broker).socket)
         self._stack.callback(relay.close)
         return relay
 
-    def member(self, name, doors=None, agent=True, **kwargs):
+    def bridge(self):
+        """A second broker, which hears all that the first one does and tells it all; and the way
+        between the two."""
+        way = Relay(None, self.broker.socket)
+        self._stack.callback(way.close)
+        directory = f"{self.directory}/second"
+        os.mkdir(directory, 0o711)
+        second = Broker(directory, BRIDGE.format(port=way.port))
+        self._stack.callback(second.stop)
+        return second, way
+
+    def member(self, name, doors=None, agent=True, broker=None, **kwargs):
         """A server more, ready."""
-        member = Member(self, name, **kwargs)
+        member = Member(self, name, broker, **kwargs)
         self._stack.callback(member.close)
         self.members.append(member)
         if doors is not None:

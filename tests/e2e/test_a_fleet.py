@@ -135,6 +135,38 @@ def test_a_host_that_was_away_is_told(fleet):
     a.wait_open(address(208), 1)
 
 
+def test_a_fleet_that_was_cut_in_two(possible):
+    """Each half goes on by itself, with a broker of its own; what was closed stays closed in both."""
+    needs()
+    with Fleet() as fleet:
+        second, way = fleet.bridge()
+        a, b = fleet.member("a", DOOR), fleet.member("b", DOOR, broker=second)
+        c = fleet.member("c", DOOR, broker=second)
+        for number, host in ((201, a), (202, b), (203, c)):
+            host.open(address(number))
+        for member in fleet.members:
+            for number in (201, 202, 203):
+                member.wait_open(address(number), 10)
+        way.cut()
+        b.open(address(204))
+        c.wait_open(address(204))
+        a.open(address(205))
+        # Where it came from, and where it did not.
+        a.close_door(address(201))
+        a.close_door(address(203))
+        c.close_door(address(202))
+        b.wait_closed(address(202))
+        assert a.is_open(address(202)) and c.is_open(address(201)) and c.is_open(address(203))
+        assert not a.is_open(address(204)) and not b.is_open(address(205))
+        way.heal()
+        a.wait_open(address(204), 60)   # when the broker tries the way again
+        for member in fleet.members:
+            for number in (204, 205):
+                member.wait_open(address(number), 20)
+            for number in (201, 202, 203):
+                member.wait_closed(address(number))
+
+
 def test_a_late_close_closes_no_later_knock(fleet):
     """Closed at a while b is cut off, where it is opened after that."""
     a, b, c = fleet.members
