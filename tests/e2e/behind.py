@@ -18,8 +18,10 @@ class Inner(Host):
 
     def __init__(self, lab, has_way_back=True, ports=(INNER_PORT, 8443)):
         super().__init__(["--net"], "ip link set lo up; echo ready; exec cat")
-        lab.server.ip(f"link add inner type veth peer name eth0 netns {self.pid}",
-                      "link set inner up",
+        lab.server.ip(f"link add inner type veth peer name eth0 netns {self.pid}")
+        # Who sends packets on asks for the way by the link's own address, and not while that is new.
+        lab.server.run("sh", "-ec", "echo 0 >/proc/sys/net/ipv6/conf/inner/accept_dad")
+        lab.server.ip("link set inner up",
                       f"address add {GATEWAY_V4}/24 dev inner",
                       f"address add {GATEWAY_V6}/64 dev inner nodad")
         self.ip("link set eth0 up", f"address add {V4}/24 dev eth0",
