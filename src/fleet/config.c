@@ -1,7 +1,6 @@
 #include "fleet/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -307,17 +306,14 @@ int fleet_config_parse(const char *text, size_t size, fleet_complain_fn complain
 int fleet_config_load(const char *path, fleet_complain_fn complain, void *userdata,
 		      struct fleet_config **ret)
 {
-	CLEANUP(cleanup_close)
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	CLEANUP(cleanup_close) int fd = -1;
 	CLEANUP(cleanup_free) char *text = NULL;
 	struct stat status;
 	size_t size;
-	int r = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
+	int r = file_open_regular(path, 0, &fd, &status);
 
 	if (r == 0)
-		r = S_ISREG(status.st_mode) ? file_read(fd, FLEET_CONFIG_MAX, &text, &size)
-					    : -EBADF;
-
+		r = file_read(fd, FLEET_CONFIG_MAX, &text, &size);
 	return r < 0 ? r : fleet_config_parse(text, size, complain, userdata, ret);
 }
 

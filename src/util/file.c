@@ -1,11 +1,26 @@
 #include "util/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
+
+int file_open_regular(const char *path, int flags, int *ret_fd, struct stat *ret_status)
+{
+	CLEANUP(cleanup_close)
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
+
+	if (fd < 0 || fstat(fd, ret_status) < 0)
+		return -errno;
+	if (!S_ISREG(ret_status->st_mode))
+		return -EBADF;
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
 
 /* A regular file says how much room it needs. */
 static size_t room_for(int fd, size_t max)

@@ -3,6 +3,12 @@
 
 #include <stddef.h>
 
+struct stat;
+
+/* Opens a regular file to be read, with these flags more, and reports its status; what is something
+ * else keeps nobody waiting. -EBADF: it is something else; another negative errno. */
+int file_open_regular(const char *path, int flags, int *ret_fd, struct stat *ret_status);
+
 /* All that is left to read of the file, and a NUL behind it, to be freed. 0; -EFBIG: it is longer
  * than `max`; another negative errno. */
 int file_read(int fd, size_t max, char **ret_data, size_t *ret_size);

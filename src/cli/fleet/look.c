@@ -1,7 +1,6 @@
 #include "cli/fleet/look.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,20 +55,16 @@ struct content {
 /* What is wrong with it; NULL: nothing. */
 static const char *content_fault(const struct content *content, const char *path)
 {
-	CLEANUP(cleanup_close)
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	CLEANUP(cleanup_close) int fd = -1;
 	CLEANUP(cleanup_free) char *text = NULL;
 	struct stat status;
 	size_t size;
-	int r;
+	int r = file_open_regular(path, 0, &fd, &status);
 
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return strerror(errno);
-	if (!S_ISREG(status.st_mode))
-		return "it is not a file";
-	if (content->is_secret && (status.st_mode & (S_IWGRP | S_IRWXO)))
-		return "others than its owner and its group may read it, or others than its owner "
-		       "may write it (chmod 640)";
+	if (r < 0)
+		return r == -EBADF ? "it is not a file" : strerror(-r);
+	if (content->is_secret && fleet_secret_fault(status.st_mode))
+		return fleet_secret_fault(status.st_mode);
 	r = file_read(fd, CONTENT_MAX, &text, &size);
 	if (r < 0)
 		return strerror(-r);

@@ -59,31 +59,21 @@ static bool report_is_whole(const struct json_object *report)
 	       json_object_is_type(json_object_object_get(report, "open"), json_type_array);
 }
 
-/* Neither what is not a file nor what is behind a name of the agent's. */
-static int report_open(const char *path)
-{
-	CLEANUP(cleanup_close)
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	struct stat status;
-	int opened = fd;
-
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return errno == ELOOP ? -EBADMSG : -errno;
-	if (!S_ISREG(status.st_mode))
-		return -EBADMSG;
-	fd = -1;
-	return opened;
-}
-
 int fleet_report_read(const char *path, uint64_t now_us, struct json_object **ret)
 {
-	CLEANUP(cleanup_close) int fd = report_open(path);
+	CLEANUP(cleanup_close) int fd = -1;
 	CLEANUP(cleanup_free) char *text = NULL;
 	struct json_object *report;
+	struct stat status;
 	uint64_t written_us;
 	size_t size;
-	int r = fd < 0 ? fd : file_read(fd, REPORT_MAX, &text, &size);
+	int r = file_open_regular(path, O_NOFOLLOW, &fd, &status);
 
+	/* Neither what is not a file nor what is behind a name of the agent's. */
+	if (r == -EBADF || r == -ELOOP)
+		return -EBADMSG;
+	if (r == 0)
+		r = file_read(fd, REPORT_MAX, &text, &size);
 	if (r < 0)
 		return r;
 	report = json_tokener_parse(text);

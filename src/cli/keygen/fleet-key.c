@@ -7,45 +7,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/keygen/new-file.h"
 #include "fleet/key.h"
 #include "util/cleanup.h"
-#include "util/file.h"
 
-/* Whole or not at all: it gets its name when it is on the disk. */
+/* The directory that the file is in. */
+static int directory_open(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP(cleanup_free)
+	char *directory = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+	int fd;
+
+	if (!directory)
+		return -ENOMEM;
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int key_write(const char *path)
 {
-	CLEANUP(cleanup_free) char *temporary = NULL;
-	CLEANUP(cleanup_close) int fd = -1;
-	const struct group *group;
-	char line[FLEET_KEY_LINE_SIZE];
+	CLEANUP(cleanup_close) int directory = directory_open(path);
+	const struct group *group = geteuid() == 0 ? getgrnam("knocktail-fleet") : NULL;
+	const char *slash = strrchr(path, '/');
+	char line[FLEET_KEY_LINE_SIZE + 1] = "";
 	struct secret key;
 	int r;
 
-	if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-		temporary = NULL;
-		return -ENOMEM;
-	}
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	group = getgrnam("knocktail-fleet");
+	if (directory < 0)
+		return directory;
 	randombytes_buf(key.bytes, sizeof key.bytes);
 	fleet_key_format(&key, line);
 	secret_wipe(&key);
 	line[strlen(line)] = '\n';
-	r = file_write(fd, line, sizeof line);
+	r = new_file_put(directory, slash ? slash + 1 : path, line,
+			 group ? group->gr_gid : (gid_t)-1, false);
 	sodium_memzero(line, sizeof line);
-	if (r == 0 && group && geteuid() == 0 &&
-	    (fchown(fd, 0, group->gr_gid) < 0 || fchmod(fd, 0640) < 0))
-		r = -errno;
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	if (r == 0 && link(temporary, path) < 0)
-		r = -errno;
-	unlink(temporary);
 	return r;
 }
 

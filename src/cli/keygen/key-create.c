@@ -13,12 +13,9 @@
 #include <unistd.h>
 
 #include "cli/keygen/key-text.h"
-#include "core/door.h"
+#include "cli/keygen/new-file.h"
 #include "core/secret.h"
 #include "util/cleanup.h"
-#include "util/file.h"
-
-enum { FILE_NAME_MAX = USER_NAME_MAX + sizeof ".key" };
 
 DEFINE_CLEANUP(struct secret *, secrets_free)
 
@@ -57,42 +54,9 @@ int key_directory_open(const char *path, int *ret_fd, struct stat *ret_st)
 }
 
 /* A directory that only its group can enter says who the keys are for. */
-static int file_fill(int fd, const struct stat *directory, const char *line)
+static bool is_shared(const struct stat *directory)
 {
-	bool shared = (directory->st_mode & S_IXGRP) && !(directory->st_mode & S_IRWXO);
-	int r;
-
-	if (shared && (fchown(fd, (uid_t)-1, directory->st_gid) < 0 ||
-		       fchmod(fd, S_IRUSR | S_IWUSR | S_IRGRP) < 0))
-		return -errno;
-	r = file_write(fd, line, strlen(line));
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	return r;
-}
-
-/* Under another name first: a key is there as a whole or not at all. -EEXIST: there is one, which
- * is not to be replaced. */
-static int file_create(int directory, const struct stat *st, const char *name, const char *text,
-		       bool replaces)
-{
-	char temporary[FILE_NAME_MAX + 16];
-	CLEANUP(cleanup_close) int fd = -1;
-	int r;
-
-	snprintf(temporary, sizeof temporary, ".%s.%08x", name, randombytes_random());
-	fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		    0600);
-	if (fd < 0)
-		return -errno;
-	r = file_fill(fd, st, text);
-	if (r == 0 && (replaces ? renameat(directory, temporary, directory, name)
-				: linkat(directory, temporary, directory, name, 0)) < 0)
-		r = -errno;
-	unlinkat(directory, temporary, 0);
-	if (r == 0 && fsync(directory) < 0)
-		r = -errno;
-	return r;
+	return (directory->st_mode & S_IXGRP) && !(directory->st_mode & S_IRWXO);
 }
 
 int key_create(int directory, const struct stat *st, const char *name, const char *realm,
@@ -108,7 +72,8 @@ int key_create(int directory, const struct stat *st, const char *name, const cha
 	randombytes_buf(secret->bytes, sizeof(secret->bytes));
 	key_line_format(realm, secret, line);
 	key_text_write(line, term, old, now_s, text);
-	r = file_create(directory, st, name, text, old != NULL);
+	r = new_file_put(directory, name, text, is_shared(st) ? st->st_gid : (gid_t)-1,
+			 old != NULL);
 	if (r == 0)
 		memcpy(ret_line, line, sizeof line);
 	sodium_memzero(line, sizeof line);
