@@ -96,6 +96,7 @@ const struct config_key keys[] = {
 	 .max = DOOR_TIMEOUT_MAX_S * US_PER_S},
 	{"max_open", DOOR(max_open), .parse = parse_number, .fallback = "1024", .min = 1,
 	 .max = 1000000},
+	{"fleet", DOOR(in_fleet), .parse = parse_choice, .fallback = "no", .choices = no_or_yes},
 	{"backend", DOOR(opening.backend), .parse = parse_choice, .required = true,
 	 .choices = backend_names},
 

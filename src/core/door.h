@@ -69,6 +69,7 @@ struct door {
 	size_t n_allow;
 	uint64_t timeout_us; /* how long it stays open; whole seconds */
 	uint32_t max_open;   /* grants at the same time */
+	unsigned in_fleet;   /* 1: other hosts may have it open for their visitors */
 	struct opening opening;
 };
 

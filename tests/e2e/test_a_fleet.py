@@ -19,8 +19,7 @@ from lab import ROOT
 from peers import Peer, call, string
 from test_keyed_knocks import Keys, send_token, token, token_door
 
-DOOR = ipset_door(timeout="60s")
-
+DOOR = ipset_door(timeout="60s", fleet="yes") + ipset_door("own", "7100, 8100, 9100", timeout="60s")
 
 
 def needs():
@@ -311,8 +310,8 @@ def test_metrics_and_the_doctor_know_of_it(fleet):
 
 
 def test_a_host_has_its_own_bounds(fleet):
-    strict = fleet.member("strict", ipset_door(timeout="5s", allow="203.0.113.0/24") +
-                          ipset_door("other", "7100, 8100, 9100", timeout="60s"),
+    strict = fleet.member("strict", ipset_door(timeout="5s", allow="203.0.113.0/24", fleet="yes") +
+                          ipset_door("other", "7100, 8100, 9100", timeout="60s", fleet="yes"),
                           shares=(("ssh", "ssh"), ("other", "else")))
     try:
         has_bounds(fleet.members[0], strict)
@@ -363,7 +362,7 @@ def busy(possible):
     with Fleet() as made:
         for name in ("one", "two"):
             member = made.member(name)
-            member.start_daemon(ipset_door(timeout="10min", max_open="20000"), "max_open = 20000")
+            member.start_daemon(ipset_door(timeout="10min", max_open="20000", fleet="yes"), "max_open = 20000")
             member.start_agent()
         yield made.members
 
@@ -413,6 +412,14 @@ def test_the_policy_lets_the_agent_do_that_and_no_more(fleet):
                       interface=fleet_interface)
     assert "its time is over" in done.stderr
     assert not a.is_open(address(190))
+    # Nor at a door that is this host's alone, whatever the agent says, nor shut out of it.
+    a.open(address(191), door="own")
+    a.wait_open(address(191))
+    for member, arguments in (("OpenAs", (address(190), "@b", "", str(int(time.time() + 30) * 1000000), "1")),
+                              ("CloseAs", (address(191), "", str(int(time.time() + 30) * 1000000)))):
+        done = a.bus.call("knocktail-fleet", member, "own", *arguments, interface=fleet_interface)
+        assert "does not say fleet = yes" in done.stderr, done
+    assert not a.is_open(address(190)) and a.is_open(address(191))
 
 
 class Liar:
@@ -554,7 +561,7 @@ def keyed(possible):
         with open(two.keys.path("alice"), "w", encoding="ascii") as file:
             file.write(line)
         for member in made.members:
-            member.start_daemon(token_door(timeout="60s"), member.keys.options)
+            member.start_daemon(token_door(timeout="60s", fleet="yes"), member.keys.options)
             member.start_agent()
         yield made
 

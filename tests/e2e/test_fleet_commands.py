@@ -13,7 +13,7 @@ from hosts import ENVIRONMENT
 from lab import program
 
 DOOR = ("[options]\nlog_prefix = k\n[door ssh]\nsequence = 7000, 9000, 8000\nbackend = iptables\n"
-        "ports = 22/tcp\n")
+        "ports = 22/tcp\nfleet = yes\n")
 FLEET = """\
 [fleet]
 name = prod
@@ -76,6 +76,12 @@ def test_check_reads_the_fleet_as_well(config):
     done = knocktail("check", "-c", config)
     assert done.returncode == 2
     assert f"{fleet}:8: error: [doors]: there is no door web in the configuration" in done.stderr
+    write_fleet(config)
+    config.write_text(DOOR.replace("fleet = yes\n", ""), "ascii")
+    done = knocktail("check", "-c", config)
+    assert done.returncode == 2
+    assert f"{fleet}:8: error: [doors]: the door ssh does not say fleet = yes" in done.stderr
+    config.write_text(DOOR, "ascii")
     write_fleet(config, FLEET.replace("web1", "web/1"))
     done = knocktail("check", "-c", config, "-o", "json")
     assert done.returncode == 2

@@ -150,6 +150,7 @@ static void dump_door(FILE *out, const struct door *door)
 		duration_format(door->knock.seq_timeout_us, text));
 	fprintf(out, "%s.timeout=%s\n", door->name, duration_format(door->timeout_us, text));
 	fprintf(out, "%s.max_open=%u\n", door->name, door->max_open);
+	fprintf(out, "%s.fleet=%s\n", door->name, door->in_fleet ? "yes" : "no");
 	fprintf(out, "%s.backend=%s\n", door->name, backend_names[door->opening.backend]);
 	for (enum family family = 0; family < N_FAMILIES; family++)
 		fprintf(out, "%s.set%s=%s\n", door->name, family == FAMILY_IPV6 ? "_6" : "",

@@ -36,12 +36,15 @@ static void look_at_doors(const struct look *look, const struct fleet_config *fl
 	char text[160];
 
 	for (size_t i = 0; i < fleet->n_shares; i++) {
-		const char *door = fleet->shares[i].door;
+		const char *name = fleet->shares[i].door;
+		const struct door *door = config_find_door(config, name);
 
-		if (config_find_door(config, door))
+		if (door && door->in_fleet)
 			continue;
-		snprintf(text, sizeof text, "[doors]: there is no door %s in the configuration",
-			 door);
+		snprintf(text, sizeof text,
+			 door ? "[doors]: the door %s does not say fleet = yes"
+			      : "[doors]: there is no door %s in the configuration",
+			 name);
 		complain_about(look->complaints, look->path, fleet->shares[i].line, false, text);
 	}
 }

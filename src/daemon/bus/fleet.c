@@ -89,6 +89,13 @@ static int method_holds(sd_bus_message *message, void *userdata, sd_bus_error *e
 
 /* What others hold open */
 
+/* Whoever has taken the agent over gets at no other doors. */
+static int refuse_unshared(const char *name, sd_bus_error *error)
+{
+	return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
+				 "door %s is not the fleet's: it does not say fleet = yes", name);
+}
+
 /* Within the door's own bounds, whatever was asked for. 0, or an error for the caller. */
 static int fleet_open(const struct bus_object *object, const struct visitor *visitor,
 		      const char *name, uint64_t deadline_us, sd_bus_error *error)
@@ -102,6 +109,8 @@ static int fleet_open(const struct bus_object *object, const struct visitor *vis
 	if (!configured)
 		return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_DOOR, "there is no door %s",
 					 name);
+	if (!configured->in_fleet)
+		return refuse_unshared(name, error);
 	if (!door_allows(configured, &visitor->source))
 		return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
 					 "door %s was not opened: the source is not in allow",
@@ -157,12 +166,14 @@ static int method_open_as(sd_bus_message *message, void *userdata, sd_bus_error 
 	return r < 0 ? r : sd_bus_reply_method_return(message, "");
 }
 
-/* A host's, or (no host) everybody's, as far as they have knocked by then. */
+/* A host's, or (no host) everybody's, as far as they have knocked by then. What other hosts have
+ * open closes whether the door is still the fleet's or not. */
 static int method_close_as(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	const struct bus_object *object = ((struct bus_end *)userdata)->object;
 	struct grants *grants = grant_loop_grants(object->doors);
 	const uint64_t now_us = clock_us(CLOCK_BOOTTIME);
+	const struct door *configured;
 	const char *door, *text, *host;
 	struct address source;
 	uint64_t until_us;
@@ -172,6 +183,9 @@ static int method_close_as(sd_bus_message *message, void *userdata, sd_bus_error
 		r = source_parse(text, &source, error);
 	if (r < 0)
 		return r;
+	configured = config_find_door(object->ops->config(object->userdata), door);
+	if (!*host && configured && !configured->in_fleet)
+		return refuse_unshared(door, error);
 	if (!*host)
 		object->ops->close(object->userdata, door, *text ? &source : NULL);
 	grants_release(grants, door, *text ? &source : NULL, *host ? host : NULL, until_us, now_us);
