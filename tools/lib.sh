@@ -259,7 +259,7 @@ copy_source() {
 		--exclude=__pycache__ --exclude=./configure --exclude=./aclocal.m4 \
 		--exclude=./autom4te.cache --exclude=./config.h --exclude=./config.status \
 		--exclude=./Makefile --exclude=./Makefile.in --exclude=./stamp-h1 \
-		--exclude='./systemd/*.service' --exclude=./systemd/knocktail.tmpfiles \
+		--exclude='./systemd/*.service' --exclude='./systemd/*.tmpfiles' \
 		--exclude=./knocktail.spec \
 		--exclude=./src/util/programs.h -cf - . | tar -C "$1" -xf -
 }
