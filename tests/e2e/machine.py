@@ -53,6 +53,9 @@ PACKAGES = ("systemd", "systemd-sysv", "dbus", "ipset", "iptables", "nftables", 
 # Where `make install` puts it, depending on how the build was configured.
 CONFIGS = ("/etc/knocktail/knocktail.conf", "/usr/local/etc/knocktail/knocktail.conf")
 
+# Where programs built for tools/coverage leave what they have counted.
+COUNTS = [f"--bind={path}" for path in [os.environ.get("KNOCKTAIL_COVERAGE")] if path]
+
 
 class Unavailable(Exception):
     """Why no container can be made on this machine."""
@@ -180,7 +183,7 @@ class Machine:
                  "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
                  "--machine=knocktail-lab", f"--directory={ROOT}", "--console=read-only",
                  "--link-journal=no", "--network-namespace-path=/proc/1/ns/net",
-                 "--capability=CAP_SYSLOG,CAP_NET_ADMIN", "--bind=/dev/kmsg"],
+                 "--capability=CAP_SYSLOG,CAP_NET_ADMIN", "--bind=/dev/kmsg", *COUNTS],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
         self.leader, self._inside = 0, None
         try:
