@@ -1,20 +1,21 @@
 """What doc/automation.md has others type works, in a booted machine.
 
-Ansible takes some minutes and the archive: tools/release runs it (KNOCKTAIL_LONG_TESTS=yes),
+Ansible takes some minutes, the archive and packages: tools/release runs it (KNOCKTAIL_LONG_TESTS=yes),
 continuous integration does not.
 """
 
 import os
 import re
+import shutil
 
 import pytest
 
 from hosts import wait_until
 from lab import ROOT, Lab
-from machine import Unavailable, booted
+from machine import Machine, Unavailable, booted
+from test_package import SUITES, deb, tree
 
-PLAY = ("ansible-playbook", "--inventory", "localhost,", "--connection", "local", "--skip-tags",
-        "package", "/root/play.yml")
+PLAY = ("ansible-playbook", "--inventory", "localhost,", "--connection", "local", "/root/play.yml")
 
 
 def block(word):
@@ -33,16 +34,33 @@ def lab(possible, log_everywhere):
         yield made
 
 
-@pytest.fixture
-def machine(lab, request):
-    """A machine, on which knocktail is new."""
+def _used(lab, make):
+    """A machine, made and in the end taken down."""
     try:
-        made = booted(lab, *getattr(request, "param", ()))
+        made = make()
     except Unavailable as reason:
         pytest.skip(f"no machine: {reason}")
     yield made
     made.close()
     lab.server.run("nft", "flush", "ruleset")
+
+
+@pytest.fixture
+def machine(lab):
+    """A machine, on which knocktail is new."""
+    yield from _used(lab, lambda: booted(lab))
+
+
+@pytest.fixture
+def controlled(lab):
+    """A machine with Ansible and the package's file, not installed yet."""
+    if not SUITES:
+        pytest.skip("tools/deb has made no packages")
+
+    def put_package(root):
+        shutil.copy(deb(SUITES[0], "knocktail"), f"{root}/root/knocktail.deb")
+    yield from _used(lab, lambda: Machine(
+        lab, tree(SUITES[0], "ansible-core", "nftables", "python3-apt"), put_package))
 
 
 def play(machine, check=True):
@@ -62,8 +80,8 @@ def wait_opens(client, *knock):
 
 @pytest.mark.skipif(os.environ.get("KNOCKTAIL_LONG_TESTS") != "yes",
                     reason="takes minutes: for tools/release")
-@pytest.mark.parametrize("machine", [("ansible-core",)], indirect=True, ids=["with-ansible"])
-def test_ansible(machine, lab):
+def test_ansible(controlled, lab):
+    machine = controlled
     inside, other = lab.client(), lab.client()
     assert inside.can_connect()
     machine.write("/root/play.yml", block("conf.d/web.conf"))

@@ -21,7 +21,8 @@ from lab import ROOT, Lab
 from machine import Machine, Unavailable
 
 UNIT = "knocktaild.service"
-PACKAGES = ("knocktail", "knocktap")
+FLEET_UNIT = "knocktail-fleetd.service"
+PACKAGES = ("knocktail", "knocktail-fleet", "knocktap")
 PLACE = os.path.join(ROOT, "build", "package")
 SUITES = sorted(os.path.basename(os.path.dirname(path))
                 for path in glob.glob(f"{PLACE}/*/knocktail_*.deb"))
@@ -45,15 +46,13 @@ def deb(suite, package):
     return glob.glob(f"{PLACE}/{suite}/{package}_[0-9]*.deb")[0]
 
 
-def tree(suite):
-    """A root file system with what the packages depend on."""
-    depends = subprocess.run(
-        ["dpkg-deb", "--show", "--showformat=${Pre-Depends}, ${Depends}, ", deb(suite, PACKAGES[0])],
-        capture_output=True, text=True, check=True, timeout=20).stdout
-    depends += subprocess.run(["dpkg-deb", "--show", "--showformat=${Depends}", deb(suite, PACKAGES[1])],
-                              capture_output=True, text=True, check=True, timeout=20).stdout
-    names = {re.split(r"[ (|]", part.strip())[0] for part in depends.split(",")} - {""}
-    packages = sorted(names | set(TREE))
+def tree(suite, *others):
+    """A root file system with what the packages depend on, and others."""
+    depends = "".join(subprocess.run(
+        ["dpkg-deb", "--show", "--showformat=${Pre-Depends}, ${Depends}, ", deb(suite, package)],
+        capture_output=True, text=True, check=True, timeout=20).stdout for package in PACKAGES)
+    names = {re.split(r"[ (|]", part.strip())[0] for part in depends.split(",")}
+    packages = sorted((names | {*TREE, *others}) - {"", "default-dbus-system-bus", *PACKAGES})
     key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
     done = os.path.join(ROOT, "build", "machine", f"package-{suite}-{key}")
     if not os.path.isdir(done):
@@ -72,6 +71,7 @@ def older(path, place):
         control = f"{scratch}/deb/DEBIAN/control"
         with open(control, encoding="utf-8") as file:
             text = re.sub("^Version: .*$", "Version: 0~1", file.read(), flags=re.MULTILINE)
+        text = re.sub(r"knocktail \(= [^)]*\)", "knocktail (= 0~1)", text)
         with open(control, "w", encoding="utf-8") as file:
             file.write(text)
         subprocess.run(["dpkg-deb", "--root-owner-group", "--build", f"{scratch}/deb", place],
@@ -107,13 +107,13 @@ def machine(lab, request):
 
 
 def install(machine, folder="/debs"):
-    """Installs or upgrades both, with nobody there to answer a question."""
+    """Installs or upgrades them, with nobody there to answer a question."""
     machine.run("dpkg", "--install", *(f"{folder}/{package}.deb" for package in PACKAGES), timeout=120)
 
 
-def state(machine):
-    """What systemd knows of the daemon."""
-    properties = machine.properties(UNIT)
+def state(machine, unit=UNIT):
+    """What systemd knows of a daemon."""
+    properties = machine.properties(unit)
     return properties["ActiveState"], properties["UnitFileState"], properties["MainPID"]
 
 
@@ -145,10 +145,11 @@ def installed(machine, before):
 
 
 def test_nothing_runs_before_there_is_a_door(installed):
-    """Not after the installation, nor after an upgrade."""
-    assert state(installed) == ("inactive", "disabled", "0")
+    """Not after the installation, nor after an upgrade; nor a fleet's agent."""
+    nothing = ("inactive", "disabled", "0")
+    assert state(installed) == state(installed, FLEET_UNIT) == nothing
     install(installed)
-    assert state(installed) == ("inactive", "disabled", "0")
+    assert state(installed) == state(installed, FLEET_UNIT) == nothing
     install(installed, "/debs/old")
     done = installed.run("systemctl", "start", UNIT, check=False)
     assert done.returncode != 0 and "no door" in installed.journal(UNIT), installed.journal(UNIT)
@@ -202,6 +203,7 @@ def test_a_removal_keeps_keys_and_doors(installed, lab):
     try:
         installed.run("systemctl", "enable", "--now", UNIT)
         installed.run("knocktail", "keygen", "alice")
+        installed.run("knocktail", "keygen", "--fleet")
         client.knock(7000, 8000, 9000)
         client.wait_open()
         installed.run("dpkg", "--remove", *PACKAGES, timeout=120)
@@ -210,7 +212,7 @@ def test_a_removal_keeps_keys_and_doors(installed, lab):
         client.close()
     assert installed.run("systemctl", "is-active", UNIT, check=False).stdout == "inactive\n"
     assert not installed.run("pgrep", "knocktaild", check=False).stdout
-    for path in ("keys/alice.key", "knocktail.conf"):
+    for path in ("keys/alice.key", "knocktail.conf", "fleet.key"):
         installed.run("test", "-f", f"/etc/knocktail/{path}")
     installed.run("test", "-d", "/var/lib/knocktail")
 
