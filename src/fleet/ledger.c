@@ -39,7 +39,7 @@ struct ledger {
 	char host[FLEET_HOST_MAX + 1];
 	struct ledger_entry *buckets[BUCKETS];
 	struct ledger_host *hosts[HOST_BUCKETS];
-	size_t n, used[N_ROOMS];
+	size_t n, n_hosts, used[N_ROOMS];
 	uint64_t swept_us;
 };
 
@@ -88,8 +88,10 @@ static struct ledger_host *ledger_join_host(struct ledger *ledger, const char *n
 	if (*link)
 		return *link;
 	*link = calloc(1, sizeof **link);
-	if (*link)
-		memcpy((*link)->name, name, strlen(name) + 1);
+	if (!*link)
+		return NULL;
+	memcpy((*link)->name, name, strlen(name) + 1);
+	ledger->n_hosts++;
 	return *link;
 }
 
@@ -98,6 +100,7 @@ static void ledger_leave_host(struct ledger *ledger, struct ledger_host *host)
 	if (host->n > 0)
 		return;
 	*ledger_find_host(ledger, host->name) = host->next;
+	ledger->n_hosts--;
 	free(host);
 }
 
@@ -437,6 +440,11 @@ void ledger_each(const struct ledger *ledger, ledger_entry_fn fn, void *userdata
 size_t ledger_count(const struct ledger *ledger)
 {
 	return ledger->n;
+}
+
+size_t ledger_count_hosts(const struct ledger *ledger)
+{
+	return ledger->n_hosts;
 }
 
 void ledger_sweep(struct ledger *ledger, uint64_t now_us)

@@ -102,5 +102,8 @@ typedef void (*ledger_entry_fn)(void *userdata, struct ledger_entry *entry);
 void ledger_each(const struct ledger *ledger, ledger_entry_fn fn, void *userdata);
 size_t ledger_count(const struct ledger *ledger);
 
+/* How many hosts they are of. */
+size_t ledger_count_hosts(const struct ledger *ledger);
+
 /* Forgets what is over and not due. */
 void ledger_sweep(struct ledger *ledger, uint64_t now_us);

@@ -95,10 +95,12 @@ static void test_closes_are_remembered(void **state)
 	struct fleet_message open = word(FLEET_OPEN, "a", NOW, NOW + 60 * S);
 
 	assert_int_equal(SAY(FLEET_CLOSED, "a", NOW + 1, NOW + 60 * S), FLEET_ACCEPTED);
+	assert_int_equal(ledger_count_hosts(*state), 1);
 	ledger_sweep(*state, NOW + 60 * S);
 	assert_int_equal(say_at(state, NOW + 59 * S, open), FLEET_OLD);
 	ledger_sweep(*state, NOW + 60 * S + LEDGER_SKEW_US);
 	assert_int_equal(ledger_count(*state), 0);
+	assert_int_equal(ledger_count_hosts(*state), 0);
 	assert_int_equal(say_at(state, NOW + 60 * S, open), FLEET_STALE);
 }
 

@@ -27,9 +27,11 @@
 
 /* Between two looks at what there is to do; and how often the report is written, what has gone
  * unheard is asked for again and a host says that it is there: more seldom, the more there are, so
- * that no host hears more than one of these a second, or asks for more than ten. */
+ * that no host hears more than one of these a second, or asks for more than ten messages, and all
+ * together for no more than the broker of a large fleet has time for. */
 #define TICK_US UINT64_C(1000000)
-enum { STATUS_S = 30, REREAD_S = 60, REREAD_A_SECOND = 10, REPORT_S = 10, BIG_REPORT = 2000 };
+enum { STATUS_S = 30, REREAD_S = 60, REREAD_A_SECOND = 10, REREAD_OF_ALL = 10000 };
+enum { REPORT_S = 10, BIG_REPORT = 2000 };
 
 /* How far a clock may be off before that is worth a word, and how often that is said. */
 enum { CLOCK_S = 3 };
@@ -543,6 +545,16 @@ static void agent_report(struct agent *agent, uint64_t now_us)
 	agent->report_us = now_us + REPORT_S * US_PER_S;
 }
 
+static uint64_t agent_reread_period_s(const struct agent *agent)
+{
+	uint64_t n = ledger_count(agent->ledger), hosts = ledger_count_hosts(agent->ledger);
+	uint64_t period_s = n / REREAD_A_SECOND;
+
+	if (period_s < n * hosts / REREAD_OF_ALL)
+		period_s = n * hosts / REREAD_OF_ALL;
+	return period_s > REREAD_S ? period_s : REREAD_S;
+}
+
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 {
 	struct agent *agent = userdata;
@@ -556,9 +568,7 @@ static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
 	if (now_us >= agent->reread_us) {
 		ledger_sweep(agent->ledger, clock_us(CLOCK_REALTIME));
 		broker_subscribe(agent->broker);
-		agent->reread_us =
-			now_us + (n / REREAD_A_SECOND > REREAD_S ? n / REREAD_A_SECOND : REREAD_S) *
-					 US_PER_S;
+		agent->reread_us = now_us + agent_reread_period_s(agent) * US_PER_S;
 	}
 	agent_say_refused(agent, now_us);
 	if ((agent->is_changed && n < BIG_REPORT) || now_us >= agent->report_us)
