@@ -1,0 +1,16 @@
+/* When what was closed is saved: soon after there is something new, however much more comes. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+struct ledger;
+struct saving;
+
+/* The directory's name and the ledger must outlive it. 0 or a negative errno. */
+int saving_new(sd_event *event, const char *directory, const struct ledger *ledger,
+	       struct saving **ret);
+
+/* Saves at once. */
+struct saving *saving_free(struct saving *saving);
+
+void saving_soon(struct saving *saving);
