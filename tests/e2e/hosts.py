@@ -351,9 +351,12 @@ class Server(Host):
             *(f"route add {network}.0/24 dev eth0" for network in NETWORKS))
 
     def close(self):
-        super().close()
+        # Its process 1 takes all others along, and is gone when we have waited for ours.
+        self._holder.stdin.close()
         for process in self._spawned:
-            process.wait(5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+        super().close()
 
     def _process_1(self):
         # unshare --fork stays outside of the PID namespace.
