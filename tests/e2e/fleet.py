@@ -31,6 +31,14 @@ log_type error
 {more}
 """
 
+# What it keeps is on disk a moment later.
+PERSISTENT = """\
+persistence true
+persistence_location {directory}/
+autosave_on_changes true
+autosave_interval 1
+"""
+
 # Whatever is sent while the way is cut is kept for when it is there again.
 BRIDGE = """\
 connection first
@@ -133,7 +141,7 @@ class Broker:
         self.socket = f"{directory}/broker"
         self._config = f"{directory}/broker.conf"
         with open(self._config, "w", encoding="ascii") as file:
-            file.write(BROKER.format(directory=directory, more=more))
+            file.write(BROKER.format(directory=directory, more=more.format(directory=directory)))
         self._process = None
         self.start()
 
@@ -155,6 +163,11 @@ class Broker:
 
         wait_until(listens, 10, "the broker listens")
         os.chmod(self.socket, 0o666)
+
+    @property
+    def pid(self):
+        """Its process."""
+        return self._process.pid
 
     def log(self):
         """What it has said."""

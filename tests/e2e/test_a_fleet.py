@@ -1,5 +1,6 @@
 """A fleet: who knocks at one server is let in at all of them."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 
 from bus import ADMIN
 from doors import ipset_door
-from fleet import FLEET_UID, Fleet, why_not
+from fleet import FLEET_UID, PERSISTENT, Fleet, why_not
 from hosts import ENVIRONMENT, wait_until
 from lab import ROOT
 from peers import Peer, call, string
@@ -225,6 +226,44 @@ def test_a_broker_that_has_lost_all(fleet):
     wait_until(lambda: a.report()["broker"] and b.report()["broker"], 20, "they are back")
     c.start_agent()
     c.wait_open(address(209), 1)
+
+
+def test_a_broker_that_has_kept_all(possible):
+    """It is killed, and has all on disk: so has who comes then; and it may be old."""
+    needs()
+    with Fleet(PERSISTENT) as fleet:
+        one, two = (fleet.member(name, DOOR, agent=name == "one") for name in ("one", "two"))
+        path = f"{fleet.directory}/mosquitto.db"
+
+        def kept():
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+                return file.read()
+            return b""
+
+        one.open(address(201))
+        one.open(address(202))
+        # With its word that it is there.
+        wait_until(lambda: kept().count(b"knocktail/1/prod/one/") >= 3, 10, "all is on disk")
+        old = kept()
+        one.stop_agent(signal.SIGKILL)
+        fleet.broker.stop(signal.SIGKILL)
+        fleet.broker.start()
+        two.start_agent()
+        for number in (201, 202):
+            two.wait_open(address(number))
+        one.start_agent()
+        one.close_door(address(202))
+        two.wait_closed(address(202))
+        fleet.broker.stop(signal.SIGKILL)
+        with open(path, "wb") as file:
+            file.write(old)
+        for member in (one, two):
+            wait_until(lambda m=member: not m.report()["broker"], 10, "it is noticed")
+        fleet.broker.start()
+        one.open(address(203))
+        two.wait_open(address(203), 20)
+        wait_until(lambda: two.counts()["old"] > 0, 5, "two has heard what it had kept")
+        assert two.is_open(address(201)) and not two.is_open(address(202))
 
 
 def test_an_agent_that_was_killed(fleet):
@@ -443,9 +482,9 @@ class Liar:
             self._heard += [(line.split()[0], bytes.fromhex(line.split()[1])) for line in lines]
 
     def say(self, topic, payload, kept=True):
-        """Says something to all."""
-        subprocess.run(["mosquitto_pub", "-V", "5", "--unix", self._socket, "-t", topic, "-s", "-q",
-                        "1", *(["-r"] if kept else [])], input=payload, env=ENVIRONMENT, check=True,
+        """Says something to all; nothing: it forgets what it has kept."""
+        subprocess.run(["mosquitto_pub", "-V", "5", "--unix", self._socket, "-t", topic, "-q", "1",
+                        "-s" if payload else "-n", *(["-r"] if kept else [])], input=payload, env=ENVIRONMENT, check=True,
                        timeout=10)
 
     def close(self):
@@ -505,6 +544,29 @@ def test_a_broker_that_lies(fleet, liar):
     # It can only have the hosts not hear of each other.
     a.open(address(221))
     b.wait_open(address(221))
+
+
+def test_two_hosts_of_one_name(fleet, liar):
+    """That is reported, and a broker cannot make it up."""
+    a = fleet.members[0]
+    before = len(liar.heard())
+    a.open(address(223))
+    topic, message = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
+    a.stop_agent()
+    a.close_door(address(223))
+    liar.say(topic, b"")
+    a.start_agent()
+    accepted = a.report()["counts"]["sent"]
+    liar.say(topic, message, False)
+    twin = fleet.member("twin", DOOR, agent=False)
+    try:
+        a.open(address(224))
+        wait_until(lambda: a.report()["counts"]["sent"] > accepted, 5, "all has gone round")
+        assert "calls itself" not in a.errors()
+        twin.start_agent(host="a")
+        wait_until(lambda: "calls itself a:" in a.errors(), 15, "it is reported")
+    finally:
+        twin.close()
 
 
 def test_another_fleet_is_none_of_ours(fleet):
