@@ -297,7 +297,8 @@ def booted(lab, *packages):
     build = os.path.dirname(program("knocktaild"))
     if not os.path.exists(os.path.join(build, "Makefile")):
         raise Unavailable(f"{build} is no build directory")
-    libraries = _libraries(program("knocktaild")) | _libraries(program("knocktail"))
+    paths = (os.path.join(build, name) for name in ("knocktail", "knocktaild", "knocktail-fleetd"))
+    libraries = set().union(*(_libraries(path) for path in paths if os.access(path, os.X_OK)))
     made = Machine(lab, tree([*PACKAGES, *packages, *libraries]), _install_from(build))
     made.run("systemd-sysusers")
     return made
