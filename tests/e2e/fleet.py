@@ -47,7 +47,7 @@ bridge_protocol_version mqttv50
 topic knocktail/# both 1
 cleansession false
 notifications false
-restart_timeout 1
+restart_timeout 1 5
 """
 
 
