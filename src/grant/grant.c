@@ -204,13 +204,15 @@ static int grant_run_close(struct grant *grant, uint64_t now_us)
 	return grant_note_command(grant, firewall_close(firewall, grant->passage, now_us, grant));
 }
 
-/* Whom it is of now that the last visitor is a holder no more. What it opens, and so how long that
- * was asked for, stays. */
+/* It is of whoever of those that hold it has knocked last: the last visitor may be one no more. What
+ * it opens, and so how long that was asked for, stays. */
 static void grant_pass_on(struct grant *grant)
 {
 	const struct holder *last = &grant->holders.list[grant->holders.n - 1];
 
-	grant_set_visitor(grant, &(struct visitor){.user = last->user, .seconds = grant->seconds});
+	if (strcmp(grant->user, last->user) != 0)
+		grant_set_visitor(grant,
+				  &(struct visitor){.user = last->user, .seconds = grant->seconds});
 }
 
 /* Nobody holds it by what was refused. If those whose it was have gone meanwhile, it ends. */
@@ -219,7 +221,7 @@ static void grant_revert(struct grant *grant, uint64_t deadline_us, uint64_t now
 	holders_revert(&grant->holders);
 	if (grant->holders.n == 0)
 		deadline_us = now_us;
-	else if (!holders_find(&grant->holders, grant->user))
+	else
 		grant_pass_on(grant);
 	if (deadline_us < grant->deadline_us)
 		grant->deadline_us = deadline_us;
@@ -692,8 +694,7 @@ void grant_keep_holders(struct grant *grant, holders_keep_fn keep, void *userdat
 		grant_end(grant, now_us);
 		return;
 	}
-	if (!holders_find(&grant->holders, grant->user))
-		grant_pass_on(grant);
+	grant_pass_on(grant);
 	if (is_closing && latest->deadline_us < grant->deadline_us)
 		grant->deadline_us = latest->deadline_us;
 	else if (latest->deadline_us < grant->deadline_us)

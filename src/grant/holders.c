@@ -14,20 +14,6 @@ void holders_done(struct holders *holders)
 	*holders = (struct holders){0};
 }
 
-const struct holder *holders_find(const struct holders *holders, const char *user)
-{
-	const struct holder *found = NULL;
-
-	for (size_t i = 0; i < holders->n; i++) {
-		const struct holder *holder = &holders->list[i];
-
-		if (strcmp(holder->user, user) == 0 &&
-		    (!found || holder->deadline_us > found->deadline_us))
-			found = holder;
-	}
-	return found;
-}
-
 const struct holder *holders_find_person(const struct holders *holders, const char *user)
 {
 	const struct holder *found = NULL;

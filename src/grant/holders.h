@@ -45,11 +45,8 @@ void holders_refuse(struct holders *holders);
  * any more. */
 void holders_revert(struct holders *holders);
 
-/* Of the user's keys among them the one with the latest deadline, however long ago that was; or
- * NULL. */
-const struct holder *holders_find(const struct holders *holders, const char *user);
-
-/* The same of the user's keys at any host of the fleet: alice and alice@one are one person. */
+/* Of the user's keys, at whichever host of the fleet (alice and alice@one are one person), the one
+ * with the latest deadline, however long ago that was; or NULL. */
 const struct holder *holders_find_person(const struct holders *holders, const char *user);
 
 /* Removes those whom `keep` says no to. Returns how many. */

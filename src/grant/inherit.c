@@ -96,7 +96,7 @@ static void inherit_keep_holders(const struct grants *grants, struct stored_gran
 	latest = holders_latest(&stored->holders);
 	if (!latest || latest->deadline_us < stored->deadline_us)
 		stored->deadline_us = latest ? latest->deadline_us : 0;
-	if (!latest || holders_find(&stored->holders, stored->user))
+	if (!latest)
 		return;
 	last = &stored->holders.list[stored->holders.n - 1];
 	memcpy(stored->user, last->user, sizeof stored->user);

@@ -51,7 +51,8 @@ static void on_news(void *userdata, const struct event *event)
 	if (event->kind == EVENT_HELD)
 		return;
 	if (event->kind == EVENT_LOST) {
-		snprintf(end, room, "lost: %s\n", event->reason);
+		snprintf(end, room, "lost: %s%s%s\n", event->reason, event->door ? " of " : "",
+			 event->door ? event->door : "");
 		return;
 	}
 	snprintf(end, room, "%s %s %s %" PRIu64 "%s%s\n", event_names[event->kind], event->door,

@@ -1,10 +1,22 @@
 #include "grant/due-queue.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "cmocka-all.h"
 
 enum { N = 300 };
+
+static bool has_memory = true;
+
+void *__real_realloc(void *pointer, size_t size);
+void *__wrap_realloc(void *pointer, size_t size);
+
+void *__wrap_realloc(void *pointer, size_t size)
+{
+	return has_memory ? __real_realloc(pointer, size) : NULL;
+}
 
 /* Every item knows its place, and none is due before its parent. */
 static void check(const struct due_queue *queue)
@@ -111,6 +123,28 @@ static void test_against_a_search(void **state)
 	due_queue_done(&queue);
 }
 
+/* What is in it already stays. */
+static void test_no_memory(void **state)
+{
+	struct due dues[17];
+	struct due_queue queue = {0};
+
+	(void)state;
+	has_memory = false;
+	assert_int_equal(due_queue_add(&queue, &dues[0]), -ENOMEM);
+	has_memory = true;
+	for (size_t i = 0; i < 16; i++) {
+		dues[i].at_us = i;
+		assert_int_equal(due_queue_add(&queue, &dues[i]), 0);
+	}
+	has_memory = false;
+	assert_int_equal(due_queue_add(&queue, &dues[16]), -ENOMEM);
+	has_memory = true;
+	assert_int_equal(queue.n_items, 16);
+	check(&queue);
+	due_queue_done(&queue);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -118,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_one),
 		cmocka_unit_test(test_drains_in_order),
 		cmocka_unit_test(test_against_a_search),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);

@@ -298,7 +298,7 @@ static void test_inherits_garbage(void **state)
 		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0), 0);
 	await_count(fixture, 0, T0);
 	assert_non_null(strstr(fixture->news, "lost: gone@192.0.2.1\n"));
-	assert_non_null(strstr(fixture->news, "lost: mark@192.0.2.2\n"));
+	assert_non_null(strstr(fixture->news, "lost: mark@192.0.2.2 of mark\n"));
 	assert_non_null(strstr(fixture->news, "closed mark 192.0.2.2 0\n"));
 	assert_false(support_exists(fixture->mark));
 	assert_false(has_record(fixture, "gone@192.0.2.1"));

@@ -8,6 +8,7 @@
 
 #include "core/door.h"
 #include "core/keyed/access.h"
+#include "core/keyed/base.h"
 #include "core/keyed/budget.h"
 #include "core/probe.h"
 #include "core/secret.h"
@@ -688,6 +689,14 @@ static void test_bound_or_not(void **state)
 	keyed_free(trial.keyed);
 }
 
+/* Whose clock is off is told so where that is cheap. */
+static void test_margin(void **state)
+{
+	(void)state;
+	assert_int_equal(keyed_margin(KEYED_TELL_ROWS_MAX), KEYED_TELL_STEPS);
+	assert_int_equal(keyed_margin(KEYED_TELL_ROWS_MAX + 1), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -711,6 +720,7 @@ int main(void)
 		cmocka_unit_test(test_a_flood_from_everywhere_is_bounded),
 		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_margin),
 	};
 
 	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
