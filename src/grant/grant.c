@@ -204,8 +204,8 @@ static int grant_run_close(struct grant *grant, uint64_t now_us)
 	return grant_note_command(grant, firewall_close(firewall, grant->passage, now_us, grant));
 }
 
-/* It is of whoever of those that hold it has knocked last: the last visitor may be one no more. What
- * it opens, and so how long that was asked for, stays. */
+/* It is of whoever of those that hold it has knocked last: the last visitor may be one no more.
+ * What it opens, and so how long that was asked for, stays. */
 static void grant_pass_on(struct grant *grant)
 {
 	const struct holder *last = &grant->holders.list[grant->holders.n - 1];

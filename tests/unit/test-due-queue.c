@@ -148,10 +148,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_one),
-		cmocka_unit_test(test_drains_in_order),
-		cmocka_unit_test(test_against_a_search),
+		cmocka_unit_test(test_empty),		cmocka_unit_test(test_one),
+		cmocka_unit_test(test_drains_in_order), cmocka_unit_test(test_against_a_search),
 		cmocka_unit_test(test_no_memory),
 	};
 
