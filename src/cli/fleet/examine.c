@@ -10,6 +10,7 @@
 #include "cli/fleet/look.h"
 #include "cli/fleet/report.h"
 #include "fleet/config.h"
+#include "fleet/key.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/program.h"
@@ -59,6 +60,16 @@ static void doctor_check_clocks(struct doctor *doctor, const struct json_object 
 	}
 }
 
+static void doctor_check_key(struct doctor *doctor, const char *path)
+{
+	const char *fault;
+	struct secret key;
+
+	if (fleet_key_read(path, &key, &fault) < 0)
+		doctor_say(doctor, FINDING_PROBLEM, "knocktail check", "%s: %s", path, fault);
+	secret_wipe(&key);
+}
+
 /* Where there is no openssl(1) it is not known. */
 static void doctor_check_certificate(struct doctor *doctor, const char *path)
 {
@@ -106,6 +117,8 @@ void doctor_check_fleet(struct doctor *doctor)
 		doctor_check_broker(doctor, report);
 		doctor_check_clocks(doctor, report);
 	}
+	if (geteuid() == 0)
+		doctor_check_key(doctor, config->key);
 	doctor_check_certificate(doctor, config->ca);
 	doctor_check_certificate(doctor, config->certificate);
 	if (doctor->n_said == 0)
