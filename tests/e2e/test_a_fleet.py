@@ -18,6 +18,7 @@ from fleet import FLEET_UID, PERSISTENT, Fleet, why_not
 from hosts import ENVIRONMENT, wait_until
 from lab import ROOT
 from peers import Peer, call, string
+from test_fleet_broker import make_ca
 from test_keyed_knocks import Keys, send_token, token, token_door
 
 DOOR = ipset_door(timeout="60s", fleet="yes") + ipset_door("own", "7100, 8100, 9100", timeout="60s")
@@ -221,6 +222,7 @@ def test_a_broker_that_has_lost_all(fleet):
     c.forget()
     fleet.broker.stop(signal.SIGKILL)
     wait_until(lambda: not a.report()["broker"], 10, "a notices")
+    a.lab.wait_logged("cannot reach the broker of the fleet prod", 5)
     assert a.is_open(address(209))      # nothing but the sharing is lost
     fleet.broker.start()
     wait_until(lambda: a.report()["broker"] and b.report()["broker"], 20, "they are back")
@@ -308,10 +310,11 @@ def test_a_late_host(fleet):
         late.close()
 
 
-def test_metrics_and_the_doctor_know_of_it(fleet):
+def test_metrics_and_the_doctor_know_of_it(fleet, tmp_path):
     a = fleet.members[0]
     os.makedirs(a.lab.server.path("/run/knocktail-fleet"), exist_ok=True)
     report = a.lab.server.path("/run/knocktail-fleet/report.json")
+    before = a.lab.read("/run/lab/fleet.conf")
     config = a.lab.config(DOOR)
 
     def metrics():
@@ -343,8 +346,21 @@ def test_metrics_and_the_doctor_know_of_it(fleet):
         with open(report, "w", encoding="ascii") as file:
             json.dump(told, file)
         assert "knocktail_fleet_up 0\n" in metrics() and "knocktail_fleet_conn" not in metrics()
+        told["written_us"] = int(time.time() * 1e6)
+        told.update(broker=True, shares=[])
+        with open(report, "w", encoding="ascii") as file:
+            json.dump(told, file)
+        make_ca(tmp_path, "ca")     # for two days
+        ca = a.lab.file("ca.pem", (tmp_path / "ca.pem").read_text("ascii"))
+        a.lab.file("fleet.conf", before.replace(f"socket = {a.relay.path}", f"host = localhost\nca = {ca}"))
+        os.chmod(a.lab.server.path(a.key), 0o644)
+        key, certificate = doctor()
+        assert key[0] == "problem" and key[1].startswith(f"{a.key}: ") and "may read it" in key[1]
+        assert certificate == ("warning", f"{ca} ends within two weeks, or is over")
     finally:
         shutil.rmtree(os.path.dirname(report))
+        a.lab.file("fleet.conf", before)
+        os.chmod(a.lab.server.path(a.key), 0o640)
     assert doctor() == [("problem", "knocktail-fleetd does not run")]
 
 
@@ -541,6 +557,13 @@ def test_a_broker_that_lies(fleet, liar):
     lie("forged", "knocktail/1/prod/x/" + "0" * 32, message)
     lie("malformed", topic, message[:-1])
     lie("version", topic, b"\2" + message[1:])
+    before = len(liar.heard())
+    a.open(address(225), 2)
+    b.wait_open(address(225))
+    over = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
+    b.wait_closed(address(225))
+    lie("stale", *over)
+    assert not b.is_open(address(225))
     # What is too large does not even come: who can write to the broker could kill them by it.
     had = counted("malformed")
     liar.say("knocktail/1/prod/x", b"x" * 100000)

@@ -1,6 +1,7 @@
 """How the agent comes to its broker: by TLS, with a password, and to nobody else."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -22,10 +23,15 @@ key = {directory}/fleet.key
 host = {host}
 port = {port}
 ca = {directory}/{ca}.pem
-user = {user}
+{shown}user = {user}
 password_file = {directory}/password
 [doors]
 ssh = ssh
+"""
+
+SHOWN = """\
+certificate = {directory}/web1.pem
+private_key = {directory}/web1.key
 """
 
 BROKER = """\
@@ -33,6 +39,11 @@ user root
 listener {port} 127.0.0.1
 certfile {directory}/broker.pem
 keyfile {directory}/broker.key
+listener {port_of_known} 127.0.0.1
+certfile {directory}/broker.pem
+keyfile {directory}/broker.key
+cafile {directory}/ca.pem
+require_certificate true
 allow_anonymous false
 password_file {directory}/users
 acl_file {root}/etc/mosquitto.acl
@@ -53,29 +64,43 @@ def make_ca(directory, name):
             f"/CN={name}")
 
 
+def make_signed(directory, name, common_name):
+    """A certificate by that ca, and its key."""
+    openssl(directory, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={common_name}")
+    (directory / "names").write_text(f"subjectAltName=DNS:{common_name}\n", "ascii")
+    openssl(directory, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-out", f"{name}.pem", "-days", "2", "-extfile", "names")
+
+
+def free_ports(number):
+    """Of the loopback's, where nobody listens."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 @pytest.fixture
 def place(tmp_path):
-    """A directory with a broker that listens by TLS; its port."""
+    """A directory with a broker that listens by TLS; its port, and the one for those with a certificate."""
     for tool in ("mosquitto", "mosquitto_passwd", "openssl"):
         if not shutil.which(tool, path=ENVIRONMENT["PATH"]):
             pytest.skip(f"{tool} is not installed")
     make_ca(tmp_path, "ca")
     make_ca(tmp_path, "other")
-    openssl(tmp_path, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=localhost")
-    (tmp_path / "names").write_text("subjectAltName=DNS:localhost\n", "ascii")
-    openssl(tmp_path, "x509", "-req", "-in", "broker.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-CAcreateserial", "-out", "broker.pem", "-days", "2", "-extfile", "names")
+    make_signed(tmp_path, "broker", "localhost")
+    make_signed(tmp_path, "web1", "web1")
     subprocess.run(["mosquitto_passwd", "-c", "-b", tmp_path / "users", "web1", "secret"],
                    check=True, env=ENVIRONMENT, timeout=20)
     (tmp_path / "password").write_text("secret\n", "ascii")
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     (tmp_path / "fleet.key").write_text(f"knocktail-fleet1 {key}\n", "ascii")
     (tmp_path / "fleet.key").chmod(0o600)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (tmp_path / "broker.conf").write_text(BROKER.format(directory=tmp_path, port=port, root=ROOT), "ascii")
+    port, port_of_known = free_ports(2)
+    (tmp_path / "broker.conf").write_text(BROKER.format(
+        directory=tmp_path, port=port, port_of_known=port_of_known, root=ROOT), "ascii")
     with open(tmp_path / "broker.log", "wb") as log:
         broker = subprocess.Popen(["mosquitto", "-c", tmp_path / "broker.conf"], stdout=log,
                                   stderr=log, stdin=subprocess.DEVNULL, env=ENVIRONMENT)
@@ -86,23 +111,26 @@ def place(tmp_path):
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     wait_until(listens, 10, "the broker listens")
-    yield tmp_path, port
+    yield tmp_path, port, port_of_known
     broker.terminate()
     broker.wait(10)
 
 
 @pytest.mark.parametrize("wrong, problem", [
     ({}, None), ({"host": "127.0.0.1"}, "TLS"), ({"ca": "other"}, "TLS"),
-    ({"user": "web2"}, "Not authorized"), ({"name": "web2"}, "does not let us write")],
-    ids=["right", "name", "ca", "user", "topic"])
+    ({"user": "web2"}, "Not authorized"), ({"name": "web2"}, "does not let us write"),
+    ({"shown": SHOWN}, None), ({"shown": ""}, "")],
+    ids=["right", "name", "ca", "user", "topic", "certificate", "no certificate"])
 def test_tls_and_a_password(wrong, problem, place):
-    directory, port = place
+    directory, port, port_of_known = place
     fleetd = os.path.join(os.path.dirname(program("knocktail")), "knocktail-fleetd")
     if not os.access(fleetd, os.X_OK):
         pytest.skip("built without libmosquitto")
-    values = {"directory": directory, "host": "localhost", "port": port, "ca": "ca", "user": "web1",
-              "name": "web1"}
-    (directory / "fleet.conf").write_text(CONFIG.format(**{**values, **wrong}), "ascii")
+    values = {"host": "localhost", "port": port_of_known if "shown" in wrong else port, "ca": "ca",
+              "user": "web1", "name": "web1", "shown": "", **wrong}
+    # What is shown names the directory as well.
+    (directory / "fleet.conf").write_text(
+        CONFIG.format(directory="{directory}", **values).format(directory=directory), "ascii")
     agent = subprocess.Popen(
         [fleetd, "-c", directory / "fleet.conf"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
         env={**ENVIRONMENT, "RUNTIME_DIRECTORY": str(directory), "STATE_DIRECTORY": str(directory),

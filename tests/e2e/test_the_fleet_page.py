@@ -17,7 +17,7 @@ from fleet import why_not
 from hosts import ENVIRONMENT, wait_until
 from lab import ROOT, Lab, program
 from machine import Unavailable, booted
-from test_fleet_broker import make_ca, openssl
+from test_fleet_broker import make_ca, make_signed
 
 UNIT = "knocktail-fleetd.service"
 DOOR = ipset_door(timeout="60s", fleet="yes")
@@ -70,11 +70,7 @@ def machines(possible, tmp_path_factory):
         pytest.skip(why_not() or "built without libmosquitto")
     place = tmp_path_factory.mktemp("ca")
     make_ca(place, "ca")
-    openssl(place, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", "mq.key", "-out", "mq.csr", "-subj", f"/CN={BROKER}", "-addext",
-            f"subjectAltName=DNS:{BROKER}")
-    openssl(place, "x509", "-req", "-in", "mq.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-CAcreateserial", "-out", "mq.crt", "-days", "2", "-copy_extensions", "copy")
+    make_signed(place, "mq", BROKER)
     with contextlib.ExitStack() as stack:
         made = []
         labs = [stack.enter_context(Lab()) for _ in range(2)]
@@ -89,8 +85,8 @@ def machines(possible, tmp_path_factory):
             machine.write("/etc/hosts", f"127.0.0.1 localhost\n{NETWORK}.1 {BROKER}\n")
             machine.run("systemctl", "start", "knocktaild.service")
             made.append(machine)
-        for name in ("mq.crt", "mq.key"):
-            shutil.copy(place / name, f"{made[0].root}/etc/mosquitto/{name}")
+        for name in ("mq.pem", "mq.key"):
+            shutil.copy(place / name, f"{made[0].root}/etc/mosquitto/{name.replace('pem', 'crt')}")
         made[0].run("chown", "mosquitto", "/etc/mosquitto/mq.key")
         shutil.copy(place / "ca.pem", f"{made[0].root}/etc/knocktail/fleet-ca.pem")
         follow_the_page(*made)
