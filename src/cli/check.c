@@ -134,7 +134,8 @@ static enum status check_config(const char *path, bool live, bool json)
 	};
 	struct config *config = NULL;
 	struct complaints complaints;
-	enum status status = verb_config_status(checked_config_load(path, &config, &complaints));
+	enum status status =
+		verb_config_status(path, checked_config_load(path, &config, &complaints));
 
 	if (fleet_look(path, config, &complaints) < 0)
 		status = STATUS_FAILED;

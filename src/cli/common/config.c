@@ -1,6 +1,7 @@
 #include "cli/common/config.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "match/checked-config.h"
 #include "util/log.h"
@@ -14,8 +15,11 @@ void verb_print_complaints(const char *path, const struct complaints *complaints
 			 complaint_format(&complaints->items[i], path, text));
 }
 
-enum status verb_config_status(int r)
+enum status verb_config_status(const char *path, int r)
 {
+	/* Everything else is a complaint. */
+	if (r < 0 && r != -EBADMSG)
+		log_line(LOG_ERR, "%s: %s", path, strerror(-r));
 	return r == 0 ? STATUS_OK : r == -EBADMSG ? STATUS_USAGE : STATUS_FAILED;
 }
 
@@ -26,5 +30,5 @@ enum status verb_load_config(const char *path, struct config **ret)
 
 	verb_print_complaints(path, &complaints);
 	complaints_done(&complaints);
-	return verb_config_status(r);
+	return verb_config_status(path, r);
 }

@@ -13,5 +13,6 @@ enum status verb_load_config(const char *path, struct config **ret);
 /* Prints them, as "FILE:LINE: error: TEXT"; `path` is the configuration's file. */
 void verb_print_complaints(const char *path, const struct complaints *complaints);
 
-/* The status of a verb to which checked_config_load() has returned `r`. */
-enum status verb_config_status(int r);
+/* The status of a verb to which checked_config_load() has returned `r`; prints what is not among
+ * the complaints. */
+enum status verb_config_status(const char *path, int r);

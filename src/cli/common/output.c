@@ -191,14 +191,8 @@ int table_add(struct table *table, enum colour colour, const char *const cells[]
 	return 0;
 }
 
-static void print_row(const struct table *table, const struct row *row, bool terminal)
+static void put_cells(const struct table *table, const struct row *row, bool terminal, FILE *file)
 {
-	char *line CLEANUP(cleanup_free) = NULL;
-	size_t size;
-	FILE *file = open_memstream(&line, &size);
-
-	if (!file)
-		return;
 	for (size_t i = 0; i < table->n_columns; i++) {
 		bool last = i + 1 == table->n_columns;
 
@@ -209,11 +203,25 @@ static void print_row(const struct table *table, const struct row *row, bool ter
 			fprintf(file, "%*s",
 				(int)(table->widths[i] - utf8_count(row->cells[i]) + 2), "");
 	}
-	if (fclose(file) != 0)
-		return;
+}
+
+static void print_row(const struct table *table, const struct row *row, bool terminal)
+{
+	char *line CLEANUP(cleanup_free) = NULL;
+	size_t size;
+	FILE *file = open_memstream(&line, &size);
+
+	if (file) {
+		put_cells(table, row, terminal, file);
+		fclose(file);
+	}
 	if (row->colour != COLOUR_NONE)
 		fputs(output_colour(row->colour), stdout);
-	output_put(line);
+	/* Without memory it is not wrapped. */
+	if (line)
+		output_put(line);
+	else
+		put_cells(table, row, terminal, stdout);
 	if (row->colour != COLOUR_NONE)
 		fputs(output_colour(COLOUR_NONE), stdout);
 	putchar('\n');

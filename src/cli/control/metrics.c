@@ -288,8 +288,10 @@ static enum status metrics_execute(const char *path, enum metrics_form form)
 	int r = 0;
 
 	state.file = open_memstream(&text, &size);
-	if (!state.file)
+	if (!state.file) {
+		fprintf(stderr, "knocktail metrics: %s\n", strerror(errno));
 		return STATUS_FAILED;
+	}
 	state.samples = json_object_new_array();
 	status = metrics_collect(&state);
 	if (form == FORM_JSON)

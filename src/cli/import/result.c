@@ -44,8 +44,7 @@ void import_note(const struct import_result *result, FILE *notes, const char *pa
 	if (vasprintf(&text, format, arguments) < 0)
 		text = NULL;
 	va_end(arguments);
-	if (text)
-		put_note(result, notes, path, line, text);
+	put_note(result, notes, path, line, text ? text : "there is no memory for what to say");
 }
 
 void import_put_head(const struct import_result *result, const char *kind)

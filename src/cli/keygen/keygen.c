@@ -248,7 +248,7 @@ static enum status keygen_load_config(const char *path, struct config **ret)
 	if (r < 0)
 		verb_print_complaints(path, &complaints);
 	complaints_done(&complaints);
-	return verb_config_status(r);
+	return verb_config_status(path, r);
 }
 
 /* In the directory, and for the realm, that the configuration names. */
