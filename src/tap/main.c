@@ -280,9 +280,12 @@ static int fill_standard_files(void)
 int main(int argc, char *argv[])
 {
 	struct command_line command_line;
+	int r = fill_standard_files();
 
-	if (fill_standard_files() < 0)
+	if (r < 0) {
+		complain("/dev/null: %s", strerror(-r));
 		return STATUS_FAILED;
+	}
 	/* It reads files that its user names. */
 	if (geteuid() != getuid() || getegid() != getgid()) {
 		complain("it must not be set-user-ID: use setcap cap_net_raw+ep");
