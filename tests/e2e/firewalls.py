@@ -78,8 +78,9 @@ class Kind:
         lines.sort(key=lambda line: line.split()[:2])
         tables = lab.server.run("nft", "list", "tables").stdout.splitlines()
         for table in sorted(tables):
-            if table.split()[1] == "inet":
-                lines += lab.server.run("nft", "-s", "list", *table.split()).stdout.splitlines()
+            if table.split()[1] == "inet":   # it may be gone meanwhile
+                lines += lab.server.run("nft", "-s", "list", *table.split(),
+                                        check=False).stdout.splitlines()
         return [line for line in lines if "elements = " not in line] + sorted(tables)
 
 

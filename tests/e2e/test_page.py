@@ -201,6 +201,46 @@ def test_one_packet_in_five_is_lost(guarded, client, loss):
     assert not door.daemon.messages("refused", SOURCE=client.v4)
 
 
+# What a browser does with all that is under way when the network changes.
+CHANGE = """{
+    const real = fetch;
+    let n = 0;
+    window.fetch = (...all) => ++n <= 8 ? Promise.reject(new TypeError("changed")) : real(...all);
+}"""
+
+
+@needs_chromium
+def test_a_network_that_changes_is_no_firewall(guarded, client):
+    door = guarded()
+    page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
+    with Browser(client) as browser:
+        browser.before_each_page(CHANGE)
+        browser.open(page.as_uri())
+        browser.wait("!document.getElementById('doors').hidden")
+        await_a_step(door)
+        browser.click(".door")
+        client.wait_open(22, 4, timeout=5)
+        browser.wait("/^Sent/.test(document.getElementById('headline').innerText)")
+
+
+@needs_chromium
+def test_a_firewall_that_rejects_has_seen_the_knock(guarded, client, lab):
+    door = guarded()
+    page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
+    reject = "INPUT", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset"
+    lab.server.run("iptables", "-A", *reject)
+    try:
+        with Browser(client) as browser:
+            browser.open(page.as_uri())
+            browser.wait("!document.getElementById('doors').hidden")
+            await_a_step(door)
+            browser.click(".door")
+            client.wait_open(22, 4, timeout=5)
+            browser.wait("document.getElementById('headline').innerText === 'Turned down at once'")
+    finally:
+        lab.server.run("iptables", "-D", *reject)
+
+
 @needs_firefox
 @pytest.mark.parametrize("host, version", [("192.0.2.1", 4), ("2001:db8::1", 6)])
 def test_firefox_gets_in(host, version, guarded, client):

@@ -176,13 +176,19 @@ async function countDown(door, gone, mine) {
 		announce("over", say("over"), say("overDetail"));
 }
 
-/* Sends all copies, and says of the first whether all of it was turned down at once. The rest is sent
- * all the same: a firewall that rejects what it does not let in has seen the knock. */
-async function sendCopies(host, ports, onFirst) {
+/* Sends all copies, and says once whether all of it is turned down at once. The rest is sent all the
+ * same: a firewall that rejects what it does not let in has seen the knock. A browser turns down what is
+ * under way while the network changes, so that it takes two copies to say so. */
+async function sendCopies(host, ports, onSent) {
+	let isSaid = false;
 	for (const [i, ms] of COPIES.entries()) {
 		const hits = ports.map((port) => hit(host, port, ms));
-		if (i === 0)
-			onFirst((await Promise.race([Promise.all(hits), sleep(AT_ONCE)]))?.every(Boolean) ?? false);
+		const isTurnedDown = !isSaid &&
+			((await Promise.race([Promise.all(hits), sleep(AT_ONCE)]))?.every(Boolean) ?? false);
+		if (!isSaid && (i > 0 || !isTurnedDown)) {
+			isSaid = true;
+			onSent(isTurnedDown);
+		}
 		await Promise.all([...hits, sleep(ms)]);
 	}
 }
