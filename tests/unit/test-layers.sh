@@ -100,8 +100,9 @@ twice=$(cut -d ' ' -f 1 "$scratch/defined" | grep -v '^__' | uniq -d | tr '\n' '
 # A newcomer's way through the house: few rooms on a floor, no file that repeats its folder's name, a
 # prefix that three files share is a folder, one meaning for a tag, a header for each room.
 # Verbs, rows of a table and main() need none: they are known by what calls them.
+# What a build in the tree has made is none.
 rooms() {
-	find "$1" -maxdepth 1 -name '*.[ch]' | sed 's|.*/||; s|\.[ch]$||' | sort -u
+	find "$1" -maxdepth 1 -name '*.[ch]' ! -exec test -e '{}.in' ';' -print | sed 's|.*/||; s|\.[ch]$||' | sort -u
 }
 
 for directory in $(find "$srcdir/src" -type d | sort); do
