@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/door.h"
 #include "core/probe.h"
@@ -16,7 +17,18 @@
 #define MS UINT64_C(1000)
 #define S  UINT64_C(1000000)
 
-enum { KNOCKS_MAX = 64 };
+enum { KNOCKS_MAX = 64, HUGE_PAGE = 1 << 21 };
+
+static size_t n_huge; /* bytes for which large pages were asked */
+
+/* Stands before libc's. */
+int madvise(void *memory, size_t size, int advice)
+{
+	assert_int_equal(advice, MADV_HUGEPAGE);
+	assert_int_equal((uintptr_t)memory % HUGE_PAGE, 0);
+	n_huge += size;
+	return 0;
+}
 
 /* An engine with its knocks, and the matches of the last probe. */
 struct bench {
@@ -717,6 +729,19 @@ static void test_source_costs_at_most_96_bytes(void **state)
 	}
 }
 
+/* As far as they fit. */
+static void test_a_large_table_has_large_pages(void **state)
+{
+	struct bench bench = {.limits.max_sources = 200000};
+
+	(void)state;
+	add_knock(&bench, "7000");
+	n_huge = 0;
+	assert_int_equal(compile(&bench), 0);
+	assert_in_range(n_huge, 64 * 200000 - HUGE_PAGE, 67 * 200000);
+	engine_free(bench.engine);
+}
+
 static void test_probes_allocate_nothing(void **state)
 {
 	struct bench bench = {.limits.max_sources = 1000};
@@ -1001,6 +1026,7 @@ int main(void)
 		cmocka_unit_test(test_other_sources_are_not_inherited),
 		cmocka_unit_test(test_too_many_filters_are_refused),
 		cmocka_unit_test(test_source_costs_at_most_96_bytes),
+		cmocka_unit_test(test_a_large_table_has_large_pages),
 		cmocka_unit_test(test_probes_allocate_nothing),
 		cmocka_unit_test(test_tells_how_far_a_source_is),
 		cmocka_unit_test(test_agrees_with_the_oracle),

@@ -429,11 +429,21 @@ uint64_t tracker_elapsed_us(const struct tracker_table *table, struct tracker *t
 	return UINT64_MAX;
 }
 
+/* Now, or when its last packet was logged, if that is later. */
+static void tracker_touch(const struct tracker_table *table, struct tracker *tracker,
+			  uint64_t now_us)
+{
+	uint64_t clock_us = now_us - table->epoch_us + 1, last_us = last_of(tracker);
+
+	if (clock_us < last_us)
+		clock_us = last_us;
+	set_last(tracker, clock_us);
+}
+
 void tracker_push(const struct tracker_table *table, struct tracker *tracker, uint32_t tag,
 		  uint64_t delta_us, uint64_t now_us)
 {
 	uint8_t *tags = tracker->past, *deltas = tracker->past + 4 * table->n_past;
-	uint64_t clock_us = now_us - table->epoch_us + 1;
 
 	memmove(tags + 4, tags, 4 * (table->n_past - 1));
 	bytes_set32(tags, tag);
@@ -441,15 +451,13 @@ void tracker_push(const struct tracker_table *table, struct tracker *tracker, ui
 		memmove(deltas + 4, deltas, 4 * (table->n_past - 2));
 		bytes_set32(deltas, delta_us < UINT32_MAX ? (uint32_t)delta_us : UINT32_MAX);
 	}
-	if (clock_us > last_of(tracker))
-		set_last(tracker, clock_us);
+	tracker_touch(table, tracker, now_us);
 }
 
 void tracker_repeat(struct tracker_table *table, struct tracker *tracker, uint32_t tag,
 		    uint64_t delta_us, uint64_t now_us, uint64_t window_us)
 {
 	uint8_t *deltas = tracker->past + 4 * table->n_past;
-	uint64_t clock_us = now_us - table->epoch_us + 1;
 
 	if (delta_us > window_us)
 		bytes_set32(tracker->past, tag);
@@ -459,8 +467,7 @@ void tracker_repeat(struct tracker_table *table, struct tracker *tracker, uint32
 		delta_us += bytes_get32(deltas);
 		bytes_set32(deltas, delta_us < UINT32_MAX ? (uint32_t)delta_us : UINT32_MAX);
 	}
-	if (clock_us > last_of(tracker))
-		set_last(tracker, clock_us);
+	tracker_touch(table, tracker, now_us);
 }
 
 /* Ports differ in the lower half. */
