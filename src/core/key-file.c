@@ -275,12 +275,10 @@ bool key_term_holds(const struct key_term *term, uint64_t unix_s)
 void key_line_format(const char *realm, const struct secret *key,
 		     char line[static KEY_LINE_MAX + 1])
 {
-	size_t length = strlen(realm);
-	char *end = line + sizeof version;
+	char *end = stpcpy(line, version);
 
-	memcpy(line, version, sizeof version - 1);
-	line[sizeof version - 1] = ' ';
-	memcpy(end, realm, length);
-	end[length] = ' ';
-	secret_format(key, end + length + 1);
+	*end++ = ' ';
+	end = stpcpy(end, realm);
+	*end++ = ' ';
+	secret_format(key, end);
 }

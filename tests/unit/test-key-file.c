@@ -12,6 +12,18 @@
 #define BOTH	ONE "knocktail2 bar " SECOND "\n"
 #define LONGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789a._-zy"
 
+static const struct secret key_of_text = {{0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+					   11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+					   22, 23, 24, 25, 26, 27, 28, 29, 30, 31}}; /* KEY's */
+static size_t n_wiped; /* how often it was */
+
+/* Stands before libsodium's. */
+void sodium_memzero(void *memory, size_t size)
+{
+	n_wiped += size == SECRET_SIZE && memcmp(memory, &key_of_text, size) == 0;
+	explicit_bzero(memory, size);
+}
+
 static int parse(const char *text, size_t length)
 {
 	struct key_file file = {.realm = "as it was"}, before = file;
@@ -69,6 +81,17 @@ static void test_a_key_alone(void **state)
 	assert_int_equal(parse("knocktail2 b\0r " KEY, sizeof "knocktail2 b\0r " KEY - 1), -EINVAL);
 	assert_int_equal(parse(KEY, strlen(KEY)), -EPROTONOSUPPORT);
 	assert_int_equal(parse(KEY "\n", strlen(KEY) + 1), -EPROTONOSUPPORT);
+}
+
+/* Both where it is decoded and where it is used, of whatever version it is. */
+static void test_the_key_is_wiped(void **state)
+{
+	(void)state;
+	n_wiped = 0;
+	assert_int_equal(parse(ONE, strlen(ONE)), 0);
+	assert_int_equal(n_wiped, 2);
+	assert_int_equal(parse(KEY, strlen(KEY)), -EPROTONOSUPPORT);
+	assert_int_equal(n_wiped, 4);
 }
 
 static void test_what_is_written_is_read(void **state)
@@ -172,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_key_alone),
+		cmocka_unit_test(test_the_key_is_wiped),
 		cmocka_unit_test(test_what_is_written_is_read),
 		cmocka_unit_test(test_times_and_the_key_before),
 		cmocka_unit_test(test_the_longest_file),

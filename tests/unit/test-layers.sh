@@ -126,7 +126,7 @@ for file in $(files "" | grep '\.c$'); do
 done
 
 # What the core takes from outside itself: computing, memory and text. No descriptor, no clock, no log.
-allowed='^(aligned_alloc|bcmp|bsearch|calloc|madvise|malloc|realloc|free|mem[a-z]+|str[a-z]+|inet_pton|inet_ntop|gmtime_r|crypto_[a-z0-9_]+|sodium_[a-z0-9_]+|__stack_chk_fail|__(mem|str)[a-z]+_chk|__asan_.*|__gcov_.*|__ubsan_.*|__sanitizer_.*|_GLOBAL_OFFSET_TABLE_|__isoc.*_str[a-z]+|__tls_get_addr)$'
+allowed='^(aligned_alloc|bcmp|bsearch|calloc|madvise|malloc|realloc|free|mem[a-z]+|st[pr][a-z]+|inet_pton|inet_ntop|gmtime_r|crypto_[a-z0-9_]+|sodium_[a-z0-9_]+|__stack_chk_fail|__(mem|st[pr])[a-z]+_chk|__asan_.*|__gcov_.*|__ubsan_.*|__sanitizer_.*|_GLOBAL_OFFSET_TABLE_|__isoc.*_str[a-z]+|__tls_get_addr)$'
 own=$(${NM:-nm} --defined-only libcore.a 2>/dev/null | sed -n 's/.* [TDRBC] //p' | sort -u)
 for symbol in $(${NM:-nm} -u libcore.a | sed -n 's/^ *U //p' | sort -u); do
 	case "
