@@ -481,6 +481,17 @@ static void test_the_first_error_is_kept(void **state)
 	complaints_done(&complaints);
 }
 
+/* FNV-1a makes 0 of this name. */
+static void test_no_other_log_is_the_kernels(void **state)
+{
+	char *none[] = {NULL};
+	struct other_log log = {.name = "\xd5\x6b\xb9\x53\x42\x87\x08\x36", .matches = none};
+
+	(void)state;
+	other_log_seal(&log);
+	assert_int_not_equal(log.id, OTHER_LOG_KERNEL);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -492,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_find_door),
 		cmocka_unit_test(test_many_complaints),
 		cmocka_unit_test(test_the_first_error_is_kept),
+		cmocka_unit_test(test_no_other_log_is_the_kernels),
 	};
 	struct dirent **names = NULL;
 	struct CMUnitTest *cases CLEANUP(cleanup_free) = NULL;

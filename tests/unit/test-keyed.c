@@ -10,6 +10,7 @@
 #include "core/keyed/access.h"
 #include "core/keyed/base.h"
 #include "core/keyed/budget.h"
+#include "core/keyed/selectors.h"
 #include "core/probe.h"
 #include "core/secret.h"
 #include "core/token.h"
@@ -697,6 +698,28 @@ static void test_margin(void **state)
 	assert_int_equal(keyed_margin(KEYED_TELL_ROWS_MAX + 1), 1);
 }
 
+static void fill_one(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
+{
+	(void)userdata;
+	(void)row;
+	*ret_ports = (uint16_t)step;
+}
+
+/* As many as were asked for, and now. */
+static void test_steps_of_an_index(void **state)
+{
+	const struct selectors_options options = {
+		.n_rows = 1, .n_ports = 1, .reach = 2, .margin = 3, .fill = fill_one};
+	struct selectors *selectors;
+
+	(void)state;
+	assert_int_equal(selectors_new(&options, &selectors), 0);
+	selectors_move(selectors, 100, 0);
+	for (uint64_t step = 90; step <= 110; step++)
+		assert_int_equal(selectors_has(selectors, step), step >= 95 && step <= 105);
+	selectors_free(selectors);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -721,6 +744,7 @@ int main(void)
 		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_margin),
+		cmocka_unit_test(test_steps_of_an_index),
 	};
 
 	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);

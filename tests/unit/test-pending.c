@@ -89,12 +89,32 @@ static void test_it_is_the_source_and_the_port(void **state)
 	pending_tokens_free(table);
 }
 
+/* Neighbours do not crowd one another out, even if they wait for one port. */
+static void test_every_bit_of_a_source_counts(void **state)
+{
+	enum { N = 256 };
+	struct pending_tokens *table = make();
+	struct pending_token token = waiting(0), taken;
+
+	(void)state;
+	for (unsigned i = 0; i < N; i++) {
+		token.source = waiting(i).source;
+		pending_tokens_put(table, &token);
+	}
+	for (unsigned i = 0; i < N; i++) {
+		token.source = waiting(i).source;
+		assert_true(pending_tokens_take(table, &token.source, token.port, &taken));
+	}
+	pending_tokens_free(table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_is_taken_once),
 		cmocka_unit_test(test_the_oldest_gives_way),
 		cmocka_unit_test(test_it_is_the_source_and_the_port),
+		cmocka_unit_test(test_every_bit_of_a_source_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

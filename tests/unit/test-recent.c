@@ -159,7 +159,7 @@ static void test_spent_ports_count_no_more(void **state)
 	assert_int_equal(recent_count(recent), 1);
 	assert_int_equal(recent_ports(recent, ports), 1);
 	assert_int_equal(ports[0], 8);
-	assert_true(recent_add(recent, 3, 7)); /* a new one counts */
+	assert_true(recent_add(recent, 0x8002, 7)); /* a new one counts */
 	assert_int_equal(recent_count(recent), 2);
 	recent_table_free(table);
 }
@@ -175,6 +175,7 @@ static void test_inherits_probes_alone(void **state)
 	recent_mark(recent, true);
 	recent->tried = recent->compared = recent->paired = 1;
 	recent->awaits = true;
+	recent_add(get(table, 4, 0), 1, 7); /* at the clock's very beginning */
 	recent_table_inherit(heir, table);
 	recent = get(heir, 3, S);
 	assert_int_equal(recent_count(recent), 1);
@@ -182,6 +183,7 @@ static void test_inherits_probes_alone(void **state)
 	assert_int_equal(recent->bound, 1);
 	assert_int_equal(recent->tried | recent->compared | recent->paired, 0);
 	assert_false(recent->awaits);
+	assert_int_equal(recent_count(get(heir, 4, 1)), 1);
 	assert_int_equal(recent_count(get(heir, 0, S)), 0);
 	recent_table_clear(heir);
 	assert_int_equal(recent_count(get(heir, 3, S)), 0);
