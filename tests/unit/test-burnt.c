@@ -267,6 +267,27 @@ static void test_files_have_a_bound(void **state)
 	end(&trial);
 }
 
+/* Wherever it stands among the others. */
+static void test_the_door_of_long_ago_gives_way(void **state)
+{
+	char door[DOOR_NAME_MAX + 1];
+
+	(void)state;
+	for (unsigned oldest = 0; oldest < 3; oldest++) {
+		struct burnt *burnt = NULL;
+
+		assert_int_equal(burnt_new(NULL, SKEW, &burnt), 0);
+		for (unsigned i = 0; i < BURNT_DOORS_MAX; i++) {
+			snprintf(door, sizeof door, "door-%u", i);
+			assert_int_equal(burnt_token(burnt, &alice, door,
+						     i == oldest ? STEP : STEP + 1, NOW),
+					 0);
+		}
+		assert_int_equal(burnt_token(burnt, &alice, "one-more", STEP + 1, NOW), 0);
+		burnt_free(burnt);
+	}
+}
+
 /* Pretends that the file was written then. */
 static void date(const char *path, uint64_t when_s)
 {
@@ -422,6 +443,20 @@ static void test_what_is_not_on_disk_has_no_effect(void **state)
 	end(&trial);
 }
 
+/* Then the directory is what has its number. */
+static void test_without_standard_input(void **state)
+{
+	struct trial trial = begin();
+	int input = dup(STDIN_FILENO);
+
+	(void)state;
+	assert_int_equal(close(STDIN_FILENO), 0);
+	assert_int_equal(token(&trial, &alice, "ssh", STEP), 0);
+	end(&trial);
+	assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+	close(input);
+}
+
 static void test_a_directory_that_vanishes(void **state)
 {
 	struct trial trial = begin();
@@ -496,12 +531,14 @@ int main(void)
 		cmocka_unit_test(test_a_nonce_is_good_once),
 		cmocka_unit_test(test_forgotten_is_not_forgiven),
 		cmocka_unit_test(test_files_have_a_bound),
+		cmocka_unit_test(test_the_door_of_long_ago_gives_way),
 		cmocka_unit_test(test_a_damaged_file_refuses),
 		cmocka_unit_test(test_damage_passes),
 		cmocka_unit_test(test_damage_is_the_reason_to_the_last_second),
 		cmocka_unit_test(test_others_cannot_read_it),
 		cmocka_unit_test(test_what_cannot_be_written_is_refused),
 		cmocka_unit_test(test_what_is_not_on_disk_has_no_effect),
+		cmocka_unit_test(test_without_standard_input),
 		cmocka_unit_test(test_a_directory_that_vanishes),
 		cmocka_unit_test(test_nothing_but_memory),
 		cmocka_unit_test(test_strange_files),

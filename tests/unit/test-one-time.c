@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "core/door.h"
 #include "core/sequence.h"
 #include "support.h"
 #include "util/cleanup.h"
@@ -176,6 +178,7 @@ static void test_a_file_of_the_greatest_size(void **state)
 	CLEANUP(cleanup_free) char *text = malloc(SIZE_MAX_ + 1);
 	char remark[PER_LINE * 2];
 	struct trial trial;
+	struct stat status;
 	size_t size = 0, fits;
 
 	(void)state;
@@ -197,6 +200,8 @@ static void test_a_file_of_the_greatest_size(void **state)
 		assert_int_equal(open_again(&trial), 0);
 		assert_int_equal(one_time_count(trial.file), LINES - 1 - i);
 	}
+	assert_int_equal(stat(trial.path, &status), 0);
+	assert_int_equal(status.st_size, SIZE_MAX_);
 	end(&trial);
 }
 
@@ -422,6 +427,26 @@ static void test_every_twin_is_found(void **state)
 	}
 }
 
+/* However long they are: it is the second that is told. */
+static void test_the_longest_twins(void **state)
+{
+	char text[1000] = "", *at = text;
+	struct trial trial;
+
+	(void)state;
+	for (int twin = 0; twin < 2; twin++) {
+		for (unsigned port = SEQUENCE_STEPS_MAX; port > 0; port--)
+			at += sprintf(at, " %u", port);
+		if (twin == 0)
+			at = memset(at, '\n', 255) + 255;
+	}
+	assert_int_equal(begin(&trial, text), -EBADMSG);
+	assert_string_equal(trial.said,
+			    "256: error: the sequence stands in line 1 already: each is "
+			    "good for one knock\n");
+	end(&trial);
+}
+
 /* It was heard all the same: the next one is in force, and its mark brings this one's. */
 static void test_what_could_not_be_marked_is_used(void **state)
 {
@@ -497,6 +522,28 @@ static void test_a_second_reading_passes_over_what_was_used(void **state)
 	end(&trial);
 }
 
+static void test_the_sequence_of_a_door(void **state)
+{
+	struct trial trial;
+	struct door door = {.name = "ssh"};
+	struct sequence sequence;
+
+	(void)state;
+	assert_false(one_time_find_sequence(&door, &sequence));
+	assert_int_equal(begin(&trial, "# used: 9, 7, 8\n7, 9, 8, 1\n"), 0);
+	door.one_time_sequences = trial.path;
+	assert_true(one_time_find_sequence(&door, &sequence));
+	assert_int_equal(sequence.n_steps, 4);
+	assert_int_equal(use(&trial, "used"), 0);
+	assert_false(one_time_find_sequence(&door, &sequence));
+	assert_int_equal(unlink(trial.path), 0);
+	assert_false(one_time_find_sequence(&door, &sequence));
+	door = (struct door){.knock.sequence = {2, {{7, IPPROTO_TCP}, {6, IPPROTO_TCP}}}};
+	assert_true(one_time_find_sequence(&door, &sequence));
+	assert_int_equal(sequence.n_steps, 2);
+	end(&trial);
+}
+
 static void test_owners(void **state)
 {
 	struct trial trial;
@@ -514,6 +561,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_twin_is_found),
+		cmocka_unit_test(test_the_longest_twins),
 		cmocka_unit_test(test_lines_are_used_one_after_the_other),
 		cmocka_unit_test(test_mode_is_kept_and_nothing_is_left_behind),
 		cmocka_unit_test(test_whatever_is_in_the_way),
@@ -530,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_what_could_not_be_marked_is_used),
 		cmocka_unit_test(test_a_file_that_was_changed_in_between),
 		cmocka_unit_test(test_a_second_reading_passes_over_what_was_used),
+		cmocka_unit_test(test_the_sequence_of_a_door),
 		cmocka_unit_test(test_owners),
 	};
 
