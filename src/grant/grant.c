@@ -423,7 +423,6 @@ static void on_closed(struct grant *grant, uint64_t now_us)
 	if (!grant->unannounced)
 		grant_report(grant, EVENT_CLOSED, NULL, now_us);
 	grant->unannounced = false;
-	grant->closed_by = (struct hand){0};
 	if (grant->wanted)
 		grant_reopen(grant, now_us);
 	else

@@ -48,6 +48,7 @@ static void on_news(void *userdata, const struct event *event)
 
 	snprintf(fixture->own, sizeof fixture->own, "%s %" PRIu64,
 		 event->own_user ? event->own_user : "-", event->own_left_us / S);
+	fixture->hand = event->hand;
 	if (event->kind == EVENT_HELD)
 		return;
 	if (event->kind == EVENT_LOST) {

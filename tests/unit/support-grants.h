@@ -9,6 +9,7 @@
 #include "cmocka-all.h"
 #include "core/address.h"
 #include "core/door.h"
+#include "core/visitor.h"
 #include "grant/grants.h"
 
 #define S UINT64_C(1000000)
@@ -34,6 +35,7 @@ struct fixture {
 	struct grants *grants;
 	char news[32768]; /* not yet expected */
 	char own[64];	  /* of the last event: who of this host holds the door, and how long */
+	struct hand hand; /* and whose hand it was */
 };
 
 int set_up(void **state);

@@ -328,6 +328,45 @@ static void test_knock_while_closing_a_changed_door(void **state)
 	free(other);
 }
 
+/* Whoever has closed it has not closed what was opened after that. */
+static void test_knock_while_closing_by_hand(void **state)
+{
+	const struct hand hand = {.is_known = true, .uid = 1000};
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	for (int is_knocked_for = 0; is_knocked_for < 2; is_knocked_for++) {
+		open_door(fixture, &door, A, T0);
+		await_news(fixture, 1, T0);
+		grants_close(fixture->grants, door.name, NULL, &hand, T0);
+		if (is_knocked_for) {
+			open_door(fixture, &door, A, T0);
+			await_news(fixture, 3, T0);
+		}
+		await_count(fixture, 0, is_knocked_for ? T0 + 30 * S : T0);
+		assert_int_equal(fixture->hand.is_known, !is_knocked_for);
+		fixture->news[0] = '\0';
+	}
+}
+
+/* It has nothing any more that could be opened: this knock is refused, and what is underway ends.
+ */
+static void test_knock_while_closing_what_has_gone(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_run(fixture->grants, T0 + 30 * S);
+	door.opening.start_command[FAMILY_IPV4] = NULL;
+	open_door(fixture, &door, A, T0 + 30 * S);
+	await_count(fixture, 0, T0 + 30 * S);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n"
+			     "refused mark 192.0.2.1 0: Address family not supported by protocol\n"
+			     "closed mark 192.0.2.1 0\n");
+}
+
 /* A record knows how to close, not how to open: the door of the knock does. */
 static void test_knock_while_closing_an_inherited(void **state)
 {
@@ -388,6 +427,35 @@ static void test_no_place_for_a_command(void **state)
 	}
 }
 
+/* It is opened then, not renewed. */
+static void test_what_has_waited_for_a_place(void **state)
+{
+	enum { PLACES = 32 };
+	struct fixture *fixture = *state;
+	struct door door =
+		command_door("ssh", 30,
+			     COMMAND(TEXT("/bin/sh"), TEXT("-c"),
+				     TEXT("case $0 in 10.*) exec sleep 1000; esac"), TEXT("%IP%")),
+			     COMMAND(TEXT("/bin/true")));
+
+	for (unsigned i = 0; i < PLACES; i++) {
+		char source[32];
+
+		snprintf(source, sizeof source, "10.0.0.%u", i);
+		open_door(fixture, &door, source, T0);
+	}
+	open_door(fixture, &door, A, T0);
+	grants_run(fixture->grants, T0 + 9 * S);
+	expect_news(fixture, "");
+	for (uint64_t now_us = T0 + 10 * S; !strstr(fixture->news, " 192.0.2.1 ");
+	     now_us += S / 50) {
+		assert_true(now_us < T0 + 29 * S);
+		grants_run(fixture->grants, now_us);
+		poll(&(struct pollfd){.fd = grants_fd(fixture->grants), .events = POLLIN}, 1, 10);
+	}
+	assert_non_null(strstr(fixture->news, "opened ssh 192.0.2.1 "));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -408,7 +476,10 @@ int main(void)
 		GRANT_TEST(test_knock_while_closing_too_long),
 		GRANT_TEST(test_knock_while_closing_a_changed_door),
 		GRANT_TEST(test_knock_while_closing_an_inherited),
+		GRANT_TEST(test_knock_while_closing_by_hand),
+		GRANT_TEST(test_knock_while_closing_what_has_gone),
 		GRANT_TEST(test_no_place_for_a_command),
+		GRANT_TEST(test_what_has_waited_for_a_place),
 	};
 
 	return cmocka_run_group_tests_name("grant commands", tests, NULL, NULL);

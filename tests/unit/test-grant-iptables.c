@@ -247,6 +247,27 @@ static void test_iptables_survey(void **state)
 	assert_int_equal(count_rules(fixture), 1);
 }
 
+/* The answer about one place comes at once, while a command is being asked about the other. */
+static void test_two_places(void **state)
+{
+	struct fixture *fixture = with_iptables(state);
+	struct firewall *firewall = grants_firewall(fixture->grants);
+
+	if (support_ipset("create kt hash:ip timeout 0") != 0)
+		skip();
+	open_door(fixture, &ipset_door, A, T0);
+	open_door(fixture, &iptables_door, A, T0);
+	await_news(fixture, 2, T0);
+	fixture->news[0] = '\0';
+	grants_run(fixture->grants, T0 + S);
+	while (firewall_next_us(firewall) < UINT64_MAX) {
+		support_wait(grants_fd(fixture->grants));
+		grants_run(fixture->grants, T0 + S);
+	}
+	expect_news(fixture, "");
+	assert_int_equal(support_ipset("destroy kt"), 0);
+}
+
 /* Lets children end, while the clock stands still. */
 static unsigned settle_iptables(struct fixture *fixture, uint64_t now_us)
 {
@@ -307,6 +328,7 @@ int main(void)
 		GRANT_TEST(test_iptables_overdue_while_renewing),
 		GRANT_TEST(test_iptables_failing_renewal),
 		GRANT_TEST(test_iptables_survey),
+		GRANT_TEST(test_two_places),
 		GRANT_TEST(test_iptables_thousand),
 	};
 

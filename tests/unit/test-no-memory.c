@@ -1,7 +1,7 @@
-/* Makes what is made at the start, and burns knocks, again and again, each time with one more
- * allocation succeeding before one fails: it must end in -ENOMEM, without a crash, and (under a
- * sanitizer) without a leak. Linked with -Wl,--wrap for each allocator below; what libraries
- * allocate by themselves is not counted. */
+/* Makes what is made at the start, burns knocks and opens doors, again and again, each time with
+ * one more allocation succeeding before one fails: it must end in -ENOMEM, without a crash, and
+ * (under a sanitizer) without a leak. Linked with -Wl,--wrap for each allocator below; what
+ * libraries allocate by themselves is not counted. */
 #include <errno.h>
 #include <sodium.h>
 #include <stdbool.h>
@@ -13,7 +13,11 @@
 #include "cmocka-all.h"
 #include "config/config.h"
 #include "config/load.h"
+#include "core/door.h"
+#include "core/event.h"
 #include "core/key-file.h"
+#include "core/visitor.h"
+#include "grant/grants.h"
 #include "keys/burnt.h"
 #include "keys/keyring.h"
 #include "keys/one-time.h"
@@ -62,7 +66,7 @@ char *__wrap_strdup(const char *text)
 /* A file of one-time sequences, a directory with two keys, and the configuration that names both.
  */
 struct world {
-	char *directory, *sequences, *keys, *burnt;
+	char *directory, *sequences, *keys, *burnt, *grants;
 	struct config *config;
 };
 
@@ -94,6 +98,7 @@ static int set_up(void **state)
 	world.sequences = support_path(world.directory, "sequences");
 	world.keys = support_path(world.directory, "keys");
 	world.burnt = support_path(world.directory, "burnt");
+	world.grants = support_path(world.directory, "grants");
 	put(world.directory, "sequences", "9, 7\n8, 6\n");
 	assert_int_equal(mkdir(world.keys, 0700), 0);
 	put_key(world.keys, "alice.key", 1);
@@ -122,6 +127,7 @@ static int tear_down(void **state)
 	free(world->sequences);
 	free(world->keys);
 	free(world->burnt);
+	free(world->grants);
 	support_remove(world->directory);
 	return 0;
 }
@@ -245,6 +251,38 @@ static int burn(struct world *world)
 	return r;
 }
 
+static void note_refusal(void *userdata, const struct event *event)
+{
+	bool *is_refused = userdata;
+
+	*is_refused |= event->kind == EVENT_REFUSED;
+}
+
+/* Who cannot be let in is told so. */
+static int open_a_door(struct world *world)
+{
+	static char *nothing[] = {(char *)"/bin/true", NULL};
+	const struct door door = {.name = "ssh",
+				  .timeout_us = 30000000,
+				  .max_open = 1,
+				  .opening.backend = BACKEND_COMMAND,
+				  .opening.start_command = {nothing, nothing}};
+	const struct visitor alice = {.source = {{[10] = 0xff, 0xff, 192, 0, 2, 1}}};
+	bool is_refused = false;
+	const struct grants_options options = {.directory = world->grants,
+					       .boot_id = "11111111111111111111111111111111",
+					       .on_event = note_refusal,
+					       .userdata = &is_refused};
+	struct grants *grants = NULL;
+	int r = grants_new(&options, &grants);
+
+	assert_true((r == 0) == (grants != NULL));
+	if (r == 0 && !grants_open(grants, &door, &alice, 0))
+		assert_true(is_refused);
+	grants_free(grants);
+	return is_refused ? -ENOMEM : r;
+}
+
 static void test_no_memory(void **state)
 {
 	struct world *world = *state;
@@ -255,6 +293,7 @@ static void test_no_memory(void **state)
 	expect_failures(world, open_sequences, 4);
 	expect_failures(world, use_a_sequence, 1);
 	expect_failures(world, burn, 8);
+	expect_failures(world, open_a_door, 4);
 }
 
 int main(void)
