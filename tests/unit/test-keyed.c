@@ -500,6 +500,23 @@ static void test_spa_is_for_one_key_and_door(void **state)
 	keyed_free(trial.keyed);
 }
 
+/* That others take tokens is no matter. */
+static void test_a_door_for_spa_knocks_alone(void **state)
+{
+	const struct keyed_limits limits = {.max_sources = 64, .ipv6_prefix = 128, .skew_s = 30};
+	struct door few[] = {doors[SSH], doors[EITHER]};
+	struct trial trial = begin();
+
+	(void)state;
+	few[0].auth = AUTH_SPA;
+	keyed_free(trial.keyed);
+	assert_int_equal(keyed_new(&limits, few, 2, keys, 2, &trial.keyed), 0);
+	assert_int_equal(send_token(&trial, ALICE, SSH, 0, NULL), NOTHING);
+	assert_int_equal(send_token(&trial, ALICE, EITHER, 0, NULL), REQUEST_GOOD);
+	assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, NULL, -1), REQUEST_GOOD);
+	keyed_free(trial.keyed);
+}
+
 static void test_spa_is_for_its_time(void **state)
 {
 	static const struct {
@@ -581,6 +598,29 @@ static void test_a_flood_from_one_source(void **state)
 	assert_true(counts->dropped > 99000);
 	trial.source = address("198.51.100.7");
 	assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, NULL, -1), REQUEST_GOOD);
+	keyed_free(trial.keyed);
+}
+
+/* As long as tokens wait for another share, each probe of their source is one that was dropped. */
+static void test_tokens_that_wait_for_a_share(void **state)
+{
+	struct trial trial = begin();
+	const struct keyed_counts *counts = keyed_counts(trial.keyed);
+	uint16_t ports[TOKEN_PORTS];
+
+	(void)state;
+	token(ALICE, ADMIN, 0, &trial.source, ports);
+	for (int i = 0; i < BUDGET_A_SECOND; i++)
+		feed_forged(&trial);
+	knock_others(&trial, TOKEN_PORTS, ports);
+	assert_int_equal(counts->dropped, 0);
+	knock(&trial, ports[0]);
+	assert_int_equal(counts->dropped, 1);
+	knock(&trial, 100);
+	assert_int_equal(counts->dropped, 2);
+	trial.time_us += 1000000;
+	knock(&trial, 101);
+	assert_int_equal(counts->dropped, 2);
 	keyed_free(trial.keyed);
 }
 
@@ -736,9 +776,11 @@ int main(void)
 		cmocka_unit_test(test_a_token_is_for_one_family),
 		cmocka_unit_test(test_bound_or_not),
 		cmocka_unit_test(test_spa_is_for_one_key_and_door),
+		cmocka_unit_test(test_a_door_for_spa_knocks_alone),
 		cmocka_unit_test(test_spa_is_for_its_time),
 		cmocka_unit_test(test_spa_with_a_flipped_bit),
 		cmocka_unit_test(test_a_flood_from_one_source),
+		cmocka_unit_test(test_tokens_that_wait_for_a_share),
 		cmocka_unit_test(test_a_flood_out_of_order),
 		cmocka_unit_test(test_a_flood_from_everywhere_is_bounded),
 		cmocka_unit_test(test_many_keys),

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/keyed/pairs.h"
 
@@ -28,8 +29,7 @@ struct selectors {
 	uint64_t step; /* now */
 	bool is_whole; /* nothing is left to be filled in */
 	size_t n_columns;
-	size_t stride; /* from cell to cell */
-	size_t size;   /* of all cells */
+	size_t stride; /* from cell to cell; all of them together are aligned by it */
 	uint8_t *cells;
 	struct pairs pairs;
 	struct column columns[SELECTORS_STEPS_MAX];
@@ -48,7 +48,7 @@ static bool has_pairs(const struct selectors_options *options)
 
 int selectors_new(const struct selectors_options *options, struct selectors **ret)
 {
-	size_t n_columns = 2 * ((size_t)options->reach + options->margin) + 1;
+	size_t n_columns = 2 * ((size_t)options->reach + options->margin) + 1, n_cells;
 	struct selectors *selectors;
 
 	if (n_columns > SELECTORS_STEPS_MAX || options->n_rows > SELECTORS_ROWS_MAX)
@@ -59,13 +59,12 @@ int selectors_new(const struct selectors_options *options, struct selectors **re
 	selectors->options = *options;
 	selectors->n_columns = n_columns;
 	selectors->stride = sizeof(struct cell) + (options->n_ports + 3) / 4 * 4 * sizeof(uint16_t);
-	selectors->size = options->n_rows * n_columns * selectors->stride;
-	selectors->cells = calloc(1, selectors->size + 1);
+	n_cells = options->n_rows * n_columns;
+	selectors->cells = sodium_allocarray(n_cells, selectors->stride);
 	if (!selectors->cells ||
-	    pairs_init(&selectors->pairs, has_pairs(options) ? options->n_rows * n_columns : 0) < 0)
+	    pairs_init(&selectors->pairs, has_pairs(options) ? n_cells : 0) < 0)
 		return selectors_free(selectors), -ENOMEM;
-	/* As far as the limit on locked memory goes. */
-	(void)sodium_mlock(selectors->cells, selectors->size + 1);
+	memset(selectors->cells, 0, n_cells * selectors->stride);
 	for (size_t i = 0; i < N_PORTS; i++)
 		selectors->heads[i] = SELECTORS_NONE;
 	for (size_t i = 0; i < n_columns; i++)
@@ -79,9 +78,7 @@ struct selectors *selectors_free(struct selectors *selectors)
 {
 	if (!selectors)
 		return NULL;
-	if (selectors->cells)
-		sodium_munlock(selectors->cells, selectors->size + 1); /* which wipes them */
-	free(selectors->cells);
+	sodium_free(selectors->cells); /* which wipes them */
 	pairs_done(&selectors->pairs);
 	sodium_memzero(selectors, sizeof *selectors);
 	free(selectors);
