@@ -37,9 +37,9 @@ struct expected {
 struct engine {
 	uint8_t ipv6_prefix;
 	uint8_t hash_key[TRACKER_KEY_BYTES];
-	struct expected expected;
 	size_t n_lanes;
 	struct engine_lane lanes[ENGINE_LANES_MAX];
+	struct expected expected;
 };
 
 static struct engine_lane *engine_find_lane(struct engine *engine, const struct filter *filter)
