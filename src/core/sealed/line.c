@@ -29,12 +29,12 @@ static void line_append_number(char *line, uint32_t number)
 
 	for (; number > 0; number /= 10)
 		digits[--first] = (char)('0' + number % 10);
-	memcpy(line + strlen(line), digits + first, N_DIGITS + 1 - first);
+	stpcpy(line + strlen(line), digits + first);
 }
 
 static void line_append_blank(char *line)
 {
-	memcpy(line + strlen(line), " ", 2);
+	stpcpy(line + strlen(line), " ");
 }
 
 void sealed_line_format(const char *text, size_t size, const char *passphrase, size_t length,
