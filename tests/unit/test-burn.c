@@ -124,6 +124,19 @@ static void test_reasons(void **state)
 		"its sequence is used up, but cannot be marked as used: Read-only file system");
 }
 
+/* What an operator counts: an attack, haste, or a disk. */
+static void test_refusals(void **state)
+{
+	const struct burn token = token_of(alice, "ssh", 7), line = {.kind = BURN_LINE};
+
+	(void)state;
+	assert_int_equal(burn_refusal(&token, -EALREADY), REFUSAL_REPLAYED);
+	assert_int_equal(burn_refusal(&token, -ESTALE), REFUSAL_REPLAYED);
+	assert_int_equal(burn_refusal(&line, -ESTALE), REFUSAL_DISK);
+	assert_int_equal(burn_refusal(&token, -EBADMSG), REFUSAL_DISK);
+	assert_int_equal(burn_refusal(&token, -ENOBUFS), REFUSAL_RATE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +144,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_the_same),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_refusals),
 	};
 
 	return cmocka_run_group_tests_name("burn", tests, NULL, NULL);

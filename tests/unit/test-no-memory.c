@@ -16,6 +16,8 @@
 #include "core/door.h"
 #include "core/event.h"
 #include "core/key-file.h"
+#include "core/placeholder.h"
+#include "core/strv.h"
 #include "core/visitor.h"
 #include "grant/grants.h"
 #include "keys/burnt.h"
@@ -251,6 +253,23 @@ static int burn(struct world *world)
 	return r;
 }
 
+/* All words of a command, or none. */
+static int expand_a_command(struct world *world)
+{
+	static char *words[] = {(char *)"/bin/echo", (char *)"%DOOR%", NULL};
+	char **expanded =
+		placeholder_expand_all(words, &(struct placeholder_values){.door = "ssh"});
+
+	(void)world;
+	if (!expanded)
+		return -ENOMEM;
+	assert_string_equal(expanded[0], "/bin/echo");
+	assert_string_equal(expanded[1], "ssh");
+	assert_null(expanded[2]);
+	strv_free(expanded);
+	return 0;
+}
+
 static void note_refusal(void *userdata, const struct event *event)
 {
 	bool *is_refused = userdata;
@@ -293,6 +312,7 @@ static void test_no_memory(void **state)
 	expect_failures(world, open_sequences, 4);
 	expect_failures(world, use_a_sequence, 1);
 	expect_failures(world, burn, 8);
+	expect_failures(world, expand_a_command, 3);
 	expect_failures(world, open_a_door, 4);
 }
 

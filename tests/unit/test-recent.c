@@ -1,6 +1,7 @@
 /* What is remembered of a source's last probes, and of how many sources. */
 #include "core/keyed/recent.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -207,6 +208,30 @@ static void test_marks_are_the_newests(void **state)
 	recent_table_free(table);
 }
 
+/* Ports that count, and no place that has no probe. */
+static void test_pairs(void **state)
+{
+	static const uint16_t set[PAIRS_PORTS] = {7, 14, 1, 2, 3, 4, 5, 6};
+	struct recent_table *table = make(8);
+	struct recent *recent = get(table, 0, S);
+	struct pairs pairs;
+
+	(void)state;
+	assert_int_equal(pairs_init(&pairs, 1), 0);
+	pairs_add(&pairs, set);
+	recent_add(recent, 1, 7);
+	recent_add(recent, 1, 9);
+	assert_false(recent_has_pair(recent, &pairs));
+	assert_int_equal(recent->compared, 3);
+	recent_spend(recent, (const uint16_t[]){7}, 1);
+	recent_add(recent, 1, 14);
+	assert_false(recent_has_pair(recent, &pairs));
+	recent_add(recent, 2, 7);
+	assert_true(recent_has_pair(recent, &pairs));
+	pairs_done(&pairs);
+	recent_table_free(table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,7 +244,8 @@ int main(void)
 		cmocka_unit_test(test_spent_ports_count_no_more),
 		cmocka_unit_test(test_inherits_probes_alone),
 		cmocka_unit_test(test_marks_are_the_newests),
+		cmocka_unit_test(test_pairs),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
 }

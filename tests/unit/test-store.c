@@ -563,6 +563,20 @@ static void test_bad_values(void **state)
 	}
 }
 
+/* Longer than all that a record is read into. */
+static void test_an_endless_name_of_a_door(void **state)
+{
+	struct fixture *fixture = *state;
+	struct found found;
+	char text[5000];
+
+	snprintf(text, sizeof text, "door=%04000d\n%s", 0, whole + strlen("door=ssh\n"));
+	put(fixture, "ssh@192.0.2.1", text, strlen(text));
+	found = read_all(fixture->store);
+	assert_int_equal(found.n_records, 0);
+	assert_int_equal(found.n_lost, 1);
+}
+
 /* A record that cannot be read at the moment, for want of a descriptor, is not lost for good. */
 static void test_short_of_descriptors(void **state)
 {
@@ -602,6 +616,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_values, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_endless_name_of_a_door, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_short_of_descriptors, set_up, tear_down),
 	};
 
