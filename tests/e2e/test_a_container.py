@@ -190,8 +190,11 @@ def host(lab, image):
     """The host, prepared."""
     made = Host(lab, image)
     made.prepare()
+    owner = os.stat("/dev/null")
     yield made
     made.types("podman rm --force --all", check=False)
+    # crun gives a container's user its standard input, and the laboratory's /dev is the machine's.
+    os.chown("/dev/null", owner.st_uid, owner.st_gid)
 
 
 @pytest.fixture
