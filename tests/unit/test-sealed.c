@@ -86,6 +86,18 @@ static void test_gcm_is_that_of_the_specification(void **state)
 static uint8_t stack[1 << 18] __attribute__((aligned(4096)));
 static uint8_t stack_box[80];
 
+static void run_on_stack(void *(*function)(void *))
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	assert_int_equal(pthread_attr_init(&attributes), 0);
+	assert_int_equal(pthread_attr_setstack(&attributes, stack, sizeof stack), 0);
+	assert_int_equal(pthread_create(&thread, &attributes, function, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attributes);
+}
+
 static void *seal_and_open(void *argument)
 {
 	uint8_t nonce[GCM_NONCE_SIZE], text[64];
@@ -118,16 +130,10 @@ static void test_gcm_leaves_no_secret_on_the_stack(void **state)
 	static const char *const secrets[] = {"acbef20579b4b8ebce889bac8732dad7",
 					      "fd2caa16a5832e76aa132c1453eeda7e"};
 	uint8_t text[64], key[32], secret[16];
-	pthread_attr_t attributes;
-	pthread_t thread;
 	size_t size, n;
 
 	(void)state;
-	assert_int_equal(pthread_attr_init(&attributes), 0);
-	assert_int_equal(pthread_attr_setstack(&attributes, stack, sizeof stack), 0);
-	assert_int_equal(pthread_create(&thread, &attributes, seal_and_open, NULL), 0);
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	pthread_attr_destroy(&attributes);
+	run_on_stack(seal_and_open);
 	for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
 		from_hex(secrets[i], secret, sizeof secret, &n);
 		assert_not_on_stack(secret, sizeof secret);
@@ -208,6 +214,44 @@ static void test_a_line_is_what_webcrypto_makes_of_it(void **state)
 	assert_false(sealed_line_is_sealed(open_line, strlen(open_line)));
 }
 
+static void *format_line(void *argument)
+{
+	static const uint8_t random[SEALED_RANDOM_SIZE];
+	char line[SEALED_LINE_MAX + 1];
+
+	(void)argument;
+	sealed_line_format(key_text, strlen(key_text), passphrase, strlen(passphrase), random,
+			   line);
+	return NULL;
+}
+
+static void *read_sealed_line(void *argument)
+{
+	char text[KEY_FILE_MAX];
+	size_t size;
+
+	(void)argument;
+	assert_int_equal(read_line(sealed_line, passphrase, text, &size), 0);
+	return NULL;
+}
+
+/* What the passphrase has become. */
+static void test_a_line_leaves_no_key_on_the_stack(void **state)
+{
+	uint8_t salt[SEALED_SALT_SIZE] = {0};
+	struct secret key;
+
+	(void)state;
+	run_on_stack(format_line);
+	pbkdf2_derive(passphrase, strlen(passphrase), salt, sizeof salt, SEALED_ROUNDS, &key);
+	assert_not_on_stack(key.bytes, sizeof key.bytes / 2);
+	run_on_stack(read_sealed_line);
+	for (size_t i = 0; i < sizeof salt; i++)
+		salt[i] = (uint8_t)i;
+	pbkdf2_derive(passphrase, strlen(passphrase), salt, sizeof salt, SEALED_ROUNDS, &key);
+	assert_not_on_stack(key.bytes, sizeof key.bytes / 2);
+}
+
 static void test_the_longest_text_has_room(void **state)
 {
 	static const uint8_t random[SEALED_RANDOM_SIZE];
@@ -249,8 +293,9 @@ static void test_anything_else_is_not_a_line(void **state)
 	size_t size;
 
 	(void)state;
-	assert_int_equal(read_line("knocktail2-sealed 1 " SALT " " NONCE " " BOX, "p", text, &size),
-			 -EBADMSG);
+	assert_int_equal(
+		read_line("knocktail2-sealed 00000001 " SALT " " NONCE " " BOX, "p", text, &size),
+		-EBADMSG);
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
 		assert_int_equal(read_line(wrong[i], "p", text, &size), -EINVAL);
 }
@@ -285,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_gcm_leaves_no_secret_on_the_stack),
 		cmocka_unit_test(test_gcm_takes_nothing_that_was_changed),
 		cmocka_unit_test(test_a_line_is_what_webcrypto_makes_of_it),
+		cmocka_unit_test(test_a_line_leaves_no_key_on_the_stack),
 		cmocka_unit_test(test_the_longest_text_has_room),
 		cmocka_unit_test(test_anything_else_is_not_a_line),
 		cmocka_unit_test(test_a_line_is_found_in_a_page),

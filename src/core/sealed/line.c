@@ -101,7 +101,7 @@ bool sealed_line_is_sealed(const char *line, size_t length)
 /* The next word of the line, and the blank behind it, which the last one does not have. */
 static void take_word(const char **line, size_t *left, const char **ret, size_t *ret_length)
 {
-	const char *blank = *left > 0 ? memchr(*line, ' ', *left) : NULL;
+	const char *blank = memchr(*line, ' ', *left);
 
 	*ret = *line;
 	*ret_length = blank ? (size_t)(blank - *line) : *left;
