@@ -40,14 +40,14 @@ static void put_door(const struct placeholder_values *values, char *value)
 
 static void put_timeout(const struct placeholder_values *values, char *value)
 {
+	char digits[sizeof "18446744073709551615"] = "", *first = digits + sizeof digits - 1;
 	uint64_t seconds = values->timeout_us / 1000000;
-	size_t n_digits = 1;
 
-	for (uint64_t rest = seconds; rest >= 10; rest /= 10)
-		n_digits++;
-	value[n_digits] = '\0';
-	for (; n_digits > 0; seconds /= 10)
-		value[--n_digits] = (char)('0' + seconds % 10);
+	do {
+		*--first = (char)('0' + seconds % 10);
+		seconds /= 10;
+	} while (seconds > 0);
+	stpcpy(value, first);
 }
 
 static void put_user(const struct placeholder_values *values, char *value)

@@ -112,7 +112,7 @@ static void test_tokens(void **state)
 
 static void test_user_placeholder(void **state)
 {
-	struct door door = {.name = "ssh", .timeout_us = 30000000, .max_timeout_us = 90000000};
+	struct door door = {.name = "ssh", .timeout_us = 30000000, .max_timeout_us = 100000000};
 	static const struct {
 		struct visitor visitor;
 		const char *expanded;
@@ -122,8 +122,8 @@ static void test_user_placeholder(void **state)
 		{{.user = "bob", .seconds = 1}, "<bob>1"},
 		{{.user = "bob", .seconds = 9}, "<bob>9"},
 		{{.user = "bob", .seconds = 10}, "<bob>10"},
-		{{.user = "bob", .seconds = 90}, "<bob>90"},
-		{{.user = "bob", .seconds = 65535}, "<bob>90"},
+		{{.user = "bob", .seconds = 99}, "<bob>99"},
+		{{.user = "bob", .seconds = 65535}, "<bob>100"},
 	};
 
 	(void)state;
