@@ -481,15 +481,19 @@ static void test_the_first_error_is_kept(void **state)
 	complaints_done(&complaints);
 }
 
-/* FNV-1a makes 0 of this name. */
+/* Each has an id of its own. FNV-1a makes 0 of the first name. */
 static void test_no_other_log_is_the_kernels(void **state)
 {
 	char *none[] = {NULL};
-	struct other_log log = {.name = "\xd5\x6b\xb9\x53\x42\x87\x08\x36", .matches = none};
+	struct other_log log = {.name = "\xd5\x6b\xb9\x53\x42\x87\x08\x36", .matches = none},
+			 other = {.name = "other", .matches = none};
 
 	(void)state;
 	other_log_seal(&log);
+	other_log_seal(&other);
 	assert_int_not_equal(log.id, OTHER_LOG_KERNEL);
+	assert_int_not_equal(other.id, OTHER_LOG_KERNEL);
+	assert_int_not_equal(other.id, log.id);
 }
 
 int main(void)

@@ -757,7 +757,28 @@ static void test_steps_of_an_index(void **state)
 	selectors_move(selectors, 100, 0);
 	for (uint64_t step = 90; step <= 110; step++)
 		assert_int_equal(selectors_has(selectors, step), step >= 95 && step <= 105);
+	/* The very first ones are there at once, as long as there are none before them. */
+	selectors_move(selectors, 2, 0);
+	for (uint16_t step = 0; step <= 20; step++) {
+		assert_int_equal(selectors_has(selectors, step), step <= 10);
+		assert_int_equal(selectors_first(selectors, step) != SELECTORS_NONE, step <= 10);
+	}
 	selectors_free(selectors);
+}
+
+/* Each port has one of the bits, and none of them is idle. */
+static void test_summary(void **state)
+{
+	uint64_t all = 0;
+
+	(void)state;
+	for (unsigned port = 0; port <= UINT16_MAX; port++) {
+		uint64_t summary = selectors_summary(&(uint16_t){(uint16_t)port}, 1);
+
+		assert_int_equal(__builtin_popcountll(summary), 1);
+		all |= summary;
+	}
+	assert_true(all == UINT64_MAX);
 }
 
 int main(void)
@@ -787,6 +808,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_margin),
 		cmocka_unit_test(test_steps_of_an_index),
+		cmocka_unit_test(test_summary),
 	};
 
 	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
