@@ -23,6 +23,7 @@ TEST_PACKAGES=(
 	systemd-container mmdebstrap strace openssh-server
 	openssh-client zbar-tools dbus-daemon libglib2.0-bin bash-completion zsh fish
 	python3-prometheus-client python3-yaml nodejs ulogd2 mosquitto mosquitto-clients
+	clang git openssl xz-utils
 )
 # For the page that knocks. Ubuntu has browsers as snaps alone, which do not enter namespaces.
 ! grep -qx ID=debian /etc/os-release || TEST_PACKAGES+=(chromium firefox-esr)

@@ -1,6 +1,7 @@
 """The kinds of firewalls that `knocktail rules` writes rules for, started in a laboratory."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -76,12 +77,12 @@ class Kind:
                  for line in text.splitlines() if not line.startswith("#")]
         # The order of the rules within a chain counts, that of the chains does not.
         lines.sort(key=lambda line: line.split()[:2])
-        tables = lab.server.run("nft", "list", "tables").stdout.splitlines()
-        for table in sorted(tables):
+        tables = sorted(lab.server.run("nft", "list", "tables").stdout.splitlines())
+        for table in tables:
             if table.split()[1] == "inet":   # it may be gone meanwhile
-                lines += lab.server.run("nft", "-s", "list", *table.split(),
-                                        check=False).stdout.splitlines()
-        return [line for line in lines if "elements = " not in line] + sorted(tables)
+                text = lab.server.run("nft", "-s", "list", *table.split(), check=False).stdout
+                lines += re.sub(r"elements = \{.*?\}", "", text, flags=re.DOTALL).splitlines()
+        return [line for line in lines if line.strip()] + tables
 
 
 class Iptables(Kind):
