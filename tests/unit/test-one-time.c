@@ -312,6 +312,8 @@ static void test_lines_that_are_too_long_or_binary(void **state)
 	text[1001] = '\0';
 	assert_int_equal(begin(&trial, text), -EBADMSG);
 	assert_string_equal(trial.said, expected);
+	support_write(trial.path, text, 1000);
+	assert_int_equal(open_again(&trial), 0);
 	support_write(trial.path, "9 7\0 8\n", 7);
 	assert_int_equal(open_again(&trial), -EBADMSG);
 	assert_string_equal(trial.said, expected);
@@ -522,6 +524,21 @@ static void test_a_second_reading_passes_over_what_was_used(void **state)
 	end(&trial);
 }
 
+/* Then the directory is what has its number. */
+static void test_without_standard_input(void **state)
+{
+	struct trial trial;
+	int input = dup(STDIN_FILENO), r;
+
+	(void)state;
+	assert_int_equal(close(STDIN_FILENO), 0);
+	r = begin(&trial, "9, 7, 8\n");
+	end(&trial);
+	assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+	close(input);
+	assert_int_equal(r, 0);
+}
+
 static void test_the_sequence_of_a_door(void **state)
 {
 	struct trial trial;
@@ -578,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_what_could_not_be_marked_is_used),
 		cmocka_unit_test(test_a_file_that_was_changed_in_between),
 		cmocka_unit_test(test_a_second_reading_passes_over_what_was_used),
+		cmocka_unit_test(test_without_standard_input),
 		cmocka_unit_test(test_the_sequence_of_a_door),
 		cmocka_unit_test(test_owners),
 	};

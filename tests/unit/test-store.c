@@ -16,6 +16,7 @@
 #include "firewall/backends.h"
 #include "firewall/firewall.h"
 #include "firewall/passage.h"
+#include "grant/holders.h"
 #include "support.h"
 
 #define DEADLINE_US UINT64_C(123456789)
@@ -563,6 +564,28 @@ static void test_bad_values(void **state)
 	}
 }
 
+/* To the last bit of a key's name. */
+static void test_holders_are_written_as_they_were_read(void **state)
+{
+	char text[200] = "alice/";
+	struct holders holders = {0};
+	char *written = NULL;
+	size_t size;
+	FILE *file = open_memstream(&written, &size);
+
+	(void)state;
+	for (int i = 0; i < KEY_ID_SIZE; i++)
+		sprintf(text + strlen(text), "%02x", (unsigned)(0xff - 0x25 * i) & 0xff);
+	strcat(text, ":5:6,bob@host:7");
+	assert_non_null(file);
+	assert_int_equal(holders_parse(text, &holders), 0);
+	holders_write(&holders, file);
+	assert_int_equal(fclose(file), 0);
+	assert_string_equal(written, text);
+	holders_done(&holders);
+	free(written);
+}
+
 /* Longer than all that a record is read into. */
 static void test_an_endless_name_of_a_door(void **state)
 {
@@ -616,6 +639,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_values, set_up, tear_down),
+		cmocka_unit_test(test_holders_are_written_as_they_were_read),
 		cmocka_unit_test_setup_teardown(test_an_endless_name_of_a_door, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_short_of_descriptors, set_up, tear_down),
 	};
