@@ -96,9 +96,9 @@ static bool grants_refuse(struct grants *grants, const struct door *door,
 }
 
 /* Those who knock here find room whatever other hosts have open. */
-static uint32_t limit_for(uint32_t limit, const struct visitor *visitor)
+static uint32_t limit_for(uint32_t limit, const char *user)
 {
-	return visitor_host(visitor->user) ? limit - limit / 4 : limit;
+	return visitor_host(user) ? limit - limit / 4 : limit;
 }
 
 static bool grants_open_new(struct grants *grants, const struct door *door,
@@ -109,10 +109,11 @@ static bool grants_open_new(struct grants *grants, const struct door *door,
 	struct grant *grant;
 	int r;
 
-	if (grants->n_grants >= limit_for(grants->max_open, visitor))
+	if (grants->n_grants >= limit_for(grants->max_open, visitor->user))
 		return grants_refuse(grants, door, visitor, "max_open doors are open",
 				     REFUSAL_FULL);
-	if (door_count_size(&grants->door_counts, door->name) >= limit_for(door->max_open, visitor))
+	if (door_count_size(&grants->door_counts, door->name) >=
+	    limit_for(door->max_open, visitor->user))
 		return grants_refuse(grants, door, visitor, "the door is open for max_open sources",
 				     REFUSAL_FULL);
 	r = door_passage_new(door, visitor, &passage);
@@ -151,7 +152,7 @@ static bool grants_is_full_for(const struct grants *grants, const struct grant *
 		return false;
 	FOR_EACH_GRANT (grants, grant)
 		n += grant_is_held_by(grant, user, now_us);
-	return n >= grants->max_open_user;
+	return n >= limit_for(grants->max_open_user, user);
 }
 
 bool grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,

@@ -794,6 +794,29 @@ static void test_room_for_those_of_this_host(void **state)
 	expect_news(fixture, "refused mark 192.0.2.5 0: max_open doors are open\n");
 }
 
+/* Nor do they use up what one user may have. */
+static void test_room_for_a_user_of_this_host(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	door.users = any_user;
+	grants_limit(fixture->grants, 100, 4);
+	call_from(fixture, &door, "bob@b", "192.0.2.1", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.1 30\n");
+	call_from(fixture, &door, "bob@c", "192.0.2.2", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.2 30\n");
+	call_from(fixture, &door, "bob@b", "192.0.2.3", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.3 30\n");
+	call_from(fixture, &door, "bob@c", "192.0.2.4", 0, T0);
+	expect_news(fixture, "refused mark 192.0.2.4 0: the user has max_open_user doors open\n");
+	call_from(fixture, &door, "bob", "192.0.2.4", 0, T0);
+	expect_news(fixture, "opened mark 192.0.2.4 30\n");
+	call_from(fixture, &door, "bob", "192.0.2.5", 0, T0);
+	expect_news(fixture, "refused mark 192.0.2.5 0: the user has max_open_user doors open\n");
+	door.users = NULL;
+}
+
 /* However many other hosts have it open for the source, who has knocked here still does. */
 static void test_other_hosts_push_nobody_out(void **state)
 {
@@ -989,6 +1012,7 @@ int main(void)
 		GRANT_TEST(test_what_other_hosts_hold),
 		GRANT_TEST(test_what_other_hosts_hold_is_on_record),
 		GRANT_TEST(test_max_open_user_of_other_hosts),
+		GRANT_TEST(test_room_for_a_user_of_this_host),
 		GRANT_TEST(test_room_for_those_of_this_host),
 		GRANT_TEST(test_other_hosts_push_nobody_out),
 		GRANT_TEST(test_late_closing),
