@@ -582,6 +582,27 @@ def test_a_broker_that_lies(fleet, liar):
     b.wait_open(address(221))
 
 
+def test_an_agent_stops_while_it_waits_for_the_daemon(fleet):
+    """What comes to an end with it starts nothing new."""
+    a, b, _ = fleet.members
+    pid = b.daemon.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        a.open(address(226))
+        wait_until(lambda: address(226) in [grant["source"] for grant in b.report()["open"]], 5,
+                   "b has heard of it")
+        # It closes without a hand that all would have to follow.
+        a.stop_agent(signal.SIGKILL)
+        a.close_door(address(226))
+        a.start_agent()
+        wait_until(lambda: address(226) not in [grant["source"] for grant in b.report()["open"]], 5,
+                   "b has heard that it is closed")
+        assert b.stop_agent() == 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        b.start_agent()
+
+
 def test_two_hosts_of_one_name(fleet, liar):
     """That is reported, and a broker cannot make it up."""
     a = fleet.members[0]

@@ -294,6 +294,7 @@ int local_new(sd_event *event, const struct local_ops *ops, void *userdata, stru
 struct local *local_free(struct local *local)
 {
 	if (local) {
+		local->is_there = false; /* nobody asks again when the calls end with it */
 		local_disconnect(local);
 		sd_event_source_unref(local->timer);
 		sd_event_unref(local->event);
