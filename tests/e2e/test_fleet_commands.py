@@ -69,9 +69,18 @@ def write_fleet(config, text=FLEET, shares="ssh = ssh"):
 
 
 def test_check_reads_the_fleet_as_well(config):
-    assert knocktail("check", "-c", config).returncode == 0
-    fleet = write_fleet(config)
-    assert knocktail("check", "-c", config).returncode == 0
+    done = knocktail("check", "-c", config)
+    fleet = config.parent / "fleet.conf"
+    assert done.returncode == 0 and "warnings: 1" in done.stdout, done
+    assert f"{fleet}: warning: there is no such file, but the door ssh says fleet = yes" in done.stderr
+    write_fleet(config)
+    done = knocktail("check", "-c", config)
+    assert done.returncode == 0 and not done.stderr, done
+    config.write_text(DOOR + DOOR[DOOR.index("[door"):].replace("ssh", "web").replace("8000", "8001"), "ascii")
+    done = knocktail("check", "-c", config)
+    assert done.returncode == 0, done
+    assert f"{fleet}: warning: [doors]: the door web, which says fleet = yes, is not" in done.stderr
+    config.write_text(DOOR, "ascii")
     write_fleet(config, shares="web = web")
     done = knocktail("check", "-c", config)
     assert done.returncode == 2

@@ -49,6 +49,30 @@ static void look_at_doors(const struct look *look, const struct fleet_config *fl
 	}
 }
 
+bool fleet_lacks(const struct fleet_config *fleet, const struct door *door)
+{
+	return door->in_fleet && (!fleet || !fleet_config_name(fleet, door->name));
+}
+
+/* Doors that are said to be shared, but are not. */
+static void look_for_lone_doors(const struct look *look, const struct fleet_config *fleet,
+				const struct config *config)
+{
+	char text[160];
+
+	for (size_t i = 0; i < config->n_doors; i++) {
+		const struct door *door = &config->doors[i];
+
+		if (!fleet_lacks(fleet, door))
+			continue;
+		snprintf(text, sizeof text,
+			 fleet ? "[doors]: the door %s, which says fleet = yes, is not among them"
+			       : "there is no such file, but the door %s says fleet = yes",
+			 door->name);
+		complain_about(look->complaints, look->path, 0, true, text);
+	}
+}
+
 /* What is in a file that the configuration names. */
 struct content {
 	const char *mark, *expected;
@@ -131,6 +155,8 @@ int fleet_look(const char *config_path, const struct config *config, struct comp
 
 	fleet_look_for(config_path, path);
 	r = fleet_config_load(path, on_complaint, &look, &fleet);
+	if (r == -ENOENT && config)
+		look_for_lone_doors(&look, NULL, config);
 	if (r == -ENOENT || r == -EBADMSG)
 		return 0;
 	/* As anybody may call check, it does not concern them. */
@@ -141,8 +167,10 @@ int fleet_look(const char *config_path, const struct config *config, struct comp
 			       r == -EBADF ? "it is not a file" : strerror(-r));
 		return r == -ENOMEM ? r : 0;
 	}
-	if (config)
+	if (config) {
 		look_at_doors(&look, fleet, config);
+		look_for_lone_doors(&look, fleet, config);
+	}
 	look_at_files(&look, fleet);
 	return 0;
 }
