@@ -60,6 +60,7 @@ struct ledger_entry {
 	 */
 	bool is_due, is_queued, is_asked;
 	bool is_shorter;     /* it ends earlier than what the host had said before */
+	bool was_kept;	     /* by the broker: it may have been said long before it was heard */
 	uint64_t generation; /* of the holds that it was last among */
 	struct ledger_entry *next, *next_due, *previous_due;
 	unsigned errand; /* of which queue */

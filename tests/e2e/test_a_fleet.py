@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -309,6 +310,73 @@ def test_a_late_host(fleet):
     late = fleet.member("late", DOOR)
     try:
         late.wait_open(address(215), 1)
+        assert 0 in [share["heard_us"] for share in late.report()["shares"]], "kept by the broker"
+    finally:
+        late.close()
+
+
+REPORT = "/run/knocktail-fleet/report.json"
+
+
+def examine(member, told=None, doors=DOOR):
+    """What the doctor says of the fleet there, by what the agent reports or by this."""
+    report = member.lab.server.path(REPORT)
+    os.makedirs(os.path.dirname(report), exist_ok=True)
+    try:
+        with open(report, "w", encoding="ascii") as file:
+            json.dump(told or member.report(), file)
+        done = member.lab.knocktail("doctor", "-c", member.lab.config(doors), "-o", "json")
+    finally:
+        shutil.rmtree(os.path.dirname(report))
+    return [(found["level"], found["text"]) for found in json.loads(done.stdout)["findings"]
+            if found["check"] == "fleet"]
+
+
+def test_the_doctor_sees_that_nothing_is_shared(fleet):
+    a = fleet.members[0]
+    now = int(time.time() * 1e6)
+    share = {"host": "b", "door": "ssh", "open": 0, "said_us": now, "heard_us": now}
+    told = {**a.report(), "written_us": now, "shares": [share], "refusal": "",
+            "counts": {"accepted": 100, "repeated": 100, "stale": 50}}
+    right = [("ok", "connected to the broker of prod as a")]
+    assert examine(a, told) == right
+    for changed, said in (
+            ({"counts": {"forged": 3}}, "3 messages of the fleet are not sealed with our key"),
+            ({"counts": {"forged": 3, "accepted": 9}}, "a host has another one"),
+            ({"counts": {"future": 2, "accepted": 9}}, "2 messages of the fleet are from the future"),
+            ({"counts": {"stale": 60, "accepted": 200}}, "60 messages of the fleet came when their"),
+            ({"counts": {"version": 1, "accepted": 9}}, "1 messages of the fleet are of another"),
+            ({"refusal": "there is no door ssh"}, "at last: there is no door ssh"),
+            ({"shares": [], "broker_since_us": now - 121000000}, "no other host of the fleet is heard"),
+            ({"shares": [share, {**share, "host": "c", "said_us": now - 9000000}]},
+             "the clock of c is 9 s behind ours"),
+            ({"shares": [{**share, "said_us": now + 5000000}, {**share, "said_us": now - 4000000}]},
+             "the clock of b is 5 s ahead of ours")):
+        (level, text), = examine(a, {**told, **changed})
+        assert level == "warning" and said in text, (changed, text)
+    # As it was kept, it was said before.
+    assert examine(a, {**told, "shares": [{**share, "said_us": now - 9000000, "heard_us": 0}]}) == right
+    assert examine(a, {**told, "shares": [], "broker_since_us": now - 60000000}) == right
+
+
+def test_a_door_that_is_not_shared_after_all(fleet):
+    """By fleet.conf, by none, and by the daemon, which was not reloaded."""
+    a = fleet.members[0]
+    more = DOOR + ipset_door("more", "7200, 8200, 9200", fleet="yes")
+    (level, text), = examine(a, doors=more)
+    assert level == "warning" and "the door more says fleet = yes, but [doors]" in text
+    before = a.lab.read("/run/lab/fleet.conf")
+    os.unlink(a.lab.server.path("/run/lab/fleet.conf"))
+    (level, text), = examine(a)
+    a.lab.file("fleet.conf", before)
+    assert level == "warning" and "the door ssh says fleet = yes, but there is no" in text
+    late = fleet.member("stale", DOOR.replace("fleet = yes", "fleet = no"))
+    try:
+        a.open(address(216))
+        wait_until(lambda: late.report().get("refusal"), 10, "it is refused")
+        told = dict(examine(late))
+        assert "does not say fleet = yes" in told["warning"], told
+        assert "has said: door ssh is not the fleet's" in late.errors()
     finally:
         late.close()
 
@@ -316,7 +384,7 @@ def test_a_late_host(fleet):
 def test_metrics_and_the_doctor_know_of_it(fleet, tmp_path):
     a = fleet.members[0]
     os.makedirs(a.lab.server.path("/run/knocktail-fleet"), exist_ok=True)
-    report = a.lab.server.path("/run/knocktail-fleet/report.json")
+    report = a.lab.server.path(REPORT)
     before = a.lab.read("/run/lab/fleet.conf")
     config = a.lab.config(DOOR)
 
@@ -350,7 +418,7 @@ def test_metrics_and_the_doctor_know_of_it(fleet, tmp_path):
             json.dump(told, file)
         assert "knocktail_fleet_up 0\n" in metrics() and "knocktail_fleet_conn" not in metrics()
         told["written_us"] = int(time.time() * 1e6)
-        told.update(broker=True, shares=[])
+        told.update(broker=True, shares=[], broker_since_us=told["written_us"])
         with open(report, "w", encoding="ascii") as file:
             json.dump(told, file)
         make_ca(tmp_path, "ca")     # for two days
@@ -360,6 +428,8 @@ def test_metrics_and_the_doctor_know_of_it(fleet, tmp_path):
         key, certificate = doctor()
         assert key[0] == "problem" and key[1].startswith(f"{a.key}: ") and "may read it" in key[1]
         assert certificate == ("warning", f"{ca} ends within two weeks, or is over")
+        a.lab.file("ca.pem", (tmp_path / "ca.pem").read_text("ascii")[:300])
+        assert doctor()[1] == ("problem", f"{ca} holds no certificate that openssl can read")
     finally:
         shutil.rmtree(os.path.dirname(report))
         a.lab.file("fleet.conf", before)
@@ -652,6 +722,10 @@ def test_a_clock_that_is_off(fleet, tmp_path):
         source = address(230 + offset)
         a.open(source, 30)
         assert 20 <= b.wait_open(source) <= 36
+        # It says whole seconds, and back in time it is not believed at once.
+        if offset > 0:
+            wait_until(lambda: re.search("of b is [456] s ahead of ours", str(examine(a))), 10, "seen")
+            assert all(share["heard_us"] for share in a.report()["shares"] if share["host"] == "b")
         a.close_door(source)
         b.wait_closed(source)
         b.open(source, 30)

@@ -190,6 +190,7 @@ static void agent_take(struct agent *agent, const struct fleet_message *message,
 	if (verdict == FLEET_REPEATED)
 		return;
 	agent->is_changed = true;
+	entry->was_kept = is_kept;
 	if (message->kind == FLEET_STATUS) {
 		if (!is_kept)
 			agent_look_at_clock(agent, message);
@@ -280,6 +281,7 @@ static void agent_report(struct agent *agent, uint64_t now_us)
 
 	agent->state.counts.sent = agent->speaker.n_sent;
 	agent->state.counts.failed = agent->speaker.n_failed + agent->errands.n_failed;
+	agent->state.refusal = agent->errands.refusal;
 	r = fleet_report_write(agent->options.runtime_directory, &agent->state,
 			       clock_us(CLOCK_REALTIME));
 

@@ -13,6 +13,9 @@
 static const size_t asked_max[N_ERRANDS] = {
 	[ERRAND_CLOSE] = 32, [ERRAND_BURN] = 4, [ERRAND_OPEN] = 32};
 
+/* How often a refusal is logged at most. */
+#define QUIET_US (60 * US_PER_S)
+
 static enum errand entry_errand(const struct ledger_entry *entry)
 {
 	switch (entry->message.kind) {
@@ -144,6 +147,18 @@ void errands_retry(struct errands *errands)
 	errands_run(errands);
 }
 
+static void errands_note_refusal(struct errands *errands, const char *host, const char *why)
+{
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
+
+	errands->n_failed++;
+	snprintf(errands->refusal, sizeof errands->refusal, "%s", why);
+	if (errands->said_us > 0 && now_us < errands->said_us + QUIET_US)
+		return;
+	errands->said_us = now_us;
+	log_line(LOG_WARNING, "knocktaild has refused what %s has said: %s", host, why);
+}
+
 void errands_answer(struct errands *errands, struct ledger_entry *entry, enum local_answer answer,
 		    const char *why)
 {
@@ -155,11 +170,8 @@ void errands_answer(struct errands *errands, struct ledger_entry *entry, enum lo
 		queue->is_waiting = true;
 		entry->is_due = true;
 	}
-	if (answer == LOCAL_REFUSED) {
-		errands->n_failed++;
-		log_line(LOG_DEBUG, "the daemon has refused what %s has open: %s",
-			 entry->message.host, why);
-	}
+	if (answer == LOCAL_REFUSED)
+		errands_note_refusal(errands, entry->message.host, why);
 	if (entry->is_due)
 		errands_add(errands, entry);
 	errands_run(errands);

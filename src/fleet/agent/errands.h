@@ -26,6 +26,8 @@ struct errands {
 	struct local *local;
 	struct errand_queue queues[N_ERRANDS];
 	uint64_t n_failed;
+	char refusal[160]; /* the daemon's last; "": none */
+	uint64_t said_us;  /* when one was last logged; CLOCK_MONOTONIC */
 };
 
 /* The entry's word is to be carried out; the next errands_run() does, or a later one. */

@@ -51,8 +51,10 @@ static void report_share(void *userdata, struct ledger_entry *entry)
 		return;
 	report_separate(report);
 	fprintf(report->file,
-		"\n{\"host\":\"%s\",\"door\":\"%s\",\"open\":%" PRIu64 ",\"said_us\":%" PRIu64 "}",
-		message->host, message->door, message->step, message->time_s * UINT64_C(1000000));
+		"\n{\"host\":\"%s\",\"door\":\"%s\",\"open\":%" PRIu64 ",\"said_us\":%" PRIu64
+		",\"heard_us\":%" PRIu64 "}",
+		message->host, message->door, message->step, message->time_s * UINT64_C(1000000),
+		entry->was_kept ? 0 : entry->heard_us);
 }
 
 /* What others have chosen: only what is harmless in JSON is left of it. */
@@ -74,6 +76,8 @@ static void report_put(struct report *report)
 		state->broker_is_up ? "true" : "false", state->broker_since_us,
 		state->daemon_is_there ? "true" : "false");
 	report_text(report, state->broker_problem);
+	fputs("\",\"refusal\":\"", report->file);
+	report_text(report, state->refusal);
 	fprintf(report->file,
 		"\",\n\"counts\":{\"sent\":%" PRIu64 ",\"failed\":%" PRIu64
 		",\"connections\":%" PRIu64,

@@ -20,6 +20,7 @@ struct fleet_state {
 	bool broker_is_up, daemon_is_there;
 	uint64_t since_us, broker_since_us;
 	char broker_problem[128]; /* of the last failure, while it is away */
+	const char *refusal;	  /* the daemon's last; "": none */
 };
 
 /* Writes DIRECTORY/report.json. 0 or a negative errno. */
