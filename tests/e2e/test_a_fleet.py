@@ -652,6 +652,27 @@ def test_a_broker_that_lies(fleet, liar):
     b.wait_open(address(221))
 
 
+def test_an_agent_is_killed_once_a_door_is_closed(fleet, liar):
+    """It does not believe a broker that shows what was said before."""
+    a, b, _ = fleet.members
+    path = b.lab.server.path("/run/fleet-state/closed")
+    wait_until(lambda: not os.path.exists(path) or time.time() - os.stat(path).st_mtime > 0.2, 10,
+               "nothing is being saved")
+    before = len(liar.heard())
+    a.open(address(227))
+    b.wait_open(address(227))
+    said = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
+    a.close_door(address(227))
+    b.wait_closed(address(227))
+    b.stop_agent(signal.SIGKILL)
+    for topic, _ in liar.heard()[before:]:
+        liar.say(topic, b"")
+    liar.say(*said)
+    b.start_agent()
+    wait_until(lambda: b.counts()["old"] + b.counts()["closed"] > 0, 5, "b has heard that and knows better")
+    assert not b.is_open(address(227))
+
+
 def test_an_agent_stops_while_it_waits_for_the_daemon(fleet):
     """What comes to an end with it starts nothing new."""
     a, b, _ = fleet.members

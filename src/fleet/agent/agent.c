@@ -197,9 +197,10 @@ static void agent_take(struct agent *agent, const struct fleet_message *message,
 		return;
 	}
 	entry->is_shorter = old_us > message->until_us && message->kind == FLEET_OPEN;
+	errands_add(&agent->errands, entry);
+	/* On file it is still to be carried out. */
 	if (message->kind == FLEET_CLOSED || message->kind == FLEET_SHUT || entry->is_shorter)
 		saving_soon(agent->saving);
-	errands_add(&agent->errands, entry);
 	errands_run(&agent->errands);
 }
 

@@ -8,21 +8,24 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-#define SOON_US UINT64_C(100000)
+/* Between two times that it is saved. */
+#define PAUSE_US UINT64_C(100000)
 
 struct saving {
 	const char *directory;
 	const struct ledger *ledger;
 	sd_event_source *timer;
+	uint64_t again_us; /* not before; CLOCK_MONOTONIC */
 };
 
-static void saving_save(const struct saving *saving)
+static void saving_save(struct saving *saving)
 {
 	int r = closed_file_save(saving->directory, saving->ledger);
 
 	if (r < 0)
 		log_line(LOG_ERR, "cannot save what was closed in %s: %s", saving->directory,
 			 strerror(-r));
+	saving->again_us = clock_us(CLOCK_MONOTONIC) + PAUSE_US;
 }
 
 static int on_time(sd_event_source *source, uint64_t time_us, void *userdata)
@@ -40,7 +43,11 @@ void saving_soon(struct saving *saving)
 	/* Whatever comes meanwhile, it is not put off. */
 	if (sd_event_source_get_enabled(saving->timer, &is_enabled) > 0)
 		return;
-	sd_event_source_set_time(saving->timer, clock_us(CLOCK_MONOTONIC) + SOON_US);
+	if (clock_us(CLOCK_MONOTONIC) >= saving->again_us) {
+		saving_save(saving);
+		return;
+	}
+	sd_event_source_set_time(saving->timer, saving->again_us);
 	sd_event_source_set_enabled(saving->timer, SD_EVENT_ONESHOT);
 }
 

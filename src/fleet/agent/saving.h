@@ -1,4 +1,5 @@
-/* When what was closed is saved: soon after there is something new, however much more comes. */
+/* When what was closed is saved: at once, and what comes within 100 ms of that after them, however
+ * much more comes. */
 #pragma once
 
 #include <systemd/sd-event.h>
