@@ -90,6 +90,7 @@ def place(tmp_path):
             pytest.skip(f"{tool} is not installed")
     make_ca(tmp_path, "ca")
     make_ca(tmp_path, "other")
+    (tmp_path / "cut.pem").write_text((tmp_path / "ca.pem").read_text("ascii")[:200], "ascii")
     make_signed(tmp_path, "broker", "localhost")
     make_signed(tmp_path, "web1", "web1")
     subprocess.run(["mosquitto_passwd", "-c", "-b", tmp_path / "users", "web1", "secret"],
@@ -117,10 +118,16 @@ def place(tmp_path):
 
 
 @pytest.mark.parametrize("wrong, problem", [
-    ({}, None), ({"host": "127.0.0.1"}, "TLS"), ({"ca": "other"}, "TLS"),
+    ({}, None), ({"host": "127.0.0.1"}, "host is not a name in the broker's certificate"),
+    ({"ca": "other"}, "is not by ca"),
+    ({"ca": "cut"}, "ca holds no certificates"),
     ({"user": "web2"}, "Not authorized"), ({"name": "web2"}, "does not let us write"),
-    ({"shown": SHOWN}, None), ({"shown": ""}, "")],
-    ids=["right", "name", "ca", "user", "topic", "certificate", "no certificate"])
+    ({"shown": SHOWN}, None), ({"shown": ""}, "wants a certificate"),
+    ({"shown": SHOWN.replace("web1.pem", "other.pem").replace("web1.key", "other.key")},
+     "does not take certificate"),
+    ({"shown": SHOWN.replace("web1.key", "ca.key")}, "is not of certificate")],
+    ids=["right", "name", "ca", "cut ca", "user", "topic", "certificate", "no certificate",
+         "wrong certificate", "wrong key"])
 def test_tls_and_a_password(wrong, problem, place):
     directory, port, port_of_known = place
     fleetd = os.path.join(os.path.dirname(program("knocktail")), "knocktail-fleetd")

@@ -53,6 +53,7 @@ struct broker {
 	int watched_fd;
 	bool is_up, is_late_said;
 	char *failure;		     /* what to report once the library has returned */
+	char error[160];	     /* the first that the library has told of this attempt */
 	unsigned n_failures;	     /* in a row */
 	uint64_t since_us, retry_us; /* CLOCK_MONOTONIC: of the attempt; of the next one */
 	size_t n_unconfirmed;
@@ -116,8 +117,41 @@ static void broker_watch(struct broker *broker)
 	sd_event_source_set_io_events(broker->io, events);
 }
 
-static const char *loss_reason(int r, int error)
+/* What the errors of the library, and of OpenSSL below it, come from. */
+static const char *error_cause(const char *error)
 {
+	static const struct {
+		const char *mark, *cause;
+	} causes[] = {
+		{"host name verification", "host is not a name in the broker's certificate"},
+		{"certificate verify failed",
+		 "the broker's certificate is not by ca, for another host, or out of its time"},
+		{"CA certificates", "ca holds no certificates that can be read"},
+		{"inconsistent", "certificate and private_key do not belong together"},
+		{"client certificate", "certificate cannot be read"},
+		{"client key", "private_key cannot be read, or is not of certificate"},
+		{"certificate required", "it wants a certificate"},
+		{"alert", "it does not take certificate, or wants one"},
+		{"wrong version number", "that port does not speak TLS"},
+	};
+
+	for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
+		if (strstr(error, causes[i].mark))
+			return causes[i].cause;
+	return error;
+}
+
+static const char *loss_reason(const struct broker *broker, int r, int error)
+{
+	bool has_hung_up = r == MOSQ_ERR_CONN_LOST || (r == MOSQ_ERR_ERRNO && error == EPROTO);
+
+	if (*broker->error)
+		return broker->error;
+	/* Whether a certificate is good enough comes out after the handshake. */
+	if (has_hung_up && !broker->is_up && *broker->config->ca)
+		return *broker->config->certificate
+			       ? "TLS: it has hung up: perhaps it does not take certificate"
+			       : "TLS: it has hung up: perhaps it wants a certificate";
 	return r == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(r);
 }
 
@@ -128,7 +162,7 @@ static void broker_loop(struct broker *broker)
 	if (broker->failure || r != MOSQ_ERR_SUCCESS) {
 		CLEANUP(cleanup_free) char *why = TAKE_PTR(broker->failure);
 
-		broker_lose(broker, why ? why : loss_reason(r, errno));
+		broker_lose(broker, why ? why : loss_reason(broker, r, errno));
 	}
 	broker_watch(broker);
 }
@@ -143,6 +177,17 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
 }
 
 /* Callbacks of the library */
+
+/* Also in the worker's thread, while the attempt is there. */
+static void on_log(struct mosquitto *client, void *userdata, int level, const char *text)
+{
+	struct broker *broker = userdata;
+
+	(void)client;
+	if (level == MOSQ_LOG_ERR && !*broker->error)
+		snprintf(broker->error, sizeof broker->error, "%s%s",
+			 *broker->config->ca ? "TLS: " : "", error_cause(text));
+}
 
 static void on_connect(struct mosquitto *client, void *userdata, int reason, int flags,
 		       const mosquitto_property *properties)
@@ -243,6 +288,7 @@ static const char *client_set_up(struct mosquitto *client, const struct fleet_co
 		    client, config->ca, NULL, config->certificate[0] ? config->certificate : NULL,
 		    config->private_key[0] ? config->private_key : NULL, NULL) != MOSQ_ERR_SUCCESS)
 		return "ca, certificate or private_key cannot be read";
+	mosquitto_log_callback_set(client, on_log);
 	mosquitto_connect_v5_callback_set(client, on_connect);
 	mosquitto_message_v5_callback_set(client, on_message);
 	mosquitto_subscribe_v5_callback_set(client, on_subscribe);
@@ -283,7 +329,7 @@ static void on_dialed(struct worker_job *job)
 	broker->client = dial->client;
 	broker->since_us = clock_us(CLOCK_MONOTONIC);
 	if (dial->r != MOSQ_ERR_SUCCESS)
-		broker_lose(broker, loss_reason(dial->r, dial->error));
+		broker_lose(broker, loss_reason(broker, dial->r, dial->error));
 	broker_watch(broker);
 	free(dial);
 }
@@ -306,6 +352,7 @@ static void broker_try(struct broker *broker)
 
 	broker->since_us = clock_us(CLOCK_MONOTONIC);
 	broker->is_late_said = false;
+	broker->error[0] = '\0';
 	/* The broker gives us a name, and keeps nothing for us: what it has we are told. */
 	broker->client = mosquitto_new(NULL, true, broker);
 	problem = broker->client && dial ? client_set_up(broker->client, broker->config)
