@@ -381,6 +381,29 @@ def test_a_door_that_is_not_shared_after_all(fleet):
         late.close()
 
 
+def test_check_knows_what_the_agent_cannot_read(fleet):
+    a = fleet.members[0]
+    config = a.lab.config(DOOR)
+    key = a.lab.server.path(a.key)
+    done = a.lab.knocktail("check", "-c", config)
+    assert done.returncode == 0 and "cannot read" not in done.stderr, done
+    before = a.lab.read("/run/lab/fleet.conf")
+    ca = a.lab.file("whole.pem", "-----END CERTIFICATE-----\n", 0o600)
+    own = a.lab.file("own.key", "-----BEGIN PRIVATE KEY-----\n", 0o600)
+    try:
+        os.chown(key, 0, 0)
+        a.lab.file("fleet.conf", before.replace(
+            f"socket = {a.relay.path}", f"host = localhost\nca = {ca}\ncertificate = {ca}\nprivate_key = {own}"),
+            0o600)
+        done = a.lab.knocktail("check", "-c", config)
+        assert done.returncode == 2, done
+        for path in ("error", a.key, ca, own):
+            assert f"{path}: the agent's user, knocktail-fleet, cannot read it" in done.stderr, (path, done)
+    finally:
+        os.chown(key, 0, FLEET_UID)
+        a.lab.file("fleet.conf", before)
+
+
 def test_metrics_and_the_doctor_know_of_it(fleet, tmp_path):
     a = fleet.members[0]
     os.makedirs(a.lab.server.path("/run/knocktail-fleet"), exist_ok=True)

@@ -108,14 +108,14 @@ def test_check_reads_the_fleet_as_well(config):
 def test_check_looks_into_the_files(config, tmp_path):
     broker = ("host = mq.example.net\nca = {ca}\nuser = web1\npassword_file = {password}")
     text = FLEET.replace("socket = /run/broker", broker)
-    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n", "ascii")
-    (tmp_path / "other.pem").write_text("-----BEGIN RUBBISH-----\n", "ascii")
+    (tmp_path / "ca.pem").write_text("-----END CERTIFICATE-----\n", "ascii")
+    (tmp_path / "other.pem").write_text("-----BEGIN CERTIFICATE-----\n", "ascii")
     for name, mode in (("password", 0o640), ("open", 0o644)):
         (tmp_path / name).write_text("secret\n", "ascii")
         (tmp_path / name).chmod(mode)
     os.mkfifo(tmp_path / "pipe")
     for ca, password, line, said in (
-            ("ca.pem", "password", 0, None), ("other.pem", "password", 7, "no certificate"),
+            ("ca.pem", "password", 0, None), ("other.pem", "password", 7, "no whole certificate"),
             ("pipe", "password", 7, "not a file"), ("ca.pem", ".", 9, "not a file"),
             ("ca.pem", "open", 9, "may read it"), ("gone", "password", 7, "No such file")):
         fleet = write_fleet(config, text.replace("{ca}", str(tmp_path / ca))

@@ -1,10 +1,13 @@
 #include "cli/fleet/look.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/complaint.h"
@@ -13,6 +16,8 @@
 #include "fleet/key.h"
 #include "util/cleanup.h"
 #include "util/file.h"
+
+#define AGENT_USER "knocktail-fleet"
 
 enum { CONTENT_MAX = 1 << 20 };
 
@@ -101,6 +106,23 @@ static const char *content_fault(const struct content *content, const char *path
 	return r ? NULL : content->expected;
 }
 
+/* Found out by a child that becomes its user. True as well: there is no such user, or this one
+ * cannot become it. */
+static bool agent_can_read(const char *path)
+{
+	const struct passwd *user = getpwnam(AGENT_USER);
+	int status = 0;
+	pid_t child = user ? fork() : -1;
+
+	if (child == 0) {
+		bool is_user = initgroups(user->pw_name, user->pw_gid) == 0 &&
+			       setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0;
+
+		_exit(is_user && access(path, R_OK) < 0 && errno == EACCES);
+	}
+	return child < 0 || waitpid(child, &status, 0) < 0 || status == 0;
+}
+
 static void look_complain(const struct look *look, const struct fleet_config *fleet,
 			  const char *path, const char *fault)
 {
@@ -113,26 +135,36 @@ static void look_complain(const struct look *look, const struct fleet_config *fl
 /* Whoever may not read them has nothing to say about them. */
 static void look_at_files(const struct look *look, const struct fleet_config *fleet)
 {
-	static const char certificate[] = "it holds no certificate (PEM)";
+	static const char certificate[] = "it holds no whole certificate (PEM)";
 	const struct {
 		const char *path;
 		struct content content;
 	} files[] = {
-		{fleet->ca, {"-----BEGIN CERTIFICATE-----", certificate, false}},
-		{fleet->certificate, {"-----BEGIN CERTIFICATE-----", certificate, false}},
+		{fleet->ca, {"-----END CERTIFICATE-----", certificate, false}},
+		{fleet->certificate, {"-----END CERTIFICATE-----", certificate, false}},
 		{fleet->private_key, {"PRIVATE KEY-----", "it holds no private key (PEM)", true}},
 		{fleet->password_file, {"", "", true}},
 	};
+	static const char unreadable[] = "the agent's user, " AGENT_USER
+					 ", cannot read it (chgrp " AGENT_USER ", chmod 640)";
 	const char *fault;
 	struct secret key;
 
 	if (geteuid() != 0)
 		return;
+	if (!agent_can_read(look->path))
+		complain_about(look->complaints, look->path, 0, false, unreadable);
 	if (fleet_key_read(fleet->key, &key, &fault) < 0)
 		look_complain(look, fleet, fleet->key, fault);
+	else if (!agent_can_read(fleet->key))
+		look_complain(look, fleet, fleet->key, unreadable);
 	secret_wipe(&key);
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-		fault = *files[i].path ? content_fault(&files[i].content, files[i].path) : NULL;
+		if (!*files[i].path)
+			continue;
+		fault = content_fault(&files[i].content, files[i].path);
+		if (!fault && !agent_can_read(files[i].path))
+			fault = unreadable;
 		if (fault)
 			look_complain(look, fleet, files[i].path, fault);
 	}
