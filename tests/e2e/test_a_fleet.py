@@ -20,7 +20,7 @@ from hosts import ENVIRONMENT, wait_until
 from lab import ROOT
 from peers import Peer, call, string
 from test_fleet_broker import make_ca
-from test_keyed_knocks import Keys, send_token, token, token_door
+from test_keyed_knocks import Keys, burnt, send_token, token, token_door
 
 DOOR = ipset_door(timeout="60s", fleet="yes") + ipset_door("own", "7100, 8100, 9100", timeout="60s")
 
@@ -799,15 +799,20 @@ def keyed(possible):
         yield made
 
 
-def test_a_used_token_and_a_removed_key(keyed):
+@pytest.mark.parametrize("is_away", [False, True], ids=["told", "told-later"])
+def test_a_used_token_and_a_removed_key(keyed, is_away):
     one, two = keyed.members
     client, thief = one.lab.client(), two.lab.client()
     ports = token(one.keys.key["alice"])
+    if is_away:
+        one.stop_agent()
     send_token(client, ports)
     one.wait_open(client.v4)
+    if is_away:
+        one.start_agent()
     two.wait_open(client.v4)
     assert two.listed()[client.v4] == "alice@one"
-    wait_until(lambda: two.counts()["accepted"] >= 2, 5, "two has heard that it was used")
+    wait_until(lambda: burnt(two.daemon), 5, "two has heard that it was used")
     # Who has seen it on its way to one has no use for it at two.
     if thief.v4 == client.v4:
         thief = two.lab.client()

@@ -218,4 +218,6 @@ void bus_connection_signal_burnt(struct bus_connection *bus, const struct burn *
 {
 	if (bus_takes_signals(bus))
 		bus_fleet_signal_burnt(bus->connection, burn);
+	else if (bus->named)
+		bus_fleet_signal_lost(&bus->end, bus->connection);
 }

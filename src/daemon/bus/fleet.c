@@ -77,13 +77,18 @@ static void list_hold(void *userdata, const struct grant_view *grant)
 			list->now_us + grant->own_left_us, grant->own_stamp_us);
 }
 
+/* Whoever asks may have missed what was burnt as well. */
 static int method_holds(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct bus_end *end = userdata;
 	const struct bus_object *object = end->object;
+	size_t n = object->n_recent;
 
 	(void)error;
 	end->has_lost = false;
+	for (size_t i = n > RECENT_MAX ? n - RECENT_MAX : 0; i < n; i++)
+		bus_fleet_signal_burnt(sd_bus_message_get_bus(message),
+				       &object->recent[i % RECENT_MAX]);
 	return grant_list_answer(object->doors, message, BUS_HOLD_ROW, list_hold);
 }
 
@@ -329,6 +334,8 @@ void bus_fleet_signal_burnt(sd_bus *connection, const struct burn *burn)
 	char key[HEX_MAX], nonce[HEX_MAX];
 	bool is_spa = burn->kind == BURN_SPA;
 
+	if (until_us <= clock_us(CLOCK_REALTIME))
+		return;
 	sd_bus_emit_signal(connection, BUS_PATH, BUS_FLEET_INTERFACE, "Burnt", "sstsut",
 			   hex_format(burn->key.bytes, sizeof burn->key.bytes, key),
 			   is_spa ? "" : burn->door, is_spa ? (uint64_t)0 : burn->step,

@@ -18,5 +18,5 @@ void bus_fleet_signal(sd_bus *connection, const struct event *event);
 /* Emits, once until Holds is called, that signals have been left out. */
 void bus_fleet_signal_lost(struct bus_end *end, sd_bus *connection);
 
-/* Emits what has been burnt here. */
+/* Emits what has been burnt here, as long as others have to remember it. */
 void bus_fleet_signal_burnt(sd_bus *connection, const struct burn *burn);

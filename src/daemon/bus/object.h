@@ -4,13 +4,13 @@
 
 #include "core/visitor.h"
 #include "daemon/bus/pending.h"
+#include "keys/burn.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
 struct address;
-struct burn;
 struct config;
 struct event;
 struct grant_loop;
@@ -30,11 +30,16 @@ struct bus_ops {
 	void (*close)(void *userdata, const char *door, const struct address *source);
 };
 
+/* What was burnt last. */
+enum { RECENT_MAX = 256 };
+
 struct bus_object {
 	struct grant_loop *doors;
 	const struct bus_ops *ops;
 	void *userdata; /* of the ops */
 	struct calls calls;
+	struct burn recent[RECENT_MAX];
+	size_t n_recent; /* so far; each is at its number modulo RECENT_MAX */
 };
 
 /* Our end of a connection. */

@@ -227,9 +227,12 @@ struct peer *peer_free(struct peer *peer)
 
 void peer_signal_burnt(struct peer *peer, const struct burn *burn)
 {
-	if (!peer->over && peer_is_root(peer) && sd_bus_is_ready(peer->bus) > 0 &&
-	    peer_takes(peer, SIGNALS_MAX))
+	if (peer->over || !peer_is_root(peer) || sd_bus_is_ready(peer->bus) <= 0)
+		return;
+	if (peer_takes(peer, SIGNALS_MAX))
 		bus_fleet_signal_burnt(peer->bus, burn);
+	else
+		peer_end(peer);
 }
 
 void peer_signal(struct peer *peer, const struct event *event)

@@ -66,6 +66,7 @@ void bus_on_event(struct bus *bus, const struct event *event)
 
 void bus_on_burnt(struct bus *bus, const struct burn *burn)
 {
+	bus->object.recent[bus->object.n_recent++ % RECENT_MAX] = *burn;
 	bus_connection_signal_burnt(bus->connection, burn);
 	if (bus->socket)
 		bus_socket_signal_burnt(bus->socket, burn);

@@ -192,7 +192,11 @@ void speaker_end(struct speaker *speaker)
 
 void speaker_burn(struct speaker *speaker, const struct fleet_message *message)
 {
-	speaker_say(speaker, *message);
+	struct fleet_message word = *message;
+
+	memcpy(word.host, speaker->config->host, sizeof word.host);
+	if (!ledger_find(speaker->ledger, &word))
+		speaker_say(speaker, word);
 }
 
 /* That we are there */
