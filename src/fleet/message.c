@@ -63,11 +63,6 @@ static bool text_get(const uint8_t *at, size_t size, char *ret, size_t ret_size)
 	return true;
 }
 
-bool fleet_host_is_name(const char *text)
-{
-	return visitor_host_is_name(text);
-}
-
 /* Doors are called what users may be, too. */
 static bool is_burnt_door(const char *text)
 {
@@ -106,7 +101,7 @@ static bool message_is_sound(const struct fleet_message *message)
 	const struct address none = {{0}};
 
 	if (message->kind < FLEET_OPEN || message->kind >= N_FLEET_KINDS ||
-	    message->knock >= N_KNOCK_KINDS || !fleet_host_is_name(message->host) ||
+	    message->knock >= N_KNOCK_KINDS || !visitor_host_is_name(message->host) ||
 	    message->stamp_us == 0 || message->until_us == 0)
 		return false;
 	if (message_is_about_source(message) != !address_equal(&message->source, &none))

@@ -41,10 +41,6 @@ struct fleet_message {
 	uint8_t nonce[FLEET_NONCE_SIZE]; /* of BURNT: an SPA knock's */
 };
 
-/* The name of a host: 1 to FLEET_HOST_MAX of a-z 0-9 . _ -, the first a letter or a digit. So it is
- * one level of a topic. */
-bool fleet_host_is_name(const char *text);
-
 /* The message must be as fleet_decode() would give it. */
 void fleet_encode(const struct fleet_message *message, uint8_t ret[static FLEET_PLAIN_SIZE]);
 
