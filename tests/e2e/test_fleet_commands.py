@@ -1,8 +1,10 @@
 """What `knocktail` has for a fleet: its key, its configuration, and what its agent reports."""
 
 import base64
+import datetime
 import json
 import os
+import re
 import stat
 import subprocess
 import time
@@ -157,9 +159,21 @@ def test_fleet_shows_the_report(tmp_path):
     done = knocktail("fleet", "--report", path)
     assert done.returncode == 0, done
     for text in ("fleet prod, host web1", "not connected (Connection refused)", "sent 2, forged 1",
-                 "web2\tssh\t1\t5s", "ssh\t198.51.100.7\talice\tweb2\t"):
+                 "web2\tssh\t1\t5s\n\nssh\t198.51.100.7\talice\tweb2\t"):
         assert text in done.stdout, done.stdout
-    assert json.loads(knocktail("fleet", "--report", path, "-o", "json").stdout) == report
+    assert "DOOR" not in done.stdout, "headlines are for a terminal"
+    told = json.loads(knocktail("fleet", "--report", path, "-o", "json").stdout)
+    iso = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"
+    assert re.fullmatch(iso, told.pop("written")) and re.fullmatch(iso, told.pop("since"))
+    until = told["open"][0].pop("until")
+    assert abs(datetime.datetime.fromisoformat(until.replace("Z", "+00:00")).timestamp() - now / 1e6 - 60) < 1
+    assert re.fullmatch(iso, told["shares"][0].pop("said"))
+    assert told == {
+        "fleet": "prod", "host": "web1", "broker": False, "broker_since": None,
+        "problem": "Connection refused", "daemon": True, "refusal": None,
+        "counts": {"sent": 2, "forged": 1, "old": 0},
+        "shares": [{"host": "web2", "door": "ssh", "open": 1}],
+        "open": [{"door": "ssh", "source": "198.51.100.7", "user": "alice", "host": "web2"}]}
     # It is of an agent that is gone.
     report["written_us"] = now - 120 * 1000000
     path.write_text(json.dumps(report), "ascii")

@@ -95,8 +95,12 @@ static int print_open(const struct json_object *report)
 					       fleet_report_text(grant, "host"), until}) < 0)
 			return -ENOMEM;
 	}
-	if (table && json_object_array_length(open) > 0)
+	if (table && json_object_array_length(open) > 0) {
+		/* What divides the tables, where they have no headlines. */
+		if (!output_is_terminal(stdout))
+			putchar('\n');
 		table_print(table);
+	}
 	return table ? 0 : -ENOMEM;
 }
 
@@ -111,6 +115,66 @@ static enum status fleet_print(const char *path, const struct json_object *repor
 		return STATUS_FAILED;
 	}
 	return STATUS_OK;
+}
+
+static void put_text(struct json_object *ret, const char *name, const struct json_object *object)
+{
+	const char *text = fleet_report_text(object, name);
+
+	json_put_text(ret, name, *text ? text : NULL);
+}
+
+static struct json_object *share_describe(const struct json_object *share)
+{
+	struct json_object *ret = json_object_new_object();
+
+	put_text(ret, "host", share);
+	put_text(ret, "door", share);
+	json_put_number(ret, "open", fleet_report_number(share, "open"));
+	json_put_time(ret, "said", fleet_report_number(share, "said_us"));
+	return ret;
+}
+
+static struct json_object *grant_describe(const struct json_object *grant)
+{
+	struct json_object *ret = json_object_new_object();
+
+	put_text(ret, "door", grant);
+	put_text(ret, "source", grant);
+	put_text(ret, "user", grant);
+	put_text(ret, "host", grant);
+	json_put_time(ret, "until", fleet_report_number(grant, "deadline_us"));
+	return ret;
+}
+
+static void put_each(struct json_object *ret, const char *name, const struct json_object *report,
+		     struct json_object *(*describe)(const struct json_object *item))
+{
+	const struct json_object *items = json_object_object_get(report, name);
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; array && i < json_object_array_length(items); i++)
+		json_object_array_add(array, describe(json_object_array_get_idx(items, i)));
+	json_put(ret, name, array);
+}
+
+static struct json_object *report_describe(const struct json_object *report)
+{
+	struct json_object *ret = json_object_new_object();
+
+	put_text(ret, "fleet", report);
+	put_text(ret, "host", report);
+	json_put_time(ret, "written", fleet_report_number(report, "written_us"));
+	json_put_time(ret, "since", fleet_report_number(report, "since_us"));
+	json_put(ret, "broker", json_object_new_boolean(fleet_report_flag(report, "broker")));
+	json_put_time(ret, "broker_since", fleet_report_number(report, "broker_since_us"));
+	put_text(ret, "problem", report);
+	json_put(ret, "daemon", json_object_new_boolean(fleet_report_flag(report, "daemon")));
+	put_text(ret, "refusal", report);
+	json_put(ret, "counts", json_object_get(json_object_object_get(report, "counts")));
+	put_each(ret, "shares", report, share_describe);
+	put_each(ret, "open", report, grant_describe);
+	return ret;
 }
 
 static enum status fleet_run(int argc, char *argv[])
@@ -144,7 +208,7 @@ static enum status fleet_run(int argc, char *argv[])
 	}
 	if (!json)
 		return fleet_print(path, report);
-	json_print(json_object_get(report));
+	json_print(report_describe(report));
 	return STATUS_OK;
 }
 
