@@ -159,3 +159,42 @@ def test_tls_and_a_password(wrong, problem, place):
     assert agent.returncode == 0
     if "name" not in wrong:
         assert ("connected to the broker" in errors.decode()) == (problem is None)
+
+
+# It takes who comes, and does not let it subscribe; of MQTT 5.
+TAKEN, REFUSED = bytes.fromhex("2003000000"), bytes.fromhex("90040001" "0087")
+
+
+@pytest.mark.parametrize("answers, problem", [
+    ([], "timed out"), ([TAKEN, REFUSED], "does not let us read the fleet's topics")],
+    ids=["says nothing", "lets nobody read"])
+def test_a_broker_that(answers, problem, tmp_path):
+    fleetd = os.path.join(os.path.dirname(program("knocktail")), "knocktail-fleetd")
+    if not os.access(fleetd, os.X_OK):
+        pytest.skip("built without libmosquitto")
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    (tmp_path / "fleet.key").write_text(f"knocktail-fleet1 {key}\n", "ascii")
+    (tmp_path / "fleet.key").chmod(0o600)
+    (tmp_path / "fleet.conf").write_text(
+        f"[fleet]\nname = prod\nhost = web1\nkey = {tmp_path}/fleet.key\n"
+        f"[broker]\nsocket = {tmp_path}/broker\n[doors]\nssh = ssh\n", "ascii")
+    report = tmp_path / "report.json"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/broker")
+        listener.listen()
+        listener.settimeout(10)
+        agent = subprocess.Popen(
+            [fleetd, "-c", tmp_path / "fleet.conf"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env={**ENVIRONMENT, "RUNTIME_DIRECTORY": str(tmp_path), "STATE_DIRECTORY": str(tmp_path),
+                 "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/no-bus"})
+        try:
+            with listener.accept()[0] as connection:
+                for answer in answers:
+                    assert connection.recv(4096)
+                    connection.sendall(answer)
+                wait_until(report.exists, 10, "it reports")
+                wait_until(lambda: problem in json.loads(report.read_text("ascii"))["problem"], 15,
+                           "it gives up")
+        finally:
+            agent.terminate()
+            agent.communicate(timeout=10)
