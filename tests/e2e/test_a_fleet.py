@@ -564,6 +564,24 @@ def test_the_policy_lets_the_agent_do_that_and_no_more(fleet):
         for member, arguments in (("Holds", ()), ("CloseAs", ("ssh", "", "", "1"))):
             done = a.bus.call(user, member, *arguments, interface=fleet_interface)
             assert "AccessDenied" in done.stderr, done
+    # Neither does anybody else hear of it.
+    heard = {}
+    for user in ("bob", ADMIN, "knocktail-fleet"):
+        with a.bus.popen_as(user, "gdbus", "monitor", "--system", "--dest", "org.knocktail",
+                            stdout=subprocess.PIPE) as monitor:
+            os.set_blocking(monitor.stdout.fileno(), False)
+            heard[user] = ""
+
+            def hears(text, user=user, monitor=monitor):
+                heard[user] += (monitor.stdout.read() or b"").decode()
+                return text in heard[user]
+
+            wait_until(lambda: hears("is owned by"), 5, "it listens")
+            for number in (188, 189):
+                a.open(address(number))
+            wait_until(lambda: hears(address(189)), 5, "it hears of both doors")
+            monitor.kill()
+    assert [user for user, text in heard.items() if "Fleet1.Held" in text] == ["knocktail-fleet"], heard
     # Nobody is let in as one who has knocked here.
     for visitor in ("alice", "", "alice@", "al ice@b", "alice@b/c"):
         done = a.bus.call("knocktail-fleet", "OpenAs", "ssh", address(190), visitor, "token",
