@@ -17,7 +17,6 @@ from fleet import why_not
 from hosts import ENVIRONMENT, wait_until
 from lab import ROOT, Lab, program
 from machine import Unavailable, booted
-from test_fleet_broker import make_ca, make_signed
 
 UNIT = "knocktail-fleetd.service"
 DOOR = ipset_door(timeout="60s", fleet="yes")
@@ -69,8 +68,9 @@ def machines(possible, tmp_path_factory):
     if why_not() or not os.access(f"{os.path.dirname(program('knocktaild'))}/knocktail-fleetd", os.X_OK):
         pytest.skip(why_not() or "built without libmosquitto")
     place = tmp_path_factory.mktemp("ca")
-    make_ca(place, "ca")
-    make_signed(place, "mq", BROKER)
+    lines, = blocks("bash")
+    subprocess.run(["bash", "-ec", "\n".join(lines)], cwd=place, check=True, capture_output=True,
+                   env=ENVIRONMENT, timeout=20)
     with contextlib.ExitStack() as stack:
         made = []
         labs = [stack.enter_context(Lab()) for _ in range(2)]
@@ -85,10 +85,10 @@ def machines(possible, tmp_path_factory):
             machine.write("/etc/hosts", f"127.0.0.1 localhost\n{NETWORK}.1 {BROKER}\n")
             machine.run("systemctl", "start", "knocktaild.service")
             made.append(machine)
-        for name in ("mq.pem", "mq.key"):
-            shutil.copy(place / name, f"{made[0].root}/etc/mosquitto/{name.replace('pem', 'crt')}")
+        for name in ("mq.crt", "mq.key"):
+            shutil.copy(place / name, f"{made[0].root}/etc/mosquitto/{name}")
         made[0].run("chown", "mosquitto", "/etc/mosquitto/mq.key")
-        shutil.copy(place / "ca.pem", f"{made[0].root}/etc/knocktail/fleet-ca.pem")
+        shutil.copy(place / "fleet-ca.pem", f"{made[0].root}/etc/knocktail/fleet-ca.pem")
         follow_the_page(*made)
         yield made
 
