@@ -141,6 +141,8 @@ def test_it_runs_as_its_own_user_without_capability(machines):
     assert fields["NoNewPrivs"] == ["1"] and fields["Seccomp"] == ["2"]
     limits = machine.run("cat", f"/proc/{properties['MainPID']}/limits").stdout
     assert re.search(r"^Max core file size +0 +0 ", limits, re.M), "the key is in its memory"
+    assert properties["PrivateUsers"] == "yes" and properties["RestartPreventExitStatus"] == "2"
+    assert set(properties["RestrictAddressFamilies"].split()) == {"AF_UNIX", "AF_INET", "AF_INET6"}
 
 
 def test_systemd_finds_little_to_blame(machines):
