@@ -854,3 +854,39 @@ def test_a_used_token_and_a_removed_key(keyed, is_away):
     one.lab.knocktail("reload")
     one.wait_closed(client.v4)
     two.wait_closed(client.v4)
+
+
+# Says hello on the daemon's own socket, makes a call, and prints all that comes.
+LISTEN = """
+import os, socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.connect("/run/knocktail/control")
+peer.sendall(b"\\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\\r\\n")
+peer.recv(1000)
+peer.sendall(b"BEGIN\\r\\n" + bytes.fromhex(sys.argv[1]))
+while said := peer.recv(65536):
+    os.write(1, said)
+"""
+
+
+def test_what_was_used_is_not_for_administrators(keyed):
+    one = keyed.members[0]
+    heard = {"root": b"", ADMIN: b""}
+    with contextlib.ExitStack() as stack:
+        listeners = {user: stack.enter_context(one.bus.popen_as(
+            user, "/usr/bin/python3", "-c", LISTEN, call("Stats").hex(), stdout=subprocess.PIPE))
+                     for user in heard}
+
+        def hear(user, text):
+            heard[user] += listeners[user].stdout.read() or b""
+            return text in heard[user]
+
+        for user, listener in listeners.items():
+            stack.callback(listener.kill)
+            os.set_blocking(listener.stdout.fileno(), False)
+            wait_until(lambda u=user: hear(u, b"since_us"), 5, "it is answered")
+        client = one.lab.client()
+        send_token(client, token(one.keys.key["alice"]))
+        for user in heard:
+            wait_until(lambda u=user: hear(u, client.v4.encode()), 5, "it hears that the door is open")
+    assert b"Burnt" in heard["root"] and b"Burnt" not in heard[ADMIN]
