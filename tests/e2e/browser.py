@@ -88,6 +88,7 @@ class Browser:
         if error:
             with contextlib.suppress(Exception):
                 print("the page:", self.text("body"))
+                print("failed:", [one["errorText"] for one in self.said("Network.loadingFailed")])
         self.close()
 
     def _receive(self, end):
