@@ -117,6 +117,7 @@ def assert_no_flusher_opens(machine):
     machine.run("systemctl", "daemon-reload")
     for verb, flusher in (("start", "nftables"), ("restart", "nftables"), ("reload", "nftables"),
                           ("start", "netfilter-persistent"), ("restart", "netfilter-persistent")):
+        print(verb, flusher)
         machine.run("systemctl", verb, flusher)
         assert_shut(machine.lab.client())
         wait_until(lambda: not closed(machine), 5, "the rules are loaded again")

@@ -46,12 +46,15 @@ static const char after_others[] =
 	"PartOf=nftables.service netfilter-persistent.service\n"
 	"ReloadPropagatedFrom=nftables.service netfilter-persistent.service\n";
 
+#define SHUT_AND_LOAD                                                                              \
+	"=-/bin/sh -c '[ -e " BOOT_LINKS "/" BOOT_UNIT " ] || exit 0; " PROGRAM_NFT                \
+	" -f " BOOT_CLOSED "; " PROGRAM_SYSTEMCTL " --no-block restart " BOOT_UNIT "'\n"
+
 static const char drop_in[] =
-	"# Written by `knocktail rules --install`; --remove takes it away. The start of this unit has\n"
-	"# flushed knocktail's rules: nobody is let in until they are loaded again, if they are to be.\n"
+	"# Written by `knocktail rules --install`; --remove takes it away. This unit has flushed\n"
+	"# knocktail's rules: nobody is let in until they are loaded again, if they are to be.\n"
 	"[Service]\n"
-	"ExecStartPost=-/bin/sh -c '[ -e " BOOT_LINKS "/" BOOT_UNIT " ] || exit 0; " PROGRAM_NFT
-	" -f " BOOT_CLOSED "; " PROGRAM_SYSTEMCTL " --no-block restart " BOOT_UNIT "'\n";
+	"ExecStartPost" SHUT_AND_LOAD "ExecReload" SHUT_AND_LOAD;
 
 static const char head[] =
 	"; --remove takes it away.\n"
