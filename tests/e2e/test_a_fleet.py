@@ -696,6 +696,26 @@ def test_a_broker_that_lies(fleet, liar):
     b.wait_open(address(221))
 
 
+def test_a_broker_that_withholds(fleet, liar):
+    """To a host that has never heard of it, it can show an open and keep what has closed it: until
+    the deadline, and to nobody else."""
+    a, b, c = fleet.members
+    c.stop_agent()
+    before = len(liar.heard())
+    a.open(address(228), 8)
+    b.wait_open(address(228))
+    said = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
+    a.close_door(address(228))
+    b.wait_closed(address(228))
+    for topic in {topic for topic, _ in liar.heard()[before:]}:
+        liar.say(topic, b"")
+    liar.say(*said)
+    c.start_agent()
+    assert c.wait_open(address(228)) <= 8
+    c.wait_closed(address(228), 8)
+    assert not b.is_open(address(228)) and not a.is_open(address(228))
+
+
 def test_an_agent_is_killed_once_a_door_is_closed(fleet, liar):
     """It does not believe a broker that shows what was said before."""
     a, b, _ = fleet.members
