@@ -439,8 +439,10 @@ static void test_the_longest_twins(void **state)
 	for (int twin = 0; twin < 2; twin++) {
 		for (unsigned port = SEQUENCE_STEPS_MAX; port > 0; port--)
 			at += sprintf(at, " %u", port);
-		if (twin == 0)
-			at = memset(at, '\n', 255) + 255;
+		if (twin == 0) {
+			memset(at, '\n', 255);
+			at += 255;
+		}
 	}
 	assert_int_equal(begin(&trial, text), -EBADMSG);
 	assert_string_equal(trial.said,
