@@ -288,7 +288,7 @@ static enum fleet_verdict ledger_judge(const struct ledger *ledger,
 				       const struct fleet_message *message, uint64_t now_us)
 {
 	/* An answer to a word that is as early as may be is later than that. */
-	bool is_answer = message->kind == FLEET_CLOSED || message->kind == FLEET_SHUT;
+	bool is_answer = fleet_message_closes(message);
 
 	if (message->stamp_us > now_us + (is_answer ? 2 : 1) * LEDGER_SKEW_US)
 		return FLEET_FUTURE;

@@ -63,6 +63,11 @@ static bool text_get(const uint8_t *at, size_t size, char *ret, size_t ret_size)
 	return true;
 }
 
+bool fleet_message_closes(const struct fleet_message *message)
+{
+	return message->kind == FLEET_CLOSED || message->kind == FLEET_SHUT;
+}
+
 /* Doors are called what users may be, too. */
 static bool is_burnt_door(const char *text)
 {
@@ -79,8 +84,7 @@ static bool is_burnt_door(const char *text)
 
 static bool message_is_about_source(const struct fleet_message *message)
 {
-	return message->kind == FLEET_OPEN || message->kind == FLEET_CLOSED ||
-	       message->kind == FLEET_SHUT;
+	return message->kind == FLEET_OPEN || fleet_message_closes(message);
 }
 
 /* A token has a door and a step, an SPA knock a time and a nonce. */

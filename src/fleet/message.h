@@ -41,6 +41,9 @@ struct fleet_message {
 	uint8_t nonce[FLEET_NONCE_SIZE]; /* of BURNT: an SPA knock's */
 };
 
+/* Whether it is of a kind that closes what is open. */
+bool fleet_message_closes(const struct fleet_message *message);
+
 /* The message must be as fleet_decode() would give it. */
 void fleet_encode(const struct fleet_message *message, uint8_t ret[static FLEET_PLAIN_SIZE]);
 

@@ -29,9 +29,8 @@
 enum { REREAD_S = 60, REREAD_A_SECOND = 10, REREAD_OF_ALL = 10000 };
 enum { REPORT_S = 10, BIG_REPORT = 2000 };
 
-/* How far a clock may be off before that is worth a word, and how often that is said. */
+/* How far a clock may be off before that is worth a word. */
 enum { CLOCK_S = 3 };
-#define QUIET_US UINT64_C(600000000)
 
 struct agent {
 	struct agent_options options;
@@ -55,11 +54,6 @@ DEFINE_CLEANUP(struct agent *, agent_free)
 static const struct fleet_config *agent_config(const struct agent *agent)
 {
 	return agent->options.config;
-}
-
-static bool message_is_own(const struct agent *agent, const struct fleet_message *message)
-{
-	return strcmp(message->host, agent_config(agent)->host) == 0;
 }
 
 /* What the daemon holds */
@@ -104,7 +98,7 @@ static void on_answer(void *userdata, void *asked, enum local_answer answer, con
 	struct ledger_entry *entry = asked;
 
 	errands_answer(&agent->errands, entry, answer, why);
-	if (entry->message.kind == FLEET_CLOSED || entry->message.kind == FLEET_SHUT)
+	if (fleet_message_closes(&entry->message))
 		saving_soon(agent->saving);
 }
 
@@ -114,7 +108,7 @@ static void requeue(void *userdata, struct ledger_entry *entry)
 {
 	struct agent *agent = userdata;
 
-	if (!message_is_own(agent, &entry->message) &&
+	if (!speaker_is_host(&agent->speaker, &entry->message) &&
 	    (entry->is_due || entry->message.kind != FLEET_SHUT) &&
 	    entry->message.kind != FLEET_STATUS &&
 	    entry->message.until_us > clock_us(CLOCK_REALTIME))
@@ -159,7 +153,7 @@ static void agent_look_at_clock(struct agent *agent, const struct fleet_message 
 	uint64_t now_us = clock_us(CLOCK_REALTIME);
 	int64_t off_s = (int64_t)message->time_s - (int64_t)(now_us / US_PER_S);
 
-	if ((off_s <= CLOCK_S && off_s >= -CLOCK_S) || now_us < agent->clock_us + QUIET_US)
+	if ((off_s <= CLOCK_S && off_s >= -CLOCK_S) || now_us < agent->clock_us + NOTICE_QUIET_US)
 		return;
 	agent->clock_us = now_us;
 	notice_send(NOTICE_CLOCK,
@@ -199,7 +193,7 @@ static void agent_take(struct agent *agent, const struct fleet_message *message,
 	entry->is_shorter = old_us > message->until_us && message->kind == FLEET_OPEN;
 	errands_add(&agent->errands, entry);
 	/* On file it is still to be carried out. */
-	if (message->kind == FLEET_CLOSED || message->kind == FLEET_SHUT || entry->is_shorter)
+	if (fleet_message_closes(message) || entry->is_shorter)
 		saving_soon(agent->saving);
 	errands_run(&agent->errands);
 }
@@ -215,7 +209,7 @@ static void on_message(void *userdata, const char *topic, const void *data, size
 		agent_refuse(agent, r == -EBADMSG	    ? FLEET_FORGED
 				    : r == -EPROTONOSUPPORT ? FLEET_VERSION
 							    : FLEET_MALFORMED);
-	else if (!message_is_own(agent, &message))
+	else if (!speaker_is_host(&agent->speaker, &message))
 		agent_take(agent, &message, is_kept);
 	else if (speaker_hear(&agent->speaker, &message, is_kept, local_is_there(agent->local)))
 		agent->is_changed = true;
@@ -273,7 +267,7 @@ static void agent_say_refused(struct agent *agent, uint64_t now_us)
 		    "them by reason)",
 		    agent_config(agent)->name, agent->n_refused);
 	agent->n_refused = 0;
-	agent->refused_us = now_us + QUIET_US / 10;
+	agent->refused_us = now_us + NOTICE_QUIET_US / 10;
 }
 
 static void agent_report(struct agent *agent, uint64_t now_us)

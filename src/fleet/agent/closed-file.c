@@ -72,7 +72,7 @@ static void closed_write(void *userdata, struct ledger_entry *entry)
 	struct closed_writing *writing = userdata;
 	const struct fleet_message *message = &entry->message;
 
-	if (message->kind != FLEET_CLOSED && message->kind != FLEET_SHUT &&
+	if (!fleet_message_closes(message) &&
 	    (message->kind != FLEET_OPEN || entry->forget_us <= message->until_us + LEDGER_SKEW_US))
 		return;
 	record_write(writing->data + writing->size, entry);

@@ -4,6 +4,11 @@
  * MUST: hold no secret, and no text that somebody else has chosen. */
 #pragma once
 
+#include <stdint.h>
+
+/* How often, at most, the same is said again of what may come with any message. */
+#define NOTICE_QUIET_US UINT64_C(600000000)
+
 enum notice {
 	NOTICE_UP,	/* connected to the broker */
 	NOTICE_DOWN,	/* the broker is gone */

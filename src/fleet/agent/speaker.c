@@ -21,14 +21,6 @@
 /* How often a host says that it is there, at most. */
 enum { GREETING_S = 30 };
 
-/* How often it is said that another has our name. */
-#define QUIET_US UINT64_C(600000000)
-
-static bool message_closes(const struct fleet_message *message)
-{
-	return message->kind == FLEET_CLOSED || message->kind == FLEET_SHUT;
-}
-
 static void speaker_publish(struct speaker *speaker, const struct fleet_message *message)
 {
 	uint64_t now_us = clock_us(CLOCK_REALTIME), until_us = message->until_us;
@@ -36,7 +28,7 @@ static void speaker_publish(struct speaker *speaker, const struct fleet_message 
 	char topic[FLEET_TOPIC_SIZE];
 
 	/* What closes has to be there as long as anybody might believe what it closes. */
-	if (message_closes(message))
+	if (fleet_message_closes(message))
 		until_us += LEDGER_SKEW_US;
 	if (until_us <= now_us || !broker_is_up(speaker->broker))
 		return;
@@ -58,12 +50,12 @@ static void speaker_say(struct speaker *speaker, struct fleet_message message)
 		return;
 	}
 	entry->generation = speaker->generation;
-	if (message_closes(&message))
+	if (fleet_message_closes(&message))
 		saving_soon(speaker->saving);
 	speaker_publish(speaker, &message);
 }
 
-static bool speaker_is_host(const struct speaker *speaker, const struct fleet_message *message)
+bool speaker_is_host(const struct speaker *speaker, const struct fleet_message *message)
 {
 	return strcmp(message->host, speaker->config->host) == 0;
 }
@@ -270,7 +262,7 @@ void speaker_repeat(struct speaker *speaker)
 static void speaker_report_twice(struct speaker *speaker, const struct fleet_message *message,
 				 uint64_t now_us)
 {
-	if (message->stamp_us <= speaker->since_us || now_us < speaker->twice_us + QUIET_US)
+	if (message->stamp_us <= speaker->since_us || now_us < speaker->twice_us + NOTICE_QUIET_US)
 		return;
 	speaker->twice_us = now_us;
 	notice_send(NOTICE_TWICE,

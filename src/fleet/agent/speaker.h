@@ -44,6 +44,9 @@ uint64_t speaker_greet(struct speaker *speaker);
 /* All that holds, to a broker that may have forgotten it or missed some of it. */
 void speaker_repeat(struct speaker *speaker);
 
+/* Whether the word is in this host's name. */
+bool speaker_is_host(const struct speaker *speaker, const struct fleet_message *message);
+
 /* A word in this host's name has come from the broker. `is_kept`: it had it before we came; then
  * what is not so any more is taken back, if `is_daemon_there` and so it is known. Returns whether
  * it is news. */
