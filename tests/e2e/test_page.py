@@ -99,6 +99,14 @@ def unlock(browser, passphrase=PASSPHRASE):
                  " document.getElementById('lock-problem').innerText !== '')", 30)
 
 
+def knock(browser, door, page):
+    """Opens a page that nothing seals, and presses its button."""
+    browser.open(page.as_uri())
+    browser.wait("!document.getElementById('doors').hidden")
+    await_a_step(door)
+    browser.click(".door")
+
+
 def requests(browser):
     """Whatever the browser was asked for but the page itself."""
     return [one["request"]["url"] for one in browser.said("Network.requestWillBeSent")
@@ -215,10 +223,7 @@ def test_a_network_that_changes_is_no_firewall(guarded, client):
     page = door.page("--host", "192.0.2.1", "--no-passphrase", answers=())
     with Browser(client) as browser:
         browser.before_each_page(CHANGE)
-        browser.open(page.as_uri())
-        browser.wait("!document.getElementById('doors').hidden")
-        await_a_step(door)
-        browser.click(".door")
+        knock(browser, door, page)
         client.wait_open(22, 4, timeout=5)
         browser.wait("/^Sent/.test(document.getElementById('headline').innerText)")
 
@@ -231,10 +236,7 @@ def test_a_firewall_that_rejects_has_seen_the_knock(guarded, client, lab):
     lab.server.run("iptables", "-A", *reject)
     try:
         with Browser(client) as browser:
-            browser.open(page.as_uri())
-            browser.wait("!document.getElementById('doors').hidden")
-            await_a_step(door)
-            browser.click(".door")
+            knock(browser, door, page)
             client.wait_open(22, 4, timeout=5)
             browser.wait("document.getElementById('headline').innerText === 'Turned down at once'")
     finally:
