@@ -178,14 +178,14 @@ async function countDown(door, gone, mine) {
 
 /* Sends all copies, and says once whether all of it is turned down at once. The rest is sent all the
  * same: a firewall that rejects what it does not let in has seen the knock. A browser turns down what is
- * under way while the network changes, so that it takes two copies to say so. */
+ * under way while the network changes, and that may change several times: only the last copy tells. */
 async function sendCopies(host, ports, onSent) {
 	let isSaid = false;
 	for (const [i, ms] of COPIES.entries()) {
 		const hits = ports.map((port) => hit(host, port, ms));
 		const isTurnedDown = !isSaid &&
 			((await Promise.race([Promise.all(hits), sleep(AT_ONCE)]))?.every(Boolean) ?? false);
-		if (!isSaid && (i > 0 || !isTurnedDown)) {
+		if (!isSaid && (!isTurnedDown || i === COPIES.length - 1)) {
 			isSaid = true;
 			onSent(isTurnedDown);
 		}
