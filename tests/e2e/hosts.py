@@ -311,7 +311,7 @@ class Client(Host):
         self._last_open[port, version] = tried
         return True
 
-    def wait_open(self, port=22, version=4, timeout=1.5, since=None):
+    def wait_open(self, port=22, version=4, timeout=5, since=None):
         """Waits for the door to open, counting from `since`, and returns how long it took."""
         start = time.monotonic() if since is None else since
         wait_until(lambda: self.can_connect(port, version, 0.1), timeout + start - time.monotonic(),

@@ -319,7 +319,7 @@ class Daemon:
         """The messages of those events that contain a text."""
         return [entry["MESSAGE"] for entry in self.events(**fields) if text in entry["MESSAGE"]]
 
-    def wait_message(self, text, timeout=3, **fields):
+    def wait_message(self, text, timeout=5, **fields):
         """Waits for such a message and returns the latest one."""
         return wait_until(lambda: self.messages(text, **fields), timeout,
                           f"the journal says {text!r}; it says {self.messages('')}")[-1]
@@ -497,7 +497,7 @@ class Lab:
         return [entry for entry in self.journal(f"MESSAGE_ID={JOURNAL_MISSED}")
                 if int(entry["__MONOTONIC_TIMESTAMP"]) > self._began_us]
 
-    def wait_logged(self, text, timeout=3):
+    def wait_logged(self, text, timeout=5):
         """Waits until any journal entry contains the text: whatever came before it is there too."""
         def found():
             return [entry for entry in self.journal() if text in str(entry.get("MESSAGE", ""))]
