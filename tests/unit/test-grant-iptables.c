@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cmocka-all.h"
 #include "core/door.h"
@@ -247,6 +248,23 @@ static void test_iptables_survey(void **state)
 	assert_int_equal(count_rules(fixture), 1);
 }
 
+/* A look for which there was no descriptor left is taken the next time. */
+static void test_iptables_survey_fails(void **state)
+{
+	struct fixture *fixture = with_iptables(state);
+	struct rlimit old;
+
+	open_door(fixture, &iptables_door, A, T0);
+	await_news(fixture, 1, T0);
+	expect_news(fixture, "opened ipt 192.0.2.1 30\n");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, old.rlim_max}), 0);
+	grants_run(fixture->grants, T0 + S);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	expect_news(fixture, "");
+	lose_and_restore(fixture, "-F KNOCKTAIL", T0 + 2 * S);
+}
+
 /* The answer about one place comes at once, while a command is being asked about the other. */
 static void test_two_places(void **state)
 {
@@ -328,6 +346,7 @@ int main(void)
 		GRANT_TEST(test_iptables_overdue_while_renewing),
 		GRANT_TEST(test_iptables_failing_renewal),
 		GRANT_TEST(test_iptables_survey),
+		GRANT_TEST(test_iptables_survey_fails),
 		GRANT_TEST(test_two_places),
 		GRANT_TEST(test_iptables_thousand),
 	};
