@@ -165,9 +165,10 @@ class Terminal:
                 and termios.tcgetattr(self._slave) == self.before)
 
     def close(self):
-        """Hangs up."""
+        """Hangs up, which ends it."""
         os.close(self._slave)
         os.close(self.master)
+        assert self.process.wait(5) in (0, 1)
 
 
 @pytest.fixture
@@ -175,8 +176,6 @@ def terminal(daemon, lab):
     """A terminal that shows doors, knocks and probes."""
     terminal = Terminal(lab, daemon)
     yield terminal
-    if terminal.process.poll() is None:
-        os.kill(terminal.process.pid, signal.SIGKILL)
     terminal.close()
 
 
