@@ -27,7 +27,8 @@ struct burnt {
 
 static void burnt_key_free(struct burnt_key *key)
 {
-	burnt_key_done(key);
+	if (key)
+		burnt_key_done(key);
 	free(key);
 }
 

@@ -17,16 +17,24 @@
 		taken_;                                                                            \
 	})
 
-/* Defines cleanup_FUNCTION() for variables of this pointer type. */
+/* Defines cleanup_FUNCTION() for variables of this pointer type; the function takes NULL, too. */
 #define DEFINE_CLEANUP(type, function)                                                             \
 	static inline void cleanup_##function(type *pointer)                                       \
 	{                                                                                          \
-		if (*pointer)                                                                      \
-			function(*pointer);                                                        \
+		function(*pointer);                                                                \
 	}
 
-DEFINE_CLEANUP(FILE *, fclose)
-DEFINE_CLEANUP(DIR *, closedir)
+static inline void cleanup_fclose(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+static inline void cleanup_closedir(DIR **directory)
+{
+	if (*directory)
+		closedir(*directory);
+}
 
 static inline void cleanup_free(void *pointer)
 {
