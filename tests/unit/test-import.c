@@ -141,7 +141,40 @@ static void test_rules_that_accept(void **state)
 		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22,0 -j ACCEPT",
 		"/sbin/iptables -A INPUT -s %IP% -p tcp --dport",
 		"/sbin/iptables -A INPUT ! -s %IP% -p tcp --dport 22 -j ACCEPT",
+		"",
+		"iptables",
+		"iptables -A",
+		"iptables -A INPUT -s",
+		"iptables -A INPUT -s %IP% -j",
+		"iptables -A INPUT -s %IP% -j ACCEPT -p",
+		"iptables -A INPUT -s %IP% -j ACCEPT -i",
+		"iptables -A INPUT -s %IP% -j ACCEPT -i a-name-that-is-too-long",
+		"iptables -A INPUT -s %IP% -j ACCEPT -m",
+		"iptables -A INPUT -s %IP% -j ACCEPT -m ''",
+		"iptables -A INPUT -s %IP% -j ACCEPT -m tc",
+		"iptables -A INPUT -s %IP% -j ACCEPT -m port",
+		"iptables -A INPUT -s %IP% -j ACCEPT -m 'tcp udp'",
+		"iptables -A INPUT -s %IP% -j ACCEPT -m ' tcp'",
+		"iptables -A INPUT -s %IP% -j ACCEPT -m state --state",
+		"iptables -A INPUT -s %IP% -j ACCEPT -m comment --comment",
+		"iptables -A INPUT -s %IP% -j ACCEPT -t",
+		"iptables -t mangle -A INPUT -s %IP% -j ACCEPT",
+		"iptables -A INPUT -s %IP% -p tcp --dport 22:21 -j ACCEPT",
+		"iptables -A INPUT -s %IP% -p tcp --dport 22:x -j ACCEPT",
+		"iptables -A INPUT -s %IP% -p tcp --dport ssh:23 -j ACCEPT",
+		"iptables -A INPUT -s %IP% -p tcp --dport 22:65536 -j ACCEPT",
+		"iptables -A INPUT -s %IP% -p tcp --dport 65536 -j ACCEPT",
+		"iptables -A INPUT -s %IP% -p tcp --dport 22, -j ACCEPT",
+		"iptables -A INPUT -s %IP% -p tcp --dport 'ssh -j ACCEPT",
+		"iptables -A INPUT -s \"%IP%\\\" -j ACCEPT",
+		"iptables -A INPUT -s $IP -j ACCEPT",
+		"iptables -A PREROUTING -s %IP% -j ACCEPT",
+		"iptables -t nat -A PREROUTING -s %IP% -p tcp -j DNAT --to-destination 10.0.0.5:1",
+		"iptables -t nat -A PREROUTING -s %IP% -p tcp --dport 1 -j DNAT --to-destination",
+		"iptables -t nat -A PREROUTING -s %IP% -p tcp --dport 1 -j DNAT --to 10.0.0.5:x",
+		"iptables -t nat -A PREROUTING -s %IP% -p tcp --dport 1 -j ACCEPT --to 10.0.0.5:1",
 	};
+	char text[2048];
 	static const struct {
 		const char *text, *ports, *interface;
 	} rules[] = {
@@ -163,6 +196,11 @@ static void test_rules_that_accept(void **state)
 		{"iptables --insert INPUT --src %IP% --protocol tcp --destination-port 22 -m comment "
 		 "--comment 'for %IP%; ssh' --jump ACCEPT",
 		 "22/tcp", ""},
+		{"iptables-nft --table filter --append INPUT --source %IP% --proto udp --match udp "
+		 "--destination-ports domain --wait --in-interface eth0 -j ACCEPT",
+		 "53/udp", "eth0"},
+		{" \tiptables-legacy -A INPUT -s '%IP%' -p \"tcp\" --syn --dport 22:22 -j ACCEPT ",
+		 "22/tcp", ""},
 	};
 	struct iptables_rule rule;
 
@@ -176,6 +214,22 @@ static void test_rules_that_accept(void **state)
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		if (iptables_accepts(others[i], &rule))
 			fail_msg("%s", others[i]);
+	/* Too many words, words that are too long, and too many ports: nothing is cut. */
+	snprintf(text, sizeof text, "iptables -A INPUT -s %%IP%% -j ACCEPT");
+	for (size_t i = 0; i < 50; i++)
+		strcat(text, " -w");
+	assert_false(iptables_accepts(text, &rule));
+	for (size_t length = 960; length < 1040; length++) {
+		snprintf(text, sizeof text,
+			 "iptables -A INPUT -s %%IP%% -j ACCEPT -m comment --comment %0*d",
+			 (int)length, 0);
+		if (iptables_accepts(text, &rule) != (length <= 966))
+			fail_msg("%zu", length);
+	}
+	snprintf(text, sizeof text, "iptables -A INPUT -s %%IP%% -j ACCEPT -p tcp --dports 60000");
+	for (size_t i = 0; i < 200; i++)
+		strcat(text, ",60000");
+	assert_false(iptables_accepts(text, &rule));
 }
 
 static void test_rules_that_are_taken_out(void **state)
@@ -194,6 +248,16 @@ static void test_rules_that_are_taken_out(void **state)
 		{"iptables -A INPUT -j X", "iptables -D INPUT -j X Y", false},
 		{"iptables -A INPUT -j X", "ip6tables -D INPUT -j X", false},
 		{"iptables -A INPUT -j X", "iptables -D INPUT 1", false},
+		{"iptables -w -A INPUT -j X -w", "iptables -D --wait INPUT -j X", true},
+		{"iptables -A INPUT -j X Y", "iptables -D INPUT -j X", false},
+		{"iptables -A INPUT -j X", "iptables -D INPUT 1 -j X", false},
+		{"iptables -N X", "iptables -N X", false},
+		{"iptables -A INPUT -j X", "", false},
+		{"", "iptables -D INPUT -j X", false},
+		{"iptables -A INPUT -j X", "iptables -D INPUT -j 'X", false},
+		{"iptables -A INPUT -j X\\", "iptables -D INPUT -j X", false},
+		{"ip6tables -A INPUT -j X", "ip6tables -D INPUT -j X", false},
+		{"/sbin/iptables -I INPUT 1", "iptables -D INPUT", true},
 	};
 
 	(void)state;
@@ -338,9 +402,9 @@ static void check_whole_files(const char *pattern, const char *suffix, size_t n_
 static void test_whole_files(void **state)
 {
 	(void)state;
-	check_whole_files(TEST_DATA_DIR "/import/*.knockd", ".conf", 7);
-	check_whole_files(TEST_DATA_DIR "/import/*.access", ".access-conf", 2);
-	check_whole_files(TEST_DATA_DIR "/import/*.fwknoprc", ".hosts", 2);
+	check_whole_files(TEST_DATA_DIR "/import/*.knockd", ".conf", 8);
+	check_whole_files(TEST_DATA_DIR "/import/*.access", ".access-conf", 3);
+	check_whole_files(TEST_DATA_DIR "/import/*.fwknoprc", ".hosts", 3);
 }
 
 static void test_what_fwknopd_is_told(void **state)

@@ -197,10 +197,13 @@ static bool is_state_of_new(const char *states)
 
 static bool is_module(const char *name)
 {
-	static const char modules[] = " tcp udp state conntrack multiport comment ";
-	const char *at = name && *name ? strstr(modules, name) : NULL;
+	static const char *const modules[] = {"tcp",	   "udp",	"state",
+					      "conntrack", "multiport", "comment"};
 
-	return at && at[-1] == ' ' && at[strlen(name)] == ' ';
+	for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++)
+		if (word_is(name, modules[i]))
+			return true;
+	return false;
 }
 
 static bool read_protocol(struct rule_reading *reading)
