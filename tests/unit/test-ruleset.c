@@ -32,7 +32,20 @@ static const char ipsets[] = "create ports bitmap:port range 0-65535\n"
 			     "create halves hash:net family inet hashsize 64 maxelem 9\n"
 			     "add halves 128.0.0.0/1\nadd halves 0.0.0.0/1\n"
 			     "create half hash:net family inet hashsize 64 maxelem 9\n"
-			     "add half 128.0.0.0/1\nadd half 192.0.0.0/2\n";
+			     "add half 128.0.0.0/1\nadd half 192.0.0.0/2\n"
+			     "create wires hash:net,iface family inet hashsize 64 maxelem 9\n"
+			     "add wires 0.0.0.0/0,eth0\n"
+			     "create cards hash:mac hashsize 64 maxelem 9\n"
+			     "add cards 02:00:00:00:00:01\n"
+			     "create services hash:net,port family inet hashsize 64 maxelem 9\n"
+			     "add services 0.0.0.0/0,icmp:echo-request\n"
+			     "add services 0.0.0.0/0,sctp:22\n"
+			     "add services 0.0.0.0/0,udp:0-65535\n"
+			     "create three hash:net,port,net family inet hashsize 64 maxelem 9\n"
+			     "add three 0.0.0.0/0,tcp:22,192.0.2.0/24\n"
+			     "create world6 hash:net family inet6 hashsize 64 maxelem 9\n"
+			     "add world6 ::/0\n"
+			     "create all list:set size 8\nadd all world\n";
 
 static struct ruleset iptables(const char *rules)
 {
@@ -164,6 +177,36 @@ static void test_what_rules_ask(void **state)
 		{"-m set --match-set pairs src,dst", ANSWER_YES},
 		{"-m set --match-set world src", ANSWER_YES},
 		{"-m set --match-set mine src", ANSWER_NO},
+		{"-m set --match-set pairs dst,dst", ANSWER_YES},
+		{"-m set --match-set ports src", ANSWER_NO},
+		{"-m set --match-set wires src,src", ANSWER_MAYBE},
+		{"-m set --match-set wires src,dst", ANSWER_NO},
+		{"-m set --match-set cards src", ANSWER_MAYBE},
+		{"-m set --match-set services src,dst", ANSWER_NO},
+		{"-m set --match-set three src,dst,dst", ANSWER_YES},
+		{"-m set --match-set three src,dst,src", ANSWER_NO},
+		{"-p all", ANSWER_YES},
+		{"-p 17", ANSWER_NO},
+		{"-p ipv6-icmp", ANSWER_NO},
+		{"-p icmpv6", ANSWER_NO},
+		{"! -p 58", ANSWER_YES},
+		{"-m ttl --ttl-gt 5", ANSWER_MAYBE},
+		{"-m ttl --ttl-eq 255", ANSWER_MAYBE},
+		{"-m pkttype --pkt-type unicast", ANSWER_YES},
+		{"-m pkttype --pkt-type broadcast", ANSWER_NO},
+		{"-m addrtype --src-type LOCAL", ANSWER_NO},
+		{"-m addrtype --dst-type UNICAST", ANSWER_NO},
+		{"-p tcp -m tcp --dport :22", ANSWER_YES},
+		{"-p tcp -m tcp --dport 23:", ANSWER_NO},
+		{"-p tcp -m multiport --dports ssh", ANSWER_MAYBE},
+		{"-p tcp -m multiport --sports 53,1024:65535", ANSWER_YES},
+		{"-m limit --limit 3/day --limit-burst 1", ANSWER_YES},
+		{"-m comment --comment \"a \\\"-p udp\\\" b\"", ANSWER_YES},
+		{"-p tcp  -m tcp  --dport 22 ", ANSWER_YES},
+		{"-m mark --mark 0x0/0x0", ANSWER_YES},
+		{"-m connmark --mark 0x1", ANSWER_NO},
+		{"-m iprange ! --src-range 1.0.0.0-223.255.255.255", ANSWER_NO},
+		{"-m iprange --src-range 10.0.0.1-x", ANSWER_MAYBE},
 	};
 
 	(void)state;
@@ -180,6 +223,95 @@ static void test_what_rules_ask(void **state)
 		ruleset = iptables(text);
 		if (admits(&ruleset, &packet) != cases[i].accepts)
 			fail_msg("%s", cases[i].rule);
+		ruleset_done(&ruleset);
+	}
+}
+
+/* What is not there, or was cut, is nothing else than not understood. */
+static void test_rules_that_are_cut(void **state)
+{
+	static const char rule[] =
+		"-A INPUT -i eth+ ! -o br+ -s 10.0.0.0/8 -p tcp -m tcp --dport 1:2 --tcp-flags SYN "
+		"SYN -m multiport --dports 1,2:3 -m set --match-set pairs src,dst -m hl --hl-lt 0 "
+		"-m hl --hl-gt 63 -m conntrack --ctstate NEW --ctorigdst 192.0.2.1 -m mark --mark "
+		"0x1/0x2 -m addrtype --dst-type LOCAL -m recent --rcheck --seconds 6 --hitcount 4 "
+		"--name x -m hashlimit --hashlimit-upto 3/min --hashlimit-mode srcip "
+		"--hashlimit-name x -m iprange --src-range 10.0.0.1-10.0.0.9 -j DNAT "
+		"--to-destination 192.0.2.2:80-90";
+
+	(void)state;
+	for (size_t length = 1; length < sizeof rule; length++) {
+		struct packet packet = syn(22);
+		struct ruleset ruleset;
+		char text[2 * sizeof rule + 128];
+
+		snprintf(text, sizeof text,
+			 "%.*s\n*no\n:INPUT DROP [0:0]\n*filter\n"
+			 ":INPUT DROP [0:0]\n-A other -j ACCEPT\n-A\n%.*s",
+			 (int)length, rule, (int)length, rule);
+		ruleset = iptables(text);
+		assert_int_equal(ruleset.n_tables, 1);
+		assert_int_equal(ruleset.tables[0].n_chains, 1);
+		assert_int_equal(ruleset.tables[0].chains[0].n_rules, length >= strlen("-A INPUT"));
+		assert_int_equal(admits(&ruleset, &packet), ANSWER_NO);
+		ruleset_done(&ruleset);
+	}
+}
+
+/* What asks of IPv6 packets, of one from a neighbour to all of them. */
+static void test_what_rules_ask_of_ipv6(void **state)
+{
+	static const struct {
+		const char *rule;
+		enum answer accepts;
+	} cases[] = {
+		{"-s ::/0", ANSWER_YES},
+		{"-s 2001:db8::/32", ANSWER_NO},
+		{"-s fe80::/10", ANSWER_YES},
+		{"-d ff02::/16", ANSWER_YES},
+		{"-d 2001:db8::1/128", ANSWER_NO},
+		{"-s ::ffff:192.0.2.0/120", ANSWER_NO},
+		{"! -s ::ffff:192.0.2.0/120", ANSWER_YES},
+		{"-s ::ffff:192.0.2.0/95", ANSWER_MAYBE},
+		{"-s ::ffff:192.0.2.0/129", ANSWER_MAYBE},
+		{"-m set --match-set world6 src", ANSWER_YES},
+		{"-p ipv6-icmp", ANSWER_YES},
+		{"-p icmpv6 -m icmp6 --icmpv6-type 135", ANSWER_YES},
+		{"-p ipv6-icmp -m icmp6 --icmpv6-type 134", ANSWER_NO},
+		{"-p tcp", ANSWER_NO},
+		{"-p tcp -m tcp --dport 22", ANSWER_NO},
+		{"-p ipv6-icmp -m tcp --dport 0", ANSWER_NO},
+		{"-p ipv6-icmp -m tcpmss --mss 0:9999", ANSWER_NO},
+		{"-m hl --hl-eq 255", ANSWER_YES},
+		{"-m hl --hl-lt 255", ANSWER_NO},
+		{"-m hl --hl-gt 254", ANSWER_YES},
+		{"-m hl --hl-lt 0", ANSWER_NO},
+		{"-m pkttype --pkt-type multicast", ANSWER_YES},
+		{"-m pkttype --pkt-type unicast", ANSWER_NO},
+		{"-m addrtype --dst-type LOCAL", ANSWER_NO},
+		{"-m addrtype --dst-type MULTICAST", ANSWER_YES},
+	};
+	struct address source, all;
+
+	(void)state;
+	assert_int_equal(address_parse("fe80::2", &source), 0);
+	assert_int_equal(address_parse("ff02::1:ff00:1", &all), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct packet packet = {.family = FAMILY_IPV6,
+					.protocol = IPPROTO_ICMPV6,
+					.icmp_type = 135,
+					.state = PACKET_UNTRACKED,
+					.source = &source,
+					.target = &all};
+		struct ruleset ruleset = {0};
+		char text[512];
+
+		snprintf(text, sizeof text, "*filter\n:INPUT DROP [0:0]\n-A INPUT %s -j ACCEPT\n",
+			 cases[i].rule);
+		assert_int_equal(
+			ruleset_add_iptables(&ruleset, FAMILY_IPV6, "ip6tables", text, ipsets), 0);
+		if (admits(&ruleset, &packet) != cases[i].accepts)
+			fail_msg("%s: %d", cases[i].rule, admits(&ruleset, &packet));
 		ruleset_done(&ruleset);
 	}
 }
@@ -465,6 +597,8 @@ static void test_who_has_knocked(void **state)
 #define NFT_TAIL "]}}]}"
 #define PAYLOAD(protocol, field)                                                                   \
 	"{\"payload\":{\"protocol\":\"" protocol "\",\"field\":\"" field "\"}}"
+#define RAW(base, offset, length)                                                                  \
+	"{\"payload\":{\"base\":\"" base "\",\"offset\":" offset ",\"len\":" length "}}"
 #define MATCH(left, op, right)                                                                     \
 	"{\"match\":{\"op\":\"" op "\",\"left\":" left ",\"right\":" right "}},"
 #define ACCEPT "{\"accept\":null}"
@@ -580,6 +714,112 @@ static void test_what_rules_of_nft_ask(void **state)
 			 "tcp", "dport") ",\"data\":{\"set\":[[{\"range\":[1,99]},{\"drop\":null}],"
 					 "[\"*\",{\"accept\":null}]]}}}",
 		 ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "dport"), "==", "{\"range\":[\"x\",30]}") ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH(PAYLOAD("tcp", "dport"), "==", "\"0x16 [invalid type]\"") ACCEPT,
+		 ANSWER_YES},
+		{MATCH(PAYLOAD("tcp", "dport"), "==", "[22,23]") ACCEPT, ANSWER_YES},
+		{MATCH(PAYLOAD("tcp", "dport"), "<", "\"x\"") ACCEPT, ANSWER_MAYBE},
+		{MATCH(PAYLOAD("tcp", "dport"), "<", "0") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "dport"), "<=", "0") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "dport"), ">", "4294967295") ACCEPT, ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "dport"), ">=", "22") ACCEPT, ANSWER_YES},
+		{MATCH(PAYLOAD("ip", "saddr"),
+		       "==", "{\"range\":[\"1.0.0.0\",\"223.255.255.255\"]}") ACCEPT,
+		 ANSWER_YES},
+		{MATCH(PAYLOAD("ip", "saddr"), "==", "{\"range\":[\"10.0.0.1\",\"10.0.0.9\"]}")
+			 ACCEPT,
+		 ANSWER_NO},
+		{MATCH(PAYLOAD("ip", "saddr"), "==", "\"x\"") ACCEPT, ANSWER_MAYBE},
+		{MATCH("{\"meta\":{\"key\":\"iifname\"}}", "==", "\"\"") ACCEPT, ANSWER_MAYBE},
+		{MATCH("{\"meta\":{\"key\":\"iifname\"}}", "==", "\"*\"") ACCEPT, ANSWER_YES},
+		{MATCH("{\"meta\":{\"key\":\"l4proto\"}}", "==", "6") ACCEPT, ANSWER_YES},
+		{MATCH("{\"meta\":{\"key\":\"l4proto\"}}",
+		       "==", "{\"set\":[17,\"udp\",\"icmpv6\",\"ipv6-icmp\"]}") ACCEPT,
+		 ANSWER_NO},
+		{MATCH(PAYLOAD("tcp", "flags"), "==", "2") ACCEPT, ANSWER_YES},
+		{MATCH("{\"&\":[" PAYLOAD("tcp", "flags") ",18]}", "==", "18") ACCEPT, ANSWER_NO},
+		{MATCH("{\"&\":[" PAYLOAD("tcp", "flags") ",18,1]}", "==", "18") ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH("{\"&\":[" PAYLOAD("ip", "saddr") ",\"255.0.0.0\"]}", "==", "\"10.0.0.0\"")
+			 ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH("{\"&\":[{\"meta\":{\"key\":\"mark\"}},1]}", "==", "0") ACCEPT, ANSWER_YES},
+		{MATCH("{\"&\":[{\"ct\":{\"key\":\"mark\"}},1]}", "==", "1") ACCEPT, ANSWER_NO},
+		{MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}", "==", "\"unicast\"")
+			 ACCEPT,
+		 ANSWER_NO},
+		{MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"saddr\"]}}", "==", "\"unicast\"")
+			 ACCEPT,
+		 ANSWER_YES},
+		{MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"saddr\"]}}", "==", "\"local\"")
+			 ACCEPT,
+		 ANSWER_NO},
+		{MATCH("{\"fib\":{\"result\":\"oif\",\"flags\":[\"saddr\",\"iif\"]}}",
+		       "==", "\"0\"") ACCEPT,
+		 ANSWER_NO},
+		{MATCH("{\"fib\":{\"result\":\"oif\",\"flags\":[\"daddr\"]}}", "==", "\"eth0\"")
+			 ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH("{\"meta\":{\"key\":\"pkttype\"}}", "==", "{\"set\":[\"unicast\"]}") ACCEPT,
+		 ANSWER_YES},
+		{MATCH("{\"meta\":{\"key\":\"pkttype\"}}", "==", "\"host\"") ACCEPT, ANSWER_YES},
+		{MATCH("{\"meta\":{\"key\":\"pkttype\"}}",
+		       "==", "{\"set\":[\"multicast\",\"broadcast\"]}") ACCEPT,
+		 ANSWER_NO},
+		{MATCH("{\"ct\":{\"key\":\"direction\"}}", "==", "\"reply\"") ACCEPT, ANSWER_NO},
+		{MATCH("{\"ct\":{\"key\":\"proto-dst\",\"dir\":\"reply\"}}", "==", "22") ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH(PAYLOAD("icmpv6", "type"), "==", "\"nd-neighbor-solicit\"") ACCEPT,
+		 ANSWER_NO},
+		{MATCH(RAW("nh", "96", "32"), "==", "\"10.0.0.1\"") ACCEPT, ANSWER_NO},
+		{MATCH(RAW("nh", "96", "32"), "!=", "\"10.0.0.1\"") ACCEPT, ANSWER_YES},
+		{MATCH(RAW("nh", "96", "16"), "!=", "10") ACCEPT, ANSWER_MAYBE},
+		{MATCH(RAW("nh", "64", "128"), "!=", "\"::1\"") ACCEPT, ANSWER_NO},
+		{MATCH(RAW("th", "16", "16"), "==", "22") ACCEPT, ANSWER_YES},
+		{MATCH(RAW("th", "0", "16"), "==", "53") ACCEPT, ANSWER_NO},
+		{MATCH(RAW("ll", "0", "48"), "==", "1") ACCEPT, ANSWER_MAYBE},
+		{MATCH("{\"tcp option\":{\"name\":\"maxseg\",\"field\":\"size\"}}", "<", "500")
+			 ACCEPT,
+		 ANSWER_NO},
+		{MATCH("{\"tcp option\":{\"name\":\"sack-perm\",\"field\":\"kind\"}}", "==", "4")
+			 ACCEPT,
+		 ANSWER_MAYBE},
+		{MATCH("{\"concat\":[1,2,3,4,5,6,7,8,9]}", "==", "1") ACCEPT, ANSWER_MAYBE},
+		{MATCH(KEY, "==", "{\"set\":[{\"concat\":[\"tcp\"]}]}") ACCEPT, ANSWER_MAYBE},
+		{MATCH(KEY, "==",
+		       "{\"set\":[{\"elem\":{\"val\":{\"concat\":[\"tcp\",22]},\"timeout\":9}}]}")
+			 ACCEPT,
+		 ANSWER_YES},
+		{"{\"reject\":null}", ANSWER_NO},
+		{"{\"reject\":{\"type\":\"tcp reset\"}}", ANSWER_NO},
+		{"\"notrack\"", ANSWER_NO},
+		{"{\"vmap\":{\"key\":" PAYLOAD("tcp", "dport") ",\"data\":{\"set\":[[22]]}}}",
+		 ANSWER_NO},
+		{MATCH(PAYLOAD("ip", "saddr"), "==", "\"10.0.0.1\"") "{\"vmap\":{\"key\":" PAYLOAD(
+			 "tcp", "dport") ",\"data\":{\"set\":[[22,{\"accept\":null}]]}}}",
+		 ANSWER_NO},
+		{"{\"vmap\":{\"key\":" PAYLOAD(
+			 "tcp",
+			 "dport") ",\"data\":{\"set\":"
+				  "[[{\"elem\":{\"val\":22,\"comment\":\"x\"}},{\"accept\":null}]]}}}",
+		 ANSWER_YES},
+		{"{\"set\":{\"op\":\"add\",\"elem\":" PAYLOAD(
+			 "ip",
+			 "saddr") ",\"set\":\"@l\",\"stmt\":"
+				  "[{\"ct count\":{\"val\":3}},{\"quota\":{\"val\":9}}]}}," ACCEPT,
+		 ANSWER_YES},
+		{"{\"set\":{\"op\":\"add\",\"elem\":" PAYLOAD(
+			 "ip", "saddr") ",\"set\":\"@l\",\"stmt\":"
+					"[{\"ct count\":{\"val\":3,\"inv\":true}}]}}," ACCEPT,
+		 ANSWER_NO},
+		{"{\"set\":{\"op\":\"add\",\"elem\":" PAYLOAD("ip6",
+							      "saddr") ",\"set\":\"@l\"}}," ACCEPT,
+		 ANSWER_NO},
+		{"{\"set\":{\"op\":\"add\",\"elem\":" PAYLOAD(
+			 "tcp", "dport") ",\"set\":\"@l\",\"stmt\":"
+					 "[{\"limit\":{\"rate\":1,\"per\":\"day\"}}]}}," ACCEPT,
+		 ANSWER_YES},
 	};
 
 	(void)state;
@@ -593,6 +833,94 @@ static void test_what_rules_of_nft_ask(void **state)
 		assert_int_equal(ruleset.tables[0].chains[0].hook, HOOK_INPUT);
 		if (admits(&ruleset, &packet) != cases[i].accepts)
 			fail_msg("%s", cases[i].expressions);
+		ruleset_done(&ruleset);
+	}
+}
+
+/* What a statement at prerouting makes of a packet to port 22: it is let in at port 80, or with a
+ * mark. */
+static void test_what_nft_changes(void **state)
+{
+	static const char text_form[] =
+		"{\"nftables\":[{\"table\":{\"family\":\"inet\",\"name\":\"t\"}},"
+		"{\"table\":{\"family\":\"bridge\",\"name\":\"b\"}},"
+		"{\"chain\":{\"family\":\"bridge\",\"table\":\"b\",\"name\":\"i\"}},"
+		"{\"map\":{\"family\":\"inet\",\"table\":\"t\",\"name\":\"m\","
+		"\"elem\":[[22,\"192.0.2.1\"]]}},"
+		"{\"chain\":{\"family\":\"inet\",\"table\":\"t\",\"name\":\"p\",\"type\":\"%s\","
+		"\"hook\":\"prerouting\",\"prio\":-100,\"policy\":\"accept\"}},"
+		"{\"chain\":{\"family\":\"inet\",\"table\":\"t\",\"name\":\"i\",\"type\":\"filter\","
+		"\"hook\":\"input\",\"prio\":0,\"policy\":\"drop\"}},"
+		"{\"rule\":{\"family\":\"inet\",\"table\":\"t\",\"chain\":\"none\",\"expr\":[" ACCEPT
+		"]}},"
+		"{\"rule\":{\"family\":\"inet\",\"table\":\"t\",\"chain\":\"i\",\"expr\":1}},"
+		"{\"rule\":{\"family\":\"inet\",\"table\":\"t\",\"chain\":\"p\",\"expr\":[%s]}},"
+		"{\"rule\":{\"family\":\"inet\",\"table\":\"t\",\"chain\":\"i\",\"expr\":[%s" ACCEPT
+		"]}}]}";
+#define PORT_80	      MATCH(PAYLOAD("tcp", "dport"), "==", "80")
+#define MARK(number)  MATCH("{\"meta\":{\"key\":\"mark\"}}", "==", number)
+#define MANGLE(value) "{\"mangle\":{\"key\":{\"meta\":{\"key\":\"mark\"}},\"value\":" value "}}"
+#define OR4(value)    "{\"|\":[" value ",4]}"
+	static const struct {
+		const char *type, *statement, *asks;
+		enum answer accepts;
+	} cases[] = {
+		{"nat", "{\"redirect\":{\"port\":80}}", PORT_80, ANSWER_YES},
+		{"nat", "{\"redirect\":{\"port\":{\"range\":[80,90]}}}", PORT_80, ANSWER_MAYBE},
+		{"nat", "{\"redirect\":{\"port\":\"x\"}}", PORT_80, ANSWER_MAYBE},
+		{"nat", "{\"redirect\":null}", PORT_80, ANSWER_NO},
+		{"nat", "{\"dnat\":{\"addr\":\"192.0.2.1\",\"port\":80}}", PORT_80, ANSWER_YES},
+		{"nat", "{\"dnat\":{\"addr\":{\"concat\":[\"192.0.2.1\",80]}}}", PORT_80,
+		 ANSWER_YES},
+		{"nat", "{\"dnat\":{\"addr\":\"192.0.2.9\",\"port\":80}}", PORT_80, ANSWER_YES},
+		{"nat",
+		 "{\"dnat\":{\"addr\":{\"map\":{\"key\":" PAYLOAD(
+			 "tcp",
+			 "dport") ",\"data\":{"
+				  "\"set\":[[22,{\"concat\":[\"192.0.2.1\",80]}],[23,\"192.0.2.9\"]]}}}}}",
+		 PORT_80, ANSWER_YES},
+		{"nat",
+		 "{\"dnat\":{\"addr\":{\"map\":{\"key\":" PAYLOAD("tcp",
+								  "dport") ",\"data\":"
+									   "\"@m\"}},\"port\":80}}",
+		 MATCH("{\"ct\":{\"key\":\"status\"}}", "in", "\"dnat\"") PORT_80, ANSWER_YES},
+		{"filter", MANGLE("5"), MARK("5"), ANSWER_YES},
+		{"filter", MANGLE(OR4("{\"meta\":{\"key\":\"mark\"}}")), MARK("4"), ANSWER_YES},
+		{"filter", MANGLE("{\"^\":[" OR4("3") ",1]}"), MARK("6"), ANSWER_YES},
+		{"filter", MANGLE("{\"&\":[" OR4("3") ",5]}"), MARK("5"), ANSWER_YES},
+		{"filter", MANGLE("{\"&\":[" OR4("3") ",5]}"), MARK("7"), ANSWER_NO},
+		{"filter", MANGLE("{\"ct\":{\"key\":\"mark\"}}"), MARK("0"), ANSWER_YES},
+		{"filter", MANGLE(OR4("\"x\"")), MARK("4"), ANSWER_MAYBE},
+		{"filter", MANGLE("{\"|\":[1,\"x\"]}"), MARK("1"), ANSWER_MAYBE},
+		{"filter", MANGLE("{\"|\":[1,2,3]}"), MARK("3"), ANSWER_MAYBE},
+		{"filter", MANGLE("{\"numgen\":{\"mod\":2}}"), MARK("1"), ANSWER_MAYBE},
+		{"filter", MANGLE(OR4(OR4(OR4(OR4(OR4(OR4(OR4(OR4("1"))))))))), MARK("5"),
+		 ANSWER_YES},
+		{"filter", MANGLE(OR4(OR4(OR4(OR4(OR4(OR4(OR4(OR4(OR4("1")))))))))), MARK("5"),
+		 ANSWER_MAYBE},
+		{"filter", "{\"mangle\":{\"key\":{\"ct\":{\"key\":\"mark\"}},\"value\":7}}",
+		 MATCH("{\"ct\":{\"key\":\"mark\"}}", "==", "7"), ANSWER_YES},
+		{"filter", "{\"mangle\":{\"key\":{\"meta\":{\"key\":\"priority\"}},\"value\":7}}",
+		 MARK("0"), ANSWER_YES},
+	};
+	struct address own;
+	struct surroundings around = {&own, 1, NULL, 0};
+
+	(void)state;
+	assert_int_equal(address_parse("192.0.2.1", &own), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[4096];
+		struct packet packet = syn(22);
+		struct ruleset ruleset = {0};
+
+		packet.target = &own;
+		packet.around = &around;
+		snprintf(text, sizeof text, text_form, cases[i].type, cases[i].statement,
+			 cases[i].asks);
+		assert_int_equal(ruleset_add_nft(&ruleset, text, nothing), 0);
+		assert_int_equal(ruleset.n_tables, 1);
+		if (admits(&ruleset, &packet) != cases[i].accepts)
+			fail_msg("%s: %d", cases[i].statement, admits(&ruleset, &packet));
 		ruleset_done(&ruleset);
 	}
 }
@@ -985,6 +1313,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_rules_ask),
+		cmocka_unit_test(test_rules_that_are_cut),
+		cmocka_unit_test(test_what_rules_ask_of_ipv6),
 		cmocka_unit_test(test_sets_of_ports),
 		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_logs),
@@ -995,6 +1325,7 @@ int main(void)
 		cmocka_unit_test(test_whose_a_table_is),
 		cmocka_unit_test(test_who_has_knocked),
 		cmocka_unit_test(test_what_rules_of_nft_ask),
+		cmocka_unit_test(test_what_nft_changes),
 		cmocka_unit_test(test_sets_and_limits_of_nft),
 		cmocka_unit_test(test_an_accept_does_not_save_from_a_later_drop),
 		cmocka_unit_test(test_who_logs_by_nflog),

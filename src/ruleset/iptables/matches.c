@@ -231,14 +231,15 @@ static int read_mark(struct rule_reader *reader)
 			       mask, number);
 }
 
-/* A probe goes to an address of this machine's own, and to it alone. */
+/* A probe goes to an address of this machine's own, and to it alone; what neighbours ask may go to
+ * many. */
 static int read_address_type(struct rule_reader *reader)
 {
-	static const char *const kind_names[] = {"LOCAL", "UNICAST"};
-	static const uint32_t bits[] = {ADDRESS_LOCAL, ADDRESS_UNICAST};
+	static const char *const kind_names[] = {"LOCAL", "UNICAST", "MULTICAST"};
+	static const uint32_t bits[] = {ADDRESS_LOCAL, ADDRESS_UNICAST, ADDRESS_OTHER};
 
 	return reader_add_mask(reader, FIELD_TARGET_KIND,
-			       read_names(reader_take(reader), kind_names, bits, 2), 0);
+			       read_names(reader_take(reader), kind_names, bits, 3), 0);
 }
 
 static int read_source_type(struct rule_reader *reader)

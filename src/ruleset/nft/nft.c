@@ -21,6 +21,7 @@
 struct rule_map {
 	const char *statement; /* whose it is: "vmap", "dnat" */
 	struct json_object *key, *elements;
+	struct json_object *port; /* of "dnat", beside its map; NULL: none */
 	bool is_known;
 };
 
@@ -49,9 +50,12 @@ static bool map_find(const struct nft_reader *reader, struct json_object *expres
 	for (size_t i = 0; i < nft_count(expressions); i++) {
 		struct json_object *item = nft_item(expressions, i), *dnat = nft_get(item, "dnat");
 
-		if (map_read(reader, "vmap", nft_get(item, "vmap"), ret) ||
-		    map_read(reader, "dnat", nft_get(nft_get(dnat, "addr"), "map"), ret))
+		if (map_read(reader, "vmap", nft_get(item, "vmap"), ret))
 			return true;
+		if (map_read(reader, "dnat", nft_get(nft_get(dnat, "addr"), "map"), ret)) {
+			ret->port = nft_get(dnat, "port");
+			return true;
+		}
 	}
 	return false;
 }
@@ -137,7 +141,7 @@ static int read_element(const struct nft_reader *reader, struct rule_view *rule,
 	if (r < 0)
 		return r;
 	if (strcmp(map->statement, "dnat") == 0) {
-		nft_read_destination(rule, nft_item(element, 1));
+		nft_read_destination(rule, nft_item(element, 1), map->port);
 		return 0;
 	}
 	return read_all(reader, rule, nft_item(element, 1), "");

@@ -71,35 +71,30 @@ static int read_reject(struct rule_view *rule, struct json_object *reject)
 	return 0;
 }
 
-void nft_read_destination(struct rule_view *rule, struct json_object *address)
+/* A port that is not understood may be any. */
+void nft_read_destination(struct rule_view *rule, struct json_object *address,
+			  struct json_object *port)
 {
 	struct destination_change *change = &rule->change;
 	struct json_object *both = nft_get(address, "concat");
 
 	rule->verdict = VERDICT_MOVE;
-	if (!address)
-		return;
-	change->has_address = true;
-	if (!nft_read_addresses(both ? nft_item(both, 0) : address, 0, &change->address))
+	change->has_address = address != NULL;
+	if (address && !nft_read_addresses(both ? nft_item(both, 0) : address, 0, &change->address))
 		accepted_set_all_addresses(&change->address);
 	if (nft_count(both) == 2)
-		change->has_port = nft_read_numbers(nft_item(both, 1), 0, &change->port);
-}
-
-/* dnat, redirect: a port that is not understood may be any. */
-static int read_move(struct rule_view *rule, struct json_object *move)
-{
-	struct destination_change *change = &rule->change;
-	struct json_object *port = nft_get(move, "port");
-
-	nft_read_destination(rule, nft_get(move, "addr"));
-	if (!port)
-		return 0;
-	change->has_port = true;
-	if (!nft_read_numbers(port, 0, &change->port)) {
+		port = nft_item(both, 1);
+	change->has_port = port != NULL;
+	if (port && !nft_read_numbers(port, 0, &change->port)) {
 		change->port.first = 0;
 		change->port.last = UINT16_MAX;
 	}
+}
+
+/* dnat, redirect */
+static int read_move(struct rule_view *rule, struct json_object *move)
+{
+	nft_read_destination(rule, nft_get(move, "addr"), nft_get(move, "port"));
 	return 0;
 }
 
