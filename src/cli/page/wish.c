@@ -11,7 +11,9 @@
 #include "config/config.h"
 #include "util/clock.h"
 
+/* Of names of hosts; a door's may have an underscore, too. */
 static const char name_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+static const char door_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static bool host_is_address(const char *text)
 {
@@ -68,7 +70,7 @@ static int host_take(const char *text, char ret[static PAGE_HOST_MAX + 1])
 int page_wish_add_host(const char *argument, void *userdata)
 {
 	struct page_wish *wish = userdata;
-	char host[PAGE_HOST_MAX + 1];
+	char host[PAGE_HOST_MAX + 1] = "";
 
 	if (host_take(argument, host) < 0) {
 		fprintf(stderr, "knocktail: --host: '%s' is not the name or address of a host\n",
@@ -79,7 +81,7 @@ int page_wish_add_host(const char *argument, void *userdata)
 		fprintf(stderr, "knocktail: --host: a page has %d hosts at most\n", PAGE_HOSTS_MAX);
 		return -EINVAL;
 	}
-	wish->hosts[wish->n_hosts++] = argument;
+	memcpy(wish->hosts[wish->n_hosts++], host, sizeof host);
 	return 0;
 }
 
@@ -94,7 +96,7 @@ static int door_name_take(const char *text, char ret[static DOOR_NAME_MAX + 1])
 	for (size_t i = 0; i <= length; i++)
 		name[i] =
 			(char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + ('a' - 'A') : text[i]);
-	if (strspn(name, name_characters) < length)
+	if (strspn(name, door_characters) < length)
 		return -EINVAL;
 	memcpy(ret, name, length + 1);
 	return 0;
@@ -103,7 +105,7 @@ static int door_name_take(const char *text, char ret[static DOOR_NAME_MAX + 1])
 int page_wish_add_door(const char *argument, void *userdata)
 {
 	struct page_wish *wish = userdata;
-	char name[DOOR_NAME_MAX + 1];
+	char name[DOOR_NAME_MAX + 1] = "";
 
 	if (door_name_take(argument, name) < 0) {
 		fprintf(stderr, "knocktail: --door: '%s' is not the name of a door\n", argument);
@@ -113,7 +115,7 @@ int page_wish_add_door(const char *argument, void *userdata)
 		fprintf(stderr, "knocktail: --door: a page has %d doors at most\n", PAGE_DOORS_MAX);
 		return -EINVAL;
 	}
-	wish->doors[wish->n_doors++] = argument;
+	memcpy(wish->doors[wish->n_doors++], name, sizeof name);
 	return 0;
 }
 
@@ -147,10 +149,8 @@ static enum status resolve_hosts(const struct page_wish *wish, const struct verb
 {
 	char own[PAGE_HOST_MAX + 1] = "";
 
-	ret->n_hosts = 0;
-	for (size_t i = 0; i < wish->n_hosts; i++)
-		if (host_take(wish->hosts[i], ret->hosts[ret->n_hosts]) == 0)
-			ret->n_hosts++;
+	memcpy(ret->hosts, wish->hosts, sizeof ret->hosts);
+	ret->n_hosts = wish->n_hosts;
 	if (ret->n_hosts > 0)
 		return STATUS_OK;
 	if (gethostname(own, sizeof own - 1) == 0 && strchr(own, '.') &&
@@ -193,25 +193,15 @@ static void content_add_door(struct page_content *content, const char *name,
 	content->n_doors++;
 }
 
-static const struct door *door_find(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->n_doors; i++)
-		if (strcmp(config->doors[i].name, name) == 0)
-			return &config->doors[i];
-	return NULL;
-}
-
-static enum status resolve_named_door(const char *argument, const struct verb *verb,
+static enum status resolve_named_door(const char *name, const struct verb *verb,
 				      const struct config *config, const char *user,
 				      struct page_content *ret)
 {
-	char name[DOOR_NAME_MAX + 1] = "";
-	const struct door *door;
-	const char *fault;
+	const struct door *door = config ? config_find_door(config, name) : NULL;
+	const char *fault = !config ? NULL
+			    : door  ? door_fault(door, user)
+				    : "is not in the configuration";
 
-	door_name_take(argument, name);
-	door = config ? door_find(config, name) : NULL;
-	fault = !config ? NULL : door ? door_fault(door, user) : "is not in the configuration";
 	if (fault) {
 		fprintf(stderr, "knocktail %s: the door %s %s\n", verb->name, name, fault);
 		return STATUS_USAGE;

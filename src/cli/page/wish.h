@@ -12,12 +12,12 @@ struct config;
 
 enum { PAGE_HOSTS_MAX = 8, PAGE_DOORS_MAX = 32, PAGE_HOST_MAX = 253, PAGE_URL_MAX = 1000 };
 
-/* Texts are those of argv. */
 struct page_wish {
 	const char *file; /* NULL: no page */
 	const char *url;  /* where it will be served */
-	const char *hosts[PAGE_HOSTS_MAX], *doors[PAGE_DOORS_MAX];
 	size_t n_hosts, n_doors;
+	char hosts[PAGE_HOSTS_MAX][PAGE_HOST_MAX + 1]; /* an IPv6 address has no brackets */
+	char doors[PAGE_DOORS_MAX][DOOR_NAME_MAX + 1];
 	bool has_no_passphrase, qr;
 };
 
@@ -37,7 +37,7 @@ struct page_door {
 
 struct page_content {
 	size_t n_hosts, n_doors;
-	char hosts[PAGE_HOSTS_MAX][PAGE_HOST_MAX + 1]; /* an IPv6 address has no brackets */
+	char hosts[PAGE_HOSTS_MAX][PAGE_HOST_MAX + 1];
 	struct page_door doors[PAGE_DOORS_MAX];
 };
 
