@@ -95,10 +95,13 @@ static bool grants_refuse(struct grants *grants, const struct door *door,
 	return false;
 }
 
-/* Those who knock here find room whatever other hosts have open. */
+/* Those who knock here find room whatever other hosts have open: a quarter, or one of two or three.
+ */
 static uint32_t limit_for(uint32_t limit, const char *user)
 {
-	return visitor_host(user) ? limit - limit / 4 : limit;
+	uint32_t kept = limit < 4 ? limit / 2 : limit / 4;
+
+	return visitor_host(user) ? limit - kept : limit;
 }
 
 static bool grants_open_new(struct grants *grants, const struct door *door,

@@ -44,7 +44,8 @@ struct firewall *grants_firewall(struct grants *grants);
 
 /* Opens the door for the visitor's source, or moves the deadline, but never to an earlier time. The
  * outcome is reported by the callback, before or after this returns. False: it was refused at once.
- * Visitors of other hosts leave a quarter of what may be open to those who knock here. */
+ * Visitors of other hosts leave a quarter of what may be open (one of two or three) to those who
+ * knock here. */
 bool grants_open(struct grants *grants, const struct door *door, const struct visitor *visitor,
 		 uint64_t now_us);
 

@@ -817,6 +817,39 @@ static void test_room_for_a_user_of_this_host(void **state)
 	door.users = NULL;
 }
 
+/* Of one there is nothing to leave, of few one. */
+static void test_little_room(void **state)
+{
+	static const unsigned for_others[] = {1, 1, 2, 3, 4, 5, 6, 6};
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+
+	grants_limit(fixture->grants, 100, 100);
+	for (unsigned limit = 1; limit <= sizeof for_others / sizeof for_others[0]; limit++) {
+		char source[32], name[16], news[100];
+		unsigned n = for_others[limit - 1];
+
+		snprintf(name, sizeof name, "few%u", limit);
+		strcpy(door.name, name);
+		door.max_open = limit;
+		for (unsigned i = 1; i <= n + 1; i++) {
+			snprintf(source, sizeof source, "192.0.2.%u", i);
+			snprintf(news, sizeof news,
+				 i <= n ? "opened %s %s 30\n"
+					: "refused %s %s 0: the door is open for max_open "
+					  "sources\n",
+				 name, source);
+			call_from(fixture, &door, "@b", source, 0, T0);
+			expect_news(fixture, news);
+		}
+		if (limit == 1)
+			continue;
+		call_from(fixture, &door, NULL, source, 0, T0);
+		snprintf(news, sizeof news, "opened %s %s 30\n", name, source);
+		expect_news(fixture, news);
+	}
+}
+
 /* However many other hosts have it open for the source, who has knocked here still does. */
 static void test_other_hosts_push_nobody_out(void **state)
 {
@@ -1013,6 +1046,7 @@ int main(void)
 		GRANT_TEST(test_what_other_hosts_hold_is_on_record),
 		GRANT_TEST(test_max_open_user_of_other_hosts),
 		GRANT_TEST(test_room_for_a_user_of_this_host),
+		GRANT_TEST(test_little_room),
 		GRANT_TEST(test_room_for_those_of_this_host),
 		GRANT_TEST(test_other_hosts_push_nobody_out),
 		GRANT_TEST(test_late_closing),
