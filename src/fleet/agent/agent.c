@@ -104,7 +104,7 @@ static void on_answer(void *userdata, void *asked, enum local_answer answer, con
 
 /* A daemon that has come (back) is given all that is open. What was shut was so once: somebody may
  * have knocked since. */
-static void requeue(void *userdata, struct ledger_entry *entry)
+static void agent_requeue(void *userdata, struct ledger_entry *entry)
 {
 	struct agent *agent = userdata;
 
@@ -120,7 +120,7 @@ static void on_end(void *userdata)
 	struct agent *agent = userdata;
 
 	speaker_end(&agent->speaker);
-	ledger_each(agent->ledger, requeue, agent);
+	ledger_each(agent->ledger, agent_requeue, agent);
 	errands_retry(&agent->errands);
 	agent->is_changed = true;
 }

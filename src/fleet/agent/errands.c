@@ -96,21 +96,16 @@ static int errand_ask(const struct errands *errands, struct ledger_entry *entry)
 	const char *door = fleet_config_door(errands->config, message->door);
 	char source[ADDRESS_TEXT_MAX];
 
-	address_format(&message->source, source);
-	switch (message->kind) {
-	case FLEET_OPEN:
-		return door ? errand_open(errands, entry, door, source) : -ESTALE;
-	case FLEET_CLOSED:
-	case FLEET_SHUT:
-		return door ? local_close(errands->local, door, source,
-					  message->kind == FLEET_SHUT ? "" : message->host,
-					  message->stamp_us, entry)
-			    : -ESTALE;
-	case FLEET_BURNT:
+	if (entry->errand == ERRAND_BURN)
 		return local_burn(errands->local, message, entry);
-	default:
+	if (!door)
 		return -ESTALE;
-	}
+	address_format(&message->source, source);
+	if (entry->errand == ERRAND_OPEN)
+		return errand_open(errands, entry, door, source);
+	return local_close(errands->local, door, source,
+			   message->kind == FLEET_SHUT ? "" : message->host, message->stamp_us,
+			   entry);
 }
 
 static void queue_run(struct errands *errands, enum errand errand)

@@ -49,7 +49,7 @@ static void on_complaint(void *userdata, unsigned line, const char *text)
 		log_line(LOG_ERR, "%s: %s", *path, text);
 }
 
-static int read_seal(const struct fleet_config *config, struct fleet_seal **ret)
+static int seal_read(const struct fleet_config *config, struct fleet_seal **ret)
 {
 	struct secret key;
 	const char *fault;
@@ -114,7 +114,7 @@ static int run_configured(const char *path)
 
 	if (r < 0 && r != -EBADMSG)
 		log_line(LOG_ERR, "%s: %s", path, r == -EBADF ? "it is not a file" : strerror(-r));
-	if (r == 0 && read_seal(config, &seal) == 0)
+	if (r == 0 && seal_read(config, &seal) == 0)
 		status = run(&(struct agent_options){
 			.config = config,
 			.seal = seal,

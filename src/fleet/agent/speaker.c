@@ -81,7 +81,7 @@ static void speaker_say_open(struct speaker *speaker, const struct fleet_message
 	if (said && said->kind == FLEET_OPEN && message->stamp_us <= said->stamp_us &&
 	    strcmp(said->user, message->user) == 0 &&
 	    said->until_us < message->until_us + JITTER_US &&
-	    message->until_us < said->until_us + JITTER_US && !entry->is_void)
+	    message->until_us < said->until_us + JITTER_US)
 		entry->generation = speaker->generation;
 	else
 		speaker_say(speaker, *message);
@@ -156,7 +156,7 @@ struct unheld {
 	size_t n;
 };
 
-static void find_unheld(void *userdata, struct ledger_entry *entry)
+static void unheld_add(void *userdata, struct ledger_entry *entry)
 {
 	struct unheld *unheld = userdata;
 
@@ -176,7 +176,7 @@ void speaker_end(struct speaker *speaker)
 
 	if (!unheld.list)
 		return;
-	ledger_each(speaker->ledger, find_unheld, &unheld);
+	ledger_each(speaker->ledger, unheld_add, &unheld);
 	for (size_t i = 0; i < unheld.n; i++)
 		speaker_say_closed(speaker, &unheld.list[i], false);
 	free(unheld.list);
@@ -244,7 +244,7 @@ uint64_t speaker_greet(struct speaker *speaker)
 
 /* What the broker has of ours */
 
-static void publish_own(void *userdata, struct ledger_entry *entry)
+static void speaker_publish_own(void *userdata, struct ledger_entry *entry)
 {
 	struct speaker *speaker = userdata;
 
@@ -255,7 +255,7 @@ static void publish_own(void *userdata, struct ledger_entry *entry)
 
 void speaker_repeat(struct speaker *speaker)
 {
-	ledger_each(speaker->ledger, publish_own, speaker);
+	ledger_each(speaker->ledger, speaker_publish_own, speaker);
 }
 
 /* Nobody but who has the fleet's key can have said this since we are there. */
@@ -285,7 +285,6 @@ bool speaker_hear(struct speaker *speaker, const struct fleet_message *message, 
 		ours = known->message;
 	if (ledger_take(speaker->ledger, message, now_us, &entry, &old_us) != FLEET_ACCEPTED)
 		return false;
-	entry->generation = 0;
 	if (!is_kept)
 		speaker_report_twice(speaker, message, now_us);
 	else if (is_ours)
