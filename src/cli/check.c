@@ -26,11 +26,10 @@ static void put_complaint(struct json_object *array, const char *path,
 	if (complaint->line > 0)
 		json_put_number(object, "line", complaint->line);
 	else
-		json_put(object, "line", NULL);
+		json_put_null(object, "line");
 	json_put_text(object, "kind", complaint->warning ? "warning" : "error");
 	json_put_text(object, "text", complaint->text);
-	if (json_object_array_add(array, object) < 0)
-		json_object_put(object);
+	json_add(array, object);
 }
 
 /* What this machine says of the doors; all NULL: standard error gets it. */
@@ -51,8 +50,7 @@ static void put_finding(struct json_object *array, const char *door, const char 
 	object = json_object_new_object();
 	json_put_text(object, "door", door);
 	json_put_text(object, "text", text);
-	if (json_object_array_add(array, object) < 0)
-		json_object_put(object);
+	json_add(array, object);
 }
 
 /* Whether knocks at the door can come. Where that cannot be seen, it is the same for all doors. */
@@ -119,7 +117,10 @@ static void print_json(const char *path, const struct config *config, enum statu
 		put_complaint(array, path, &complaints->items[i]);
 	json_put_text(document, "file", path);
 	json_put(document, "ok", json_object_new_boolean(status == STATUS_OK));
-	json_put(document, "doors", config ? json_object_new_uint64(config->n_doors) : NULL);
+	if (config)
+		json_put_number(document, "doors", config->n_doors);
+	else
+		json_put_null(document, "doors");
 	json_put(document, "complaints", array);
 	json_put(document, "problems", found->problems);
 	json_put(document, "warnings", found->warnings);

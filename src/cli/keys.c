@@ -7,6 +7,7 @@
 
 #include "cli/common/config.h"
 #include "cli/common/json.h"
+#include "cli/common/memory.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/verb.h"
@@ -15,6 +16,7 @@
 #include "keys/keyring.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/text/stream.h"
 #include "util/timestamp.h"
 
 DEFINE_CLEANUP(struct table *, table_free)
@@ -60,7 +62,7 @@ static void put_row(struct json_object *array, const struct key_row *row)
 	struct json_object *doors = json_object_new_array();
 
 	for (char *const *door = row->doors; *door; door++)
-		json_object_array_add(doors, json_object_new_string(*door));
+		json_add(doors, json_object_new_string(*door));
 	json_put_text(object, "user", row->user);
 	json_put_text(object, "key", row->is_before ? "before" : "current");
 	json_put(object, "doors", doors);
@@ -68,40 +70,39 @@ static void put_row(struct json_object *array, const struct key_row *row)
 	json_put_time(object, "since", row->term.since_s * US_PER_S);
 	json_put_time(object, "expires", row->term.expires_s * US_PER_S);
 	json_put_text(object, "state", row->state);
-	if (json_object_array_add(array, object) < 0)
-		json_object_put(object);
+	json_add(array, object);
 }
 
 /* The names, with commas between them. NULL: no memory. */
 static char *join_doors(char *const *doors)
 {
 	char *text = NULL;
-	size_t size = 0;
-	FILE *file = open_memstream(&text, &size);
+	FILE *file = text_stream_open(&text, NULL);
 
 	if (!file)
 		return NULL;
 	for (char *const *door = doors; *door; door++)
 		fprintf(file, "%s%s", door == doors ? "" : ",", *door);
-	return fclose(file) == 0 ? text : NULL;
+	fclose(file);
+	return text;
 }
 
-static int add_row(struct table *table, const struct key_row *row)
+static void add_row(struct table *table, const struct key_row *row)
 {
 	CLEANUP(cleanup_free) char *doors = join_doors(row->doors);
 	char used[TIMESTAMP_TEXT_MAX], expires[TIMESTAMP_TEXT_MAX];
 
 	if (!doors)
-		return -ENOMEM;
-	return table_add(table, strcmp(row->state, "good") == 0 ? COLOUR_NONE : COLOUR_BAD,
-			 (const char *const[]){
-				 row->user,
-				 row->is_before ? "before" : "current",
-				 doors,
-				 timestamp_format(row->used_s * US_PER_S, used),
-				 timestamp_format(row->term.expires_s * US_PER_S, expires),
-				 row->state,
-			 });
+		memory_out();
+	table_add(table, strcmp(row->state, "good") == 0 ? COLOUR_NONE : COLOUR_BAD,
+		  (const char *const[]){
+			  row->user,
+			  row->is_before ? "before" : "current",
+			  doors,
+			  timestamp_format(row->used_s * US_PER_S, used),
+			  timestamp_format(row->term.expires_s * US_PER_S, expires),
+			  row->state,
+		  });
 }
 
 /* Where rows go: the table or the array. */
@@ -113,13 +114,14 @@ struct key_listing {
 	bool has_gaps; /* something was refused */
 };
 
-static int keys_list(const struct key_listing *listing, const struct keyring *keyring)
+static void keys_list(const struct key_listing *listing, const struct keyring *keyring)
 {
 	CLEANUP(cleanup_free) char **doors = calloc(listing->config->n_doors + 1, sizeof *doors);
 	uint64_t now_s = clock_us(CLOCK_REALTIME) / US_PER_S;
-	int r = doors ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < keyring->n; i++) {
+	if (!doors)
+		memory_out();
+	for (size_t i = 0; i < keyring->n; i++) {
 		struct key_row row = {
 			.user = keyring->holders[i].user,
 			.is_before = keyring_is_before(keyring, i),
@@ -133,9 +135,8 @@ static int keys_list(const struct key_listing *listing, const struct keyring *ke
 		if (listing->array)
 			put_row(listing->array, &row);
 		else
-			r = add_row(listing->table, &row);
+			add_row(listing->table, &row);
 	}
-	return r;
 }
 
 static void on_refused(void *userdata, const char *file, const char *text)
@@ -155,14 +156,13 @@ static enum status keys_show(const struct config *config, const char *state, boo
 	struct key_listing listing = {
 		.config = config, .table = table, .array = json ? json_object_new_array() : NULL};
 	struct keyring *keyring = NULL;
-	int r = sodium_init() < 0 || !table || asprintf(&burnt, "%s/burnt", state) < 0 ? -ENOMEM
-										       : 0;
+	int r = sodium_init() < 0 || asprintf(&burnt, "%s/burnt", state) < 0 ? -ENOMEM : 0;
 
 	listing.burnt = burnt;
 	if (r == 0)
 		r = keyring_load(config->keys, config->realm, on_refused, &listing, &keyring);
 	if (r == 0)
-		r = keys_list(&listing, keyring);
+		keys_list(&listing, keyring);
 	if (r == 0 && json)
 		json_print(listing.array);
 	else

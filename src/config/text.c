@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "util/utf8.h"
+#include "util/text/utf8.h"
 
 enum { NAME_MAX_COMPARED = 32 };
 

@@ -21,6 +21,7 @@
 #include "firewall/set.h"
 #include "util/clock.h"
 #include "util/number.h"
+#include "util/text/stream.h"
 
 enum { COMMAND_MAX = 512, OUTPUT_MAX = 64 << 20 };
 
@@ -33,7 +34,6 @@ struct ipset_client {
 	char problem[PROBLEM_MAX];
 	FILE *file; /* what it prints, while it runs; NULL: nothing so far */
 	char *output;
-	size_t output_size;
 };
 
 __attribute__((format(printf, 4, 5))) static int
@@ -73,7 +73,7 @@ __attribute__((format(printf, 3, 4))) static int on_output(struct ipset_session 
 
 	(void)session;
 	if (!client->file)
-		client->file = open_memstream(&client->output, &client->output_size);
+		client->file = text_stream_open(&client->output, NULL);
 	if (!client->file || ftell(client->file) > OUTPUT_MAX) {
 		client->failed = true;
 		return -1;

@@ -22,6 +22,7 @@
 #include "firewall/set.h"
 #include "util/cleanup.h"
 #include "util/duration.h"
+#include "util/text/stream.h"
 
 enum { COMMANDS_MAX = 4096 };
 
@@ -424,8 +425,7 @@ static int nft_put_ports(struct firewall *firewall, const char *set,
 			 const struct firewall_port *ports, size_t n)
 {
 	CLEANUP(cleanup_free) char *commands = NULL;
-	size_t size;
-	FILE *file = open_memstream(&commands, &size);
+	FILE *file = text_stream_open(&commands, NULL);
 	int r;
 
 	if (!file)

@@ -10,6 +10,7 @@
 
 #include "util/cleanup.h"
 #include "util/number.h"
+#include "util/text/stream.h"
 
 /* One line each: a word and what belongs to it. All of it can be read and none of it is secret. */
 static const char head[] = "knocktail-burnt 1";
@@ -64,8 +65,7 @@ static void print_nonce(FILE *file, const struct burnt_nonce *nonce)
 char *burnt_file_format(const struct burnt_key *key, size_t *ret_size)
 {
 	char *text = NULL;
-	FILE *file = open_memstream(&text, ret_size);
-	bool failed;
+	FILE *file = text_stream_open(&text, ret_size);
 
 	if (!file)
 		return NULL;
@@ -76,11 +76,7 @@ char *burnt_file_format(const struct burnt_key *key, size_t *ret_size)
 	for (size_t i = 0; i < key->n_nonces; i++)
 		print_nonce(file, &key->nonces[i]);
 	fprintf(file, "%s\n", tail);
-	failed = ferror(file);
-	if (fclose(file) != 0 || failed) {
-		free(text);
-		return NULL;
-	}
+	fclose(file);
 	return text;
 }
 

@@ -15,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/file.h"
 #include "util/replace.h"
+#include "util/text/stream.h"
 
 enum { FILE_SIZE_MAX = 4 << 20, TEXT_MAX = 200 };
 
@@ -465,14 +466,12 @@ static int format_marked(const struct one_time *file, size_t line, const char *r
 			 const char *data, size_t size, char **ret, size_t *ret_size)
 {
 	char *text = NULL;
-	FILE *to = open_memstream(&text, ret_size);
+	FILE *to = text_stream_open(&text, ret_size);
 	int r;
 
 	if (!to)
 		return -ENOMEM;
 	r = write_marked(file, line, remark, data, size, to);
-	if (ferror(to))
-		r = -ENOMEM;
 	if (fclose(to) != 0)
 		r = -ENOMEM;
 	if (r < 0)

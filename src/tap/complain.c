@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "util/utf8.h"
+#include "util/text/utf8.h"
 
 enum { COMPLAINT_MAX = 2000 };
 

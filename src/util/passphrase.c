@@ -10,7 +10,7 @@
 
 #include "util/cleanup.h"
 #include "util/file.h"
-#include "util/utf8.h"
+#include "util/text/utf8.h"
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 enum { N_SIGNALS = sizeof signals / sizeof signals[0] };

@@ -1,155 +1,150 @@
-/* Memory that runs out once, for one process: preloaded, it fails the allocation whose number
- * NO_MEMORY has, counted from 1, and leaves in the file NO_MEMORY_ASKED how many there were. Those
- * count that the program itself asks for: not every library survives that its own fail. */
+/* Memory that runs out, for one process: preloaded, it fails one allocation and counts them all.
+ * The file that NO_MEMORY names holds two numbers that both sides may write at any time: which one
+ * fails, counted from 1, and how many there were. Those count that the program itself asks for, or
+ * libc for it: not every library survives that its own fail, nor do libc's users and groups
+ * (getpwnam(3)). */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <unwind.h>
 
-static uintptr_t code_start, code_end; /* of the program itself */
-static unsigned long failing;
-static atomic_ulong n_asked;
+struct code {
+	uintptr_t start, end;
+};
+
+struct shortage {
+	atomic_uint failing, n_asked;
+};
+
+static struct code own, libc, program;
+static struct shortage *shortage;
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *pointer, size_t size);
+
+static bool code_has(const struct code *code, uintptr_t address)
+{
+	return address >= code->start && address < code->end;
+}
 
 static int find_code(struct dl_phdr_info *info, size_t size, void *data)
 {
 	(void)size, (void)data;
 	for (size_t i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+		uintptr_t start = info->dlpi_addr + header->p_vaddr;
+		struct code code = {start, start + header->p_memsz};
 
-		if (header->p_type == PT_LOAD && header->p_flags & PF_X) {
-			code_start = info->dlpi_addr + header->p_vaddr;
-			code_end = code_start + header->p_memsz;
-		}
+		if (header->p_type != PT_LOAD || !(header->p_flags & PF_X))
+			continue;
+		if (!program.end) /* it comes first */
+			program = code;
+		else if (code_has(&code, (uintptr_t)find_code))
+			own = code;
+		else if (code_has(&code, (uintptr_t)__libc_malloc))
+			libc = code;
 	}
-	return 1; /* the program comes first */
+	return 0;
 }
 
+/* What the program starts has enough memory. */
 __attribute__((constructor)) static void begin(void)
 {
-	const char *number = getenv("NO_MEMORY");
+	int fd = open(getenv("NO_MEMORY"), O_RDWR | O_CLOEXEC);
+	void *map = mmap(NULL, sizeof *shortage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	failing = number ? strtoul(number, NULL, 10) : 0;
+	if (map == MAP_FAILED)
+		abort();
+	close(fd);
 	dl_iterate_phdr(find_code, NULL);
-}
-
-__attribute__((destructor)) static void tell(void)
-{
-	const char *path = getenv("NO_MEMORY_ASKED");
-	unsigned long n = n_asked;
-	FILE *file = path ? fopen(path, "we") : NULL;
-
-	if (file) {
-		fprintf(file, "%lu\n", n);
-		fclose(file);
-	}
+	unsetenv("LD_PRELOAD");
+	shortage = map;
 }
 
 /* What is left is not the program's own: it may be what counts its branches. */
 static void stop(void)
 {
-	code_end = code_start;
+	shortage = NULL;
 }
 
-static bool fails(const void *caller)
-{
-	static atomic_flag registered = ATOMIC_FLAG_INIT;
+/* Who asks, and which function of libc, if it is one. */
+struct caller {
+	uintptr_t address, in_libc;
+};
 
-	if ((uintptr_t)caller < code_start || (uintptr_t)caller >= code_end)
+static _Unwind_Reason_Code find_caller(struct _Unwind_Context *context, void *userdata)
+{
+	struct caller *caller = userdata;
+
+	caller->address = _Unwind_GetIP(context) - 1;
+	if (code_has(&libc, caller->address))
+		caller->in_libc = caller->address;
+	else if (!code_has(&own, caller->address))
+		return _URC_END_OF_STACK;
+	return _URC_NO_REASON;
+}
+
+static bool counts(const struct caller *caller)
+{
+	Dl_info info;
+
+	return code_has(&program, caller->address) &&
+	       !(caller->in_libc && dladdr((void *)caller->in_libc, &info) && info.dli_sname &&
+		 (strncmp(info.dli_sname, "getpw", 5) == 0 ||
+		  strncmp(info.dli_sname, "getgr", 5) == 0));
+}
+
+static bool fails(const void *address)
+{
+	static atomic_flag will_stop = ATOMIC_FLAG_INIT;
+	static _Thread_local bool is_looking;
+	struct caller caller = {.address = (uintptr_t)address - 1};
+	bool is_ours;
+
+	if (is_looking || !shortage)
 		return false;
-	if (!atomic_flag_test_and_set(&registered))
+	is_looking = true;
+	if (code_has(&libc, caller.address))
+		_Unwind_Backtrace(find_caller, &caller);
+	is_ours = counts(&caller);
+	if (!atomic_flag_test_and_set(&will_stop))
 		atexit(stop);
-	if (atomic_fetch_add(&n_asked, 1) + 1 != failing)
+	is_looking = false;
+	if (!is_ours || atomic_fetch_add(&shortage->n_asked, 1) + 1 != shortage->failing)
 		return false;
 	errno = ENOMEM;
 	return true;
 }
 
-__attribute__((visibility("default"))) void *malloc(size_t size)
+void *malloc(size_t size)
 {
 	return fails(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
 }
 
-__attribute__((visibility("default"))) void *calloc(size_t n, size_t size)
+void *calloc(size_t n, size_t size)
 {
 	return fails(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
 }
 
-__attribute__((visibility("default"))) void *realloc(void *pointer, size_t size)
+void *realloc(void *pointer, size_t size)
 {
 	return fails(__builtin_return_address(0)) ? NULL : __libc_realloc(pointer, size);
 }
 
-__attribute__((visibility("default"))) void *reallocarray(void *pointer, size_t n, size_t size)
+void *reallocarray(void *pointer, size_t n, size_t size)
 {
 	size_t whole;
 
 	if (fails(__builtin_return_address(0)) || __builtin_mul_overflow(n, size, &whole))
 		return NULL;
 	return __libc_realloc(pointer, whole);
-}
-
-__attribute__((visibility("default"))) char *strdup(const char *text)
-{
-	size_t size = strlen(text) + 1;
-	char *copy = fails(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
-
-	return copy ? memcpy(copy, text, size) : NULL;
-}
-
-__attribute__((visibility("default"))) char *strndup(const char *text, size_t size)
-{
-	size_t length = strnlen(text, size);
-	char *copy = fails(__builtin_return_address(0)) ? NULL : __libc_calloc(length + 1, 1);
-
-	return copy ? memcpy(copy, text, length) : NULL;
-}
-
-__attribute__((visibility("default"))) FILE *open_memstream(char **text, size_t *size)
-{
-	static FILE *(*real)(char **, size_t *);
-
-	if (!real)
-		*(void **)&real = dlsym(RTLD_NEXT, "open_memstream");
-	return fails(__builtin_return_address(0)) ? NULL : real(text, size);
-}
-
-/* As programs call them with _FORTIFY_SOURCE, and without. */
-int __vasprintf_chk(char **ret, int flag, const char *format, va_list arguments);
-
-__attribute__((visibility("default"))) int __asprintf_chk(char **ret, int flag, const char *format,
-							  ...)
-{
-	va_list arguments;
-	int n = -1;
-
-	if (fails(__builtin_return_address(0)))
-		return -1;
-	va_start(arguments, format);
-	n = __vasprintf_chk(ret, flag, format, arguments);
-	va_end(arguments);
-	return n;
-}
-
-__attribute__((visibility("default"))) int asprintf(char **ret, const char *format, ...)
-{
-	va_list arguments;
-	int n = -1;
-
-	if (fails(__builtin_return_address(0)))
-		return -1;
-	va_start(arguments, format);
-	n = vasprintf(ret, format, arguments);
-	va_end(arguments);
-	return n;
 }

@@ -28,10 +28,12 @@
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *pointer, size_t size);
 void *__real_reallocarray(void *pointer, size_t n, size_t size);
 char *__real_strdup(const char *text);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *pointer, size_t size);
 void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
 char *__wrap_strdup(const char *text);
 
@@ -53,6 +55,11 @@ void *__wrap_malloc(size_t size)
 void *__wrap_calloc(size_t n, size_t size)
 {
 	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *pointer, size_t size)
+{
+	return fails() ? NULL : __real_realloc(pointer, size);
 }
 
 void *__wrap_reallocarray(void *pointer, size_t n, size_t size)

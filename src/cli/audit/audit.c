@@ -12,6 +12,7 @@
 #include "cli/common/config.h"
 #include "cli/common/journal-files.h"
 #include "cli/common/json.h"
+#include "cli/common/memory.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/verb.h"
@@ -21,6 +22,7 @@
 #include "util/clock.h"
 #include "util/duration.h"
 #include "util/replace.h"
+#include "util/text/stream.h"
 #include "util/timestamp.h"
 
 DEFINE_CLEANUP(struct table *, table_free)
@@ -62,10 +64,11 @@ static struct json_object *to_json(const struct visit *visit, const struct audit
 	json_put_time(object, visit->state == VISIT_REFUSED ? "refused" : "closed",
 		      visit->closed_us);
 	json_put_time(object, "deadline", visit->deadline_us);
-	json_put(object, "seconds",
-		 has_length(visit)
-			 ? json_object_new_double((double)(visit_length_us(visit, query)) / 1e6)
-			 : NULL);
+	if (has_length(visit))
+		json_put(object, "seconds",
+			 json_object_new_double((double)visit_length_us(visit, query) / 1e6));
+	else
+		json_put_null(object, "seconds");
 	json_put_number(object, "renewals", visit->n_renewals);
 	json_put_text(object, "reason", *visit->reason ? visit->reason : NULL);
 	json_put_text(object, "closed_by", *visit->closed_by ? visit->closed_by : NULL);
@@ -80,8 +83,8 @@ static enum status audit_print_json(const struct audit_log *log, const struct au
 	return STATUS_OK;
 }
 
-static int audit_add_row(struct table *table, const struct visit *visit,
-			 const struct audit_query *query)
+static void audit_add_row(struct table *table, const struct visit *visit,
+			  const struct audit_query *query)
 {
 	char opened[TIMESTAMP_TEXT_MAX] = "before", closed[TIMESTAMP_TEXT_MAX] = "open",
 	     length[DURATION_TEXT_MAX];
@@ -108,10 +111,10 @@ static int audit_add_row(struct table *table, const struct visit *visit,
 	if (*visit->closed_by)
 		snprintf(note + strlen(note), sizeof note - strlen(note), "%sclosed by %s",
 			 *note ? ", " : "", visit->closed_by);
-	return table_add(table, colour,
-			 (const char *[]){opened, closed, length, visit->door, visit->source,
-					  visit->user, visit->knock, visit->host,
-					  *visit->reason ? visit->reason : note});
+	table_add(table, colour,
+		  (const char *[]){opened, closed, length, visit->door, visit->source, visit->user,
+				   visit->knock, visit->host,
+				   *visit->reason ? visit->reason : note});
 }
 
 static enum status audit_print_text(const struct audit_log *log, const struct audit_query *query)
@@ -119,14 +122,9 @@ static enum status audit_print_text(const struct audit_log *log, const struct au
 	static const char *const headline[] = {"OPENED", "CLOSED", "FOR",  "DOOR", "SOURCE",
 					       "USER",	 "KNOCK",  "HOST", "NOTE"};
 	CLEANUP(cleanup_table_free) struct table *table = table_new(9, headline);
-	int r = table ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < log->n_visits && r == 0; i++)
-		r = audit_add_row(table, &log->visits[i], query);
-	if (r < 0) {
-		fprintf(stderr, "knocktail audit: %s\n", strerror(-r));
-		return STATUS_FAILED;
-	}
+	for (size_t i = 0; i < log->n_visits; i++)
+		audit_add_row(table, &log->visits[i], query);
 	table_print(table);
 	return STATUS_OK;
 }
@@ -151,6 +149,8 @@ static struct probe_histogram *read_histogram(const struct audit_options *option
 	r = probe_histogram_read(config->log_prefix, query->directory, query->since_us, until_us,
 				 log->n_visits > 0 ? log->visits[0].first_us : until_us,
 				 &histogram);
+	if (r == -ENOMEM)
+		memory_out();
 	if (r < 0)
 		fprintf(stderr, "knocktail audit: cannot count the probes: %s\n", strerror(-r));
 	for (size_t i = 0; r == 0 && i < config->n_doors; i++)
@@ -187,12 +187,12 @@ static enum status audit_print_html(const struct audit_log *log,
 	histogram = read_histogram(options, log, &status);
 	if (status != STATUS_OK)
 		return status;
-	file = open_memstream(&text, &size);
+	file = text_stream_open(&text, &size);
 	if (!file)
-		return STATUS_FAILED;
+		memory_out();
 	audit_html(file, log, &options->query, histogram);
 	if (fclose(file) != 0)
-		return STATUS_FAILED;
+		memory_out();
 	return write_page(options, text, size);
 }
 
@@ -202,6 +202,8 @@ static bool audit_read_log(const struct audit_query *query, struct audit_log *re
 	int r = audit_log_read(query, ret);
 	bool whole;
 
+	if (r == -ENOMEM)
+		memory_out();
 	if (r < 0)
 		fprintf(stderr, "knocktail audit: cannot read %s: %s\n",
 			query->directory ? query->directory : "the journal", strerror(-r));

@@ -8,6 +8,7 @@
 
 #include "cli/audit/log.h"
 #include "cli/audit/probe-histogram.h"
+#include "cli/common/memory.h"
 #include "cli/common/output.h"
 #include "util/cleanup.h"
 #include "util/timestamp.h"
@@ -319,7 +320,7 @@ void audit_chart(FILE *file, const struct audit_log *log, const struct audit_que
 	int lanes_end, bottom;
 
 	if (!chart)
-		return;
+		memory_out();
 	chart->file = file;
 	chart->query = query;
 	chart->start_us = start_us;

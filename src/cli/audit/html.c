@@ -10,6 +10,7 @@
 #include "cli/audit/chart.h"
 #include "cli/audit/log.h"
 #include "cli/audit/probe-histogram.h"
+#include "cli/common/memory.h"
 #include "cli/common/output.h"
 #include "util/duration.h"
 #include "util/timestamp.h"
@@ -95,7 +96,7 @@ static uint64_t count_sources(const struct audit_log *log)
 	uint64_t n_different = 0;
 
 	if (!sources)
-		return 0;
+		memory_out();
 	for (size_t i = 0; i < log->n_visits; i++)
 		if (log->visits[i].state != VISIT_REFUSED)
 			sources[n++] = log->visits[i].source;

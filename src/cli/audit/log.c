@@ -6,6 +6,7 @@
 #include <string.h>
 #include <systemd/sd-journal.h>
 
+#include "cli/common/memory.h"
 #include "cli/common/progress.h"
 #include "core/hash.h"
 #include "input/open-files.h"
@@ -37,7 +38,17 @@ void audit_log_done(struct audit_log *log)
 	*log = (struct audit_log){0};
 }
 
-/* A field as a text of its own; "" if the entry has no such field. NULL: no memory. */
+/* A text of its own. */
+static char *copy(const char *text, size_t length)
+{
+	char *copied = strndup(text, length);
+
+	if (!copied)
+		memory_out();
+	return copied;
+}
+
+/* A field as a text of its own; "" if the entry has no such field. */
 static char *log_read_field(struct audit_log *log, sd_journal *journal, const char *name)
 {
 	size_t skip = strlen(name) + 1, length = 0;
@@ -47,8 +58,8 @@ static char *log_read_field(struct audit_log *log, sd_journal *journal, const ch
 	if (r < 0 && r != -ENOENT)
 		log->incomplete = true;
 	if (r < 0 || length < skip)
-		return strdup("");
-	return strndup((const char *)data + skip, length - skip);
+		return copy("", 0);
+	return copy((const char *)data + skip, length - skip);
 }
 
 static uint64_t log_read_number(struct audit_log *log, sd_journal *journal, const char *name)
@@ -56,36 +67,40 @@ static uint64_t log_read_number(struct audit_log *log, sd_journal *journal, cons
 	CLEANUP(cleanup_free) char *text = log_read_field(log, journal, name);
 	uint64_t number;
 
-	return text && number_parse(text, strlen(text), &number) == 0 ? number : 0;
+	return number_parse(text, strlen(text), &number) == 0 ? number : 0;
 }
 
-/* "#UID", or "". NULL: no memory. */
+/* "#UID", or "". */
 static char *log_read_hand(struct audit_log *log, sd_journal *journal)
 {
 	CLEANUP(cleanup_free) char *uid = log_read_field(log, journal, "KNOCKTAIL_UID");
 	char *text = NULL;
 
-	if (!uid || !*uid)
+	if (!*uid)
 		return TAKE_PTR(uid);
-	return asprintf(&text, "#%s", uid) < 0 ? NULL : text;
+	if (asprintf(&text, "#%s", uid) < 0)
+		memory_out();
+	return text;
 }
 
-/* "198.51.100.7", or with how many of its bits the door was opened for: "198.51.100.7/24". NULL: no
- * memory. */
+/* "198.51.100.7", or with how many of its bits the door was opened for: "198.51.100.7/24".
+ */
 static char *log_read_source(struct audit_log *log, sd_journal *journal)
 {
 	CLEANUP(cleanup_free) char *source = log_read_field(log, journal, "KNOCKTAIL_SOURCE");
 	CLEANUP(cleanup_free) char *network = log_read_field(log, journal, "KNOCKTAIL_NETWORK");
-	const char *slash = network ? strchr(network, '/') : NULL;
+	const char *slash = strchr(network, '/');
 	char *text = NULL;
 
-	if (!source || !network || !slash)
-		return network ? TAKE_PTR(source) : NULL;
-	return asprintf(&text, "%s%s", source, slash) < 0 ? NULL : text;
+	if (!slash)
+		return TAKE_PTR(source);
+	if (asprintf(&text, "%s%s", source, slash) < 0)
+		memory_out();
+	return text;
 }
 
-static int read_texts(struct audit_log *log, sd_journal *journal, enum event_kind event,
-		      struct visit *ret)
+static void read_texts(struct audit_log *log, sd_journal *journal, enum event_kind event,
+		       struct visit *ret)
 {
 	char **hand = event == EVENT_CLOSED ? &ret->closed_by : &ret->user;
 
@@ -93,19 +108,13 @@ static int read_texts(struct audit_log *log, sd_journal *journal, enum event_kin
 	ret->door = log_read_field(log, journal, "KNOCKTAIL_DOOR");
 	ret->source = log_read_source(log, journal);
 	ret->user = log_read_field(log, journal, "KNOCKTAIL_USER");
-	ret->closed_by = strdup("");
+	ret->closed_by = copy("", 0);
 	ret->knock = log_read_field(log, journal, "KNOCKTAIL_KNOCK");
 	ret->reason = log_read_field(log, journal, "KNOCKTAIL_REASON");
-	if (*hand && !**hand) {
+	if (!**hand) {
 		free(*hand);
 		*hand = log_read_hand(log, journal);
 	}
-	if (ret->host && ret->door && ret->source && ret->user && ret->knock && ret->reason &&
-	    ret->closed_by)
-		return 0;
-	visit_done(ret);
-	*ret = (struct visit){0};
-	return -ENOMEM;
 }
 
 static size_t *log_bucket_of(const struct audit_log *log, const struct visit *visit)
@@ -141,34 +150,33 @@ static void log_put_open(struct audit_log *log, size_t i)
 }
 
 /* As many chains as there are open visits, so that each is short however many there are. */
-static int reserve_open(struct audit_log *log)
+static void reserve_open(struct audit_log *log)
 {
 	size_t n = log->n_buckets ? 2 * log->n_buckets : 64;
 	size_t *buckets;
 
 	if (log->n_open < log->n_buckets)
-		return 0;
+		return;
 	buckets = calloc(n, sizeof *buckets);
 	if (!buckets)
-		return -ENOMEM;
+		memory_out();
 	free(log->buckets);
 	log->buckets = buckets;
 	log->n_buckets = n;
 	for (size_t i = 0; i < log->n_visits; i++)
 		if (log->visits[i].state == VISIT_OPEN)
 			log_put_open(log, i);
-	return 0;
 }
 
 /* Takes the visit over. */
-static int log_append(struct audit_log *log, struct visit *visit)
+static void log_append(struct audit_log *log, struct visit *visit)
 {
 	if (log->n_visits == log->n_room) {
 		size_t n_room = log->n_room ? 2 * log->n_room : 64;
 		struct visit *visits = reallocarray(log->visits, n_room, sizeof *visits);
 
 		if (!visits)
-			return -ENOMEM;
+			memory_out();
 		log->visits = visits;
 		log->n_room = n_room;
 	}
@@ -178,7 +186,6 @@ static int log_append(struct audit_log *log, struct visit *visit)
 		log->n_open++;
 	}
 	*visit = (struct visit){0};
-	return 0;
 }
 
 /* Ends the visit that the link leads to, and takes it out of its chain. */
@@ -193,14 +200,13 @@ static void end_visit(struct audit_log *log, size_t *link, enum visit_state stat
 }
 
 /* An opening begins a visit, and so does whatever else is said of one that nothing was known of. */
-static int log_add_entry(struct audit_log *log, enum event_kind event, struct visit *entry,
-			 uint64_t time_us)
+static void log_add_entry(struct audit_log *log, enum event_kind event, struct visit *entry,
+			  uint64_t time_us)
 {
 	struct visit *visit;
 	size_t *link;
 
-	if (reserve_open(log) < 0)
-		return -ENOMEM;
+	reserve_open(log);
 	link = find_open(log, entry);
 	if (event == EVENT_OPENED && *link > 0) {
 		uint64_t deadline_us = log->visits[*link - 1].deadline_us;
@@ -214,8 +220,7 @@ static int log_add_entry(struct audit_log *log, enum event_kind event, struct vi
 		entry->first_us = time_us;
 		entry->opened_us = event == EVENT_OPENED || event == EVENT_RESTORED ? time_us : 0;
 		entry->closed_us = event == EVENT_REFUSED ? time_us : 0;
-		if (log_append(log, entry) < 0)
-			return -ENOMEM;
+		log_append(log, entry);
 		visit = &log->visits[log->n_visits - 1];
 		link = log_bucket_of(log, visit); /* it is the first there, if it is open */
 	} else {
@@ -239,28 +244,21 @@ static int log_add_entry(struct audit_log *log, enum event_kind event, struct vi
 		}
 		end_visit(log, link, VISIT_CLOSED, time_us);
 	}
-	return 0;
 }
 
-static int read_entry(struct audit_log *log, sd_journal *journal, uint64_t time_us)
+static void read_entry(struct audit_log *log, sd_journal *journal, uint64_t time_us)
 {
 	CLEANUP(cleanup_free) char *id = log_read_field(log, journal, "MESSAGE_ID");
 	struct visit entry = {0};
 	enum event_kind event;
-	int r;
 
-	if (!id)
-		return -ENOMEM;
 	event = audit_kind_of(id, strlen(id));
 	if (event == N_AUDIT_EVENTS)
-		return 0;
-	r = read_texts(log, journal, event, &entry);
-	if (r == 0) {
-		entry.deadline_us = log_read_number(log, journal, "KNOCKTAIL_DEADLINE");
-		r = log_add_entry(log, event, &entry, time_us);
-	}
+		return;
+	read_texts(log, journal, event, &entry);
+	entry.deadline_us = log_read_number(log, journal, "KNOCKTAIL_DEADLINE");
+	log_add_entry(log, event, &entry, time_us);
 	visit_done(&entry);
-	return r;
 }
 
 static int add_match(sd_journal *journal, const char *name, const char *value)
@@ -345,7 +343,7 @@ static int log_read_all(struct audit_log *log, sd_journal *journal, const struct
 		if (sd_journal_get_realtime_usec(journal, &time_us) < 0 ||
 		    time_us < query->since_us || time_us >= query->until_us)
 			continue;
-		r = read_entry(log, journal, time_us);
+		read_entry(log, journal, time_us);
 	}
 	progress_hide(&progress);
 	if (open_files_count() < n_files || !open_files_are_whole(check))

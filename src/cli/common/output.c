@@ -7,9 +7,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "cli/verb.h"
+#include "cli/common/memory.h"
 #include "util/cleanup.h"
-#include "util/utf8.h"
+#include "util/text/stream.h"
+#include "util/text/utf8.h"
 
 bool output_is_terminal(FILE *file)
 {
@@ -100,8 +101,14 @@ void output_print(const char *format, ...)
 	if (vasprintf(&text, format, arguments) < 0)
 		text = NULL;
 	va_end(arguments);
-	if (text)
+	if (text) {
 		output_put(text);
+		return;
+	}
+	/* Without memory it is not wrapped. */
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
 }
 
 struct row {
@@ -116,32 +123,25 @@ struct table {
 	bool headed;	/* the first row is the headline */
 };
 
-DEFINE_CLEANUP(struct table *, table_free)
-
-static struct row *row_free(struct row *row, size_t n_columns)
+static void row_free(struct row *row, size_t n_columns)
 {
-	if (row) {
-		for (size_t i = 0; i < n_columns; i++)
-			free(row->cells[i]);
-		free(row);
-	}
-	return NULL;
+	for (size_t i = 0; i < n_columns; i++)
+		free(row->cells[i]);
+	free(row);
 }
 
 struct table *table_new(size_t n_columns, const char *const headline[])
 {
-	CLEANUP(cleanup_table_free) struct table *table = calloc(1, sizeof *table);
+	struct table *table = calloc(1, sizeof *table);
+	size_t *widths = calloc(n_columns, sizeof *widths);
 
-	if (!table)
-		return NULL;
-	table->widths = calloc(n_columns, sizeof *table->widths);
-	if (!table->widths)
-		return NULL;
-	table->n_columns = n_columns;
-	table->headed = headline != NULL;
-	if (headline && table_add(table, COLOUR_BOLD, headline) < 0)
-		return NULL;
-	return TAKE_PTR(table);
+	if (!table || !widths)
+		memory_out();
+	*table = (struct table){
+		.n_columns = n_columns, .widths = widths, .headed = headline != NULL};
+	if (headline)
+		table_add(table, COLOUR_BOLD, headline);
+	return table;
 }
 
 struct table *table_free(struct table *table)
@@ -156,7 +156,7 @@ struct table *table_free(struct table *table)
 	return NULL;
 }
 
-int table_add(struct table *table, enum colour colour, const char *const cells[])
+void table_add(struct table *table, enum colour colour, const char *const cells[])
 {
 	struct row *row;
 
@@ -165,20 +165,18 @@ int table_add(struct table *table, enum colour colour, const char *const cells[]
 		struct row **rows = reallocarray(table->rows, n_room, sizeof *rows);
 
 		if (!rows)
-			return -ENOMEM;
+			memory_out();
 		table->rows = rows;
 		table->n_room = n_room;
 	}
 	row = calloc(1, sizeof *row + table->n_columns * sizeof *row->cells);
 	if (!row)
-		return -ENOMEM;
+		memory_out();
 	row->colour = colour;
 	for (size_t i = 0; i < table->n_columns; i++) {
 		row->cells[i] = strdup(*cells[i] ? cells[i] : "-");
-		if (!row->cells[i]) {
-			row_free(row, table->n_columns);
-			return -ENOMEM;
-		}
+		if (!row->cells[i])
+			memory_out();
 		utf8_defuse(row->cells[i]);
 	}
 	for (size_t i = 0; i < table->n_columns; i++) {
@@ -188,7 +186,6 @@ int table_add(struct table *table, enum colour colour, const char *const cells[]
 			table->widths[i] = width;
 	}
 	table->rows[table->n_rows++] = row;
-	return 0;
 }
 
 static void put_cells(const struct table *table, const struct row *row, bool terminal, FILE *file)
@@ -208,8 +205,7 @@ static void put_cells(const struct table *table, const struct row *row, bool ter
 static void print_row(const struct table *table, const struct row *row, bool terminal)
 {
 	char *line CLEANUP(cleanup_free) = NULL;
-	size_t size;
-	FILE *file = open_memstream(&line, &size);
+	FILE *file = text_stream_open(&line, NULL);
 
 	if (file) {
 		put_cells(table, row, terminal, file);

@@ -30,11 +30,11 @@ __attribute__((format(printf, 1, 2))) void output_print(const char *format, ...)
 struct table;
 
 /* The headline's words, which end in NULL; with a NULL instead, it has none and `n_columns` counts.
- * NULL: memory ran out. */
+ * Here and below: without memory, the program ends (memory_out()). */
 struct table *table_new(size_t n_columns, const char *const headline[]);
 struct table *table_free(struct table *table);
 
 /* Appends one row of as many texts as there are columns. What a terminal might act upon is
- * replaced; an empty text becomes "-". 0 or -ENOMEM. */
-int table_add(struct table *table, enum colour colour, const char *const cells[]);
+ * replaced; an empty text becomes "-". */
+void table_add(struct table *table, enum colour colour, const char *const cells[]);
 void table_print(const struct table *table);

@@ -32,9 +32,10 @@ DEFINE_CLEANUP(struct passage *, passage_free)
 int stray_search_new(const struct config *config, struct stray_search **ret)
 {
 	CLEANUP(cleanup_stray_search_free) struct stray_search *search = calloc(1, sizeof *search);
+	int r = search ? firewall_new(NULL, &search->firewall) : -ENOMEM;
 
-	if (!search || firewall_new(NULL, &search->firewall) < 0)
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	search->config = config;
 	*ret = TAKE_PTR(search);
 	return 0;
@@ -58,6 +59,7 @@ int stray_search_know(struct stray_search *search, const char *name, const char 
 	struct visitor visitor = {0};
 	struct placeholder_values values;
 	struct passage *passage, **known;
+	int r;
 	char address[ADDRESS_TEXT_MAX];
 
 	/* Behind it there may be how many of its bits the door is for. */
@@ -69,9 +71,10 @@ int stray_search_know(struct stray_search *search, const char *name, const char 
 	if (!known)
 		return -ENOMEM;
 	search->known = known;
-	if (passage_new(&door->opening, &values, &passage) == 0)
+	r = passage_new(&door->opening, &values, &passage);
+	if (r == 0)
 		known[search->n_known++] = passage;
-	return 0;
+	return r == -ENOMEM ? r : 0;
 }
 
 /* Takes the passage. */

@@ -10,7 +10,7 @@
 struct config;
 struct stray_search;
 
-/* 0 or -ENOMEM. */
+/* 0 or a negative errno. */
 int stray_search_new(const struct config *config, struct stray_search **ret);
 struct stray_search *stray_search_free(struct stray_search *search);
 

@@ -14,7 +14,7 @@
 #include "cli/common/own-socket.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "util/utf8.h"
+#include "util/text/utf8.h"
 
 /* Longer than a bus that is well needs to say hello. */
 #define HELLO_LIMIT_US UINT64_C(5000000)

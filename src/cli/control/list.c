@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/common/json.h"
+#include "cli/common/memory.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
 #include "cli/common/strays.h"
@@ -40,7 +41,7 @@ static uint64_t seconds_left(const struct list *list, const struct open_door *do
 	return (door->deadline_us - list->now_us + 999999) / 1000000;
 }
 
-static enum status add_object(struct list *list, const struct open_door *door)
+static void add_object(struct list *list, const struct open_door *door)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -50,25 +51,31 @@ static enum status add_object(struct list *list, const struct open_door *door)
 	json_put_time(object, "until", door->deadline_us);
 	json_put_text(object, "state", door->state);
 	json_put_number(object, "seconds_left", seconds_left(list, door));
-	return json_object_array_add(list->array, object) < 0 ? STATUS_FAILED : STATUS_OK;
+	json_add(list->array, object);
 }
 
-static enum status list_add_row(struct list *list, const struct open_door *door)
+static void list_add_row(struct list *list, const struct open_door *door)
 {
 	char until[TIMESTAMP_TEXT_MAX], left[DURATION_TEXT_MAX];
 
 	list->n_rows++;
-	return table_add(list->table, strcmp(door->state, "open") == 0 ? COLOUR_NONE : COLOUR_BAD,
-			 (const char *[]){
-				 door->door,
-				 door->source,
-				 door->user,
-				 timestamp_format(door->deadline_us, until),
-				 duration_format(seconds_left(list, door) * US_PER_S, left),
-				 door->state,
-			 }) < 0
-		       ? STATUS_FAILED
-		       : STATUS_OK;
+	table_add(list->table, strcmp(door->state, "open") == 0 ? COLOUR_NONE : COLOUR_BAD,
+		  (const char *[]){
+			  door->door,
+			  door->source,
+			  door->user,
+			  timestamp_format(door->deadline_us, until),
+			  duration_format(seconds_left(list, door) * US_PER_S, left),
+			  door->state,
+		  });
+}
+
+static void list_add(struct list *list, const struct open_door *door)
+{
+	if (list->array)
+		add_object(list, door);
+	else
+		list_add_row(list, door);
 }
 
 static enum status list_add_open(void *userdata, const struct open_door *door)
@@ -76,11 +83,12 @@ static enum status list_add_open(void *userdata, const struct open_door *door)
 	struct list *list = userdata;
 
 	if (list->search && stray_search_know(list->search, door->door, door->source) < 0)
-		return STATUS_FAILED;
+		memory_out();
 	if (list->door && strcmp(list->door, door->door) != 0)
 		return STATUS_OK;
 	list->found = true;
-	return list->array ? add_object(list, door) : list_add_row(list, door);
+	list_add(list, door);
+	return STATUS_OK;
 }
 
 /* Nobody's, as far as the daemon knows. */
@@ -99,9 +107,8 @@ static int list_add_stray(void *userdata, const char *name, const char *set, con
 	(void)set;
 	if (list->door && strcmp(list->door, name) != 0)
 		return 0;
-	return (list->array ? add_object(list, &door) : list_add_row(list, &door)) == STATUS_OK
-		       ? 0
-		       : -ENOMEM;
+	list_add(list, &door);
+	return 0;
 }
 
 /* Only root can read both the configuration and the sets. What is wrong with either is for check
@@ -109,11 +116,15 @@ static int list_add_stray(void *userdata, const char *name, const char *set, con
 static void list_prepare_search(struct list *list, const char *path, struct config **ret_config)
 {
 	struct complaints complaints;
+	int r;
 
 	if (geteuid() != 0)
 		return;
-	if (config_load(path, ret_config, &complaints) == 0)
-		(void)stray_search_new(*ret_config, &list->search);
+	r = config_load(path, ret_config, &complaints);
+	if (r == 0)
+		r = stray_search_new(*ret_config, &list->search);
+	if (r == -ENOMEM)
+		memory_out();
 	complaints_done(&complaints);
 }
 
@@ -153,13 +164,13 @@ static enum status list_open(sd_bus *bus, const char *config_path, const char *d
 	};
 	enum status status;
 
-	if (!table || (json && !list.array))
-		return STATUS_FAILED;
+	if (json && !list.array)
+		memory_out();
 	list_prepare_search(&list, config_path, &config);
 	search = list.search;
 	status = client_each_open(&verb_list, bus, list_add_open, &list);
 	if (status == STATUS_OK && search && stray_search_run(search, list_add_stray, &list) < 0)
-		status = STATUS_FAILED;
+		memory_out();
 	if (status == STATUS_OK)
 		status = list_check_door(&list, bus);
 	if (status != STATUS_OK)
@@ -178,7 +189,7 @@ static enum status add_name(void *userdata, const char *name)
 	struct json_object *array = userdata;
 
 	if (array)
-		json_object_array_add(array, json_object_new_string(name));
+		json_add(array, json_object_new_string(name));
 	else
 		puts(name);
 	return STATUS_OK;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/common/json.h"
+#include "cli/common/memory.h"
 #include "cli/common/options.h"
 #include "cli/control/client.h"
 #include "cli/fleet/report.h"
@@ -15,6 +16,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/replace.h"
+#include "util/text/stream.h"
 
 DEFINE_CLEANUP(sd_bus *, sd_bus_flush_close_unref)
 DEFINE_CLEANUP(struct json_object *, json_object_put)
@@ -138,8 +140,7 @@ static void put_sample(const struct metrics *metrics, const struct metric_family
 		json_put(object, "value", json_object_new_double((double)value / 1e6));
 	else
 		json_put_number(object, "value", value);
-	if (json_object_array_add(metrics->samples, object) < 0)
-		json_object_put(object);
+	json_add(metrics->samples, object);
 }
 
 /* The names of doors and versions hold nothing that would have to be escaped. */
@@ -287,11 +288,9 @@ static enum status metrics_execute(const char *path, enum metrics_form form)
 	size_t size = 0;
 	int r = 0;
 
-	state.file = open_memstream(&text, &size);
-	if (!state.file) {
-		fprintf(stderr, "knocktail metrics: %s\n", strerror(errno));
-		return STATUS_FAILED;
-	}
+	state.file = text_stream_open(&text, &size);
+	if (!state.file)
+		memory_out();
 	state.samples = json_object_new_array();
 	status = metrics_collect(&state);
 	if (form == FORM_JSON)
@@ -299,7 +298,7 @@ static enum status metrics_execute(const char *path, enum metrics_form form)
 			json_object_to_json_string_ext(state.samples, JSON_C_TO_STRING_PRETTY));
 	json_object_put(state.samples);
 	if (fclose(state.file) != 0)
-		return STATUS_FAILED;
+		memory_out();
 	if (status != STATUS_OK)
 		return status;
 	if (path)

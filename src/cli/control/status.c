@@ -100,14 +100,11 @@ static void format_value(const char *name, uint64_t value, char *text, size_t si
 		snprintf(text, size, "%s", timestamp_format(value, when));
 }
 
-static enum status report_print(const struct status_report *report)
+static void report_print(const struct status_report *report)
 {
 	CLEANUP(cleanup_table_free) struct table *table = table_new(2, NULL);
 
-	if (!table)
-		return STATUS_FAILED;
-	if (table_add(table, COLOUR_GOOD, (const char *[]){"knocktaild", report->version}) < 0)
-		return STATUS_FAILED;
+	table_add(table, COLOUR_GOOD, (const char *[]){"knocktaild", report->version});
 	for (size_t i = 0; i < N_LABELS; i++) {
 		enum colour colour = COLOUR_NONE;
 		char text[128];
@@ -119,18 +116,17 @@ static enum status report_print(const struct status_report *report)
 					      strcmp(labels[i].name, "full_tables") == 0 ||
 					      strcmp(labels[i].name, "close_failed") == 0))
 			colour = COLOUR_BAD;
-		if (table_add(table, colour, (const char *[]){labels[i].label, text}) < 0)
-			return STATUS_FAILED;
+		table_add(table, colour, (const char *[]){labels[i].label, text});
 	}
 	table_print(table);
-	return STATUS_OK;
 }
 
 static enum status print_absent(bool json)
 {
 	struct json_object *document;
 
-	if (json && (document = json_object_new_object())) {
+	if (json) {
+		document = json_object_new_object();
 		json_put(document, "running", json_object_new_boolean(false));
 		json_print(document);
 	}
@@ -157,10 +153,7 @@ static enum status status_execute(bool json)
 		return client_garbled(&verb_status, r);
 	document = json_object_new_object();
 	report.stats = json_object_new_object();
-	if (!document || !report.stats)
-		status = STATUS_FAILED;
-	else
-		status = client_each_stat(&verb_status, bus, report_keep, &report);
+	status = client_each_stat(&verb_status, bus, report_keep, &report);
 	json_put(document, "running", json_object_new_boolean(true));
 	json_put_text(document, "version", report.version);
 	json_put(document, "stats", report.stats);
@@ -169,7 +162,9 @@ static enum status status_execute(bool json)
 		return status;
 	}
 	json_object_put(document);
-	return status == STATUS_OK ? report_print(&report) : status;
+	if (status == STATUS_OK)
+		report_print(&report);
+	return status;
 }
 
 static enum status status_run(int argc, char *argv[])

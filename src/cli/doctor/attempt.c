@@ -185,8 +185,7 @@ static void put_probe(const struct attempt *attempt, const struct probe *probe,
 
 	json_put_number(object, "port", probe->port);
 	json_put_text(object, "protocol", protocol);
-	if (json_object_array_add(attempt->probes, object) < 0)
-		json_object_put(object);
+	json_add(attempt->probes, object);
 }
 
 static void attempt_show_probe(const struct attempt *attempt, const struct probe *probe)
@@ -369,7 +368,7 @@ static void print_json_end(const struct attempt *attempt)
 	json_put(document, "opened", json_object_new_boolean(attempt->opened));
 	json_put_text(document, "text", attempt_explain(attempt, text));
 	json_put(document, "probes", attempt->probes);
-	for (size_t i = 0; doors && i < attempt->n_progress; i++) {
+	for (size_t i = 0; i < attempt->n_progress; i++) {
 		const struct watched *watched = &attempt->progress[i];
 		struct json_object *object = json_object_new_object();
 
@@ -379,8 +378,7 @@ static void print_json_end(const struct attempt *attempt)
 				watched->complete ? watched->n_needed : watched->n_best);
 		json_put_number(object, "needed", watched->n_needed);
 		json_put_text(object, "text", text);
-		if (json_object_array_add(doors, object) < 0)
-			json_object_put(object);
+		json_add(doors, object);
 	}
 	json_put(document, "doors", doors);
 	json_print(document);

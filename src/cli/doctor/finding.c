@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/common/json.h"
+#include "cli/common/memory.h"
 #include "cli/common/output.h"
 #include "config/config.h"
 #include "core/door.h"
@@ -20,8 +21,7 @@ static void put_finding(struct doctor *doctor, const char *level, const char *te
 	json_put_text(object, "level", level);
 	json_put_text(object, "text", text);
 	json_put_text(object, "advice", advice);
-	if (json_object_array_add(doctor->findings, object) < 0)
-		json_object_put(object);
+	json_add(doctor->findings, object);
 }
 
 void doctor_say(struct doctor *doctor, enum finding finding, const char *advice, const char *format,
@@ -35,14 +35,14 @@ void doctor_say(struct doctor *doctor, enum finding finding, const char *advice,
 		return;
 	va_start(arguments, format);
 	if (vasprintf(&text, format, arguments) < 0)
-		text = NULL;
+		memory_out();
 	va_end(arguments);
-	if (text && doctor->said && strcmp(text, doctor->said) == 0)
+	if (doctor->said && strcmp(text, doctor->said) == 0)
 		return;
 	if (doctor->findings) {
 		put_finding(doctor, words[finding], text, advice);
 	} else {
-		output_print("%-8s %-12s %s\n", words[finding], doctor->check, text ? text : "");
+		output_print("%-8s %-12s %s\n", words[finding], doctor->check, text);
 		if (advice)
 			output_print("%-21s -> %s\n", "", advice);
 	}

@@ -52,14 +52,13 @@ static void print_counts(const struct json_object *report)
 		putchar('\n');
 }
 
-/* 0 or -ENOMEM. */
-static int print_shares(const struct json_object *report, uint64_t now_us)
+static void print_shares(const struct json_object *report, uint64_t now_us)
 {
 	static const char *const headline[] = {"HOST", "DOOR", "OPEN", "HEARD", NULL};
 	const struct json_object *shares = json_object_object_get(report, "shares");
 	CLEANUP(cleanup_table_free) struct table *table = table_new(4, headline);
 
-	for (size_t i = 0; table && i < json_object_array_length(shares); i++) {
+	for (size_t i = 0; i < json_object_array_length(shares); i++) {
 		const struct json_object *share = json_object_array_get_idx(shares, i);
 		uint64_t said_us = fleet_report_number(share, "said_us");
 		char n_open[24], age[DURATION_TEXT_MAX];
@@ -67,54 +66,47 @@ static int print_shares(const struct json_object *report, uint64_t now_us)
 		snprintf(n_open, sizeof n_open, "%" PRIu64, fleet_report_number(share, "open"));
 		duration_format(now_us > said_us ? (now_us - said_us) / US_PER_S * US_PER_S : 0,
 				age);
-		if (table_add(table, COLOUR_NONE,
-			      (const char *[]){fleet_report_text(share, "host"),
-					       fleet_report_text(share, "door"), n_open, age}) < 0)
-			return -ENOMEM;
+		table_add(table, COLOUR_NONE,
+			  (const char *[]){fleet_report_text(share, "host"),
+					   fleet_report_text(share, "door"), n_open, age});
 	}
-	if (table && json_object_array_length(shares) > 0)
+	if (json_object_array_length(shares) > 0)
 		table_print(table);
-	return table ? 0 : -ENOMEM;
 }
 
-static int print_open(const struct json_object *report)
+static void print_open(const struct json_object *report)
 {
 	static const char *const headline[] = {"DOOR", "SOURCE", "USER", "AT", "UNTIL", NULL};
 	const struct json_object *open = json_object_object_get(report, "open");
 	CLEANUP(cleanup_table_free) struct table *table = table_new(5, headline);
 
-	for (size_t i = 0; table && i < json_object_array_length(open); i++) {
+	for (size_t i = 0; i < json_object_array_length(open); i++) {
 		const struct json_object *grant = json_object_array_get_idx(open, i);
 		char until[TIMESTAMP_TEXT_MAX];
 
 		timestamp_format(fleet_report_number(grant, "deadline_us"), until);
-		if (table_add(table, COLOUR_NONE,
-			      (const char *[]){fleet_report_text(grant, "door"),
-					       fleet_report_text(grant, "source"),
-					       fleet_report_text(grant, "user"),
-					       fleet_report_text(grant, "host"), until}) < 0)
-			return -ENOMEM;
+		table_add(table, COLOUR_NONE,
+			  (const char *[]){fleet_report_text(grant, "door"),
+					   fleet_report_text(grant, "source"),
+					   fleet_report_text(grant, "user"),
+					   fleet_report_text(grant, "host"), until});
 	}
-	if (table && json_object_array_length(open) > 0) {
+	if (json_object_array_length(open) > 0) {
 		/* What divides the tables, where they have no headlines. */
 		if (!output_is_terminal(stdout))
 			putchar('\n');
 		table_print(table);
 	}
-	return table ? 0 : -ENOMEM;
 }
 
-static enum status fleet_print(const char *path, const struct json_object *report)
+static void fleet_print(const struct json_object *report)
 {
 	uint64_t now_us = clock_us(CLOCK_REALTIME);
 
 	print_state(report);
 	print_counts(report);
-	if (print_shares(report, now_us) < 0 || print_open(report) < 0) {
-		fprintf(stderr, "knocktail fleet: %s: %s\n", path, strerror(ENOMEM));
-		return STATUS_FAILED;
-	}
-	return STATUS_OK;
+	print_shares(report, now_us);
+	print_open(report);
 }
 
 static void put_text(struct json_object *ret, const char *name, const struct json_object *object)
@@ -153,8 +145,8 @@ static void put_each(struct json_object *ret, const char *name, const struct jso
 	const struct json_object *items = json_object_object_get(report, name);
 	struct json_object *array = json_object_new_array();
 
-	for (size_t i = 0; array && i < json_object_array_length(items); i++)
-		json_object_array_add(array, describe(json_object_array_get_idx(items, i)));
+	for (size_t i = 0; i < json_object_array_length(items); i++)
+		json_add(array, describe(json_object_array_get_idx(items, i)));
 	json_put(ret, name, array);
 }
 
@@ -206,9 +198,10 @@ static enum status fleet_run(int argc, char *argv[])
 			r == -EACCES ? "; only root can" : "");
 		return STATUS_FAILED;
 	}
-	if (!json)
-		return fleet_print(path, report);
-	json_print(report_describe(report));
+	if (json)
+		json_print(report_describe(report));
+	else
+		fleet_print(report);
 	return STATUS_OK;
 }
 

@@ -25,6 +25,7 @@
 #include "config/load.h"
 #include "util/cleanup.h"
 #include "util/file.h"
+#include "util/text/stream.h"
 
 enum { FILE_SIZE_MAX = 1 << 20 };
 
@@ -221,8 +222,9 @@ static enum status import_source_run(const struct import_source *source)
 {
 	char *text CLEANUP(cleanup_free) = NULL;
 	size_t size;
-	struct import_result result = {
-		.path = source->request->path, .out = open_memstream(&text, &size), .told = stderr};
+	struct import_result result = {.path = source->request->path,
+				       .out = text_stream_open(&text, &size),
+				       .told = stderr};
 	struct fwknop_users users = {0};
 	enum status status = STATUS_FAILED;
 	int r = result.out ? import_translate(source, &result, &users, &status) : -ENOMEM;

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cli/common/memory.h"
 #include "config/config.h"
 #include "config/load.h"
 #include "config/text.h"
 #include "util/cleanup.h"
+#include "util/text/stream.h"
 
 void import_result_done(struct import_result *result)
 {
@@ -42,9 +44,9 @@ void import_note(const struct import_result *result, FILE *notes, const char *pa
 
 	va_start(arguments, format);
 	if (vasprintf(&text, format, arguments) < 0)
-		text = NULL;
+		memory_out();
 	va_end(arguments);
-	put_note(result, notes, path, line, text ? text : "there is no memory for what to say");
+	put_note(result, notes, path, line, text);
 }
 
 void import_put_head(const struct import_result *result, const char *kind)
@@ -60,8 +62,8 @@ void import_put_head(const struct import_result *result, const char *kind)
 int import_door_init(struct import_door *door, struct import_result *result, unsigned line)
 {
 	*door = (struct import_door){.result = result, .line = line};
-	door->notes = open_memstream(&door->notes_text, &door->notes_size);
-	door->body = open_memstream(&door->body_text, &door->body_size);
+	door->notes = text_stream_open(&door->notes_text, NULL);
+	door->body = text_stream_open(&door->body_text, NULL);
 	return door->notes && door->body ? 0 : -ENOMEM;
 }
 
@@ -171,7 +173,8 @@ int import_door_finish(struct import_door *door, const char *options)
 	}
 	import_note(result, door->notes, NULL, door->line, "LEFT OUT: %s",
 		    door->left_out ? door->left_out : fault);
-	fflush(door->notes);
+	if (fflush(door->notes) != 0)
+		return -ENOMEM;
 	result->n_left_out++;
 	fprintf(result->out, "\n%s", door->notes_text);
 	put_as_comment(result->out, door->body_text);

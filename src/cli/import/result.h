@@ -38,7 +38,6 @@ struct import_door {
 	unsigned line; /* where it begins */
 	FILE *notes, *body;
 	char *notes_text, *body_text;
-	size_t notes_size, body_size;
 	const char *left_out; /* why it cannot be carried over; NULL: it can */
 };
 

@@ -14,6 +14,7 @@
 #include "cli/page/parts.h"
 #include "cli/page/wish.h"
 #include "util/cleanup.h"
+#include "util/text/stream.h"
 
 /* What stands between the tags, newline included, is what a browser hashes. */
 static void put_hash(FILE *file, const char *text)
@@ -111,7 +112,7 @@ int page_compose(const struct page_content *content, const char *key_line, uint6
 {
 	CLEANUP(cleanup_free) char *rest = NULL;
 	size_t size = 0, length = strlen(key_line);
-	FILE *file = open_memstream(&rest, &size);
+	FILE *file = text_stream_open(&rest, &size);
 	long place = 0;
 	char *text;
 

@@ -15,7 +15,7 @@
 #include "cli/page/compose.h"
 #include "util/cleanup.h"
 #include "util/file.h"
-#include "util/utf8.h"
+#include "util/text/utf8.h"
 
 static enum status page_fail(const struct page *page, int error)
 {

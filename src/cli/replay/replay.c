@@ -63,8 +63,7 @@ static void replay_put_knock(struct replay *replay, const char *door, const char
 	json_put_text(object, "source", source);
 	json_put_text(object, "user", user);
 	json_put_text(object, "refused", problem);
-	if (json_object_array_add(replay->knocks, object) < 0)
-		replay->error = -ENOMEM;
+	json_add(replay->knocks, object);
 }
 
 /* `door` is NULL: a request that names none. */
@@ -137,15 +136,13 @@ static void print_summary(struct replay *replay, const struct matcher *matcher)
 static void replay_put_opened(void *userdata, const struct tally_item *item, size_t n)
 {
 	const struct replay *replay = userdata;
-	struct json_object *object = json_object_new_object(), *opened = NULL;
+	struct json_object *object = json_object_new_object();
 	char source[ADDRESS_TEXT_MAX];
 
 	json_put_text(object, "door", replay->config->doors[item->door].name);
 	json_put_text(object, "source", address_format(&item->source, source));
 	json_put_number(object, "times", n);
-	json_object_object_get_ex(replay->document, "opened", &opened);
-	if (!opened || json_object_array_add(opened, object) < 0)
-		json_object_put(object);
+	json_add(json_object_object_get(replay->document, "opened"), object);
 }
 
 static void replay_print_json(struct replay *replay, const struct matcher *matcher)

@@ -16,6 +16,7 @@
 #include "util/file.h"
 #include "util/programs.h"
 #include "util/replace.h"
+#include "util/text/stream.h"
 
 enum { BOOT_OPTIONS_MAX = BOOT_COMMAND_SIZE - 64, UNIT_SIZE_MAX = 65536, SAVED_SIZE_MAX = 4 << 20 };
 
@@ -142,16 +143,13 @@ static void print_drop_in(const struct plan *plan, FILE *file)
 static char *unit_text(const struct plan *plan, enum variant variant)
 {
 	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
+	FILE *file = text_stream_open(&text, NULL);
 
 	if (!file)
 		return NULL;
 	boot_unit_print(variant, plan, file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
+	fclose(file);
+	return text;
 }
 
 static void boot_files_make(const struct plan *plan, enum variant variant, struct boot_files *ret)
@@ -221,8 +219,7 @@ static int each_ufw_file(const struct plan *plan, ufw_fn fn,
 	for (unsigned part = 0; part < N_UFW_PARTS; part++)
 		for (enum family family = 0; family < N_FAMILIES; family++) {
 			char *text CLEANUP(cleanup_free) = NULL;
-			size_t size;
-			FILE *file = open_memstream(&text, &size);
+			FILE *file = text_stream_open(&text, NULL);
 			int r;
 
 			if (!file)

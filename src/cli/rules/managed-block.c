@@ -12,6 +12,7 @@
 #include "util/cleanup.h"
 #include "util/file.h"
 #include "util/replace.h"
+#include "util/text/stream.h"
 
 static const char begin_mark[] = "# BEGIN knocktail";
 static const char end_mark[] = "# END knocktail";
@@ -94,7 +95,7 @@ static int block_change_make(const char *path, const char *after, const char *be
 
 	if (r < 0)
 		return r;
-	file = open_memstream(&change->merged, &change->size);
+	file = text_stream_open(&change->merged, &change->size);
 	if (!file)
 		return -ENOMEM;
 	done = block_merge(change->old, after, before, text, file);

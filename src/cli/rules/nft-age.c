@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "util/duration.h"
+#include "util/text/stream.h"
 
 static const char begin[] = "elements = { ";
 static const char expires[] = " expires ";
@@ -91,8 +92,7 @@ static const char *put_elements(const char *text, uint64_t elapsed_us, FILE *fil
 char *nft_age(const char *table, uint64_t elapsed_us)
 {
 	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
+	FILE *file = text_stream_open(&text, NULL);
 	const char *at, *end = table + strlen(table);
 
 	if (!file)
@@ -102,8 +102,6 @@ char *nft_age(const char *table, uint64_t elapsed_us)
 		table = put_elements(at + strlen(begin), elapsed_us, file);
 	}
 	fputs(table, file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
+	fclose(file);
+	return text;
 }

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "core/keyed/expected.h"
 #include "core/probe.h"
+#include "util/text/stream.h"
 
 enum { IPTABLES_PREFIX_MAX = 29, NFLOG_PREFIX_MAX = 63 };
 
@@ -292,14 +293,11 @@ void plan_put_flags(const struct plan_flags *flags, FILE *file)
 char *plan_to_text(const struct plan *plan, void (*printer)(const struct plan *plan, FILE *file))
 {
 	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
+	FILE *file = text_stream_open(&text, NULL);
 
 	if (!file)
 		return NULL;
 	printer(plan, file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
+	fclose(file);
+	return text;
 }

@@ -13,6 +13,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/programs.h"
+#include "util/text/stream.h"
 
 struct transaction {
 	const struct plan *plan;
@@ -43,8 +44,7 @@ static int transaction_run(struct transaction *transaction, const char *const ar
 static char *print_ufw(const struct plan *plan, enum family family)
 {
 	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
+	FILE *file = text_stream_open(&text, NULL);
 
 	if (!file)
 		return NULL;
@@ -52,10 +52,8 @@ static char *print_ufw(const struct plan *plan, enum family family)
 	for (unsigned part = 0; part < N_UFW_PARTS; part++)
 		plan_print_ufw_part(plan, part, family, file);
 	fputs("COMMIT\n", file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
+	fclose(file);
+	return text;
 }
 
 /* iptables, ipset, ufw */

@@ -13,6 +13,7 @@
 #include "util/cleanup.h"
 #include "util/program.h"
 #include "util/programs.h"
+#include "util/text/stream.h"
 
 static const char *const family_save[N_FAMILIES] = {PROGRAM_IPTABLES_SAVE, PROGRAM_IP6TABLES_SAVE};
 static const char *const family_restore[N_FAMILIES] = {PROGRAM_IPTABLES_RESTORE,
@@ -144,12 +145,11 @@ static char *part_removal(const struct own_part *own, const struct config *confi
 			  const char *table, enum family family, struct removal *removal)
 {
 	char *text = NULL;
-	size_t size;
 	FILE *file;
 
 	if (!has_chain(table, own->sign))
 		return NULL;
-	file = open_memstream(&text, &size);
+	file = text_stream_open(&text, NULL);
 	if (!file)
 		return NULL;
 	fputs(own->head, file);
@@ -160,10 +160,8 @@ static char *part_removal(const struct own_part *own, const struct config *confi
 		put_chain(table, own->log, own->n_log, family, removal, file);
 	put_door_chains(config, table, own->n_to_doors, family, removal, file);
 	fputs("COMMIT\n", file);
-	if (fclose(file) == 0)
-		return text;
-	free(text);
-	return NULL;
+	fclose(file);
+	return text;
 }
 
 /* NULL: there is none to be had. */

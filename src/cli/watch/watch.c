@@ -26,8 +26,8 @@
 #include "match/matcher.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/text/utf8.h"
 #include "util/timestamp.h"
-#include "util/utf8.h"
 
 /* How often to look into the journal, how many records at a time, and how often to draw. */
 #define LOOK_US UINT64_C(25000)

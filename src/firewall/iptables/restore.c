@@ -12,6 +12,7 @@
 #include "firewall/passage.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/text/stream.h"
 #include "util/timestamp.h"
 
 /* Of the packets that are there: to these ports, or sent on from them. */
@@ -50,8 +51,7 @@ char *iptables_spell_rules(const struct passage *passage, enum iptables_place pl
 			   uint64_t deadline_s)
 {
 	char *text = NULL, until[TIMESTAMP_TEXT_MAX];
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
+	FILE *file = text_stream_open(&text, NULL);
 
 	if (!file)
 		return NULL;
@@ -65,10 +65,7 @@ char *iptables_spell_rules(const struct passage *passage, enum iptables_place pl
 			until, passage->comment, deadline_s);
 		put_verdict(passage, place, file);
 	}
-	if (fclose(file) != 0) {
-		free(text);
-		return NULL;
-	}
+	fclose(file);
 	return text;
 }
 
@@ -215,11 +212,11 @@ int iptables_compile(const char *chain, const struct iptables_request *requests,
 	CLEANUP(cleanup_free) struct rule_change *entries = NULL;
 	CLEANUP(cleanup_free) char *text = NULL;
 	const struct iptables_hook *hook = &iptables_hooks[requests->place];
-	size_t size, n, n_changes = 0;
+	size_t n, n_changes = 0;
 	FILE *file;
 
 	entries = rule_changes_new(requests, &n);
-	file = entries ? open_memstream(&text, &size) : NULL;
+	file = entries ? text_stream_open(&text, NULL) : NULL;
 	if (!file)
 		return -ENOMEM;
 	fprintf(file, "*%s\n", hook->table);
@@ -241,8 +238,7 @@ int iptables_compile(const char *chain, const struct iptables_request *requests,
 char *iptables_compile_test(const char *chain, const struct iptables_request *requests)
 {
 	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
+	FILE *file = text_stream_open(&text, NULL);
 
 	if (!file)
 		return NULL;
@@ -250,9 +246,6 @@ char *iptables_compile_test(const char *chain, const struct iptables_request *re
 	for (const struct iptables_request *request = requests; request; request = request->next)
 		fputs(request->rules, file);
 	fputs("COMMIT\n", file);
-	if (fclose(file) != 0) {
-		free(text);
-		return NULL;
-	}
+	fclose(file);
 	return text;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cli/common/memory.h"
 #include "cli/import/fwknop/file.h"
 #include "cli/import/result.h"
 #include "config/text.h"
@@ -126,10 +127,9 @@ stanza_note(const struct stanza_import *stanza, unsigned line, const char *forma
 
 	va_start(arguments, format);
 	if (vasprintf(&text, format, arguments) < 0)
-		text = NULL;
+		memory_out();
 	va_end(arguments);
-	if (text)
-		import_note(stanza->door.result, stanza->door.notes, NULL, line, "%s", text);
+	import_note(stanza->door.result, stanza->door.notes, NULL, line, "%s", text);
 }
 
 /* The line that counts of a variable in the stanza; 0: there is none. */

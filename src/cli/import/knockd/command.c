@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/common/memory.h"
 #include "util/cleanup.h"
+#include "util/text/stream.h"
 
 static const char blanks[] = " \t";
 
@@ -34,7 +36,7 @@ static char *find_program(const char *name, size_t length)
 		char *path = NULL;
 
 		if (asprintf(&path, "%s/%.*s", directories[i], (int)length, name) < 0)
-			return NULL;
+			memory_out();
 		if (stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0)
 			return path;
 		free(path);
@@ -61,7 +63,7 @@ static char *escape_percents(const char *text)
 	char *escaped = malloc(2 * strlen(text) + 1), *end = escaped;
 
 	if (!escaped)
-		return NULL;
+		memory_out();
 	while (*text) {
 		if (strncmp(text, "%IP%", 4) == 0) {
 			memcpy(end, text, 4);
@@ -87,43 +89,43 @@ static void put_escaped(FILE *file, const char *text, const char *specials)
 	}
 }
 
-/* One spelling of `/bin/sh -c TEXT` that command_split() reads back; NULL: not this one, or no
- * memory. */
+/* One spelling of `/bin/sh -c TEXT` that command_split() reads back; NULL: not this one. */
 static char *spell_shell(const char *text, char quote)
 {
 	char *value = NULL;
-	size_t size;
 	FILE *file;
 
 	if (quote == '\'' && strchr(text, '\''))
 		return NULL;
-	file = open_memstream(&value, &size);
+	file = text_stream_open(&value, NULL);
 	if (!file)
-		return NULL;
+		memory_out();
 	fputs("/bin/sh -c ", file);
 	if (quote)
 		fputc(quote, file);
 	put_escaped(file, text, quote == '\'' ? "" : quote == '"' ? "\\\"" : " \t\\\"';#");
 	if (quote)
 		fputc(quote, file);
-	if (fclose(file) != 0) {
-		free(value);
-		return NULL;
-	}
+	if (fclose(file) != 0)
+		memory_out();
 	return value;
 }
 
 /* Puts the value into quotes if knocktail.conf(5) wants them there. NULL: no quotes are left for
- * that, or no memory. */
+ * that. */
 static char *quote_value(const char *value)
 {
 	char *quoted = NULL;
 	char quote = !strchr(value, '"') ? '"' : '\'';
 
 	if (value[0] != '"' && value[0] != '\'' && !value[strcspn(value, ";#")])
-		return strdup(value);
-	if (strchr(value, quote) || asprintf(&quoted, "%c%s%c", quote, value, quote) < 0)
+		quoted = strdup(value);
+	else if (strchr(value, quote))
 		return NULL;
+	else if (asprintf(&quoted, "%c%s%c", quote, value, quote) < 0)
+		quoted = NULL;
+	if (!quoted)
+		memory_out();
 	return quoted;
 }
 
@@ -147,8 +149,6 @@ int import_command(const char *text, char **ret_value, enum import_way *ret_way)
 	char *path CLEANUP(cleanup_free) = NULL, *whole CLEANUP(cleanup_free) = NULL;
 	size_t first = strcspn(text, blanks);
 
-	if (!escaped)
-		return -ENOMEM;
 	*ret_way = IMPORT_SHELL;
 	if (!needs_shell(text)) {
 		if (text[0] == '/' || (strchr("'\"", text[0]) && text[1] == '/')) {
@@ -156,10 +156,12 @@ int import_command(const char *text, char **ret_value, enum import_way *ret_way)
 			*ret_value = quote_value(escaped);
 		} else {
 			path = find_program(text, first);
-			if (path && asprintf(&whole, "%s%s", path, escaped + first) >= 0) {
+			if (path && asprintf(&whole, "%s%s", path, escaped + first) < 0)
+				memory_out();
+			if (path) {
 				*ret_way = IMPORT_ABSOLUTE;
 				*ret_value = quote_value(whole);
-			} else if (!path && !is_builtin(text, first)) {
+			} else if (!is_builtin(text, first)) {
 				*ret_way = IMPORT_MISSING;
 			}
 		}

@@ -9,6 +9,6 @@ enum import_way {
 	IMPORT_MISSING,	 /* /bin/sh -c, because the program is not where it could be found here */
 };
 
-/* The command as the value of a key of knocktail.conf(5), quoted if it has to be. 0; -ENOTSUP: no
- * value can hold it; -ENOMEM. The value is the caller's to free. */
+/* The command as the value of a key of knocktail.conf(5), quoted if it has to be. 0, or -ENOTSUP:
+ * no value can hold it. The value is the caller's to free. */
 int import_command(const char *text, char **ret_value, enum import_way *ret_way);

@@ -1,4 +1,4 @@
-#include "util/utf8.h"
+#include "util/text/utf8.h"
 
 #include <string.h>
 
