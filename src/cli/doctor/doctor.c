@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/common/config.h"
+#include "cli/common/journald-conf.h"
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
@@ -53,7 +54,7 @@ static const struct check {
 
 static void doctor_init(struct doctor *doctor)
 {
-	doctor->max_level = DOCTOR_LEVEL_MAX;
+	doctor->max_level = JOURNALD_LEVEL_MAX;
 	doctor->lacks_target = calloc(doctor->config->n_doors, sizeof doctor->lacks_target[0]);
 	doctor_look_at_network(doctor);
 }

@@ -13,8 +13,6 @@ struct config;
 struct door;
 struct json_object;
 
-enum { DOCTOR_LEVEL_MAX = 7 };
-
 /* Unknown: it could not be looked at, or what it depends on could not. */
 enum finding { FINDING_OK, FINDING_UNKNOWN, FINDING_WARNING, FINDING_PROBLEM };
 
@@ -35,7 +33,7 @@ struct doctor {
 	struct port_cuts cuts; /* of the ruleset */
 	struct doctor_side sides[N_FAMILIES];
 	struct surroundings around; /* what forwarded packets meet */
-	unsigned max_level;	    /* of what journald stores: 0 to DOCTOR_LEVEL_MAX */
+	unsigned max_level;	    /* of what journald stores: 0 to JOURNALD_LEVEL_MAX */
 	uint64_t journal_max;	    /* bytes that journald keeps at most; 0: not known */
 	const char *journal_bound;  /* by which of its settings */
 	uint64_t lines_per_hour;    /* that may be logged of all sources together; 0: not known */

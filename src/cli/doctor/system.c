@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/common/journald-conf.h"
 #include "cli/common/process.h"
 #include "cli/doctor/finding.h"
 #include "config/config.h"
@@ -50,13 +50,6 @@ void doctor_check_journal(struct doctor *doctor)
 		doctor_say(doctor, FINDING_OK, NULL, "its files can be read");
 }
 
-/* journald's settings, as far as they matter here. */
-struct journald {
-	bool stores, reads_kernel, is_volatile;
-	unsigned max_level;
-	uint64_t system_max, runtime_max; /* bytes; 0: not set */
-};
-
 /* Where its files are, on a disk and in memory. */
 static const char system_home[] = "/var/log/journal", runtime_home[] = "/run/log/journal";
 
@@ -64,89 +57,13 @@ static const char system_home[] = "/var/log/journal", runtime_home[] = "/run/log
 enum { DEFAULT_SHARE = 10 };
 #define DEFAULT_MAX UINT64_C(4294967296)
 
-static unsigned parse_level(const char *text)
-{
-	static const char *const names[] = {"emerg",   "alert",	 "crit", "err",
-					    "warning", "notice", "info", "debug"};
-
-	for (unsigned i = 0; i <= DOCTOR_LEVEL_MAX; i++)
-		if (strcmp(text, names[i]) == 0 || (text[0] == (char)('0' + i) && !text[1]))
-			return i;
-	return DOCTOR_LEVEL_MAX;
-}
-
-static bool parse_bool(const char *text)
-{
-	static const char *const noes[] = {"0", "no", "n", "false", "f", "off"};
-
-	for (size_t i = 0; i < sizeof noes / sizeof noes[0]; i++)
-		if (strcasecmp(text, noes[i]) == 0)
-			return false;
-	return true;
-}
-
-/* "4G"; 0: it is not a size. */
-static uint64_t parse_size(const char *text)
-{
-	static const char units[] = "KMGTPE";
-	char *end;
-	uint64_t size = strtoull(text, &end, 10);
-	const char *unit = *end ? strchr(units, *end) : NULL;
-
-	for (const char *u = units; unit && u <= unit; u++)
-		size *= 1024;
-	return size;
-}
-
-/* The text without the blanks around it, in place. */
-static char *setting_trim(char *text)
-{
-	size_t length;
-
-	text += strspn(text, " \t");
-	length = strlen(text);
-	while (length > 0 && strchr(" \t\r", text[length - 1]))
-		text[--length] = '\0';
-	return text;
-}
-
-/* Later settings replace earlier ones. */
-static void read_settings(char *text, struct journald *ret)
-{
-	char *rest = NULL;
-
-	*ret = (struct journald){
-		.stores = true, .reads_kernel = true, .max_level = DOCTOR_LEVEL_MAX};
-	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		char *value = strchr(line, '=');
-
-		if (!value || line[0] == '#' || line[0] == ';')
-			continue;
-		*value++ = '\0';
-		line = setting_trim(line);
-		value = setting_trim(value);
-		if (strcmp(line, "Storage") == 0) {
-			ret->stores = strcmp(value, "none") != 0;
-			ret->is_volatile = strcmp(value, "volatile") == 0;
-		} else if (strcmp(line, "SystemMaxUse") == 0) {
-			ret->system_max = parse_size(value);
-		} else if (strcmp(line, "RuntimeMaxUse") == 0) {
-			ret->runtime_max = parse_size(value);
-		} else if (strcmp(line, "ReadKMsg") == 0 && *value) {
-			ret->reads_kernel = parse_bool(value);
-		} else if (strcmp(line, "MaxLevelStore") == 0 && *value) {
-			ret->max_level = parse_level(value);
-		}
-	}
-}
-
-static bool is_in_memory(const struct journald *journald)
+static bool is_in_memory(const struct journald_conf *journald)
 {
 	return journald->is_volatile || access(system_home, F_OK) < 0;
 }
 
 /* How much it keeps at most. */
-static void note_journal_max(struct doctor *doctor, const struct journald *journald)
+static void note_journal_max(struct doctor *doctor, const struct journald_conf *journald)
 {
 	bool is_volatile = is_in_memory(journald);
 	uint64_t max = is_volatile ? journald->runtime_max : journald->system_max;
@@ -168,14 +85,14 @@ void doctor_check_journald(struct doctor *doctor)
 		"change it in /etc/systemd/journald.conf and restart systemd-journald";
 	char *text CLEANUP(cleanup_free) = NULL, problem[PROGRAM_PROBLEM_MAX];
 	char pid[PROCESS_PID_SIZE];
-	struct journald journald;
+	struct journald_conf journald;
 
 	if (program_run(argv, NULL, &text, problem) != 0) {
 		doctor_say(doctor, FINDING_UNKNOWN, NULL, "its settings cannot be read: %s",
 			   problem);
 		return;
 	}
-	read_settings(text, &journald);
+	journald_conf_read(text, &journald);
 	note_journal_max(doctor, &journald);
 	/* Where nothing comes through, that is said here and not of each rule. */
 	if (journald.max_level >= LEVEL_WARNING)
