@@ -446,6 +446,7 @@ static enum format_verdict parse_custom(const char *expression, const char *text
 static void test_custom_lines(void **state)
 {
 	static const char simple[] = "from (?<SRC>\\S+) to (?<DPT>\\S+)";
+	static const char optional[] = "(?:from (?<SRC>\\S+) )?to (?<DPT>\\S*)";
 	static const char all[] =
 		"(?<IN>\\w*) (?<PROTO>\\w+) (?<SRC>\\S+) (?<SPT>\\w+) (?<DST>\\S+) "
 		"(?<DPT>\\w+)(?: \\[(?<FLAGS>.*)\\])?";
@@ -471,6 +472,14 @@ static void test_custom_lines(void **state)
 		{all, "an_interface_name tcp 192.0.2.1 1 192.0.2.2 2", FORMAT_DAMAGED},
 		{all, "eth0 tcp 192.0.2.1 x 192.0.2.2 2", FORMAT_DAMAGED},
 		{all, "eth0 tcp 192.0.2.1 1 everybody 2", FORMAT_DAMAGED},
+		{simple, "from 192.0.2.1 to 070000", FORMAT_DAMAGED},
+		{simple, "from 192.0.2.1 to 7x", FORMAT_DAMAGED},
+		{simple, "from 192.0.2.1 to 7/", FORMAT_DAMAGED},
+		{optional, "to 7000", FORMAT_DAMAGED},
+		{optional, "from 192.0.2.1 to ", FORMAT_DAMAGED},
+		{optional, "from 192.0.2.1 to 7000", FORMAT_PROBE},
+		{optional, "from 192.0.2.1234567890123456789012345678901234567890 to 7",
+		 FORMAT_DAMAGED},
 	};
 	struct probe probe;
 
@@ -537,6 +546,12 @@ static void test_custom_braces(void **state)
 		{"\\Q{,3}\\E", 0, 0},
 		{"\\Q{,3}", 0, 0},
 		{"a{", 0, 0},
+		{"[^]a]{,3}", -EINVAL, 5},
+		{"[[:alpha:]]{,3}", -EINVAL, 11},
+		{"[[:]{,3}", -EINVAL, 4},
+		{"[a\\]]{,3}", -EINVAL, 5},
+		{"a{ 1}\\Qb", -EINVAL, 1},
+		{"{x}{2}", 0, 0},
 	};
 
 	(void)state;

@@ -173,10 +173,46 @@ static void test_the_longest_file(void **state)
 
 static void test_dates(void **state)
 {
+	static const char *const wrong[] = {
+		"",
+		"2028-02-2",
+		"2028-02-290",
+		"2028/02-29",
+		"2028-02/29",
+		"2028-02-2x",
+		"2028-02-2/",
+		"2028-0x-29",
+		"x028-02-29",
+		"2028-00-10",
+		"2028-13-10",
+		"2028-02-00",
+		"2028-12-32",
+		"2028-11-31",
+		"1969-12-31",
+		"1970-01-01",
+		"1970-01-01T00:00:00Z",
+		"2028-02-29T24:00:00Z",
+		"2028-02-29T23:60:00Z",
+		"2028-02-29T23:59:60Z",
+		"2028-02-29Tx3:59:59Z",
+		"2028-02-29T23:x9:59Z",
+		"2028-02-29T23:59:x9Z",
+		"2028-02-30T23:59:59Z",
+		"2028-02-29T23:59:59z",
+		"2028-02-29 23:59:59Z",
+		"2028-02-29T23.59:59Z",
+	};
 	char text[KEY_DATE_SIZE];
 	uint64_t unix_s;
 
 	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		if (key_date_parse(wrong[i], strlen(wrong[i]), &unix_s) != -EINVAL)
+			fail_msg("%s", wrong[i]);
+	assert_int_equal(key_date_parse("1970-01-01T00:00:01Z", 20, &unix_s), 0);
+	assert_true(unix_s == 1);
+	assert_int_equal(key_date_parse("2027-12-31", 10, &unix_s), 0);
+	assert_true(unix_s == 1830211200);
 	assert_int_equal(key_date_parse("2028-02-29", 10, &unix_s), 0);
 	assert_true(unix_s == 1835395200);
 	assert_string_equal(key_date_format(unix_s, text), "2028-02-29");

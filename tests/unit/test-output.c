@@ -1,7 +1,10 @@
 /* What is shown to people and to programs: JSON of any bytes. */
+#include <fcntl.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmocka-all.h"
 
@@ -75,12 +78,72 @@ static void test_long_lines(void **state)
 		   "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc \xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\nx");
 }
 
+/* A table on a terminal so wide, where `term` is what kind it says that it is. */
+static void check_terminal(unsigned short columns, const char *term, const char *no_color,
+			   const char *expected)
+{
+	static const char *const headline[] = {"DOOR", "SOURCE", NULL},
+				 *const row[] = {"s\xc3\xa4h", "192.0.2.1 and others"};
+	struct winsize size = {.ws_row = 24, .ws_col = columns};
+	struct table *table = table_new(2, headline);
+	int terminal, slave, before = dup(STDOUT_FILENO);
+	char seen[512];
+	ssize_t n;
+
+	assert_non_null(table);
+	assert_int_equal(table_add(table, COLOUR_GOOD, row), 0);
+	assert_int_equal(openpty(&terminal, &slave, NULL, NULL, &size), 0);
+	if (term)
+		setenv("TERM", term, 1);
+	else
+		unsetenv("TERM");
+	setenv("NO_COLOR", no_color, 1);
+	fflush(stdout);
+	dup2(slave, STDOUT_FILENO);
+	table_print(table);
+	output_print("%s\n", "a line that is longer than thirty columns");
+	fflush(stdout);
+	dup2(before, STDOUT_FILENO);
+	close(before);
+	close(slave);
+	n = read(terminal, seen, sizeof seen - 1);
+	close(terminal);
+	assert_true(n > 0);
+	seen[n] = '\0';
+	assert_string_equal(seen, expected);
+	table_free(table);
+}
+
+/* ECMA-48's colours, and what is wider goes on below; neither where nobody looks at it. */
+static void test_terminals(void **state)
+{
+	static const char plain[] = "s\xc3\xa4h\t192.0.2.1 and others\r\n"
+				    "a line that is longer than thirty columns\r\n";
+
+	(void)state;
+	check_terminal(80, "xterm", "",
+		       "\033[1mDOOR  SOURCE\033[0m\r\n"
+		       "\033[32ms\xc3\xa4h   192.0.2.1 and others\033[0m\r\n"
+		       "a line that is longer than thirty columns\r\n");
+	check_terminal(40, "xterm", "1",
+		       "DOOR  SOURCE\r\ns\xc3\xa4h   192.0.2.1 and others\r\n"
+		       "a line that is longer than thirty\r\ncolumns\r\n");
+	/* Nothing is wrapped that narrow. */
+	check_terminal(10, "xterm", "1",
+		       "DOOR  SOURCE\r\ns\xc3\xa4h   192.0.2.1 and others\r\n"
+		       "a line that is longer than thirty columns\r\n");
+	check_terminal(80, "dumb", "", plain);
+	check_terminal(80, "", "", plain);
+	check_terminal(80, NULL, "", plain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_of_any_bytes),
 		cmocka_unit_test(test_what_is_missing),
 		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_terminals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
