@@ -391,6 +391,53 @@ def test_it_watches_a_knock_for_a_program(broken):
     lab.test_daemon = lab.daemon(Iptables.doors)
 
 
+def test_it_says_of_each_door_why_it_stays_shut(broken):
+    """Of all kinds of knocks, while somebody else knocks, too; the daemon says nothing of theirs."""
+    lab, _ = broken
+    to_ssh = {"set": "knock_ssh", "set_6": "knock_ssh6"}
+    used = lab.file("used.sequences", "#7000, 8000, 9000\n", 0o600)
+    path = lab.config(
+        ipset_door("flags", tcpflags="fin", **to_ssh)
+        + ipset_door("keyed", None, seq_timeout=None, auth="token, spa", users="alice", **to_ssh)
+        + ipset_door("once", None, one_time_sequences=used, **to_ssh)
+        + ipset_door("away", interface="no-such-0", **to_ssh)
+        + ipset_door("edge", log="edge", **to_ssh)
+        + ipset_door("last", "7100, 8100, 9100", **to_ssh)
+        + "[log edge]\nmatch = _UID=0 SYSLOG_IDENTIFIER=edge\npattern = (?<SRC>\\S+) (?<DPT>\\S+)\n")
+    client, other = lab.client(), lab.client()
+    for door in (), ("edge",):
+        watched = Watched(lab, path, client, *door, "--timeout", "2s")
+        other.knock(7000)
+        lab.server.run("logger", "--tag", "edge", f"{client.v4} 7000")
+        client.knock(7000)
+        status, said = watched.end()
+        assert status == 1, said
+        assert re.findall("^door (.*)", said, re.M) == [
+            words for words in (
+                "flags: none of the probes passed its tcpflags, interface and target",
+                "keyed: it opens by tokens or SPA knocks; the daemon has seen none that was whole",
+                "once: no one-time sequence is left",
+                "away: none of the probes passed its tcpflags, interface and target",
+                "edge: its probes are logged elsewhere, and not followed here",
+                "last: none of the probes was its first step",
+            ) if not door or words.startswith(door)], said
+    watched = Watched(lab, path, client, "--timeout", "1s")
+    other.knock(7000, 8000)
+    assert f"nothing was logged from {client.v4} (from others: 2)" in watched.end()[1]
+
+
+def test_it_watches_a_door_that_is_open(broken):
+    """It is renewed."""
+    lab, path = broken
+    client = lab.client()
+    client.knock(7000, 8000, 9000)
+    client.wait_open()
+    watched = Watched(lab, path, client, "--timeout", "20s")
+    client.knock(7000, 8000, 9000)
+    status, said = watched.end()
+    assert status == 0 and "door ssh renewed for" in said, said
+
+
 def test_it_watches_a_knock_that_the_daemon_refuses(broken):
     lab, path = broken
     lab.test_daemon.stop()
