@@ -1,5 +1,5 @@
 /* journald's settings as journald.conf(5) has them. */
-#include "cli/common/journald-conf.h"
+#include "input/journald-conf.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "cli/common/config.h"
-#include "cli/common/journald-conf.h"
 #include "cli/common/json.h"
 #include "cli/common/options.h"
 #include "cli/common/output.h"
@@ -20,6 +19,7 @@
 #include "cli/fleet/examine.h"
 #include "cli/verb.h"
 #include "config/config.h"
+#include "input/journald-conf.h"
 #include "util/duration.h"
 
 #define US_PER_S UINT64_C(1000000)

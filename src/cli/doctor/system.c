@@ -13,11 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/common/journald-conf.h"
 #include "cli/common/process.h"
 #include "cli/doctor/finding.h"
 #include "config/config.h"
 #include "input/input.h"
+#include "input/journald-conf.h"
 #include "keys/keyring.h"
 #include "util/cleanup.h"
 #include "util/clock.h"

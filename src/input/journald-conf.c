@@ -1,4 +1,4 @@
-#include "cli/common/journald-conf.h"
+#include "input/journald-conf.h"
 
 #include <stdlib.h>
 #include <string.h>
