@@ -232,16 +232,14 @@ static void log_add_entry(struct audit_log *log, enum event_kind event, struct v
 		visit->n_renewals++;
 	if (event == EVENT_CLOSE_FAILED) {
 		visit->unclosed = true;
-		if (entry->reason && !*visit->reason) {
+		if (!*visit->reason) {
 			free(visit->reason);
 			visit->reason = TAKE_PTR(entry->reason);
 		}
 	}
 	if (event == EVENT_CLOSED) {
-		if (entry->closed_by) {
-			free(visit->closed_by);
-			visit->closed_by = TAKE_PTR(entry->closed_by);
-		}
+		free(visit->closed_by);
+		visit->closed_by = TAKE_PTR(entry->closed_by);
 		end_visit(log, link, VISIT_CLOSED, time_us);
 	}
 }
