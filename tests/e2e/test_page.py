@@ -779,3 +779,44 @@ def test_bad_input_writes_nothing(guarded):
     page = door.page("--no-passphrase", *host, answers=())
     record = json.loads(re.search(r'id="record">(.*)</script>', page.read_text()).group(1))
     assert [one["name"] for one in record["doors"]] == ["ssh"]
+
+
+def test_a_page_from_a_directory_of_keys(lab):
+    """No configuration says which doors there are, and no terminal is asked."""
+    keys = f"/run/lab/keys-{next(lab.numbers)}"
+    path = f"/run/lab/page-{next(lab.numbers)}.html"
+    os.mkdir(lab.server.path(keys), 0o750)
+    assert lab.knocktail("keygen", "--keys", keys, "--realm", "gateway", "alice").returncode == 0
+
+    def page(*words, user="alice", file=path, keys=keys):
+        return lab.knocktail("page", "--keys", keys, "--host", "gw.example.org", "--no-passphrase", *words,
+                             user, file)
+
+    for words, where, status, complaint in (
+            ((), {}, 2, "without the configuration a page needs --door NAME"),
+            (("--door", "ssh"), {"keys": "/run/nowhere"}, 1, "/run/nowhere/alice.key: No such file"),
+            (("--door", "ssh"), {"user": "bob"}, 1, "bob.key: "),
+            (("--door", "ssh"), {"file": "/run/lab/" + 4096 * "x"}, 1, "File name too long"),
+            (("--door", "ssh"), {"file": "/run/lab/daemon/page.html"}, 1, "No such file or directory")):
+        done = page(*words, **where)
+        assert done.returncode == status and complaint in done.stderr, (words, where, done)
+    assert not os.path.exists(lab.server.path(path))
+    done = page("--door", "ssh", "--door", "My_Web", "--url", "https://gw.example.org/k.html", "--qr")
+    assert done.returncode == 0 and "\u2588" in done.stdout, done
+    assert os.stat(lab.server.path(path)).st_mode & 0o777 == 0o600
+    assert '"my_web"' in lab.read(path)
+    done = page("--door", "ssh")
+    assert done.returncode == 1 and "a file of that name exists" in done.stderr, done
+
+    key = lab.server.path(f"{keys}/alice.key")
+    with open(key, encoding="ascii") as file:
+        line = file.readline()
+    for text, complaint in ((f"{line}since 2020-01-01\nexpires 2020-02-03\n", "it expired on 2020-02-03"),
+                            (line[:-8], "alice.key: "), ("", "alice.key: ")):
+        with open(key, "w", encoding="ascii") as file:
+            file.write(text)
+        done = page("--door", "ssh", file="/run/lab/none.html")
+        assert done.returncode == 1 and complaint in done.stderr, done
+        assert line.split()[-1] not in done.stderr
+    assert lab.knocktail("page", "-c", "/no/such/file", "alice", "/run/lab/none.html").returncode == 2
+    assert not os.path.exists(lab.server.path("/run/lab/none.html"))

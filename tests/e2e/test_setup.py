@@ -38,7 +38,12 @@ def test_nothing_changes_without_a_yes(machine):
     """Nor at the end of the answers, nor after a wrong word."""
     client = machine.lab.client()
     assert client.can_connect()
-    for answers in ("", "22\\n", "22\\nnft\\nnone\\nalice\\n", "22\\nnft\\nnone\\nalice\\nno\\n"):
+    wrong, long = "x y\\n" * 3, "2" * 2000 + "\\n"
+    for answers in ("", "22\\n", "22\\nnft\\nnone\\nalice\\n", "22\\nnft\\nnone\\nalice\\nno\\n",
+                    wrong, long, "x y\\n" * 20 + "22\\nnft\\nnone\\nalice\\nyes\\n", "all\\n0\\n65536\\n", f"22\\n{wrong}", f"22\\nnft\\n{wrong}",
+                    f"22\\nnft\\nall\\n22\\n{long}", f"22\\niptables\\n80,443\\n{wrong}",
+                    f"2222,22\\nufw\\nAlice\\nalice\\n{wrong}", f"22\\nfirewalld\\nalice\\n{wrong}",
+                    "22/tcp\\nipset\\nnft\\n\\nalice\\nno\\n"):
         said, status = run_setup(machine, answers=answers)
         assert status == 1 and "othing was changed" in said
     for options in (("--guard", "http"), ("--firewall", "pf"), ("--user", "../x"),
