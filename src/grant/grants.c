@@ -226,6 +226,10 @@ void grants_release(struct grants *grants, const char *door, const struct addres
 
 void grants_suspend(struct grants *grants, uint64_t now_us)
 {
+	/* Now or never: read later, what is suspended would be opened again. */
+	if (grants->reread_us != UINT64_MAX)
+		inherit_read(grants, false, now_us);
+	grants->reread_us = UINT64_MAX;
 	FOR_EACH_GRANT (grants, grant)
 		grant_suspend(grant, now_us);
 	grants_run(grants, now_us);

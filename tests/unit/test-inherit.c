@@ -1,10 +1,12 @@
 /* What a successor makes of the state files: it takes over, sweeps, opens again. */
 #include "grant/grants.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cmocka-all.h"
 #include "core/address.h"
@@ -153,6 +155,32 @@ static void test_resume_for_who_is_left(void **state)
 	assert_int_equal(grants_count(fixture->grants), 0);
 	assert_false(has_record(fixture, "mark@192.0.2.1"));
 	door.users = NULL;
+}
+
+/* What could not be read at the start is not read again once all is closed: that would open it. */
+static void test_suspend_while_unread(void **state)
+{
+	struct fixture *fixture = *state;
+	struct door door = mark_door(fixture, 30);
+	struct rlimit old, scarce;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	scarce = old;
+	scarce.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &scarce), 0);
+	assert_int_equal(
+		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0),
+		-EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	open_door(fixture, &door, A, T0);
+	await_news(fixture, 1, T0);
+	grants_suspend(fixture->grants, T0 + S / 2);
+	await_count(fixture, 0, T0 + S / 2);
+	grants_run(fixture->grants, T0 + 2 * S);
+	await_count(fixture, 0, T0 + 2 * S);
+	assert_false(support_exists(fixture->mark));
+	assert_true(has_record(fixture, "mark@192.0.2.1"));
+	assert_int_equal(count_starts(fixture), 1);
 }
 
 /* After a reboot nothing is opened again. */
@@ -405,6 +433,7 @@ int main(void)
 		GRANT_TEST(test_inherits_how_often_it_was_opened),
 		GRANT_TEST(test_suspend_and_resume),
 		GRANT_TEST(test_resume_for_who_is_left),
+		GRANT_TEST(test_suspend_while_unread),
 		GRANT_TEST(test_no_resume_after_a_reboot),
 		GRANT_TEST(test_adopts),
 		GRANT_TEST(test_adopts_overdue),
