@@ -50,6 +50,8 @@ static int run_daemon(const struct manager_options *options)
 
 	if (r == -EBADMSG)
 		return STATUS_USAGE;
+	if (r == -ENOMEM)
+		log_line(LOG_ERR, "there is not enough memory to start");
 	if (r < 0)
 		return STATUS_FAILED;
 	r = manager_run(manager);

@@ -389,13 +389,8 @@ static int manager_start(struct manager *manager, const struct manager_options *
 int manager_new(const struct manager_options *options, struct manager **ret)
 {
 	CLEANUP(cleanup_manager_free) struct manager *manager = calloc(1, sizeof *manager);
-	int r;
+	int r = manager ? sd_event_new(&manager->event) : -ENOMEM;
 
-	if (!manager)
-		return -ENOMEM;
-	manager->config_path = options->config_path;
-	manager->stats.since_us = clock_us(CLOCK_REALTIME);
-	r = sd_event_new(&manager->event);
 	if (r >= 0)
 		r = manager_watch_signals(manager);
 	if (r == 0)
@@ -406,6 +401,8 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 		log_line(LOG_ERR, "cannot set up the event loop: %s", strerror(-r));
 		return r;
 	}
+	manager->config_path = options->config_path;
+	manager->stats.since_us = clock_us(CLOCK_REALTIME);
 	r = manager_start(manager, options);
 	if (r < 0)
 		return r;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "grant/grants.h"
@@ -27,6 +28,8 @@ int running_config_read(const char *path, struct config **ret)
 		log_line(complaints.items[i].warning ? LOG_WARNING : LOG_ERR, "%s",
 			 complaint_format(&complaints.items[i], path, text));
 	complaints_done(&complaints);
+	if (r < 0 && r != -EBADMSG)
+		log_line(LOG_ERR, "%s: %s", path, strerror(-r));
 	return r;
 }
 

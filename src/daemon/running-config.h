@@ -11,7 +11,8 @@ struct door;
 struct grants;
 struct running_config;
 
-/* Reads the file; complaints go to the log. 0; -EBADMSG: it is wrong; another negative errno. */
+/* Reads the file; complaints, and any other error, go to the log. 0; -EBADMSG: it is wrong; another
+ * negative errno. */
 int running_config_read(const char *path, struct config **ret);
 
 /* Nothing is in force before running_config_replace(). NULL: no memory. */

@@ -6,19 +6,16 @@ tests/faults/no-memory.c is preloaded, and fails what the program itself asks fo
 import concurrent.futures
 import os
 import re
-import shutil
-import struct
-import subprocess
 import tempfile
 
 import pytest
 
+import shortage
 from doors import ipset_door, iptables_door
 from firewalls import Nft
 from lab import ROOT, Lab, program
 from synthetic import CLOSED, OPENED, REFUSED, event, probe, write_journal
 
-SOURCE = os.path.join(ROOT, "tests/faults/no-memory.c")
 TESTS = os.path.join(ROOT, "tests")
 WORKERS = 2
 MANY = 200      # from here on, one in five has to do
@@ -94,15 +91,13 @@ knocktap -F {tests}/profiles/vps.hosts -v nobody
 """.strip().splitlines()
 
 
-class Shortage:
+class Machine:
     """Runs commands on a machine that is guarded, with one allocation that fails."""
 
     def __init__(self, lab, place):
         self._lab = lab
         self._place = place
-        self._library = os.path.join(place, "no-memory.so")
-        subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", self._library, SOURCE],
-                       check=True)
+        self._library = shortage.build(place)
         self._names = {"tests": TESTS}
         for name in ("keys", "journal"):
             self._names[name] = os.path.join(place, name)
@@ -124,36 +119,31 @@ class Shortage:
             *(probe(T0 + 40 + i, lab.prefix, f"203.0.113.{i}", 23) for i in range(20))])
 
     def run(self, command, number=0):
-        """Runs it with the allocation of this number failing. Returns the CompletedProcess, the files
-        that it has made, by their sizes, and how many allocations there were."""
+        """Runs it with the allocation of this number failing. Returns the CompletedProcess, the
+        files that it has made, by their sizes, and how many allocations there were."""
         with tempfile.TemporaryDirectory(dir=self._place) as out:
-            count = os.path.join(out, "count")
+            memory = shortage.Shortage(self._library, os.path.join(out, "memory"))
             made = os.path.join(out, "made")
             os.mkdir(made, 0o700)
-            with open(count, "wb") as file:
-                file.write(struct.pack("II", number, 0))
+            memory.fail(number)
             words = [word.format(out=made, **self._names) for word in command.split()]
-            done = self._lab.server.run(program(words[0]), *words[1:], check=False, timeout=30,
-                                        env={"LD_PRELOAD": self._library, "NO_MEMORY": count})
+            done = self._lab.server.run("env", *memory.environment, program(words[0]), *words[1:],
+                                        check=False, timeout=30)
             done.stdout = done.stdout.replace(made, "OUT")
             done.stderr = done.stderr.replace(made, "OUT")
-            with open(count, "rb") as file:
-                asked = struct.unpack("II", file.read())[1]
             files = {entry.name: entry.stat().st_size for entry in os.scandir(made)}
-        return done, files, asked
+            return done, files, memory.asked
 
 
 @pytest.fixture(scope="module")
-def shortage(possible, tmp_path_factory):
-    """Memory that runs out."""
-    if not shutil.which("cc"):
-        pytest.skip("cc is not installed")
+def machine(possible, tmp_path_factory):
+    """A guarded machine."""
     with Lab("none") as lab:
         kind = Nft()
         kind.start(lab)
         kind.load(lab, lab.config(kind.doors))
         lab.daemon(kind.doors, runtime="/run/knocktail")
-        yield Shortage(lab, str(tmp_path_factory.mktemp("shortage")))
+        yield Machine(lab, str(tmp_path_factory.mktemp("shortage")))
 
 
 def meaning(done):
@@ -167,13 +157,13 @@ DAMAGED = "a file of the journal is damaged"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_allocation_is_taken_for_granted(command, shortage):
+def test_no_allocation_is_taken_for_granted(command, machine):
     """It ends as it does with all of them, or says so; a file is there as a whole or not at all."""
-    whole, all_files, asked = shortage.run(command)
+    whole, all_files, asked = machine.run(command)
     numbers = [number for number in range(1, asked + 1) if number <= MANY or number % 5 == 0]
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as workers:
-        runs = zip(numbers, workers.map(lambda number: shortage.run(command, number), numbers))
+        runs = zip(numbers, workers.map(lambda number: machine.run(command, number), numbers))
         for number, (done, files, _) in runs:
-            said = done.returncode > 0 and ("memory" in done.stderr.lower() or DAMAGED in done.stderr)
+            said = done.returncode > 0 and re.search(f"(?i)memory|{DAMAGED}", done.stderr)
             assert said or meaning(done) == meaning(whole), (number, done)
             assert files.items() <= all_files.items() if said else files == all_files, number
