@@ -376,8 +376,6 @@ static int local_begin(struct local *local, const char *member, sd_bus_message *
 
 static int local_finish(struct local *local, int r, sd_bus_message *message, void *entry)
 {
-	if (r >= 0 && !entry)
-		r = sd_bus_message_set_expect_reply(message, false);
 	if (r >= 0)
 		r = local_send(local, message, entry);
 	sd_bus_message_unref(message);
