@@ -127,6 +127,45 @@ static void test_it_is_bound_to_its_topic(void **state)
 	fleet_seal_free(seal);
 }
 
+/* Sealed with the fleet's key by somebody who does not do it as fleet_seal_close() does. */
+static int open_forged(struct fleet_seal *seal, const char *topic,
+		       const uint8_t plain[static FLEET_PLAIN_SIZE])
+{
+	uint8_t sealed[SEALED_SIZE] = {SEAL_VERSION};
+	static const char purpose[] = "knocktail fleet 1 messages\0prod";
+	const struct secret_piece piece = {purpose, sizeof purpose - 1};
+	struct fleet_message opened;
+	struct secret messages;
+
+	secret_mac(&key, &piece, 1, messages.bytes);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + 1 + SEAL_NONCE_SIZE, NULL, plain,
+						   FLEET_PLAIN_SIZE, (const uint8_t *)topic,
+						   strlen(topic), NULL, sealed + 1, messages.bytes);
+	return fleet_seal_open(seal, topic, sealed, sizeof sealed, &opened);
+}
+
+/* A host that is taken over has the key, and speaks by its own topics alone. */
+static void test_nobody_speaks_for_another(void **state)
+{
+	struct fleet_message message = sample();
+	char topic[FLEET_TOPIC_SIZE];
+	uint8_t plain[FLEET_PLAIN_SIZE];
+
+	fleet_seal_topic(*state, &message, topic);
+	fleet_encode(&message, plain);
+	assert_int_equal(open_forged(*state, topic, plain), 0);
+	strcpy(message.host, "web2.example.net");
+	fleet_encode(&message, plain);
+	assert_int_equal(open_forged(*state, topic, plain), -EBADMSG);
+	message = sample();
+	message.source.bytes[15]++;
+	fleet_encode(&message, plain);
+	assert_int_equal(open_forged(*state, topic, plain), -EBADMSG);
+	/* Nor in another form. */
+	memset(plain, 0, sizeof plain);
+	assert_int_equal(open_forged(*state, topic, plain), -EINVAL);
+}
+
 /* A host's last word replaces the one before at the broker; what was shut stays beside it. */
 static void test_topics_are_of_subjects(void **state)
 {
@@ -179,6 +218,63 @@ static void test_other_forms_are_refused(void **state)
 	assert_int_equal(fleet_decode(changed, &decoded), -EINVAL);
 }
 
+/* What a kind does not have, or must have, by the bytes that make it so. */
+static void test_what_belongs_to_a_kind(void **state)
+{
+	enum { OF = 4 };
+	static const struct {
+		enum fleet_kind kind;
+		struct {
+			size_t at, size;
+			uint8_t byte;
+		} changes[OF];
+		bool is_right;
+	} cases[] = {
+		{FLEET_OPEN, {{0}}, true},
+		{FLEET_OPEN, {{1, 1, N_KNOCK_KINDS}}, false},
+		{FLEET_OPEN, {{1, 1, N_KNOCK_KINDS - 1}}, true},
+		{FLEET_OPEN, {{8, 8, 0}}, false},   /* a stamp */
+		{FLEET_OPEN, {{16, 8, 0}}, false},  /* an end */
+		{FLEET_OPEN, {{24, 16, 0}}, false}, /* a source */
+		{FLEET_OPEN, {{40, 64, 0}}, false}, /* a host, of a name that one may have */
+		{FLEET_OPEN, {{40, 1, '/'}}, false},
+		{FLEET_OPEN, {{40, 64, 'a'}}, false},
+		{FLEET_OPEN, {{104, 36, 0}}, false}, /* a door */
+		{FLEET_OPEN, {{104, 36, 'a'}}, false},
+		{FLEET_OPEN, {{140, 36, 0}}, true}, /* not always a user */
+		{FLEET_OPEN, {{140, 1, '@'}}, false},
+		{FLEET_OPEN, {{140, 36, 'a'}}, false},
+		{FLEET_OPEN, {{176, 1, 1}}, false}, /* no key */
+		{FLEET_OPEN, {{199, 1, 1}}, false}, /* no step */
+		{FLEET_OPEN, {{203, 1, 1}}, false}, /* no time */
+		{FLEET_OPEN, {{204, 1, 1}}, false}, /* no nonce */
+		{FLEET_CLOSED, {{1, 1, 0}, {140, 36, 0}}, true},
+		{FLEET_CLOSED, {{140, 36, 0}}, false}, /* no knock */
+		{FLEET_CLOSED, {{1, 1, 0}}, false},    /* no user */
+		{FLEET_SHUT, {{1, 1, 0}, {140, 36, 0}}, true},
+		{FLEET_SHUT, {{1, 1, 0}, {140, 36, 0}, {24, 16, 0}}, false},
+		{FLEET_STATUS, {{1, 1, 0}, {140, 36, 0}, {24, 16, 0}}, true},
+		{FLEET_STATUS, {{1, 1, 0}, {140, 36, 0}, {24, 16, 0}, {199, 5, 1}}, true},
+		{FLEET_STATUS, {{1, 1, 0}, {140, 36, 0}}, false}, /* no source */
+		{FLEET_STATUS, {{1, 1, 0}, {140, 36, 0}, {24, 16, 0}, {204, 1, 1}}, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		const struct fleet_message message = sample();
+		struct fleet_message decoded;
+		uint8_t plain[FLEET_PLAIN_SIZE];
+
+		fleet_encode(&message, plain);
+		plain[0] = (uint8_t)cases[i].kind;
+		for (size_t j = 0; j < OF; j++)
+			memset(plain + cases[i].changes[j].at, cases[i].changes[j].byte,
+			       cases[i].changes[j].size);
+		if ((fleet_decode(plain, &decoded) == 0) != cases[i].is_right)
+			fail_msg("case %zu", i);
+	}
+}
+
 static void test_what_was_burnt(void **state)
 {
 	struct fleet_message token = {
@@ -190,6 +286,7 @@ static void test_what_was_burnt(void **state)
 		.key = {{1}},
 		.step = 7,
 	};
+	static const char *const doors[] = {"", "/4", "ssh", "ssh/5", "s h/4"};
 	struct fleet_message spa = token, decoded;
 	uint8_t plain[FLEET_PLAIN_SIZE];
 
@@ -207,10 +304,22 @@ static void test_what_was_burnt(void **state)
 	spa.step = 1;
 	fleet_encode(&spa, plain);
 	assert_int_equal(fleet_decode(plain, &decoded), -EINVAL);
-	strcpy(token.door, "ssh");
+	spa.step = 0;
+	strcpy(spa.door, "ssh/4");
+	fleet_encode(&spa, plain);
+	assert_int_equal(fleet_decode(plain, &decoded), -EINVAL);
+	for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++) {
+		strcpy(token.door, doors[i]);
+		fleet_encode(&token, plain);
+		assert_int_equal(fleet_decode(plain, &decoded), -EINVAL);
+	}
+	strcpy(token.door, "ssh/6");
+	fleet_encode(&token, plain);
+	assert_int_equal(fleet_decode(plain, &decoded), 0);
+	token.nonce[0] = 1;
 	fleet_encode(&token, plain);
 	assert_int_equal(fleet_decode(plain, &decoded), -EINVAL);
-	strcpy(token.door, "ssh/4");
+	token.nonce[0] = 0;
 	token.key = (struct key_id){{0}};
 	fleet_encode(&token, plain);
 	assert_int_equal(fleet_decode(plain, &decoded), -EINVAL);
@@ -223,8 +332,10 @@ int main(void)
 		cmocka_unit_test(test_the_broker_sees_nothing),
 		cmocka_unit_test(test_every_changed_bit_is_seen),
 		cmocka_unit_test(test_it_is_bound_to_its_topic),
+		cmocka_unit_test(test_nobody_speaks_for_another),
 		cmocka_unit_test(test_topics_are_of_subjects),
 		cmocka_unit_test(test_other_forms_are_refused),
+		cmocka_unit_test(test_what_belongs_to_a_kind),
 		cmocka_unit_test(test_what_was_burnt),
 	};
 
