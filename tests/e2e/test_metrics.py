@@ -142,13 +142,15 @@ def test_alerts_fire_on_what_they_are_for():
 def test_alerts_name_what_is_counted(counted, lab):
     """A counter by another name would keep an alert quiet for good."""
     with open(os.path.join(ROOT, "src/fleet/ledger.c"), encoding="utf-8") as file:
-        verdicts = re.findall(r'\[FLEET_[A-Z]+\] = "([a-z]+)"', file.read())
+        counts = re.findall(r'\[FLEET_[A-Z]+\] = "([a-z]+)"', file.read())
+    with open(os.path.join(ROOT, "src/fleet/agent/report.c"), encoding="utf-8") as file:
+        counts += re.findall(r'\\"([a-z]+)\\":%" PRIu64', file.read())
     path = lab.server.path("/run/knocktail-fleet")
     os.makedirs(path)
     try:
         with open(f"{path}/report.json", "w", encoding="ascii") as file:
             json.dump({"written_us": int(time.time() * 1e6), "broker": True, "shares": [], "open": [],
-                       "counts": dict.fromkeys(verdicts, 0)}, file)
+                       "counts": dict.fromkeys(counts, 0)}, file)
         told = lab.knocktail("metrics", "-o", "prometheus").stdout
     finally:
         shutil.rmtree(path)
