@@ -181,13 +181,10 @@ static bool is_about(const struct fleet_message *message, const char *door,
 static struct ledger_entry *ledger_find_shut(const struct ledger *ledger,
 					     const struct fleet_message *message)
 {
-	struct ledger_entry *found = NULL;
-
 	FOR_EACH_ABOUT(ledger, entry, message)
-	if (entry->message.kind == FLEET_SHUT && message->stamp_us <= entry->message.stamp_us &&
-	    (!found || entry->forget_us > found->forget_us))
-		found = entry;
-	return found;
+	if (entry->message.kind == FLEET_SHUT && message->stamp_us <= entry->message.stamp_us)
+		return entry;
+	return NULL;
 }
 
 /* From now on nothing that was said before opens it; and it is remembered for as long as that. */

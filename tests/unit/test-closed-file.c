@@ -1,5 +1,6 @@
 #include "fleet/agent/closed-file.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,10 +63,62 @@ static void test_what_is_kept(void **state)
 	support_remove(directory);
 }
 
+/* What is damaged is left out, and the rest is taken. */
+static void test_damage(void **state)
+{
+	char *directory = support_directory(), *path = support_path(directory, "closed"), *data;
+	struct ledger *ledger, *next;
+	size_t length = 0;
+
+	(void)state;
+	assert_int_equal(ledger_new("me", &ledger), 0);
+	hear(ledger, FLEET_CLOSED, NOW, NOW + 60 * S);
+	hear(ledger, FLEET_SHUT, NOW, NOW + 60 * S);
+	assert_int_equal(closed_file_save(directory, ledger), 0);
+	data = support_read(path, &length);
+	/* The kind of the first, and the end of the file. */
+	data[17] = N_FLEET_KINDS;
+	support_write(path, data, length);
+	assert_int_equal(ledger_new("me", &next), 0);
+	assert_int_equal(closed_file_load(directory, next), 0);
+	assert_int_equal(ledger_count(next), 1);
+	ledger_free(next);
+	support_write(path, data, length - 1);
+	assert_int_equal(ledger_new("me", &next), 0);
+	assert_int_equal(closed_file_load(directory, next), 0);
+	assert_int_equal(ledger_count(next), 0);
+	ledger_free(next);
+	free(data);
+	ledger_free(ledger);
+	free(path);
+	support_remove(directory);
+}
+
+static void test_there_is_no_directory(void **state)
+{
+	char *directory = support_directory(), *path = support_path(directory, "gone/closed");
+	char *file = support_path(directory, "file");
+	struct ledger *ledger;
+
+	(void)state;
+	assert_int_equal(ledger_new("me", &ledger), 0);
+	/* Nothing was closed so far. */
+	assert_int_equal(closed_file_load(path, ledger), 0);
+	assert_int_equal(closed_file_save(path, ledger), -ENOENT);
+	support_write(file, "", 0);
+	assert_int_equal(closed_file_load(file, ledger), -ENOTDIR);
+	ledger_free(ledger);
+	free(file);
+	free(path);
+	support_remove(directory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_kept),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_there_is_no_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,33 @@ static void test_a_restart_forgets_nothing(void **state)
 	ledger_free(next);
 }
 
+/* What was saved before what is known; and more than there is room for. */
+static void test_what_is_restored(void **state)
+{
+	struct fleet_message shut = word(FLEET_SHUT, "a", NOW + 2, NOW + 60 * S);
+	struct ledger_entry saved = {
+		.message = word(FLEET_SHUT, "a", NOW + 1, NOW + 60 * S),
+		.heard_us = NOW,
+		.forget_us = NOW + 900 * S,
+	};
+	const struct ledger_entry *entry;
+
+	assert_int_equal(say_at(state, NOW, shut), FLEET_ACCEPTED);
+	entry = ledger_find(*state, &shut);
+	assert_ptr_equal(ledger_restore(*state, &saved), entry);
+	assert_int_equal(entry->message.stamp_us, NOW + 2);
+	saved.message.stamp_us = NOW + 3;
+	assert_ptr_equal(ledger_restore(*state, &saved), entry);
+	assert_int_equal(entry->message.stamp_us, NOW + 3);
+	assert_int_equal(entry->forget_us, NOW + 900 * S);
+	for (uint32_t i = 1; i < LEDGER_SHUT_MAX / LEDGER_OF_ONE; i++) {
+		memcpy(saved.message.source.bytes, &i, sizeof i);
+		assert_non_null(ledger_restore(*state, &saved));
+	}
+	saved.message.source.bytes[15]++;
+	assert_null(ledger_restore(*state, &saved));
+}
+
 /* What is shown to be older than what was closed may last longer than all that we knew of. */
 static void test_a_longer_word_that_was_late(void **state)
 {
@@ -252,6 +279,92 @@ static void test_used_up_front(void **state)
 	assert_int_equal(say_at(state, NOW, burnt), FLEET_MALFORMED);
 }
 
+/* Each key, step, time and nonce is another. */
+static void test_used_ones_are_told_apart(void **state)
+{
+	const struct fleet_message token = {.kind = FLEET_BURNT,
+					    .host = "a",
+					    .door = "ssh/4",
+					    .key = {{1}},
+					    .step = 5,
+					    .stamp_us = NOW,
+					    .until_us = NOW + 60 * S};
+	struct fleet_message other = token;
+
+	assert_int_equal(say_at(state, NOW, token), FLEET_ACCEPTED);
+	assert_int_equal(say_at(state, NOW, token), FLEET_REPEATED);
+	other.key.bytes[0]++;
+	assert_int_equal(say_at(state, NOW, other), FLEET_ACCEPTED);
+	other.step++;
+	assert_int_equal(say_at(state, NOW, other), FLEET_ACCEPTED);
+	strcpy(other.door, "ssh/6");
+	assert_int_equal(say_at(state, NOW, other), FLEET_ACCEPTED);
+	other.door[0] = '\0';
+	other.step = 0;
+	other.time_s = 9;
+	assert_int_equal(say_at(state, NOW, other), FLEET_ACCEPTED);
+	other.time_s++;
+	assert_int_equal(say_at(state, NOW, other), FLEET_ACCEPTED);
+	other.nonce[11]++;
+	assert_int_equal(say_at(state, NOW, other), FLEET_ACCEPTED);
+	assert_int_equal(say_at(state, NOW, other), FLEET_REPEATED);
+	assert_int_equal(ledger_count(*state), 7);
+}
+
+/* Whichever of those who have shut it forgets first. */
+static void test_shut_by_two(void **state)
+{
+	struct fleet_message old = word(FLEET_OPEN, "d", NOW, NOW + 900 * S);
+
+	assert_int_equal(SAY(FLEET_SHUT, "b", NOW + 1, NOW + 60 * S), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_SHUT, "c", NOW + 2, NOW + 600 * S), FLEET_ACCEPTED);
+	assert_int_equal(say_at(state, NOW, old), FLEET_VOID);
+	old.stamp_us = NOW + 2;
+	old.until_us += 60 * S;
+	assert_int_equal(say_at(state, NOW, old), FLEET_VOID);
+	ledger_sweep(*state, NOW + 899 * S);
+	assert_int_equal(say_at(state, NOW + 899 * S, old), FLEET_VOID);
+	old.stamp_us = NOW;
+	old.until_us = NOW + 900 * S;
+	assert_int_equal(say_at(state, NOW + 899 * S, old), FLEET_VOID);
+	old.stamp_us = NOW + 3;
+	assert_int_equal(say_at(state, NOW + 899 * S, old), FLEET_ACCEPTED);
+}
+
+static void test_until_when_it_may_be_open(void **state)
+{
+	struct fleet_message open = word(FLEET_OPEN, "a", NOW, NOW + 60 * S);
+
+	assert_int_equal(ledger_latest_us(*state, "ssh", &open.source), 0);
+	assert_int_equal(SAY(FLEET_SHUT, "c", NOW - 1, NOW + 900 * S), FLEET_ACCEPTED);
+	assert_int_equal(ledger_latest_us(*state, "ssh", &open.source), 0);
+	assert_int_equal(say_at(state, NOW, open), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_OPEN, "b", NOW, NOW + 90 * S), FLEET_ACCEPTED);
+	assert_int_equal(SAY(FLEET_CLOSED, "b", NOW + 1, NOW + 20 * S), FLEET_ACCEPTED);
+	assert_int_equal(ledger_latest_us(*state, "ssh", &open.source), NOW + 90 * S);
+	assert_int_equal(ledger_latest_us(*state, "web", &open.source), 0);
+}
+
+/* What is on its way to the daemon, or waits for it, is known until it is there. */
+static void test_what_is_due_is_not_forgotten(void **state)
+{
+	struct fleet_message open = word(FLEET_OPEN, "a", NOW, NOW + 60 * S);
+	struct ledger_entry *entry;
+
+	assert_int_equal(say_at(state, NOW, open), FLEET_ACCEPTED);
+	entry = ledger_find(*state, &open);
+	entry->is_asked = true;
+	ledger_sweep(*state, NOW + 900 * S);
+	assert_int_equal(ledger_count(*state), 1);
+	entry->is_asked = false;
+	entry->is_queued = true;
+	ledger_sweep(*state, NOW + 900 * S);
+	assert_int_equal(ledger_count(*state), 1);
+	entry->is_queued = false;
+	ledger_sweep(*state, NOW + 900 * S);
+	assert_int_equal(ledger_count(*state), 0);
+}
+
 static struct fleet_message numbered(struct fleet_message message, uint32_t number)
 {
 	memcpy(message.source.bytes + 12, &number, sizeof number);
@@ -315,6 +428,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shut_has_an_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_used_up_front, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_takes_it_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_used_ones_are_told_apart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_shut_by_two, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_until_when_it_may_be_open, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_due_is_not_forgotten, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_restored, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_there_is_an_end, set_up, tear_down),
 	};
 
