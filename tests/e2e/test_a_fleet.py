@@ -17,7 +17,7 @@ from bus import ADMIN
 from doors import ipset_door
 from fleet import FLEET_UID, PERSISTENT, Fleet, why_not
 from hosts import ENVIRONMENT, wait_until
-from lab import ROOT
+from lab import ROOT, program
 from peers import Peer, call, string
 from test_fleet_broker import make_ca
 from test_keyed_knocks import Keys, burnt, send_token, token, token_door
@@ -354,6 +354,12 @@ def test_the_doctor_sees_that_nothing_is_shared(fleet):
              "the clock of b is 5 s ahead of ours")):
         (level, text), = examine(a, {**told, **changed})
         assert level == "warning" and said in text, (changed, text)
+    assert examine(a, {**told, "daemon": False}) == [
+        ("problem", "knocktail-fleetd does not find knocktaild on the bus")]
+    # Alone, but for what is wrong besides.
+    assert len(examine(a, {**told, "refusal": "no", "shares": [], "broker_since_us": now - 121000000})) == 1
+    (level, text), = examine(a, {"counts": {}})
+    assert level == "unknown" and "knocktail-fleet/report.json: Bad message" in text
     # As it was kept, it was said before.
     assert examine(a, {**told, "shares": [{**share, "said_us": now - 9000000, "heard_us": 0}]}) == right
     assert examine(a, {**told, "shares": [], "broker_since_us": now - 60000000}) == right
@@ -368,8 +374,21 @@ def test_a_door_that_is_not_shared_after_all(fleet):
     before = a.lab.read("/run/lab/fleet.conf")
     os.unlink(a.lab.server.path("/run/lab/fleet.conf"))
     (level, text), = examine(a)
+    alone = examine(a, doors=DOOR.replace("fleet = yes", "fleet = no"))
+    a.lab.file("fleet.conf", before.replace("[doors]", "[windows]"))
+    wrong = examine(a, doors=DOOR.replace("fleet = yes", "fleet = no"))
+    a.lab.file("fleet.conf", before, 0o600)
+    config = a.lab.config(DOOR)
+    os.chmod(a.lab.server.path(config), 0o644)
+    with a.bus.popen_as("bob", a.lab.install(program("knocktail")), "doctor", "-c", config, "-o", "json",
+                        stdout=subprocess.PIPE) as doctor:
+        others = [found["text"] for found in json.loads(doctor.communicate(timeout=30)[0])["findings"]
+                  if found["check"] == "fleet"]
     a.lab.file("fleet.conf", before)
     assert level == "warning" and "the door ssh says fleet = yes, but there is no" in text
+    assert alone == [("ok", "this host is in no fleet")]
+    assert wrong == [("problem", "/run/lab/fleet.conf is wrong")]
+    assert others == ["/run/lab/fleet.conf: Permission denied"]
     late = fleet.member("stale", DOOR.replace("fleet = yes", "fleet = no"))
     try:
         a.open(address(216))
@@ -451,6 +470,13 @@ def test_metrics_and_the_doctor_know_of_it(fleet, tmp_path):
         key, certificate = doctor()
         assert key[0] == "problem" and key[1].startswith(f"{a.key}: ") and "may read it" in key[1]
         assert certificate == ("warning", f"{ca} ends within two weeks, or is over")
+        # One that lasts, and one of this host's.
+        make_ca(tmp_path, "lasting", 30)
+        lasting = a.lab.file("lasting.pem", (tmp_path / "lasting.pem").read_text("ascii"))
+        a.lab.file("fleet.conf", before.replace(
+            f"socket = {a.relay.path}",
+            f"host = localhost\nca = {lasting}\ncertificate = {ca}\nprivate_key = {a.key}"))
+        assert doctor() == [key, certificate]
         a.lab.file("ca.pem", (tmp_path / "ca.pem").read_text("ascii")[:300])
         assert doctor()[1] == ("problem", f"{ca} holds no certificate that openssl can read")
     finally:
@@ -599,6 +625,35 @@ def test_the_policy_lets_the_agent_do_that_and_no_more(fleet):
         done = a.bus.call("knocktail-fleet", member, "own", *arguments, interface=fleet_interface)
         assert "does not say fleet = yes" in done.stderr, done
     assert not a.is_open(address(190)) and a.is_open(address(191))
+
+
+def test_a_peer_of_root_that_ends_while_it_is_served(fleet):
+    """On the daemon's own socket: it is gone before its answers, or takes none, or hears of doors and takes
+    nothing of it."""
+    a, b, _ = fleet.members
+    pid = a.daemon.pid
+    holds = call("Holds", interface="org.knocktail.Fleet1")
+    a.open(address(178))
+    for _ in range(20):
+        with Peer(a.lab) as peer:
+            peer.send(holds * 3)
+    with Peer(a.lab) as deaf:
+        with contextlib.suppress(OSError):
+            for _ in range(200):
+                deaf.send(holds * 100)
+        wait_until(deaf.ended, 10, "it is not served any more")
+    with Peer(a.lab) as deaf, Peer(a.lab) as admin:
+        deaf.send(holds)
+        assert deaf.answer()
+        for number in range(4000):
+            if deaf.ended():
+                break
+            admin.send(call("Open", "ssu", string("ssh") + string(address(178)) + struct.pack("<I", 60 + number)))
+            assert admin.answer()
+        assert deaf.ended()
+    assert a.daemon.pid == pid
+    a.open(address(179))
+    b.wait_open(address(179))
 
 
 class Liar:

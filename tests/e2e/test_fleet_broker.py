@@ -57,10 +57,10 @@ def openssl(directory, *arguments):
                    env=ENVIRONMENT, timeout=20)
 
 
-def make_ca(directory, name):
+def make_ca(directory, name, days=2):
     """Somebody who vouches for others."""
     openssl(directory, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-            "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj",
+            "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", str(days), "-subj",
             f"/CN={name}")
 
 

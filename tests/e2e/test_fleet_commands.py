@@ -145,6 +145,34 @@ def test_the_agent_refuses_what_check_does(config):
     assert done.returncode == 2 and "not a fleet's key" in done.stderr
 
 
+def test_the_agent_has_a_command_line(config):
+    if not os.access(os.path.join(os.path.dirname(program("knocktail")), "knocktail-fleetd"), os.X_OK):
+        pytest.skip("built without libmosquitto")
+
+    def fleetd(*arguments):
+        return subprocess.run([program("knocktail-fleetd"), *map(str, arguments)], capture_output=True,
+                              text=True, env=ENVIRONMENT, timeout=20, check=False)
+
+    for option in ("-h", "--help"):
+        done = fleetd(option)
+        assert done.returncode == 0 and done.stdout.startswith("Usage: knocktail-fleetd [-c FILE]\n"), done
+    for option in ("-V", "--version"):
+        done = fleetd(option)
+        assert done.returncode == 0 and re.match(r"knocktail-fleetd [\d.]+\nbuilt with ", done.stdout), done
+    for wrong, said in (("--nonsense", "--help"), ("more", "unexpected argument 'more'")):
+        done = fleetd(wrong)
+        assert done.returncode == 2 and said in done.stderr and not done.stdout, done
+    # Where there is no configuration, or none that is whole.
+    fleet = write_fleet(config, FLEET[:FLEET.index("[broker]")])
+    done = fleetd("-c", fleet)
+    assert done.returncode == 2 and done.stderr.startswith(f"{fleet}: [broker] needs either"), done
+    fleet.unlink()
+    done = fleetd("-c", fleet)
+    assert done.returncode == 2 and done.stderr == f"{fleet}: No such file or directory\n", done
+    done = fleetd("-c", config.parent)
+    assert done.returncode == 2 and done.stderr == f"{config.parent}: it is not a file\n", done
+
+
 def test_fleet_shows_the_report(tmp_path):
     path = tmp_path / "report.json"
     assert knocktail("fleet", "--report", path).returncode == 3
@@ -174,6 +202,10 @@ def test_fleet_shows_the_report(tmp_path):
         "counts": {"sent": 2, "forged": 1, "old": 0},
         "shares": [{"host": "web2", "door": "ssh", "open": 1}],
         "open": [{"door": "ssh", "source": "198.51.100.7", "user": "alice", "host": "web2"}]}
+    path.write_text(json.dumps({**report, "broker": True, "broker_since_us": now, "daemon": False}), "ascii")
+    done = knocktail("fleet", "--report", path)
+    assert "broker: connected since 20" in done.stdout and "knocktaild: not on the bus\n" in done.stdout, done
+    assert knocktail("fleet", "--report", path, "more").returncode == 2
     # It is of an agent that is gone.
     report["written_us"] = now - 120 * 1000000
     path.write_text(json.dumps(report), "ascii")
