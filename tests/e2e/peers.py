@@ -1,8 +1,11 @@
 """Peers on the daemon's own socket that do what no program of ours does: D-Bus byte by byte."""
 
+import contextlib
+import os
 import select
 import socket
 import struct
+import threading
 
 SOCKET = "/run/knocktail/control"
 
@@ -71,3 +74,61 @@ class Peer:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Impostor:
+    """What listens at the daemon's socket and answers each call of its one client as it was told."""
+
+    def __init__(self, lab, kind, fields, body=b""):
+        """The kind of message, and the fields of its head: (code, type, value)."""
+        self._path = lab.server.path(SOCKET)
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        self._answer = kind, fields, body
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self._path)
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _message(self, serial):
+        kind, fields, body = self._answer
+        head = b""
+        for code, letter, value in ((5, b"u", serial), *fields):
+            data = (struct.pack("<I", value) if letter == b"u" else
+                    struct.pack("<B", len(value)) + value.encode() + b"\0" if letter == b"g" else
+                    struct.pack("<I", len(value)) + value.encode() + b"\0")
+            head = padded(head, 8) + struct.pack("<BB2s", code, 1, letter)
+            head = (head if letter == b"g" else padded(head, 4)) + data
+        return padded(struct.pack("<cBBBIII", b"l", kind, 0, 1, len(body), serial, len(head)) + head,
+                      8) + body
+
+    def _serve(self):
+        with contextlib.suppress(OSError), self._listener.accept()[0] as peer:
+            peer.settimeout(10)
+            said = b""
+            while b"BEGIN\r\n" not in said:
+                said += peer.recv(4096)
+            peer.sendall(b"DATA\r\nOK " + b"0123456789abcdef" * 2 + b"\r\n"
+                         + (b"ERROR\r\n" if b"NEGOTIATE" in said else b""))
+            said = said.partition(b"BEGIN\r\n")[2]
+            while True:
+                while len(said) < 16:
+                    more = peer.recv(4096)
+                    if not more:
+                        return
+                    said += more
+                body, serial, head = struct.unpack("<III", said[4:16])
+                size = 16 + head + -head % 8 + body
+                while len(said) < size:
+                    said += peer.recv(4096)
+                said = said[size:]
+                peer.sendall(self._message(serial))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)   # if nobody has come
+        self._listener.close()
+        self._thread.join()
+        os.unlink(self._path)

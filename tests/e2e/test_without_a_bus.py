@@ -19,7 +19,7 @@ from bus import ADMIN, STRANGER, Bus
 from doors import command_door, ipset_door
 from hosts import wait_until
 from lab import ADMIN_GROUP, DAEMON_UID, Lab
-from peers import SOCKET, Peer, call, padded, string
+from peers import SOCKET, Impostor, Peer, call, padded, string
 
 DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100, 8100", timeout="60s")
 RUNTIME = "/run/knocktail"
@@ -225,6 +225,43 @@ def test_a_daemon_that_hangs(daemon, lab):
     finally:
         daemon.signal(signal.SIGCONT)
     assert done.returncode == 1 and f"does not answer on {SOCKET}" in done.stderr, done
+
+
+RETURN, ERROR = 2, 3
+ASKING = (("list",), ("list", "-o", "json"), ("list", "--doors"), ("status",), ("status", "-o", "json"),
+          ("open", "ssh", "192.0.2.9"), ("close", "ssh"), ("metrics",))
+
+
+@pytest.mark.parametrize("signature, body", [
+    ("d", bytes(8)), ("as", struct.pack("<I", 0)), ("", b""),
+    ("a(ss)", struct.pack("<II", 14, 0) + string("x") + string("y")[:6]),
+    ("v", b"\x01u\0\0" + bytes(4)),
+], ids=["number", "texts", "nothing", "rows", "variant"])
+def test_answers_that_are_not_the_daemons(signature, body, lab):
+    fields = [(8, b"g", signature)] if signature else []
+    for words in ASKING:
+        with Impostor(lab, RETURN, fields, body):
+            done = lab.knocktail(*words)
+        assert done.returncode == 1 and "cannot understand knocktaild's answer" in done.stderr, done
+
+
+@pytest.mark.parametrize("name, text, status, said", [
+    ("org.knocktail.Error.X", "no\x1b[31m\n", 1, "no?[31m?\n"),
+    ("org.knocktail.Error.X", None, 1, ""),
+    ("org.freedesktop.DBus.Error.AccessDenied", "x", 1, "permission denied: this is for root"),
+    ("org.freedesktop.DBus.Error.ServiceUnknown", "x", ABSENT, "does not run"),
+    ("org.freedesktop.DBus.Error.NameHasNoOwner", "x", ABSENT, "does not run"),
+])
+def test_errors_that_it_answers_with(name, text, status, said, lab):
+    """They cannot steer the terminal."""
+    fields = [(4, b"s", name)] + ([(8, b"g", "s")] if text is not None else [])
+    body = string(text) if text is not None else b""
+    for words in (*ASKING, ("reload",)):
+        with Impostor(lab, ERROR, fields, body[:4 + len(text or "") + 1]):
+            done = lab.knocktail(*words)
+        # Of a daemon that is not there metrics says just that.
+        wanted = 0 if words == ("metrics",) and status == ABSENT else status
+        assert done.returncode == wanted and said in done.stderr and "\x1b" not in done.stderr, done
 
 
 def test_a_place_where_no_socket_can_be(start, client, lab):
