@@ -12,6 +12,8 @@
 #include "firewall/backend.h"
 #include "firewall/backends.h"
 #include "firewall/firewall.h"
+#include "firewall/iptables/table.h"
+#include "firewall/listing.h"
 #include "firewall/passage.h"
 
 #define COMMAND(...)  ((char *[]){__VA_ARGS__, NULL})
@@ -412,25 +414,47 @@ static void test_family_without_a_rule(void **state)
 	passage_free(passage);
 }
 
+#define RULE(chain, element, comment, more)                                                        \
+	"backend=iptables\nelement=" element "\nchain=" chain "\ncomment=" comment "\n" more
+
 /* Equal is what is closed in the same way: the start command does not count. */
 static void test_equal(void **state)
 {
 	static const struct {
 		const char *a, *b;
-		bool equal;
+		bool equal, shares; /* a place */
 	} cases[] = {
-		{"backend=ipset\nset=s\nelement=e\n", "backend=ipset\nset=s\nelement=e\n", true},
-		{"backend=ipset\nset=s\nelement=e\n", "backend=ipset\nset=t\nelement=e\n", false},
-		{"backend=ipset\nset=s\nelement=e\n", "backend=ipset\nset=s\nelement=f\n", false},
-		{"backend=ipset\nset=s\nelement=e\n", "backend=command\n", false},
-		{"backend=command\n", "backend=ipset\n", false},
-		{"backend=command\n", "backend=command\n", true},
-		{"backend=command\nstop=a\n", "backend=command\n", false},
-		{"backend=command\n", "backend=command\nstop=a\n", false},
-		{"backend=command\nstop=a\nstop=b\n", "backend=command\nstop=a\nstop=b\n", true},
-		{"backend=command\nstop=a\nstop=b\n", "backend=command\nstop=a\n", false},
-		{"backend=command\nstop=a\n", "backend=command\nstop=a\nstop=b\n", false},
-		{"backend=command\nstop=a\nstop=b\n", "backend=command\nstop=a\nstop=c\n", false},
+		{"backend=ipset\nset=s\nelement=e\n", "backend=ipset\nset=s\nelement=e\n", true,
+		 true},
+		{"backend=ipset\nset=s\nelement=e\n", "backend=ipset\nset=t\nelement=e\n", false,
+		 false},
+		{"backend=ipset\nset=s\nelement=e\n", "backend=ipset\nset=s\nelement=f\n", false,
+		 true},
+		{"backend=ipset\nset=s\nelement=e\n", "backend=command\n", false, false},
+		{"backend=command\n", "backend=ipset\n", false, false},
+		{"backend=command\n", "backend=command\n", true, true},
+		{"backend=command\nstop=a\n", "backend=command\n", false, true},
+		{"backend=command\n", "backend=command\nstop=a\n", false, true},
+		{"backend=command\nstop=a\nstop=b\n", "backend=command\nstop=a\nstop=b\n", true,
+		 true},
+		{"backend=command\nstop=a\nstop=b\n", "backend=command\nstop=a\n", false, true},
+		{"backend=command\nstop=a\n", "backend=command\nstop=a\nstop=b\n", false, true},
+		{"backend=command\nstop=a\nstop=b\n", "backend=command\nstop=a\nstop=c\n", false,
+		 true},
+		{RULE("K", "192.0.2.1", "c", ""), RULE("K", "192.0.2.1", "c", ""), true, true},
+		{RULE("K", "192.0.2.1", "c", ""), RULE("L", "192.0.2.1", "c", ""), false, false},
+		{RULE("K", "192.0.2.1", "c", ""), RULE("K", "192.0.2.2", "c", ""), false, true},
+		{RULE("K", "192.0.2.1", "c", ""), RULE("K", "2001:db8::1", "c", ""), false, false},
+		{RULE("K", "192.0.2.1", "c", ""), RULE("K", "192.0.2.1", "d", ""), false, true},
+		{RULE("K", "192.0.2.1", "c", "forward=10.0.0.5:1\n"),
+		 RULE("K", "192.0.2.1", "c", "forward=10.0.0.5:2\n"), false, true},
+		{RULE("K", "192.0.2.1", "c", "forward=10.0.0.5:1\n"),
+		 RULE("K", "192.0.2.1", "c", ""), false, true},
+		{RULE("K", "192.0.2.1", "c", "") "ports=tcp 22\n",
+		 RULE("K", "192.0.2.1", "c", "") "ports=tcp 23\n", false, true},
+		{"backend=iptables\nchain=K\n", RULE("K", "2001:db8::1", "c", ""), false, true},
+		{RULE("K", "2001:db8::1", "c", ""), "backend=iptables\nchain=K\n", false, true},
+		{"backend=iptables\n", RULE("K", "192.0.2.1", "c", ""), false, false},
 	};
 
 	(void)state;
@@ -439,8 +463,9 @@ static void test_equal(void **state)
 
 		assert_int_equal(read_text(cases[i].a, &a), 0);
 		assert_int_equal(read_text(cases[i].b, &b), 0);
-		if (passage_equal(a, b) != cases[i].equal)
-			fail_msg("case %zu", i);
+		if (passage_equal(a, b) != cases[i].equal ||
+		    passage_shares_place(a, b) != cases[i].shares)
+			fail_msg("%s, %s", cases[i].a, cases[i].b);
 		passage_free(a);
 		passage_free(b);
 	}
@@ -515,6 +540,82 @@ static void test_reads_nothing_else(void **state)
 	}
 }
 
+/* What `iptables -n -L CHAIN` prints, of several releases; of each line, how it is found again. */
+static void test_rules_as_they_are_listed(void **state)
+{
+	static const struct {
+		const char *line, *key; /* NULL: it is not one of ours */
+		unsigned left_s;
+	} cases[] = {
+		{"ACCEPT     6    --  192.0.2.1  0.0.0.0/0  multiport dports 22 TIME until date "
+		 "2023-11-14 22:13:30 UTC /* knocktail:ssh:1700000010 */",
+		 "ACCEPT 192.0.2.1 6 22 knocktail:ssh", 10},
+		{"ACCEPT tcp -- 192.0.2.1 0.0.0.0/0 multiport dports 60000:61000 TIME until date "
+		 "2023-11-14 22:13:30 UTC /* knocktail:ssh:1700000010 */",
+		 "ACCEPT 192.0.2.1 6 60000:61000 knocktail:ssh", 10},
+		{"ACCEPT  udp  2001:db8::1  ::/0  multiport dports 53 TIME x /* "
+		 "knocktail:dns:1700000010 */",
+		 "ACCEPT 2001:db8::1 17 53 knocktail:dns", 10},
+		{"ACCEPT 17 -- 192.0.2.0/24 0.0.0.0/0 multiport dports 53 TIME x /* "
+		 "knocktail:dns:1700000010 */",
+		 "ACCEPT 192.0.2.0 17 53 knocktail:dns", 10},
+		{"ACCEPT 0 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:all:1700000010 */",
+		 "ACCEPT 192.0.2.1 0  knocktail:all", 10},
+		{"DNAT 6 -- 192.0.2.1 0.0.0.0/0 ctorigdstport 22 TIME x /* knocktail:ssh:1700000010 "
+		 "*/ to:10.0.0.5:22",
+		 "DNAT 192.0.2.1 6 22 knocktail:ssh", 10},
+		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:ssh:1699999999 */",
+		 "ACCEPT 192.0.2.1 6  knocktail:ssh", 0},
+		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:ssh:1700000010 */ dports 9 ",
+		 "ACCEPT 192.0.2.1 6  knocktail:ssh", 10},
+		{"Chain KNOCKTAIL (1 references)", NULL, 0},
+		{"target prot opt source destination", NULL, 0},
+		{"ACCEPT", NULL, 0},
+		{" ", NULL, 0},
+		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 /* somebody */", NULL, 0},
+		{"/* knocktail:ssh:1700000010 */", NULL, 0},
+		{"ACCEPT /* knocktail:ssh:1700000010 */", NULL, 0},
+		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:ssh:1700000010", NULL, 0},
+		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:ssh: */", NULL, 0},
+		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:ssh:soon */", NULL, 0},
+	};
+	struct passage *passage = new_rule(&ipset_door, "192.0.2.1");
+	char text[1024], longest[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct listing *listing = NULL;
+		uint64_t left_us = 0;
+
+		assert_int_equal(listing_new(passage, &listing), 0);
+		snprintf(text, sizeof text, "\n%s\n", cases[i].line);
+		assert_int_equal(iptables_read_table(listing, text, UINT64_C(1700000000000000)), 0);
+		listing_sort(listing);
+		if (listing->n_items != (cases[i].key != NULL) ||
+		    (cases[i].key && !listing_find(listing, cases[i].key, &left_us)) ||
+		    left_us != cases[i].left_s * UINT64_C(1000000))
+			fail_msg("%s: %s", cases[i].line,
+				 listing->n_items > 0 ? listing->items[0].key : "");
+		listing_free(listing);
+	}
+	/* More than any of ours says. */
+	memset(longest, 'x', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	for (int is_name = 0; is_name < 2; is_name++) {
+		struct listing *listing = NULL;
+
+		assert_int_equal(listing_new(passage, &listing), 0);
+		snprintf(
+			text, sizeof text,
+			"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 dports %s /* knocktail:%s:1700000010 */\n",
+			is_name ? "22" : longest, is_name ? longest : "ssh");
+		assert_int_equal(iptables_read_table(listing, text, 0), 0);
+		assert_int_equal(listing->n_items, 0);
+		listing_free(listing);
+	}
+	passage_free(passage);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -533,6 +634,7 @@ int main(void)
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_reads_what_it_wrote),
 		cmocka_unit_test(test_reads_nothing_else),
+		cmocka_unit_test(test_rules_as_they_are_listed),
 	};
 
 	return cmocka_run_group_tests_name("rule", tests, NULL, NULL);
