@@ -163,3 +163,43 @@ def test_fwknops_client_becomes_profiles(lab):
     assert done.returncode == 0 and "c2Vj" not in done.stdout + done.stderr
     assert "Host gate\n\tKnock spa\n" in done.stdout and "HostName 127.0.0.1" in done.stdout
     assert done.stdout.index("Host *") > done.stdout.index("Host gate")
+
+
+def test_what_lies_beside_an_access_conf_counts_too(lab):
+    directory = f"/run/lab/fwknop-{next(lab.numbers)}"
+    os.mkdir(lab.server.path(directory))
+    path = lab.file(f"{os.path.basename(directory)}/access.conf", ACCESS)
+    beside = lab.file(f"{os.path.basename(directory)}/fwknopd.conf", "PCAP_INTF wan0;\n")
+    done = lab.knocktail("import", path)
+    assert done.returncode == 0 and done.stdout.count("\ninterface = wan0\n") == 2, done
+    assert f"{beside}:1: note: \"pcap_intf\": becomes the key interface" in done.stderr
+    with open(lab.server.path(path), encoding="ascii") as file:
+        done = lab.server.run(lab.cli_path, "import", "-", input=file.read(), check=False)
+    assert done.returncode == 0 and "interface" not in done.stdout
+    lab.server.run("rm", beside)
+    os.mkdir(lab.server.path(beside))
+    done = lab.knocktail("import", path)
+    assert done.returncode == 2 and f"cannot read {beside}: Is a directory" in done.stderr, done
+
+
+def test_what_cannot_be_carried_over_or_written(lab):
+    nothing, small = f"/run/lab/nothing-{next(lab.numbers)}", f"/run/lab/small-{next(lab.numbers)}"
+    os.mkdir(lab.server.path(small))
+    lab.server.run("mount", "-t", "tmpfs", "-o", "size=8k", "small", small)
+    lab.server.run("sh", "-c", f"head -c 8192 /dev/zero >{small}/filling", check=False)
+    knockd = lab.file("knockd.conf", KNOCKD)
+    for text, words, status, complaint in (
+            ("SOURCE ANY\n", (), 1, "no door could be carried over"),
+            ("[default]\nFW_TIMEOUT 60\n", (), 1, "no profile could be carried over"),
+            ("[a]\nsequence = 1\n", (), 1, "no door could be carried over"),
+            ("[a]\n[]\n", (), 2, ":2: error: "),
+            (KNOCKD, ("--defaults", "/no/such"), 2, "cannot read /no/such: No such file"),
+            (KNOCKD, ("-o", knockd), 1, f"cannot write {knockd}: File exists"),
+            (KNOCKD, ("-o", "/no/such/file"), 1, "cannot write /no/such/file: No such file"),
+            (KNOCKD, ("-o", f"{small}/new"), 1, "No space left on device"),
+            (ACCESS, ("--keys", f"{nothing}/keys"), 1, "No such file or directory")):
+        path = lab.file(f"odd-{next(lab.numbers)}.conf", text)
+        done = lab.knocktail("import", *words, path)
+        assert done.returncode == status and complaint in done.stderr, (text, words, done)
+    assert os.listdir(lab.server.path(small)) == ["filling"]
+    assert lab.read(knockd) == KNOCKD

@@ -17,6 +17,7 @@ import oracle
 from doors import ipset_door
 from hosts import ENVIRONMENT
 from lab import DAEMON_UID, program
+from terminal import converse
 
 
 @pytest.fixture
@@ -298,6 +299,29 @@ def test_keys_fails_if_it_does_not_have_all(lab, keys):
     assert (status, users) == (1, ["alice"]) and f"{keys}/bob.key: everybody may" in complaint
     status, users, complaint = listed(f"{keys}/missing")
     assert (status, users) == (1, []) and f"{keys}/missing: No such file" in complaint
+
+
+def test_keys_says_which_are_good_and_for_what(lab, keys):
+    """Not yet good, expired, or good: each for the doors that name their user, or everybody."""
+    doors = [ipset_door(name, sequence=None, seq_timeout=None, auth=auth, users=users)
+             for name, auth, users in (("one", "token", "alice"), ("two", "spa", "*"),
+                                       ("three", "token, spa", "bob, alice"))]
+    config = lab.config("".join(doors) + ipset_door("steps"), f"keys = {keys}\nrealm = lab")
+    for user, *term in (("alice", "since 2020-01-01", "expires 2999-01-01"), ("bob", "since 2999-01-01"),
+                        ("carol", "expires 2020-01-01"), ("dave",)):
+        lab.knocktail("keygen", "--keys", keys, "--realm", "lab", user)
+        with open(lab.server.path(f"{keys}/{user}.key"), "a", encoding="ascii") as file:
+            file.writelines(f"{line}\n" for line in term)
+    listed = json.loads(lab.knocktail("keys", "-c", config, "-o", "json").stdout)
+    assert [(row["user"], row["doors"], row["state"]) for row in listed] == [
+        ("alice", ["one", "two", "three"], "good"), ("bob", ["two", "three"], "not yet"),
+        ("carol", ["two"], "expired"), ("dave", ["two"], "good")]
+    assert (listed[0]["since"][:10], listed[2]["expires"][:10]) == ("2020-01-01", "2020-01-01")
+    text = lab.knocktail("keys", "-c", config).stdout.splitlines()
+    assert [line.split("\t")[2] for line in text] == ["one,two,three", "two,three", "two", "two"]
+    said = converse(lab.server, ["env", "TERM=xterm", lab.cli_path, "keys", "-c", config])[1]
+    assert re.findall(r"^(\S*)(?:alice|bob|carol|dave) +current", said, re.M) == [
+        "", "\x1b[31m", "\x1b[31m", ""], said
 
 
 def test_the_realm_is_the_servers(lab, keys):
