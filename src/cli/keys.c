@@ -33,12 +33,7 @@ struct key_row {
 
 static bool is_for(const struct door *door, const char *user)
 {
-	if (!(door->auth & (AUTH_TOKEN | AUTH_SPA)))
-		return false;
-	for (char *const *one = door->users; one && *one; one++)
-		if (strcmp(*one, "*") == 0 || strcmp(*one, user) == 0)
-			return true;
-	return false;
+	return door->auth & (AUTH_TOKEN | AUTH_SPA) && door_has_user(door, user);
 }
 
 static void find_doors(const struct config *config, const char *user, char **ret)
