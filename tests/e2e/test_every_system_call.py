@@ -58,7 +58,9 @@ class Bench:
         output = os.path.join(self.directory, "strace")
         argv = [self.steps_path, self.directory, self.backend, str(T0), *steps]
         if strace:
-            argv = ["strace", "-o", output, *strace, *argv]
+            # What a process that dies has started ends with it, as it does in a unit of systemd's.
+            argv = ["unshare", "--pid", "--fork", "--kill-child", "strace", "-o", output, *strace,
+                    *argv]
         done = self.host.run(*argv, check=False, timeout=60)
         lines = []
         if strace:

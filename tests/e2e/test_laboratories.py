@@ -3,6 +3,7 @@
 The switch is a file here, for on this machine's own other laboratories may count.
 """
 
+import fcntl
 import inspect
 import os
 import signal
@@ -70,6 +71,19 @@ def switch(possible, tmp_path):
         keeper.communicate()
     # What a test that failed has left.
     made.keeper().communicate()
+
+
+def test_every_test_has_a_share(no_laboratory):
+    if no_laboratory:
+        pytest.skip(no_laboratory)
+    common = kernel_log.open_common()
+    share = os.open(f"{kernel_log.DIRECTORY}/share", os.O_RDWR | os.O_CLOEXEC, dir_fd=common)
+    os.close(common)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(share, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(share)
 
 
 @pytest.mark.parametrize("before", ["0", "1"])
