@@ -74,6 +74,24 @@ def test_json(daemon, client, lab):
         assert probes == [(client.v6, 7100, "udp", "web", 1), (client.v6, 8100, "udp", "web", 2)]
         opened, = [item for item in told if item["event"] == "opened"]
         assert (opened["door"], opened["source"], opened["until"][-1]) == ("web", client.v6, "Z")
+        assert opened["user"] is None
+
+
+def test_json_of_what_is_done_by_hand(daemon, client, lab):
+    """Between probes that are of no door's knock."""
+    lab.knocktail("open", "ssh", "192.0.2.77")
+    with lines_of(lab, daemon, "-o", "json") as lines:
+        wait_until(lambda: lines('"open"'), 3, "what is open already is told")
+        client.hit("9000/udp")
+        lab.knocktail("open", "ssh", client.v4)
+        lab.knocktail("open", "ssh", client.v4)
+        lab.knocktail("close", "ssh")
+        wait_until(lambda: len(lines('"closed"')) == 2 and lines("9000"), 3, "all of it is told")
+        told = [json.loads(line) for line in lines("{")]
+    assert [(item["event"], item["user"]) for item in told if item.get("source") == client.v4
+            and item["event"] not in ("probe", "closed")] == [("opened", "#0")] * 2, told
+    probe, = (item for item in told if item["event"] == "probe")
+    assert (probe["port"], probe["protocol"]) == (9000, "udp") and "door" not in probe
 
 
 def test_doors_that_are_open_already(daemon, client, lab):
@@ -243,6 +261,20 @@ def test_the_terminal_is_given_back(how, terminal):
         terminal.type(how)
     wait_until(lambda: terminal.read() and terminal.process.poll() is not None, 5, "it ends")
     wait_until(terminal.restored, 5, "the terminal is as it was")
+
+
+def test_a_terminal_whose_keys_go_elsewhere(daemon, client, lab):
+    """Another key than q ends nothing, nor does q where standard input is a file."""
+    for words, key in ((), "x"), (("sh", "-c", 'exec "$0" "$@" </dev/null'), "q"):
+        terminal = Terminal(lab, daemon, words)
+        terminal.wait(r"Open doors: 0")
+        terminal.type(key)
+        lab.knocktail("open", "ssh", client.v4)
+        terminal.wait(r"Open doors: 1")
+        lab.knocktail("close", "ssh")
+        terminal.wait(r"Open doors: 0")
+        assert terminal.process.poll() is None
+        terminal.close()
 
 
 def test_a_terminal_that_vanishes(daemon, lab):
