@@ -15,6 +15,7 @@
 #include "cmocka-all.h"
 #include "core/other-log.h"
 #include "core/record.h"
+#include "input/entry.h"
 #include "support.h"
 
 #define S  UINT64_C(1000000)
@@ -560,16 +561,39 @@ static void test_led_nowhere(void **state)
 	assert_int_equal(read_damaged(fixture, 0, true), N_ENTRIES);
 }
 
+/* What sd-journal says of one entry ends nothing; memory and disks are another matter. */
+static void test_whose_an_error_is(void **state)
+{
+	static const int lost[] = {ENOENT, EBADMSG, E2BIG, ENOBUFS, EADDRNOTAVAIL, EPROTONOSUPPORT},
+			 others[] = {0, ENOMEM, EIO, ESTALE, EACCES, EMFILE};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++)
+		assert_true(entry_is_lost(-lost[i]));
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		assert_false(entry_is_lost(-others[i]));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_fields),     TEST(test_belief),      TEST(test_among_many_others),
-		TEST(test_other_logs), TEST(test_kernel_time), TEST(test_messages),
-		TEST(test_boots),      TEST(test_bounds),      TEST(test_directory),
-		TEST(test_no_journal), TEST(test_truncated),   TEST(test_whole_in_part),
-		TEST(test_corrupted),  TEST(test_led_nowhere),
+		TEST(test_fields),
+		TEST(test_belief),
+		TEST(test_among_many_others),
+		TEST(test_other_logs),
+		TEST(test_kernel_time),
+		TEST(test_messages),
+		TEST(test_boots),
+		TEST(test_bounds),
+		TEST(test_directory),
+		TEST(test_no_journal),
+		TEST(test_truncated),
+		TEST(test_whole_in_part),
+		TEST(test_corrupted),
+		TEST(test_led_nowhere),
+		cmocka_unit_test(test_whose_an_error_is),
 	};
 
 	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)
