@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 
 import pytest
 
@@ -408,7 +409,7 @@ def test_it_says_of_each_door_why_it_stays_shut(broken):
     for door in (), ("edge",):
         watched = Watched(lab, path, client, *door, "--timeout", "2s")
         other.knock(7000)
-        lab.server.run("logger", "--tag", "edge", f"{client.v4} 7000")
+        lab.server.run("logger", "-u", "/run/systemd/journal/dev-log", "-t", "edge", f"{client.v4} 7000")
         client.knock(7000)
         status, said = watched.end()
         assert status == 1, said
@@ -497,6 +498,18 @@ def test_tokens_and_spa_knocks(possible):
             assert set(got) == {("problem", "keys")}
             assert f"{path_of_it}: only root can read it" in got["problem", "keys"][0]
             lab.server.run("chmod", mode, path_of_it)
+        key = lab.read("/run/lab/keys/alice.key")
+        soon = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 3 * 86400))
+        for date, word, said in (("2020-01-01", "problem", "expired"), (soon, "warning", soon)):
+            with open(lab.server.path("/run/lab/keys/alice.key"), "w", encoding="ascii") as file:
+                file.write(f"{key}expires {date}\n")
+            got = found()
+            assert set(got) == {(word, "keys")} and said in got[word, "keys"][0], got
+        with open(lab.server.path("/run/lab/keys/alice.key"), "w", encoding="ascii") as file:
+            file.write(key)
+        lab.server.run("mv", "/run/lab/keys", "/run/lab/keys.away")
+        assert "/run/lab/keys: No such file" in found()["problem", "keys"][0]
+        lab.server.run("mv", "/run/lab/keys.away", "/run/lab/keys")
         lab.server.run("sh", "-c", "iptables-save >/run/lab/v4")
         for broken, said in (
                 ("iptables-save | sed 's/ --log-tcp-options//' | iptables-restore",
