@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from doors import command_door, ipset_door, nft_door
+from doors import command_door, ipset_door, iptables_door, nft_door
 from firewalls import KINDS, Firewalld, Iptables, Nft, Ufw
 from hosts import wait_until
 from lab import DAEMON_UID, GUARDED_PORT, Lab
@@ -356,3 +356,46 @@ def test_prefixes_that_nft_cannot_take(lab):
         assert done.returncode == (0 if taken else 1), done
         assert taken or "nft takes no log_prefix" in done.stderr
         assert not taken or lab.server.run("nft", "-c", "-f", "-", input=done.stdout)
+
+
+OTHERS = {
+    "iptables": ("iptables -N OTHERS; iptables -A OTHERS -j KNOCKTAIL; "
+                 "iptables -A OTHERS -m set --match-set knock_ssh src -j ACCEPT",
+                 ("IPv4, the chain KNOCKTAIL: other rules lead there",
+                  "the set knock_ssh: other rules look it up"),
+                 "iptables -F OTHERS; iptables -X OTHERS; iptables -X KNOCKTAIL"),
+    "nft": ("nft add chain inet knock mine; nft add rule inet knock mine ip saddr @knock_ssh accept",
+            ("the set inet knock knock_ssh: other rules look it up",
+             "the nftables table inet knock: there is more in it"),
+            "nft delete chain inet knock mine"),
+}
+
+
+@pytest.mark.parametrize("kind", [Iptables, Nft], ids=lambda kind: kind.__name__)
+def test_a_removal_leaves_what_others_use(possible, kind):
+    """And says so; when they are gone, it takes the rest; and then there is nothing."""
+    kind = kind()
+    use, left, give_back = OTHERS[kind.variant]
+    with Lab("none") as lab:
+        kind.start(lab)
+        if kind.variant == "iptables":
+            kind.doors += iptables_door("web", "7100, 8100")
+        config = lab.config(kind.doors)
+        kind.load(lab, config)
+        lab.server.run("sh", "-ec", use)
+
+        def remove():
+            done = lab.knocktail("rules", kind.variant, "-c", config, "--remove")
+            print(done.stdout, done.stderr)
+            return done.returncode, [line.split(None, 1) for line in done.stdout.splitlines()]
+
+        status, said = remove()
+        assert [text for word, text in said if word == "left"] == list(left) and status == 0
+        assert [word for word, _ in said].count("removed") >= 2
+        lab.server.run("sh", "-ec", give_back)
+        status, said = remove()
+        assert status == 0 and said and {word for word, _ in said} == {"removed"}
+        status, said = remove()
+        assert status == 0 and "removed" not in [word for word, _ in said]
+        listed = lab.server.run("sh", "-c", "nft list ruleset; ipset save").stdout
+        assert "knock" not in listed.lower(), listed
