@@ -68,15 +68,13 @@ static int run_to_end(const char *const argv[], int input, int output, char *pro
 	return explain_exit(argv[0], &end, problem);
 }
 
-int program_run(const char *const argv[], const char *input, char **ret_output,
-		char problem[static PROGRAM_PROBLEM_MAX])
+static int run_with(const char *const argv[], const char *input, char **ret_output, char *problem)
 {
 	CLEANUP(cleanup_close) int input_fd = children_file(input);
 	CLEANUP(cleanup_close) int output_fd = children_file(NULL);
 	size_t size;
 	int r, status;
 
-	problem[0] = '\0';
 	if (input_fd < 0 || output_fd < 0)
 		return input_fd < 0 ? input_fd : output_fd;
 	status = run_to_end(argv, input_fd, output_fd, problem);
@@ -86,4 +84,17 @@ int program_run(const char *const argv[], const char *input, char **ret_output,
 		return -errno;
 	r = file_read(output_fd, OUTPUT_MAX, ret_output, &size);
 	return r < 0 ? r : status;
+}
+
+int program_run(const char *const argv[], const char *input, char **ret_output,
+		char problem[static PROGRAM_PROBLEM_MAX])
+{
+	int r;
+
+	problem[0] = '\0';
+	r = run_with(argv, input, ret_output, problem);
+	/* What the program has said before is another matter. */
+	if (r == -ENOMEM || (r < 0 && !problem[0]))
+		snprintf(problem, PROGRAM_PROBLEM_MAX, "%s: %s", argv[0], strerror(-r));
+	return r;
 }

@@ -12,7 +12,8 @@ import pytest
 
 import shortage
 from doors import ipset_door, iptables_door
-from firewalls import Nft
+from firewalls import Iptables, Nft
+from hosts import wait_until
 from lab import ROOT, Lab, program
 from synthetic import CLOSED, OPENED, REFUSED, event, probe, write_journal
 
@@ -167,3 +168,38 @@ def test_no_allocation_is_taken_for_granted(command, machine):
             said = done.returncode > 0 and re.search(f"(?i)memory|{DAMAGED}", done.stderr)
             assert said or meaning(done) == meaning(whole), (number, done)
             assert files.items() <= all_files.items() if said else files == all_files, number
+
+
+@pytest.mark.parametrize("kind", [Nft, Iptables], ids=lambda kind: kind.variant)
+def test_rules(kind, possible, tmp_path):
+    """They are loaded or are not; and they are gone, or it is said that they are not."""
+    kind = kind()
+    with Lab("none") as lab:
+        memory = shortage.Shortage(shortage.build(tmp_path), str(tmp_path / "memory"))
+        words = (lab.cli_path, "rules", kind.variant, "-c", lab.config(kind.doors))
+
+        def run(number, *options):
+            memory.fail(number)
+            return lab.server.run("env", *memory.environment, *words, *options, check=False)
+
+        def state():
+            return sorted(re.sub(" initval .*", "", line) for line in kind.state(lab))
+
+        def check(number, done, wanted, otherwise):
+            if done.returncode == 0:
+                assert state() == wanted, number
+            else:
+                assert "memory" in (done.stdout + done.stderr).lower(), (number, done)
+                wait_until(otherwise, 5, f"all is as it was, {number}")
+
+        assert run(0, "--apply", "--yes").returncode == 0
+        n_load, loaded = memory.asked, state()
+        assert run(0, "--remove").returncode == 0
+        n_remove, removed = memory.asked, state()
+        for number in range(1, n_load + 1, n_load // 25):
+            done = run(number, "--apply", "--yes")
+            check(number, done, loaded, lambda: state() == removed)
+            assert run(0, "--remove").returncode == 0 and state() == removed, number
+        for number in range(1, n_remove + 1, 2):
+            assert run(0, "--apply", "--yes").returncode == 0 and state() == loaded, number
+            check(number, run(number, "--remove"), removed, lambda: True)

@@ -2,5 +2,5 @@
 #pragma once
 
 /* There is none: ends the program, saying so, with STATUS_FAILED. Not while something is changed
- * that would have to be taken back. */
+ * that nobody else would take back. */
 _Noreturn void memory_out(void);

@@ -386,6 +386,17 @@ static const struct method {
 	[VARIANT_FIREWALLD] = {save_nft, load_nft, restore_nft},
 };
 
+/* What a program has said before is not what an allocation failed for. */
+static int transaction_step(struct transaction *transaction,
+			    int (*step)(struct transaction *transaction))
+{
+	int r = step(transaction);
+
+	if (r == -ENOMEM)
+		snprintf(transaction->problem, sizeof transaction->problem, "%s", strerror(-r));
+	return r;
+}
+
 int transaction_new(const struct plan *plan, enum variant variant, struct transaction **ret,
 		    char problem[static PROGRAM_PROBLEM_MAX])
 {
@@ -396,7 +407,7 @@ int transaction_new(const struct plan *plan, enum variant variant, struct transa
 		return -ENOMEM;
 	transaction->plan = plan;
 	transaction->variant = variant;
-	r = methods[variant].save(transaction);
+	r = transaction_step(transaction, methods[variant].save);
 	if (r < 0) {
 		memcpy(problem, transaction->problem, PROGRAM_PROBLEM_MAX);
 		transaction_free(transaction);
@@ -420,12 +431,12 @@ struct transaction *transaction_free(struct transaction *transaction)
 
 int transaction_load(struct transaction *transaction)
 {
-	return methods[transaction->variant].load(transaction);
+	return transaction_step(transaction, methods[transaction->variant].load);
 }
 
 int transaction_restore(struct transaction *transaction)
 {
-	return methods[transaction->variant].restore(transaction);
+	return transaction_step(transaction, methods[transaction->variant].restore);
 }
 
 const char *transaction_problem(const struct transaction *transaction)

@@ -140,7 +140,8 @@ static const struct own_part own_filter = {PLAN_IPTABLES_INPUT,
 /* ufw has flushed what leads there. */
 static const struct own_part own_ufw = {PLAN_UFW_LOG, "*filter\n", NULL, PLAN_UFW_LOG, 0, 0};
 
-/* What takes our chains out of the table, to be freed; NULL: there is nothing of ours in it. */
+/* What takes our chains out of the table, to be freed; NULL: there is nothing of ours in it, or
+ * that has failed. */
 static char *part_removal(const struct own_part *own, const struct config *config,
 			  const char *table, enum family family, struct removal *removal)
 {
@@ -150,8 +151,10 @@ static char *part_removal(const struct own_part *own, const struct config *confi
 	if (!has_chain(table, own->sign))
 		return NULL;
 	file = text_stream_open(&text, NULL);
-	if (!file)
+	if (!file) {
+		removal_failed(removal, "%s", strerror(ENOMEM));
 		return NULL;
+	}
 	fputs(own->head, file);
 	if (own->jumped)
 		put_jumped_chains(table, own->jumped, family, removal, file);
@@ -160,30 +163,39 @@ static char *part_removal(const struct own_part *own, const struct config *confi
 		put_chain(table, own->log, own->n_log, family, removal, file);
 	put_door_chains(config, table, own->n_to_doors, family, removal, file);
 	fputs("COMMIT\n", file);
-	fclose(file);
+	if (fclose(file) != 0)
+		removal_failed(removal, "%s", strerror(ENOMEM));
 	return text;
 }
 
-/* NULL: there is none to be had. */
-static char *read_table(enum family family, const char *name)
+/* What the program tells of a table, to be freed; NULL: it is not there, or that has failed. */
+static char *read_table(const char *const argv[], struct removal *removal)
 {
 	char problem[PROGRAM_PROBLEM_MAX];
 	char *table = NULL;
+	int r;
 
-	if (access(family_save[family], X_OK) < 0)
+	if (access(argv[0], X_OK) < 0)
 		return NULL;
-	if (program_run((const char *const[]){family_save[family], "-t", name, NULL}, NULL, &table,
-			problem) == 0)
+	r = program_run(argv, NULL, &table, problem);
+	if (r == 0)
 		return table;
+	if (r < 0)
+		removal_failed(removal, "%s", problem);
 	free(table);
 	return NULL;
+}
+
+static char *save_table(enum family family, const char *name, struct removal *removal)
+{
+	return read_table((const char *const[]){family_save[family], "-t", name, NULL}, removal);
 }
 
 /* Before what lets through what it sends on. */
 static void unload_nat(const struct config *config, enum family family, struct removal *removal)
 {
 	char problem[PROGRAM_PROBLEM_MAX];
-	char *table CLEANUP(cleanup_free) = read_table(family, "nat");
+	char *table CLEANUP(cleanup_free) = save_table(family, "nat", removal);
 	char *text CLEANUP(cleanup_free) =
 		table ? part_removal(&own_nat, config, table, family, removal) : NULL;
 
@@ -200,7 +212,7 @@ static void unload_table(const struct config *config, enum variant variant, enum
 			 struct removal *removal)
 {
 	char problem[PROGRAM_PROBLEM_MAX];
-	char *table CLEANUP(cleanup_free) = read_table(family, "filter");
+	char *table CLEANUP(cleanup_free) = save_table(family, "filter", removal);
 	bool sends_on = table && has_chain(table, PLAN_IPTABLES_FORWARD);
 	char *text CLEANUP(cleanup_free) =
 		table ? part_removal(variant == VARIANT_UFW ? &own_ufw : &own_filter, config, table,
@@ -271,7 +283,7 @@ static void unload_iptables(const struct config *config, enum variant variant,
 	char *table CLEANUP(cleanup_free) = NULL;
 
 	if (variant == VARIANT_UFW) {
-		table = read_table(FAMILY_IPV4, "filter");
+		table = save_table(FAMILY_IPV4, "filter", removal);
 		reload_ufw(table ? table : "", removal);
 	}
 	for (enum family family = 0; variant != VARIANT_IPSET && family < N_FAMILIES; family++)
@@ -287,18 +299,10 @@ static int run_nft(const char *text, char problem[static PROGRAM_PROBLEM_MAX])
 			   problem);
 }
 
-/* What nft says of the table, to be freed; NULL: it is not there. */
-static char *list_table(const char *table)
+static char *list_table(const char *table, struct removal *removal)
 {
-	char problem[PROGRAM_PROBLEM_MAX];
-	char *text = NULL;
-
-	if (access(PROGRAM_NFT, X_OK) == 0 &&
-	    program_run((const char *const[]){PROGRAM_NFT, "list", "table", "inet", table, NULL},
-			NULL, &text, problem) == 0)
-		return text;
-	free(text);
-	return NULL;
+	return read_table((const char *const[]){PROGRAM_NFT, "list", "table", "inet", table, NULL},
+			  removal);
 }
 
 static bool nft_has(const char *listed, const char *kind, const char *name)
@@ -387,12 +391,12 @@ static void unload_nft(const struct config *config, struct removal *removal)
 	char *listed CLEANUP(cleanup_free) = NULL, *left CLEANUP(cleanup_free) = NULL;
 
 	plan_nft_table(&(struct plan){.config = config}, &name);
-	listed = list_table(name.table);
+	listed = list_table(name.table, removal);
 	if (!listed)
 		return;
 	unload_chains(listed, name.table, removal);
 	unload_nft_sets(config, listed, name.table, removal);
-	left = list_table(name.table);
+	left = list_table(name.table, removal);
 	if (left && count_lines(left, "\t") == 0)
 		unload_nft_table(name.table, removal);
 	else if (left)
@@ -408,7 +412,7 @@ void unload(const struct config *config, enum variant variant, struct removal *r
 		unload_nft(config, removal);
 	else
 		unload_iptables(config, variant, removal);
-	closed = list_table(BOOT_CLOSED_TABLE);
+	closed = list_table(BOOT_CLOSED_TABLE, removal);
 	if (closed)
 		unload_nft_table(BOOT_CLOSED_TABLE, removal);
 }
