@@ -477,6 +477,13 @@ def test_metrics_and_the_doctor_know_of_it(fleet, tmp_path):
             f"socket = {a.relay.path}",
             f"host = localhost\nca = {lasting}\ncertificate = {ca}\nprivate_key = {a.key}"))
         assert doctor() == [key, certificate]
+        # Without openssl(1) it is not known.
+        openssl = shutil.which("openssl", path=ENVIRONMENT["PATH"])
+        a.lab.server.run("mount", "--bind", "/dev/null", openssl)
+        try:
+            assert doctor() == [key]
+        finally:
+            a.lab.server.run("umount", openssl)
         a.lab.file("ca.pem", (tmp_path / "ca.pem").read_text("ascii")[:300])
         assert doctor()[1] == ("problem", f"{ca} holds no certificate that openssl can read")
     finally:

@@ -324,10 +324,11 @@ static uint32_t chance_uniform(const uint32_t end)
 static randombytes_implementation chance = {.implementation_name = chance_name,
 					    .uniform = chance_uniform};
 
+static const struct broker_ops ops = {on_up, on_down, on_message};
+
 /* A broker of this section; its first attempt is the worker's. */
 static void begin(const char *section)
 {
-	static const struct broker_ops ops = {on_up, on_down, on_message};
 	char text[600];
 
 	snprintf(text, sizeof text,
@@ -773,6 +774,58 @@ static void test_the_end_while_it_hangs(void **state)
 	config = fleet_config_free(config);
 }
 
+/* Memory: each time one more allocation succeeds before one fails, and those behind it do not. */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+static size_t left = SIZE_MAX;
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return left-- == 0 ? NULL : __real_calloc(n, size);
+}
+
+static void test_no_memory_for_a_broker(void **state)
+{
+	int r = -ENOMEM;
+	size_t n;
+
+	(void)state;
+	begin("socket = /broker\n");
+	dial();
+	broker = broker_free(broker);
+	for (n = 0; r < 0; n++) {
+		left = n;
+		r = broker_new(NULL, config, &ops, &told, &broker);
+		left = SIZE_MAX;
+		assert_true(r == 0 || r == -ENOMEM);
+	}
+	assert_int_equal(n, 4);
+	end();
+}
+
+/* It is tried again. */
+static void test_no_memory_for_an_attempt(void **state)
+{
+	(void)state;
+	begin("socket = /broker\n");
+	dial();
+	round_of(NULL, MOSQ_ERR_ERRNO);
+	expect_down("Broken pipe");
+	for (size_t n = 0; n < 2; n++) {
+		while (told.n_down == 0) {
+			left = n;
+			loop_advance(S / 2);
+		}
+		left = SIZE_MAX;
+		expect_down("Cannot allocate memory");
+	}
+	while (!job)
+		loop_advance(S / 2);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -787,6 +840,8 @@ int main(void)
 		cmocka_unit_test(test_it_is_not_waited_for),
 		cmocka_unit_test(test_it_confirms_nothing),
 		cmocka_unit_test(test_its_socket_changes),
+		cmocka_unit_test(test_no_memory_for_a_broker),
+		cmocka_unit_test(test_no_memory_for_an_attempt),
 		cmocka_unit_test(test_the_end_while_it_hangs),
 	};
 

@@ -612,6 +612,42 @@ static void test_how_it_answers(void **state)
 	}
 }
 
+/* Memory: of what is allocated next, all, or nothing. */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+static bool has_memory = true;
+
+void *__wrap_malloc(size_t size)
+{
+	return has_memory ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return has_memory ? __real_calloc(n, size) : NULL;
+}
+
+static void test_no_memory(void **state)
+{
+	struct local *local = NULL;
+
+	(void)state;
+	rise();
+	has_memory = false;
+	assert_int_equal(local_new(bus.event, NULL, NULL, &local), -ENOMEM);
+	assert_null(local);
+	assert_int_equal(local_open(bus.local, "ssh", "198.51.100.7", "@a", "", 60, 3, x_entry),
+			 -ENOMEM);
+	has_memory = true;
+	settle();
+	words_expect(&asked, "");
+	words_expect(&told, "");
+}
+
 /* The calls that are under way end with it, and no more are made. */
 static void test_the_end(void **state)
 {
@@ -644,6 +680,7 @@ int main(void)
 		TEST(test_the_bus_ends),
 		TEST(test_what_it_is_asked_for),
 		TEST(test_how_it_answers),
+		TEST(test_no_memory),
 		TEST(test_the_end),
 	};
 
