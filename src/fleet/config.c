@@ -20,6 +20,7 @@ struct fleet_reading {
 	fleet_complain_fn complain;
 	void *userdata;
 	unsigned line, n_complaints;
+	int error;   /* -ENOMEM */
 	int section; /* of the table; -1: none, or one that was complained about */
 	unsigned seen_sections;
 	uint64_t seen; /* keys, by their row */
@@ -149,7 +150,7 @@ static void reading_share(struct fleet_reading *reading, const char *door, const
 	}
 	shares = reallocarray(config->shares, config->n_shares + 1, sizeof *shares);
 	if (!shares) {
-		reading_complain(reading, "%s", strerror(ENOMEM));
+		reading->error = -ENOMEM;
 		return;
 	}
 	config->shares = shares;
@@ -278,7 +279,7 @@ int fleet_config_parse(const char *text, size_t size, fleet_complain_fn complain
 
 	if (!config)
 		return -ENOMEM;
-	while (size > 0) {
+	while (size > 0 && reading.error == 0) {
 		const char *end = memchr(text, '\n', size);
 		size_t length = end ? (size_t)(end - text) : size;
 
@@ -295,6 +296,8 @@ int fleet_config_parse(const char *text, size_t size, fleet_complain_fn complain
 		text += length;
 		size -= length;
 	}
+	if (reading.error < 0)
+		return reading.error;
 	if (reading.n_complaints == 0)
 		reading_check(&reading);
 	if (reading.n_complaints > 0)

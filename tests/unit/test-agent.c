@@ -1162,8 +1162,10 @@ static void test_what_is_in_the_report(void **state)
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *pointer, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *pointer, size_t size);
 
 static size_t left = SIZE_MAX;
 
@@ -1185,6 +1187,11 @@ void *__wrap_calloc(size_t n, size_t size)
 	return fails() ? NULL : __real_calloc(n, size);
 }
 
+void *__wrap_realloc(void *pointer, size_t size)
+{
+	return fails() ? NULL : __real_realloc(pointer, size);
+}
+
 static void test_no_memory_for_an_agent(void **state)
 {
 	struct scene *scene = *state;
@@ -1199,6 +1206,33 @@ static void test_no_memory_for_an_agent(void **state)
 		assert_true(r == 0 || r == -ENOMEM);
 	}
 	assert_in_range(n, 4, 20);
+}
+
+/* Half a report would be none; the last one stays, and there is a new one when there is memory. */
+static void test_no_memory_for_a_report(void **state)
+{
+	struct scene *scene = *state;
+	char *before, *after, expected[300];
+	bool is_done = false;
+	size_t n;
+
+	snprintf(expected, sizeof expected, "<3>cannot write %s/report.json: %s\n",
+		 scene->directory, strerror(ENOMEM));
+	loop_advance(S);
+	before = support_read(scene->report, NULL);
+	for (n = 0; !is_done; n++) {
+		broker_ops->down(owner, "no route");
+		left = n;
+		loop_advance(S);
+		left = SIZE_MAX;
+		after = support_read(scene->report, NULL);
+		is_done = strcmp(before, after) != 0;
+		words_expect(&logged, is_done ? "" : expected);
+		free(after);
+	}
+	assert_in_range(n, 4, 10);
+	free(before);
+	expect_report(scene, "\"open\":[]}\n");
 }
 
 /* It goes on without; what it could not remember is counted, and what it could not save is logged.
@@ -1267,6 +1301,7 @@ int main(void)
 		TEST(test_how_often_it_reports),
 		TEST(test_what_is_in_the_report),
 		TEST(test_no_memory_for_an_agent),
+		TEST(test_no_memory_for_a_report),
 		TEST(test_no_memory_later),
 	};
 

@@ -174,6 +174,43 @@ static void test_how_many_doors(void **state)
 	assert_string_equal(complaints, "1032: more than 1024 doors\n");
 }
 
+/* Memory: each time one more allocation succeeds before one fails. */
+
+void *__real_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *pointer, size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
+
+static size_t left = SIZE_MAX;
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return left-- == 0 ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_reallocarray(void *pointer, size_t n, size_t size)
+{
+	return left-- == 0 ? NULL : __real_reallocarray(pointer, n, size);
+}
+
+/* Of what could not be read nothing is said to be wrong. */
+static void test_no_memory(void **state)
+{
+	struct fleet_config *config = NULL;
+
+	(void)state;
+	for (size_t n = 0; n < 3; n++) {
+		left = n;
+		assert_int_equal(parse(FLEET "[broker]\nsocket = /x\n" DOORS, &config), -ENOMEM);
+		assert_string_equal(complaints, "");
+		assert_null(config);
+	}
+	left = 3;
+	assert_int_equal(parse(FLEET "[broker]\nsocket = /x\n" DOORS, &config), 0);
+	left = SIZE_MAX;
+	fleet_config_free(config);
+}
+
 /* The fleet's key: what is in the file, whose mode is this. */
 static void test_keys(void **state)
 {
@@ -225,7 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_right_one), cmocka_unit_test(test_wrong_ones),
 		cmocka_unit_test(test_lines),	    cmocka_unit_test(test_how_many_doors),
-		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

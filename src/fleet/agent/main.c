@@ -61,6 +61,8 @@ static int seal_read(const struct fleet_config *config, struct fleet_seal **ret)
 	}
 	r = fleet_seal_new(&key, config->name, ret);
 	secret_wipe(&key);
+	if (r < 0)
+		log_line(LOG_ERR, "%s: %s", config->key, strerror(-r));
 	return r;
 }
 
@@ -114,7 +116,11 @@ static int run_configured(const char *path)
 
 	if (r < 0 && r != -EBADMSG)
 		log_line(LOG_ERR, "%s: %s", path, r == -EBADF ? "it is not a file" : strerror(-r));
-	if (r == 0 && seal_read(config, &seal) == 0)
+	if (r == 0)
+		r = seal_read(config, &seal);
+	if (r == -ENOMEM)
+		status = STATUS_FAILED;
+	else if (r == 0)
 		status = run(&(struct agent_options){
 			.config = config,
 			.seal = seal,

@@ -10,6 +10,7 @@
 #include "fleet/config.h"
 #include "util/cleanup.h"
 #include "util/replace.h"
+#include "util/text/stream.h"
 
 /* Names need no quoting: they hold nothing that JSON would take for its own. */
 struct report {
@@ -97,21 +98,17 @@ static void report_put(struct report *report)
 int fleet_report_write(const char *directory, const struct fleet_state *state, uint64_t now_us)
 {
 	CLEANUP(cleanup_close) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *text = NULL;
-	size_t size = 0;
-	struct report report = {
-		.file = open_memstream(&text, &size), .state = state, .now_us = now_us};
-	int r = fd < 0 ? -errno : 0;
+	CLEANUP(cleanup_free) char *text = NULL;
+	struct report report = {.state = state, .now_us = now_us};
+	size_t size;
 
+	if (fd < 0)
+		return -errno;
+	report.file = text_stream_open(&text, &size);
 	if (!report.file)
 		return -ENOMEM;
 	report_put(&report);
-	if (fclose(report.file) != 0) {
-		free(text);
+	if (fclose(report.file) != 0)
 		return -ENOMEM;
-	}
-	if (r == 0)
-		r = file_replace_unsynced(fd, "report.json", text, size, 0640);
-	free(text);
-	return r;
+	return file_replace_unsynced(fd, "report.json", text, size, 0640);
 }
