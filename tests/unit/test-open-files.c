@@ -148,6 +148,31 @@ static void test_one_place_each(void **state)
 		}
 }
 
+/* The entries are all there and in order, and the way to them is not. */
+static void test_arrays_out_of_order(void **state)
+{
+	const struct open_files_check check = {.until_us = UINT64_MAX};
+	uint8_t image[FILE_SIZE];
+
+	(void)state;
+	/* The one that is first leads back to one before it. */
+	make_image(image, false);
+	put(image, ENTRY_ARRAY, SECOND_ARRAY, 8);
+	put(image, SECOND_ARRAY + NEXT, FIRST_ARRAY, 8);
+	put(image, FIRST_ARRAY + NEXT, 0, 8);
+	put(image, FIRST_ARRAY + ITEMS, FIRST_ENTRY + ENTRY_SIZE, 8);
+	put(image, FIRST_ARRAY + ITEMS + 8, FIRST_ENTRY + 2 * ENTRY_SIZE, 8);
+	put(image, SECOND_ARRAY + OBJECT_SIZE, ITEMS + 8, 8);
+	put(image, SECOND_ARRAY + ITEMS, FIRST_ENTRY, 8);
+	assert_false(is_whole(image, sizeof image, check));
+	/* The first has no room for any, and the second has all. */
+	make_image(image, false);
+	put(image, FIRST_ARRAY + OBJECT_SIZE, ITEMS, 8);
+	for (size_t i = 0; i < 3; i++)
+		put(image, SECOND_ARRAY + ITEMS + i * 8, FIRST_ENTRY + i * ENTRY_SIZE, 8);
+	assert_false(is_whole(image, sizeof image, check));
+}
+
 /* Wherever it ends too early. */
 static void test_cut_ones(void **state)
 {
@@ -211,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_ones),
 		cmocka_unit_test(test_one_place_each),
+		cmocka_unit_test(test_arrays_out_of_order),
 		cmocka_unit_test(test_cut_ones),
 		cmocka_unit_test(test_a_long_one),
 		cmocka_unit_test(test_what_need_not_be_looked_at),

@@ -575,6 +575,7 @@ static void test_rules_as_they_are_listed(void **state)
 		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 /* somebody */", NULL, 0},
 		{"/* knocktail:ssh:1700000010 */", NULL, 0},
 		{"ACCEPT /* knocktail:ssh:1700000010 */", NULL, 0},
+		{"ACCEPT 6 /* knocktail:ssh:1700000010 */", NULL, 0},
 		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:ssh:1700000010", NULL, 0},
 		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:ssh: */", NULL, 0},
 		{"ACCEPT 6 -- 192.0.2.1 0.0.0.0/0 TIME x /* knocktail:ssh:soon */", NULL, 0},
