@@ -96,9 +96,9 @@ def pytest_configure(config):
 # Files that take minutes: they begin first, so that at the end none keeps one of several laboratories
 # busy alone.
 LONGEST = {"test_a_fleet", "test_a_reboot", "test_every_system_call", "test_expected_ports",
-           "test_other_builds", "test_page", "test_ranges_of_ports", "test_rules",
-           "test_the_kernel_closes_a_door", "test_the_readme", "test_what_docker_publishes",
-           "test_what_lies_behind"}
+           "test_memory_runs_out", "test_other_builds", "test_page", "test_ranges_of_ports",
+           "test_rules", "test_the_kernel_closes_a_door", "test_the_readme",
+           "test_what_docker_publishes", "test_what_lies_behind"}
 
 
 def pytest_collection_modifyitems(items):

@@ -4,9 +4,11 @@ tests/faults/no-memory.c is preloaded, and fails what the program itself asks fo
 """
 
 import concurrent.futures
+import json
 import os
 import re
 import tempfile
+import time
 
 import pytest
 
@@ -33,11 +35,17 @@ DOORS = {
     "wrong": "[door x]\nsequence = 1, 2\nnonsense = 1\n[door x]\n",
 }
 
+# What a fleet's agent has written a moment ago.
+REPORT = {"fleet": "prod", "host": "web1", "since_us": T0, "broker": True, "broker_since_us": T0,
+          "daemon": True, "counts": {"sent": 2, "forged": 1},
+          "shares": [{"host": "web2", "door": "ssh", "open": 1, "said_us": T0}],
+          "open": [{"door": "ssh", "source": "198.51.100.7", "host": "web2", "user": "alice",
+                    "deadline_us": T0}]}
+
 COMMANDS = """
 knocktail --help
 knocktail --version
 knocktail help rules
-knocktail lsit
 knocktail check -c {nft}
 knocktail check -c {ipset}
 knocktail check -c {wrong}
@@ -83,8 +91,8 @@ knocktail open ssh 203.0.113.7 --for 1h -o json
 knocktail close ssh 203.0.113.8
 knocktail doctor -c {nft}
 knocktail doctor -c {nft} -o json
-knocktail fleet
-knocktail setup --guard 22 --firewall nft --open none --sequence
+knocktail fleet --report {report}
+knocktail fleet --report {report} -o json
 knocktap 127.0.0.1 8000 7000/udp 9000
 knocktap --key {keys}/alice.key --door ssh 127.0.0.1
 knocktap --key {keys}/alice.key --door ssh --spa 127.0.0.1
@@ -127,7 +135,10 @@ class Machine:
             made = os.path.join(out, "made")
             os.mkdir(made, 0o700)
             memory.fail(number)
-            words = [word.format(out=made, **self._names) for word in command.split()]
+            report = os.path.join(out, "report")
+            with open(report, "w", encoding="ascii") as file:
+                json.dump({**REPORT, "written_us": int(time.time() * 1e6)}, file)
+            words = [word.format(out=made, report=report, **self._names) for word in command.split()]
             done = self._lab.server.run("env", *memory.environment, program(words[0]), *words[1:],
                                         check=False, timeout=30)
             done.stdout = done.stdout.replace(made, "OUT")
@@ -161,6 +172,7 @@ DAMAGED = "a file of the journal is damaged"
 def test_no_allocation_is_taken_for_granted(command, machine):
     """It ends as it does with all of them, or says so; a file is there as a whole or not at all."""
     whole, all_files, asked = machine.run(command)
+    assert asked > 0
     numbers = [number for number in range(1, asked + 1) if number <= MANY or number % 5 == 0]
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as workers:
         runs = zip(numbers, workers.map(lambda number: machine.run(command, number), numbers))
