@@ -18,9 +18,9 @@
 #include "fleet/ledger.h"
 #include "fleet/seal.h"
 #include "support-loop.h"
+#include "support-words.h"
 #include "support.h"
 #include "util/clock.h"
-#include "util/log.h"
 
 #define S      US_PER_S
 #define NOW    LOOP_REALTIME_US
@@ -28,12 +28,7 @@
 #define MINUTE (60 * S)
 
 /* What stands in for the broker, the daemon and the journal keeps what it is told, a line each. */
-struct words {
-	char text[8192];
-	size_t n;
-};
-
-static struct words said, asked, noticed, logged;
+static struct words said, asked, noticed;
 static struct fleet_message last; /* that was said */
 static unsigned n_subscribed;
 static const struct broker_ops *broker_ops;
@@ -43,31 +38,6 @@ static int local_result;
 static void *owner, *entries[128];
 static size_t n_entries, first_entry;
 static struct fleet_seal *seal;
-
-__attribute__((format(printf, 2, 3))) static void words_add(struct words *words, const char *format,
-							    ...)
-{
-	size_t length = strlen(words->text);
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(words->text + length, sizeof words->text - length, format, arguments);
-	va_end(arguments);
-	words->n++;
-}
-
-static void words_expect(struct words *words, const char *expected)
-{
-	assert_string_equal(words->text, expected);
-	words->text[0] = '\0';
-	words->n = 0;
-}
-
-static void words_forget(struct words *words)
-{
-	words->text[0] = '\0';
-	words->n = 0;
-}
 
 /* In seconds of the test's; "?": none. */
 static const char *time_format(uint64_t us, char text[static 32])
@@ -218,22 +188,6 @@ void notice_send(enum notice notice, const char *format, ...)
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
 	words_add(&noticed, "%d %s\n", (int)notice, text);
-}
-
-bool log_is_journal(void)
-{
-	return false;
-}
-
-void log_line(int priority, const char *format, ...)
-{
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	words_add(&logged, "<%d>%s\n", priority, text);
 }
 
 /* An agent of the host "me" */

@@ -17,8 +17,8 @@
 #include "core/token.h"
 #include "daemon/bus/object.h"
 #include "daemon/grant-loop.h"
+#include "support-words.h"
 #include "util/clock.h"
-#include "util/log.h"
 
 #define S     US_PER_S
 #define NOW_S UINT64_C(1700000000)
@@ -34,42 +34,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 	return 0;
 }
 
-static struct words {
-	char text[8192];
-} done, heard, answered, logged;
-
-__attribute__((format(printf, 2, 3))) static void words_add(struct words *words, const char *format,
-							    ...)
-{
-	size_t length = strlen(words->text);
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(words->text + length, sizeof words->text - length, format, arguments);
-	va_end(arguments);
-}
-
-static void words_expect(struct words *words, const char *expected)
-{
-	assert_string_equal(words->text, expected);
-	words->text[0] = '\0';
-}
-
-void log_line(int priority, const char *format, ...)
-{
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	words_add(&logged, "<%d>%s\n", priority, text);
-}
-
-bool log_is_journal(void)
-{
-	return false;
-}
+static struct words done, heard, answered;
 
 /* The grants */
 

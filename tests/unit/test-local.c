@@ -16,8 +16,8 @@
 #include "bus-names.h"
 #include "cmocka-all.h"
 #include "fleet/message.h"
+#include "support-words.h"
 #include "support.h"
-#include "util/log.h"
 
 #define FLEET BUS_FLEET_INTERFACE
 #define KEY   "00112233445566778899aabbccddeeff"
@@ -32,42 +32,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 	return 0;
 }
 
-static struct words {
-	char text[4096];
-} asked, told, logged;
-
-__attribute__((format(printf, 2, 3))) static void words_add(struct words *words, const char *format,
-							    ...)
-{
-	size_t length = strlen(words->text);
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(words->text + length, sizeof words->text - length, format, arguments);
-	va_end(arguments);
-}
-
-static void words_expect(struct words *words, const char *expected)
-{
-	assert_string_equal(words->text, expected);
-	words->text[0] = '\0';
-}
-
-bool log_is_journal(void)
-{
-	return false;
-}
-
-void log_line(int priority, const char *format, ...)
-{
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	words_add(&logged, "<%d>%s\n", priority, text);
-}
+static struct words asked, told;
 
 /* The bus */
 
