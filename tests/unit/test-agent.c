@@ -17,6 +17,7 @@
 #include "fleet/config.h"
 #include "fleet/ledger.h"
 #include "fleet/seal.h"
+#include "shortage.h"
 #include "support-loop.h"
 #include "support-words.h"
 #include "support.h"
@@ -1114,38 +1115,6 @@ static void test_what_is_in_the_report(void **state)
 
 /* Memory: each time one more allocation succeeds before one fails. */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *pointer, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-
-static size_t left = SIZE_MAX;
-
-static bool fails(void)
-{
-	if (left == 0)
-		return true;
-	left--;
-	return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *pointer, size_t size)
-{
-	return fails() ? NULL : __real_realloc(pointer, size);
-}
-
 static void test_no_memory_for_an_agent(void **state)
 {
 	struct scene *scene = *state;
@@ -1154,9 +1123,9 @@ static void test_no_memory_for_an_agent(void **state)
 
 	scene->agent = agent_free(scene->agent);
 	for (n = 0; r < 0; n++) {
-		left = n;
+		shortage_left = n;
 		r = scene_try(scene);
-		left = SIZE_MAX;
+		shortage_left = SIZE_MAX;
 		assert_true(r == 0 || r == -ENOMEM);
 	}
 	assert_in_range(n, 4, 20);
@@ -1176,9 +1145,9 @@ static void test_no_memory_for_a_report(void **state)
 	before = support_read(scene->report, NULL);
 	for (n = 0; !is_done; n++) {
 		broker_ops->down(owner, "no route");
-		left = n;
+		shortage_left = n;
 		loop_advance(S);
-		left = SIZE_MAX;
+		shortage_left = SIZE_MAX;
 		after = support_read(scene->report, NULL);
 		is_done = strcmp(before, after) != 0;
 		words_expect(&logged, is_done ? "" : expected);
@@ -1198,17 +1167,17 @@ static void test_no_memory_later(void **state)
 	hold(NOW + MINUTE, "alice", "token");
 	broker_up = true;
 	for (size_t n = 0; n < 4; n++) {
-		left = n;
+		shortage_left = n;
 		broker_ops->up(owner);
-		left = n;
+		shortage_left = n;
 		HEAR(FLEET_SHUT, "a", NOW + n, NOW + MINUTE);
-		left = n;
+		shortage_left = n;
 		local_ops->begin(owner);
 		local_ops->end(owner);
-		left = n;
+		shortage_left = n;
 		loop_advance(S);
 	}
-	left = SIZE_MAX;
+	shortage_left = SIZE_MAX;
 	assert_non_null(strstr(logged.text, "cannot save what was closed"));
 	expect_report(scene, "\"full\":2}");
 	/* With memory it is all right again. */

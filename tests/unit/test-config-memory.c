@@ -4,6 +4,7 @@
  * libiniparser and libc allocate by themselves is not counted. */
 #include "config/config.h"
 #include "config/load.h"
+#include "shortage.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -17,60 +18,11 @@
 #include <cmocka.h>
 #include <iniparser.h>
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_reallocarray(void *pointer, size_t n, size_t size);
-char *__real_strdup(const char *text);
-int __real_vasprintf(char **ret, const char *format, va_list arguments);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
-char *__wrap_strdup(const char *text);
-int __wrap_vasprintf(char **ret, const char *format, va_list arguments);
-
 int __real_iniparser_set(dictionary *kept, const char *key, const char *value);
 int __wrap_iniparser_set(dictionary *kept, const char *key, const char *value);
 
-static size_t left = SIZE_MAX; /* allocations that succeed */
-
 /* What iniparser does with a value. */
 static enum { KEEPS, REFUSES, LOSES, UNESCAPES } way = KEEPS;
-
-static bool fails(void)
-{
-	if (left == 0) {
-		errno = ENOMEM;
-		return true;
-	}
-	left--;
-	return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_reallocarray(void *pointer, size_t n, size_t size)
-{
-	return fails() ? NULL : __real_reallocarray(pointer, n, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
-
-__attribute__((format(printf, 2, 0))) int __wrap_vasprintf(char **ret, const char *format,
-							   va_list arguments)
-{
-	return fails() ? -1 : __real_vasprintf(ret, format, arguments);
-}
 
 int __wrap_iniparser_set(dictionary *kept, const char *key, const char *value)
 {
@@ -83,7 +35,7 @@ int __wrap_iniparser_set(dictionary *kept, const char *key, const char *value)
 		return -1;
 	if (way == LOSES)
 		return 0;
-	copy = to = __real_malloc(strlen(value) + 1);
+	copy = to = malloc(strlen(value) + 1);
 	assert_non_null(copy);
 	for (; *value; value++)
 		if (*value != '\\')
@@ -102,10 +54,10 @@ static int load_until_enough(const char *text, size_t *ret_failures)
 	int r;
 
 	for (size_t enough = 0;; enough++) {
-		left = enough;
+		shortage_left = enough;
 		r = config_load_bytes(text, strlen(text), TEST_DATA_DIR "/config/proc-net", &config,
 				      &complaints);
-		left = SIZE_MAX;
+		shortage_left = SIZE_MAX;
 		complaints_done(&complaints);
 		if (r != -ENOMEM) {
 			*ret_failures = enough;

@@ -5,18 +5,9 @@
 #include <stdlib.h>
 
 #include "cmocka-all.h"
+#include "shortage.h"
 
 enum { N = 300 };
-
-static bool has_memory = true;
-
-void *__real_realloc(void *pointer, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-
-void *__wrap_realloc(void *pointer, size_t size)
-{
-	return has_memory ? __real_realloc(pointer, size) : NULL;
-}
 
 /* Every item knows its place, and none is due before its parent. */
 static void check(const struct due_queue *queue)
@@ -130,16 +121,16 @@ static void test_no_memory(void **state)
 	struct due_queue queue = {0};
 
 	(void)state;
-	has_memory = false;
+	shortage_left = 0;
 	assert_int_equal(due_queue_add(&queue, &dues[0]), -ENOMEM);
-	has_memory = true;
+	shortage_left = SIZE_MAX;
 	for (size_t i = 0; i < 16; i++) {
 		dues[i].at_us = i;
 		assert_int_equal(due_queue_add(&queue, &dues[i]), 0);
 	}
-	has_memory = false;
+	shortage_left = 0;
 	assert_int_equal(due_queue_add(&queue, &dues[16]), -ENOMEM);
-	has_memory = true;
+	shortage_left = SIZE_MAX;
 	assert_int_equal(queue.n_items, 16);
 	check(&queue);
 	due_queue_done(&queue);

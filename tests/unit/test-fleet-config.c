@@ -9,6 +9,7 @@
 
 #include "cmocka-all.h"
 #include "fleet/key.h"
+#include "shortage.h"
 #include "support.h"
 
 static char complaints[2000];
@@ -176,23 +177,6 @@ static void test_how_many_doors(void **state)
 
 /* Memory: each time one more allocation succeeds before one fails. */
 
-void *__real_calloc(size_t n, size_t size);
-void *__real_reallocarray(void *pointer, size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
-
-static size_t left = SIZE_MAX;
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return left-- == 0 ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_reallocarray(void *pointer, size_t n, size_t size)
-{
-	return left-- == 0 ? NULL : __real_reallocarray(pointer, n, size);
-}
-
 /* Of what could not be read nothing is said to be wrong. */
 static void test_no_memory(void **state)
 {
@@ -200,14 +184,14 @@ static void test_no_memory(void **state)
 
 	(void)state;
 	for (size_t n = 0; n < 3; n++) {
-		left = n;
+		shortage_left = n;
 		assert_int_equal(parse(FLEET "[broker]\nsocket = /x\n" DOORS, &config), -ENOMEM);
 		assert_string_equal(complaints, "");
 		assert_null(config);
 	}
-	left = 3;
+	shortage_left = 3;
 	assert_int_equal(parse(FLEET "[broker]\nsocket = /x\n" DOORS, &config), 0);
-	left = SIZE_MAX;
+	shortage_left = SIZE_MAX;
 	fleet_config_free(config);
 }
 

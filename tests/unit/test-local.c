@@ -16,6 +16,7 @@
 #include "bus-names.h"
 #include "cmocka-all.h"
 #include "fleet/message.h"
+#include "shortage.h"
 #include "support-words.h"
 #include "support.h"
 
@@ -579,35 +580,18 @@ static void test_how_it_answers(void **state)
 
 /* Memory: of what is allocated next, all, or nothing. */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-static bool has_memory = true;
-
-void *__wrap_malloc(size_t size)
-{
-	return has_memory ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return has_memory ? __real_calloc(n, size) : NULL;
-}
-
 static void test_no_memory(void **state)
 {
 	struct local *local = NULL;
 
 	(void)state;
 	rise();
-	has_memory = false;
+	shortage_left = 0;
 	assert_int_equal(local_new(bus.event, NULL, NULL, &local), -ENOMEM);
 	assert_null(local);
 	assert_int_equal(local_open(bus.local, "ssh", "198.51.100.7", "@a", "", 60, 3, x_entry),
 			 -ENOMEM);
-	has_memory = true;
+	shortage_left = SIZE_MAX;
 	settle();
 	words_expect(&asked, "");
 	words_expect(&told, "");

@@ -1,7 +1,6 @@
 /* Makes what is made at the start, burns knocks and opens doors, again and again, each time with
  * one more allocation succeeding before one fails: it must end in -ENOMEM, without a crash, and
- * (under a sanitizer) without a leak. Linked with -Wl,--wrap for each allocator below; what
- * libraries allocate by themselves is not counted. */
+ * (under a sanitizer) without a leak. */
 #include <errno.h>
 #include <sodium.h>
 #include <stdbool.h>
@@ -24,53 +23,8 @@
 #include "keys/keyring.h"
 #include "keys/one-time.h"
 #include "match/matcher.h"
+#include "shortage.h"
 #include "support.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *pointer, size_t size);
-void *__real_reallocarray(void *pointer, size_t n, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
-char *__wrap_strdup(const char *text);
-
-static size_t left = SIZE_MAX; /* allocations that succeed */
-
-static bool fails(void)
-{
-	if (left == 0)
-		return true;
-	left--;
-	return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *pointer, size_t size)
-{
-	return fails() ? NULL : __real_realloc(pointer, size);
-}
-
-void *__wrap_reallocarray(void *pointer, size_t n, size_t size)
-{
-	return fails() ? NULL : __real_reallocarray(pointer, n, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
 
 /* A file of one-time sequences, a directory with two keys, and the configuration that names both.
  */
@@ -147,9 +101,9 @@ static void expect_failures(struct world *world, int (*try_it)(struct world *wor
 	for (size_t enough = 0;; enough++) {
 		int r;
 
-		left = enough;
+		shortage_left = enough;
 		r = try_it(world);
-		left = SIZE_MAX;
+		shortage_left = SIZE_MAX;
 		if (r == 0) {
 			assert_true(enough >= n_least);
 			return;
@@ -219,15 +173,15 @@ static int open_sequences(struct world *world)
 static int use_a_sequence(struct world *world)
 {
 	struct one_time *file = NULL;
-	size_t enough = left;
+	size_t enough = shortage_left;
 	char *text;
 	int r;
 
-	left = SIZE_MAX;
+	shortage_left = SIZE_MAX;
 	assert_int_equal(one_time_open(world->sequences, ignore_line, NULL, &file), 0);
-	left = enough;
+	shortage_left = enough;
 	r = one_time_mark(file, 0, "used");
-	left = SIZE_MAX;
+	shortage_left = SIZE_MAX;
 	text = support_read(world->sequences, NULL);
 	assert_true((r == 0) == (strcmp(text, "9, 7\n8, 6\n") != 0));
 	free(text);
@@ -249,14 +203,14 @@ static int burn(struct world *world)
 		r = burnt_token(burnt, &alice, "ssh", 100, 3000);
 	if (r == 0)
 		r = burnt_nonce(burnt, &bob, nonce, 3000, 3000);
-	left = SIZE_MAX;
+	shortage_left = SIZE_MAX;
 	if (r == 0) {
 		assert_int_equal(burnt_token(burnt, &alice, "ssh", 100, 3000), -EALREADY);
 		assert_int_equal(burnt_nonce(burnt, &bob, nonce, 3000, 3000), -EALREADY);
 	}
 	burnt_free(burnt);
 	if (support_exists(world->burnt))
-		support_remove(__real_strdup(world->burnt));
+		support_remove(strdup(world->burnt));
 	return r;
 }
 

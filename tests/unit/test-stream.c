@@ -1,22 +1,11 @@
-/* A stream into memory: what it holds, and that it says so when it lost something. Linked with
- * -Wl,--wrap=realloc. */
+/* A stream into memory: what it holds, and that it says so when it lost something. */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmocka-all.h"
+#include "shortage.h"
 #include "util/text/stream.h"
-
-void *__real_realloc(void *pointer, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-
-static bool is_scarce;
-
-void *__wrap_realloc(void *pointer, size_t size)
-{
-	return is_scarce ? NULL : __real_realloc(pointer, size);
-}
 
 static void test_nothing(void **state)
 {
@@ -87,9 +76,9 @@ static void test_no_memory(void **state)
 	fputs("kept", file);
 	assert_int_equal(fflush(file), 0);
 	fputs("too much to be kept", file);
-	is_scarce = true;
+	shortage_left = 0;
 	assert_int_equal(fflush(file), EOF);
-	is_scarce = false;
+	shortage_left = SIZE_MAX;
 	fputs("!", file);
 	errno = 0;
 	assert_int_equal(fclose(file), EOF);

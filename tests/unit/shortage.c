@@ -1,0 +1,64 @@
+#include "shortage.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WEAK __attribute__((weak)) /* one that is not wrapped has no other name */
+
+WEAK void *__real_malloc(size_t size);
+WEAK void *__real_calloc(size_t n, size_t size);
+WEAK void *__real_realloc(void *pointer, size_t size);
+WEAK void *__real_reallocarray(void *pointer, size_t n, size_t size);
+WEAK char *__real_strdup(const char *text);
+WEAK int __real_vasprintf(char **ret, const char *format, va_list arguments);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *pointer, size_t size);
+void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
+char *__wrap_strdup(const char *text);
+int __wrap_vasprintf(char **ret, const char *format, va_list arguments);
+
+size_t shortage_left = SIZE_MAX;
+
+static bool fails(void)
+{
+	if (shortage_left == 0) {
+		errno = ENOMEM;
+		return true;
+	}
+	shortage_left -= shortage_left != SIZE_MAX;
+	return false;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *pointer, size_t size)
+{
+	return fails() ? NULL : __real_realloc(pointer, size);
+}
+
+void *__wrap_reallocarray(void *pointer, size_t n, size_t size)
+{
+	return fails() ? NULL : __real_reallocarray(pointer, n, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return fails() ? NULL : __real_strdup(text);
+}
+
+__attribute__((format(printf, 2, 0))) int __wrap_vasprintf(char **ret, const char *format,
+							   va_list arguments)
+{
+	return fails() ? -1 : __real_vasprintf(ret, format, arguments);
+}

@@ -1,0 +1,9 @@
+/* Memory that runs out, for programs that are linked with --wrap for the allocators that are to
+ * fail. What libraries allocate by themselves is not counted. */
+#pragma once
+
+#include <stddef.h>
+
+/* How many allocations succeed from now on; then none does. SIZE_MAX: as many as there is room for.
+ */
+extern size_t shortage_left;
