@@ -199,7 +199,8 @@ static void end_visit(struct audit_log *log, size_t *link, enum visit_state stat
 	log->n_open--;
 }
 
-/* An opening begins a visit, and so does whatever else is said of one that nothing was known of. */
+/* An opening begins a visit, and so does whatever else is said of one that nothing was known of: its
+ * texts are the visit's then, and the entry has none any more. */
 static void log_add_entry(struct audit_log *log, enum event_kind event, struct visit *entry,
 			  uint64_t time_us)
 {
@@ -232,14 +233,16 @@ static void log_add_entry(struct audit_log *log, enum event_kind event, struct v
 		visit->n_renewals++;
 	if (event == EVENT_CLOSE_FAILED) {
 		visit->unclosed = true;
-		if (!*visit->reason) {
+		if (entry->reason && !*visit->reason) {
 			free(visit->reason);
 			visit->reason = TAKE_PTR(entry->reason);
 		}
 	}
 	if (event == EVENT_CLOSED) {
-		free(visit->closed_by);
-		visit->closed_by = TAKE_PTR(entry->closed_by);
+		if (entry->closed_by) {
+			free(visit->closed_by);
+			visit->closed_by = TAKE_PTR(entry->closed_by);
+		}
 		end_visit(log, link, VISIT_CLOSED, time_us);
 	}
 }
