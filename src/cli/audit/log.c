@@ -199,8 +199,8 @@ static void end_visit(struct audit_log *log, size_t *link, enum visit_state stat
 	log->n_open--;
 }
 
-/* An opening begins a visit, and so does whatever else is said of one that nothing was known of: its
- * texts are the visit's then, and the entry has none any more. */
+/* An opening begins a visit, and so does whatever else is said of one that nothing was known of:
+ * its texts are the visit's then, and the entry has none any more. */
 static void log_add_entry(struct audit_log *log, enum event_kind event, struct visit *entry,
 			  uint64_t time_us)
 {
