@@ -55,6 +55,13 @@ def knock_until_open(client, *steps, port=22):
     return knocked
 
 
+def reload(service):
+    """What was knocked of a sequence before is forgotten by it."""
+    said = service.journal(UNIT).count("reloaded ")
+    service.run("systemctl", "reload", UNIT)
+    wait_until(lambda: service.journal(UNIT).count("reloaded ") > said, 5, "it has reloaded")
+
+
 def rules(lab):
     """The rules that commands have added."""
     listed = lab.server.run("iptables", "-S", "DOORS").stdout.splitlines()
@@ -135,7 +142,7 @@ def test_systemd_finds_the_unit_well_written(machine):
 def test_reload(service, client):
     pid = service.properties(UNIT)["MainPID"]
     service.configure(ipset_door(sequence="7001, 8001"))
-    service.run("systemctl", "reload", UNIT)
+    reload(service)
     knock_until_open(client, 7001, 8001)
     assert service.properties(UNIT)["MainPID"] == pid
 
@@ -240,6 +247,32 @@ def test_a_mistake_in_the_configuration_is_told_at_the_start(machine):
 
 
 SAY_SOMETHING = "i=0; while [ $i -lt {} ]; do i=$((i+1)); echo knocktail-lab >/dev/kmsg; {}; done"
+
+
+# What closes a door, slowly, and fails when it is told to end.
+CLOSE_SLOWLY = """#!/bin/sh
+trap 'echo it was told to end >&2; exit 1' TERM
+: >/run/knocktail/closing
+sleep 1 &
+wait
+exec {}
+"""
+
+
+def test_a_stop_does_not_end_a_command(service, client, lab):
+    service.write("/usr/local/bin/close-slowly",
+                  CLOSE_SLOWLY.format(RULE.format("-D").replace("%IP%", '"$1"')), 0o755)
+    service.configure(command_door(timeout="60s", start_command=RULE.format("-A"),
+                                   stop_command="/usr/local/bin/close-slowly %IP%"))
+    reload(service)
+    knock_until_open(client, 7100, 8100, 9100, port=COMMAND_PORTS[0])
+    closing = service.popen("knocktail", "close", "web")
+    wait_until(lambda: service.run("test", "-e", "/run/knocktail/closing", check=False).returncode == 0,
+               5, "it is being closed")
+    service.run("systemctl", "stop", UNIT)
+    closing.communicate(timeout=10)
+    assert not rules(lab)
+    assert "it was told to end" not in service.journal(UNIT)
 
 
 def test_the_kernels_log_wakes_it_and_does_not_start_it(service, client):
@@ -399,7 +432,7 @@ def test_somebody_is_told_as_the_document_has_it(service, client):
     try:
         service.run("systemctl", "daemon-reload")
         service.run("systemctl", "start", "knock-told.socket")
-        service.run("systemctl", "reload", UNIT)
+        reload(service)
         for seconds in (3, 3):                        # its service ends in between
             knock_until_open(client, 7000, 8000, 9000)
             client.wait_closed()
