@@ -498,9 +498,11 @@ class Lab:
                 if int(entry["__MONOTONIC_TIMESTAMP"]) > self._began_us]
 
     def wait_logged(self, text, timeout=5):
-        """Waits until any journal entry contains the text: whatever came before it is there too."""
+        """Waits until any of the newest journal entries, which others may have filled, contains the
+        text: whatever came before it is there too."""
         def found():
-            return [entry for entry in self.journal() if text in str(entry.get("MESSAGE", ""))]
+            return [entry for entry in self.journal("--lines=5000")
+                    if text in str(entry.get("MESSAGE", ""))]
         return wait_until(found, timeout, f"the journal contains {text!r}")[-1]
 
     def rotate_journal(self):
