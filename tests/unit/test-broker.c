@@ -577,6 +577,9 @@ static void test_what_is_wrong_with_tls(void **state)
 		{with, "tlsv13 alert certificate required", "TLS: it wants a certificate"},
 		{with, "tlsv1 alert unknown ca", "TLS: it does not take certificate, or wants one"},
 		{with, "wrong version number", "TLS: that port does not speak TLS"},
+		{with, "error:80000068:system library::Connection reset by peer",
+		 "TLS: it has hung up: perhaps it does not take certificate, or wants a "
+		 "certificate"},
 		{with, "something else", "TLS: something else"},
 		{plain, "something else", "something else"},
 		{with, NULL, "TLS: it has hung up: perhaps it does not take certificate"},

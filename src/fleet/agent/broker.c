@@ -133,6 +133,9 @@ static const char *error_cause(const char *error)
 		{"certificate required", "it wants a certificate"},
 		{"alert", "it does not take certificate, or wants one"},
 		{"wrong version number", "that port does not speak TLS"},
+		{"reset by peer",
+		 "it has hung up: perhaps it does not take certificate, or wants a "
+		 "certificate"}, /* what it sent before was thrown away */
 	};
 
 	for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
