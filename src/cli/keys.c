@@ -68,17 +68,18 @@ static void put_row(struct json_object *array, const struct key_row *row)
 	json_add(array, object);
 }
 
-/* The names, with commas between them. NULL: no memory. */
+/* The names, with commas between them. */
 static char *join_doors(char *const *doors)
 {
 	char *text = NULL;
 	FILE *file = text_stream_open(&text, NULL);
 
 	if (!file)
-		return NULL;
+		memory_out();
 	for (char *const *door = doors; *door; door++)
 		fprintf(file, "%s%s", door == doors ? "" : ",", *door);
-	fclose(file);
+	if (fclose(file) != 0)
+		memory_out();
 	return text;
 }
 
@@ -87,8 +88,6 @@ static void add_row(struct table *table, const struct key_row *row)
 	CLEANUP(cleanup_free) char *doors = join_doors(row->doors);
 	char used[TIMESTAMP_TEXT_MAX], expires[TIMESTAMP_TEXT_MAX];
 
-	if (!doors)
-		memory_out();
 	table_add(table, strcmp(row->state, "good") == 0 ? COLOUR_NONE : COLOUR_BAD,
 		  (const char *const[]){
 			  row->user,

@@ -95,8 +95,7 @@ static bool grants_refuse(struct grants *grants, const struct door *door,
 	return false;
 }
 
-/* Those who knock here find room whatever other hosts have open: a quarter, or one of two or three.
- */
+/* Those who knock here find room whatever other hosts have open: a quarter; of two or three, one */
 static uint32_t limit_for(uint32_t limit, const char *user)
 {
 	uint32_t kept = limit < 4 ? limit / 2 : limit / 4;

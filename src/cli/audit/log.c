@@ -83,8 +83,7 @@ static char *log_read_hand(struct audit_log *log, sd_journal *journal)
 	return text;
 }
 
-/* "198.51.100.7", or with how many of its bits the door was opened for: "198.51.100.7/24".
- */
+/* "198.51.100.7", or with how many of its bits the door was opened for: "198.51.100.7/24" */
 static char *log_read_source(struct audit_log *log, sd_journal *journal)
 {
 	CLEANUP(cleanup_free) char *source = log_read_field(log, journal, "KNOCKTAIL_SOURCE");

@@ -59,8 +59,8 @@ int stray_search_know(struct stray_search *search, const char *name, const char 
 	struct visitor visitor = {0};
 	struct placeholder_values values;
 	struct passage *passage, **known;
-	int r;
 	char address[ADDRESS_TEXT_MAX];
+	int r;
 
 	/* Behind it there may be how many of its bits the door is for. */
 	snprintf(address, sizeof address, "%.*s", (int)strcspn(source, "/"), source);
