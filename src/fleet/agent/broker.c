@@ -117,8 +117,16 @@ static void broker_watch(struct broker *broker)
 	sd_event_source_set_io_events(broker->io, events);
 }
 
+/* Whether a certificate is good enough comes out after the handshake, and what the broker said of
+ * it is thrown away where it resets the connection. */
+static const char *hung_up_cause(const struct broker *broker)
+{
+	return *broker->config->certificate ? "it has hung up: perhaps it does not take certificate"
+					    : "it has hung up: perhaps it wants a certificate";
+}
+
 /* What the errors of the library, and of OpenSSL below it, come from. */
-static const char *error_cause(const char *error)
+static const char *error_cause(const struct broker *broker, const char *error)
 {
 	static const struct {
 		const char *mark, *cause;
@@ -133,28 +141,36 @@ static const char *error_cause(const char *error)
 		{"certificate required", "it wants a certificate"},
 		{"alert", "it does not take certificate, or wants one"},
 		{"wrong version number", "that port does not speak TLS"},
-		{"reset by peer",
-		 "it has hung up: perhaps it does not take certificate, or wants a "
-		 "certificate"}, /* what it sent before was thrown away */
 	};
 
 	for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
 		if (strstr(error, causes[i].mark))
 			return causes[i].cause;
+	if (*broker->config->ca && strstr(error, "reset by peer"))
+		return hung_up_cause(broker);
 	return error;
 }
 
-static const char *loss_reason(const struct broker *broker, int r, int error)
+/* The first cause of an attempt stays. */
+static void broker_keep_error(struct broker *broker, const char *cause)
 {
-	bool has_hung_up = r == MOSQ_ERR_CONN_LOST || (r == MOSQ_ERR_ERRNO && error == EPROTO);
+	if (!*broker->error)
+		snprintf(broker->error, sizeof broker->error, "%s%s",
+			 *broker->config->ca ? "TLS: " : "", cause);
+}
 
+static bool is_hang_up(int r, int error)
+{
+	return r == MOSQ_ERR_CONN_LOST ||
+	       (r == MOSQ_ERR_ERRNO && (error == EPROTO || error == EPIPE || error == ECONNRESET));
+}
+
+static const char *loss_reason(struct broker *broker, int r, int error)
+{
+	if (*broker->config->ca && !broker->is_up && is_hang_up(r, error))
+		broker_keep_error(broker, hung_up_cause(broker));
 	if (*broker->error)
 		return broker->error;
-	/* Whether a certificate is good enough comes out after the handshake. */
-	if (has_hung_up && !broker->is_up && *broker->config->ca)
-		return *broker->config->certificate
-			       ? "TLS: it has hung up: perhaps it does not take certificate"
-			       : "TLS: it has hung up: perhaps it wants a certificate";
 	return r == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(r);
 }
 
@@ -187,9 +203,8 @@ static void on_log(struct mosquitto *client, void *userdata, int level, const ch
 	struct broker *broker = userdata;
 
 	(void)client;
-	if (level == MOSQ_LOG_ERR && !*broker->error)
-		snprintf(broker->error, sizeof broker->error, "%s%s",
-			 *broker->config->ca ? "TLS: " : "", error_cause(text));
+	if (level == MOSQ_LOG_ERR)
+		broker_keep_error(broker, error_cause(broker, text));
 }
 
 static void on_connect(struct mosquitto *client, void *userdata, int reason, int flags,
