@@ -111,16 +111,17 @@ static const struct knockd_section *find_undoing(const struct section_import *se
 	return NULL;
 }
 
-static void note_nothing_closes(struct section_import *section, const struct knockd_entry *start)
+static void note_nothing_closes(struct section_import *section, const struct knockd_entry *start,
+				const char *what)
 {
 	const struct knockd_section *other;
 	char quoted[TEXT_QUOTED_MAX];
 	const char *undo;
 
 	NOTE(section, start->line,
-	     "%s: has no stop_command, so that nothing closes the door by itself; timeout is how "
+	     "%s: has no stop_command, so that nothing closes the door%s by itself; timeout is how "
 	     "long another knock does not run it again",
-	     start->key);
+	     start->key, what);
 	other = find_undoing(section, start->value, &undo);
 	if (other)
 		NOTE(section, other->line,
@@ -191,8 +192,8 @@ int section_put_opening(struct section_import *section)
 		seconds = section_seconds(section,
 					  knockd_find_either(section->from, "cmd_timeout", NULL),
 					  CMD_TIMEOUT_S, DOOR_TIMEOUT_MAX_S);
-	else if (is_given(start))
-		note_nothing_closes(section, start);
+	if (is_given(start) && !is_given(stop))
+		note_nothing_closes(section, start, closes ? " for IPv4" : "");
 	note_everybody(section, start, stop);
 	note_everybody(section, start_6, stop_6);
 	offer_backend(section, start);
