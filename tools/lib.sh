@@ -180,10 +180,14 @@ enter() {
 		{HTTP,HTTPS,FTP,ALL,NO}_PROXY; do
 		[ -z "${!variable+set}" ] || kept+=("$variable=${!variable}")
 	done
-	env -i "${kept[@]}" HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		unshare --mount --pid --fork --kill-child --propagation private \
-		"$ROOT/tools/inside" "$place/root" "$place" "$@"
+	# unshare(1) outlives INT and TERM, and would take its child with it: let it outlive HUP as well.
+	(
+		trap '' HUP
+		exec env -i "${kept[@]}" HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+			unshare --mount --pid --fork --kill-child --propagation private \
+			env --default-signal=HUP "$ROOT/tools/inside" "$place/root" "$place" "$@"
+	)
 }
 
 # What a root file system is made of. What its making needs is in it too.

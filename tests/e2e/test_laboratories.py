@@ -29,6 +29,10 @@ mount -t proc proc $root/proc
 exec chroot $root "$@"
 """
 
+# A laboratory as a process: its arguments are its keeper's command line.
+LABORATORY = ("import subprocess, sys; keeper = subprocess.Popen(sys.argv[1:], "
+              "stdin=subprocess.PIPE, start_new_session=True); keeper.wait()")
+
 
 @pytest.fixture
 def switch(possible, tmp_path):
@@ -102,10 +106,8 @@ def test_the_last_one_puts_the_switch_back(before, roots, switch):
 def test_a_killed_laboratory_lets_go(switch):
     """Its keeper is not killed with it, and sees the pipe end."""
     switch.path.write_text("0")
-    code = ("import subprocess, sys; keeper = subprocess.Popen(sys.argv[1:], "
-            "stdin=subprocess.PIPE, start_new_session=True); keeper.wait()")
     lab = subprocess.Popen(
-        [sys.executable, "-c", code, sys.executable, "-BI", kernel_log.__file__, switch.path,
+        [sys.executable, "-c", LABORATORY, sys.executable, "-BI", kernel_log.__file__, switch.path,
          switch.directory], stdout=subprocess.PIPE, start_new_session=True)
     assert lab.stdout.readline() == b"ready\n"
     assert switch.value() == "1"
@@ -113,6 +115,27 @@ def test_a_killed_laboratory_lets_go(switch):
     lab.communicate()
     wait_until(lambda: not switch.left(), 5, "the keeper ends")
     assert switch.value() == "0"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_suite_waits_for_a_killed_laboratory_to_let_go(number, switch, tmp_path):
+    """What is process 1 there takes all with it when it ends (tools/in-suite)."""
+    switch.path.write_text("0")
+    os.symlink("/", tmp_path / "root")
+    os.mkdir(tmp_path / "mnt")
+    os.mkdir(tmp_path / "source")
+    os.link(switch.path, tmp_path / "source/switch")
+    library = os.path.join(os.path.dirname(__file__), "../../tools/lib.sh")
+    suite = subprocess.Popen(
+        ["bash", "-c", '. "$1"; shift; enter "$@"', "bash", library, tmp_path,
+         sys.executable, "-c", LABORATORY, sys.executable, "-BI", "-c",
+         inspect.getsource(kernel_log), "/src/switch", switch.directory],
+        stdout=subprocess.PIPE, start_new_session=True)
+    assert suite.stdout.readline() == b"ready\n"
+    assert switch.value() == "1"
+    os.killpg(suite.pid, number)
+    suite.communicate(timeout=20)
+    assert (switch.value(), switch.left()) == ("0", [])
 
 
 def test_what_a_killed_keeper_leaves_is_mended(switch):
