@@ -55,6 +55,13 @@ installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+# alone_in DIRECTORY: until this program ends, no other one may be there.
+alone_in() {
+	mkdir -p "$1"
+	exec 9>"$1/lock"
+	flock -n 9 || die "another run is in $1"
+}
+
 # need PACKAGE...: installs those that are missing, with fresh package lists if the old ones fail.
 need() {
 	local package missing=() log
@@ -142,9 +149,9 @@ apt_keys() {
 # that the server's.
 fetch_promtool() {
 	command -v promtool >/dev/null || [ -x "$BUILD/promtool" ] && return 0
-	local scratch
-	scratch=$(mktemp -d)
-	mkdir -p "$BUILD"
+	local scratch=$BUILD/promtool.making
+	rm -rf "$scratch"
+	mkdir -p "$scratch"
 	(cd "$scratch" && { apt-get download promtool || apt-get download prometheus; } &&
 		dpkg-deb -x ./*.deb . && cp usr/bin/promtool "$BUILD/") >/dev/null 2>&1 </dev/null ||
 		say "promtool cannot be had: its test will be skipped"
@@ -154,14 +161,13 @@ fetch_promtool() {
 # ufw and firewalld for their tests, unpacked with what they miss: installed, they would take over this
 # machine's firewall at its next start. Not in what give_back() gives back: ufw wants it to be root's.
 fetch_firewalls() {
-	local scratch package tree=$BUILD/machine/firewalls
+	local scratch=$BUILD/machine/firewalls.making package tree=$BUILD/machine/firewalls
 	command -v ufw >/dev/null && command -v firewalld >/dev/null && return 0
 	[ ! -d "$tree" ] || return 0
-	scratch=$(mktemp -d)
-	mkdir -p "$scratch/partial" "$scratch/tree/etc" "$scratch/tree/usr"/{bin,sbin,lib} \
-		"$BUILD/machine"
-	ln -s usr/bin usr/sbin usr/lib "$scratch/tree"
-	(apt-get -y --no-install-recommends --download-only -o Dir::Cache::archives="$scratch" \
+	(rm -rf "$scratch" &&
+		mkdir -p "$scratch/partial" "$scratch/tree/etc" "$scratch/tree/usr"/{bin,sbin,lib} &&
+		ln -s usr/bin usr/sbin usr/lib "$scratch/tree" &&
+		apt-get -y --no-install-recommends --download-only -o Dir::Cache::archives="$scratch" \
 		install ufw firewalld &&
 		for package in "$scratch"/*.deb; do
 			dpkg-deb --fsys-tarfile "$package" |
@@ -197,13 +203,18 @@ root_recipe() {
 	cat "$ROOT/tools/make-root"
 }
 
+# Left to itself, apt calls it a success if no archive answers.
+update_lists() {
+	enter "$1" apt-get update -qq -o APT::Update::Error-Mode=any >"$1/apt.log" 2>&1 </dev/null
+}
+
 # Whether the root file system is what one made now would be. One that the archive cannot be asked
 # about is.
 root_is_fresh() {
 	local suite=$1 place=$2
 	[ -d "$place/root" ] && [ "$(root_recipe "$suite" "${@:3}")" = "$(cat "$place/recipe" 2>/dev/null)" ] ||
 		return 1
-	if ! enter "$place" apt-get update -qq >"$place/apt.log" 2>&1 </dev/null; then
+	if ! update_lists "$place"; then
 		tail -n 3 "$place/apt.log" >&2
 		say "$suite: the archive does not answer; the root file system is used as it is"
 		return 0
@@ -220,7 +231,7 @@ root_file_system() {
 	say "making a root file system of $suite in ${place#"$ROOT/"}/root (a minute or two)"
 	rm -rf --one-file-system "$place/root" "$place/source/build" "$place/recipe"
 	"$ROOT/tools/make-root" "$suite" "$place/root" "${@:3}"
-	enter "$place" apt-get update -qq >"$place/apt.log" 2>&1 </dev/null || true
+	update_lists "$place" || true
 	root_recipe "$suite" "${@:3}" >"$place/recipe"
 }
 
@@ -237,10 +248,10 @@ load_modules() {
 logged() {
 	local log=$1 ticker status=0
 	shift
-	# sleep must not hold our output open: it outlives the loop.
+	# sleep must not hold our output open, nor the lock of alone_in(): it outlives the loop.
 	(while sleep 30 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
 		printf '    ... %s\n' "$(tail -n 1 "$log" | cut -c 1-90)"
-	done) &
+	done) 9>&- &
 	ticker=$!
 	"$@" >"$log" 2>&1 </dev/null || status=$?
 	kill "$ticker"

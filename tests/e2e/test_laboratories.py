@@ -16,6 +16,8 @@ import pytest
 import kernel_log
 from hosts import wait_until
 
+LIBRARY = os.path.join(os.path.dirname(__file__), "../../tools/lib.sh")
+
 # Another root: what it has under /dev, /run and /tmp is its own, but for the stand-in of the sysctl.
 ELSEWHERE = """
 root=$1; shift
@@ -125,9 +127,8 @@ def test_a_suite_waits_for_a_killed_laboratory_to_let_go(number, switch, tmp_pat
     os.mkdir(tmp_path / "mnt")
     os.mkdir(tmp_path / "source")
     os.link(switch.path, tmp_path / "source/switch")
-    library = os.path.join(os.path.dirname(__file__), "../../tools/lib.sh")
     suite = subprocess.Popen(
-        ["bash", "-c", '. "$1"; shift; enter "$@"', "bash", library, tmp_path,
+        ["bash", "-c", '. "$1"; shift; enter "$@"', "bash", LIBRARY, tmp_path,
          sys.executable, "-c", LABORATORY, sys.executable, "-BI", "-c",
          inspect.getsource(kernel_log), "/src/switch", switch.directory],
         stdout=subprocess.PIPE, start_new_session=True)
@@ -178,3 +179,14 @@ def test_who_fills_the_log_is_alone(switch):
     alone.join(5)
     late.join(5)
     assert got == [True, False]
+
+
+def test_one_run_at_a_time(tmp_path):
+    """In one tree; and nothing that outlives a run keeps the next one out."""
+    code = '. "$1"; alone_in "$2"; logged "$2/log" sleep 0.2; bash -c "$3" bash "$@"; exit $?'
+    for _ in range(2):
+        done = subprocess.run(["bash", "-c", code, "first", LIBRARY, tmp_path,
+                               '. "$1"; alone_in "$2"; echo together'],
+                              capture_output=True, text=True, check=False, timeout=20)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"bash: another run is in {tmp_path}\n"
