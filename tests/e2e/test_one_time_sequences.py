@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -157,14 +158,14 @@ def test_a_reload_reads_the_file_again(client, other, start, lab, sequences):
 
 
 def test_replay_uses_nothing_up(client, other, lab, sequences):
-    line = (7010, 9010, 8010)   # the journal has all that other tests have sent
+    line, begin = (7010, 9010, 8010), int(time.time())      # before it, others have sent theirs
     path = sequences(line, LINES[1])
     client.knock(*line)
     lab.wait_logged(f"SRC={client.v4} ")
     other.knock(*line)
     wait_until(lambda: sum(f"SRC={other.v4} " in entry["MESSAGE"] for entry in lab.records()) == 3,
                3, "the second knock is logged")
-    done = lab.knocktail("replay", "-c", lab.config(one_time_door(path)))
+    done = lab.knocktail("replay", "-c", lab.config(one_time_door(path)), "--since", f"@{begin}")
     assert f"door ssh would have opened for {client.v4}\n" in done.stdout
     assert other.v4 not in done.stdout
     assert lab.read(path) == text_of(line, LINES[1])
