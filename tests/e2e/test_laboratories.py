@@ -123,12 +123,13 @@ def test_a_killed_laboratory_lets_go(switch):
 def test_a_suite_waits_for_a_killed_laboratory_to_let_go(number, switch, tmp_path):
     """What is process 1 there takes all with it when it ends (tools/in-suite)."""
     switch.path.write_text("0")
-    os.symlink("/", tmp_path / "root")
-    os.mkdir(tmp_path / "mnt")
-    os.mkdir(tmp_path / "source")
-    os.link(switch.path, tmp_path / "source/switch")
+    place = tmp_path / "a place: this, that"
+    (place / "mnt").mkdir(parents=True)
+    (place / "source").mkdir()
+    os.symlink("/", place / "root")
+    os.link(switch.path, place / "source/switch")
     suite = subprocess.Popen(
-        ["bash", "-c", '. "$1"; shift; enter "$@"', "bash", LIBRARY, tmp_path,
+        ["bash", "-c", '. "$1"; shift; enter "$@"', "bash", LIBRARY, place,
          sys.executable, "-c", LABORATORY, sys.executable, "-BI", "-c",
          inspect.getsource(kernel_log), "/src/switch", switch.directory],
         stdout=subprocess.PIPE, start_new_session=True)
