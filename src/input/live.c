@@ -7,7 +7,8 @@
  * read so far is read to its end, and then the journal is reopened. When the name is gone,
  * somebody has deleted the file; journald notices that within some seconds and goes on writing to
  * it until then. So the journal that is open, which still has it, is not told of it: it would let
- * go of the file.
+ * go of the file. What becomes of the other files, such as old ones that are deleted, it is told
+ * now and then: that journald's file goes between a look at its name and that moment is unlikely.
  *
  * The library is not asked to match entries: while journald adds one, it counts it before it links
  * it to its fields. A reader that looks for a field at that moment does not find the entry, and
@@ -37,6 +38,9 @@ enum { N_HOMES = sizeof homes / sizeof homes[0] };
 /* After the journal was reopened for a torn file: for how long it is not again. */
 #define BEAR_US UINT64_C(60000000)
 
+/* How often the library is told what has become of the files. */
+#define TELL_US UINT64_C(60000000)
+
 struct written {
 	char *path; /* or NULL: not known */
 	bool there;
@@ -59,6 +63,7 @@ struct live_input {
 	bool past;	   /* the place has not been passed yet */
 	bool sigbus;	   /* some of what is mapped reads as zeros */
 	uint64_t bear_us;  /* CLOCK_MONOTONIC: do not reopen before this time */
+	uint64_t tell_us;  /* CLOCK_MONOTONIC: tell the library then */
 	sd_id128_t place_boot;
 	struct input_position place; /* where a predecessor stood */
 	struct input_counts counts;
@@ -151,6 +156,7 @@ static int open_live_journal(struct live_input *self)
 {
 	int r;
 
+	self->tell_us = clock_us(CLOCK_MONOTONIC) + TELL_US;
 	for (size_t i = 0; i < N_HOMES; i++)
 		self->written[i] = look_at(&self->written[i]);
 	if (self->directory)
@@ -350,6 +356,17 @@ static bool must_bear(struct live_input *self)
 	return false;
 }
 
+/* What has become of the files, so that it lets go of deleted ones. */
+static int tell_library(struct live_input *self)
+{
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
+
+	if (now_us < self->tell_us)
+		return 0;
+	self->tell_us = now_us + TELL_US;
+	return sd_journal_process(self->journal);
+}
+
 static int live_follow(struct input *input)
 {
 	struct live_input *self = (struct live_input *)input;
@@ -367,7 +384,7 @@ static int live_follow(struct input *input)
 	case GONE:
 		break;
 	case SAME:
-		r = sd_journal_process(self->journal);
+		r = tell_library(self);
 		break;
 	}
 	return r < 0 ? lose_journal(self, r) : 0;

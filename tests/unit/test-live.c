@@ -2,6 +2,7 @@
  * place, and the test moves its files about as journald and others do. */
 #include "input/input.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +35,31 @@ static const char *const writers[] = {
 
 static const char *writer;
 
+/* By how much this program's clock is ahead, and the file that somebody deletes at the moment when
+ * the library is about to look what has become of the files. */
+static time_t ahead_s;
+static const char *deleted_then;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+int __real_sd_journal_process(sd_journal *journal);
+int __wrap_sd_journal_process(sd_journal *journal);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	int r = __real_clock_gettime(clock, ret);
+
+	ret->tv_sec += ahead_s;
+	return r;
+}
+
+int __wrap_sd_journal_process(sd_journal *journal)
+{
+	if (deleted_then)
+		unlink(deleted_then);
+	return __real_sd_journal_process(journal);
+}
+
 struct fixture {
 	char *directory, *journal;
 	struct input *input;
@@ -47,6 +74,8 @@ static int set_up(void **state)
 	if (!writer)
 		return 0;
 	memset(&fixture, 0, sizeof fixture);
+	ahead_s = 0;
+	deleted_then = NULL;
 	fixture.directory = support_directory();
 	fixture.journal = support_path(fixture.directory, "system.journal");
 	*state = &fixture;
@@ -327,6 +356,65 @@ static void test_deletion_unseen(void **state)
 	expect(fixture, "m3 m4");
 }
 
+/* Just after a look at the name. */
+static void test_deletion_meanwhile(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add(fixture, 2);
+	expect(fixture, "m2");
+	deleted_then = fixture->journal;
+	for (unsigned i = 0; i < 10; i++)
+		expect(fixture, "");
+	unlink(fixture->journal);
+	add(fixture, 3);
+	expect(fixture, "m3");
+}
+
+static size_t count_deleted_files(void)
+{
+	struct dirent *entry;
+	DIR *directory = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	assert_non_null(directory);
+	while ((entry = readdir(directory))) {
+		char target[4096] = "";
+
+		if (readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1) > 0)
+			n += strstr(target, ".journal (deleted)") != NULL;
+	}
+	closedir(directory);
+	return n;
+}
+
+/* As journald does to keep to SystemMaxUse=: what it takes is to be free again. */
+static void test_deletion_of_an_old_file(void **state)
+{
+	struct fixture *fixture = needed(state);
+	char *old;
+
+	add_past(fixture, 1, 1);
+	move_away(fixture, "system@1.journal");
+	add_past(fixture, 2, 2);
+	open_now(fixture);
+	old = support_path(fixture->directory, "system@1.journal");
+	assert_int_equal(unlink(old), 0);
+	free(old);
+	expect(fixture, "");
+	assert_int_equal(count_deleted_files(), 1);
+	ahead_s = 59;
+	expect(fixture, "");
+	assert_int_equal(count_deleted_files(), 1);
+	ahead_s = 61;
+	expect(fixture, "");
+	assert_int_equal(count_deleted_files(), 0);
+	add(fixture, 3);
+	expect(fixture, "m3");
+}
+
 /* The same entries once more, in another file, as when journald moves from memory to disk. */
 static void test_copies(void **state)
 {
@@ -545,6 +633,8 @@ int main(void)
 		TEST(test_rotations),
 		TEST(test_deletion),
 		TEST(test_deletion_unseen),
+		TEST(test_deletion_meanwhile),
+		TEST(test_deletion_of_an_old_file),
 		TEST(test_copies),
 		TEST(test_resumption),
 		TEST(test_the_place_does_not_go_back),
