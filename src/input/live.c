@@ -44,6 +44,7 @@ enum { N_HOMES = sizeof homes / sizeof homes[0] };
 struct written {
 	char *path; /* or NULL: not known */
 	bool there;
+	bool readable; /* not before its beginning has been written: the library has left it out */
 	dev_t device;
 	ino_t inode;
 };
@@ -130,6 +131,23 @@ static struct written look_at(const struct written *written)
 	};
 }
 
+/* Whether the library would open it. */
+static bool is_readable(const char *path)
+{
+	const char *paths[] = {path, NULL};
+	sd_journal *journal = NULL;
+	int r = sd_journal_open_files(&journal, paths, 0);
+
+	sd_journal_close(journal);
+	return r >= 0;
+}
+
+static bool is_replaced(const struct written *was, const struct written *is)
+{
+	return !was->there || is->device != was->device || is->inode != was->inode ||
+	       (!was->readable && is_readable(is->path));
+}
+
 enum change { SAME, REPLACED, GONE };
 
 static enum change find_change(const struct live_input *self)
@@ -140,7 +158,7 @@ static enum change find_change(const struct live_input *self)
 		const struct written *was = &self->written[i];
 		struct written is = look_at(was);
 
-		if (is.there && (!was->there || is.device != was->device || is.inode != was->inode))
+		if (is.there && is_replaced(was, &is))
 			return REPLACED;
 		any = any || is.there;
 		gone = gone || (was->there && !is.there);
@@ -157,8 +175,11 @@ static int open_live_journal(struct live_input *self)
 	int r;
 
 	self->tell_us = clock_us(CLOCK_MONOTONIC) + TELL_US;
-	for (size_t i = 0; i < N_HOMES; i++)
+	for (size_t i = 0; i < N_HOMES; i++) {
 		self->written[i] = look_at(&self->written[i]);
+		self->written[i].readable =
+			self->written[i].there && is_readable(self->written[i].path);
+	}
 	if (self->directory)
 		r = sd_journal_open_directory(&self->journal, self->directory, 0);
 	else

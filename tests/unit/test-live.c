@@ -287,6 +287,25 @@ static void test_no_journal_yet(void **state)
 	expect(fixture, "m2");
 }
 
+/* Its name is there before its beginning is. */
+static void test_a_file_in_the_making(void **state)
+{
+	struct fixture *fixture = needed(state);
+	char *made = support_path(fixture->directory, "made"), *content;
+	size_t size;
+
+	add_past(fixture, 1, 2);
+	move_away(fixture, "made");
+	content = support_read(made, &size);
+	support_write(fixture->journal, "", 0);
+	open_now(fixture);
+	expect(fixture, "");
+	support_write(fixture->journal, content, size);
+	expect(fixture, "m1 m2");
+	free(content);
+	free(made);
+}
+
 static void test_rotation(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -629,6 +648,7 @@ int main(void)
 		TEST(test_from_now_on),
 		TEST(test_each_entry_is_seen),
 		TEST(test_no_journal_yet),
+		TEST(test_a_file_in_the_making),
 		TEST(test_rotation),
 		TEST(test_rotations),
 		TEST(test_deletion),
