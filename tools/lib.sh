@@ -168,7 +168,7 @@ fetch_firewalls() {
 		mkdir -p "$scratch/partial" "$scratch/tree/etc" "$scratch/tree/usr"/{bin,sbin,lib} &&
 		ln -s usr/bin usr/sbin usr/lib "$scratch/tree" &&
 		apt-get -y --no-install-recommends --download-only -o Dir::Cache::archives="$scratch" \
-		install ufw firewalld &&
+			-o DPkg::Lock::Timeout=300 install ufw firewalld &&
 		for package in "$scratch"/*.deb; do
 			dpkg-deb --fsys-tarfile "$package" |
 				tar -x --keep-directory-symlink -C "$scratch/tree" || exit 1

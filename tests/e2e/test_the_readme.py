@@ -75,8 +75,12 @@ class Newcomer:
         return said
 
     def edits(self, lines):
-        """What an editor makes of the next file."""
-        self.machine.write(f"{HOME}/edited", "\n".join([*lines, ""]))
+        """What an editor makes of the next file.
+
+        Machines share the kernel's log: two that had the README's prefix would open for each other.
+        """
+        text = "\n".join([*lines, ""])
+        self.machine.write(f"{HOME}/edited", text.replace("[knock] ", self.machine.lab.prefix))
 
     def loads(self, line, client, knock):
         """Types a line that loads rules, says "knock" to its question, and knocks."""
