@@ -48,6 +48,11 @@ def removal():
     return re.findall(r"`(sudo [^`]+)`", paragraph("make uninstall"))
 
 
+# Of the machine, where a line or a knock fails.
+SHOWN = ("journalctl --boot --no-pager --lines=60 -t knocktaild -t kernel -t systemd",
+         "nft list ruleset", "ipset save")
+
+
 class Newcomer:
     """Who types what the README says, into a machine on which they may use sudo."""
 
@@ -141,6 +146,8 @@ def newcomer(possible, log_everywhere, request):
             pytest.skip(f"no newcomer: {reason}")
         stack.callback(machine.close)
         yield Newcomer(machine, has_bus=bool(BUS[request.param]))
+        for line in SHOWN:
+            print(f"{line}\n{machine.run(*line.split(), check=False).stdout}")
 
 
 def check_a_token(newcomer, configure, config, tmp_path):
