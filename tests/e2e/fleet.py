@@ -14,7 +14,7 @@ import threading
 
 from bus import USERS, Bus
 from hosts import ENVIRONMENT, wait_until
-from lab import Lab, program
+from lab import Lab, program, shorten
 
 FLEET_UID = USERS["knocktail-fleet"][0]
 
@@ -331,6 +331,14 @@ class Fleet:
             if agent:
                 member.start_agent()
         return member
+
+    def describe(self):
+        """What may explain a failure: titles and texts."""
+        for member in self.members:
+            yield f"the agent's log on {member.name}", shorten(member.errors())
+            for title, text in member.lab.describe():
+                yield f"{member.name}: {title}", text
+        yield "the broker's log", shorten(self.broker.log())
 
     def __enter__(self):
         return self

@@ -384,7 +384,7 @@ class Lab:
         """What may explain a failure: titles and texts."""
         for daemon in self.daemons:
             state = "runs" if daemon.running() else f"exited {daemon.wait()}"
-            yield f"knocktaild's log ({daemon.errors}; it {state})", daemon.stderr()
+            yield f"knocktaild's log ({daemon.errors}; it {state})", shorten(daemon.stderr(), 300)
         yield "the firewall's last lines, with the kernel's and journald's time", self._last_lines()
         programs = [("nft", "list", "ruleset")]
         if self._firewall == "iptables":

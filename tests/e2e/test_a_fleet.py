@@ -557,7 +557,7 @@ def busy(possible, tmp_path):
             member.start_daemon(ipset_door(timeout="10min", max_open="20000", fleet="yes"), "max_open = 20000",
                                 environment=preloaded(member.lab, "small-buffers", tmp_path))
             member.start_agent()
-        yield made.members
+        yield made
 
 
 def open_many(member, numbers):
@@ -575,7 +575,7 @@ def open_many(member, numbers):
 def test_a_thousand_a_second_for_ten(busy):
     """And what waits for the bus while it hangs comes after that, or, where the daemon has kept so much
     for it and no more, is asked for."""
-    one, two = busy
+    one, two = busy.members
     open_many(one, range(6000))
     one.bus.signal(signal.SIGSTOP)
     open_many(one, range(6000, 9000))

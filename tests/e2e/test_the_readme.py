@@ -48,11 +48,6 @@ def removal():
     return re.findall(r"`(sudo [^`]+)`", paragraph("make uninstall"))
 
 
-# Of the machine, where a line or a knock fails.
-SHOWN = ("journalctl --boot --no-pager --lines=60 -t knocktaild -t kernel -t systemd",
-         "nft list ruleset", "ipset save")
-
-
 class Newcomer:
     """Who types what the README says, into a machine on which they may use sudo."""
 
@@ -67,6 +62,12 @@ class Newcomer:
         machine.run("chown", "-R", "newcomer:", SOURCE)
         # Whatever it is to edit becomes what edits() has written.
         machine.write(f"{HOME}/editor", f'#!/bin/sh\ncat {HOME}/edited >"$1"\n', 0o755)
+
+    def describe(self):
+        """What may explain a failure: titles and texts."""
+        for line in ("journalctl --boot --no-pager --lines=60 -t knocktaild -t kernel -t systemd",
+                     "nft list ruleset", "ipset save"):
+            yield line, self.machine.run(*line.split(), check=False).stdout
 
     def _command(self, line):
         return ("runuser", "--user=newcomer", "--", "env", "MAKEFLAGS=-j2",
@@ -146,8 +147,6 @@ def newcomer(possible, log_everywhere, request):
             pytest.skip(f"no newcomer: {reason}")
         stack.callback(machine.close)
         yield Newcomer(machine, has_bus=bool(BUS[request.param]))
-        for line in SHOWN:
-            print(f"{line}\n{machine.run(*line.split(), check=False).stdout}")
 
 
 def check_a_token(newcomer, configure, config, tmp_path):
