@@ -184,7 +184,7 @@ static int open_live_journal(struct live_input *self)
 		r = sd_journal_open_directory(&self->journal, self->directory, 0);
 	else
 		r = sd_journal_open(&self->journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
-	/* The watch comes before the seek, so that nothing falls between them. */
+	/* From here on it hears what becomes of the files, for tell_library(). */
 	if (r >= 0)
 		r = sd_journal_get_fd(self->journal);
 	if (r >= 0)

@@ -216,6 +216,15 @@ static void expect(struct fixture *fixture, const char *expected)
 	assert_string_equal(messages, expected);
 }
 
+/* Past the first entry, and having read the second. */
+static void follow(struct fixture *fixture)
+{
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add(fixture, 2);
+	expect(fixture, "m2");
+}
+
 static struct input_position place_of(struct fixture *fixture)
 {
 	struct input_position place;
@@ -310,10 +319,7 @@ static void test_rotation(void **state)
 {
 	struct fixture *fixture = needed(state);
 
-	add_past(fixture, 1, 1);
-	open_now(fixture);
-	add(fixture, 2);
-	expect(fixture, "m2");
+	follow(fixture);
 	move_away(fixture, "system@1.journal");
 	expect(fixture, "");
 	add(fixture, 3); /* to the renamed one */
@@ -344,10 +350,7 @@ static void test_deletion(void **state)
 {
 	struct fixture *fixture = needed(state);
 
-	add_past(fixture, 1, 1);
-	open_now(fixture);
-	add(fixture, 2);
-	expect(fixture, "m2");
+	follow(fixture);
 	assert_int_equal(unlink(fixture->journal), 0);
 	expect(fixture, "");
 	add(fixture, 3);
@@ -364,10 +367,7 @@ static void test_deletion_unseen(void **state)
 {
 	struct fixture *fixture = needed(state);
 
-	add_past(fixture, 1, 1);
-	open_now(fixture);
-	add(fixture, 2);
-	expect(fixture, "m2");
+	follow(fixture);
 	add(fixture, 3);
 	stop_writer(fixture);
 	assert_int_equal(unlink(fixture->journal), 0);
@@ -380,10 +380,7 @@ static void test_deletion_meanwhile(void **state)
 {
 	struct fixture *fixture = needed(state);
 
-	add_past(fixture, 1, 1);
-	open_now(fixture);
-	add(fixture, 2);
-	expect(fixture, "m2");
+	follow(fixture);
 	deleted_then = fixture->journal;
 	for (unsigned i = 0; i < 10; i++)
 		expect(fixture, "");
@@ -621,10 +618,7 @@ static void test_truncation(void **state)
 	struct record record;
 	int r = 0;
 
-	add_past(fixture, 1, 1);
-	open_now(fixture);
-	add(fixture, 2);
-	expect(fixture, "m2");
+	follow(fixture);
 	stop_writer(fixture);
 	assert_int_equal(truncate(fixture->journal, 0), 0);
 	for (int i = 0; i < 3 && r == 0; i++) {
