@@ -9,6 +9,9 @@ import threading
 
 SOCKET = "/run/knocktail/control"
 
+# Kinds of messages.
+RETURN, ERROR = 2, 3
+
 
 def padded(data, size):
     """Fills up to a multiple of a size."""
@@ -35,10 +38,21 @@ def call(member, signature="", body=b"", size=None, interface="org.knocktail.Man
     return padded(head, 8) + body
 
 
+def split(data):
+    """The first message of these bytes, or b"" while it is not whole, and what is behind it."""
+    if len(data) >= 16:
+        body, head = struct.unpack_from("<I4xI", data, 4)
+        size = 16 + head + -head % 8 + body
+        if len(data) >= size:
+            return data[:size], data[size:]
+    return b"", data
+
+
 class Peer:
     """A connection, of root."""
 
     def __init__(self, lab, hello=True, behind=b""):
+        self._said = b""
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(10)
         self._socket.connect(lab.server.path(SOCKET))
@@ -53,11 +67,20 @@ class Peer:
         self._socket.sendall(data)
 
     def answer(self):
-        """What comes next; b"": the daemon has ended the connection."""
-        try:
-            return self._socket.recv(65536)
-        except ConnectionResetError:
-            return b""
+        """The next one to a call, whole; signals before it are let pass. b"": the daemon has ended the
+        connection."""
+        while True:
+            message, self._said = split(self._said)
+            if message and message[1] in (RETURN, ERROR):
+                return message
+            if not message:
+                try:
+                    more = self._socket.recv(65536)
+                except ConnectionResetError:
+                    more = b""
+                if not more:
+                    return b""
+                self._said += more
 
     def ended(self):
         """Whether the daemon has ended the connection; what it has sent is left unread."""
@@ -112,17 +135,13 @@ class Impostor:
                          + (b"ERROR\r\n" if b"NEGOTIATE" in said else b""))
             said = said.partition(b"BEGIN\r\n")[2]
             while True:
-                while len(said) < 16:
-                    more = peer.recv(4096)
-                    if not more:
-                        return
+                message, said = split(said)
+                if message:
+                    peer.sendall(self._message(*struct.unpack_from("<I", message, 8)))
+                elif more := peer.recv(4096):
                     said += more
-                body, serial, head = struct.unpack("<III", said[4:16])
-                size = 16 + head + -head % 8 + body
-                while len(said) < size:
-                    said += peer.recv(4096)
-                said = said[size:]
-                peer.sendall(self._message(serial))
+                else:
+                    return
 
     def __enter__(self):
         return self
