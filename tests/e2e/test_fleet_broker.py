@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from hosts import ENVIRONMENT, wait_until
+from hosts import ENVIRONMENT, Host, wait_until
 from lab import ROOT, program
 
 CONFIG = """\
@@ -33,6 +33,9 @@ SHOWN = """\
 certificate = {directory}/web1.pem
 private_key = {directory}/web1.key
 """
+
+# For all, and for those with a certificate.
+PORT, PORT_OF_KNOWN = 8883, 8884
 
 BROKER = """\
 user root
@@ -73,18 +76,9 @@ def make_signed(directory, name, common_name):
             "-CAcreateserial", "-out", f"{name}.pem", "-days", "2", "-extfile", "names")
 
 
-def free_ports(number):
-    """Of the loopback's, where nobody listens."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
 @pytest.fixture
-def place(tmp_path):
-    """A directory with a broker that listens by TLS; its port, and the one for those with a certificate."""
+def place(possible, tmp_path):
+    """A directory, and a host with a broker that listens by TLS."""
     for tool in ("mosquitto", "mosquitto_passwd", "openssl"):
         if not shutil.which(tool, path=ENVIRONMENT["PATH"]):
             pytest.skip(f"{tool} is not installed")
@@ -99,22 +93,21 @@ def place(tmp_path):
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     (tmp_path / "fleet.key").write_text(f"knocktail-fleet1 {key}\n", "ascii")
     (tmp_path / "fleet.key").chmod(0o600)
-    port, port_of_known = free_ports(2)
     (tmp_path / "broker.conf").write_text(BROKER.format(
-        directory=tmp_path, port=port, port_of_known=port_of_known, root=ROOT), "ascii")
-    with open(tmp_path / "broker.log", "wb") as log:
-        broker = subprocess.Popen(["mosquitto", "-c", tmp_path / "broker.conf"], stdout=log,
-                                  stderr=log, stdin=subprocess.DEVNULL, env=ENVIRONMENT)
+        directory=tmp_path, port=PORT, port_of_known=PORT_OF_KNOWN, root=ROOT), "ascii")
+    with contextlib.closing(Host(["--net"], "ip link set lo up; echo ready; exec cat")) as host:
+        with open(tmp_path / "broker.log", "wb") as log:
+            broker = host.popen(["mosquitto", "-c", tmp_path / "broker.conf"], stdout=log, stderr=log)
 
-    def listens():
-        assert broker.poll() is None, (tmp_path / "broker.log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+        def listens():
+            assert broker.poll() is None, (tmp_path / "broker.log").read_text()
+            with host.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", PORT)) == 0
 
-    wait_until(listens, 10, "the broker listens")
-    yield tmp_path, port, port_of_known
-    broker.terminate()
-    broker.wait(10)
+        wait_until(listens, 10, "the broker listens")
+        yield tmp_path, host
+        broker.terminate()
+        broker.wait(10)
 
 
 @pytest.mark.parametrize("wrong, problem", [
@@ -129,18 +122,18 @@ def place(tmp_path):
     ids=["right", "name", "ca", "cut ca", "user", "topic", "certificate", "no certificate",
          "wrong certificate", "wrong key"])
 def test_tls_and_a_password(wrong, problem, place):
-    directory, port, port_of_known = place
+    directory, host = place
     fleetd = os.path.join(os.path.dirname(program("knocktail")), "knocktail-fleetd")
     if not os.access(fleetd, os.X_OK):
         pytest.skip("built without libmosquitto")
-    values = {"host": "localhost", "port": port_of_known if "shown" in wrong else port, "ca": "ca",
+    values = {"host": "localhost", "port": PORT_OF_KNOWN if "shown" in wrong else PORT, "ca": "ca",
               "user": "web1", "name": "web1", "shown": "", **wrong}
     # What is shown names the directory as well.
     (directory / "fleet.conf").write_text(
         CONFIG.format(directory="{directory}", **values).format(directory=directory), "ascii")
-    agent = subprocess.Popen(
-        [fleetd, "-c", directory / "fleet.conf"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        env={**ENVIRONMENT, "RUNTIME_DIRECTORY": str(directory), "STATE_DIRECTORY": str(directory),
+    agent = host.popen(
+        [fleetd, "-c", directory / "fleet.conf"], stderr=subprocess.PIPE,
+        env={"RUNTIME_DIRECTORY": str(directory), "STATE_DIRECTORY": str(directory),
              "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={directory}/no-bus"})
 
     def report():
