@@ -127,7 +127,8 @@ def test_another_configuration_does_not_judge_the_past_anew(how, client, start, 
     doors = SENTINEL + ipset_door("late", "7300, 8300")
     daemon = start(ipset_door())
     client.knock(7300, 8300)
-    wait_until(lambda: " DPT=8300 " in lab.records()[-1]["MESSAGE"], 3, "it is logged")
+    wait_until(lambda: any(f" SRC={client.v4} " in record["MESSAGE"] and " DPT=8300 " in
+                           record["MESSAGE"] for record in lab.records()), 3, "it is logged")
     looks = naps(daemon)
     wait_until(lambda: naps(daemon) > looks + 3, 3, "the daemon has looked")
     if how == "reloaded":

@@ -40,7 +40,7 @@ def test_a_knock_opens_where_the_kernel_logs_nothing(container, client, lab, sil
                    "--log-prefix", "[silent] ")
     client.knock(*KNOCK)
     client.wait_open(timeout=4)
-    assert daemon.messages("opened", SOURCE=client.v4, DOOR="ssh")
+    daemon.wait_message("opened", SOURCE=client.v4, DOOR="ssh")
     daemon.close()
     assert not any("[silent] " in entry.get("MESSAGE", "")
                    for entry in lab.journal("_TRANSPORT=kernel"))

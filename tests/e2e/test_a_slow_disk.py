@@ -121,6 +121,7 @@ def test_only_that_door_waits(kind, client, clients, disk, keys, lab):
     assert opened(daemon, client) == 0 and not client.can_connect()
     disk.go_on()
     client.wait_open()
+    daemon.wait_message("door ssh opened", SOURCE=client.v4)
     assert opened(daemon, client) == 1
 
 

@@ -68,6 +68,7 @@ def test_a_sequence_opens_the_door(version, protocols, client, start, tap):
     done = tap(client.peer(version), *steps)
     assert (done.stdout, done.stderr) == ("", "")
     client.wait_open(version=version)
+    daemon.wait_message("opened", DOOR="ssh", SOURCE=client.address(version))
     assert len(daemon.events(DOOR="ssh", SOURCE=client.address(version))) == 1
 
 
@@ -81,8 +82,7 @@ def test_the_options_of_knockds_client(client, start, tap):
 def test_each_step_is_one_packet_whatever_comes_back(lab, client, start, tap):
     """With a daemon that opens, and with none; and where the server answers that it is closed."""
     tap(client.peer(), "7000", "8000/udp", "9000")
-    lab.wait_logged("DPT=9000")
-    before = sent(lab, client)
+    before = wait_sent(lab, client, 3)
     assert before == [("tcp", 7000, client.peer()), ("udp", 8000, client.peer()),
                       ("tcp", 9000, client.peer())]
     start(ipset_door(sequence="7000, 8000/udp, 9000"))
@@ -402,7 +402,7 @@ def test_a_bound_door_opens_for_the_right_source(how, version, client, start, ta
         done = tap("--source", source, "--timeout", "300ms", *command, check=False)
         assert done.returncode == 1
     tap("--source", "auto", *command)
-    assert daemon.events(USER="alice", SOURCE=client.address(version))
+    daemon.wait_message("opened", USER="alice", SOURCE=client.address(version))
 
 
 @pytest.mark.parametrize("how", [[], ["--spa"]], ids=["token", "SPA"])
@@ -413,6 +413,7 @@ def test_both_families_at_once(how, client, start, key, keys, tmp_path):
                    "ssh", "--wait", 22, "gateway.test"], tmp_path)
     for version in (4, 6):
         client.wait_open(version=version)
+        daemon.wait_message("opened", SOURCE=client.address(version))
         assert len(daemon.events(SOURCE=client.address(version))) == 1
 
 
@@ -468,7 +469,6 @@ def test_the_name_of_a_profile_is_enough(key_path, lab, client, tap, home):
 def test_the_command_line_goes_before_the_profile(lab, client, tap, home):
     env = home(f"Host vps\n HostName {client.peer()}\n Knock sequence\n Sequence 7000 7001\n")
     tap("vps", "7100", "7101/udp", env=env)
-    lab.wait_logged("DPT=7101")
     began = time.time()
     # Who names a key does not want a sequence sent in the clear.
     tap("--key", home.file.parent / "gateway.key", "--door", "web", "vps", env=env)
@@ -486,8 +486,7 @@ def test_a_wrong_profile_sends_nothing(lab, client, tap, home):
     assert done.returncode == 2
     assert str(home.file) in done.stderr and "chmod" in done.stderr
     client.hit(7999)
-    lab.wait_logged("DPT=7999")
-    assert [port for _, port, _ in sent(lab, client)] == [7999]
+    assert [port for _, port, _ in wait_sent(lab, client, 1)] == [7999]
 
 
 def test_a_file_that_is_named_must_be_there(client, tap, tmp_path):
@@ -722,7 +721,7 @@ def test_ssh_goes_in_through_it(knock, version, client, start, sshd, keys, home)
     done = client.run(*sshd, "-o", proxy, f"root@{client.peer(version)}", "cat; echo out; exit 7",
                       input="in" * 100000, check=False, env=env)
     assert (done.returncode, done.stdout, done.stderr) == (7, "in" * 100000 + "out\n", "")
-    assert len(daemon.events(DOOR="ssh", SOURCE=client.address(version))) >= 1
+    daemon.wait_message("opened", DOOR="ssh", SOURCE=client.address(version))
 
 
 def test_a_relay_that_waits_does_not_spin(client, start):

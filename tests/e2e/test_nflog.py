@@ -158,7 +158,7 @@ def test_a_sequence_opens(version, container, daemon, client, other):
     client.knock(*KNOCK, version=version)
     client.wait_open(version=version, timeout=4)
     assert not other.can_connect(version=version)
-    assert daemon.messages("opened", SOURCE=client.address(version), DOOR="ssh")
+    daemon.wait_message("opened", SOURCE=client.address(version), DOOR="ssh")
     client.wait_closed(version=version, timeout=8)
     assert not container.lab.records()
     assert "this network namespace is not the host's" not in daemon.stderr()
@@ -168,7 +168,7 @@ def test_a_sequence_opens(version, container, daemon, client, other):
 def test_a_token_opens(version, container, daemon, client):
     send_token(client, token(container.keys.key["alice"], version=version), version)
     client.wait_open(version=version, timeout=4)
-    assert daemon.messages("opened", SOURCE=client.address(version), USER="alice")
+    daemon.wait_message("opened", SOURCE=client.address(version), USER="alice")
 
 
 def test_an_spa_knock_is_not_in_it(container, daemon, client, nothing_opened):
