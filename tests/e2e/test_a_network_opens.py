@@ -44,15 +44,16 @@ def test_it_opens_for_the_network_and_no_other(firewall, version):
     other, client, neighbour = lab.client(), lab.client(), lab.client()
     assert client.address(version)[-1] == "2" and neighbour.address(version)[-1] == "3"
     daemon = lab.daemon(doors)
+    for verb in (["check"], ["doctor"], ["rules", kind.variant]):
+        told = lab.knocktail(*verb, "-c", lab.config(doors))
+        assert "for all of the source's network" in told.stdout + told.stderr
     since = client.knock(*KNOCK, version=version)
     client.wait_open(version=version, since=since)
     assert neighbour.can_connect(version=version)
     assert not other.can_connect(version=version)
-    for verb in (["check"], ["doctor"], ["rules", kind.variant]):
-        told = lab.knocktail(*verb, "-c", lab.config(doors))
-        assert "for all of the source's network" in told.stdout + told.stderr
     shown = f"{client.address(version)}/{PREFIXES[version]}"
     assert open_doors(lab, doors) == {shown}
+    daemon.wait_message("opened", SOURCE=client.address(version))
     opened = daemon.events(SOURCE=client.address(version))[0]
     assert opened["KNOCKTAIL_NETWORK"] == network_of(client, version)
     assert f"and all of {network_of(client, version)}" in opened["MESSAGE"]

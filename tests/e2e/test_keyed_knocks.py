@@ -351,7 +351,7 @@ def test_a_key_that_is_taken_away_takes_its_own_time_with_it(clients, start, key
 
 
 def test_one_key_does_not_shut_out_the_others(clients, start, keys):
-    daemon = start(spa_door(), f"{keys.options}\nmax_open_user = 2")
+    daemon = start(spa_door(timeout="60s"), f"{keys.options}\nmax_open_user = 2")
     first, second, third, other = (clients() for _ in range(4))
     for client in (first, second):
         send_spa(client, spa(keys.key["alice"]))
