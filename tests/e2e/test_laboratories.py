@@ -62,6 +62,19 @@ def switch(possible, tmp_path):
             assert self.keepers[-1].stdout.readline() == b"ready\n"
             return self.keepers[-1]
 
+        def has_waiters(self):
+            """Whether somebody waits for a share, and has others wait behind."""
+            common = kernel_log.open_common()
+            turn = os.open(f"{self.directory}/turn", os.O_RDWR | os.O_CLOEXEC, dir_fd=common)
+            os.close(common)
+            try:
+                fcntl.flock(turn, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return False
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(turn)
+
         def left(self):
             """What is left in the place that all roots share."""
             common = kernel_log.open_common()
@@ -167,7 +180,7 @@ def test_who_fills_the_log_is_alone(switch):
     alone = threading.Thread(target=take, args=(True,))
     alone.start()
     shares.pop().close()
-    alone.join(0.2)
+    wait_until(switch.has_waiters, 5, "it has its turn")
     late = threading.Thread(target=take, args=(False,))
     late.start()
     late.join(0.2)
