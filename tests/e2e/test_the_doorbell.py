@@ -19,6 +19,24 @@ def context_switches(daemon):
         return int(next(line for line in file if line.startswith("voluntary")).split()[1])
 
 
+@contextlib.contextmanager
+def kernel_log():
+    """Counts the lines that have come since it did so last; those of others, too."""
+    kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    os.lseek(kmsg, 0, os.SEEK_END)
+
+    def count_lines():
+        n = 0
+        with contextlib.suppress(BlockingIOError):
+            while os.read(kmsg, 8192):
+                n += 1
+        return n
+    try:
+        yield count_lines
+    finally:
+        os.close(kmsg)
+
+
 def test_it_says_once_what_wakes_it(start):
     assert start(ipset_door()).stderr().count(BELL) == 1
 
@@ -32,28 +50,21 @@ def test_without_a_doorbell_it_polls(client, start):
 def test_what_the_kernel_says_to_others_wakes_it_only_for_a_moment(client, start):
     """Foreign lines do not keep it awake: it sleeps most of the time beside a few a second."""
     daemon = start(ipset_door())
-    before, began = context_switches(daemon), time.monotonic()
-    for port in range(20000, 20010):
-        client.knock(port)
-        time.sleep(0.2)
-    assert (context_switches(daemon) - before) / (time.monotonic() - began) < 250
+    with kernel_log() as count_lines:
+        before, began = context_switches(daemon), time.monotonic()
+        for port in range(20000, 20010):
+            client.knock(port)
+            time.sleep(0.2)
+        # Other laboratories have it woken, too.
+        looks = context_switches(daemon) - before - 10 * count_lines()
+    assert looks / (time.monotonic() - began) < 250
 
 
 def test_a_line_is_worth_few_looks(start):
     """Also one that a program has written, not the kernel itself."""
     daemon = start(ipset_door())
-    kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    os.lseek(kmsg, 0, os.SEEK_END)
 
-    def count_lines():
-        """Those of others, too."""
-        n = 0
-        with contextlib.suppress(BlockingIOError):
-            while os.read(kmsg, 8192):
-                n += 1
-        return n
-
-    def looks():
+    def looks(count_lines):
         count_lines()
         before = context_switches(daemon)
         # Of who keeps it open, the kernel takes ten lines in five seconds.
@@ -61,10 +72,8 @@ def test_a_line_is_worth_few_looks(start):
             writer.write("<6>a program says this\n")
         time.sleep(0.1)
         return (context_switches(daemon) - before) / count_lines()
-    try:
-        assert min(looks() for _ in range(20)) < 8
-    finally:
-        os.close(kmsg)
+    with kernel_log() as count_lines:
+        assert min(looks(count_lines) for _ in range(20)) < 8
 
 
 @pytest.mark.parametrize("doorbell", [True, False], ids=["doorbell", "polling"])
