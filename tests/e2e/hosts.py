@@ -59,10 +59,12 @@ def wait_until(condition, timeout, what, interval=0.02):
     """Waits for a true value and returns it; a test never sleeps for a guessed time."""
     end = time.monotonic() + timeout
     while True:
+        # Before the look, which may take long: the last one is at the end, not before.
+        last = time.monotonic() > end
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        if last:
             raise AssertionError(f"waited {timeout:.3g} s in vain: {what}")
         time.sleep(interval)
 
