@@ -215,6 +215,14 @@ class Notifications:
             self._receive(0.05)
         return self.said.index(word, start) + 1
 
+    def hear_all(self):
+        """Takes in what has been said so far, so that there is room for more, and counts the lines."""
+        heard = -1
+        while heard < len(self.said):
+            heard = len(self.said)
+            self._receive(0)
+        return heard
+
     def close(self):
         """Stops listening."""
         self._socket.close()
@@ -264,6 +272,10 @@ class Daemon:
         count up to it."""
         return self._notifications.wait(word, timeout, self._process, start)
 
+    def manager_hears_all(self):
+        """The manager takes in what it has been told so far; returns the count of lines."""
+        return self._notifications.hear_all()
+
     @property
     def manager_heard(self):
         """What the manager has heard so far, line by line."""
@@ -288,7 +300,7 @@ class Daemon:
 
     def reload(self, timeout=5):
         """Has the configuration read again, and waits until the daemon is ready again."""
-        heard = len(self._notifications.said)
+        heard = self._notifications.hear_all()
         self.signal(signal.SIGHUP)
         heard = self._notifications.wait("RELOADING=1", timeout, self._process, heard)
         self._notifications.wait("READY=1", timeout, self._process, heard)
