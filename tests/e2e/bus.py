@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 
 from hosts import wait_until
 from lab import ADMIN_GROUP, DAEMON_UID, ROOT
@@ -77,8 +78,12 @@ class Bus:
             self._process = self._lab.server.spawn(
                 ["dbus-daemon", f"--config-file={self._config}", "--nofork", "--nopidfile",
                  "--nosyslog"], stdout=file, stderr=file)
-        wait_until(lambda: os.path.exists(path), 5,
-                   f"the bus listens: {self._lab.read(errors)}")
+
+        def listens():
+            with socket.socket(socket.AF_UNIX) as probe:
+                return probe.connect_ex(path) == 0
+
+        wait_until(listens, 5, f"the bus listens: {self._lab.read(errors)}")
 
     def stop(self):
         """Ends the bus and whatever it leaves behind."""
