@@ -1,6 +1,7 @@
 """A fleet: who knocks at one server is let in at all of them."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -674,6 +675,7 @@ class Liar:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
         os.set_blocking(self._listener.stdout.fileno(), False)
         self._heard, self._rest = [], ""
+        self._numbers = itertools.count(1)
 
     def heard(self):
         """All messages so far."""
@@ -683,6 +685,19 @@ class Liar:
                 return self._heard
             *lines, self._rest = (self._rest + text).split("\n")
             self._heard += [(line.split()[0], bytes.fromhex(line.split()[1])) for line in lines]
+
+    def hear_all(self):
+        """Waits until it has heard all that was said so far."""
+        mark = f"mark {next(self._numbers)}"
+        self.say("new", mark.encode(), False)
+        wait_until(lambda: ("new", mark.encode()) in self.heard(), 10, "it has heard it all")
+
+    def hear(self, act):
+        """What is said of something new while that is done: hosts greet each other at any time."""
+        self.hear_all()
+        known = {topic for topic, _ in self.heard()}
+        act()
+        return wait_until(lambda: [said for said in self.heard() if said[0] not in known], 5, "it hears of it")[0]
 
     def say(self, topic, payload, kept=True):
         """Says something to all; nothing: it forgets what it has kept."""
@@ -702,19 +717,14 @@ def liar(fleet):
     """A broker that lies."""
     made = Liar(fleet)
     wait_until(made.heard, 10, "it hears what is kept")
-    # All of that comes before anything new.
-    made.say("new", b"!", False)
-    wait_until(lambda: "new" in [topic for topic, _ in made.heard()], 10, "it has heard it all")
     yield made
     made.close()
 
 
 def test_a_broker_that_lies(fleet, liar):
     a, b, _ = fleet.members
-    before = len(liar.heard())
-    a.open(address(220))
+    topic, message = liar.hear(lambda: a.open(address(220)))
     b.wait_open(address(220))
-    topic, message = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
     assert topic.startswith("knocktail/1/prod/a/") and len(message) == 297
     assert address(220).encode() not in message and b"ssh" not in message
     a.close_door(address(220))
@@ -737,11 +747,9 @@ def test_a_broker_that_lies(fleet, liar):
     lie("forged", "knocktail/1/prod/x/" + "0" * 32, message)
     lie("malformed", topic, message[:-1])
     lie("version", topic, b"\2" + message[1:])
-    before = len(liar.heard())
-    a.open(address(225), 2)
-    b.wait_open(address(225))
-    over = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
-    b.wait_closed(address(225))
+    over = liar.hear(lambda: a.open(address(225), 2))
+    for member in (a, b):
+        member.wait_closed(address(225))
     lie("stale", *over)
     assert not b.is_open(address(225))
     # What is too large does not even come: who can write to the broker could kill them by it.
@@ -764,13 +772,11 @@ def test_a_broker_that_withholds(fleet, liar):
     the deadline, and to nobody else."""
     a, b, c = fleet.members
     c.stop_agent()
-    before = len(liar.heard())
-    a.open(address(228), 8)
+    said = liar.hear(lambda: a.open(address(228), 8))
     b.wait_open(address(228))
-    said = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
-    a.close_door(address(228))
+    shut = liar.hear(lambda: a.close_door(address(228)))
     b.wait_closed(address(228))
-    for topic in {topic for topic, _ in liar.heard()[before:]}:
+    for topic, _ in (said, shut):
         liar.say(topic, b"")
     liar.say(*said)
     c.start_agent()
@@ -785,15 +791,16 @@ def test_an_agent_is_killed_once_a_door_is_closed(fleet, liar):
     path = b.lab.server.path("/run/fleet-state/closed")
     wait_until(lambda: not os.path.exists(path) or time.time() - os.stat(path).st_mtime > 0.2, 10,
                "nothing is being saved")
-    before = len(liar.heard())
-    known = {topic for topic, _ in liar.heard()}
-    a.open(address(227))
+    said = liar.hear(lambda: a.open(address(227)))
     b.wait_open(address(227))
-    said = wait_until(lambda: [word for word in liar.heard() if word[0] not in known], 5, "it hears of it")[0]
-    a.close_door(address(227))
-    b.wait_closed(address(227))
-    b.stop_agent(signal.SIGKILL)
-    for topic, _ in liar.heard()[before:]:
+
+    def close_and_kill():
+        a.close_door(address(227))
+        b.wait_closed(address(227))
+        b.stop_agent(signal.SIGKILL)
+
+    shut = liar.hear(close_and_kill)
+    for topic, _ in (said, shut):
         liar.say(topic, b"")
     liar.say(*said)
     b.start_agent()
@@ -825,9 +832,7 @@ def test_an_agent_stops_while_it_waits_for_the_daemon(fleet):
 def test_two_hosts_of_one_name(fleet, liar):
     """That is reported, and a broker cannot make it up."""
     a = fleet.members[0]
-    before = len(liar.heard())
-    a.open(address(223))
-    topic, message = wait_until(lambda: liar.heard()[before:], 5, "it hears of it")[0]
+    topic, message = liar.hear(lambda: a.open(address(223)))
     a.stop_agent()
     a.close_door(address(223))
     liar.say(topic, b"")
