@@ -275,9 +275,11 @@ def test_a_requested_time_is_bounded(clients, start, keys, lab):
     start(spa_door(timeout="20s", max_timeout="90s"), keys.options)
     for seconds, left in ((0, 20), (10, 10), (60, 60), (90, 90), (65535, 90)):
         client = clients()
+        begun = time.monotonic()
         send_spa(client, spa(keys.key["alice"], seconds=seconds))
         client.wait_open()
-        assert left - 3 <= lab.members()[client.v4] <= left
+        members = lab.members()
+        assert left - 1 - (time.monotonic() - begun) <= members[client.v4] <= left
     assert max(lab.members().values()) <= 90
 
 
@@ -409,16 +411,17 @@ def moment(later_s):
 @KINDS
 def test_a_key_that_expires(kind, clients, start, keys, lab):
     """It opens doors until then; the daemon says so once, and others do not care."""
-    keys.append("alice", f"expires {moment(5)}")
-    keys.append("bob", f"since {moment(3600)}")
     carol = keys.make("carol")
     daemon = start(DOOR[kind](timeout="60s") + SENTINEL, keys.options)
+    of_alice, of_bob, of_carol, late = clients(), clients(), clients(), clients()
+    keys.append("bob", f"since {moment(3600)}")
+    keys.append("alice", f"expires {moment(5)}")
+    daemon.reload()
+    send(of_alice, kind, MAKE[kind](keys.key["alice"]))
+    of_alice.wait_open()
     assert re.search(r"alice\.key: warning: it expires on \S+: knocktail keygen --rotate",
                      daemon.stderr())
     assert "bob.key: warning: it opens nothing before" in daemon.stderr()
-    of_alice, of_bob, of_carol, late = clients(), clients(), clients(), clients()
-    send(of_alice, kind, MAKE[kind](keys.key["alice"]))
-    of_alice.wait_open()
     send(of_bob, kind, MAKE[kind](keys.key["bob"]))
     assert reason(daemon, SOURCE=of_bob.v4) == "its key is not good yet"
     said = re.compile(r"the key of alice: it expired on \S+, and opens nothing")
