@@ -96,10 +96,11 @@ def test_a_full_table_is_reported(possible):
                        "iptables-restore")
         lab.server.ip("route add 10.0.0.0/8 dev eth0")
         daemon = lab.daemon(kind.doors)
-        flood = Flood(lab.client(), 100, 0.5, 40)
+        flood = Flood(lab.client(), 100, 10, 40)
         flood.start()
+        wait_until(lambda: "limits by source is full" in daemon.stderr(), 5, "the daemon reports it")
+        flood.stop()
         flood.wait()
-        wait_until(lambda: "limits by source is full" in daemon.stderr(), 3, "the daemon reports it")
         _, found = doctor(lab, path)
         assert "IPv4: the table of the limit is full (16 sources)" in found["problem", "limit"][0]
         assert daemon.stderr().count("limits by source is full") == 1
