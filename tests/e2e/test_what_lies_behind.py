@@ -85,7 +85,7 @@ def test_who_has_knocked_comes_there_and_nobody_else(kind, version):
         client, other = lab.client(), lab.client()
         assert not client.can_connect(OUTER_PORT, version)
         since = client.knock(*KNOCK, version=version)
-        client.wait_open(OUTER_PORT, version, since=since)
+        opened = since + client.wait_open(OUTER_PORT, version, since=since)
         sock, greeting = connect(client, version)
         with sock:
             assert greeting == b"hello from port 443\n"
@@ -93,7 +93,7 @@ def test_who_has_knocked_comes_there_and_nobody_else(kind, version):
             assert not other.can_connect(OUTER_PORT, version)
             # No way by the port that it has there, nor around the door.
             assert not client.can_connect(INNER_PORT, version)
-            assert client.wait_closed(OUTER_PORT, version, timeout=12) - since < 9
+            assert client.wait_closed(OUTER_PORT, version, timeout=12) - opened < 9
             sock.sendall(b"still here\n")
             assert sock.recv(100) == b"still here\n"
         assert daemon.stop() == 0
@@ -283,13 +283,13 @@ def test_the_kernel_itself_ends_it(possible):
     with laboratory(kind, timeout="8s") as (lab, _, daemon, config):
         client = lab.client()
         since = client.knock(*KNOCK)
-        client.wait_open(OUTER_PORT, since=since)
+        opened = since + client.wait_open(OUTER_PORT, since=since)
         lab.server.run("iptables", "-t", "nat", "-F", "KNOCKTAIL-FORWARD")
         assert not client.can_connect(OUTER_PORT)
         client.wait_open(OUTER_PORT, since=since, timeout=5)
         daemon.kill()
         assert client.can_connect(OUTER_PORT)
-        assert client.wait_closed(OUTER_PORT, timeout=14) - since < 10
+        assert client.wait_closed(OUTER_PORT, timeout=14) - opened < 10
         # Who has knocked at a plain door in its own chain gets no way through.
         assert lab.server.run("iptables", "-S", "KNOCKTAIL", check=False).returncode != 0
 

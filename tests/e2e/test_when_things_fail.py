@@ -32,16 +32,17 @@ def small(lab):
 
 def test_without_room_for_a_record_nothing_opens(clients, start, lab, small):
     """And what is open keeps its deadline; when there is room again, all is well."""
-    daemon = start(ipset_door(timeout="3s"), runtime=small)
+    daemon = start(ipset_door(timeout="8s"), runtime=small)
     one, two = clients(), clients()
     knocked = one.knock(7000, 8000, 9000)
-    one.wait_open()
+    opened = knocked + one.wait_open(since=knocked)
     two.knock(7000, 8000, 9000)
     assert daemon.wait_message("refused", SOURCE=two.v4).endswith("cannot write its state file")
     one.knock(7000, 8000, 9000)
     daemon.wait_message("refused", SOURCE=one.v4)
     assert list(lab.members()) == [one.v4]
-    assert 2.0 < one.wait_closed() - knocked < 4.1
+    last = one.wait_closed(timeout=10)
+    assert knocked + 7.0 < last < opened + 9.1
     daemon.wait_message("closed", SOURCE=one.v4)
     two.knock(7000, 8000, 9000)
     two.wait_open()
@@ -52,11 +53,11 @@ def test_a_read_only_file_system_holds_no_door_open(clients, start, lab, small):
     daemon = start(ipset_door(timeout="2s"), runtime=small)
     one, two = clients(), clients()
     knocked = one.knock(7000, 8000, 9000)
-    one.wait_open()
+    opened = knocked + one.wait_open(since=knocked)
     lab.server.run("mount", "-o", "remount,ro", f"{small}/grants")
     two.knock(7000, 8000, 9000)
     assert daemon.wait_message("refused", SOURCE=two.v4).endswith("cannot write its state file")
-    assert one.wait_closed() - knocked < 3.1
+    assert one.wait_closed() - opened < 3.1
     daemon.wait_message("closed", SOURCE=one.v4)
     assert f"cannot remove grants/ssh@{one.v4}: Read-only file system" in daemon.stderr()
     assert f"ssh@{two.v4}" not in daemon.stderr()
@@ -111,13 +112,12 @@ def test_a_wall_clock_that_is_set_disturbs_no_deadline(step, clients, start, lab
     one, two = clients(), clients()
     knocked = one.knock(7000, 8000, 9000)
     one.knock(7100, 8100, 9100)
-    one.wait_open()
+    opened = knocked + one.wait_open(since=knocked)
     daemon.wait_message("door web opened")
     lab.file(os.path.basename(clock), step)
-    assert 2.0 < one.wait_closed() - knocked < 4.1
+    assert knocked + 2.0 < one.wait_closed() < opened + 4.1
     daemon.wait_message("door ssh closed", SOURCE=one.v4)
     daemon.wait_message("door web closed", SOURCE=one.v4)
-    assert time.monotonic() - knocked < 4.6
     if step == "-3600":     # ahead, every record is an hour old
         two.knock(7000, 8000, 9000)
         two.wait_open()
