@@ -11,6 +11,9 @@ from lab import COMMAND_PORTS
 
 RULE = "/usr/sbin/iptables -w 5 {} DOORS -s %IP% -p tcp --dport 2201 -j ACCEPT"
 RULE_DOOR = command_door(start_command=RULE.format("-A"), stop_command=RULE.format("-D"))
+# One that is open for long enough to look at it, or to do something meanwhile.
+LONG = 7
+LONG_RULE_DOOR = RULE_DOOR.replace("timeout = 2s", f"timeout = {LONG}s")
 PORT = COMMAND_PORTS[0]
 
 
@@ -26,47 +29,47 @@ def test_an_ipset_door_closes_on_time(version, client, start, lab):
     knocked = client.knock(7000, 8000, 9000, version=version)
     client.wait_open(version=version)
     last = client.wait_closed(version=version)
-    assert 1.0 < last - knocked < 3.0 + 0.1
+    assert time.monotonic() - knocked > 1.4 and last - knocked < 3.0 + 0.1
     daemon.wait_message(f"door ssh closed for {client.address(version)}")
     assert not lab.members(f"knock{version}")
     assert not daemon.messages("is open again"), "nobody has taken it away"
 
 
 def test_a_command_door_closes_on_time(client, start, lab):
-    daemon = start(RULE_DOOR)
+    daemon = start(LONG_RULE_DOOR)
     knocked = client.knock(7100, 8100, 9100)
     client.wait_open(PORT)
     assert len(rules(lab)) == 1
-    last = client.wait_closed(PORT)
-    assert 1.0 < last - knocked < 3.0 + 0.1
+    last = client.wait_closed(PORT, timeout=LONG + 3)
+    assert time.monotonic() - knocked > LONG - 0.6 and last - knocked < LONG + 1.1
     daemon.wait_message(f"door web closed for {client.v4}")
     assert not rules(lab)
 
 
 def test_an_established_connection_outlives_the_door(client, start):
-    start(ipset_door())
+    start(ipset_door(timeout=f"{LONG}s"))
     client.knock(7000, 8000, 9000)
     client.wait_open()
     with client.socket() as sock:
         sock.settimeout(3)
         sock.connect((client.peer(), 22))
-        client.wait_closed()
+        client.wait_closed(timeout=LONG + 3)
         sock.sendall(b"still here\n")
         wait_until(lambda: b"still here" in sock.recv(100), 3, "an echo")
 
 
 def test_a_second_knock_renews_an_ipset_door(client, start, lab):
     """The deadline moves and the set keeps one entry."""
-    daemon = start(ipset_door(timeout="3s"))
+    daemon = start(ipset_door(timeout=f"{LONG}s"))
     client.knock(7000, 8000, 9000)
     client.wait_open()
-    wait_until(lambda: lab.members()[client.v4] <= 1, 4, "most of the time is over")
+    wait_until(lambda: lab.members()[client.v4] <= LONG - 2, 4, "some of the time is over")
     again = client.knock(7000, 8000, 9000)
     daemon.wait_message("door ssh renewed for")
     assert list(lab.members()) == [client.v4]
     assert lab.members()[client.v4] >= 1
-    last = client.wait_closed()
-    assert 2.0 < last - again < 4.1
+    last = client.wait_closed(timeout=LONG + 3)
+    assert time.monotonic() - again > LONG - 0.6 and last - again < LONG + 1.1
     deadlines = [int(event["KNOCKTAIL_DEADLINE"]) for event in daemon.events(SOURCE=client.v4)
                  if "KNOCKTAIL_DEADLINE" in event][:2]
     assert deadlines[1] - deadlines[0] > 1_000_000
@@ -77,16 +80,16 @@ def test_a_second_knock_renews_an_ipset_door(client, start, lab):
 
 def test_a_second_knock_renews_a_command_door(client, start, lab):
     """start_command runs once."""
-    daemon = start(RULE_DOOR)
+    daemon = start(LONG_RULE_DOOR)
     client.knock(7100, 8100, 9100)
     client.wait_open(PORT)
-    deadline = time.monotonic() + 1.0
-    wait_until(lambda: time.monotonic() > deadline, 2, "half of the time is over")
+    deadline = time.monotonic() + 2.0
+    wait_until(lambda: time.monotonic() > deadline, 4, "some of the time is over")
     again = client.knock(7100, 8100, 9100)
     daemon.wait_message("door web renewed for")
     assert len(rules(lab)) == 1
-    last = client.wait_closed(PORT)
-    assert 1.0 < last - again < 3.1
+    last = client.wait_closed(PORT, timeout=LONG + 3)
+    assert time.monotonic() - again > LONG - 0.6 and last - again < LONG + 1.1
     wait_until(lambda: not rules(lab), 2, "the rule is gone")
 
 
@@ -95,8 +98,9 @@ def test_the_journal_says_until_when(client, start):
     before = time.time()
     client.knock(7000, 8000, 9000)
     daemon.wait_message("opened")
+    after = time.time()
     opened = daemon.events(DOOR="ssh", SOURCE=client.v4)[0]
-    assert abs(int(opened["KNOCKTAIL_DEADLINE"]) / 1e6 - before - 2) < 1.5
+    assert before - 1 < int(opened["KNOCKTAIL_DEADLINE"]) / 1e6 - 2 < after + 1
     until = time.strftime("%Y-%m-%d %H:%M:%S UTC",
                           time.gmtime(int(opened["KNOCKTAIL_DEADLINE"]) / 1e6))
     assert opened["MESSAGE"] == f"door ssh opened for {client.v4} until {until}"
@@ -133,21 +137,21 @@ def test_on_stop_keep_leaves_doors_open(client, start, lab):
 
 
 def test_sigkill_leaves_an_ipset_door_to_the_kernel(client, start):
-    daemon = start(ipset_door(timeout="2s"))
+    daemon = start(ipset_door(timeout=f"{LONG}s"))
     knocked = client.knock(7000, 8000, 9000)
     client.wait_open()
     daemon.kill()
     assert client.can_connect()
-    assert client.wait_closed() - knocked < 3.1
+    assert client.wait_closed(timeout=LONG + 3) - knocked < LONG + 1.1
 
 
 def test_a_successor_closes_a_command_door_on_time(client, start, lab):
-    daemon = start(RULE_DOOR)
+    daemon = start(LONG_RULE_DOOR)
     knocked = client.knock(7100, 8100, 9100)
     client.wait_open(PORT)
     daemon.kill()
-    successor = start(RULE_DOOR)
-    assert client.wait_closed(PORT) - knocked < 3.1
+    successor = start(LONG_RULE_DOOR)
+    assert client.wait_closed(PORT, timeout=LONG + 3) - knocked < LONG + 1.1
     successor.wait_message(f"door web closed for {client.v4}")
     assert not rules(lab)
 
