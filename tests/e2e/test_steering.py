@@ -124,12 +124,12 @@ def test_open_and_close(version, daemon, client, lab):
     done = lab.knocktail("open", "ssh", address)
     assert done.returncode == 0, done.stderr
     assert client.can_connect(version=version)
-    assert daemon.messages("opened", SOURCE=address, KNOCK="hand", UID="0")
+    daemon.wait_message("opened", SOURCE=address, KNOCK="hand", UID="0")
     assert [row["user"] for row in ask(lab, "list") if row["source"] == address] == ["#0"]
     done = lab.knocktail("close", "ssh", address.upper())
     assert (done.returncode, done.stdout) == (0, f"door ssh closed for {address}\n"), done.stderr
     assert not client.can_connect(version=version)
-    assert daemon.messages("closed", SOURCE=address, UID="0")
+    daemon.wait_message("closed", SOURCE=address, UID="0")
     assert lab.knocktail("close", "ssh", address).stdout == (
         f"door ssh was not open for {address}\n")
     assert ask(lab, "open", "ssh", address.upper())["source"] == address

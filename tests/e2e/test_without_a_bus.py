@@ -80,10 +80,10 @@ def check_all_verbs(lab, daemon, client):
     assert not client.can_connect()
     assert ask(lab, "open", "ssh", client.v4)["source"] == client.v4
     assert client.can_connect()
-    assert daemon.messages("opened", SOURCE=client.v4, KNOCK="hand", UID="0")
+    daemon.wait_message("opened", SOURCE=client.v4, KNOCK="hand", UID="0")
     assert [row["user"] for row in ask(lab, "list")] == ["#0"]
     assert ask(lab, "close", "ssh", client.v4)["closed"] == 1
-    assert daemon.messages("closed", SOURCE=client.v4, UID="0")
+    daemon.wait_message("closed", SOURCE=client.v4, UID="0")
     assert ask(lab, "reload") == {"reloaded": True}
     assert ask(lab, "list", "--doors") == ["ssh", "web"]
     assert ask(lab, "status")["stats"]["reloads"] == 1
@@ -155,7 +155,7 @@ def test_who_is_let_in(daemon, client, lab):
     for verb in (("open", "ssh", client.v4), ("list",), ("reload",), ("close", "ssh")):
         done = lab.bus.run_as(ADMIN, lab.cli_path, *verb)
         assert done.returncode == 0, (verb, done.stderr)
-    assert daemon.messages("opened", SOURCE=client.v4, UID="64101")
+    daemon.wait_message("opened", SOURCE=client.v4, UID="64101")
     assert f"user 64101 opens door ssh for {client.v4}" in daemon.stderr()
 
 
