@@ -320,14 +320,17 @@ class Client(Host):
                    f"port {port} opens for {self.address(version)}")
         return time.monotonic() - start
 
-    def wait_closed(self, port=22, version=4, timeout=5):
-        """Waits for the door to close and returns the last time at which it was seen open, if ever."""
+    def wait_closed(self, port=22, version=4, timeout=5, not_before=0):
+        """Waits for the door to close and returns the last time at which it was seen open, if ever.
+        However seldom we get to look, it must not be seen closed before a certain time."""
         end = time.monotonic() + timeout
         # On a busy machine a single packet may come late.
         while self.can_connect(port, version, 0.2) or self.can_connect(port, version, 0.2):
             if time.monotonic() > end:
                 raise AssertionError(f"port {port} still open after {timeout} s")
             time.sleep(0.02)
+        early = not_before - time.monotonic()
+        assert early <= 0, f"port {port} closed at least {early:.3f} s too early"
         return self._last_open.get((port, version))
 
 

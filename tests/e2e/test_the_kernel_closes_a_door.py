@@ -24,18 +24,24 @@ def client(backend):
     client.close()
 
 
+def wait_open(backend, client, version=4):
+    """Waits for the door to open and returns a time at which it certainly was."""
+    client.wait_open(backend.port, version)
+    return time.monotonic()
+
+
 both = pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 
 
 @both
 def test_a_door_closes_on_time(version, backend, client):
-    daemon = backend.start(backend.door(timeout="2s"))
+    daemon = backend.start(backend.door(timeout="4s"))
     assert not client.can_connect(backend.port, version)
     knocked = client.knock(7000, 8000, 9000, version=version)
-    client.wait_open(backend.port, version)
+    opened = wait_open(backend, client, version)
     assert len(backend.entries(client, version)) == 1
-    last = client.wait_closed(backend.port, version)
-    assert 1.0 < last - knocked < 3.1
+    last = client.wait_closed(backend.port, version, 8, not_before=knocked + 3.0)
+    assert last - opened < 5.1
     daemon.wait_message(f"door ssh closed for {client.address(version)}")
     assert not backend.entries(client, version)
     assert not daemon.messages("could not")
@@ -54,18 +60,19 @@ def test_a_door_opens_for_the_one_who_knocked(backend, client):
 
 @both
 def test_knocks_renew_one_entry(version, backend, client):
-    daemon = backend.start(backend.door(timeout="3s"))
+    daemon = backend.start(backend.door(timeout="6s"))
     client.knock(7000, 8000, 9000, version=version)
     client.wait_open(backend.port, version)
     for count in (1, 2):
         later = time.monotonic() + 1.5
-        wait_until(lambda later=later: time.monotonic() > later, 3, "half of the time is over")
+        wait_until(lambda later=later: time.monotonic() > later, 3, "some of the time is over")
         again = client.knock(7000, 8000, 9000, version=version)
         wait_until(lambda count=count: len(daemon.messages("renewed")) == count, 3,
                    "the door is renewed")
+        renewed = time.monotonic()
         assert len(backend.entries(client, version)) == 1
-    last = client.wait_closed(backend.port, version)
-    assert 2.0 < last - again < 4.1
+    last = client.wait_closed(backend.port, version, 10, not_before=again + 5.0)
+    assert last - renewed < 7.1
     daemon.wait_message("door ssh closed for")
     assert not backend.entries(client, version)
     assert len(daemon.messages("opened")) == 1
@@ -73,38 +80,40 @@ def test_knocks_renew_one_entry(version, backend, client):
 
 @both
 def test_sigkill_leaves_the_closing_to_the_kernel(version, backend, client):
-    daemon = backend.start(backend.door(timeout="2s"))
-    knocked = client.knock(7000, 8000, 9000, version=version)
-    client.wait_open(backend.port, version)
+    daemon = backend.start(backend.door(timeout="4s"))
+    client.knock(7000, 8000, 9000, version=version)
+    opened = wait_open(backend, client, version)
     daemon.kill()
     assert client.can_connect(backend.port, version)
-    assert client.wait_closed(backend.port, version) - knocked < 3.1
+    assert client.wait_closed(backend.port, version, 8) - opened < 5.1
 
 
 def test_sigkill_after_a_renewal(backend, client):
     """It is the new deadline that the kernel keeps."""
-    daemon = backend.start(backend.door(timeout="3s"))
+    daemon = backend.start(backend.door(timeout="6s"))
     client.knock(7000, 8000, 9000)
     client.wait_open(backend.port)
     later = time.monotonic() + 1.5
-    wait_until(lambda: time.monotonic() > later, 3, "half of the time is over")
+    wait_until(lambda: time.monotonic() > later, 3, "some of the time is over")
     again = client.knock(7000, 8000, 9000)
     daemon.wait_message("renewed")
+    renewed = time.monotonic()
     daemon.kill()
-    assert 2.0 < client.wait_closed(backend.port) - again < 4.1
+    assert client.wait_closed(backend.port, 4, 10, not_before=again + 5.0) - renewed < 7.1
 
 
 @both
 def test_a_restart_keeps_the_grant_and_its_deadline(version, backend, client):
-    daemon = backend.start(backend.door(timeout="3s"))
+    daemon = backend.start(backend.door(timeout="6s"))
     knocked = client.knock(7000, 8000, 9000, version=version)
-    client.wait_open(backend.port, version)
+    opened = wait_open(backend, client, version)
     daemon.kill()
-    successor = backend.start(backend.door(timeout="3s"))
+    successor = backend.start(backend.door(timeout="6s"))
     successor.wait_message(f"door ssh is still open for {client.address(version)}")
     assert client.can_connect(backend.port, version)
     assert len(backend.entries(client, version)) == 1
-    assert 2.0 < client.wait_closed(backend.port, version) - knocked < 4.1
+    last = client.wait_closed(backend.port, version, 10, not_before=knocked + 5.0)
+    assert last - opened < 7.1
     successor.wait_message(f"door ssh closed for {client.address(version)}")
     assert not backend.entries(client, version)
 
@@ -135,16 +144,16 @@ def test_sigterm_leaves_nothing_behind(backend, client):
 
 def test_a_restart_opens_again_what_a_clean_stop_has_closed(backend, client):
     """Until the old deadline."""
-    daemon = backend.start(backend.door(timeout="4s"))
+    daemon = backend.start(backend.door(timeout="6s"))
     knocked = client.knock(7000, 8000, 9000)
-    client.wait_open(backend.port)
+    opened = wait_open(backend, client)
     assert daemon.stop() == 0
     assert not client.can_connect(backend.port)
-    successor = backend.start(backend.door(timeout="4s"))
+    successor = backend.start(backend.door(timeout="6s"))
     client.wait_open(backend.port)
     assert successor.wait_message("is open again for").endswith(": a clean stop had closed it")
     assert len(backend.entries(client)) == 1
-    assert 3.0 < client.wait_closed(backend.port) - knocked < 5.1
+    assert client.wait_closed(backend.port, 4, 10, not_before=knocked + 5.0) - opened < 7.1
     assert not backend.entries(client)
 
 
