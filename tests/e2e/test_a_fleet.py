@@ -133,9 +133,9 @@ def test_a_host_that_was_away_is_told(fleet):
     b.open(address(208))
     b.relay.heal()
     wait_until(lambda: b.report()["broker"], 20, "b is connected again")
-    b.wait_open(address(207), 1)
-    b.wait_closed(address(206), 1)
-    a.wait_open(address(208), 1)
+    b.wait_open(address(207))
+    b.wait_closed(address(206))
+    a.wait_open(address(208))
 
 
 def test_a_fleet_that_was_cut_in_two(possible):
@@ -229,7 +229,7 @@ def test_a_broker_that_has_lost_all(fleet):
     fleet.broker.start()
     wait_until(lambda: a.report()["broker"] and b.report()["broker"], 20, "they are back")
     c.start_agent()
-    c.wait_open(address(209), 1)
+    c.wait_open(address(209))
 
 
 def test_a_broker_that_has_kept_all(possible):
@@ -284,8 +284,8 @@ def test_an_agent_that_was_killed(fleet):
     assert b.is_open(address(210))
     a.open(address(212))
     a.start_agent()
-    b.wait_closed(address(210), 1)
-    b.wait_open(address(212), 1)
+    b.wait_closed(address(210))
+    b.wait_open(address(212))
     assert b.is_open(address(211)) and a.is_open(address(211))
 
 
@@ -310,7 +310,7 @@ def test_a_late_host(fleet):
     a.wait_open(address(215))
     late = fleet.member("late", DOOR)
     try:
-        late.wait_open(address(215), 1)
+        late.wait_open(address(215))
         assert 0 in [share["heard_us"] for share in late.report()["shares"]], "kept by the broker"
     finally:
         late.close()
