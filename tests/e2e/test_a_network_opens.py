@@ -47,8 +47,8 @@ def test_it_opens_for_the_network_and_no_other(firewall, version):
     for verb in (["check"], ["doctor"], ["rules", kind.variant]):
         told = lab.knocktail(*verb, "-c", lab.config(doors))
         assert "for all of the source's network" in told.stdout + told.stderr
-    since = client.knock(*KNOCK, version=version)
-    client.wait_open(version=version, since=since)
+    knocked = client.knock(*KNOCK, version=version)
+    seen = knocked + client.wait_open(version=version, since=knocked)
     assert neighbour.can_connect(version=version)
     assert not other.can_connect(version=version)
     shown = f"{client.address(version)}/{PREFIXES[version]}"
@@ -57,7 +57,7 @@ def test_it_opens_for_the_network_and_no_other(firewall, version):
     opened = daemon.events(SOURCE=client.address(version))[0]
     assert opened["KNOCKTAIL_NETWORK"] == network_of(client, version)
     assert f"and all of {network_of(client, version)}" in opened["MESSAGE"]
-    assert client.wait_closed(version=version, timeout=8) - since < 6
+    assert client.wait_closed(version=version, timeout=8) - seen < 6
     assert not neighbour.can_connect(version=version)
     assert daemon.stop() == 0
     assert shown in lab.knocktail("audit", "--trust", f"_UID={64042}").stdout
