@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from hosts import ENVIRONMENT
+from hosts import ENVIRONMENT, wait_until
 
 CHROMIUM = shutil.which("chromium")
 
@@ -144,7 +144,10 @@ class Browser:
         """Opens a page and waits until it is there."""
         result = self.call("Page.navigate", url=str(url))
         assert not result.get("errorText"), f"{url}: {result['errorText']}"
-        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'", timeout)
+        # Until then it is the page before that would be looked at.
+        wait_until(lambda: any(said["frame"]["loaderId"] == result["loaderId"]
+                               for said in self.said("Page.frameNavigated")), timeout, f"{url} is opened", 0)
+        self.wait("document.readyState === 'complete'", timeout)
 
     def evaluate(self, expression, timeout=30):
         """What an expression is worth, when that is known."""
