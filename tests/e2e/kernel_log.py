@@ -6,6 +6,11 @@ test that fills it apart from those that must not miss a line.
 What laboratories have to agree on is as wide as the kernel's log and its sysctl: it is kept in
 devtmpfs, of which a kernel has one, and which is reached without a mount that others could see or
 lack. A laboratory of another chroot or container finds the same files there.
+
+Between a LOG rule and journald a line can be lost in two places. While the switch is 0, the kernel
+writes nothing in a network namespace that is not the first, and nobody says so
+(net/netfilter/nf_log_syslog.c). What the ring of the kernel's log overwrites before journald has read
+it is missing in the numbers of the messages: journald says "Missed N kernel messages".
 """
 
 import contextlib

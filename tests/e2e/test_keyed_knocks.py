@@ -14,7 +14,7 @@ import pytest
 import oracle
 from doors import SENTINEL, command_door, ipset_door
 from hosts import wait_until
-from lab import COMMAND_PORTS, DAEMON_UID
+from lab import DAEMON_UID
 
 # A step is 30 s long: a door that takes a while of them needs another one for each knock.
 STEP = oracle.STEP_SECONDS

@@ -16,7 +16,7 @@ import tempfile
 import pytest
 
 from doors import ipset_door
-from hosts import ENVIRONMENT, wait_until
+from hosts import ENVIRONMENT
 from lab import ROOT, Lab
 from machine import Machine, Unavailable
 

@@ -18,7 +18,7 @@ import pytest
 from bus import ADMIN, STRANGER, Bus
 from doors import command_door, ipset_door
 from hosts import wait_until
-from lab import ADMIN_GROUP, DAEMON_UID, Lab
+from lab import ADMIN_GROUP, Lab
 from peers import ERROR, RETURN, SOCKET, Impostor, Peer, call, padded, string
 
 DOORS = ipset_door(timeout="60s") + ipset_door("web", "7100, 8100", timeout="60s")
