@@ -6,10 +6,11 @@
 
 static unsigned parse_level(const char *text)
 {
-	static const char *const names[] = {"emerg",   "alert",	 "crit", "err",
-					    "warning", "notice", "info", "debug"};
+	static const char *const names[JOURNALD_LEVEL_MAX] = {
+		"emerg", "alert", "crit", "err", "warning", "notice", "info",
+	};
 
-	for (unsigned i = 0; i <= JOURNALD_LEVEL_MAX; i++)
+	for (unsigned i = 0; i < JOURNALD_LEVEL_MAX; i++)
 		if (strcmp(text, names[i]) == 0 || (text[0] == (char)('0' + i) && !text[1]))
 			return i;
 	return JOURNALD_LEVEL_MAX;
@@ -29,11 +30,11 @@ static bool parse_bool(const char *text)
 static uint64_t parse_size(const char *text)
 {
 	static const char units[] = "KMGTPE";
-	size_t n_digits = strspn(text, "0123456789.");
-	const char *unit = text[n_digits] ? strchr(units, text[n_digits]) : NULL;
+	const char *end = text + strspn(text, "0123456789.");
+	const char *unit = *end ? strchr(units, *end) : NULL;
 	double size = strtod(text, NULL);
 
-	if (n_digits == 0 || n_digits > 18 || (text[n_digits] && !unit))
+	if (*end && !unit)
 		return 0;
 	for (const char *u = units; unit && u <= unit; u++)
 		size *= 1024;
@@ -52,7 +53,7 @@ static char *setting_trim(char *text)
 	return text;
 }
 
-/* Later settings replace earlier ones. */
+/* Later settings replace earlier ones. What a comment has before its = is no name of any. */
 void journald_conf_read(char *text, struct journald_conf *ret)
 {
 	char *rest = NULL;
@@ -62,7 +63,7 @@ void journald_conf_read(char *text, struct journald_conf *ret)
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		char *value = strchr(line, '=');
 
-		if (!value || line[0] == '#' || line[0] == ';')
+		if (!value)
 			continue;
 		*value++ = '\0';
 		line = setting_trim(line);

@@ -32,6 +32,16 @@ static void test_what_it_is_without_a_setting(void **state)
 	}
 }
 
+static void test_what_is_before_the_text(void **state)
+{
+	char text[] = "  =\n";
+	struct journald_conf conf;
+
+	(void)state;
+	journald_conf_read(text + 1, &conf);
+	assert_int_equal(text[0], ' ');
+}
+
 static void test_where_it_stores(void **state)
 {
 	(void)state;
@@ -54,6 +64,8 @@ static void test_whether_it_reads_the_kernel(void **state)
 		snprintf(text, sizeof text, "ReadKMsg=no\nReadKMsg=%s", yeses[i]);
 		assert_true(conf_of(text).reads_kernel);
 	}
+	/* That it has no value is no answer. */
+	assert_false(conf_of("ReadKMsg=no\nReadKMsg=\r").reads_kernel);
 }
 
 static void test_what_it_stores(void **state)
@@ -89,10 +101,13 @@ static void test_how_much_it_keeps(void **state)
 		{"1E", UINT64_C(1152921504606846976)},
 		{"1.5G", 1610612736},
 		{"0.5M", 524288},
+		{"8E", UINT64_MAX},
 		{"99999999999E", UINT64_MAX},
+		{"1.0000000000000000000000000G", UINT64_C(1073741824)},
 		{"", 0},
 		{"lots", 0},
 		{"1x", 0},
+		{"K", 0},
 		{"-1", 0},
 	};
 	char text[64];
@@ -112,6 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_it_is_without_a_setting),
+		cmocka_unit_test(test_what_is_before_the_text),
 		cmocka_unit_test(test_where_it_stores),
 		cmocka_unit_test(test_whether_it_reads_the_kernel),
 		cmocka_unit_test(test_what_it_stores),
