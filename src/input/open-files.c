@@ -63,26 +63,27 @@ static bool read_at(int fd, uint64_t offset, void *buffer, size_t size)
 	return offset <= INT64_MAX && pread(fd, buffer, size, (off_t)offset) == (ssize_t)size;
 }
 
-/* What the file has there, or NULL. Offsets only grow, and are in the file. */
-static const void *chain_window(struct chain *chain, uint64_t offset, size_t size)
+/* Whether the file has an object there. Offsets only grow, and are in the file. */
+static bool chain_read_object(struct chain *chain, uint64_t offset, struct file_object *ret)
 {
-	if (offset - chain->window_offset + size > chain->n_window) {
+	if (offset - chain->window_offset + sizeof *ret > chain->n_window) {
 		ssize_t n = pread(chain->fd, chain->window, WINDOW_SIZE, (off_t)offset);
 
+		if (n < (ssize_t)sizeof *ret)
+			return false;
 		chain->window_offset = offset;
-		chain->n_window = n > 0 ? (size_t)n : 0;
+		chain->n_window = (size_t)n;
 	}
-	return size <= chain->n_window ? chain->window + (offset - chain->window_offset) : NULL;
+	memcpy(ret, chain->window + (offset - chain->window_offset), sizeof *ret);
+	return true;
 }
 
 static bool chain_reads_entry(struct chain *chain, uint64_t offset)
 {
-	const void *found = chain_window(chain, offset, sizeof(struct file_object));
 	struct file_object object;
 
-	if (!found)
+	if (!chain_read_object(chain, offset, &object))
 		return false;
-	memcpy(&object, found, sizeof object);
 	return object.type == OBJECT_ENTRY && le64toh(object.size) >= sizeof(struct file_entry) &&
 	       le64toh(object.size) <= chain->file_size - offset;
 }
