@@ -124,5 +124,5 @@ int log_match_match(const struct log_match *log_match, sd_journal *journal)
 			r = sd_journal_add_match(journal, match->text, match->length);
 		log = match->log;
 	}
-	return r < 0 ? r : 0;
+	return r;
 }
