@@ -250,6 +250,29 @@ static void test_other_logs(void **state)
 	input_free(input);
 }
 
+/* Who listens to others from now on has seen the last of an entry, whoever else it belongs to. */
+static void test_listening_to_others(void **state)
+{
+	static const char *const matches[] = {"TAG=x", NULL};
+	const struct other_log logs[] = {{.matches = (char **)matches},
+					 {.matches = (char **)matches}};
+	struct fixture *fixture = needed(state);
+	struct input *input;
+	struct record record;
+
+	add(fixture, BOOT_1, 0, "TAG=x\nMESSAGE=first\n");
+	add(fixture, BOOT_1, 1, "TAG=x\nMESSAGE=second\n");
+	add(fixture, BOOT_1, 2, KERNEL "MESSAGE=last\n");
+	input = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(input_listen(input, logs, 2), 0);
+	assert_int_equal(input_next(input, &record), INPUT_RECORD);
+	assert_int_equal(input_listen(input, logs, 1), 0);
+	assert_int_equal(input_next(input, &record), INPUT_RECORD);
+	assert_memory_equal(record.text, "second", record.length);
+	assert_int_equal(input_listen(input, NULL, 0), 0);
+	expect_messages(input, "last");
+}
+
 /* printk's clock, or journald's where that is missing or no number. */
 static void test_kernel_time(void **state)
 {
@@ -583,6 +606,7 @@ int main(void)
 		TEST(test_belief),
 		TEST(test_among_many_others),
 		TEST(test_other_logs),
+		TEST(test_listening_to_others),
 		TEST(test_kernel_time),
 		TEST(test_messages),
 		TEST(test_boots),

@@ -17,6 +17,7 @@
 
 #include "cmocka-all.h"
 #include "core/record.h"
+#include "input/sigbus.h"
 #include "support.h"
 
 #define S  UINT64_C(1000000)
@@ -547,6 +548,28 @@ static void test_another_boot(void **state)
 	expect(fixture, "other");
 }
 
+/* The clock that this machine has now says nothing of another boot. */
+static void test_this_boot(void **state)
+{
+	struct fixture *fixture = needed(state);
+	char this_boot[SD_ID128_STRING_MAX];
+	struct record record;
+	sd_id128_t id;
+
+	assert_int_equal(sd_id128_get_boot(&id), 0);
+	sd_id128_to_string(id, this_boot);
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	add_fields(fixture, BOOT_1, 2, KERNEL "MESSAGE=x\n");
+	add_fields(fixture, this_boot, 3, KERNEL "MESSAGE=x\n");
+	stop_writer(fixture);
+	assert_int_equal(input_follow(fixture->input), 0);
+	assert_int_equal(input_next(fixture->input, &record), INPUT_RECORD);
+	assert_true(record.monotonic_us == 0);
+	assert_int_equal(input_next(fixture->input, &record), INPUT_RECORD);
+	assert_true(record.monotonic_us == 3 * S);
+}
+
 static void test_missed(void **state)
 {
 	static const struct {
@@ -632,6 +655,7 @@ static void test_truncation(void **state)
 	add(fixture, 3);
 	expect(fixture, "m3");
 	assert_true(input_counts(fixture->input)->gaps == 1);
+	assert_false(sigbus_happened());
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -655,6 +679,7 @@ int main(void)
 		TEST(test_a_resumption_is_bounded),
 		TEST(test_the_place_among_equals),
 		TEST(test_another_boot),
+		TEST(test_this_boot),
 		TEST(test_missed),
 		TEST(test_the_kernels_log_is_counted),
 		TEST(test_truncation),

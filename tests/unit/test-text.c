@@ -46,6 +46,7 @@ static struct input *open_bounded(const struct fixture *fixture, const void *dat
 
 	support_write(fixture->path, data, length);
 	assert_int_equal(input_new_text(fixture->path, NULL, since_us, until_us, &input), 0);
+	assert_int_equal(input_listen(input, NULL, 0), 0);
 	return input;
 }
 
