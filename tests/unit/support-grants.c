@@ -46,8 +46,9 @@ static void on_news(void *userdata, const struct event *event)
 	char *end = fixture->news + strlen(fixture->news), source[ADDRESS_TEXT_MAX];
 	size_t room = (size_t)(fixture->news + sizeof fixture->news - end);
 
-	snprintf(fixture->own, sizeof fixture->own, "%s %" PRIu64,
-		 event->own_user ? event->own_user : "-", event->own_left_us / S);
+	snprintf(fixture->own, sizeof fixture->own, "%s %" PRIu64 " %" PRIu64,
+		 event->own_user ? event->own_user : "-", event->own_left_us / S,
+		 event->own_stamp_us);
 	fixture->hand = event->hand;
 	if (event->kind == EVENT_HELD)
 		return;

@@ -34,7 +34,7 @@ struct fixture {
 	char *count; /* grows by a byte each time their start command runs */
 	struct grants *grants;
 	char news[32768]; /* not yet expected */
-	char own[64];	  /* of the last event: who of this host holds the door, and how long */
+	char own[64];	  /* of the last event: who here holds the door, how long, since when */
 	struct hand hand; /* and whose hand it was */
 };
 

@@ -700,21 +700,21 @@ static void test_what_other_hosts_hold(void **state)
 	door.max_timeout_us = 100 * S;
 	call(fixture, &door, "alice@b", 100, T0);
 	expect_news(fixture, "opened mark 192.0.2.1 100\n");
-	assert_string_equal(fixture->own, "- 0");
+	assert_string_equal(fixture->own, "- 0 0");
 	call(fixture, &door, "alice", 60, T0);
 	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
-	assert_string_equal(fixture->own, "alice 60");
+	assert_string_equal(fixture->own, "alice 60 0");
 	grants_release(fixture->grants, "mark", NULL, "c", 0, T0 + S);
 	expect_news(fixture, "");
 	grants_release(fixture->grants, "mark", NULL, "b", 0, T0 + S);
 	expect_news(fixture, "renewed mark 192.0.2.1 59\n");
-	assert_string_equal(fixture->own, "alice 59");
+	assert_string_equal(fixture->own, "alice 59 0");
 	call(fixture, &door, "@b", 100, T0 + S);
 	expect_news(fixture, "renewed mark 192.0.2.1 100\n");
 	/* Hers is over, and theirs goes on. */
 	grants_expel(fixture->grants, is_not, TEXT("alice"), T0 + 2 * S);
 	expect_news(fixture, "");
-	assert_string_equal(fixture->own, "- 0");
+	assert_string_equal(fixture->own, "- 0 0");
 	door.users = NULL;
 	grants_review(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + 2 * S);
 	expect_news(fixture, "");
@@ -741,7 +741,7 @@ static void test_what_other_hosts_hold_is_on_record(void **state)
 		grants_inherit(fixture->grants, find_door, &(struct door_list){&door, 1}, T0 + S),
 		0);
 	expect_news(fixture, "adopted mark 192.0.2.1 89\n");
-	assert_string_equal(fixture->own, "alice 59");
+	assert_string_equal(fixture->own, "alice 59 0");
 	grants_release(fixture->grants, "mark", NULL, "web1.example.net", 0, T0 + 2 * S);
 	expect_news(fixture, "renewed mark 192.0.2.1 58\n");
 	door.users = NULL;
@@ -864,7 +864,7 @@ static void test_other_hosts_push_nobody_out(void **state)
 		fixture->news[0] = '\0';
 		snprintf(user, sizeof user, "@h%d", i);
 		call(fixture, &door, user, 100, T0);
-		assert_string_equal(fixture->own, "alice 60");
+		assert_string_equal(fixture->own, "alice 60 0");
 	}
 	door.users = NULL;
 }
@@ -890,7 +890,7 @@ static void test_late_closing(void **state)
 	knock_at(fixture, &door, "", 2000);
 	knock_at(fixture, &door, "@c", 1500);
 	grants_release(fixture->grants, "mark", NULL, NULL, 1999, T0 + S);
-	assert_string_equal(fixture->own, " 29");
+	assert_string_equal(fixture->own, " 29 2000");
 	assert_true(support_exists(fixture->mark));
 	grants_release(fixture->grants, "mark", NULL, "c", 1999, T0 + S);
 	assert_true(support_exists(fixture->mark));

@@ -174,6 +174,18 @@ static int send_token(struct trial *trial, int user, int door, int64_t late_s,
 	return verdict(trial);
 }
 
+static void test_who_is_in_the_middle_of_a_token(void **state)
+{
+	struct trial trial = begin();
+	uint16_t ports[TOKEN_PORTS];
+
+	(void)state;
+	token(ALICE, ADMIN, 0, NULL, ports);
+	assert_false(knock(&trial, 100));
+	assert_true(knock(&trial, ports[0]));
+	keyed_free(trial.keyed);
+}
+
 static void test_a_token_in_any_order(void **state)
 {
 	struct trial trial = begin();
@@ -784,6 +796,7 @@ static void test_summary(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_who_is_in_the_middle_of_a_token),
 		cmocka_unit_test(test_a_token_in_any_order),
 		cmocka_unit_test(test_seven_of_eight_are_nothing),
 		cmocka_unit_test(test_others_in_between_do_not_matter),

@@ -174,6 +174,30 @@ static void test_another_line(void **state)
 	overheard_free(trial.overheard);
 }
 
+/* A thousand at once find room, for who comes takes nobody's place but the oldest's. */
+static void test_many_sources(void **state)
+{
+	enum { N_SOURCES = 1000 };
+	struct trial trial = begin("7, 9, 8");
+	struct knock knock = knock_of("7, 9, 8");
+	size_t n_whole = 0;
+
+	(void)state;
+	knock.seq_timeout_us = 1000 * (uint64_t)SECOND;
+	overheard_set(trial.overheard, 0, &knock);
+	for (size_t i = 0; i < 2 * N_SOURCES; i++) {
+		trial.source.bytes[14] = (uint8_t)(i % N_SOURCES >> 8);
+		trial.source.bytes[15] = (uint8_t)(i % N_SOURCES);
+		if (i < N_SOURCES)
+			feed_all(&trial, (const uint16_t[]){7, 9, 0});
+		else
+			n_whole += feed(&trial, 8, IPPROTO_TCP);
+	}
+	/* 2 of 8 places of a bucket are taken on average, by a hash that nobody knows. */
+	assert_true(n_whole > N_SOURCES - 50);
+	overheard_free(trial.overheard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_a_port_has_a_protocol),
 		cmocka_unit_test(test_each_source_for_itself),
 		cmocka_unit_test(test_another_line),
+		cmocka_unit_test(test_many_sources),
 	};
 
 	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
