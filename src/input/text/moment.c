@@ -101,7 +101,6 @@ static const char *parse_year(const char *at, struct tm *tm, struct zone *ret_zo
 		tm->tm_year = year - 1900;
 		return end;
 	}
-	*ret_zone = (struct zone){.local = true, .dst = -1};
 	return at;
 }
 
