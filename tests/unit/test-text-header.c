@@ -1,6 +1,7 @@
 #include "input/text/header.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -126,6 +127,25 @@ static const struct text_header_case heads[] = {
 	/* local time without a zone */
 	{"2026-11-22 21:00:00 host kernel: ", THEN_S *S, 0},
 	{"2026-11-22T21:00:00.25 host kernel: ", THEN_S *S + 250000, 0},
+	/* far east; a second more; the first and the last month; the first times, and earlier */
+	{"2026-11-23T08:00:00+12:00 host kernel: ", THEN_S *S, 0},
+	{"2026-11-22T19:59:60Z host kernel: ", THEN_S *S, 0},
+	{"2026-01-22T20:00:00Z host kernel: ", (THEN_S - 304 * 86400) * S, 0},
+	{"Dez 22 2026 21:00:00 host kernel: ", (THEN_S + 30 * 86400) * S, 0},
+	{"1970-01-01T00:00:01.5Z host kernel: ", 1500000, 0},
+	{"1970-01-01T00:00:00.5Z host kernel: ", 0, 0},
+	{"1969-12-31T23:59:59Z host kernel: ", 0, 0},
+	{"1970-01-01 01:00:01.5 host kernel: ", 1500000, 0},
+	{"1970-01-01 01:00:00.5 host kernel: ", 0, 0},
+	{"1969-12-31 12:00:00 host kernel: ", 0, 0},
+	/* dmesg -e, dmesg -d without a blank; behind a mark of UTF-8 */
+	{"[Nov22 21:00] ", THEN_S *S, 0},
+	{"[aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa Nov 22 21:00:00 2026] ", THEN_S *S, 0},
+	{"[2026-11-22 21:00] ", THEN_S *S, 0},
+	{"[12345.678901 <1.000001>] ", 0, 12345678901},
+	{"\xef\xbb\xbf"
+	 "Nov 22 21:00:00 host kernel: ",
+	 THEN_S *S, 0},
 };
 
 static bool on_begins(void *userdata, const char *text, size_t length)
@@ -168,6 +188,7 @@ static void test_heads_of_known_messages(void **state)
 		{"Nov 22 21:00:00 ", THEN_S * S, 0},
 		{"  ", 0, 0},
 		{"[   12.345678]   ", 0, 12345678},
+		{"Nov 22 21:00:00 host   ", THEN_S * S, 0},
 	};
 	static const char *const of_programs[] = {
 		"Nov 22 21:00:00 host ulogd[12]: ",
@@ -175,6 +196,7 @@ static void test_heads_of_known_messages(void **state)
 		"<30>1 2026-11-22T21:00:00+01:00 host ulogd 12 - - ",
 		"1 2026-11-22T21:00:00+01:00 host ulogd 12 - - ",
 	};
+	static const char *const of_nobody[] = {"<>", "x>", "<1234>"};
 	const size_t n = sizeof(heads) / sizeof(heads[0]), n_more = sizeof(more) / sizeof(more[0]);
 
 	(void)state;
@@ -202,6 +224,55 @@ static void test_heads_of_known_messages(void **state)
 		if (!header.understood)
 			fail_msg("\"%s\"", of_programs[i]);
 	}
+	for (size_t i = 0; i < sizeof(of_nobody) / sizeof(of_nobody[0]); i++) {
+		char line[256];
+		struct text_header header;
+
+		strcpy(line, of_nobody[i]);
+		strcat(line, MESSAGE);
+		text_header_parse(line, NOW_US, &anybodys, &header);
+		if (header.understood)
+			fail_msg("\"%s\"", of_nobody[i]);
+	}
+}
+
+/* The names of zones, where local time has none. */
+static void test_zones(void **state)
+{
+	static const struct {
+		const char *name, *offset;
+	} zones[] = {
+		{"UTC", "+0000"},  {"GMT", "+0000"},  {"WET", "+0000"},	 {"WEST", "+0100"},
+		{"BST", "+0100"},  {"CET", "+0100"},  {"CEST", "+0200"}, {"MET", "+0100"},
+		{"MEST", "+0200"}, {"EET", "+0200"},  {"EEST", "+0300"}, {"MSK", "+0300"},
+		{"WAT", "+0100"},  {"CAT", "+0200"},  {"SAST", "+0200"}, {"EAT", "+0300"},
+		{"IDT", "+0300"},  {"PKT", "+0500"},  {"IST", "+0530"},	 {"WIB", "+0700"},
+		{"WITA", "+0800"}, {"WIT", "+0900"},  {"HKT", "+0800"},	 {"JST", "+0900"},
+		{"KST", "+0900"},  {"AWST", "+0800"}, {"ACST", "+0930"}, {"ACDT", "+1030"},
+		{"AEST", "+1000"}, {"AEDT", "+1100"}, {"ChST", "+1000"}, {"NZST", "+1200"},
+		{"NZDT", "+1300"}, {"SST", "-1100"},  {"HST", "-1000"},	 {"HDT", "-0900"},
+		{"AKST", "-0900"}, {"AKDT", "-0800"}, {"PST", "-0800"},	 {"PDT", "-0700"},
+		{"MST", "-0700"},  {"MDT", "-0600"},  {"CST", "-0600"},	 {"CDT", "-0500"},
+		{"EST", "-0500"},  {"EDT", "-0400"},  {"AST", "-0400"},	 {"ADT", "-0300"},
+		{"NST", "-0330"},  {"NDT", "-0230"},
+	};
+
+	(void)state;
+	setenv("TZ", "<+04>-4", 1);
+	tzset();
+	for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
+		char line[64];
+		struct text_header named, numbered;
+
+		snprintf(line, sizeof line, "2026-11-22 20:00:00 %s x", zones[i].name);
+		text_header_parse(line, NOW_US, NULL, &named);
+		snprintf(line, sizeof line, "2026-11-22 20:00:00 %s x", zones[i].offset);
+		text_header_parse(line, NOW_US, NULL, &numbered);
+		if (named.realtime_us == 0 || named.realtime_us != numbered.realtime_us)
+			fail_msg("%s", zones[i].name);
+	}
+	setenv("TZ", berlin, 1);
+	tzset();
 }
 
 /* Lines that are not what the kernel wrote: whatever of the head is taken away, no prefix of a LOG
@@ -227,6 +298,11 @@ static const char *const strangers[] = {
 	"<4>1 2026-11-22T21:00:00+01:00 host logger - - - " MESSAGE,
 	"Nov 22 21:00:00 host user.warn kernel: " MESSAGE,
 	"12,123,12345678,-;" MESSAGE,
+	"9,123,12345678,-;" MESSAGE,
+	"4.123,12345678,-;" MESSAGE,
+	"Nov 22 21:00:00 kernel: su " MESSAGE,
+	"1 2026-11-22T21:00:00+01:00 host kernel - - - su kernel: " MESSAGE,
+	"1 2026-11-22T21:00:00+01:00 host kernel - - - kernel: " MESSAGE,
 	"x" MESSAGE,
 };
 
@@ -288,6 +364,17 @@ static void test_no_head(void **state)
 		"Foo 22 21:00:00 x",
 		"2026-11-22",
 		"2026-13-22T21:00:00 x",
+		"2026-11-32T21:00:00 x",
+		"0月 22 21:00:00 x",
+		"011月 22 21:00:00 x",
+		"Thg 11x22 21:00:00 x",
+		"20261-11-22T21:00:00 x",
+		"2026-11-22T21:00:61 x",
+		"Sun Sun Nov 22 21:00:00 x",
+		"          Nov 22 21:00:00 x",
+		"Sun:Nov 22 21:00:00 x",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa Nov 22 21:00:00 x",
+		"1 2026-11-22T21:00:00+01:00 host kernel - - [a b=\"\\\0\"] x",
 		"2026-11-22T21:00 x",
 		"Sun 22 Nov 2026 21:00:00 x",
 		"[Sun Nov 22 21:00:00 2026",
@@ -318,6 +405,9 @@ static void test_year(void **state)
 		{"Jan  1 00:00:00 host kernel: x", 1798758000, 1798758000},
 		{"Jan  1 00:00:00 host kernel: x", 1798757999, 1767222000},
 		{"Feb 29 12:00:00 host kernel: x", 1709204400 + 86400, 1709204400},
+		/* another clock may be ahead of this one by a day */
+		{"Jan  2 00:00:00 host kernel: x", 1798758000, 1798758000 + 86400},
+		{"Jan  2 00:00:01 host kernel: x", 1798758000, 1767222000 + 86401},
 	};
 
 	(void)state;
@@ -380,9 +470,9 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_heads),	  cmocka_unit_test(test_heads_of_known_messages),
-		cmocka_unit_test(test_strangers), cmocka_unit_test(test_no_head),
-		cmocka_unit_test(test_year),	  cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_zones),	  cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_no_head),	  cmocka_unit_test(test_year),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_damaged),
 	};
 
 	setenv("TZ", berlin, 1);

@@ -104,6 +104,88 @@ static void test_times(void **state)
 	input_free(input);
 }
 
+/* Lines that say how long it has been since the one before, and lines without a time between. */
+static void test_deltas(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t kernel_us, realtime_us;
+	} cases[] = {
+		{"[   12.500000] a\n[  +0.250000] b\n", 12750000, 0},
+		{"[   12.500000] a\nbare\n[<    0.250000>] b\n", 12750000, 0},
+		{"[    0.000001] a\n[  +0.250000] b\n", 250001, 0},
+		{"2026-11-22T20:00:00Z host kernel: a\n[  +0.250000] b\n[  +0.250000] c\n",
+		 1795377600 * S + 500000, 1795377600 * S + 500000},
+		{"0.000001 host kernel: a\n[  +0.250000] b\n", 250001, 250001},
+		{"[Sun Nov 22 19:00:00 2026] a\n[Sun Nov 22 20:00:00 2026 <    0.250000>] b\n",
+		 1795377600 * S, 1795377600 * S},
+		{"[   12.500000] a\n[   13.000000 <    0.250000>] b\n", 13000000, 0},
+		{"[  +0.250000] a\n", 250000, 0},
+		{"[   12.500000] a\n[  +0.250000 b\n", 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct input *input = open_text(*state, cases[i].text);
+		struct record record, last = {0};
+
+		while (input_next(input, &record) == INPUT_RECORD)
+			last = record;
+		if (last.kernel_us != cases[i].kernel_us ||
+		    last.realtime_us != cases[i].realtime_us)
+			fail_msg("%" PRIu64 ", %" PRIu64 " after\n%s", last.kernel_us,
+				 last.realtime_us, cases[i].text);
+		input_free(input);
+	}
+}
+
+static bool on_begins(void *userdata, const char *text, size_t length)
+{
+	(void)userdata;
+	return length >= 7 && memcmp(text, "[knock]", 7) == 0;
+}
+
+static void on_unread(void *userdata, uint64_t line, const char *text, size_t length)
+{
+	char *seen = userdata;
+
+	sprintf(seen + strlen(seen), "%" PRIu64 ":%.*s;", line, (int)length, text);
+}
+
+/* Lines without a message are told of by their numbers, if they can be of the time asked for. */
+static void test_unread(void **state)
+{
+	static const char text[] = "a\n"
+				   "[knock] b\n"
+				   "2026-11-22T19:59:59Z c\n"
+				   "2026-11-22T20:00:00Z d\n"
+				   "[ 1.5] e\n";
+	static const struct {
+		uint64_t since_us;
+		const char *seen;
+	} cases[] = {
+		{0, "1:a;3:2026-11-22T19:59:59Z c;4:2026-11-22T20:00:00Z d;5:[ 1.5] e;"},
+		{1795377600 * S, "1:a;4:2026-11-22T20:00:00Z d;5:[ 1.5] e;"},
+	};
+	const struct fixture *fixture = *state;
+
+	support_write(fixture->path, text, sizeof text - 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char seen[256] = "";
+		const struct text_messages messages = {
+			.begins = on_begins, .unread = on_unread, .userdata = seen};
+		struct input *input = NULL;
+		struct record record;
+
+		assert_int_equal(input_new_text(fixture->path, &messages, cases[i].since_us,
+						UINT64_MAX, &input),
+				 0);
+		while (input_next(input, &record) == INPUT_RECORD)
+			;
+		assert_string_equal(seen, cases[i].seen);
+		input_free(input);
+	}
+}
+
 /* Lines are what they are, whatever is in them and however they end. */
 static void test_line_ends(void **state)
 {
@@ -126,6 +208,9 @@ static void test_line_ends(void **state)
 		{DATA("[   12.500000] a\0b\n"), {"a\0b"}, {3}},
 		{DATA("[   12.5\0] a\n"), {"[   12.5\0] a"}, {12}},
 		{DATA("\xff\xfe\n"), {"\xff\xfe"}, {2}},
+		{DATA("\033[32m[   12.5] \033[0ma\033[1;31mb\033[m c\n"), {"ab c"}, {4}},
+		{DATA("a\033[32m\n\033[\nb\033[1"), {"a", "", "b"}, {1, 0, 1}},
+		{DATA("a\033\nb\033]c\n"), {"a\033", "b\033]c"}, {2, 4}},
 #undef DATA
 	};
 
@@ -262,6 +347,7 @@ static void test_boots(void **state)
 		     "..|.");
 	/* Two processors may write in the wrong order. */
 	expect_boots(state, "[  100.000000] a\n[   99.500000] b\n[  100.100000] c\n", "...");
+	expect_boots(state, "[  100.000000] a\n[   99.000000] b\n", "..");
 	expect_boots(state, "[  100.000000] a\n[   98.500000] b\n", ".|");
 	expect_boots(state, "a\nb\n", "..");
 	expect_boots(state,
@@ -321,6 +407,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_deltas, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unread, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_line_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_hour_that_comes_twice, set_up, tear_down),
