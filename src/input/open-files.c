@@ -102,23 +102,23 @@ static bool chain_has_entry(struct chain *chain, uint64_t offset)
 /* An array has room for more entries than there are. */
 static bool chain_has_array(struct chain *chain, uint64_t offset, uint64_t n_items)
 {
+	enum { N_ITEMS = 512 };
 	union {
-		uint32_t compact[512];
-		uint64_t regular[512];
+		uint32_t compact[N_ITEMS];
+		uint64_t regular[N_ITEMS];
 	} items;
 	const size_t size = chain->compact ? sizeof *items.compact : sizeof *items.regular;
+	bool whole = true;
 
-	for (uint64_t done = 0, n; done < n_items && chain->n_left > 0; done += n) {
-		n = n_items - done < 512 ? n_items - done : 512;
+	for (uint64_t done = 0, n; whole && done < n_items && chain->n_left > 0; done += n) {
+		n = n_items - done < N_ITEMS ? n_items - done : N_ITEMS;
 		n = n < chain->n_left ? n : chain->n_left;
-		if (!read_at(chain->fd, offset + done * size, &items, n * size))
-			return false;
-		for (size_t i = 0; i < n; i++)
-			if (!chain_has_entry(chain, chain->compact ? le32toh(items.compact[i])
-								   : le64toh(items.regular[i])))
-				return false;
+		whole = read_at(chain->fd, offset + done * size, &items, n * size);
+		for (size_t i = 0; whole && i < n; i++)
+			whole = chain_has_entry(chain, chain->compact ? le32toh(items.compact[i])
+								      : le64toh(items.regular[i]));
 	}
-	return true;
+	return whole;
 }
 
 /* Arrays, too, come one behind the other: a loop of them has an end here. */
@@ -179,9 +179,7 @@ static bool file_add_entries(int fd, void *userdata)
 
 static bool is_read_only(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY;
+	return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY; /* which -1 is not */
 }
 
 /* How many files are open, of those that pass the test. */

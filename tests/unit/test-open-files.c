@@ -101,6 +101,9 @@ static void test_whole_ones(void **state)
 			/* What was written since, behind the entries that the head knows of. */
 			put(image, SECOND_ARRAY + ITEMS + (compact ? 4 : 8), 1, 4);
 			assert_true(is_whole(image, sizeof image, check));
+			/* Nothing but its number and its times. */
+			put(image, FIRST_ENTRY + OBJECT_SIZE, 40, 8);
+			assert_true(is_whole(image, sizeof image, check));
 		}
 }
 
