@@ -33,6 +33,30 @@ static const char *const writers[] = {
 
 static const char *writer;
 
+/* What the library says when it is asked next for an entry's time, and for a field. */
+static int time_error, field_error;
+
+int __real_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret);
+int __wrap_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret);
+int __real_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
+int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
+
+int __wrap_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret)
+{
+	int r = time_error;
+
+	time_error = 0;
+	return r < 0 ? r : __real_sd_journal_get_realtime_usec(journal, ret);
+}
+
+int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n)
+{
+	int r = field_error;
+
+	field_error = 0;
+	return r < 0 ? r : __real_sd_journal_enumerate_available_data(journal, data, n);
+}
+
 struct fixture {
 	char *directory, *export, *journal;
 	FILE *file; /* the export */
@@ -345,6 +369,30 @@ static void test_messages(void **state)
 	expect_messages(input, "last");
 }
 
+/* An entry without a time or a field is lost; a disk without an answer is an error. */
+static void test_what_cannot_be_read(void **state)
+{
+	int *const errors[] = {&time_error, &field_error};
+	struct fixture *fixture = needed(state);
+	struct record record;
+	struct input *input;
+
+	add(fixture, BOOT_1, 0, KERNEL "MESSAGE=a\n");
+	add(fixture, BOOT_1, 1, KERNEL "MESSAGE=b\n");
+	for (size_t i = 0; i < 2; i++) {
+		input = open_bounded(fixture, 0, UINT64_MAX);
+		*errors[i] = -EBADMSG;
+		assert_int_equal(input_next(input, &record), INPUT_RECORD);
+		assert_memory_equal(record.text, "b", record.length);
+		assert_true(input_lost(input));
+		input_free(input);
+		input = open_bounded(fixture, 0, UINT64_MAX);
+		*errors[i] = -EIO;
+		assert_int_equal(input_next(input, &record), -EIO);
+		input_free(input);
+	}
+}
+
 static void test_boots(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -609,6 +657,7 @@ int main(void)
 		TEST(test_listening_to_others),
 		TEST(test_kernel_time),
 		TEST(test_messages),
+		TEST(test_what_cannot_be_read),
 		TEST(test_boots),
 		TEST(test_bounds),
 		TEST(test_directory),

@@ -576,6 +576,8 @@ static void test_missed(void **state)
 		uint64_t missed;
 	} cases[] = {
 		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed 12 kernel messages\n", 12},
+		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed 345 kernel messages\n", 345},
+		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed 67\n", 67},
 		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed x\n", 1},
 		{"_TRANSPORT=driver\n" MISSED "MESSAGE=\n", 1},
 		{"_TRANSPORT=driver\nMESSAGE=Missed 12 kernel messages\n", 0},

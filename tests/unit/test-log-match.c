@@ -8,6 +8,7 @@
 
 #include "cmocka-all.h"
 #include "core/other-log.h"
+#include "input/entry.h"
 #include "shortage.h"
 
 /* Of the library: what it was told, a blank before each, and how many times more it agrees. */
@@ -151,8 +152,11 @@ static void test_no_memory(void **state)
 		{.matches = MATCHES(M("_UID=1"), M("TAG=y"))},
 	};
 	struct log_match *log_match = NULL;
+	struct entry_reader reader = {0};
 
 	(void)state;
+	shortage_left = 0;
+	assert_int_equal(entry_listen(&reader, logs, 2), -ENOMEM);
 	for (size_t enough = 0; enough <= 4; enough++) {
 		shortage_left = enough;
 		assert_int_equal(log_match_new(logs, 2, &log_match), enough < 4 ? -ENOMEM : 0);
