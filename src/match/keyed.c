@@ -1,7 +1,6 @@
 #include "match/keyed.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,9 +162,8 @@ static const char *explain_verdict(const struct request *request, char text[stat
 	case REQUEST_GOOD:
 		return NULL;
 	case REQUEST_STALE:
-		snprintf(text, REASON_MAX, "%s by %" PRId64 " s: its clock is off",
-			 request->off_s > 0 ? "stale" : "too early",
-			 request->off_s > 0 ? request->off_s : -request->off_s);
+		snprintf(text, REASON_MAX, "%s by %lld s: its clock is off",
+			 request->off_s > 0 ? "stale" : "too early", llabs(request->off_s));
 		return text;
 	case REQUEST_WRONG_SOURCE:
 		return "wrong source: an address is missing, or not allowed here";

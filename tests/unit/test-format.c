@@ -502,6 +502,37 @@ static void test_custom_lines(void **state)
 	assert_int_equal(probe.tcp_flags, 0);
 }
 
+/* Nothing can be told from a line without a source and a port; the rest need not be there. */
+static void test_custom_groups(void **state)
+{
+	static const struct {
+		const char *expression, *missing;
+		bool has_interface, has_target;
+	} customs[] = {
+		{"(?<DPT>x)", "SRC", false, false},
+		{"(?<SRC>x)", "DPT", false, false},
+		{"(?<SRC>x)(?<DPT>x)", NULL, false, false},
+		{"(?<SRC>x)(?<DPT>x)(?<IN>x)", NULL, true, false},
+		{"(?<SRC>x)(?<DPT>x)(?<DST>x)", NULL, false, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(customs) / sizeof(customs[0]); i++) {
+		struct format_error error = {""};
+		struct format *custom = NULL;
+		int r = format_new_custom(customs[i].expression, &error, &custom);
+
+		assert_int_equal(r, customs[i].missing ? -EINVAL : 0);
+		if (r < 0) {
+			assert_non_null(strstr(error.text, customs[i].missing));
+			continue;
+		}
+		assert_int_equal(format_knows_interface(custom), customs[i].has_interface);
+		assert_int_equal(format_knows_target(custom), customs[i].has_target);
+		format_free(custom);
+	}
+}
+
 /* What a C string would not show is no part of an address. */
 static void test_custom_lines_with_nul(void **state)
 {
@@ -608,6 +639,7 @@ int main(void)
 		cmocka_unit_test(test_a_line_has_a_longest_length),
 		cmocka_unit_test(test_only_a_printable_prefix_is_taken),
 		cmocka_unit_test(test_custom_lines),
+		cmocka_unit_test(test_custom_groups),
 		cmocka_unit_test(test_custom_lines_with_nul),
 		cmocka_unit_test(test_custom_braces),
 		cmocka_unit_test(test_custom_pattern_that_explodes),
