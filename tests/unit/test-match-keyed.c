@@ -415,6 +415,8 @@ static void test_whose_key(void **state)
 	assert_true(matcher_knows(first, NULL, "alice", &(struct key_id){0}, 0));
 	assert_true(matcher_knows(first, NULL, "alice", &old, 0));
 	assert_false(matcher_knows(first, NULL, "alice", &new, 0));
+	assert_true(matcher_has_key(first, &old));
+	assert_false(matcher_has_key(first, &new));
 	assert_false(matcher_knows(first, NULL, "bob", NULL, 0));
 	assert_false(matcher_knows(first, NULL, "bob", &old, 0));
 	assert_true(matcher_knows(first, first, "alice", &old, 0));
