@@ -44,17 +44,18 @@ static void text_free(struct input *input)
 	text_input_free((struct text_input *)input);
 }
 
-/* Takes out what colours the text of a terminal: ESC, "[", parameters and a letter. */
+/* Takes out what colours the text of a terminal: ESC, "[", parameters and a letter. The line ends
+ * with a 0. */
 static size_t strip_colours(char *line, size_t length)
 {
 	size_t n = 0, i = 0;
 
 	while (i < length) {
-		if (line[i] != '\033' || i + 1 >= length || line[i + 1] != '[') {
+		if (line[i] != '\033' || line[i + 1] != '[') {
 			line[n++] = line[i++];
 			continue;
 		}
-		for (i += 2; i < length && line[i] >= ' ' && line[i] <= '?'; i++)
+		for (i += 2; line[i] >= ' ' && line[i] <= '?'; i++)
 			;
 		i += i < length;
 	}

@@ -128,8 +128,6 @@ const char *month_parse(const char *text, int *ret_month)
 		return parse_numbered(text, ret_month);
 	text += longest;
 	text += *text == '.';
-	if (isalpha((unsigned char)*text) || (unsigned char)*text >= 0x80)
-		return NULL;
 	*ret_month = month;
 	return text;
 }
