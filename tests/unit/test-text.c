@@ -121,6 +121,8 @@ static void test_deltas(void **state)
 		 1795377600 * S, 1795377600 * S},
 		{"[   12.500000] a\n[   13.000000 <    0.250000>] b\n", 13000000, 0},
 		{"[  +0.250000] a\n", 250000, 0},
+		{"2026-11-22T20:00:09Z host kernel: a\n2026-11-22T20:00:00Z host kernel: b\n",
+		 1795377600 * S, 1795377600 * S},
 		{"[   12.500000] a\n[  +0.250000 b\n", 0, 0},
 	};
 
@@ -210,6 +212,7 @@ static void test_line_ends(void **state)
 		{DATA("\xff\xfe\n"), {"\xff\xfe"}, {2}},
 		{DATA("\033[32m[   12.5] \033[0ma\033[1;31mb\033[m c\n"), {"ab c"}, {4}},
 		{DATA("a\033[32m\n\033[\nb\033[1"), {"a", "", "b"}, {1, 0, 1}},
+		{DATA("\033[?25la[1mb\033[0 qc\n"), {"a[1mbc"}, {6}},
 		{DATA("a\033\nb\033]c\n"), {"a\033", "b\033]c"}, {2, 4}},
 #undef DATA
 	};
@@ -264,10 +267,11 @@ static void test_the_hour_that_comes_twice(void **state)
 {
 	static const char text[] = "Oct 25 01:59:59 host kernel: a\n"
 				   "Oct 25 02:59:59 host kernel: b\n"
+				   "Oct 25 02:59:58 host kernel: in the wrong order\n"
 				   "Oct 25 02:00:00 host kernel: c\n"
 				   "Oct 25 02:00:01 host kernel: d\n"
 				   "Oct 25 03:00:00 host kernel: e\n";
-	static const uint64_t after_s[] = {0, 3600, 3601, 3602, 7201};
+	static const uint64_t after_s[] = {0, 3600, 3599, 3601, 3602, 7201};
 	const char *zone = getenv("TZ");
 	char *before = zone ? strdup(zone) : NULL;
 	struct input *input;
@@ -276,7 +280,7 @@ static void test_the_hour_that_comes_twice(void **state)
 	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
 	tzset();
 	input = open_text(*state, text);
-	for (size_t i = 0; i < 5; i++) {
+	for (size_t i = 0; i < 6; i++) {
 		struct record record = next(input);
 
 		first_us = i == 0 ? record.realtime_us : first_us;
