@@ -457,6 +457,7 @@ static void test_custom_lines(void **state)
 		{simple, "from 192.0.2.1 to 7000", FORMAT_PROBE},
 		{simple, "from 2001:db8::1 to 65535", FORMAT_PROBE},
 		{simple, "from 192.0.2.1 to 7000\n", FORMAT_FOREIGN},
+		{"^from (?<SRC>\\S+) to (?<DPT>\\S+)$", "from 192.0.2.1 to 7", FORMAT_PROBE},
 		{simple, "x from 192.0.2.1 to 7000", FORMAT_FOREIGN},
 		{simple, "", FORMAT_FOREIGN},
 		{simple, "from 192.0.2.1 to 0", FORMAT_DAMAGED},
