@@ -192,7 +192,7 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
         self.leader, self._inside = 0, None
         try:
-            self.leader = wait_until(self._find_leader, 20, "systemd starts")
+            self.leader = wait_until(self._look_for_leader, 20, "systemd starts")
             self._inside = Inside(self.leader, "uts", "ipc", "net", "pid", "cgroup", "mnt")
             wait_until(self._is_up, 60, "systemd has booted", 0.2)
         except AssertionError as error:
@@ -212,6 +212,13 @@ class Machine:
             pid = children[-1]
         with open(f"/proc/{pid}/comm", encoding="ascii") as file:
             return int(pid) if file.read().strip() == "systemd" else None
+
+    def _look_for_leader(self):
+        """systemd-nspawn has others before it, which may end while they are looked at."""
+        try:
+            return self._find_leader()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
 
     def _is_up(self):
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
