@@ -69,6 +69,12 @@ def wait_until(condition, timeout, what, interval=0.02):
         time.sleep(interval)
 
 
+def listens(path):
+    """Whether somebody takes connections at a socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
 def parse_step(step):
     """7000, "7000", "8000/udp" and "8000:udp" as (port, protocol)."""
     port, _, protocol = str(step).replace(":", "/").partition("/")
@@ -314,11 +320,11 @@ class Client(Host):
         return True
 
     def wait_open(self, port=22, version=4, timeout=5, since=None):
-        """Waits for the door to open, counting from `since`, and returns how long it took."""
+        """Waits for the door to open, counting from `since`, and returns a time at which it was open."""
         start = time.monotonic() if since is None else since
         wait_until(lambda: self.can_connect(port, version, 0.1), timeout + start - time.monotonic(),
                    f"port {port} opens for {self.address(version)}")
-        return time.monotonic() - start
+        return time.monotonic()
 
     def wait_closed(self, port=22, version=4, timeout=5, not_before=0):
         """Waits for the door to close and returns the last time at which it was seen open, if ever.

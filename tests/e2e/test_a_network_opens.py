@@ -48,7 +48,7 @@ def test_it_opens_for_the_network_and_no_other(firewall, version):
         told = lab.knocktail(*verb, "-c", lab.config(doors))
         assert "for all of the source's network" in told.stdout + told.stderr
     knocked = client.knock(*KNOCK, version=version)
-    seen = knocked + client.wait_open(version=version, since=knocked)
+    seen = client.wait_open(version=version, since=knocked)
     assert neighbour.can_connect(version=version)
     assert not other.can_connect(version=version)
     shown = f"{client.address(version)}/{PREFIXES[version]}"

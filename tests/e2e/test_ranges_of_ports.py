@@ -96,7 +96,7 @@ def test_it_opens_these_ports_and_no_others(firewall, ports):
     for version in (4, 6):
         assert reached(client, version) == beside
         since = client.knock(*KNOCK, version=version)
-        opened = since + client.wait_open(version=version, since=since)
+        opened = client.wait_open(version=version, since=since)
         assert reached(client, version) == wanted | beside
         assert reached(other, version) == beside
         assert client.wait_closed(version=version, timeout=8) - opened < 6

@@ -28,7 +28,7 @@ def test_what_it_prints_lets_in_who_has_knocked(firewall):
     for version in (4, 6):
         assert not client.can_connect(version=version)
         since = client.knock(7000, 8000, 9000, version=version)
-        opened = since + client.wait_open(version=version, since=since)
+        opened = client.wait_open(version=version, since=since)
         assert not other.can_connect(version=version)
         assert client.wait_closed(version=version, timeout=6) - opened < 5
     daemon.stop()

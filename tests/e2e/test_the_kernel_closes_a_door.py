@@ -24,12 +24,6 @@ def client(backend):
     client.close()
 
 
-def wait_open(backend, client, version=4):
-    """Waits for the door to open and returns a time at which it certainly was."""
-    client.wait_open(backend.port, version)
-    return time.monotonic()
-
-
 both = pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 
 
@@ -38,7 +32,7 @@ def test_a_door_closes_on_time(version, backend, client):
     daemon = backend.start(backend.door(timeout="4s"))
     assert not client.can_connect(backend.port, version)
     knocked = client.knock(7000, 8000, 9000, version=version)
-    opened = wait_open(backend, client, version)
+    opened = client.wait_open(backend.port, version)
     assert len(backend.entries(client, version)) == 1
     last = client.wait_closed(backend.port, version, 8, not_before=knocked + 3.0)
     assert last - opened < 5.1
@@ -82,7 +76,7 @@ def test_knocks_renew_one_entry(version, backend, client):
 def test_sigkill_leaves_the_closing_to_the_kernel(version, backend, client):
     daemon = backend.start(backend.door(timeout="4s"))
     client.knock(7000, 8000, 9000, version=version)
-    opened = wait_open(backend, client, version)
+    opened = client.wait_open(backend.port, version)
     daemon.kill()
     assert client.can_connect(backend.port, version)
     assert client.wait_closed(backend.port, version, 8) - opened < 5.1
@@ -106,7 +100,7 @@ def test_sigkill_after_a_renewal(backend, client):
 def test_a_restart_keeps_the_grant_and_its_deadline(version, backend, client):
     daemon = backend.start(backend.door(timeout="6s"))
     knocked = client.knock(7000, 8000, 9000, version=version)
-    opened = wait_open(backend, client, version)
+    opened = client.wait_open(backend.port, version)
     daemon.kill()
     successor = backend.start(backend.door(timeout="6s"))
     successor.wait_message(f"door ssh is still open for {client.address(version)}")
@@ -146,7 +140,7 @@ def test_a_restart_opens_again_what_a_clean_stop_has_closed(backend, client):
     """Until the old deadline."""
     daemon = backend.start(backend.door(timeout="6s"))
     knocked = client.knock(7000, 8000, 9000)
-    opened = wait_open(backend, client)
+    opened = client.wait_open(backend.port)
     assert daemon.stop() == 0
     assert not client.can_connect(backend.port)
     successor = backend.start(backend.door(timeout="6s"))

@@ -77,7 +77,7 @@ def test_who_has_knocked_comes_there_and_nobody_else(kind, version, docker_is_fi
         client, other = lab.client(), lab.client()
         assert not client.can_connect(PORT, version)
         since = client.knock(*KNOCK, version=version)
-        opened = since + client.wait_open(PORT, version, since=since)
+        opened = client.wait_open(PORT, version, since=since)
         with connect(client, version) as sock:
             assert inner.sees() == {client.address(version)}
             assert not other.can_connect(PORT, version)

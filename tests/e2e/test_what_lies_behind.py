@@ -85,7 +85,7 @@ def test_who_has_knocked_comes_there_and_nobody_else(kind, version):
         client, other = lab.client(), lab.client()
         assert not client.can_connect(OUTER_PORT, version)
         since = client.knock(*KNOCK, version=version)
-        opened = since + client.wait_open(OUTER_PORT, version, since=since)
+        opened = client.wait_open(OUTER_PORT, version, since=since)
         sock, greeting = connect(client, version)
         with sock:
             assert greeting == b"hello from port 443\n"
@@ -283,7 +283,7 @@ def test_the_kernel_itself_ends_it(possible):
     with laboratory(kind, timeout="8s") as (lab, _, daemon, config):
         client = lab.client()
         since = client.knock(*KNOCK)
-        opened = since + client.wait_open(OUTER_PORT, since=since)
+        opened = client.wait_open(OUTER_PORT, since=since)
         lab.server.run("iptables", "-t", "nat", "-F", "KNOCKTAIL-FORWARD")
         assert not client.can_connect(OUTER_PORT)
         client.wait_open(OUTER_PORT, since=since, timeout=5)
