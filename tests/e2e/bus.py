@@ -2,9 +2,8 @@
 
 import os
 import signal
-import socket
 
-from hosts import wait_until
+from hosts import listens, wait_until
 from lab import ADMIN_GROUP, DAEMON_UID, ROOT
 
 SOCKET = "/run/dbus/system_bus_socket"
@@ -78,12 +77,7 @@ class Bus:
             self._process = self._lab.server.spawn(
                 ["dbus-daemon", f"--config-file={self._config}", "--nofork", "--nopidfile",
                  "--nosyslog"], stdout=file, stderr=file)
-
-        def listens():
-            with socket.socket(socket.AF_UNIX) as probe:
-                return probe.connect_ex(path) == 0
-
-        wait_until(listens, 5, f"the bus listens: {self._lab.read(errors)}")
+        wait_until(lambda: listens(path), 5, f"the bus listens: {self._lab.read(errors)}")
 
     def stop(self):
         """Ends the bus and whatever it leaves behind."""

@@ -13,7 +13,7 @@ import tempfile
 import threading
 
 from bus import USERS, Bus
-from hosts import ENVIRONMENT, wait_until
+from hosts import ENVIRONMENT, listens, wait_until
 from lab import Lab, program, shorten
 
 FLEET_UID = USERS["knocktail-fleet"][0]
@@ -153,15 +153,11 @@ class Broker:
             self._process = subprocess.Popen(["mosquitto", "-c", self._config], stdout=log, stderr=log,
                                              stdin=subprocess.DEVNULL, env=ENVIRONMENT)
 
-        def listens():
+        def is_there():
             assert self._process.poll() is None, self.log()
-            with socket.socket(socket.AF_UNIX) as probe:
-                with contextlib.suppress(OSError):
-                    probe.connect(self.socket)
-                    return True
-            return False
+            return listens(self.socket)
 
-        wait_until(listens, 10, "the broker listens")
+        wait_until(is_there, 10, "the broker listens")
         os.chmod(self.socket, 0o666)
 
     @property

@@ -192,7 +192,7 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
         self.leader, self._inside = 0, None
         try:
-            self.leader = wait_until(self._look_for_leader, 20, "systemd starts")
+            self.leader = wait_until(self._find_leader, 20, "systemd starts")
             self._inside = Inside(self.leader, "uts", "ipc", "net", "pid", "cgroup", "mnt")
             wait_until(self._is_up, 60, "systemd has booted", 0.2)
         except AssertionError as error:
@@ -201,24 +201,17 @@ class Machine:
 
     def _find_leader(self):
         """The container's process 1, seen from here: nsenter's grandchild that runs systemd."""
+        if self._nspawn.poll() is not None:
+            raise Unavailable(f"systemd-nspawn: {self.lab.read(self._log)[-500:]}")
         pid = self._nspawn.pid
-        for _ in range(2):
-            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-                children = file.read().split()
-            if not children:
-                if self._nspawn.poll() is not None:
-                    raise Unavailable(f"systemd-nspawn: {self.lab.read(self._log)[-500:]}")
-                return None
-            pid = children[-1]
-        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
-            return int(pid) if file.read().strip() == "systemd" else None
-
-    def _look_for_leader(self):
-        """systemd-nspawn has others before it, which may end while they are looked at."""
-        try:
-            return self._find_leader()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
+        # Before that one there is another, which may end while it is looked at.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
+            for _ in range(2):
+                with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                    pid = file.read().split()[-1]
+            with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+                return int(pid) if file.read().strip() == "systemd" else None
+        return None
 
     def _is_up(self):
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()

@@ -99,15 +99,13 @@ def place(possible, tmp_path):
         with open(tmp_path / "broker.log", "wb") as log:
             broker = host.popen(["mosquitto", "-c", tmp_path / "broker.conf"], stdout=log, stderr=log)
 
-        def listens():
+        def listens(port):
             assert broker.poll() is None, (tmp_path / "broker.log").read_text()
-            for port in (PORT, PORT_OF_KNOWN):
-                with host.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) != 0:
-                        return False
-            return True
+            with host.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
 
-        wait_until(listens, 10, "the broker listens")
+        for port in (PORT, PORT_OF_KNOWN):
+            wait_until(lambda port=port: listens(port), 10, "the broker listens")
         yield tmp_path, host
         broker.terminate()
         broker.wait(10)
