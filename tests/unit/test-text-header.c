@@ -8,6 +8,7 @@
 
 #include "cmocka-all.h"
 #include "input/input.h"
+#include "input/text/month.h"
 
 #define S UINT64_C(1000000)
 
@@ -78,6 +79,7 @@ static const struct text_header_case heads[] = {
 	/* short-monotonic, short-unix */
 	{"[   12.345678] host kernel: ", 0, 12345678},
 	{"1795377600.123456 host kernel: ", THEN_S *S + 123456, 0},
+	{"123456789012.5 host kernel: ", 123456789012500000, 0},
 	{"1795377600.123456 host kernel: [   12.345678] ", THEN_S *S + 123456, 12345678},
 	/* short-full of another zone, and in the hour that comes twice */
 	{"Sun 2026-11-22 15:00:00 EST host kernel: ", THEN_S *S, 0},
@@ -101,6 +103,10 @@ static const struct text_header_case heads[] = {
 	{"[dim. nov. 22 21:00:00 2026] ", THEN_S *S, 0},
 	/* with a year */
 	{"Nov 22 2026 21:00:00 host kernel: ", THEN_S *S, 0},
+	{"Jul  9 2026 21:00:00 host kernel: ", JULY_S *S, 0},
+	{"Nov 22 9:00:00 host kernel: ", (THEN_S - 43200) * S, 0},
+	{"Nov 22 21:00:00 202 kernel: ", THEN_S *S, 0},
+	{"Nov 22 21:00:00 20261 kernel: ", THEN_S *S, 0},
 	{"Sun Nov 22 20:00:00 UTC 2026 host kernel: ", THEN_S *S, 0},
 	/* OpenWrt's logread, with -t too; BusyBox */
 	{"Sun Nov 22 21:00:00 2026 kern.warn kernel: [   12.345678] ", THEN_S *S, 12345678},
@@ -117,6 +123,7 @@ static const struct text_header_case heads[] = {
 	{"[   12.345678] [     C1] ", 0, 12345678},
 	{"[   12.345678][  T4711] ", 0, 12345678},
 	{"Nov 22 21:00:00 host kernel: [   12.345678][    T1] ", THEN_S *S, 12345678},
+	{"0,123,12345678,-;", 0, 12345678},
 	{"4,123,12345678,-;", 0, 12345678},
 	{"4,123,12345678,-,caller=T1;", 0, 12345678},
 	{"[   12.345678 <    1.000001>] ", 0, 12345678},
@@ -133,6 +140,7 @@ static const struct text_header_case heads[] = {
 	{"2026-01-22T20:00:00Z host kernel: ", (THEN_S - 304 * 86400) * S, 0},
 	{"1月 22 2026 21:00:00 host kernel: ", (THEN_S - 304 * 86400) * S, 0},
 	{"12月 22 2026 21:00:00 host kernel: ", (THEN_S + 30 * 86400) * S, 0},
+	{"janv. 22 2026 21:00:00 host kernel: ", (THEN_S - 304 * 86400) * S, 0},
 	{"Dez 22 2026 21:00:00 host kernel: ", (THEN_S + 30 * 86400) * S, 0},
 	{"1970-01-01T00:00:01.5Z host kernel: ", 1500000, 0},
 	{"1970-01-01T00:00:00.5Z host kernel: ", 0, 0},
@@ -142,7 +150,9 @@ static const struct text_header_case heads[] = {
 	{"1969-12-31 12:00:00 host kernel: ", 0, 0},
 	/* dmesg -e, dmesg -d without a blank; behind a mark of UTF-8 */
 	{"[Nov22 21:00] ", THEN_S *S, 0},
+	{"[11月22 21:00] ", THEN_S *S, 0},
 	{"[aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa Nov 22 21:00:00 2026] ", THEN_S *S, 0},
+	{"[a Nov 22 21:00:00 2026] ", THEN_S *S, 0},
 	{"[2026-11-22 21:00] ", THEN_S *S, 0},
 	{"[12345.678901 <1.000001>] ", 0, 12345678901},
 	{"\xef\xbb\xbf"
@@ -238,6 +248,15 @@ static void test_heads_of_known_messages(void **state)
 	}
 }
 
+static void test_month(void **state)
+{
+	int month;
+
+	(void)state;
+	assert_string_equal(month_parse("Nov 22", &month), " 22");
+	assert_int_equal(month, 10);
+}
+
 /* The names of zones, where local time has none. */
 static void test_zones(void **state)
 {
@@ -259,6 +278,8 @@ static void test_zones(void **state)
 		{"NST", "-0330"},  {"NDT", "-0230"},
 	};
 
+	struct text_header header;
+
 	(void)state;
 	setenv("TZ", "<+04>-4", 1);
 	tzset();
@@ -273,8 +294,25 @@ static void test_zones(void **state)
 		if (named.realtime_us == 0 || named.realtime_us != numbered.realtime_us)
 			fail_msg("%s", zones[i].name);
 	}
+	/* What is local comes first. */
+	setenv("TZ", "EST-1EDT,M3.5.0,M10.5.0/3", 1);
+	tzset();
+	text_header_parse("2026-11-22 21:00:00 EST x", NOW_US, NULL, &header);
+	assert_int_equal(header.realtime_us, THEN_S * S);
+	text_header_parse("2026-07-09 21:00:00 EDT x", NOW_US, NULL, &header);
+	assert_int_equal(header.realtime_us, JULY_S * S);
 	setenv("TZ", berlin, 1);
 	tzset();
+}
+
+static void test_an_hour_that_comes_twice(void **state)
+{
+	struct text_header header;
+
+	(void)state;
+	text_header_parse("2006-10-29 02:30:00 x", NOW_US, NULL, &header);
+	assert_int_equal(header.realtime_us, 1162081800 * S);
+	assert_int_equal(header.later_us, 1162085400 * S);
 }
 
 /* Lines that are not what the kernel wrote: whatever of the head is taken away, no prefix of a LOG
@@ -328,6 +366,29 @@ static void test_strangers(void **state)
 	assert_int_equal(n_failed, 0);
 }
 
+/* Where the message begins, which is more than is read of it. */
+static void test_messages(void **state)
+{
+	static const struct {
+		const char *head, *message;
+	} cases[] = {
+		{"[   12.345678] ", "Nov 22 21:00:00 x"},  {"[   12.345678] ", "1795377600.5 x"},
+		{"Nov 22 21:00:00 ", "Nov 22 21:00:00 x"}, {"Nov 22 21:00:00 ", "1795377600.5 x"},
+		{"1795377600.5 ", "1795377600.5 x"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char line[256];
+		struct text_header header;
+
+		strcpy(line, cases[i].head);
+		strcat(line, cases[i].message);
+		assert_string_equal(text_header_parse(line, NOW_US, NULL, &header),
+				    cases[i].message);
+	}
+}
+
 /* Messages that look nearly as a time: nothing of them is lost, and no time comes of it. */
 static void test_no_head(void **state)
 {
@@ -362,7 +423,7 @@ static void test_no_head(void **state)
 		"Nov 22",
 		"Nov 22 21:00",
 		"Nov 32 21:00:00 x",
-		"Nov 22 25:00:00 x",
+		"Nov 22 24:00:00 x",
 		"Foo 22 21:00:00 x",
 		"2026-11-22",
 		"2026-13-22T21:00:00 x",
@@ -370,7 +431,10 @@ static void test_no_head(void **state)
 		"0月 22 21:00:00 x",
 		"13月 22 21:00:00 x",
 		"011月 22 21:00:00 x",
+		"11最 22 21:00:00 x",
+		"11원 22 21:00:00 x",
 		"Thg 11x22 21:00:00 x",
+		"Thgx11 22 21:00:00 x",
 		"20261-11-22T21:00:00 x",
 		"2026-11-22T21:00:61 x",
 		"2026-11-22T21:00:00+1 x",
@@ -383,6 +447,24 @@ static void test_no_head(void **state)
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa Nov 22 21:00:00 x",
 		"1 2026-11-22T21:00:00+01:00 host kernel - - [a b=\"\\\0\"] x",
 		"2026-11-22T21:00 x",
+		"226-11-22T21:00:00 x",
+		"2026-00-22T21:00:00 x",
+		"2026-1-22T21:00:00 x",
+		"2026-011-22T21:00:00 x",
+		"2026-11-00T21:00:00 x",
+		"2026-11-2T21:00:00 x",
+		"2026-11-022T21:00:00 x",
+		"Nov 0 21:00:00 x",
+		"Nov 022 21:00:00 x",
+		"Nov 22 021:00:00 x",
+		"Nov 22 12026 21:00:00 x",
+		"Nov 22 :00:00 x",
+		"Nov 22 21:000:00 x",
+		"Nov 22 21:0:00 x",
+		"Nov 22 21:60:00 x",
+		"Nov 22 21:00:0 x",
+		"Nov 22 21:00:000 x",
+		"Nov 22 226 21:00:00 x",
 		"Sun 22 Nov 2026 21:00:00 x",
 		"[Sun Nov 22 21:00:00 2026",
 		" host kernel: x",
@@ -476,10 +558,17 @@ static void test_damaged(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_heads),	  cmocka_unit_test(test_heads_of_known_messages),
-		cmocka_unit_test(test_zones),	  cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_no_head),	  cmocka_unit_test(test_year),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_heads_of_known_messages),
+		cmocka_unit_test(test_month),
+		cmocka_unit_test(test_zones),
+		cmocka_unit_test(test_an_hour_that_comes_twice),
+		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_no_head),
+		cmocka_unit_test(test_year),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_damaged),
 	};
 
 	setenv("TZ", berlin, 1);

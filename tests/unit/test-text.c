@@ -124,6 +124,7 @@ static void test_deltas(void **state)
 		{"2026-11-22T20:00:09Z host kernel: a\n2026-11-22T20:00:00Z host kernel: b\n",
 		 1795377600 * S, 1795377600 * S},
 		{"[   12.500000] a\n[  +0.250000 b\n", 0, 0},
+		{"[   12.500000] a\n0.000001 [<    0.250000>] b\n", 1, 1},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -212,6 +213,8 @@ static void test_line_ends(void **state)
 		{DATA("\xff\xfe\n"), {"\xff\xfe"}, {2}},
 		{DATA("\033[32m[   12.5] \033[0ma\033[1;31mb\033[m c\n"), {"ab c"}, {4}},
 		{DATA("a\033[32m\n\033[\nb\033[1"), {"a", "", "b"}, {1, 0, 1}},
+		{DATA("[   12.500000] a\n[   12.5\n"), {"a", "[   12.5"}, {1, 8}},
+		{DATA("\033[>m<4\n"), {"<4"}, {2}},
 		{DATA("\033[?25la[1mb\033[0 qc\n"), {"a[1mbc"}, {6}},
 		{DATA("a\033\nb\033]c\n"), {"a\033", "b\033]c"}, {2, 4}},
 #undef DATA
@@ -323,6 +326,11 @@ static void test_bounds(void **state)
 	expect_text(&record, "early");
 	expect_drained(input);
 	input_free(input);
+
+	input = open_bounded(*state, text, sizeof text - 1, 1, UINT64_MAX);
+	record = next(input);
+	expect_text(&record, "early");
+	input_free(input);
 }
 
 /* Reads a line each and notes where another boot begins. */
@@ -391,6 +399,16 @@ static void test_no_file(void **state)
 	input_free(input);
 }
 
+static void test_its_file_is_closed(void **state)
+{
+	int fd = dup(STDOUT_FILENO);
+
+	assert_int_equal(close(fd), 0);
+	input_free(open_text(*state, "a\n"));
+	assert_int_equal(dup(STDOUT_FILENO), fd);
+	close(fd);
+}
+
 static void test_standard_input(void **state)
 {
 	const struct fixture *fixture = *state;
@@ -420,6 +438,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_boots, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_boots_among_strangers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_its_file_is_closed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_standard_input, set_up, tear_down),
 	};
 

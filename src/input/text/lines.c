@@ -25,8 +25,8 @@ struct text_input {
 	uint64_t n_lines;
 	uint64_t last_kernel_us;
 	uint64_t clock_us, realtime_us; /* of the last line with a time */
-	uint32_t boot;
 	char line[LINE_MAX_BYTES + 1];
+	uint32_t boot;
 };
 
 static struct text_input *text_input_free(struct text_input *self)
@@ -57,7 +57,7 @@ static size_t strip_colours(char *line, size_t length)
 		}
 		for (i += 2; line[i] >= ' ' && line[i] <= '?'; i++)
 			;
-		i += i < length;
+		i++;
 	}
 	line[n] = '\0';
 	return n;

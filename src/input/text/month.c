@@ -97,10 +97,10 @@ static const char *parse_numbered(const char *text, int *ret_month)
 /* As nearly all logs have it, which spares them the search through all languages. */
 static const char *parse_english(const char *text, int *ret_month)
 {
-	static const char names[12][4] = {"jan", "feb", "mar", "apr", "may", "jun",
-					  "jul", "aug", "sep", "oct", "nov", "dec"};
+	static const char names[][4] = {"jan", "feb", "mar", "apr", "may", "jun", "jul",
+					"aug", "sep", "oct", "nov", "dec", ""};
 
-	for (int i = 0; i < 12; i++)
+	for (int i = 0; *names[i]; i++)
 		if (strncasecmp(text, names[i], 3) == 0 && text[3] == ' ') {
 			*ret_month = i;
 			return text + 3;
@@ -112,7 +112,6 @@ const char *month_parse(const char *text, int *ret_month)
 {
 	const char *end = parse_english(text, ret_month);
 	size_t longest = 0;
-	int month = 0;
 
 	if (end)
 		return end;
@@ -121,13 +120,12 @@ const char *month_parse(const char *text, int *ret_month)
 
 		if (length > longest) {
 			longest = length;
-			month = i;
+			*ret_month = i;
 		}
 	}
 	if (longest == 0)
 		return parse_numbered(text, ret_month);
 	text += longest;
 	text += *text == '.';
-	*ret_month = month;
 	return text;
 }

@@ -97,13 +97,14 @@ static bool shows_hour(uint64_t us, const struct tm *tm)
 	return localtime_r(&t, &shown) && shown.tm_hour == tm->tm_hour;
 }
 
-/* Whether summer time begins or ends within some hours of it: more than any clock was set by. For
- * all other lines that spares mktime() the search for a time that is not, which takes longer than
- * the rest of the line. */
+/* More than any clock was set by. */
+enum { NEAR_S = 4 * 3600 };
+
+/* Whether summer time begins or ends within some hours of it. For all other lines that spares
+ * mktime() the search for a time that is not, which takes longer than the rest of the line. */
 static bool clock_is_set_near(uint64_t us)
 {
-	const time_t hours = 4 * 3600, t = (time_t)(us / US_PER_S), before = t - hours,
-		     after = t + hours;
+	const time_t t = (time_t)(us / US_PER_S), before = t - NEAR_S, after = t + NEAR_S;
 	struct tm then, later;
 
 	return !localtime_r(&before, &then) || !localtime_r(&after, &later) ||
