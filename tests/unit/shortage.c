@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #define WEAK __attribute__((weak)) /* one that is not wrapped has no other name */
 
@@ -19,13 +19,17 @@ void *__wrap_realloc(void *pointer, size_t size);
 void *__wrap_reallocarray(void *pointer, size_t n, size_t size);
 char *__wrap_strdup(const char *text);
 int __wrap_vasprintf(char **ret, const char *format, va_list arguments);
+void *__wrap_sodium_allocarray(size_t n, size_t size);
+void __wrap_sodium_free(void *pointer);
 
 size_t shortage_left = SIZE_MAX;
+bool shortage_met;
 
 static bool fails(void)
 {
 	if (shortage_left == 0) {
 		errno = ENOMEM;
+		shortage_met = true;
 		return true;
 	}
 	shortage_left -= shortage_left != SIZE_MAX;
@@ -61,4 +65,15 @@ __attribute__((format(printf, 2, 0))) int __wrap_vasprintf(char **ret, const cha
 							   va_list arguments)
 {
 	return fails() ? -1 : __real_vasprintf(ret, format, arguments);
+}
+
+/* A sanitizer sees what is left of these as well then. */
+void *__wrap_sodium_allocarray(size_t n, size_t size)
+{
+	return __wrap_reallocarray(NULL, n, size);
+}
+
+void __wrap_sodium_free(void *pointer)
+{
+	free(pointer);
 }

@@ -2,8 +2,12 @@
  * fail. What libraries allocate by themselves is not counted. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* How many allocations succeed from now on; then none does. SIZE_MAX: as many as there is room for.
  */
 extern size_t shortage_left;
+
+/* Set when one fails. */
+extern bool shortage_met;
