@@ -720,9 +720,33 @@ static void test_limits(void **state)
 	assert_int_equal(keyed_new(&limits, doors, N_DOORS, keys, 2, &keyed), -E2BIG);
 	right.skew_s = KEYED_SKEW_MAX_S;
 	assert_int_equal(keyed_new(&right, doors, 1, holders, 65537, &keyed), -E2BIG);
+	assert_int_equal(keyed_new(&right, doors, N_DOORS, holders, SIZE_MAX, &keyed), -E2BIG);
 	assert_int_equal(keyed_new(&right, doors, N_DOORS, NULL, 0, &keyed), 0);
 	keyed_free(keyed);
 	free(holders);
+}
+
+static void test_a_user_with_many_keys(void **state)
+{
+	static const struct key_holder holders[] = {{"aaron", &secrets[BOB]},
+						    {"alice", &secrets[ALICE]},
+						    {"alice", &secrets[ALICE]},
+						    {"alice", &secrets[ALICE]},
+						    {"bob", &secrets[BOB]}};
+	const struct door three[] = {doors[WEB], doors[SSH], doors[ADMIN]};
+	struct access access;
+
+	(void)state;
+	for (size_t n = 3; n <= 5; n++) {
+		assert_int_equal(access_init(three, 3, holders, n, &access), 0);
+		assert_int_equal(access.n_doors, 2);
+		for (size_t key = 0; key < n; key++) {
+			assert_true(access_holds(&access, 0, key));
+			assert_int_equal(access_holds(&access, 1, key), key >= 1 && key <= 3);
+		}
+		assert_false(access_holds(&access, 1, n)); /* there is none */
+		access_done(&access);
+	}
 }
 
 /* A door that takes both is opened by both, but never by what names somebody else. */
@@ -819,6 +843,7 @@ int main(void)
 		cmocka_unit_test(test_a_flood_from_everywhere_is_bounded),
 		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_a_user_with_many_keys),
 		cmocka_unit_test(test_margin),
 		cmocka_unit_test(test_steps_of_an_index),
 		cmocka_unit_test(test_summary),

@@ -14,11 +14,7 @@ static bool takes_keys(const struct door *door)
 
 static int copy_doors(struct access *access, const struct door *doors, size_t n_doors)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < n_doors; i++)
-		n += takes_keys(&doors[i]);
-	access->doors = calloc(n + 1, sizeof *access->doors);
+	access->doors = calloc(n_doors + 1, sizeof *access->doors);
 	if (!access->doors)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_doors; i++) {
