@@ -74,10 +74,8 @@ static int journal_next(struct input *input, struct record *ret_record)
 		uint64_t missed;
 		int r = sd_journal_next(self->journal);
 
-		if (r < 0)
-			return r;
-		if (r == 0)
-			return INPUT_DRAINED;
+		if (r <= 0)
+			return r; /* INPUT_DRAINED: there is no other one */
 		self->n_read++;
 		r = entry_read(&self->reader, self->journal, ret_record, &missed);
 		if (r < 0 && !entry_is_lost(r))

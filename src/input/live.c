@@ -42,8 +42,8 @@ enum { N_HOMES = sizeof homes / sizeof homes[0] };
 #define TELL_US UINT64_C(60000000)
 
 struct written {
-	char *path; /* or NULL: not known */
-	bool there;
+	char *path;    /* or NULL: not known */
+	bool there;    /* if not, device and inode are 0 */
 	bool readable; /* not before its beginning has been written: the library has left it out */
 	dev_t device;
 	ino_t inode;
@@ -144,7 +144,7 @@ static bool is_readable(const char *path)
 
 static bool is_replaced(const struct written *was, const struct written *is)
 {
-	return !was->there || is->device != was->device || is->inode != was->inode ||
+	return is->device != was->device || is->inode != was->inode ||
 	       (!was->readable && is_readable(is->path));
 }
 
@@ -184,11 +184,11 @@ static int open_live_journal(struct live_input *self)
 		r = sd_journal_open_directory(&self->journal, self->directory, 0);
 	else
 		r = sd_journal_open(&self->journal, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
+	if (r >= 0)
+		r = sd_journal_set_data_threshold(self->journal, ENTRY_TEXT_MAX);
 	/* From here on it hears what becomes of the files, for tell_library(). */
 	if (r >= 0)
 		r = sd_journal_get_fd(self->journal);
-	if (r >= 0)
-		r = sd_journal_set_data_threshold(self->journal, ENTRY_TEXT_MAX);
 	return r < 0 ? r : 0;
 }
 
@@ -218,7 +218,7 @@ static void stand_here(struct live_input *self)
 }
 
 /* Stands behind the newest entry, or before the first if there is none: a seek to the tail of
- * nothing would never see anything. */
+ * nothing would never see anything. A negative errno if it cannot. */
 static int seek_now(struct live_input *self)
 {
 	int r = sd_journal_seek_tail(self->journal);
@@ -229,7 +229,7 @@ static int seek_now(struct live_input *self)
 		return sd_journal_seek_head(self->journal);
 	if (r > 0)
 		stand_here(self);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 /* Whether the entry is of the place's boot and was stored at that time or later. */
@@ -259,7 +259,7 @@ static int seek_back(struct live_input *self, uint64_t since_us, size_t n_max)
 	}
 	if (r > 0)
 		stand_here(self);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 static int open_again(struct live_input *self)
@@ -391,6 +391,7 @@ static int tell_library(struct live_input *self)
 static int live_follow(struct input *input)
 {
 	struct live_input *self = (struct live_input *)input;
+	enum change change;
 	int r = 0;
 
 	self->sigbus = sigbus_happened() || self->sigbus;
@@ -398,16 +399,11 @@ static int live_follow(struct input *input)
 		return open_again(self);
 	if (self->sigbus && !must_bear(self))
 		return lose_journal(self, -EIO);
-	switch (find_change(self)) {
-	case REPLACED:
+	change = find_change(self);
+	if (change == REPLACED)
 		self->superseded = true;
-		break;
-	case GONE:
-		break;
-	case SAME:
+	else if (change == SAME)
 		r = tell_library(self);
-		break;
-	}
 	return r < 0 ? lose_journal(self, r) : 0;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define WEAK __attribute__((weak)) /* one that is not wrapped has no other name */
@@ -21,6 +22,8 @@ char *__wrap_strdup(const char *text);
 int __wrap_vasprintf(char **ret, const char *format, va_list arguments);
 void *__wrap_sodium_allocarray(size_t n, size_t size);
 void __wrap_sodium_free(void *pointer);
+int __wrap_asprintf(char **ret, const char *format, ...);
+int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...);
 
 size_t shortage_left = SIZE_MAX;
 bool shortage_met;
@@ -76,4 +79,29 @@ void *__wrap_sodium_allocarray(size_t n, size_t size)
 void __wrap_sodium_free(void *pointer)
 {
 	free(pointer);
+}
+
+__attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **ret, const char *format, ...)
+{
+	va_list arguments;
+	int r;
+
+	va_start(arguments, format);
+	r = fails() ? -1 : vasprintf(ret, format, arguments);
+	va_end(arguments);
+	return r;
+}
+
+/* What it is called with _FORTIFY_SOURCE. */
+__attribute__((format(printf, 3, 4))) int __wrap___asprintf_chk(char **ret, int flag,
+								const char *format, ...)
+{
+	va_list arguments;
+	int r;
+
+	(void)flag;
+	va_start(arguments, format);
+	r = fails() ? -1 : vasprintf(ret, format, arguments);
+	va_end(arguments);
+	return r;
 }

@@ -16,6 +16,8 @@
 #include "core/other-log.h"
 #include "core/record.h"
 #include "input/entry.h"
+#include "shortage.h"
+#include "support-journal.h"
 #include "support.h"
 
 #define S  UINT64_C(1000000)
@@ -26,26 +28,40 @@
 
 #define KERNEL "_TRANSPORT=kernel\nSYSLOG_FACILITY=0\n"
 
-static const char *const writers[] = {
-	"/lib/systemd/systemd-journal-remote",
-	"/usr/lib/systemd/systemd-journal-remote",
-};
+static const char *writer; /* or NULL */
 
-static const char *writer;
+/* What the library says when it is asked next for an entry, its time, a field, and to match. */
+static int next_error, time_error, field_error, match_error;
 
-/* What the library says when it is asked next for an entry's time, and for a field. */
-static int time_error, field_error;
+/* What it has been asked for, in this test. */
+static unsigned n_times, n_matches;
+static size_t threshold;
 
+int __real_sd_journal_next(sd_journal *journal);
+int __wrap_sd_journal_next(sd_journal *journal);
 int __real_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret);
 int __wrap_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret);
 int __real_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
 int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
+int __real_sd_journal_add_match(sd_journal *journal, const void *data, size_t n);
+int __wrap_sd_journal_add_match(sd_journal *journal, const void *data, size_t n);
+int __real_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
+int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
+
+int __wrap_sd_journal_next(sd_journal *journal)
+{
+	int r = next_error;
+
+	next_error = 0;
+	return r < 0 ? r : __real_sd_journal_next(journal);
+}
 
 int __wrap_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret)
 {
 	int r = time_error;
 
 	time_error = 0;
+	n_times++;
 	return r < 0 ? r : __real_sd_journal_get_realtime_usec(journal, ret);
 }
 
@@ -55,6 +71,21 @@ int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void *
 
 	field_error = 0;
 	return r < 0 ? r : __real_sd_journal_enumerate_available_data(journal, data, n);
+}
+
+int __wrap_sd_journal_add_match(sd_journal *journal, const void *data, size_t n)
+{
+	int r = match_error;
+
+	match_error = 0;
+	n_matches++;
+	return r < 0 ? r : __real_sd_journal_add_match(journal, data, n);
+}
+
+int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size)
+{
+	threshold = size;
+	return __real_sd_journal_set_data_threshold(journal, size);
 }
 
 struct fixture {
@@ -68,6 +99,8 @@ static int set_up(void **state)
 
 	if (!writer)
 		return 0;
+	n_times = n_matches = 0;
+	threshold = 0;
 	fixture.directory = support_directory();
 	fixture.export = support_path(fixture.directory, "export");
 	fixture.journal = support_path(fixture.directory, "x.journal");
@@ -205,19 +238,52 @@ static void test_belief(void **state)
  * where that begins, nor what comes before --since. */
 static void test_among_many_others(void **state)
 {
+	static const char *const fields[] = {
+		KERNEL "MESSAGE=probe\n",
+		"_TRANSPORT=syslog\nMESSAGE=other\n",
+		"_TRANSPORT=kernel\nSYSLOG_FACILITY=1\nMESSAGE=written\n",
+	};
 	struct fixture *fixture = needed(state);
 	struct record record;
 	struct input *input;
 
 	for (uint64_t i = 0; i < 600; i++)
-		add(fixture, BOOT_1, i,
-		    i % 3 == 0 ? KERNEL "MESSAGE=probe\n" : "_TRANSPORT=syslog\nMESSAGE=other\n");
+		add(fixture, BOOT_1, i, fields[i % 3]);
 	input = open_bounded(fixture, T0 + 30 * S, T0 + 570 * S);
 	for (uint64_t i = 30; i < 570; i += 3) {
 		assert_int_equal(input_next(input, &record), INPUT_RECORD);
 		assert_true(record.realtime_us == T0 + i * S);
 	}
 	assert_int_equal(input_next(input, &record), INPUT_DRAINED);
+	assert_int_equal(n_matches, 1);
+	assert_false(input_lost(input));
+	input_free(input);
+}
+
+/* It does not pay before there are a hundred of them, nor up to a fourth of the records. */
+static void test_among_few_others(void **state)
+{
+	enum { RECORDS = 408, OTHERS = RECORDS / 4 };
+	static const struct {
+		unsigned n;
+		bool counts;
+	} runs[] = {{100, false}, {RECORDS, true}, {OTHERS - 100, false},
+		    {1, true},	  {1, false},	   {1, true}};
+	struct fixture *fixture = needed(state);
+	struct record record;
+	struct input *input;
+	uint64_t s = 0;
+
+	for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
+		for (unsigned n = 0; n < runs[i].n; n++)
+			add(fixture, BOOT_1, s++,
+			    runs[i].counts ? KERNEL "MESSAGE=probe\n" : "MESSAGE=other\n");
+	input = open_bounded(fixture, 0, UINT64_MAX);
+	for (unsigned n = 0; n < RECORDS + 1; n++)
+		assert_int_equal(input_next(input, &record), INPUT_RECORD);
+	assert_int_equal(n_matches, 0);
+	match_error = -ENOMEM;
+	assert_int_equal(input_next(input, &record), -ENOMEM);
 	input_free(input);
 }
 
@@ -272,6 +338,32 @@ static void test_other_logs(void **state)
 	}
 	assert_int_equal(input_next(input, &record), INPUT_DRAINED);
 	input_free(input);
+}
+
+/* They count from now on, though the library has been passing over them; and again it passes over
+ * the rest. */
+static void test_listening_among_many(void **state)
+{
+	static const char *const matches[] = {"TAG=x", NULL};
+	const struct other_log log = {.matches = (char **)matches};
+	struct fixture *fixture = needed(state);
+	struct record record;
+	struct input *input;
+	uint64_t s = 0;
+
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 200; i++)
+			add(fixture, BOOT_1, s++, "MESSAGE=other\n");
+		add(fixture, BOOT_1, s++, "TAG=x\nMESSAGE=x\n");
+		add(fixture, BOOT_1, s++, KERNEL "MESSAGE=probe\n");
+	}
+	input = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(input_next(input, &record), INPUT_RECORD);
+	assert_memory_equal(record.text, "probe", record.length);
+	assert_int_equal(n_matches, 1);
+	assert_int_equal(input_listen(input, &log, 1), 0);
+	expect_messages(input, "x probe x probe");
+	assert_int_equal(n_times, (101 + 1) + (1 + 2) + 2); /* of 606 */
 }
 
 /* Who listens to others from now on has seen the last of an entry, whoever else it belongs to. */
@@ -358,6 +450,7 @@ static void test_messages(void **state)
 	free(long_message);
 
 	input = open_bounded(fixture, 0, UINT64_MAX);
+	assert_int_equal(threshold, ENTRY_TEXT_MAX);
 	assert_int_equal(input_next(input, &record), INPUT_RECORD);
 	assert_int_equal(record.length, 0);
 	assert_int_equal(input_next(input, &record), INPUT_RECORD);
@@ -369,7 +462,8 @@ static void test_messages(void **state)
 	expect_messages(input, "last");
 }
 
-/* An entry without a time or a field is lost; a disk without an answer is an error. */
+/* An entry without a time or a field is lost; a disk without an answer is an error, and so is
+ * whatever keeps from the next entry. */
 static void test_what_cannot_be_read(void **state)
 {
 	int *const errors[] = {&time_error, &field_error};
@@ -391,6 +485,10 @@ static void test_what_cannot_be_read(void **state)
 		assert_int_equal(input_next(input, &record), -EIO);
 		input_free(input);
 	}
+	input = open_bounded(fixture, 0, UINT64_MAX);
+	next_error = -EBADMSG;
+	assert_int_equal(input_next(input, &record), -EBADMSG);
+	input_free(input);
 }
 
 static void test_boots(void **state)
@@ -454,6 +552,45 @@ static void test_directory(void **state)
 	expect_messages(input, "x");
 }
 
+static struct input *open_this_machine(bool sees_files)
+{
+	struct input *input = NULL;
+
+	assert_int_equal(input_new_journal(NULL, NULL, 0, UINT64_MAX, &input), 0);
+	assert_true(input_sees_files(input) == sees_files);
+	return input;
+}
+
+/* This machine's own journal, in memory and on disk, without users' files. Changes what the process
+ * sees of the machine. */
+static void test_this_machine(void **state)
+{
+	struct fixture *fixture = needed(state);
+	char *memory, *disk, *user, *content;
+	size_t size;
+
+	if (!journal_private_homes(&memory, &disk))
+		skip();
+	expect_messages(open_this_machine(false), "");
+	add(fixture, BOOT_1, 0, KERNEL "MESSAGE=x\n");
+	free(fixture->journal);
+	fixture->journal = memory;
+	write_journal(fixture);
+	expect_messages(open_this_machine(true), "x");
+
+	content = support_read(memory, &size);
+	support_write(disk, content, size);
+	free(content);
+	assert_int_equal(unlink(memory), 0);
+	expect_messages(open_this_machine(true), "x");
+
+	user = journal_of_user(disk);
+	assert_int_equal(rename(disk, user), 0);
+	expect_messages(open_this_machine(false), "");
+	free(user);
+	free(disk);
+}
+
 static void test_no_journal(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -470,6 +607,33 @@ static void test_no_journal(void **state)
 	assert_int_equal(input_new_journal(fixture->directory, NULL, 0, UINT64_MAX, &input), 0);
 	expect_messages(input, "");
 	free(text);
+}
+
+static void test_no_memory(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct input *input = NULL;
+
+	shortage_left = 0;
+	assert_int_equal(input_new_journal(fixture->directory, NULL, 0, UINT64_MAX, &input),
+			 -ENOMEM);
+	shortage_left = SIZE_MAX;
+	assert_null(input);
+}
+
+/* When the clock is set back, what follows may be too old again. */
+static void test_since_and_a_clock_set_back(void **state)
+{
+	static const unsigned times[] = {5, 6, 7, 8, 9, 3, 10};
+	struct fixture *fixture = needed(state);
+
+	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+		char fields[128];
+
+		snprintf(fields, sizeof fields, KERNEL "MESSAGE=t%u\n", times[i]);
+		add(fixture, i < 5 ? BOOT_1 : BOOT_2, times[i], fields);
+	}
+	expect_messages(open_bounded(fixture, T0 + 4 * S, UINT64_MAX), "t5 t6 t7 t8 t9 t10");
 }
 
 enum { N_ENTRIES = 20 };
@@ -542,7 +706,8 @@ static void test_truncated(void **state)
 	assert_int_equal(n_last, 0);
 }
 
-/* Read in part, a file is looked at entry by entry: more of them than one read brings. */
+/* Read in part, a file is looked at entry by entry: more of them than one read brings. The library
+ * is not asked for those that are too old. */
 static void test_whole_in_part(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -556,6 +721,7 @@ static void test_whole_in_part(void **state)
 	while (input_next(input, &record) == INPUT_RECORD)
 		n++;
 	assert_int_equal(n, 5000 - 7);
+	assert_int_equal(n_times, n);
 	assert_false(input_lost(input));
 	input_free(input);
 }
@@ -614,15 +780,16 @@ static void test_led_nowhere(void **state)
 {
 	enum { ENTRY_ARRAY_OFFSET = 176, NEXT_ARRAY_OFFSET = 16 };
 	struct fixture *fixture = needed(state);
-	uint64_t places[4], array;
+	uint64_t places[5], array;
 
 	add_many(fixture);
 	array = read_u64(fixture, ENTRY_ARRAY_OFFSET);
 	places[0] = ENTRY_ARRAY_OFFSET;
 	places[1] = array; /* what kind of object it is */
 	places[2] = array + NEXT_ARRAY_OFFSET;
-	places[3] = array + NEXT_ARRAY_OFFSET + 8; /* the first entry */
-	for (size_t i = 0; i < 4; i++) {
+	places[3] = array + NEXT_ARRAY_OFFSET + 8;	    /* the first entry */
+	places[4] = (uint32_t)read_u64(fixture, places[3]); /* what kind of object that is */
+	for (size_t i = 0; i < 5; i++) {
 		uint64_t was = read_u64(fixture, places[i]);
 
 		write_u64(fixture, places[i], array + 8);
@@ -653,26 +820,27 @@ int main(void)
 		TEST(test_fields),
 		TEST(test_belief),
 		TEST(test_among_many_others),
+		TEST(test_among_few_others),
 		TEST(test_other_logs),
 		TEST(test_listening_to_others),
+		TEST(test_listening_among_many),
 		TEST(test_kernel_time),
 		TEST(test_messages),
 		TEST(test_what_cannot_be_read),
 		TEST(test_boots),
 		TEST(test_bounds),
+		TEST(test_since_and_a_clock_set_back),
 		TEST(test_directory),
 		TEST(test_no_journal),
+		TEST(test_no_memory),
 		TEST(test_truncated),
 		TEST(test_whole_in_part),
 		TEST(test_corrupted),
 		TEST(test_led_nowhere),
 		cmocka_unit_test(test_whose_an_error_is),
+		TEST(test_this_machine),
 	};
 
-	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)
-		if (support_exists(writers[i]))
-			writer = writers[i];
-	if (!writer)
-		print_message("systemd-journal-remote is not installed\n");
+	writer = journal_writer();
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
 }

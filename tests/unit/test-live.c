@@ -17,6 +17,9 @@
 
 #include "cmocka-all.h"
 #include "core/record.h"
+#include "input/entry.h"
+#include "shortage.h"
+#include "support-journal.h"
 #include "support.h"
 
 #define S  UINT64_C(1000000)
@@ -28,22 +31,31 @@
 #define KERNEL "_TRANSPORT=kernel\nSYSLOG_FACILITY=0\n_SOURCE_MONOTONIC_TIMESTAMP=1\n"
 #define MISSED "MESSAGE_ID=e9bf28e6e834481bb6f48f548ad13606\n"
 
-static const char *const writers[] = {
-	"/lib/systemd/systemd-journal-remote",
-	"/usr/lib/systemd/systemd-journal-remote",
-};
-
-static const char *writer;
+static const char *writer; /* or NULL */
 
 /* By how much this program's clock is ahead, and the file that somebody deletes at the moment when
  * the library is about to look what has become of the files. */
 static time_t ahead_s;
 static const char *deleted_then;
 
+/* What the library says when it is asked next for a field, and what it was asked to bring of one.
+ */
+static int field_error;
+static size_t threshold;
+
+/* A page of a file turns out to be missing, once. */
+static bool page_is_missing;
+
 int __real_clock_gettime(clockid_t clock, struct timespec *ret);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+bool __real_sigbus_happened(void);
+bool __wrap_sigbus_happened(void);
 int __real_sd_journal_process(sd_journal *journal);
 int __wrap_sd_journal_process(sd_journal *journal);
+int __real_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
+int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
+int __real_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
+int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 {
@@ -53,11 +65,33 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 	return r;
 }
 
+bool __wrap_sigbus_happened(void)
+{
+	bool happened = __real_sigbus_happened() || page_is_missing;
+
+	page_is_missing = false;
+	return happened;
+}
+
 int __wrap_sd_journal_process(sd_journal *journal)
 {
 	if (deleted_then)
 		unlink(deleted_then);
 	return __real_sd_journal_process(journal);
+}
+
+int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n)
+{
+	int r = field_error;
+
+	field_error = 0;
+	return r < 0 ? r : __real_sd_journal_enumerate_available_data(journal, data, n);
+}
+
+int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size)
+{
+	threshold = size;
+	return __real_sd_journal_set_data_threshold(journal, size);
 }
 
 struct fixture {
@@ -76,6 +110,8 @@ static int set_up(void **state)
 	memset(&fixture, 0, sizeof fixture);
 	ahead_s = 0;
 	deleted_then = NULL;
+	threshold = 0;
+	page_is_missing = false;
 	fixture.directory = support_directory();
 	fixture.journal = support_path(fixture.directory, "system.journal");
 	*state = &fixture;
@@ -137,16 +173,22 @@ static void stop_writer(struct fixture *fixture)
 	fixture->pid = 0;
 }
 
-/* An entry, stored that many seconds after T0 and the boot. */
-static void add_fields(struct fixture *fixture, const char *boot, uint64_t s, const char *fields)
+static void add_at(struct fixture *fixture, const char *boot, uint64_t realtime_us,
+		   uint64_t monotonic_us, const char *fields)
 {
 	if (!fixture->pipe)
 		start_writer(fixture);
 	fprintf(fixture->pipe,
 		"__REALTIME_TIMESTAMP=%" PRIu64 "\n__MONOTONIC_TIMESTAMP=%" PRIu64
 		"\n_BOOT_ID=%s\n%s\n",
-		T0 + s * S, s * S, boot, fields);
+		realtime_us, monotonic_us, boot, fields);
 	assert_int_equal(fflush(fixture->pipe), 0);
+}
+
+/* An entry, stored that many seconds after T0 and the boot. */
+static void add_fields(struct fixture *fixture, const char *boot, uint64_t s, const char *fields)
+{
+	add_at(fixture, boot, T0 + s * S, s * S, fields);
 }
 
 static void add(struct fixture *fixture, uint64_t s)
@@ -287,11 +329,35 @@ static void test_no_journal_yet(void **state)
 	struct input_position place;
 
 	open_now(fixture);
+	assert_int_equal(threshold, ENTRY_TEXT_MAX);
 	assert_false(input_sees_files(fixture->input));
 	assert_false(input_position(fixture->input, &place));
 	expect(fixture, "");
 	add(fixture, 1);
 	expect(fixture, "m1");
+	add(fixture, 2);
+	expect(fixture, "m2");
+}
+
+static void test_no_memory(void **state)
+{
+	struct fixture *fixture = needed(state);
+	const struct input_live options = {.directory = fixture->directory};
+
+	for (size_t i = 0; i < 3; i++) {
+		shortage_left = i;
+		assert_int_equal(input_new_live(&options, &fixture->input), -ENOMEM);
+		shortage_left = SIZE_MAX;
+	}
+}
+
+/* A file that comes later may bring what was stored long ago. */
+static void test_old_entries_of_a_new_file(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	open_now(fixture);
+	add_at(fixture, BOOT_1, S, S, KERNEL "MESSAGE=old\n");
 	add(fixture, 2);
 	expect(fixture, "m2");
 }
@@ -329,6 +395,19 @@ static void test_rotation(void **state)
 	add(fixture, 5);
 	expect(fixture, "m4 m5");
 	assert_true(input_counts(fixture->input)->gaps == 0);
+}
+
+/* What an earlier boot has left in the file is not read for the sake of the new one. */
+static void test_rotation_after_a_boot(void **state)
+{
+	struct fixture *fixture = needed(state);
+
+	add_fields(fixture, BOOT_1, 1, KERNEL "MESSAGE=other\n");
+	add_fields(fixture, BOOT_2, 2, KERNEL "MESSAGE=a\n");
+	stop_writer(fixture);
+	open_now(fixture);
+	add_fields(fixture, BOOT_2, 3, KERNEL "MESSAGE=b\n");
+	expect(fixture, "b");
 }
 
 /* Several times between two looks. */
@@ -409,26 +488,31 @@ static size_t count_deleted_files(void)
 /* As journald does to keep to SystemMaxUse=: what it takes is to be free again. */
 static void test_deletion_of_an_old_file(void **state)
 {
+	static const char *const names[] = {"system@1.journal", "system@2.journal"};
 	struct fixture *fixture = needed(state);
-	char *old;
 
-	add_past(fixture, 1, 1);
-	move_away(fixture, "system@1.journal");
-	add_past(fixture, 2, 2);
+	for (size_t i = 0; i < 2; i++) {
+		add_past(fixture, 1 + i, 1 + i);
+		move_away(fixture, names[i]);
+	}
+	add_past(fixture, 3, 3);
 	open_now(fixture);
-	old = support_path(fixture->directory, "system@1.journal");
-	assert_int_equal(unlink(old), 0);
-	free(old);
-	expect(fixture, "");
-	assert_int_equal(count_deleted_files(), 1);
-	ahead_s = 59;
-	expect(fixture, "");
-	assert_int_equal(count_deleted_files(), 1);
-	ahead_s = 61;
-	expect(fixture, "");
-	assert_int_equal(count_deleted_files(), 0);
-	add(fixture, 3);
-	expect(fixture, "m3");
+	for (time_t i = 0; i < 2; i++) {
+		char *old = support_path(fixture->directory, names[i]);
+
+		assert_int_equal(unlink(old), 0);
+		free(old);
+		expect(fixture, "");
+		assert_int_equal(count_deleted_files(), 1);
+		ahead_s = 60 * i + 59;
+		expect(fixture, "");
+		assert_int_equal(count_deleted_files(), 1);
+		ahead_s = 60 * i + 61;
+		expect(fixture, "");
+		assert_int_equal(count_deleted_files(), 0);
+	}
+	add(fixture, 4);
+	expect(fixture, "m4");
 }
 
 /* The same entries once more, in another file, as when journald moves from memory to disk. */
@@ -486,6 +570,21 @@ static void test_the_place_does_not_go_back(void **state)
 	assert_true(place_of(fixture).monotonic_us == 4 * S);
 }
 
+/* What does not count is behind the place all the same. */
+static void test_the_place_is_left_behind(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct input_position place = place_at(2);
+
+	add(fixture, 1);
+	add(fixture, 2);
+	add_fields(fixture, BOOT_1, 3, "_TRANSPORT=syslog\nMESSAGE=other\n");
+	stop_writer(fixture);
+	assert_int_equal(resume(fixture, &place, 0, 100), 0);
+	expect(fixture, "-m1 -m2");
+	assert_true(place_of(fixture).monotonic_us == 3 * S);
+}
+
 static void test_a_resumption_is_bounded(void **state)
 {
 	static const struct {
@@ -511,6 +610,18 @@ static void test_a_resumption_is_bounded(void **state)
 		expect(fixture, cases[i].messages);
 		fixture->input = input_free(fixture->input);
 	}
+}
+
+/* Behind the place, all of what is there was read, whatever the files are called by then. */
+static void test_a_resumption_and_a_rotation(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct input_position place = place_at(3);
+
+	add_past(fixture, 1, 5);
+	assert_int_equal(resume(fixture, &place, 9 * S, 100), 0);
+	add_past(fixture, 6, 6);
+	expect(fixture, "m6");
 }
 
 /* Two entries of one microsecond: the cursor tells which is the place. */
@@ -602,7 +713,6 @@ static void test_missed(void **state)
 	}
 }
 
-/* Cut short while it is mapped: it is given up, and reading goes on with the next file. */
 /* Whatever rings a doorbell, be it a record or not. */
 static void test_the_kernels_log_is_counted(void **state)
 {
@@ -636,6 +746,29 @@ static void test_the_kernels_log_is_counted(void **state)
 	}
 }
 
+/* An entry without a field is lost; a disk without an answer is an error, and the journal is
+ * reopened. */
+static void test_what_cannot_be_read(void **state)
+{
+	struct fixture *fixture = needed(state);
+	struct record record;
+
+	follow(fixture);
+	add(fixture, 3);
+	add(fixture, 4);
+	stop_writer(fixture);
+	field_error = -EBADMSG;
+	expect(fixture, "m4");
+	assert_true(input_counts(fixture->input)->gaps == 0);
+	add_past(fixture, 5, 6);
+	assert_int_equal(input_follow(fixture->input), 0);
+	field_error = -EIO;
+	assert_int_equal(input_next(fixture->input, &record), -EIO);
+	assert_true(input_counts(fixture->input)->gaps == 1);
+	expect(fixture, "m6");
+}
+
+/* Cut short while it is mapped: it is given up, and reading goes on with the next file. */
 static void test_truncation(void **state)
 {
 	struct fixture *fixture = needed(state);
@@ -658,6 +791,72 @@ static void test_truncation(void **state)
 	assert_true(input_counts(fixture->input)->gaps == 1);
 }
 
+/* One that will not get better is not given up again and again: once a minute. */
+static void test_a_file_torn_for_good(void **state)
+{
+	static const struct {
+		time_t s;
+		bool is_missing;
+		int error;
+		uint64_t gaps;
+	} cases[] = {
+		{0, false, 0, 0},      {0, true, -EIO, 1},   {0, false, 0, 1},	 {59, true, 0, 1},
+		{59, false, 0, 1},     {61, false, -EIO, 2}, {61, false, 0, 2},	 {120, true, 0, 2},
+		{122, false, -EIO, 3}, {122, false, 0, 3},   {183, false, 0, 3},
+	};
+	struct fixture *fixture = needed(state);
+
+	follow(fixture);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		ahead_s = cases[i].s;
+		page_is_missing = cases[i].is_missing;
+		assert_int_equal(input_follow(fixture->input), cases[i].error);
+		assert_true(input_counts(fixture->input)->gaps == cases[i].gaps);
+	}
+	add(fixture, 3);
+	expect(fixture, "m3");
+}
+
+/* This machine's own journal, in both of its places: that one of the files is gone is seen while
+ * the other is what it was, and the memory that it took is free again. Users' files are left alone.
+ * Changes what the process sees of the machine. */
+static void test_from_memory_to_disk(void **state)
+{
+	struct fixture *fixture = needed(state);
+	const struct input_live here = {0};
+	char *memory, *disk;
+
+	if (!journal_private_homes(&memory, &disk))
+		skip();
+	free(fixture->journal);
+	fixture->journal = memory;
+	add_past(fixture, 1, 1);
+	fixture->journal = disk;
+	add_past(fixture, 2, 2);
+	for (size_t i = 0; i < 3; i++) {
+		shortage_left = i;
+		assert_int_equal(input_new_live(&here, &fixture->input), -ENOMEM);
+		shortage_left = SIZE_MAX;
+	}
+	assert_int_equal(input_new_live(&here, &fixture->input), 0);
+	expect(fixture, "");
+	assert_int_equal(unlink(memory), 0);
+	free(memory);
+	expect(fixture, "");
+	assert_int_equal(count_deleted_files(), 0);
+	assert_true(input_sees_files(fixture->input));
+	add(fixture, 3);
+	expect(fixture, "m3");
+
+	stop_writer(fixture);
+	fixture->journal = journal_of_user(disk);
+	add_past(fixture, 4, 4);
+	free(fixture->journal);
+	fixture->journal = disk;
+	add(fixture, 5);
+	expect(fixture, "m5");
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -666,8 +865,11 @@ int main(void)
 		TEST(test_from_now_on),
 		TEST(test_each_entry_is_seen),
 		TEST(test_no_journal_yet),
+		TEST(test_no_memory),
+		TEST(test_old_entries_of_a_new_file),
 		TEST(test_a_file_in_the_making),
 		TEST(test_rotation),
+		TEST(test_rotation_after_a_boot),
 		TEST(test_rotations),
 		TEST(test_deletion),
 		TEST(test_deletion_unseen),
@@ -676,19 +878,20 @@ int main(void)
 		TEST(test_copies),
 		TEST(test_resumption),
 		TEST(test_the_place_does_not_go_back),
+		TEST(test_the_place_is_left_behind),
 		TEST(test_a_resumption_is_bounded),
+		TEST(test_a_resumption_and_a_rotation),
 		TEST(test_the_place_among_equals),
 		TEST(test_another_boot),
 		TEST(test_this_boot),
 		TEST(test_missed),
 		TEST(test_the_kernels_log_is_counted),
+		TEST(test_what_cannot_be_read),
 		TEST(test_truncation),
+		TEST(test_a_file_torn_for_good),
+		TEST(test_from_memory_to_disk),
 	};
 
-	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !writer; i++)
-		if (support_exists(writers[i]))
-			writer = writers[i];
-	if (!writer)
-		print_message("systemd-journal-remote is not installed\n");
+	writer = journal_writer();
 	return cmocka_run_group_tests_name("live", tests, NULL, NULL);
 }
