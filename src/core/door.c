@@ -33,7 +33,7 @@ bool door_has_user(const struct door *door, const char *user)
 uint64_t door_timeout_us(const struct door *door, uint32_t seconds)
 {
 	uint64_t asked_us = seconds * UINT64_C(1000000);
-	uint64_t max_us = door->max_timeout_us > 0 ? door->max_timeout_us : door->timeout_us;
+	uint64_t max_us = door->max_timeout_us ? door->max_timeout_us : door->timeout_us;
 
 	if (seconds == 0)
 		return door->timeout_us;
