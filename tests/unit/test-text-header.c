@@ -124,12 +124,14 @@ static const struct text_header_case heads[] = {
 	{"[   12.345678][  T4711] ", 0, 12345678},
 	{"Nov 22 21:00:00 host kernel: [   12.345678][    T1] ", THEN_S *S, 12345678},
 	{"0,123,12345678,-;", 0, 12345678},
+	{"7,1,123456789012345678,-;", 0, 123456789012345678},
 	{"4,123,12345678,-;", 0, 12345678},
 	{"4,123,12345678,-,caller=T1;", 0, 12345678},
 	{"[   12.345678 <    1.000001>] ", 0, 12345678},
 	{"[Sun Nov 22 21:00:00 2026 <    1.000001>] ", THEN_S *S, 0},
 	{"Nov 22 21:00:00  host  kernel: ", THEN_S *S, 0},
 	{"kernel: [   12.345678] ", 0, 12345678},
+	{"         Nov 22 21:00:00 host kernel: ", THEN_S *S, 0},
 	{"<4>Nov 22 21:00:00 host kernel: <4>[   12.345678] ", THEN_S *S, 12345678},
 	/* local time without a zone */
 	{"2026-11-22 21:00:00 host kernel: ", THEN_S *S, 0},
@@ -162,8 +164,9 @@ static const struct text_header_case heads[] = {
 
 static bool on_begins(void *userdata, const char *text, size_t length)
 {
-	(void)userdata;
-	return length >= strlen(MESSAGE) && memcmp(text, MESSAGE, strlen(MESSAGE)) == 0;
+	const char *message = userdata ? userdata : MESSAGE;
+
+	return length >= strlen(message) && memcmp(text, message, strlen(message)) == 0;
 }
 
 static const struct text_messages messages = {.begins = on_begins};
@@ -205,6 +208,7 @@ static void test_heads_of_known_messages(void **state)
 	static const char *const of_programs[] = {
 		"Nov 22 21:00:00 host ulogd[12]: ",
 		"Nov 22 21:00:00 ulogd: ",
+		"<134>Nov 22 21:00:00 host ulogd[12]: ",
 		"<30>1 2026-11-22T21:00:00+01:00 host ulogd 12 - - ",
 		"1 2026-11-22T21:00:00+01:00 host ulogd 12 - - ",
 	};
@@ -246,6 +250,33 @@ static void test_heads_of_known_messages(void **state)
 		if (header.understood)
 			fail_msg("\"%s\"", of_nobody[i]);
 	}
+}
+
+static void test_a_message_that_begins_with_a_blank(void **state)
+{
+	static char message[] = " " MESSAGE;
+	const struct text_messages known = {.begins = on_begins, .userdata = message};
+	struct text_header header;
+
+	(void)state;
+	assert_string_equal(
+		text_header_parse("Nov 22 21:00:00 host  " MESSAGE, NOW_US, &known, &header),
+		message);
+	assert_true(header.understood);
+}
+
+/* The first one is the kernel's, and the last one anybody's. */
+static void test_a_message_that_begins_twice(void **state)
+{
+	static char nov[] = "Nov";
+	struct text_messages known = {.begins = on_begins, .userdata = nov};
+	const char *line = "Nov 22 21:00:00 host ulogd: Nov x";
+	struct text_header header;
+
+	(void)state;
+	assert_string_equal(text_header_parse(line, NOW_US, &known, &header), line);
+	known.anybody = true;
+	assert_string_equal(text_header_parse(line, NOW_US, &known, &header), "Nov x");
 }
 
 static void test_month(void **state)
@@ -340,9 +371,13 @@ static const char *const strangers[] = {
 	"12,123,12345678,-;" MESSAGE,
 	"9,123,12345678,-;" MESSAGE,
 	"4.123,12345678,-;" MESSAGE,
+	"<4>4,123,12345678,-;" MESSAGE,
+	"Nov 22 21:00:00 host kern.warn[   12.345678] " MESSAGE,
 	"Nov 22 21:00:00 kernel: su " MESSAGE,
 	"1 2026-11-22T21:00:00+01:00 host kernel - - - su kernel: " MESSAGE,
 	"1 2026-11-22T21:00:00+01:00 host kernel - - - kernel: " MESSAGE,
+	"1 2026-11-22T21:00:00+01:00 host kernel - - x] " MESSAGE,
+	"Nov 22 21:00:00 1 - host kernel - - - " MESSAGE,
 	"x" MESSAGE,
 };
 
@@ -372,9 +407,13 @@ static void test_messages(void **state)
 	static const struct {
 		const char *head, *message;
 	} cases[] = {
-		{"[   12.345678] ", "Nov 22 21:00:00 x"},  {"[   12.345678] ", "1795377600.5 x"},
-		{"Nov 22 21:00:00 ", "Nov 22 21:00:00 x"}, {"Nov 22 21:00:00 ", "1795377600.5 x"},
+		{"[   12.345678] ", "Nov 22 21:00:00 x"},
+		{"[   12.345678] ", "1795377600.5 x"},
+		{"Nov 22 21:00:00 ", "Nov 22 21:00:00 x"},
+		{"Nov 22 21:00:00 ", "1795377600.5 x"},
 		{"1795377600.5 ", "1795377600.5 x"},
+		/* twelve parts, and one more */
+		{"<4><4><4><4><4><4><4><4><4><4><4><4>", "<4>x"},
 	};
 
 	(void)state;
@@ -406,6 +445,7 @@ static void test_no_head(void **state)
 		"[knock] IN=",
 		"12 x",
 		"12. x",
+		"12.5x",
 		"1234567890123.5 x",
 		".5 x",
 		"<",
@@ -434,6 +474,10 @@ static void test_no_head(void **state)
 		"11最 22 21:00:00 x",
 		"11원 22 21:00:00 x",
 		"Thg 11x22 21:00:00 x",
+		"4,,12345678,-;x",
+		"4,123,,-;x",
+		"4,123,1234567890123456789,-;x",
+		"4,123,12345678,-x",
 		"Thgx11 22 21:00:00 x",
 		"20261-11-22T21:00:00 x",
 		"2026-11-22T21:00:61 x",
@@ -560,6 +604,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_heads),
 		cmocka_unit_test(test_heads_of_known_messages),
+		cmocka_unit_test(test_a_message_that_begins_with_a_blank),
+		cmocka_unit_test(test_a_message_that_begins_twice),
 		cmocka_unit_test(test_month),
 		cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_an_hour_that_comes_twice),

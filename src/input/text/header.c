@@ -262,7 +262,6 @@ static const char *take_host(struct head *head, const char *at)
 	if (head->has_host || head->has_program || end == at || end == next || end[-1] == ':' ||
 	    (!head->has_date && !head->header->has_kernel_us))
 		return NULL;
-	rest.has_host = true;
 	if (!take_program(&rest, next) && !take_level(&rest, next) &&
 	    !(head->has_date && (begins_message(head, end + 1) || begins_message(head, next))))
 		return NULL;
