@@ -774,6 +774,19 @@ static void test_margin(void **state)
 	assert_int_equal(keyed_margin(KEYED_TELL_ROWS_MAX + 1), 1);
 }
 
+/* Steps of half a minute, and one more. */
+static void test_reach(void **state)
+{
+	struct keyed_base base = {.limits.skew_s = 0};
+
+	(void)state;
+	assert_int_equal(keyed_reach(&base), 1);
+	base.limits.skew_s = 30;
+	assert_int_equal(keyed_reach(&base), 2);
+	base.limits.skew_s = 31;
+	assert_int_equal(keyed_reach(&base), 3);
+}
+
 static void fill_one(void *userdata, size_t row, uint64_t step, uint16_t *ret_ports)
 {
 	(void)userdata;
@@ -845,6 +858,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_a_user_with_many_keys),
 		cmocka_unit_test(test_margin),
+		cmocka_unit_test(test_reach),
 		cmocka_unit_test(test_steps_of_an_index),
 		cmocka_unit_test(test_summary),
 	};
