@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmocka-all.h"
+#include "core/other-log.h"
 #include "core/record.h"
 #include "input/entry.h"
 #include "shortage.h"
@@ -40,7 +41,7 @@ static const char *deleted_then;
 
 /* What the library says when it is asked next for a field, and what it was asked to bring of one.
  */
-static int field_error;
+static int field_error, threshold_error;
 static size_t threshold;
 
 /* A page of a file turns out to be missing, once. */
@@ -90,8 +91,11 @@ int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void *
 
 int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size)
 {
+	int r = threshold_error;
+
+	threshold_error = 0;
 	threshold = size;
-	return __real_sd_journal_set_data_threshold(journal, size);
+	return r < 0 ? r : __real_sd_journal_set_data_threshold(journal, size);
 }
 
 struct fixture {
@@ -640,6 +644,10 @@ static void test_the_place_among_equals(void **state)
 	stop_writer(fixture);
 	assert_int_equal(resume(fixture, &place, 0, 100), 0);
 	expect(fixture, "-m1 -a b");
+	place = place_of(fixture);
+	fixture->input = input_free(fixture->input);
+	assert_int_equal(resume(fixture, &place, 0, 100), 0);
+	expect(fixture, "-m1 -a -b");
 }
 
 static void test_another_boot(void **state)
@@ -678,6 +686,22 @@ static void test_this_boot(void **state)
 	assert_true(record.monotonic_us == 0);
 	assert_int_equal(input_next(fixture->input, &record), INPUT_RECORD);
 	assert_true(record.monotonic_us == 3 * S);
+}
+
+/* An entry comes once for each log that it belongs to. */
+static void test_other_logs(void **state)
+{
+	static const char *const matches[] = {"TAG=x", NULL};
+	const struct other_log logs[] = {{.matches = (char **)matches},
+					 {.matches = (char **)matches}};
+	struct fixture *fixture = needed(state);
+
+	add_past(fixture, 1, 1);
+	open_now(fixture);
+	assert_int_equal(input_listen(fixture->input, logs, 2), 0);
+	add_fields(fixture, BOOT_1, 2, "TAG=x\nMESSAGE=a\n");
+	add(fixture, 3);
+	expect(fixture, "a a m3");
 }
 
 static void test_missed(void **state)
@@ -765,6 +789,9 @@ static void test_what_cannot_be_read(void **state)
 	field_error = -EIO;
 	assert_int_equal(input_next(fixture->input, &record), -EIO);
 	assert_true(input_counts(fixture->input)->gaps == 1);
+	threshold_error = -EIO;
+	assert_int_equal(input_follow(fixture->input), -EIO);
+	assert_int_equal(input_next(fixture->input, &record), INPUT_DRAINED);
 	expect(fixture, "m6");
 }
 
@@ -831,6 +858,9 @@ static void test_from_memory_to_disk(void **state)
 	free(fixture->journal);
 	fixture->journal = memory;
 	add_past(fixture, 1, 1);
+	assert_int_equal(input_new_live(&here, &fixture->input), 0);
+	assert_true(input_sees_files(fixture->input));
+	fixture->input = input_free(fixture->input);
 	fixture->journal = disk;
 	add_past(fixture, 2, 2);
 	for (size_t i = 0; i < 3; i++) {
@@ -884,6 +914,7 @@ int main(void)
 		TEST(test_the_place_among_equals),
 		TEST(test_another_boot),
 		TEST(test_this_boot),
+		TEST(test_other_logs),
 		TEST(test_missed),
 		TEST(test_the_kernels_log_is_counted),
 		TEST(test_what_cannot_be_read),
