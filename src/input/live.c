@@ -274,7 +274,7 @@ static int open_again(struct live_input *self)
 	self->sigbus = false;
 	if (r < 0)
 		close_journal(self);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 static int lose_journal(struct live_input *self, int error)
