@@ -26,13 +26,15 @@ int __wrap_asprintf(char **ret, const char *format, ...);
 int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...);
 
 size_t shortage_left = SIZE_MAX;
-bool shortage_met;
+bool shortage_is_brief, shortage_met;
 
 static bool fails(void)
 {
 	if (shortage_left == 0) {
 		errno = ENOMEM;
 		shortage_met = true;
+		if (shortage_is_brief)
+			shortage_left = SIZE_MAX;
 		return true;
 	}
 	shortage_left -= shortage_left != SIZE_MAX;

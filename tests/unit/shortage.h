@@ -9,5 +9,8 @@
  */
 extern size_t shortage_left;
 
+/* Only one fails, and all succeed again. */
+extern bool shortage_is_brief;
+
 /* Set when one fails. */
 extern bool shortage_met;
