@@ -534,6 +534,29 @@ static void test_custom_groups(void **state)
 	}
 }
 
+/* A prefix says enough; without one, it takes the whole line. */
+static void test_how_a_line_begins(void **state)
+{
+	static const char sound[] = "[rec] IN=eth0 OUT=";
+	struct format_error error;
+	struct format *custom;
+	char text[2049];
+
+	(void)state;
+	use_format("[rec] ", false);
+	assert_true(format_begins(format, sound, strlen(sound)));
+	assert_false(format_begins(format, sound, strlen("[rec] IN")));
+	assert_false(format_begins(format, sound + 1, strlen(sound + 1)));
+	assert_int_equal(format_new_custom("(?<SRC>1) (?<DPT>7)x*", &error, &custom), 0);
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "1 7", 3);
+	assert_true(format_begins(custom, text, 3));
+	assert_true(format_begins(custom, text, 2048));
+	assert_false(format_begins(custom, text, 2049));
+	assert_false(format_begins(custom, text + 1, 3));
+	format_free(custom);
+}
+
 /* What a C string would not show is no part of an address. */
 static void test_custom_lines_with_nul(void **state)
 {
@@ -641,6 +664,7 @@ int main(void)
 		cmocka_unit_test(test_only_a_printable_prefix_is_taken),
 		cmocka_unit_test(test_custom_lines),
 		cmocka_unit_test(test_custom_groups),
+		cmocka_unit_test(test_how_a_line_begins),
 		cmocka_unit_test(test_custom_lines_with_nul),
 		cmocka_unit_test(test_custom_braces),
 		cmocka_unit_test(test_custom_pattern_that_explodes),

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "config/load.h"
+#include "core/other-log.h"
 #include "core/record.h"
 #include "keys/burn.h"
 #include "keys/one-time.h"
@@ -22,6 +23,7 @@
 
 static const char text[] = "[options]\n"
 			   "log_prefix = \"[knock] \"\n"
+			   "keys = /dev/null\n" /* not read for a sequence */
 			   "[door ssh]\n"
 			   "sequence = 7000, 9000, 8000\n"
 			   "backend = ipset\n"
@@ -447,6 +449,30 @@ static void test_doors_share_a_file(void **state)
 	stock_end(&stock);
 }
 
+/* A door beside it keeps the sequence of its own. */
+static void test_a_file_is_of_the_doors_that_name_it(void **state)
+{
+	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", MATCH_LIVE);
+	struct matcher *matcher;
+	struct config *config;
+	char *written;
+
+	(void)state;
+	assert_true(asprintf(&written,
+			     "[options]\nlog_prefix = '[knock] '\n"
+			     "[door a]\nbackend = ipset\nset = a\nsequence = 7, 9, 8\n"
+			     "[door b]\nbackend = ipset\nset = b\none_time_sequences = %s\n",
+			     stock.path) > 0);
+	config = load(written);
+	assert_int_equal(matcher_new(config, MATCH_LIVE, NULL, &matcher), 0);
+	assert_null(matcher_one_time(matcher, 0));
+	assert_non_null(matcher_one_time(matcher, 1));
+	matcher_free(matcher);
+	config_free(config);
+	free(written);
+	stock_end(&stock);
+}
+
 static void test_rehearsal_uses_nothing_up(void **state)
 {
 	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", MATCH_DRY_RUN);
@@ -613,6 +639,31 @@ static void test_logs_are_never_mixed(void **state)
 	matcher_free(matcher);
 }
 
+/* Of as many logs as there may be, each has a pattern of its own. */
+static void test_as_many_logs_as_there_may_be(void **state)
+{
+	char written[4096] = "[options]\nlog_prefix = '[knock] '\n", line[20];
+	struct config *config;
+	struct matcher *matcher;
+
+	(void)state;
+	for (int i = 1; i <= OTHER_LOGS_MAX; i++)
+		sprintf(written + strlen(written),
+			"[log l%d]\nmatch = _UID=0\npattern = L%d (?<SRC>[0-9.]+) (?<DPT>[0-9]+)\n"
+			"[door d%d]\nsequence = 7, 9\nlog = l%d\nbackend = ipset\nset = a\n",
+			i, i, i, i);
+	config = load(written);
+	assert_int_equal(matcher_new(config, MATCH_LIVE, NULL, &matcher), 0);
+	config_free(config);
+	for (uint32_t i = 1; i <= OTHER_LOGS_MAX; i++) {
+		int n = sprintf(line, "L%u 192.0.2.1 7", i);
+
+		for (uint32_t log = 0; log <= OTHER_LOGS_MAX + 1; log++)
+			assert_int_equal(matcher_begins(matcher, log, line, (size_t)n), log == i);
+	}
+	matcher_free(matcher);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -620,11 +671,13 @@ int main(void)
 		cmocka_unit_test(test_line_is_good_for_one_knock),
 		cmocka_unit_test(test_a_broken_line_is_used_up),
 		cmocka_unit_test(test_doors_share_a_file),
+		cmocka_unit_test(test_a_file_is_of_the_doors_that_name_it),
 		cmocka_unit_test(test_rehearsal_uses_nothing_up),
 		cmocka_unit_test(test_unmarked_line_opens_nothing),
 		cmocka_unit_test(test_reason_why_a_line_is_not_marked),
 		cmocka_unit_test(test_crash_before_the_door_loses_the_knock),
 		cmocka_unit_test(test_logs_are_never_mixed),
+		cmocka_unit_test(test_as_many_logs_as_there_may_be),
 		cmocka_unit_test(test_records_become_matches),
 		cmocka_unit_test(test_full_tables_are_counted),
 		cmocka_unit_test(test_reboot_ends_a_knock),
