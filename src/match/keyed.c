@@ -206,9 +206,7 @@ static enum refusal verdict_refusal(enum request_verdict verdict)
 static const struct seen_request *find_seen(const struct keyed_matcher *doors,
 					    const struct burn *burn)
 {
-	size_t n = doors->n_seen < SEEN_MAX ? doors->n_seen : SEEN_MAX;
-
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < SEEN_MAX; i++) /* what is not taken yet is of no door */
 		if (burn_equal(&doors->seen[i].burn, burn))
 			return &doors->seen[i];
 	return NULL;

@@ -29,13 +29,14 @@ struct trial {
 	char *directory, *burnt_directory;
 	struct burnt *burnt;
 	struct matcher *matcher;
+	enum matcher_mode mode;
 	uint64_t now_us;
 	unsigned source_port;
 	const char *interface, *source;
 	size_t n_told, n_strays;
 	int64_t server_s, client_s; /* how far their clocks are ahead of NOW */
 	bool is_full;		    /* whoever burns takes nothing more */
-	char problem[200], user[40];
+	char problem[200], user[40], burn_door[40];
 	struct key_id key;
 	enum knock_kind knock;
 };
@@ -47,6 +48,8 @@ static void on_match(void *userdata, const struct match *match)
 	trial->n_told++;
 	assert_int_equal(match->door, 1);
 	snprintf(trial->problem, sizeof trial->problem, "%s", match->problem ? match->problem : "");
+	if (match->burn)
+		snprintf(trial->burn_door, sizeof trial->burn_door, "%s", match->burn->door);
 	if (match->burn && trial->is_full) {
 		snprintf(trial->problem, sizeof trial->problem, "too many wait");
 	} else if (match->burn) {
@@ -87,7 +90,7 @@ static void compile(struct trial *trial)
 	assert_int_equal(config_load_bytes(text, strlen(text), NULL, &config, &complaints), 0);
 	complaints_done(&complaints);
 	free(text);
-	assert_int_equal(matcher_new(config, MATCH_LIVE, trial->matcher, &matcher), 0);
+	assert_int_equal(matcher_new(config, trial->mode, trial->matcher, &matcher), 0);
 	config_free(config);
 	matcher_free(trial->matcher);
 	trial->matcher = matcher;
@@ -96,6 +99,7 @@ static void compile(struct trial *trial)
 static struct trial begin(void)
 {
 	struct trial trial = {.directory = support_directory(),
+			      .mode = MATCH_LIVE,
 			      .source_port = 40000,
 			      .interface = "eth0",
 			      .source = "203.0.113.9"};
@@ -122,6 +126,11 @@ static void end(struct trial *trial)
 	support_remove(trial->directory);
 }
 
+static bool is_ipv6(const struct trial *trial)
+{
+	return strchr(trial->source, ':');
+}
+
 static void feed(struct trial *trial, const char *protocol, unsigned port, const char *options,
 		 bool past)
 {
@@ -134,10 +143,11 @@ static void feed(struct trial *trial, const char *protocol, unsigned port, const
 	};
 	bool tcp = strcmp(protocol, "TCP") == 0;
 
-	snprintf(line, sizeof line,
-		 "[knock] IN=%s OUT= MAC= SRC=%s DST=192.0.2.1 LEN=80 TOS=0x00 "
-		 "PREC=0x00 TTL=64 ID=1 DF PROTO=%s SPT=%u DPT=%u %s%s",
-		 trial->interface, trial->source, protocol, trial->source_port++, port,
+	snprintf(line, sizeof line, "[knock] IN=%s OUT= MAC= SRC=%s %s PROTO=%s SPT=%u DPT=%u %s%s",
+		 trial->interface, trial->source,
+		 is_ipv6(trial) ? "DST=2001:db8::1 LEN=80 TC=0 HOPLIMIT=64 FLOWLBL=0"
+				: "DST=192.0.2.1 LEN=80 TOS=0x00 PREC=0x00 TTL=64 ID=1 DF",
+		 protocol, trial->source_port++, port,
 		 tcp ? "WINDOW=64240 RES=0x00 SYN URGP=0 " : "LEN=8 ", options);
 	record.length = strlen(line);
 	matcher_feed(trial->matcher, &record, on_match, trial);
@@ -151,7 +161,11 @@ static uint64_t client_time(const struct trial *trial)
 static void send_token(struct trial *trial, bool past)
 {
 	const struct token_seed seed = {
-		.base = &base, .door = "ssh", .step = token_step(client_time(trial))};
+		.base = &base,
+		.door = "ssh",
+		.family = is_ipv6(trial) ? FAMILY_IPV6 : FAMILY_IPV4,
+		.step = token_step(client_time(trial)),
+	};
 	uint16_t ports[TOKEN_PORTS];
 
 	token_ports(&seed, NULL, ports);
@@ -217,6 +231,41 @@ static void test_good_once(void **state)
 	expect(&trial, 1, 0, "replayed");
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "replayed");
+	end(&trial);
+}
+
+/* Nothing is recorded as used, but in this matcher's memory. */
+static void test_good_once_in_a_rehearsal(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	trial.mode = MATCH_DRY_RUN;
+	compile(&trial);
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	assert_string_equal(trial.burn_door, "");
+	trial.source = "203.0.113.10";
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
+	end(&trial);
+}
+
+/* The tokens of one moment that name a door by its IPv4 and its IPv6 address are two. */
+static void test_good_once_in_each_family(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		trial.source = i == 0 ? "203.0.113.9" : "2001:db8::9";
+		send_token(&trial, false);
+		expect(&trial, 1, 0, "");
+		assert_string_equal(trial.burn_door, i == 0 ? "ssh/4" : "ssh/6");
+	}
+	trial.source = "2001:db8:1::9";
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
 	end(&trial);
 }
 
@@ -313,6 +362,45 @@ static void test_too_early_is_used_up(void **state)
 	expect(&trial, 1, 0, "replayed: it was used before");
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "replayed: it was used before");
+	end(&trial);
+}
+
+/* The last requests are remembered, and no more than there is room for. */
+static void test_more_than_are_remembered(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	trial.is_full = true; /* none is recorded elsewhere */
+	for (int i = 0; i < 300; i++) {
+		trial.now_us += 60000000;
+		trial.server_s = trial.client_s = i * TOKEN_STEP_S;
+		send_token(&trial, false);
+		expect(&trial, 1, 0, "too many wait");
+	}
+	trial.source = "203.0.113.10";
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "replayed: it was used before");
+	trial.server_s = trial.client_s = 0;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "too many wait");
+	end(&trial);
+}
+
+/* What is to come is known in time, a little of it each second. */
+static void test_tending_goes_with_the_time(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	trial.client_s = 7 * TOKEN_STEP_S;
+	send_token(&trial, false);
+	expect(&trial, 0, 0, "");
+	for (int i = 0; i < TOKEN_STEP_S; i++)
+		matcher_tend(trial.matcher, (NOW + TOKEN_STEP_S) * 1000000);
+	trial.source = "203.0.113.10";
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "too early by 210 s: its clock is off");
 	end(&trial);
 }
 
@@ -554,6 +642,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_once),
+		cmocka_unit_test(test_good_once_in_a_rehearsal),
+		cmocka_unit_test(test_good_once_in_each_family),
 		cmocka_unit_test(test_the_same_knock_again),
 		cmocka_unit_test(test_strays),
 		cmocka_unit_test(test_the_other_way),
@@ -565,6 +655,8 @@ int main(void)
 		cmocka_unit_test(test_a_clock_that_is_off),
 		cmocka_unit_test(test_too_early_is_used_up),
 		cmocka_unit_test(test_too_many_to_be_recorded),
+		cmocka_unit_test(test_more_than_are_remembered),
+		cmocka_unit_test(test_tending_goes_with_the_time),
 		cmocka_unit_test(test_the_record_cannot_be_written),
 	};
 
