@@ -30,6 +30,7 @@ struct trial {
 	struct burnt *burnt;
 	struct matcher *matcher;
 	enum matcher_mode mode;
+	size_t door; /* that of the tokens: web or ssh */
 	uint64_t now_us;
 	unsigned source_port;
 	const char *interface, *source;
@@ -46,7 +47,7 @@ static void on_match(void *userdata, const struct match *match)
 	struct trial *trial = userdata;
 
 	trial->n_told++;
-	assert_int_equal(match->door, 1);
+	assert_int_equal(match->door, trial->door);
 	snprintf(trial->problem, sizeof trial->problem, "%s", match->problem ? match->problem : "");
 	if (match->burn)
 		snprintf(trial->burn_door, sizeof trial->burn_door, "%s", match->burn->door);
@@ -73,20 +74,16 @@ static void on_stray(void *userdata, const struct matcher_stray *stray)
 	snprintf(trial->problem, sizeof trial->problem, "%s", stray->reason);
 }
 
-static void compile(struct trial *trial)
+static void compile_doors(struct trial *trial, const char *doors)
 {
 	struct complaints complaints = {0};
 	struct config *config = NULL;
 	struct matcher *matcher = NULL;
 	char *text;
 
-	assert_true(
-		asprintf(&text,
-			 "[options]\nlog_prefix = '[knock] '\nkeys = %s\nrealm = lab\n"
-			 "[door web]\nsequence = 9, 7, 8\nbackend = ipset\nset = web\n"
-			 "[door ssh]\nauth = token, spa\nusers = *\nbackend = ipset\nset = ssh\n"
-			 "interface = eth0\n",
-			 trial->directory) > 0);
+	assert_true(asprintf(&text,
+			     "[options]\nlog_prefix = '[knock] '\nkeys = %s\nrealm = lab\n%s",
+			     trial->directory, doors) > 0);
 	assert_int_equal(config_load_bytes(text, strlen(text), NULL, &config, &complaints), 0);
 	complaints_done(&complaints);
 	free(text);
@@ -96,10 +93,19 @@ static void compile(struct trial *trial)
 	trial->matcher = matcher;
 }
 
+static void compile(struct trial *trial)
+{
+	compile_doors(trial,
+		      "[door web]\nauth = token\nusers = *\nbackend = ipset\nset = web\n"
+		      "[door ssh]\nauth = token, spa\nusers = *\nbackend = ipset\nset = ssh\n"
+		      "interface = eth0\n");
+}
+
 static struct trial begin(void)
 {
 	struct trial trial = {.directory = support_directory(),
 			      .mode = MATCH_LIVE,
+			      .door = 1,
 			      .source_port = 40000,
 			      .interface = "eth0",
 			      .source = "203.0.113.9"};
@@ -158,19 +164,25 @@ static uint64_t client_time(const struct trial *trial)
 	return (uint64_t)((int64_t)NOW + trial->client_s);
 }
 
-static void send_token(struct trial *trial, bool past)
+/* Some of a token's ports. */
+static void send_ports(struct trial *trial, size_t first, size_t end, bool past)
 {
 	const struct token_seed seed = {
 		.base = &base,
-		.door = "ssh",
+		.door = trial->door == 0 ? "web" : "ssh",
 		.family = is_ipv6(trial) ? FAMILY_IPV6 : FAMILY_IPV4,
 		.step = token_step(client_time(trial)),
 	};
 	uint16_t ports[TOKEN_PORTS];
 
 	token_ports(&seed, NULL, ports);
-	for (size_t i = 0; i < TOKEN_PORTS; i++)
+	for (size_t i = first; i < end; i++)
 		feed(trial, "UDP", ports[i], "", past);
+}
+
+static void send_token(struct trial *trial, bool past)
+{
+	send_ports(trial, 0, TOKEN_PORTS, past);
 }
 
 /* `spoil` is what the byte `at` of the option is changed by. */
@@ -234,6 +246,18 @@ static void test_good_once(void **state)
 	end(&trial);
 }
 
+static void test_a_knock_goes_on_with_another_configuration(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	send_ports(&trial, 0, TOKEN_PORTS / 2, false);
+	compile(&trial);
+	send_ports(&trial, TOKEN_PORTS / 2, TOKEN_PORTS, false);
+	expect(&trial, 1, 0, "");
+	end(&trial);
+}
+
 /* Nothing is recorded as used, but in this matcher's memory. */
 static void test_good_once_in_a_rehearsal(void **state)
 {
@@ -251,8 +275,8 @@ static void test_good_once_in_a_rehearsal(void **state)
 	end(&trial);
 }
 
-/* The tokens of one moment that name a door by its IPv4 and its IPv6 address are two. */
-static void test_good_once_in_each_family(void **state)
+/* The tokens of one moment for an IPv4 and an IPv6 address are two, and so are those for doors. */
+static void test_good_once_for_each_family_and_door(void **state)
 {
 	struct trial trial = begin();
 
@@ -263,6 +287,10 @@ static void test_good_once_in_each_family(void **state)
 		expect(&trial, 1, 0, "");
 		assert_string_equal(trial.burn_door, i == 0 ? "ssh/4" : "ssh/6");
 	}
+	trial.door = 0;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	assert_string_equal(trial.burn_door, "web/6");
 	trial.source = "2001:db8:1::9";
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "replayed: it was used before");
@@ -530,6 +558,17 @@ static void test_whose_key(void **state)
 	end(&trial);
 }
 
+static void test_no_keys_are_read_for_other_doors(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	assert_true(matcher_knows(trial.matcher, NULL, "alice", NULL, 0));
+	compile_doors(&trial, "[door web]\nsequence = 9, 7, 8\nbackend = ipset\nset = web\n");
+	assert_false(matcher_knows(trial.matcher, NULL, "alice", NULL, 0));
+	end(&trial);
+}
+
 /* Puts alice's key there with these lines behind it, and reads it. */
 static void give(struct trial *trial, const char *lines)
 {
@@ -642,13 +681,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_once),
+		cmocka_unit_test(test_a_knock_goes_on_with_another_configuration),
 		cmocka_unit_test(test_good_once_in_a_rehearsal),
-		cmocka_unit_test(test_good_once_in_each_family),
+		cmocka_unit_test(test_good_once_for_each_family_and_door),
 		cmocka_unit_test(test_the_same_knock_again),
 		cmocka_unit_test(test_strays),
 		cmocka_unit_test(test_the_other_way),
 		cmocka_unit_test(test_the_past),
 		cmocka_unit_test(test_whose_key),
+		cmocka_unit_test(test_no_keys_are_read_for_other_doors),
 		cmocka_unit_test(test_a_key_out_of_its_time),
 		cmocka_unit_test(test_a_key_and_the_one_before),
 		cmocka_unit_test(test_an_end_that_comes),

@@ -23,7 +23,6 @@
 
 static const char text[] = "[options]\n"
 			   "log_prefix = \"[knock] \"\n"
-			   "keys = /dev/null\n" /* not read for a sequence */
 			   "[door ssh]\n"
 			   "sequence = 7000, 9000, 8000\n"
 			   "backend = ipset\n"
