@@ -58,8 +58,7 @@ struct matcher {
 	size_t n_entries;
 	struct stock *stocks;
 	size_t n_stocks;
-	uint32_t *stock_of; /* by door */
-	size_t n_asked;
+	uint32_t *stock_of;	      /* by door */
 	struct watched_line *watches; /* by the number of the overheard line */
 	size_t n_watches;
 	struct overheard *overheard; /* NULL: no door has a file */
@@ -291,7 +290,6 @@ static void ask_stock(struct matcher *matcher, const struct engine_knock *entry,
 		return;
 	if (stock->asked && stock->match.door < match->door)
 		return;
-	matcher->n_asked += !stock->asked;
 	stock->asked = true;
 	stock->match = *match;
 }
@@ -328,7 +326,6 @@ static void on_overheard(void *userdata, size_t line)
 
 	if (stock->asked)
 		return;
-	matcher->n_asked++;
 	stock->asked = true;
 	stock->match = (struct match){
 		.door = door,
@@ -358,11 +355,10 @@ static void use_stocks(const struct probe_feeding *feeding)
 {
 	struct matcher *matcher = feeding->matcher;
 
-	for (size_t i = 0; matcher->n_asked > 0 && i < matcher->n_stocks; i++) {
+	for (size_t i = 0; i < matcher->n_stocks; i++) {
 		if (!matcher->stocks[i].asked)
 			continue;
 		matcher->stocks[i].asked = false;
-		matcher->n_asked--;
 		use_stock(feeding, &matcher->stocks[i]);
 	}
 }

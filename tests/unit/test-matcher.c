@@ -432,6 +432,9 @@ static void test_a_broken_line_is_used_up(void **state)
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 7), 0);
 	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
 	assert_false(stock.told.problem);
+	assert_int_equal(stock_knock(&stock, "eth0", 5, 1), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 4, 1), 1);
+	assert_true(stock.told.problem);
 	stock_end(&stock);
 }
 
