@@ -30,6 +30,7 @@ struct trial {
 	struct burnt *burnt;
 	struct matcher *matcher;
 	enum matcher_mode mode;
+	enum engine_state state;
 	size_t door; /* that of the tokens: web or ssh */
 	uint64_t now_us;
 	unsigned source_port;
@@ -156,7 +157,7 @@ static void feed(struct trial *trial, const char *protocol, unsigned port, const
 		 protocol, trial->source_port++, port,
 		 tcp ? "WINDOW=64240 RES=0x00 SYN URGP=0 " : "LEN=8 ", options);
 	record.length = strlen(line);
-	matcher_feed(trial->matcher, &record, on_match, trial);
+	trial->state = matcher_feed(trial->matcher, &record, on_match, trial);
 }
 
 static uint64_t client_time(const struct trial *trial)
@@ -251,7 +252,10 @@ static void test_a_knock_goes_on_with_another_configuration(void **state)
 	struct trial trial = begin();
 
 	(void)state;
+	feed(&trial, "UDP", 1, "", false);
+	assert_int_equal(trial.state, ENGINE_QUIET);
 	send_ports(&trial, 0, TOKEN_PORTS / 2, false);
+	assert_int_equal(trial.state, ENGINE_UNDERWAY);
 	compile(&trial);
 	send_ports(&trial, TOKEN_PORTS / 2, TOKEN_PORTS, false);
 	expect(&trial, 1, 0, "");
