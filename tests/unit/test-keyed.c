@@ -636,6 +636,22 @@ static void test_tokens_that_wait_for_a_share(void **state)
 	keyed_free(trial.keyed);
 }
 
+/* To the microsecond; a second back is out of order, and two are another boot. */
+static void test_a_budget(void **state)
+{
+	static struct budget budget;
+	const struct address source = address("198.51.100.7");
+
+	(void)state;
+	for (int i = 0; i < BUDGET_A_SECOND; i++)
+		assert_true(budget_take(&budget, &source, 5000000));
+	assert_false(budget_take(&budget, &source, 5999999));
+	for (int i = 0; i < BUDGET_A_SECOND; i++)
+		assert_true(budget_take(&budget, &source, 6000000));
+	assert_false(budget_take(&budget, &source, 5000000));
+	assert_true(budget_take(&budget, &source, 4999999));
+}
+
 /* Processors log side by side: the turn of a second comes and goes a few times. */
 static void test_a_flood_out_of_order(void **state)
 {
@@ -852,6 +868,7 @@ int main(void)
 		cmocka_unit_test(test_spa_with_a_flipped_bit),
 		cmocka_unit_test(test_a_flood_from_one_source),
 		cmocka_unit_test(test_tokens_that_wait_for_a_share),
+		cmocka_unit_test(test_a_budget),
 		cmocka_unit_test(test_a_flood_out_of_order),
 		cmocka_unit_test(test_a_flood_from_everywhere_is_bounded),
 		cmocka_unit_test(test_many_keys),
