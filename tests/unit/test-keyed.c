@@ -550,6 +550,34 @@ static void test_spa_is_for_its_time(void **state)
 	keyed_free(trial.keyed);
 }
 
+/* Nothing is left out that may be good, even if the clock is set back; what is tended has more of
+ * them than a probe brings forward. */
+static void test_spa_of_many_keys(void **state)
+{
+	enum { MANY = 100 };
+	const struct keyed_limits limits = {.max_sources = 64, .ipv6_prefix = 128, .skew_s = 30};
+	struct secret others[MANY];
+	struct key_holder holders[MANY];
+	struct trial trial = begin();
+
+	(void)state;
+	keyed_free(trial.keyed);
+	for (size_t i = 0; i < MANY; i++) {
+		randombytes_buf(&others[i], sizeof others[i]);
+		holders[i] = (struct key_holder){"user", &others[i]};
+	}
+	holders[MANY - 1].base = &secrets[ALICE];
+	assert_int_equal(keyed_new(&limits, doors, N_DOORS, holders, MANY, &trial.keyed), 0);
+	assert_int_equal(send_spa(&trial, ALICE, "ssh", 0, NULL, -1), REQUEST_GOOD);
+	trial.unix_s -= 60;
+	assert_int_equal(send_spa(&trial, ALICE, "ssh", 90, NULL, -1), REQUEST_GOOD);
+	trial.unix_s += 60;
+	for (int i = 0; i < 10 * MANY; i++)
+		keyed_tend(trial.keyed, EVENING);
+	assert_int_equal(send_spa(&trial, ALICE, "ssh", 120, NULL, -1), REQUEST_STALE);
+	keyed_free(trial.keyed);
+}
+
 /* What is left of a request can be read without its address or its MAC. */
 static int verdict_on_flipped(int bit)
 {
@@ -865,6 +893,7 @@ int main(void)
 		cmocka_unit_test(test_spa_is_for_one_key_and_door),
 		cmocka_unit_test(test_a_door_for_spa_knocks_alone),
 		cmocka_unit_test(test_spa_is_for_its_time),
+		cmocka_unit_test(test_spa_of_many_keys),
 		cmocka_unit_test(test_spa_with_a_flipped_bit),
 		cmocka_unit_test(test_a_flood_from_one_source),
 		cmocka_unit_test(test_tokens_that_wait_for_a_share),
