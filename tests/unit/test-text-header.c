@@ -113,6 +113,7 @@ static const struct text_header_case heads[] = {
 	{"Sun Nov 22 21:00:00 2026 [1795377600.123] kern.warn kernel: [   12.345678] ", THEN_S *S,
 	 12345678},
 	{"Nov 22 21:00:00 host kern.warn kernel: [   12.345678] ", THEN_S *S, 12345678},
+	{"Nov 22 21:00:00 host kern.w kernel: ", THEN_S *S, 0},
 	/* RFC 5424 */
 	{"<4>1 2026-11-22T20:00:00.5Z host kernel - - - ", THEN_S *S + 500000, 0},
 	{"<4>1 2026-11-22T21:00:00+01:00 host kernel - - - [   12.345678] ", THEN_S *S, 12345678},
@@ -268,15 +269,15 @@ static void test_a_message_that_begins_with_a_blank(void **state)
 /* The first one is the kernel's, and the last one anybody's. */
 static void test_a_message_that_begins_twice(void **state)
 {
-	static char nov[] = "Nov";
-	struct text_messages known = {.begins = on_begins, .userdata = nov};
-	const char *line = "Nov 22 21:00:00 host ulogd: Nov x";
+	static char message[] = "<4>";
+	struct text_messages known = {.begins = on_begins, .userdata = message};
+	const char *line = "<4><4>x";
 	struct text_header header;
 
 	(void)state;
 	assert_string_equal(text_header_parse(line, NOW_US, &known, &header), line);
 	known.anybody = true;
-	assert_string_equal(text_header_parse(line, NOW_US, &known, &header), "Nov x");
+	assert_string_equal(text_header_parse(line, NOW_US, &known, &header), "<4>x");
 }
 
 static void test_month(void **state)
@@ -372,6 +373,8 @@ static const char *const strangers[] = {
 	"9,123,12345678,-;" MESSAGE,
 	"4.123,12345678,-;" MESSAGE,
 	"<4>4,123,12345678,-;" MESSAGE,
+	"kern.warn kernel: [   12.345678] " MESSAGE,
+	"Nov 22 21:00:00 host kern. kernel: " MESSAGE,
 	"Nov 22 21:00:00 host kern.warn[   12.345678] " MESSAGE,
 	"Nov 22 21:00:00 kernel: su " MESSAGE,
 	"1 2026-11-22T21:00:00+01:00 host kernel - - - su kernel: " MESSAGE,
@@ -454,6 +457,7 @@ static void test_no_head(void **state)
 		"<x>y",
 		"<-1>x",
 		"< 4>x",
+		"kernel:x",
 		"kern",
 		"kern x",
 		"kern :x",
