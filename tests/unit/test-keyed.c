@@ -336,7 +336,8 @@ static void test_a_token_is_for_its_time(void **state)
 			assert_int_equal(trial.last.off_s, cases[i].off_s);
 	}
 	trial.unix_s = 0; /* nobody knows when */
-	assert_int_equal(send_token(&trial, ALICE, SSH, 0, NULL), NOTHING);
+	assert_false(knock(&trial, 100));
+	assert_int_equal(send_token(&trial, ALICE, SSH, (int64_t)EVENING, NULL), NOTHING);
 	keyed_free(trial.keyed);
 }
 
@@ -680,6 +681,41 @@ static void test_a_budget(void **state)
 	assert_true(budget_take(&budget, &source, 4999999));
 }
 
+static bool shares(struct budget *budget, const struct address *a, const struct address *b,
+		   uint64_t now_us)
+{
+	for (int i = 0; i < BUDGET_A_SECOND; i++)
+		budget_take(budget, a, now_us);
+	return !budget_take(budget, b, now_us);
+}
+
+/* Who shares with whom hangs on the key, so that nobody can aim at another. */
+static void test_shares_hang_on_the_key(void **state)
+{
+	static struct budget known, keyed = {.key = {1}};
+	struct keyed_limits limits = {.max_sources = 64, .ipv6_prefix = 128, .hash_key = {1}};
+	const struct address flooder = address("203.0.113.1");
+	struct address other = flooder;
+	struct trial trial = begin();
+	uint64_t now_us = 0;
+
+	(void)state;
+	do {
+		randombytes_buf(other.bytes + 12, 4);
+		now_us += 1000000;
+	} while (!shares(&known, &flooder, &other, now_us) ||
+		 shares(&keyed, &flooder, &other, now_us));
+	keyed_free(trial.keyed);
+	assert_int_equal(keyed_new(&limits, doors, N_DOORS, keys, 2, &trial.keyed), 0);
+	trial.source = flooder;
+	for (int i = 0; i < BUDGET_A_SECOND; i++)
+		feed_forged(&trial);
+	trial.source = other;
+	feed_forged(&trial);
+	assert_int_equal(keyed_counts(trial.keyed)->dropped, 0);
+	keyed_free(trial.keyed);
+}
+
 /* Processors log side by side: the turn of a second comes and goes a few times. */
 static void test_a_flood_out_of_order(void **state)
 {
@@ -898,6 +934,7 @@ int main(void)
 		cmocka_unit_test(test_a_flood_from_one_source),
 		cmocka_unit_test(test_tokens_that_wait_for_a_share),
 		cmocka_unit_test(test_a_budget),
+		cmocka_unit_test(test_shares_hang_on_the_key),
 		cmocka_unit_test(test_a_flood_out_of_order),
 		cmocka_unit_test(test_a_flood_from_everywhere_is_bounded),
 		cmocka_unit_test(test_many_keys),
