@@ -405,6 +405,22 @@ static void test_a_line_has_a_longest_length(void **state)
 	assert_int_equal(parse_long(4000), FORMAT_DAMAGED);
 }
 
+static void test_options_in_capitals_or_not(void **state)
+{
+	static const char line[] =
+		"[rec] IN=eth0 OUT= MAC= SRC=192.0.2.1 DST=192.0.2.2 LEN=60 TOS=0x00 PREC=0x00 "
+		"TTL=64 ID=1 DF PROTO=TCP SPT=1 DPT=2 WINDOW=64240 RES=0x00 SYN URGP=0 "
+		"OPT (09AFaf0F) ";
+	static const uint8_t options[] = {0x09, 0xaf, 0xaf, 0x0f};
+	struct probe probe;
+
+	(void)state;
+	use_format("[rec] ", false);
+	assert_int_equal(parse(line, strlen(line), &probe), FORMAT_PROBE);
+	assert_int_equal(probe.n_options, sizeof(options));
+	assert_memory_equal(probe.options, options, sizeof(options));
+}
+
 static void test_only_a_printable_prefix_is_taken(void **state)
 {
 	struct format *none = NULL;
@@ -471,6 +487,8 @@ static void test_custom_lines(void **state)
 		{all, "eth0 17 192.0.2.1 1 192.0.2.2 2", FORMAT_PROBE},
 		{all, "eth0 icmp 192.0.2.1 1 192.0.2.2 2", FORMAT_IRRELEVANT},
 		{all, "an_interface_name tcp 192.0.2.1 1 192.0.2.2 2", FORMAT_DAMAGED},
+		{all, "interface_name16 tcp 192.0.2.1 1 192.0.2.2 2", FORMAT_DAMAGED},
+		{all, "interface_nam15 tcp 192.0.2.1 1 192.0.2.2 2", FORMAT_PROBE},
 		{all, "eth0 tcp 192.0.2.1 x 192.0.2.2 2", FORMAT_DAMAGED},
 		{all, "eth0 tcp 192.0.2.1 1 everybody 2", FORMAT_DAMAGED},
 		{simple, "from 192.0.2.1 to 070000", FORMAT_DAMAGED},
@@ -661,6 +679,7 @@ int main(void)
 		cmocka_unit_test(test_a_doubled_or_swapped_field_is_no_probe),
 		cmocka_unit_test(test_two_lines_in_one_are_no_probe),
 		cmocka_unit_test(test_a_line_has_a_longest_length),
+		cmocka_unit_test(test_options_in_capitals_or_not),
 		cmocka_unit_test(test_only_a_printable_prefix_is_taken),
 		cmocka_unit_test(test_custom_lines),
 		cmocka_unit_test(test_custom_groups),

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "core/other-log.h"
+#include "core/probe.h"
 #include "core/record.h"
 #include "keys/burn.h"
 #include "keys/one-time.h"
@@ -98,7 +99,10 @@ static void test_records_become_matches(void **state)
 	probe(&trial, 40000, 7000);
 	feed(&trial, "eth0: link is up");
 	feed(&trial, "[knock] IN=eth0 OUT= nonsense");
+	assert_null(matcher_probe(trial.matcher));
 	probe(&trial, 40001, 9000);
+	assert_int_equal(matcher_probe(trial.matcher)->port, 9000);
+	assert_int_equal(matcher_sources(trial.matcher), 1);
 	assert_int_equal(trial.n_matches, 0);
 	probe(&trial, 40002, 8000);
 	assert_int_equal(trial.n_matches, 1);
@@ -386,7 +390,11 @@ static size_t stock_knock(struct stock *stock, const char *interface, int a, int
 	size_t before = stock->told.n;
 
 	for (int i = 0; i < 2; i++) {
-		struct record record = {.text = line, .kernel_us = stock->now_us += 1000};
+		struct record record = {
+			.text = line,
+			.kernel_us = stock->now_us += 1000,
+			.realtime_us = UINT64_C(1795384800000000),
+		};
 
 		snprintf(line, sizeof line,
 			 "[knock] IN=%s OUT= MAC= SRC=203.0.113.9 DST=192.0.2.1 LEN=60 TOS=0x00 "
@@ -402,6 +410,7 @@ static size_t stock_knock(struct stock *stock, const char *interface, int a, int
 static void test_line_is_good_for_one_knock(void **state)
 {
 	struct stock stock = stock_begin(1, "9, 7\n8, 6\n9, 5\n", MATCH_LIVE);
+	char *left;
 
 	(void)state;
 	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 0); /* not in force yet */
@@ -416,6 +425,9 @@ static void test_line_is_good_for_one_knock(void **state)
 	assert_int_equal(stock_knock(&stock, "eth0", 9, 5), 0);
 	assert_int_equal(one_time_count(matcher_one_time(stock.matcher, 0)),
 			 one_time_current(matcher_one_time(stock.matcher, 0)));
+	left = support_read(stock.path, NULL);
+	assert_non_null(strstr(left, "# used 2026-11-22 22:00:00 UTC by 203.0.113.9"));
+	free(left);
 	stock_end(&stock);
 }
 

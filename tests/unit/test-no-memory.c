@@ -73,7 +73,9 @@ static int set_up(void **state)
 			"[options]\nlog_prefix = '[knock] '\nkeys = %s\nrealm = lab\nmax_sources = 64\n"
 			"[door a]\nsequence = 7, 9, 8\nbackend = ipset\nset = a\n"
 			"[door b]\none_time_sequences = %s\nbackend = ipset\nset = b\n"
-			"[door c]\nauth = token, spa\nusers = *\nbackend = ipset\nset = c\n",
+			"[door c]\nauth = token, spa\nusers = *\nbackend = ipset\nset = c\n"
+			"[log edge]\nmatch = _UID=0\npattern = (?<SRC>\\S+) (?<DPT>\\S+)\n"
+			"[door d]\nsequence = 7, 9\nlog = edge\nbackend = ipset\nset = d\n",
 			world.keys, world.sequences) > 0);
 	assert_int_equal(config_load_bytes(text, strlen(text), NULL, &world.config, &complaints),
 			 0);
