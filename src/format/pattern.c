@@ -80,7 +80,7 @@ struct pattern *pattern_free(struct pattern *pattern)
 	return NULL;
 }
 
-/* The byte behind a character class, which begins at `text`. */
+/* The end of the character class that begins at `text`. */
 static const char *skip_class(const char *text)
 {
 	text += text[1] == '^' ? 2 : 1;
@@ -92,7 +92,7 @@ static const char *skip_class(const char *text)
 		else if (text[0] == '\\' && text[1])
 			text++;
 	}
-	return *text ? text + 1 : text;
+	return text;
 }
 
 /* "{,3}" and "{ 1, 3 }": a repetition to PCRE2 10.43 and later (Debian 13), text to those before

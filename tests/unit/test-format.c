@@ -646,6 +646,48 @@ static void test_custom_braces(void **state)
 	}
 }
 
+/* The interpreter needs more and more memory for a longer line, and has it for the next as well. */
+static void test_custom_lines_without_jit(void **state)
+{
+	static const char expression[] = "(*NO_JIT)(?<SRC>\\S+) (?<DPT>7)(?:x|xy)*";
+	struct format_error error;
+	struct format *custom;
+	char text[300] = "192.0.2.1 7";
+
+	(void)state;
+	memset(text + strlen(text), 'x', sizeof(text) - strlen(text));
+	assert_int_equal(format_new_custom(expression, &error, &custom), 0);
+	for (int i = 0; i < 2; i++) {
+		for (size_t length = 20; length <= sizeof(text); length += 20) {
+			struct record record = {.text = text, .length = length};
+			struct probe probe;
+
+			assert_int_equal(format_parse(custom, &record, &probe), FORMAT_PROBE);
+		}
+	}
+	format_free(custom);
+}
+
+/* What PCRE2 refuses, though there would be another reason behind the end. */
+static void test_custom_patterns_that_are_none(void **state)
+{
+	static const char *const expressions[] = {
+		"(?<SRC>x)(?<DPT>y)[a\\\0]{,3}", "(?<SRC>x)(?<DPT>y)\\\0{,3}",
+		"(?<SRC>x)(?<DPT>y)[a\0{,3}",	 "(?<SRC>x)(?<DPT>y)\\C",
+		"(?<SRC>x)(?<DPT>y)(a)\\3",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(expressions) / sizeof(expressions[0]); i++) {
+		struct format_error error = {""};
+		struct format *custom = NULL;
+
+		if (format_new_custom(expressions[i], &error, &custom) != -EINVAL ||
+		    strstr(error.text, "10.43"))
+			fail_msg("%s: \"%s\"", expressions[i], error.text);
+	}
+}
+
 static void test_custom_pattern_that_explodes(void **state)
 {
 	static const char *const expressions[] = {
@@ -686,6 +728,8 @@ int main(void)
 		cmocka_unit_test(test_how_a_line_begins),
 		cmocka_unit_test(test_custom_lines_with_nul),
 		cmocka_unit_test(test_custom_braces),
+		cmocka_unit_test(test_custom_lines_without_jit),
+		cmocka_unit_test(test_custom_patterns_that_are_none),
 		cmocka_unit_test(test_custom_pattern_that_explodes),
 	};
 

@@ -118,6 +118,8 @@ static void test_full_tables_are_counted(void **state)
 		"xt_hashlimit: max count of 65536 reached",
 		"xt_hashlimit: max count of 1 reached",
 		"xt_hashlimit: max count of  reached",
+		"xt_hashlimit: max count of x1 reached",
+		"ip_hashlimit: max count of 1 reached",
 		"xt_hashlimit: max count of 1 reached ",
 		"xt_hashlimit: max count of 1 reach",
 		"xt_hashlimit: max count of 12",
