@@ -14,8 +14,8 @@ static const char missed_text[] = "Missed ";
 
 /* What has been read of an entry. */
 struct entry_fields {
+	bool has_transport, has_facility, has_time, has_text;
 	bool from_kernel, from_driver, kernel_facility, missed;
-	bool has_time, has_text;
 	uint64_t kernel_us;
 	size_t length; /* of the text */
 };
@@ -43,11 +43,13 @@ static bool entry_read_field(struct entry_reader *reader, const char *data, size
 	if (reader->log_match)
 		log_match_show(reader->log_match, data, length);
 	if ((value = VALUE_OF("_TRANSPORT"))) {
+		fields->has_transport = true;
 		fields->from_kernel = value_equals(value, LENGTH_OF("_TRANSPORT"), "kernel");
 		fields->from_driver = value_equals(value, LENGTH_OF("_TRANSPORT"), "driver");
 		return fields->from_kernel || fields->from_driver || reader->log_match;
 	}
 	if ((value = VALUE_OF("SYSLOG_FACILITY"))) {
+		fields->has_facility = true;
 		fields->kernel_facility = value_equals(value, LENGTH_OF("SYSLOG_FACILITY"), "0");
 	} else if ((value = VALUE_OF("_SOURCE_MONOTONIC_TIMESTAMP"))) {
 		fields->has_time = number_parse(value, LENGTH_OF("_SOURCE_MONOTONIC_TIMESTAMP"),
@@ -83,6 +85,16 @@ static int read_fields(struct entry_reader *reader, sd_journal *journal, struct 
 		return r;
 	*ret = fields;
 	return 0;
+}
+
+/* Whether what journald gives to all entries of the kind is there. */
+static bool is_finished(const struct entry_reader *reader, const struct entry_fields *fields)
+{
+	if (fields->from_kernel)
+		return fields->has_facility &&
+		       (!fields->kernel_facility || (fields->has_text && fields->has_time));
+	return fields->has_transport &&
+	       (fields->has_text || !(fields->missed || reader->log_match));
 }
 
 /* "Missed 12 kernel messages" */
@@ -161,11 +173,13 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *
 	int r;
 
 	reader->claimed = 0;
+	reader->unfinished = true;
 	r = read_times(reader, journal, &record);
 	if (r == 0)
 		r = read_fields(reader, journal, &fields);
 	if (r < 0)
 		return r;
+	reader->unfinished = !is_finished(reader, &fields);
 	if (fields.from_driver && fields.missed) {
 		*ret_missed = count_missed(reader->text, fields.length);
 		return ENTRY_MISSED;

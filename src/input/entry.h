@@ -30,6 +30,7 @@ struct entry_reader {
 	uint32_t claimed; /* those that the entry belongs to, as bits, and that have not had it yet
 			   */
 	struct record record; /* that belongs to them */
+	bool unfinished;      /* the entry lacked what all of its kind have, or could not be read */
 	char text[ENTRY_TEXT_MAX];
 };
 
@@ -40,7 +41,12 @@ enum entry_kind {
 	ENTRY_MISSED,  /* journald's note that *ret_missed of those were lost */
 };
 
-/* Reads the entry that the journal stands on. An entry_kind, or a negative errno. */
+/* Reads the entry that the journal stands on. An entry_kind, or a negative errno.
+ *
+ * journald counts an entry before it links the entry's fields to it, one by one, and in the middle
+ * of that the library takes a field that no earlier entry has for damaged, and passes over it: such
+ * as the message. So the newest entry, if it is unfinished, is to be read once more. When there is
+ * a newer one, it is what it will always be. */
 int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *ret_record,
 	       uint64_t *ret_missed);
 

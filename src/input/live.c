@@ -12,7 +12,9 @@
  *
  * The library is not asked to match entries: while journald adds one, it counts it before it links
  * it to its fields. A reader that looks for a field at that moment does not find the entry, and
- * hears of it again only when another one comes. */
+ * hears of it again only when another one comes. Nor does the library see a field that is new at
+ * that moment: an entry that is unfinished is read again, until it is not or there is a newer one.
+ */
 #include "input/input.h"
 
 #include <errno.h>
@@ -59,6 +61,7 @@ struct live_input {
 		       */
 	uint64_t start_us; /* without a cursor: from where on to read, on the wall clock */
 	bool moved;	   /* beyond the cursor */
+	bool unfinished;   /* the entry that was read last, so that it is read again */
 	bool returning;	   /* entries may come that were read already */
 	bool superseded;   /* journald writes elsewhere: reopen it when all is read */
 	bool past;	   /* the place has not been passed yet */
@@ -270,6 +273,7 @@ static int open_again(struct live_input *self)
 		r = self->cursor ? sd_journal_seek_cursor(self->journal, self->cursor)
 				 : sd_journal_seek_realtime_usec(self->journal, self->start_us);
 	self->returning = true;
+	self->unfinished = false;
 	self->superseded = false;
 	self->sigbus = false;
 	if (r < 0)
@@ -313,8 +317,9 @@ static bool is_past(struct live_input *self)
 	return true;
 }
 
-/* INPUT_RECORD; INPUT_DRAINED: this entry is none; a negative errno. */
-static int read_here(struct live_input *self, struct record *ret_record)
+/* INPUT_RECORD; INPUT_DRAINED: this entry is none, or (unless it has to be finished) not yet; a
+ * negative errno. */
+static int read_here(struct live_input *self, bool must_be_finished, struct record *ret_record)
 {
 	uint64_t missed;
 	bool past;
@@ -324,8 +329,13 @@ static int read_here(struct live_input *self, struct record *ret_record)
 	if (self->returning && was_read(self))
 		return INPUT_DRAINED;
 	r = entry_read(&self->reader, self->journal, ret_record, &missed);
-	if (r < 0)
-		return entry_is_lost(r) ? INPUT_DRAINED : r;
+	if (r < 0 && !entry_is_lost(r))
+		return r;
+	self->unfinished = self->reader.unfinished && !must_be_finished;
+	if (self->unfinished)
+		self->reader.claimed = 0;
+	if (r < 0 || self->unfinished)
+		return INPUT_DRAINED;
 	past = is_past(self);
 	if (r == ENTRY_MISSED && !past)
 		self->counts.missed += missed;
@@ -345,12 +355,16 @@ static int live_next(struct input *input, struct record *ret_record)
 		return INPUT_RECORD;
 	while (self->journal) {
 		int r = sd_journal_next(self->journal);
+		bool is_last = r == 0, again = self->unfinished;
 
-		if (r > 0) {
-			r = read_here(self, ret_record);
-			if (r == INPUT_RECORD)
-				return r;
-		} else if (r == 0) {
+		if (again && r > 0)
+			r = sd_journal_previous(self->journal);
+		/* What journald has gone on from, to another entry or file, is finished. */
+		if (r > 0 || (again && r == 0))
+			r = read_here(self, again && (!is_last || self->superseded), ret_record);
+		if (r == INPUT_RECORD)
+			return r;
+		if (r == 0 && is_last) {
 			if (self->moved)
 				remember_position(self);
 			if (!self->superseded)
