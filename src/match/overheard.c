@@ -15,18 +15,18 @@ enum { N_BUCKETS = 512, WAYS = 8, N_PORTS = 1 << 16 };
 struct heard {
 	struct address source;
 	size_t line;
-	uint64_t last_us;		       /* 0: nobody has the place */
 	uint64_t begun_us[SEQUENCE_STEPS_MAX]; /* by the steps that were seen: the last time that
 						* the first of them came; 0: never */
+	uint64_t last_us;		       /* 0: nobody has the place */
 };
 
 struct overheard {
 	uint8_t key[crypto_shorthash_KEYBYTES];
 	uint8_t ipv6_prefix;
-	struct knock *lines; /* without steps: there is none */
-	size_t n_lines;
-	uint16_t wanted[N_PORTS]; /* how many steps of all lines have this port */
 	struct heard places[N_BUCKETS][WAYS];
+	uint16_t wanted[N_PORTS]; /* how many steps of all lines have this port */
+	struct knock *lines;	  /* without steps: there is none */
+	size_t n_lines;
 };
 
 int overheard_new(size_t n_lines, uint8_t ipv6_prefix, struct overheard **ret)
@@ -68,14 +68,15 @@ static void count_steps(struct overheard *overheard, const struct sequence *sequ
 
 void overheard_set(struct overheard *overheard, size_t i, const struct knock *knock)
 {
-	struct heard *places = overheard->places[0];
+	static const struct knock none;
 
 	count_steps(overheard, &overheard->lines[i].sequence, -1);
-	overheard->lines[i] = knock ? *knock : (struct knock){.sequence = {.n_steps = 0}};
+	overheard->lines[i] = knock ? *knock : none;
 	count_steps(overheard, &overheard->lines[i].sequence, 1);
-	for (size_t j = 0; j < (size_t)N_BUCKETS * WAYS; j++)
-		if (places[j].line == i)
-			places[j].last_us = 0;
+	for (size_t bucket = 0; bucket < N_BUCKETS; bucket++)
+		for (size_t j = 0; j < WAYS; j++)
+			if (overheard->places[bucket][j].line == i)
+				overheard->places[bucket][j].last_us = 0;
 }
 
 /* The place of the source and the line, or the one that they shall have. */

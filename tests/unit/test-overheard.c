@@ -19,6 +19,17 @@ struct trial {
 	size_t n_whole, last;
 };
 
+static size_t n_random; /* bytes that were asked for */
+
+void __real_randombytes_buf(void *buffer, size_t size);
+void __wrap_randombytes_buf(void *buffer, size_t size);
+
+void __wrap_randombytes_buf(void *buffer, size_t size)
+{
+	n_random += size;
+	__real_randombytes_buf(buffer, size);
+}
+
 static struct knock knock_of(const char *sequence)
 {
 	struct knock knock = {.seq_timeout_us = 10 * SECOND};
@@ -118,6 +129,21 @@ static void test_in_time(void **state)
 	overheard_free(trial.overheard);
 }
 
+/* Time may begin with the first probe. */
+static void test_from_the_first_moment(void **state)
+{
+	(void)state;
+	for (uint64_t first_us = 0; first_us < 3; first_us++) {
+		struct trial trial = begin("7, 7");
+
+		trial.now_us = first_us - 100000;
+		assert_int_equal(feed(&trial, 7, IPPROTO_TCP), 0);
+		assert_true(trial.now_us == first_us);
+		assert_int_equal(feed(&trial, 7, IPPROTO_TCP), 1);
+		overheard_free(trial.overheard);
+	}
+}
+
 static void test_a_port_has_a_protocol(void **state)
 {
 	struct trial trial = begin("7, 7/udp, 7");
@@ -143,6 +169,8 @@ static void test_each_source_for_itself(void **state)
 		feed_all(&trial, (const uint16_t[]){ports[0], ports[1], 0});
 	}
 	assert_int_equal(address_parse("198.51.100.9", &trial.source), 0);
+	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 0);
+	assert_int_equal(address_parse("2001:db8:0:1::1", &trial.source), 0);
 	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 0);
 	assert_int_equal(address_parse("2001:db8::2", &trial.source), 0); /* of the same /64 */
 	assert_int_equal(feed(&trial, 8, IPPROTO_TCP), 1);
@@ -174,15 +202,18 @@ static void test_another_line(void **state)
 	overheard_free(trial.overheard);
 }
 
-/* A thousand at once find room, for who comes takes nobody's place but the oldest's. */
+/* Two thousand at once find room, for who comes takes nobody's place but the oldest's, and none for
+ * a line that is another. */
 static void test_many_sources(void **state)
 {
-	enum { N_SOURCES = 1000 };
+	enum { N_SOURCES = 2000 };
 	struct trial trial = begin("7, 9, 8");
-	struct knock knock = knock_of("7, 9, 8");
+	struct knock knock = knock_of("7, 9, 8"), other = knock_of("6, 5");
 	size_t n_whole = 0;
 
 	(void)state;
+	overheard_forget(trial.overheard);
+	overheard_set(trial.overheard, 1, &other);
 	knock.seq_timeout_us = 1000 * (uint64_t)SECOND;
 	overheard_set(trial.overheard, 0, &knock);
 	for (size_t i = 0; i < 2 * N_SOURCES; i++) {
@@ -193,9 +224,44 @@ static void test_many_sources(void **state)
 		else
 			n_whole += feed(&trial, 8, IPPROTO_TCP);
 	}
-	/* 2 of 8 places of a bucket are taken on average, by a hash that nobody knows. */
-	assert_true(n_whole > N_SOURCES - 50);
+	/* 4 of 8 places of a bucket are taken on average, by a hash that nobody knows. */
+	assert_true(n_whole > N_SOURCES - 200);
 	overheard_free(trial.overheard);
+}
+
+/* All places are taken, and all are free again when the line is another. */
+static void test_another_line_for_many(void **state)
+{
+	enum { N_SOURCES = 20000 };
+	struct trial trial = begin("7, 8");
+	struct knock knock = knock_of("7, 8");
+
+	(void)state;
+	knock.seq_timeout_us = 10000 * (uint64_t)SECOND;
+	overheard_set(trial.overheard, 0, &knock);
+	for (size_t i = 0; i < 2 * N_SOURCES; i++) {
+		/* The last ones, who have the places, come back first. */
+		size_t n = i < N_SOURCES ? i : 2 * N_SOURCES - 1 - i;
+
+		trial.source.bytes[14] = (uint8_t)(n >> 8);
+		trial.source.bytes[15] = (uint8_t)n;
+		if (i == N_SOURCES)
+			overheard_set(trial.overheard, 0, &knock);
+		assert_int_equal(feed(&trial, i < N_SOURCES ? 7 : 8, IPPROTO_TCP), 0);
+	}
+	overheard_free(trial.overheard);
+}
+
+/* What place a source has is known to nobody. */
+static void test_the_hash_has_a_key(void **state)
+{
+	struct overheard *overheard;
+
+	(void)state;
+	n_random = 0;
+	assert_int_equal(overheard_new(1, 64, &overheard), 0);
+	assert_int_equal(n_random, crypto_shorthash_KEYBYTES);
+	overheard_free(overheard);
 }
 
 int main(void)
@@ -203,10 +269,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_and_in_order),
 		cmocka_unit_test(test_in_time),
+		cmocka_unit_test(test_from_the_first_moment),
 		cmocka_unit_test(test_a_port_has_a_protocol),
 		cmocka_unit_test(test_each_source_for_itself),
 		cmocka_unit_test(test_another_line),
 		cmocka_unit_test(test_many_sources),
+		cmocka_unit_test(test_another_line_for_many),
+		cmocka_unit_test(test_the_hash_has_a_key),
 	};
 
 	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);
