@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from doors import ipset_door, iptables_door, nft_door
-from hosts import ENVIRONMENT, wait_until
+from hosts import ENVIRONMENT, listens, wait_until
 from lab import GUARDED_PORT, ROOT
 
 TIMEOUT = "3s"
@@ -183,7 +183,7 @@ class Firewalld(Nft):
         with open(lab.server.path("/run/lab/firewalld.log"), "wb") as log:
             lab.server.spawn(["dbus-daemon", f"--config-file={lab.file('bus.conf', BUS)}",
                               "--nofork", "--nopidfile"], stdout=log, stderr=log)
-            wait_until(lambda: os.path.exists(lab.server.path("/run/dbus/system_bus_socket")), 5,
+            wait_until(lambda: listens(lab.server.path("/run/dbus/system_bus_socket")), 5,
                        "there is a bus")
             lab.server.spawn(["firewalld", "--nofork", "--nopid", "--log-target", "console"],
                              stdout=log, stderr=log)

@@ -12,9 +12,10 @@ shift
 echo "$# $*" >>"$file"
 """
 
+# Ends when three of them run.
 SLOW = """#!/bin/sh
 echo begin >>"$1"
-sleep 1
+until [ "$(grep -c begin "$1")" = 3 ]; do sleep 0.05; done
 echo end >>"$1"
 """
 
@@ -54,7 +55,6 @@ def test_commands_run_side_by_side(clients, start, lab):
     for client in [clients() for _ in range(3)]:
         client.knock(7100, 8100, 9100)
     wait_until(lambda: lab.read(page).count("end") == 3, 5, "three commands have ended")
-    assert lab.read(page).splitlines()[:3] == ["begin"] * 3
 
 
 def test_a_command_that_hangs_stops_nobody(client, other, start, lab):

@@ -124,7 +124,7 @@ def test_doors(complete, opened):
 def test_sources(complete, opened):
     v4, v6 = opened
     assert complete("knocktail close ssh ") == {v4}
-    assert complete("knocktail open ssh 198") == {v4}
+    assert complete(f"knocktail open ssh {v4[:3]}") == {v4}
     # bash wants only what comes after the last colon.
     assert complete(f"knocktail close web {v6[:10]}") in ({v6}, {v6[v6[:10].rindex(":") + 1:]})
 

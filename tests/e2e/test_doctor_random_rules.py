@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import secrets
 import select
 import socket
 import struct
@@ -27,8 +28,8 @@ SEED = os.environ.get("KNOCKTAIL_RANDOM_SEED", "knocktail")
 
 PORTS = (22, 23, 8080)
 STEPS = ("7000/tcp", "8000/tcp", "9000/udp")
-# Both files that use this may run at the same time, and the kernel has one log.
-PREFIX = f"[random {os.getpid()}] "
+# Both files that use this may run at the same time, in several roots, and the kernel has one log.
+PREFIX = f"[random {secrets.token_hex(4)}] "
 # A packet that arrives does so at once; one that seems not to have gets more time.
 SOON, LATE = 0.12, 1.2
 
@@ -113,7 +114,9 @@ class Place(Lab):
         # What ends a connection of an earlier firewall may come late.
         words = (PREFIX, f"PROTO={protocol.upper()} ", f" DPT={port} ",
                  *([" SYN "] if protocol == "tcp" else []))
-        return any(all(word in record for word in words) for record in self.kernel_records())
+        # All of them: several rules may have logged it.
+        records = list(self.kernel_records())
+        return any(all(word in record for word in words) for record in records)
 
     def load(self, rules):
         if rules.kind == "nft":

@@ -30,7 +30,7 @@ def test_what_it_writes_opens_and_closes_the_door(lab, client, start):
     client.knock(7000, "8000/udp", 9000)
     client.wait_open(COMMAND_PORTS[0])
     client.wait_closed(COMMAND_PORTS[0])
-    assert daemon.messages(" closed for ")
+    daemon.wait_message(" closed for ")
 
 
 def test_a_file_that_is_there_stays(lab):
