@@ -87,14 +87,16 @@ static int read_fields(struct entry_reader *reader, sd_journal *journal, struct 
 	return 0;
 }
 
-/* Whether what journald gives to all entries of the kind is there. */
+/* Whether what an entry of its kind must have to count is there. */
 static bool is_finished(const struct entry_reader *reader, const struct entry_fields *fields)
 {
 	if (fields->from_kernel)
 		return fields->has_facility &&
 		       (!fields->kernel_facility || (fields->has_text && fields->has_time));
-	return fields->has_transport &&
-	       (fields->has_text || !(fields->missed || reader->log_match));
+	if (fields->has_text)
+		return fields->has_transport;
+	return fields->has_transport && !fields->from_driver &&
+	       !(reader->log_match && log_match_result(reader->log_match));
 }
 
 /* "Missed 12 kernel messages" */
@@ -111,26 +113,30 @@ static uint64_t count_missed(const char *text, size_t length)
 }
 
 /* When it was stored, and in which boot. */
-static int read_times(struct entry_reader *reader, sd_journal *journal, struct record *ret)
-{
-	uint64_t stored_us;
+struct entry_times {
+	uint64_t realtime_us, stored_us;
 	sd_id128_t boot;
-	int r;
+};
 
-	r = sd_journal_get_realtime_usec(journal, &ret->realtime_us);
-	if (r >= 0)
-		r = sd_journal_get_monotonic_usec(journal, &stored_us, &boot);
-	if (r < 0)
-		return r;
-	if (!sd_id128_equal(boot, reader->last_boot)) {
-		reader->last_boot = boot;
+static int read_times(sd_journal *journal, struct entry_times *ret)
+{
+	int r = sd_journal_get_realtime_usec(journal, &ret->realtime_us);
+
+	return r >= 0 ? sd_journal_get_monotonic_usec(journal, &ret->stored_us, &ret->boot) : r;
+}
+
+static void take_times(struct entry_reader *reader, const struct entry_times *times,
+		       struct record *record)
+{
+	if (!sd_id128_equal(times->boot, reader->last_boot)) {
+		reader->last_boot = times->boot;
 		reader->boot++;
 	}
-	reader->last_us = stored_us;
-	ret->boot = reader->boot;
-	if (sd_id128_equal(boot, reader->this_boot))
-		ret->monotonic_us = stored_us;
-	return 0;
+	reader->last_us = times->stored_us;
+	record->realtime_us = times->realtime_us;
+	record->boot = reader->boot;
+	if (sd_id128_equal(times->boot, reader->this_boot))
+		record->monotonic_us = times->stored_us;
 }
 
 bool entry_again(struct entry_reader *reader, struct record *ret_record)
@@ -165,21 +171,28 @@ void entry_done(struct entry_reader *reader)
 	reader->log_match = log_match_free(reader->log_match);
 }
 
-int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *ret_record,
-	       uint64_t *ret_missed)
+int entry_read(struct entry_reader *reader, sd_journal *journal, bool is_final,
+	       struct record *ret_record, uint64_t *ret_missed)
 {
 	struct record record = {0};
-	struct entry_fields fields;
+	struct entry_fields fields = {0};
+	struct entry_times times;
+	bool has_times;
 	int r;
 
 	reader->claimed = 0;
-	reader->unfinished = true;
-	r = read_times(reader, journal, &record);
-	if (r == 0)
+	r = read_times(journal, &times);
+	has_times = r >= 0;
+	if (r >= 0)
 		r = read_fields(reader, journal, &fields);
+	if (!is_final && (r < 0 ? entry_is_lost(r) : !is_finished(reader, &fields)))
+		return ENTRY_UNFINISHED;
+	/* Also of one that a disk does not give: it is not met again when the journal is reopened.
+	 */
+	if (has_times)
+		take_times(reader, &times, &record);
 	if (r < 0)
 		return r;
-	reader->unfinished = !is_finished(reader, &fields);
 	if (fields.from_driver && fields.missed) {
 		*ret_missed = count_missed(reader->text, fields.length);
 		return ENTRY_MISSED;

@@ -30,25 +30,28 @@ struct entry_reader {
 	uint32_t claimed; /* those that the entry belongs to, as bits, and that have not had it yet
 			   */
 	struct record record; /* that belongs to them */
-	bool unfinished;      /* the entry lacked what all of its kind have, or could not be read */
 	char text[ENTRY_TEXT_MAX];
 };
 
 enum entry_kind {
-	ENTRY_FOREIGN, /* somebody else's */
-	ENTRY_WRITTEN, /* somebody else's, who wrote it to the kernel's log */
-	ENTRY_RECORD,  /* one that counts: *ret_record, whose text is the reader's */
-	ENTRY_MISSED,  /* journald's note that *ret_missed of those were lost */
+	ENTRY_FOREIGN,	  /* somebody else's */
+	ENTRY_WRITTEN,	  /* somebody else's, who wrote it to the kernel's log */
+	ENTRY_RECORD,	  /* one that counts: *ret_record, whose text is the reader's */
+	ENTRY_MISSED,	  /* journald's note that *ret_missed of those were lost */
+	ENTRY_UNFINISHED, /* it lacks what one of its kind has if it counts, as if not read */
 };
 
 /* Reads the entry that the journal stands on. An entry_kind, or a negative errno.
  *
- * journald counts an entry before it links the entry's fields to it, one by one, and in the middle
- * of that the library takes a field that no earlier entry has for damaged, and passes over it: such
- * as the message. So the newest entry, if it is unfinished, is to be read once more. When there is
- * a newer one, it is what it will always be. */
-int entry_read(struct entry_reader *reader, sd_journal *journal, struct record *ret_record,
-	       uint64_t *ret_missed);
+ * journald counts an entry before it links the entry's fields to it, one by one. In the middle of
+ * that the library takes a field that no earlier entry has, such as the message, for damaged, and
+ * passes over it (link_entry_into_array_plus_one() and check_object() in systemd's
+ * journal-file.c). So an entry that is unfinished is to be read again while it is the newest. When
+ * there is a newer one it is what it will always be: `is_final`, which is never unfinished.
+ *
+ * A field that some log matches is not missed: that it is new happens once in a file. */
+int entry_read(struct entry_reader *reader, sd_journal *journal, bool is_final,
+	       struct record *ret_record, uint64_t *ret_missed);
 
 /* The same once more, if it is another log's as well: to be asked after each ENTRY_RECORD, until
  * it is not. */

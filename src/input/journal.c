@@ -77,7 +77,7 @@ static int journal_next(struct input *input, struct record *ret_record)
 		if (r <= 0)
 			return r; /* INPUT_DRAINED: there is no other one */
 		self->n_read++;
-		r = entry_read(&self->reader, self->journal, ret_record, &missed);
+		r = entry_read(&self->reader, self->journal, true, ret_record, &missed);
 		if (r < 0 && !entry_is_lost(r))
 			return r;
 		self->has_lost = self->has_lost || r < 0;

@@ -61,7 +61,7 @@ struct live_input {
 		       */
 	uint64_t start_us; /* without a cursor: from where on to read, on the wall clock */
 	bool moved;	   /* beyond the cursor */
-	bool unfinished;   /* the entry that was read last, so that it is read again */
+	bool unfinished;   /* the entry that the journal stands on: it has not been read yet */
 	bool returning;	   /* entries may come that were read already */
 	bool superseded;   /* journald writes elsewhere: reopen it when all is read */
 	bool past;	   /* the place has not been passed yet */
@@ -317,25 +317,25 @@ static bool is_past(struct live_input *self)
 	return true;
 }
 
-/* INPUT_RECORD; INPUT_DRAINED: this entry is none, or (unless it has to be finished) not yet; a
- * negative errno. */
-static int read_here(struct live_input *self, bool must_be_finished, struct record *ret_record)
+/* INPUT_RECORD; INPUT_DRAINED: this entry is none, or not yet; a negative errno. */
+static int read_here(struct live_input *self, bool is_final, struct record *ret_record)
 {
 	uint64_t missed;
 	bool past;
 	int r;
 
-	self->moved = true;
-	if (self->returning && was_read(self))
+	self->unfinished = false;
+	if (self->returning && was_read(self)) {
+		self->moved = true;
 		return INPUT_DRAINED;
-	r = entry_read(&self->reader, self->journal, ret_record, &missed);
-	if (r < 0 && !entry_is_lost(r))
-		return r;
-	self->unfinished = self->reader.unfinished && !must_be_finished;
+	}
+	r = entry_read(&self->reader, self->journal, is_final, ret_record, &missed);
+	self->unfinished = r == ENTRY_UNFINISHED;
 	if (self->unfinished)
-		self->reader.claimed = 0;
-	if (r < 0 || self->unfinished)
 		return INPUT_DRAINED;
+	self->moved = true;
+	if (r < 0)
+		return entry_is_lost(r) ? INPUT_DRAINED : r;
 	past = is_past(self);
 	if (r == ENTRY_MISSED && !past)
 		self->counts.missed += missed;
@@ -347,6 +347,24 @@ static int read_here(struct live_input *self, bool must_be_finished, struct reco
 	return INPUT_RECORD;
 }
 
+/* Reads the next entry, after the last one once more if that was unfinished. To go back is the last
+ * resort: the library looks for its place in each file again then. As read_here(); *ret_is_end:
+ * there is no next one. */
+static int read_next(struct live_input *self, struct record *ret_record, bool *ret_is_end)
+{
+	int r = self->unfinished ? read_here(self, self->superseded, ret_record) : INPUT_DRAINED;
+	bool must_go_back = self->unfinished;
+
+	*ret_is_end = false;
+	if (r != INPUT_DRAINED)
+		return r;
+	r = sd_journal_next(self->journal);
+	*ret_is_end = r == 0;
+	if (r > 0 && must_go_back)
+		r = sd_journal_previous(self->journal);
+	return r > 0 ? read_here(self, must_go_back, ret_record) : r;
+}
+
 static int live_next(struct input *input, struct record *ret_record)
 {
 	struct live_input *self = (struct live_input *)input;
@@ -354,18 +372,13 @@ static int live_next(struct input *input, struct record *ret_record)
 	if (entry_again(&self->reader, ret_record))
 		return INPUT_RECORD;
 	while (self->journal) {
-		int r = sd_journal_next(self->journal);
-		bool is_last = r == 0, again = self->unfinished;
+		bool is_end;
+		int r = read_next(self, ret_record, &is_end);
 
-		if (again && r > 0)
-			r = sd_journal_previous(self->journal);
-		/* What journald has gone on from, to another entry or file, is finished. */
-		if (r > 0 || (again && r == 0))
-			r = read_here(self, again && (!is_last || self->superseded), ret_record);
 		if (r == INPUT_RECORD)
 			return r;
-		if (r == 0 && is_last) {
-			if (self->moved)
+		if (is_end) {
+			if (self->moved && !self->unfinished)
 				remember_position(self);
 			if (!self->superseded)
 				return INPUT_DRAINED;
@@ -429,7 +442,7 @@ static bool live_place(struct input *input, struct input_position *ret)
 		*ret = self->place;
 		return true;
 	}
-	if (self->journal && self->moved)
+	if (self->journal && self->moved && !self->unfinished)
 		remember_position(self);
 	if (!self->cursor || strlen(self->cursor) >= sizeof ret->cursor)
 		return false;

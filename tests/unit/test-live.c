@@ -44,6 +44,9 @@ static const char *deleted_then;
 static int field_error, threshold_error;
 static size_t threshold;
 
+/* How often it was asked to go back. */
+static unsigned n_back;
+
 /* A page of a file turns out to be missing, once. */
 static bool page_is_missing;
 
@@ -51,6 +54,8 @@ int __real_clock_gettime(clockid_t clock, struct timespec *ret);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
 bool __real_sigbus_happened(void);
 bool __wrap_sigbus_happened(void);
+int __real_sd_journal_previous(sd_journal *journal);
+int __wrap_sd_journal_previous(sd_journal *journal);
 int __real_sd_journal_process(sd_journal *journal);
 int __wrap_sd_journal_process(sd_journal *journal);
 int __real_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
@@ -72,6 +77,12 @@ bool __wrap_sigbus_happened(void)
 
 	page_is_missing = false;
 	return happened;
+}
+
+int __wrap_sd_journal_previous(sd_journal *journal)
+{
+	n_back++;
+	return __real_sd_journal_previous(journal);
 }
 
 int __wrap_sd_journal_process(sd_journal *journal)
@@ -350,9 +361,9 @@ static void test_an_entry_in_the_making(void **state)
 		{"_SOURCE_MONOTONIC_TIMESTAMP=7", "x m3"},
 		{"MESSAGE=x", "m3"},
 	};
-	enum outcome { ALONE, WITH_ANOTHER, DAMAGED, N_OUTCOMES };
+	enum outcome { ALONE, WITH_ANOTHER, DAMAGED, REOPENED, N_OUTCOMES };
 	struct fixture *fixture = needed(state);
-	struct input_position place = place_at(1);
+	struct input_position place = place_at(0);
 	char *before, *after;
 	size_t size;
 
@@ -373,6 +384,7 @@ static void test_an_entry_in_the_making(void **state)
 		const char *field = cases[i / N_OUTCOMES].field;
 		const off_t count = find_count(before, size, field);
 		const enum outcome outcome = i % N_OUTCOMES;
+		struct input_position stands;
 		struct record record;
 		int fd;
 
@@ -382,10 +394,17 @@ static void test_an_entry_in_the_making(void **state)
 		assert_true(fd >= 0);
 		assert_int_equal(pwrite(fd, &none, sizeof none, count), sizeof none);
 		assert_int_equal(resume(fixture, &place, 0, 100), 0);
+		n_back = 0;
 		for (int look = 0; look < 3; look++)
 			expect(fixture, "");
 		assert_int_equal(input_counts(fixture->input)->kernel, 0);
-		assert_int_equal(pwrite(fd, outcome == ALONE ? before : after, size, 0), size);
+		assert_false(input_position(fixture->input, &stands) && stands.monotonic_us != S);
+		page_is_missing = outcome == REOPENED;
+		assert_int_equal(input_follow(fixture->input), outcome == REOPENED ? -EIO : 0);
+		assert_int_equal(
+			pwrite(fd, outcome == WITH_ANOTHER || outcome == DAMAGED ? after : before,
+			       size, 0),
+			size);
 		if (outcome == DAMAGED) {
 			assert_int_equal(pwrite(fd, &none, sizeof none, count), sizeof none);
 			expect(fixture, cases[i / N_OUTCOMES].without);
@@ -395,8 +414,9 @@ static void test_an_entry_in_the_making(void **state)
 			assert_memory_equal(record.text, "x", record.length);
 			assert_true(record.kernel_us == 7);
 			assert_int_equal(input_counts(fixture->input)->kernel, 1);
-			expect(fixture, outcome == ALONE ? "" : "m3");
+			expect(fixture, outcome == WITH_ANOTHER ? "m3" : "");
 		}
+		assert_int_equal(n_back, outcome == DAMAGED);
 		close(fd);
 	}
 	free(before);
@@ -782,7 +802,7 @@ static void test_this_boot(void **state)
 	assert_true(record.monotonic_us == 3 * S);
 }
 
-/* An entry comes once for each log that it belongs to. */
+/* An entry comes once for each log that it belongs to. One that belongs to none needs no text. */
 static void test_other_logs(void **state)
 {
 	static const char *const matches[] = {"TAG=x", NULL};
@@ -793,9 +813,12 @@ static void test_other_logs(void **state)
 	add_past(fixture, 1, 1);
 	open_now(fixture);
 	assert_int_equal(input_listen(fixture->input, logs, 2), 0);
-	add_fields(fixture, BOOT_1, 2, "TAG=x\nMESSAGE=a\n");
-	add(fixture, 3);
-	expect(fixture, "a a m3");
+	n_back = 0;
+	add_fields(fixture, BOOT_1, 2, "_TRANSPORT=journal\nTAG=x\nMESSAGE=a\n");
+	add_fields(fixture, BOOT_1, 3, "_TRANSPORT=journal\nTAG=y\n");
+	add(fixture, 4);
+	expect(fixture, "a a m4");
+	assert_int_equal(n_back, 0);
 }
 
 static void test_missed(void **state)
