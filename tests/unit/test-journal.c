@@ -621,19 +621,27 @@ static void test_no_memory(void **state)
 	assert_null(input);
 }
 
-/* When the clock is set back, what follows may be too old again. */
+/* When the clock is set back, what follows may be too old again, for all logs that it belongs to.
+ */
 static void test_since_and_a_clock_set_back(void **state)
 {
+	static const char *const matches[] = {"_TRANSPORT=syslog", NULL};
+	static const struct other_log logs[] = {{.matches = (char **)matches},
+						{.matches = (char **)matches}};
 	static const unsigned times[] = {5, 6, 7, 8, 9, 3, 10};
 	struct fixture *fixture = needed(state);
+	struct input *input;
 
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
 		char fields[128];
 
-		snprintf(fields, sizeof fields, KERNEL "MESSAGE=t%u\n", times[i]);
+		snprintf(fields, sizeof fields, "%sMESSAGE=t%u\n",
+			 times[i] == 3 ? "_TRANSPORT=syslog\n" : KERNEL, times[i]);
 		add(fixture, i < 5 ? BOOT_1 : BOOT_2, times[i], fields);
 	}
-	expect_messages(open_bounded(fixture, T0 + 4 * S, UINT64_MAX), "t5 t6 t7 t8 t9 t10");
+	input = open_bounded(fixture, T0 + 4 * S, UINT64_MAX);
+	assert_int_equal(input_listen(input, logs, 2), 0);
+	expect_messages(input, "t5 t6 t7 t8 t9 t10");
 }
 
 enum { N_ENTRIES = 20 };

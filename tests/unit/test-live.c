@@ -819,6 +819,10 @@ static void test_other_logs(void **state)
 	add(fixture, 4);
 	expect(fixture, "a a m4");
 	assert_int_equal(n_back, 0);
+	add(fixture, 5);
+	add_fields(fixture, BOOT_1, 6, "_TRANSPORT=journal\nTAG=x\n");
+	add(fixture, 7);
+	expect(fixture, "m5 m7");
 }
 
 static void test_missed(void **state)
@@ -830,6 +834,8 @@ static void test_missed(void **state)
 		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed 12 kernel messages\n", 12},
 		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed 345 kernel messages\n", 345},
 		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed 67\n", 67},
+		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed \n", 1},
+		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Messed 12\n", 1},
 		{"_TRANSPORT=driver\n" MISSED "MESSAGE=Missed x\n", 1},
 		{"_TRANSPORT=driver\n" MISSED "MESSAGE=\n", 1},
 		{"_TRANSPORT=driver\nMESSAGE=Missed 12 kernel messages\n", 0},
