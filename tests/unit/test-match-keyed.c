@@ -38,6 +38,9 @@ struct trial {
 	size_t n_told, n_strays;
 	int64_t server_s, client_s; /* how far their clocks are ahead of NOW */
 	bool is_full;		    /* whoever burns takes nothing more */
+	const char *nonce;
+	uint32_t boot;
+	enum refusal refusal;
 	char problem[200], user[40], burn_door[40];
 	struct key_id key;
 	enum knock_kind knock;
@@ -50,8 +53,10 @@ static void on_match(void *userdata, const struct match *match)
 	trial->n_told++;
 	assert_int_equal(match->door, trial->door);
 	snprintf(trial->problem, sizeof trial->problem, "%s", match->problem ? match->problem : "");
-	if (match->burn)
-		snprintf(trial->burn_door, sizeof trial->burn_door, "%s", match->burn->door);
+	trial->refusal = match->refusal;
+	snprintf(trial->burn_door, sizeof trial->burn_door, "%s",
+		 match->burn ? match->burn->door : "");
+	assert_true(!match->burn || match->burn->skew_s == 30);
 	if (match->burn && trial->is_full) {
 		snprintf(trial->problem, sizeof trial->problem, "too many wait");
 	} else if (match->burn) {
@@ -109,7 +114,8 @@ static struct trial begin(void)
 			      .door = 1,
 			      .source_port = 40000,
 			      .interface = "eth0",
-			      .source = "203.0.113.9"};
+			      .source = "203.0.113.9",
+			      .nonce = "always alike"};
 	char line[KEY_LINE_MAX + 1], *path = support_path(trial.directory, "alice.key");
 	struct secret of_realm;
 
@@ -146,6 +152,7 @@ static void feed(struct trial *trial, const char *protocol, unsigned port, const
 		.text = line,
 		.kernel_us = trial->now_us += 1000,
 		.realtime_us = (uint64_t)((int64_t)NOW + trial->server_s) * 1000000,
+		.boot = trial->boot,
 		.past = past,
 	};
 	bool tcp = strcmp(protocol, "TCP") == 0;
@@ -196,7 +203,7 @@ static void send_spa(struct trial *trial, const char *door, uint8_t spoil, size_
 	struct secret key;
 
 	spa_key(&base, &key);
-	spa_seal(&key, &request, NULL, (const uint8_t *)"always alike", option);
+	spa_seal(&key, &request, NULL, (const uint8_t *)trial->nonce, option);
 	option[at] ^= spoil;
 	sodium_bin2hex(hex, sizeof hex, option, sizeof option);
 	snprintf(text, sizeof text, "OPT (%s) ", hex);
@@ -259,6 +266,37 @@ static void test_a_knock_goes_on_with_another_configuration(void **state)
 	compile(&trial);
 	send_ports(&trial, TOKEN_PORTS / 2, TOKEN_PORTS, false);
 	expect(&trial, 1, 0, "");
+	end(&trial);
+}
+
+/* Another boot has another clock. */
+static void test_a_knock_does_not_go_on_after_a_boot(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	send_ports(&trial, 0, TOKEN_PORTS / 2, false);
+	trial.boot++;
+	send_ports(&trial, TOKEN_PORTS / 2, TOKEN_PORTS, false);
+	expect(&trial, 0, 0, "");
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	end(&trial);
+}
+
+/* Two of one second are told apart by what is drawn. */
+static void test_two_of_one_second(void **state)
+{
+	struct trial trial = begin();
+
+	(void)state;
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "");
+	trial.nonce = "another one!";
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 1, 0, "");
+	send_spa(&trial, "ssh", 0, 0, false);
+	expect(&trial, 0, 0, "");
 	end(&trial);
 }
 
@@ -360,11 +398,16 @@ static void test_a_clock_that_is_off(void **state)
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "");
 	trial.client_s = 31;
+	trial.nonce = "another one!";
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "too early by 31 s: its clock is off");
+	assert_int_equal(trial.refusal, REFUSAL_CLOCK);
+	assert_string_equal(trial.burn_door, "ssh/4");
 	trial.client_s = -31;
+	trial.nonce = "a third one!";
 	send_spa(&trial, "ssh", 0, 0, false);
 	expect(&trial, 1, 0, "stale by 31 s: its clock is off");
+	assert_string_equal(trial.burn_door, ""); /* it will never be good */
 	/* Within the step of a token its client may be anywhere. */
 	trial.client_s = -2 * TOKEN_STEP_S;
 	send_token(&trial, false);
@@ -419,6 +462,26 @@ static void test_more_than_are_remembered(void **state)
 	end(&trial);
 }
 
+/* A rehearsal keeps a record of its own, and in it a key has as much room as in that of the daemon.
+ */
+static void test_room_for_a_key_in_a_rehearsal(void **state)
+{
+	struct trial trial = begin();
+	char nonce[20];
+
+	(void)state;
+	trial.mode = MATCH_DRY_RUN;
+	compile(&trial);
+	trial.nonce = nonce;
+	for (int i = 0; i <= BURNT_NONCES_MAX; i++) {
+		snprintf(nonce, sizeof nonce, "%012d", i);
+		trial.now_us += 60000000;
+		send_spa(&trial, "ssh", 0, 0, false);
+		expect(&trial, 1, 0, i < BURNT_NONCES_MAX ? "" : "too many requests with this key");
+	}
+	end(&trial);
+}
+
 /* What is to come is known in time, a little of it each second. */
 static void test_tending_goes_with_the_time(void **state)
 {
@@ -433,6 +496,50 @@ static void test_tending_goes_with_the_time(void **state)
 	trial.source = "203.0.113.10";
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "too early by 210 s: its clock is off");
+	end(&trial);
+}
+
+static size_t n_keys; /* for hashes, that were drawn */
+
+void __real_randombytes_buf(void *buffer, size_t size);
+void __wrap_randombytes_buf(void *buffer, size_t size);
+
+void __wrap_randombytes_buf(void *buffer, size_t size)
+{
+	assert_int_equal(size, crypto_shorthash_KEYBYTES);
+	n_keys++;
+	__real_randombytes_buf(buffer, size);
+}
+
+/* Nobody knows what place a source has: neither in the engine nor here. */
+static void test_hashes_have_keys(void **state)
+{
+	struct trial trial;
+
+	(void)state;
+	n_keys = 0;
+	trial = begin();
+	assert_int_equal(n_keys, 2);
+	end(&trial);
+}
+
+/* A door of the longest name has it in the record of what was used. */
+static void test_a_door_of_the_longest_name(void **state)
+{
+	char doors[300], name[DOOR_NAME_MAX + 1] = "", burn_door[DOOR_NAME_MAX + 3];
+	struct trial trial = begin();
+
+	(void)state;
+	memset(name, 'x', DOOR_NAME_MAX);
+	snprintf(doors, sizeof doors,
+		 "[door web]\nauth = token\nusers = *\nbackend = ipset\nset = web\n"
+		 "[door %s]\nauth = spa\nusers = *\nbackend = ipset\nset = ssh\n",
+		 name);
+	compile_doors(&trial, doors);
+	send_spa(&trial, name, 0, 0, false);
+	expect(&trial, 1, 0, "");
+	snprintf(burn_door, sizeof burn_door, "%s/4", name);
+	assert_string_equal(trial.burn_door, burn_door);
 	end(&trial);
 }
 
@@ -465,6 +572,10 @@ static void test_too_many_to_be_recorded(void **state)
 	trial.client_s = 0;
 	trial.source = "203.0.113.10";
 	compile(&trial);
+	trial.door = 0;
+	send_token(&trial, false);
+	expect(&trial, 1, 0, "");
+	trial.door = 1;
 	send_token(&trial, false);
 	expect(&trial, 1, 0, "replayed: it was used before");
 	send_spa(&trial, "ssh", 0, 0, false);
@@ -686,6 +797,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_once),
 		cmocka_unit_test(test_a_knock_goes_on_with_another_configuration),
+		cmocka_unit_test(test_a_knock_does_not_go_on_after_a_boot),
+		cmocka_unit_test(test_two_of_one_second),
 		cmocka_unit_test(test_good_once_in_a_rehearsal),
 		cmocka_unit_test(test_good_once_for_each_family_and_door),
 		cmocka_unit_test(test_the_same_knock_again),
@@ -701,8 +814,11 @@ int main(void)
 		cmocka_unit_test(test_too_early_is_used_up),
 		cmocka_unit_test(test_too_many_to_be_recorded),
 		cmocka_unit_test(test_more_than_are_remembered),
+		cmocka_unit_test(test_room_for_a_key_in_a_rehearsal),
 		cmocka_unit_test(test_tending_goes_with_the_time),
 		cmocka_unit_test(test_the_record_cannot_be_written),
+		cmocka_unit_test(test_hashes_have_keys),
+		cmocka_unit_test(test_a_door_of_the_longest_name),
 	};
 
 	return sodium_init() < 0 ? 99 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #include "match/matcher.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,16 @@ static const char text[] = "[options]\n"
 			   "sequence = 7000, 9000, 8000\n"
 			   "backend = ipset\n"
 			   "set = ssh\n";
+
+static bool sodium_is_broken;
+
+int __real_sodium_init(void);
+int __wrap_sodium_init(void);
+
+int __wrap_sodium_init(void)
+{
+	return sodium_is_broken ? -1 : __real_sodium_init();
+}
 
 static struct config *load(const char *configuration)
 {
@@ -489,6 +500,45 @@ static void test_a_file_is_of_the_doors_that_name_it(void **state)
 	stock_end(&stock);
 }
 
+/* Lines of two files, and a file whose doors look at different interfaces. */
+static void test_two_files(void **state)
+{
+	struct stock stock = stock_begin(1, "9, 7\n9, 6\n", MATCH_LIVE);
+	char *path = support_path(stock.directory, "others"), *written;
+	struct config *config;
+
+	(void)state;
+	support_write(path, "8, 6\n8, 5\n", 10);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_true(asprintf(&written,
+			     "[options]\nlog_prefix = '[knock] '\n"
+			     "[door a]\nbackend = ipset\nset = a\none_time_sequences = %s\n"
+			     "[door b]\nbackend = ipset\nset = b\none_time_sequences = %s\n"
+			     "interface = eth1\n"
+			     "[door c]\nbackend = ipset\nset = c\none_time_sequences = %s\n"
+			     "interface = eth0\n"
+			     "[door d]\nbackend = ipset\nset = d\nsequence = 4000\n",
+			     stock.path, path, path) > 0);
+	config = load(written);
+	assert_non_null(config);
+	matcher_free(stock.matcher);
+	assert_int_equal(matcher_new(config, MATCH_LIVE, NULL, &stock.matcher), 0);
+	config_free(config);
+	assert_int_equal(stock_knock(&stock, "eth0", 8, 6), 1);
+	assert_int_equal(stock.told.door, 2);
+	assert_int_equal(stock_knock(&stock, "eth0", 9, 1), 0);
+	assert_int_equal(stock_knock(&stock, "eth0", 7, 1), 1);
+	assert_int_equal(stock.told.door, 0);
+	assert_true(stock.told.problem);
+	assert_int_equal(stock_knock(&stock, "eth1", 8, 5), 1);
+	assert_int_equal(stock.told.door, 1);
+	assert_int_equal(stock_knock(&stock, "eth1", 4000, 1), 1);
+	assert_int_equal(stock.told.door, 3);
+	free(written);
+	free(path);
+	stock_end(&stock);
+}
+
 static void test_rehearsal_uses_nothing_up(void **state)
 {
 	struct stock stock = stock_begin(1, "9, 7\n8, 6\n", MATCH_DRY_RUN);
@@ -630,6 +680,7 @@ static void test_logs_are_never_mixed(void **state)
 		feed_from(matcher, 0, i, lines[i], &told); /* as the kernel's it is nothing */
 		feed_from(matcher, 2, i, lines[i],
 			  &told); /* nor as that of a log that does not exist */
+		assert_null(matcher_probe(matcher));
 		assert_int_equal(told.n, 0);
 		feed_from(matcher, 1, i, lines[i], &told);
 		matcher_progress(matcher, on_progress, &progress);
@@ -651,8 +702,29 @@ static void test_logs_are_never_mixed(void **state)
 					  : 0));
 		feed_from(matcher, 1, 10, line, &told);
 	}
+	feed_from(matcher, 1, 10, "xt_hashlimit: max count of 1 reached", &told);
+	assert_int_equal(matcher_counts(matcher)->full_tables, 0);
 	assert_int_equal(told.n, 1);
 	matcher_free(matcher);
+}
+
+/* What configurations are checked for before may be asked for all the same. */
+static void test_what_cannot_be_compiled(void **state)
+{
+	struct config *config = load(two_logs);
+	struct matcher *matcher = NULL;
+
+	(void)state;
+	free(config->logs[0].pattern);
+	config->logs[0].pattern = strdup("(");
+	assert_int_equal(matcher_new(config, MATCH_LIVE, NULL, &matcher), -EBADMSG);
+	config_free(config);
+	config = load(text);
+	sodium_is_broken = true;
+	assert_int_equal(matcher_new(config, MATCH_LIVE, NULL, &matcher), -EIO);
+	sodium_is_broken = false;
+	config_free(config);
+	assert_null(matcher);
 }
 
 /* Of as many logs as there may be, each has a pattern of its own. */
@@ -688,11 +760,13 @@ int main(void)
 		cmocka_unit_test(test_a_broken_line_is_used_up),
 		cmocka_unit_test(test_doors_share_a_file),
 		cmocka_unit_test(test_a_file_is_of_the_doors_that_name_it),
+		cmocka_unit_test(test_two_files),
 		cmocka_unit_test(test_rehearsal_uses_nothing_up),
 		cmocka_unit_test(test_unmarked_line_opens_nothing),
 		cmocka_unit_test(test_reason_why_a_line_is_not_marked),
 		cmocka_unit_test(test_crash_before_the_door_loses_the_knock),
 		cmocka_unit_test(test_logs_are_never_mixed),
+		cmocka_unit_test(test_what_cannot_be_compiled),
 		cmocka_unit_test(test_as_many_logs_as_there_may_be),
 		cmocka_unit_test(test_records_become_matches),
 		cmocka_unit_test(test_full_tables_are_counted),
