@@ -34,6 +34,17 @@ static void test_read(void **state)
 	close(fd);
 }
 
+static void test_nowhere_to_write(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(file_write(fds[0], "x", 1), -EBADF);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_read_into(void **state)
 {
 	int fd = make_file("whole");
@@ -56,6 +67,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_nowhere_to_write),
 		cmocka_unit_test(test_read_into),
 	};
 

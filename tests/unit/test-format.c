@@ -477,6 +477,8 @@ static void test_custom_lines(void **state)
 		{simple, "x from 192.0.2.1 to 7000", FORMAT_FOREIGN},
 		{simple, "", FORMAT_FOREIGN},
 		{simple, "from 192.0.2.1 to 0", FORMAT_DAMAGED},
+		{simple, "from 2001:db8:000000000000000000000000000000000:1:1 to 7",
+		 FORMAT_DAMAGED}, /* a byte too long for any address */
 		{simple, "from 192.0.2.1 to 65536", FORMAT_DAMAGED},
 		{simple, "from 192.0.2.1 to 07", FORMAT_DAMAGED},
 		{simple, "from 192.0.2.256 to 7", FORMAT_DAMAGED},
