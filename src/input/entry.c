@@ -93,10 +93,9 @@ static bool is_finished(const struct entry_reader *reader, const struct entry_fi
 	if (fields->from_kernel)
 		return fields->has_facility &&
 		       (!fields->kernel_facility || (fields->has_text && fields->has_time));
-	if (fields->has_text)
-		return fields->has_transport;
-	return fields->has_transport && !fields->from_driver &&
-	       !(reader->log_match && log_match_result(reader->log_match));
+	return fields->has_transport &&
+	       (fields->has_text || !(fields->from_driver ||
+				      (reader->log_match && log_match_result(reader->log_match))));
 }
 
 /* "Missed 12 kernel messages" */
@@ -187,8 +186,7 @@ int entry_read(struct entry_reader *reader, sd_journal *journal, bool is_final,
 		r = read_fields(reader, journal, &fields);
 	if (!is_final && (r < 0 ? entry_is_lost(r) : !is_finished(reader, &fields)))
 		return ENTRY_UNFINISHED;
-	/* Also of one that a disk does not give: it is not met again when the journal is reopened.
-	 */
+	/* Also of one that a disk does not give: it is not to be met again on reopening. */
 	if (has_times)
 		take_times(reader, &times, &record);
 	if (r < 0)
