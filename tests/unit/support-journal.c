@@ -6,9 +6,35 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
 
 #include "cmocka-all.h"
 #include "support.h"
+
+int journal_field_error, journal_threshold_error;
+size_t journal_threshold;
+
+int __real_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
+int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
+int __real_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
+int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
+
+int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n)
+{
+	int r = journal_field_error;
+
+	journal_field_error = 0;
+	return r < 0 ? r : __real_sd_journal_enumerate_available_data(journal, data, n);
+}
+
+int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size)
+{
+	int r = journal_threshold_error;
+
+	journal_threshold_error = 0;
+	journal_threshold = size;
+	return r < 0 ? r : __real_sd_journal_set_data_threshold(journal, size);
+}
 
 const char *journal_writer(void)
 {

@@ -1,8 +1,17 @@
-/* Journal files as journald's, written by systemd-journal-remote, and this machine's own places for
- * them. */
+/* Journal files as journald's, written by systemd-journal-remote, this machine's own places for
+ * them, and a library that fails. For programs that are linked with --wrap for the functions of
+ * sd-journal that are named here. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+
+/* What sd_journal_enumerate_available_data() and sd_journal_set_data_threshold() say the next time;
+ * 0: what they do. */
+extern int journal_field_error, journal_threshold_error;
+
+/* How much of a field the library was last asked to bring. */
+extern size_t journal_threshold;
 
 /* The program's path; NULL, with the reason printed: it is not installed. */
 const char *journal_writer(void);

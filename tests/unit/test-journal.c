@@ -30,23 +30,18 @@
 
 static const char *writer; /* or NULL */
 
-/* What the library says when it is asked next for an entry, its time, a field, and to match. */
-static int next_error, time_error, field_error, match_error;
+/* What the library says when it is asked next for an entry, its time, and to match. */
+static int next_error, time_error, match_error;
 
 /* What it has been asked for, in this test. */
 static unsigned n_times, n_matches;
-static size_t threshold;
 
 int __real_sd_journal_next(sd_journal *journal);
 int __wrap_sd_journal_next(sd_journal *journal);
 int __real_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret);
 int __wrap_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret);
-int __real_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
-int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
 int __real_sd_journal_add_match(sd_journal *journal, const void *data, size_t n);
 int __wrap_sd_journal_add_match(sd_journal *journal, const void *data, size_t n);
-int __real_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
-int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
 
 int __wrap_sd_journal_next(sd_journal *journal)
 {
@@ -65,14 +60,6 @@ int __wrap_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret)
 	return r < 0 ? r : __real_sd_journal_get_realtime_usec(journal, ret);
 }
 
-int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n)
-{
-	int r = field_error;
-
-	field_error = 0;
-	return r < 0 ? r : __real_sd_journal_enumerate_available_data(journal, data, n);
-}
-
 int __wrap_sd_journal_add_match(sd_journal *journal, const void *data, size_t n)
 {
 	int r = match_error;
@@ -80,12 +67,6 @@ int __wrap_sd_journal_add_match(sd_journal *journal, const void *data, size_t n)
 	match_error = 0;
 	n_matches++;
 	return r < 0 ? r : __real_sd_journal_add_match(journal, data, n);
-}
-
-int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size)
-{
-	threshold = size;
-	return __real_sd_journal_set_data_threshold(journal, size);
 }
 
 struct fixture {
@@ -100,7 +81,7 @@ static int set_up(void **state)
 	if (!writer)
 		return 0;
 	n_times = n_matches = 0;
-	threshold = 0;
+	journal_threshold = 0;
 	fixture.directory = support_directory();
 	fixture.export = support_path(fixture.directory, "export");
 	fixture.journal = support_path(fixture.directory, "x.journal");
@@ -450,7 +431,7 @@ static void test_messages(void **state)
 	free(long_message);
 
 	input = open_bounded(fixture, 0, UINT64_MAX);
-	assert_int_equal(threshold, ENTRY_TEXT_MAX);
+	assert_int_equal(journal_threshold, ENTRY_TEXT_MAX);
 	assert_int_equal(input_next(input, &record), INPUT_RECORD);
 	assert_int_equal(record.length, 0);
 	assert_int_equal(input_next(input, &record), INPUT_RECORD);
@@ -466,7 +447,7 @@ static void test_messages(void **state)
  * whatever keeps from the next entry. */
 static void test_what_cannot_be_read(void **state)
 {
-	int *const errors[] = {&time_error, &field_error};
+	int *const errors[] = {&time_error, &journal_field_error};
 	struct fixture *fixture = needed(state);
 	struct record record;
 	struct input *input;

@@ -39,12 +39,7 @@ static const char *writer; /* or NULL */
 static time_t ahead_s;
 static const char *deleted_then;
 
-/* What the library says when it is asked next for a field, and what it was asked to bring of one.
- */
-static int field_error, threshold_error;
-static size_t threshold;
-
-/* How often it was asked to go back. */
+/* How often the library was asked to go back. */
 static unsigned n_back;
 
 /* A page of a file turns out to be missing, once. */
@@ -58,10 +53,6 @@ int __real_sd_journal_previous(sd_journal *journal);
 int __wrap_sd_journal_previous(sd_journal *journal);
 int __real_sd_journal_process(sd_journal *journal);
 int __wrap_sd_journal_process(sd_journal *journal);
-int __real_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
-int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n);
-int __real_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
-int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 {
@@ -92,23 +83,6 @@ int __wrap_sd_journal_process(sd_journal *journal)
 	return __real_sd_journal_process(journal);
 }
 
-int __wrap_sd_journal_enumerate_available_data(sd_journal *journal, const void **data, size_t *n)
-{
-	int r = field_error;
-
-	field_error = 0;
-	return r < 0 ? r : __real_sd_journal_enumerate_available_data(journal, data, n);
-}
-
-int __wrap_sd_journal_set_data_threshold(sd_journal *journal, size_t size)
-{
-	int r = threshold_error;
-
-	threshold_error = 0;
-	threshold = size;
-	return r < 0 ? r : __real_sd_journal_set_data_threshold(journal, size);
-}
-
 struct fixture {
 	char *directory, *journal;
 	struct input *input;
@@ -125,7 +99,7 @@ static int set_up(void **state)
 	memset(&fixture, 0, sizeof fixture);
 	ahead_s = 0;
 	deleted_then = NULL;
-	threshold = 0;
+	journal_threshold = 0;
 	page_is_missing = false;
 	fixture.directory = support_directory();
 	fixture.journal = support_path(fixture.directory, "system.journal");
@@ -429,7 +403,7 @@ static void test_no_journal_yet(void **state)
 	struct input_position place;
 
 	open_now(fixture);
-	assert_int_equal(threshold, ENTRY_TEXT_MAX);
+	assert_int_equal(journal_threshold, ENTRY_TEXT_MAX);
 	assert_false(input_sees_files(fixture->input));
 	assert_false(input_position(fixture->input, &place));
 	expect(fixture, "");
@@ -921,15 +895,15 @@ static void test_what_cannot_be_read(void **state)
 	add(fixture, 3);
 	add(fixture, 4);
 	stop_writer(fixture);
-	field_error = -EBADMSG;
+	journal_field_error = -EBADMSG;
 	expect(fixture, "m3 m4");
 	assert_true(input_counts(fixture->input)->gaps == 0);
 	add_past(fixture, 5, 6);
 	assert_int_equal(input_follow(fixture->input), 0);
-	field_error = -EIO;
+	journal_field_error = -EIO;
 	assert_int_equal(input_next(fixture->input, &record), -EIO);
 	assert_true(input_counts(fixture->input)->gaps == 1);
-	threshold_error = -EIO;
+	journal_threshold_error = -EIO;
 	assert_int_equal(input_follow(fixture->input), -EIO);
 	assert_int_equal(input_next(fixture->input, &record), INPUT_DRAINED);
 	expect(fixture, "m6");
